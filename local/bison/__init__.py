@@ -1,0 +1,36 @@
+"""A fake Email Bison: one instance host with many workspaces, faults on demand, and a control API.
+
+`running_bison` serves it from a thread, `spawned_bison` from a process (`python -m local.bison`);
+both give a `BisonControl`.
+"""
+
+from local.bison.changes import Add, Change, ChangeFields, Remove, Restore
+from local.bison.control import BisonControl, BisonControlError
+from local.bison.faults import Body, Hold, Match, Mutate, Rule, Size, Status
+from local.bison.fleet import FleetSpec, default_fleet, scaled_fleet
+from local.bison.server import running_bison, spawned_bison
+from local.bison.wire import Traffic, WorkspaceInfo
+
+__all__ = [
+    "Add",
+    "BisonControl",
+    "BisonControlError",
+    "Body",
+    "Change",
+    "ChangeFields",
+    "FleetSpec",
+    "Hold",
+    "Match",
+    "Mutate",
+    "Remove",
+    "Restore",
+    "Rule",
+    "Size",
+    "Status",
+    "Traffic",
+    "WorkspaceInfo",
+    "default_fleet",
+    "running_bison",
+    "scaled_fleet",
+    "spawned_bison",
+]

@@ -1,0 +1,62 @@
+"""`python -m local.bison`: serve until SIGTERM or Ctrl-C.
+
+Prints one JSON line once it listens: `base_url`, `control_url`, `control_token`.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from local.bison.api import World
+from local.bison.fleet import Fleet, FleetError, FleetSpec, default_fleet, scaled_fleet
+from local.bison.server import LATENCY_MS, SEED, address_of, listener, server
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.bison", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
+    parser.add_argument(
+        "--fleet",
+        default="default",
+        help='default | scaled | sizes as JSON, for example \'{"acme": 40, "zen": 3}\'',
+    )
+    parser.add_argument("--workspaces", type=int, default=26, help="of a scaled fleet")
+    parser.add_argument("--accounts", type=int, default=11_000, help="of a scaled fleet, in all")
+    parser.add_argument("--largest", type=int, default=1_600, help="accounts of its largest")
+    parser.add_argument("--latency-ms", type=float, default=LATENCY_MS, help="per request")
+    parser.add_argument("--seed", type=int, default=SEED)
+    return parser
+
+
+def fleet_spec(options: argparse.Namespace) -> FleetSpec:
+    """JSON is sizes by name, or the fields of a FleetSpec."""
+    if options.fleet == "default":
+        return default_fleet()
+    if options.fleet == "scaled":
+        return scaled_fleet(
+            workspaces=options.workspaces, accounts=options.accounts, largest=options.largest
+        )
+    chosen = json.loads(options.fleet)
+    return FleetSpec(**chosen) if isinstance(chosen.get("sizes"), dict) else FleetSpec(chosen)
+
+
+def main() -> None:
+    arguments = parser()
+    options = arguments.parse_args()
+    try:
+        world = World(Fleet(fleet_spec(options), options.seed), options.latency_ms)
+        sock = listener(options.port)
+    except (FleetError, ValueError, OSError) as error:
+        arguments.error(str(error))
+    with sock:
+        address = address_of(sock)
+        print(json.dumps(asdict(address)), flush=True)
+        try:
+            server(world, address.control_token).run([sock])
+        except KeyboardInterrupt:
+            sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
