@@ -1,0 +1,7 @@
+"""Chunkwise's worker and the operator's commands."""
+
+from typing import Final
+
+VERSION: Final = "0.1.0"
+PROTOCOL_VERSION: Final = 1
+SCHEMA_VERSION: Final = 1

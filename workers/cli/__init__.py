@@ -1,0 +1,1 @@
+"""The operator's commands: tables for people, --json for programs."""

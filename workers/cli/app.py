@@ -1,0 +1,40 @@
+"""The command line: which commands there are, and how errors end them."""
+
+import sys
+
+import typer
+
+from workers.cli import status, sync, worker, workspaces
+from workers.errors import ChunkwiseError
+
+EPILOG = (
+    "Exit codes: 0 done (with --watch: the job completed); 1 refused, or the job did not complete;"
+    " 2 a setting, an option or the connection; 3 schema and program do not fit together."
+    " Settings: SUPABASE_URL, SUPABASE_SECRET_KEY, CHUNKWISE_*."
+)
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(
+        name="chunkwise",
+        help="Keeps Postgres on Supabase in step with paginated APIs.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.command("worker")(worker.worker)
+    app.command("sync")(sync.sync)
+    app.command("status")(status.status)
+    app.add_typer(workspaces.build(), name="workspaces")
+    return app
+
+
+def main() -> None:
+    try:
+        build()()
+    except ChunkwiseError as error:
+        print(f"chunkwise: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(error.hint, file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,101 @@
+"""How jobs look on a terminal and as JSON."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Row = Mapping[str, Any]
+
+STATUS_COLOURS: Mapping[str, str] = {
+    "completed": "green",
+    "running": "cyan",
+    "partial": "yellow",
+    "failed": "red",
+    "cancelled": "magenta",
+}
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def coloured(status: object) -> Text:
+    text = _shown(status)
+    return Text(text, style=STATUS_COLOURS.get(text, ""))
+
+
+def print_table(title: str | None, columns: Mapping[str, str], rows: Iterable[Row]) -> None:
+    """`columns`: field → heading."""
+    table = Table(title=title, title_justify="left")
+    for heading in columns.values():
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(field, row.get(field)) for field in columns))
+    Console().print(table)
+
+
+def print_job(progress: Row) -> None:
+    """The job, its runs and what there is to know about them."""
+    runs: Sequence[Row] = progress.get("runs") or []
+    if runs:
+        print_table(None, _RUN_COLUMNS, [_run_row(run) for run in runs])
+    console = Console()
+    console.print(summary(progress))
+    for warning in progress.get("warnings") or []:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    if progress.get("error_message"):
+        console.print(Text(str(progress["error_message"]), style="red"))
+
+
+def summary(progress: Row) -> Text:
+    line = Text(f"{progress.get('job_name')} {progress.get('job_id')} ")
+    line.append_text(coloured(progress.get("status")))
+    done, total = progress.get("workspaces_processed"), progress.get("total_workspaces")
+    accounts = _number(progress.get("total_accounts_synced"))
+    line.append(f": {_shown(done)}/{_shown(total)} workspaces, {accounts} accounts")
+    if progress.get("workspaces_skipped"):
+        line.append(f", {progress['workspaces_skipped']} skipped")
+    if progress.get("duration_ms") is not None:
+        line.append(f", {progress['duration_ms'] / 1000:.1f} s")
+    return line
+
+
+_RUN_COLUMNS: Mapping[str, str] = {
+    "workspace": "workspace",
+    "stream": "stream",
+    "status": "status",
+    "pages": "pages",
+    "records": "records",
+    "expected_total": "API total",
+    "note": "",
+}
+
+
+def _run_row(run: Row) -> dict[str, object]:
+    notes = [run.get("error_message"), *(run.get("warnings") or [])]
+    pages = f"{_shown(run.get('completed'))}/{_shown(run.get('planned'))}"
+    return {**run, "pages": pages, "note": "\n".join(str(note) for note in notes if note)}
+
+
+def _cell(field: str, value: object) -> Text:
+    if field == "status":
+        return coloured(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Text(_number(value), justify="right")
+    return Text(_shown(value))
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else _shown(value)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -1,0 +1,59 @@
+"""Keeps all held leases alive with one call, and lets go of those that are lost or cancelled."""
+
+import asyncio
+import time
+from typing import Final
+
+from workers.backoff import Backoff
+from workers.errors import ChunkwiseError
+from workers.gateway import Gateway
+from workers.handover import HandOver
+from workers.leases import Held, Leases, Stage
+from workers.logs import Log
+from workers.protocol import Extension
+
+log = Log(__name__)
+
+HEARTBEAT_SECONDS: Final = 6.0
+
+
+class Heartbeat:
+    def __init__(self, gateway: Gateway, leases: Leases, hand_over: HandOver) -> None:
+        self._gateway = gateway
+        self._leases = leases
+        self._hand_over = hand_over
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            backoff = Backoff(first_seconds=0.5, longest_seconds=2)
+            while len(self._leases) and not await self._extend():
+                await backoff.wait()
+
+    async def _extend(self) -> bool:
+        """False: to be repeated."""
+        held = self._leases.held()
+        asked_at = time.monotonic()
+        try:
+            extension = await self._gateway.extend_chunk_leases([each.lease for each in held])
+        except ChunkwiseError as error:
+            log.warning("heartbeat_failed", leases=len(held), **error.fields())
+            return False
+        for each in held:
+            each.expires_at = asked_at + extension.lease_ms / 1000
+        self._let_go(held, extension)
+        return True
+
+    def _let_go(self, asked: list[Held], extension: Extension) -> None:
+        """A lease in a call that ends it may already be ended: that call's answer counts."""
+        for held in asked:
+            chunk = held.lease.queue_id
+            if held.stage is Stage.HANDING_OVER or not self._leases.holds(held):
+                continue
+            if chunk in extension.lost:
+                log.warning("lease_lost", chunk=chunk, workspace=held.lease.workspace)
+                self._leases.stop_fetching(held)
+                self._leases.forget(held)
+            elif chunk in extension.cancelled and held.to_fetch:
+                self._hand_over.release(held, "the job was cancelled")
+        self._hand_over.release_blocked(extension.blocked)

@@ -1,0 +1,46 @@
+"""Secrets that do not show themselves, and texts from which they are taken out."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that only `reveal()` shows; repr, str and format print the mask."""
+
+    _value: str = field(repr=False)
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+
+def mask(text: str, secrets: Iterable[Secret]) -> str:
+    """The text with every secret replaced, as it stands and as URLs and JSON spell it.
+
+    Of a value in several words ("Bearer abc") the last word is a secret too: APIs echo it alone.
+    """
+    for spelling in sorted(_spellings(secrets), key=len, reverse=True):
+        text = text.replace(spelling, MASK)
+    return text
+
+
+def _spellings(secrets: Iterable[Secret]) -> set[str]:
+    spellings: set[str] = set()
+    for secret in secrets:
+        value = secret.reveal()
+        words = value.split()
+        for part in {value, *words[-1:]}:
+            in_json = json.dumps(part)[1:-1]
+            spellings |= {part, quote(part), quote(part, safe=""), quote_plus(part)}
+            spellings |= {in_json, in_json.replace("/", "\\/")}
+    return spellings - {""}

@@ -1,0 +1,129 @@
+"""Settings of the worker and the commands: environment variables, read once."""
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit
+
+from workers.errors import SettingsError
+from workers.secret import Secret
+
+MAX_CONCURRENCY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`concurrency` requests are in flight at most; `claim_ahead` more leases may wait for their
+    turn, so that no request waits for a claim."""
+
+    supabase_url: str
+    supabase_secret_key: Secret
+    worker_id: str
+    concurrency: int
+    claim_ahead: int
+    idle_seconds: float
+    stop_seconds: float
+    log_level: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
+        env = os.environ if env is None else env
+        concurrency = _whole_number(env, "CHUNKWISE_CONCURRENCY", 16, 1, MAX_CONCURRENCY)
+        ahead = ahead_of(concurrency)
+        return cls(
+            supabase_url=_url(env),
+            supabase_secret_key=_key(env),
+            worker_id=env.get("CHUNKWISE_WORKER_ID", "").strip() or _new_worker_id(),
+            concurrency=concurrency,
+            claim_ahead=_whole_number(env, "CHUNKWISE_CLAIM_AHEAD", ahead, 0, MAX_CONCURRENCY),
+            idle_seconds=_seconds(env, "CHUNKWISE_IDLE_SECONDS", 5, 0.05, 5),
+            stop_seconds=_seconds(env, "CHUNKWISE_STOP_SECONDS", 8, 0, 600),
+            log_level=_log_level(env),
+        )
+
+
+def ahead_of(concurrency: int) -> int:
+    return max(1, concurrency // 4)
+
+
+def _new_worker_id() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def _url(env: Mapping[str, str]) -> str:
+    url = env.get("SUPABASE_URL", "").strip().rstrip("/")
+    if not url:
+        raise SettingsError(
+            "SUPABASE_URL is not set",
+            "Set it to the project's URL, https://<ref>.supabase.co, or run `make stack`, which"
+            " writes it to .env.local.",
+        )
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise SettingsError(
+            "SUPABASE_URL is not a URL of a Supabase project",
+            "It looks like https://<ref>.supabase.co, or http://127.0.0.1:54321 locally.",
+        )
+    return url
+
+
+def _key(env: Mapping[str, str]) -> Secret:
+    key = env.get("SUPABASE_SECRET_KEY", "").strip()
+    if not key:
+        raise SettingsError(
+            "SUPABASE_SECRET_KEY is not set",
+            "Copy the secret key (sb_secret_…) from the project's API settings.",
+        )
+    if key.startswith("sb_publishable_"):
+        raise SettingsError(
+            "SUPABASE_SECRET_KEY holds a publishable key",
+            "A worker needs the secret key (sb_secret_…) from the project's API settings.",
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError(
+            "SUPABASE_SECRET_KEY holds characters that no key has",
+            "Copy the secret key (sb_secret_…) again, without spaces or line breaks.",
+        )
+    return Secret(key)
+
+
+def _whole_number(
+    env: Mapping[str, str], name: str, default: int, smallest: int, largest: int
+) -> int:
+    text = env.get(name, "").strip()
+    try:
+        number = int(text) if text else default
+    except ValueError:
+        number = smallest - 1
+    if not smallest <= number <= largest:
+        raise SettingsError(
+            f"{name} is {text!r}", f"Set it to a whole number from {smallest} to {largest}."
+        )
+    return number
+
+
+def _seconds(
+    env: Mapping[str, str], name: str, default: float, smallest: float, largest: float
+) -> float:
+    text = env.get(name, "").strip()
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        number = smallest - 1
+    if not smallest <= number <= largest:
+        raise SettingsError(
+            f"{name} is {text!r}", f"Set it to seconds from {smallest:g} to {largest:g}."
+        )
+    return number
+
+
+def _log_level(env: Mapping[str, str]) -> str:
+    level = env.get("CHUNKWISE_LOG_LEVEL", "").strip().lower() or "info"
+    if level not in ("debug", "info", "warning", "error"):
+        raise SettingsError(
+            f"CHUNKWISE_LOG_LEVEL is {level!r}", "Set it to debug, info, warning or error."
+        )
+    return level
