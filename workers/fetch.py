@@ -10,6 +10,7 @@ from typing import Final, Self, cast
 import httpx
 
 from workers import VERSION
+from workers.logs import quieten_http_libraries
 from workers.protocol import ErrorClass, Failure, Lease, Page
 from workers.retry_after import retry_after_seconds
 from workers.secret import mask
@@ -38,6 +39,7 @@ class Fetcher:
             max_keepalive_connections=concurrency,
             keepalive_expiry=KEEPALIVE_SECONDS,
         )
+        quieten_http_libraries()
         # One client serves all tenants: a cookie set for one must not be sent for another.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         async with httpx.AsyncClient(
@@ -119,7 +121,8 @@ def _decode(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise _BodyError(f"the body is not UTF-8 at byte {error.start}; only UTF-8 is") from None
+        text = f"the body is not UTF-8 at byte {error.start}; only UTF-8 is handed over"
+        raise _BodyError(text) from None
 
 
 async def _failure(response: httpx.Response, error_class: ErrorClass) -> Failure:

@@ -12,6 +12,7 @@ from postgrest.exceptions import APIError
 
 from supabase import AsyncClient, AsyncClientOptions
 from workers import errors
+from workers.logs import quieten_http_libraries
 from workers.protocol import (
     Claim,
     Extension,
@@ -48,6 +49,7 @@ class Gateway:
     @classmethod
     @asynccontextmanager
     async def connect(cls, url: str, key: Secret) -> AsyncIterator[Self]:
+        quieten_http_libraries()
         async with httpx.AsyncClient(
             timeout=_TIMEOUT,
             limits=_CONNECTIONS,

@@ -15,6 +15,7 @@ from workers.protocol import Extension
 log = Log(__name__)
 
 HEARTBEAT_SECONDS: Final = 6.0
+MOST_PER_CALL: Final = 1000
 
 
 class Heartbeat:
@@ -27,12 +28,16 @@ class Heartbeat:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             backoff = Backoff(first_seconds=0.5, longest_seconds=2)
-            while len(self._leases) and not await self._extend():
+            while len(self._leases) and not await self._extend_all():
                 await backoff.wait()
 
-    async def _extend(self) -> bool:
+    async def _extend_all(self) -> bool:
         """False: to be repeated."""
         held = self._leases.held()
+        parts = [held[at : at + MOST_PER_CALL] for at in range(0, len(held), MOST_PER_CALL)]
+        return all([await self._extend(part) for part in parts])
+
+    async def _extend(self, held: list[Held]) -> bool:
         asked_at = time.monotonic()
         try:
             extension = await self._gateway.extend_chunk_leases([each.lease for each in held])

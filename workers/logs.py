@@ -33,11 +33,16 @@ class Log:
 
 
 def configure(level: str) -> None:
-    """httpx and httpcore log URLs and headers, which may hold keys: they stay quiet."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Readable() if sys.stderr.isatty() else _Json())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("workers").setLevel(level.upper())
+
+
+def quieten_http_libraries() -> None:
+    """They log URLs and headers, which hold keys."""
+    for library in ("httpx", "httpcore", "hpack"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 class _Json(logging.Formatter):

@@ -61,13 +61,22 @@ def _url(env: Mapping[str, str]) -> str:
             "Set it to the project's URL, https://<ref>.supabase.co, or run `make stack`, which"
             " writes it to .env.local.",
         )
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    if not _is_project_url(url):
         raise SettingsError(
             "SUPABASE_URL is not a URL of a Supabase project",
             "It looks like https://<ref>.supabase.co, or http://127.0.0.1:54321 locally.",
         )
     return url
+
+
+def _is_project_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port_is_none_or_a_number = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
+    return is_http and port_is_none_or_a_number and not parts.username
 
 
 def _key(env: Mapping[str, str]) -> Secret:

@@ -51,6 +51,8 @@ async def _sync(
             return 0 if started["status"] == "accepted" else 1
         if not as_json:
             _say(started, sys.stderr)
+        if started.get("job_id") is None:
+            return 1
         progress = await watch(gateway, str(started["job_id"]), quiet=as_json)
     if as_json:
         print_json(progress)
@@ -61,5 +63,5 @@ async def _sync(
 
 def _say(started: Row, stream: TextIO) -> None:
     print(f"{started['message']} (job {started['job_id']}, {started['status']})", file=stream)
-    for warning in started.get("warnings") or []:
-        print(f"warning: {warning}", file=stream)
+    for workspace in started.get("workspaces_skipped") or []:
+        print(f"skipped, it is already being synced: {workspace}", file=stream)
