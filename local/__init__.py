@@ -1,0 +1,1 @@
+"""The outside world in miniature: Supabase without Docker, and the APIs that Chunkwise reads."""
