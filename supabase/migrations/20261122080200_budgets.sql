@@ -1,0 +1,93 @@
+-- Budgets: the requests per second and in flight that all workers share, per instance or per key.
+-- Stands on: registry.
+
+create function public.set_budget(
+  p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
+) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_source_id bigint;
+  v_changed int;
+begin
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
+  end if;
+  if p_requests_per_second <= 0 or p_max_in_flight <= 0 then
+    raise exception using errcode = 'SY006', message = 'a budget needs more than 0 requests per second and in flight',
+      hint = 'Null means unlimited; pause_sync() stops a source.';
+  end if;
+  update public.sync_budgets
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight, next_send_at = null
+  where source_id = v_source_id and (p_scope_key is null or scope_key = p_scope_key);
+  get diagnostics v_changed = row_count;
+  if p_scope_key is null then
+    update public.sync_sources
+    set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight where id = v_source_id;
+  elsif v_changed = 0 then
+    raise exception using errcode = 'SY006', message = format('source %s has no budget %L', p_source, p_scope_key),
+      hint = 'select scope_key from sync_budgets lists them; they appear with their first workspace.';
+  end if;
+  return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
+end; $$;
+comment on function public.set_budget(text, numeric, int, text) is
+$$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all, future ones too.
+Returns: {"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad figure or scope. Locks: the budgets.$$;
+
+create function sync.block_budget(p_workspace_id bigint, p_retry_after numeric) returns interval
+language plpgsql set search_path = '' as $$
+declare
+  v_budget public.sync_budgets;
+  v_now timestamptz;
+  v_until timestamptz;
+begin
+  select b.* into strict v_budget from public.sync_budgets as b
+  join public.sync_workspaces as w on w.budget_id = b.id
+  where w.id = p_workspace_id for update of b;
+  v_now := sync.now();
+  v_until := greatest(v_budget.blocked_until, v_now + make_interval(secs => coalesce(
+    least(greatest(p_retry_after, 0), 3600),
+    least(sync.setting('retry_cap_seconds'), sync.setting('retry_base_seconds') * 2 ^ least(v_budget.block_level, 10))
+  )::double precision));
+  update public.sync_budgets set
+    blocked_until = v_until, probe_until = null, next_send_at = null,
+    block_level = block_level + case when coalesce(v_budget.blocked_until, v_now) <= v_now then 1 else 0 end
+  where id = v_budget.id;
+  return v_until - v_now;
+end; $$;
+comment on function sync.block_budget(bigint, numeric) is
+$$Nobody sends on this workspace's budget for so many seconds (at most an hour), or for a backoff where the API named none.
+Returns: how long the block lasts. Locks: the budget, last of all.$$;
+
+create function sync.unblock_budgets(p_workspace_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.sync_budgets as b set block_level = 0, blocked_until = null, probe_until = null
+  from (
+    select id from public.sync_budgets
+    where id in (select budget_id from public.sync_workspaces where id = any (p_workspace_ids))
+      and block_level > 0 and blocked_until <= sync.now()
+    order by id for update
+  ) as probed
+  where b.id = probed.id;
+end; $$;
+comment on function sync.unblock_budgets(bigint[]) is
+$$A request succeeded after the block had passed: full speed again. An answer to a request sent before the 429 does not lift the block.
+Locks: the budgets, last of all.$$;
+
+create function sync.blocked_budgets() returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'budget_id', id, 'for_ms', ceil(extract(epoch from blocked_until - sync.now()) * 1000)::bigint
+    ) order by id), '[]')
+    from public.sync_budgets where block_level > 0 and blocked_until > sync.now()
+  );
+end; $$;
+comment on function sync.blocked_budgets() is $$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now.$$;
+
+revoke all on function public.set_budget, sync.block_budget, sync.unblock_budgets, sync.blocked_budgets
+from public, anon, authenticated, service_role;
+grant execute on function public.set_budget to service_role;

@@ -1,0 +1,216 @@
+-- Streams: what kinds of record a source serves, and how far each workspace is with them.
+-- Stands on: registry.
+
+create table public.sync_streams (
+  id bigint generated always as identity primary key,
+  source_id bigint not null references public.sync_sources (id),
+  stream_name text not null,
+  is_default boolean not null default true,
+  completeness text not null default 'counted',
+  path text not null,
+  params jsonb not null default '{}',
+  page_param text not null default 'page',
+  page_size int not null,
+  records_path text[] not null default '{data}',
+  id_path text[] not null default '{id}',
+  id_type text not null default 'integer',
+  updated_at_path text[],
+  total_path text[] not null default '{meta,total}',
+  last_page_path text[] not null default '{meta,last_page}',
+  item_path text,
+  item_record_path text[] not null default '{data}',
+  status_classes jsonb not null default '{}',
+  timeout_ms int not null default 30000,
+  max_body_bytes int not null default 8388608,
+  target_table text not null default 'public.synced_records',
+  apply_function text not null default 'sync.apply_synced_records',
+  close_function text,
+  created_at timestamptz not null default sync.now(),
+  unique (source_id, stream_name),
+  constraint sync_streams_completeness_check check (completeness = 'counted'),
+  constraint sync_streams_id_type_check check (id_type in ('integer', 'text')),
+  constraint sync_streams_path_check check (path like '/%' and (item_path is null or item_path like '/%{id}%')),
+  constraint sync_streams_page_size_check check (page_size between 1 and 10000),
+  constraint sync_streams_timeout_ms_check check (timeout_ms between 100 and 600000),
+  constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 8388608)
+);
+comment on table public.sync_streams is 'Kinds of record: path, paging, where things stand in an answer, which SQL applies a page. Written by declare_stream().';
+comment on column public.sync_streams.completeness is 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete.';
+comment on column public.sync_streams.is_default is 'Whether start_sync_job() without a list of streams takes it.';
+comment on column public.sync_streams.page_size is 'Records per page as the API serves them; estimates only.';
+comment on column public.sync_streams.item_path is 'Path of one record with {id} in it: asked before a record is deleted; 404 confirms.';
+comment on column public.sync_streams.status_classes is 'Additions to the source''s classes.';
+comment on column public.sync_streams.target_table is 'Where records live; has workspace_id, id, raw, last_changed_at, deleted_at (and stream_id, if shared by streams).';
+comment on column public.sync_streams.apply_function is 'f(sync.incoming_record[]) returns setof sync.changed_record: one set-based upsert.';
+comment on column public.sync_streams.close_function is 'f(workspace id) returns void: statistics after a completed run.';
+alter table public.sync_streams enable row level security;
+
+create table public.sync_workspace_streams (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  last_complete_sync_at timestamptz,
+  last_complete_run_id bigint,
+  last_sync_duration_ms bigint,
+  record_count bigint,
+  marks jsonb not null default '{}',
+  primary key (workspace_id, stream_id)
+);
+comment on table public.sync_workspace_streams is 'When a stream of a workspace was last synced completely, how long that took, how many records there are.';
+create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
+alter table public.sync_workspace_streams enable row level security;
+
+create type sync.incoming_record as (workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb);
+comment on type sync.incoming_record is 'A record of a page, on its way to an apply function.';
+create type sync.changed_record as (workspace_id bigint, stream_id bigint, record_id text, change text);
+comment on type sync.changed_record is 'What an apply function wrote: inserted, updated or revived.';
+
+create function sync.require_status_classes(p_status_classes jsonb) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if jsonb_typeof(p_status_classes) <> 'object' or exists (
+    select 1 from jsonb_each_text(p_status_classes) as c
+    where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$' or c.value not in ('page', 'transient', 'rate_limited', 'permanent')
+  ) then
+    raise exception using errcode = 'SY006', message = format('%s are no status classes', p_status_classes),
+      hint = 'They read {"404": "page", "5xx": "transient", "other": "permanent"}; the fourth class is rate_limited.';
+  end if;
+end; $$;
+comment on function sync.require_status_classes(jsonb) is $$Raises: SY006 unless it maps status codes to the four classes.$$;
+
+create function sync.require_known_fields(p_given jsonb, p_known text[], p_required text[]) returns void
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_unknown text;
+  v_missing text;
+begin
+  if coalesce(jsonb_typeof(p_given), 'null') <> 'object' then
+    raise exception using errcode = 'SY006', message = 'the declaration is not a JSON object', hint = 'Fields: ' || array_to_string(p_known, ', ');
+  end if;
+  select string_agg(k, ', ') into v_unknown from jsonb_object_keys(p_given) as k where k <> all (p_known);
+  select string_agg(k, ', ') into v_missing from unnest(p_required) as k where p_given ->> k is null;
+  if v_unknown is not null or v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = concat_ws('; ', 'unknown fields: ' || v_unknown, 'missing fields: ' || v_missing),
+      hint = 'Fields: ' || array_to_string(p_known, ', ');
+  end if;
+end; $$;
+comment on function sync.require_known_fields(jsonb, text[], text[]) is $$Raises: SY006 naming unknown and missing fields.$$;
+
+create function public.declare_source(p_source jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_id bigint;
+begin
+  perform sync.require_known_fields(p_source,
+    '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,max_in_flight,status_classes,success_path,message_path}',
+    '{source_name}');
+  perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
+  insert into public.sync_sources as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
+    requests_per_second, max_in_flight, status_classes, success_path, message_path)
+  select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth_in, 'header'), coalesce(r.auth_name, 'Authorization'),
+    coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
+    case when p_source ? 'requests_per_second' then r.requests_per_second else 5 end,
+    case when p_source ? 'max_in_flight' then r.max_in_flight else 10 end,
+    '{"2xx": "page", "408": "transient", "425": "transient", "429": "rate_limited", "5xx": "transient", "other": "permanent"}'::jsonb
+      || coalesce(r.status_classes, '{}'),
+    r.success_path, coalesce(r.message_path, '{message}')
+  from jsonb_populate_record(null::public.sync_sources, p_source) as r
+  on conflict (source_name) do update set
+    base_path = excluded.base_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
+    budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
+    max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
+    success_path = excluded.success_path, message_path = excluded.message_path
+  returning s.id into v_id;
+  update public.sync_workspaces set source_id = source_id where source_id = v_id;
+  return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
+exception when check_violation or invalid_text_representation or numeric_value_out_of_range then
+  raise exception using errcode = 'SY006', message = format('source %L: %s', p_source ->> 'source_name', sqlerrm),
+    hint = 'The columns of sync_sources say what each field takes.';
+end; $$;
+comment on function public.declare_source(jsonb) is
+$$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has its default.
+Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source and its workspaces.$$;
+
+create function sync.require_apply_function(p_name text) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if to_regprocedure(p_name || '(sync.incoming_record[])') is null then
+    raise exception using errcode = 'SY006', message = format('there is no function %s(sync.incoming_record[])', p_name),
+      hint = 'Create it first, schema named; it returns setof sync.changed_record.';
+  end if;
+end; $$;
+comment on function sync.require_apply_function(text) is $$Raises: SY006 unless such an apply function exists.$$;
+
+create function sync.require_target_table(p_name text) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_missing text;
+begin
+  select string_agg(c, ', ') into v_missing from unnest('{workspace_id,id,raw,last_changed_at,deleted_at}'::text[]) as c
+  where not exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = to_regclass(p_name) and a.attname = c and not a.attisdropped);
+  if v_missing is not null then
+    raise exception using errcode = 'SY006', message = format('table %s does not exist or lacks: %s', p_name, v_missing),
+      hint = 'Name it with its schema; an apply function fills it.';
+  end if;
+end; $$;
+comment on function sync.require_target_table(text) is $$Raises: SY006 unless the table exists with the columns that closing needs.$$;
+
+create function public.declare_stream(p_stream jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_row public.sync_streams;
+  v_id bigint;
+begin
+  perform sync.require_known_fields(p_stream,
+    '{source_name,stream_name,is_default,completeness,path,params,page_param,page_size,records_path,id_path,id_type,updated_at_path,total_path,'
+    'last_page_path,item_path,item_record_path,status_classes,timeout_ms,max_body_bytes,target_table,apply_function,close_function}',
+    '{source_name,stream_name,path,page_size}');
+  perform sync.require_status_classes(coalesce(p_stream -> 'status_classes', '{}'));
+  select id into v_id from public.sync_sources where source_name = p_stream ->> 'source_name';
+  if v_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_stream ->> 'source_name'),
+      hint = 'declare_source() adds one.';
+  end if;
+  v_row := jsonb_populate_record(null::public.sync_streams, '{"is_default": true, "completeness": "counted", "params": {},
+    "page_param": "page", "records_path": ["data"], "id_path": ["id"], "id_type": "integer", "total_path": ["meta", "total"],
+    "last_page_path": ["meta", "last_page"], "item_record_path": ["data"], "status_classes": {}, "timeout_ms": 30000,
+    "max_body_bytes": 8388608, "target_table": "public.synced_records", "apply_function": "sync.apply_synced_records"}'::jsonb
+    || jsonb_strip_nulls(p_stream));
+  perform sync.require_apply_function(v_row.apply_function);
+  perform sync.require_target_table(v_row.target_table);
+  insert into public.sync_streams as s (source_id, stream_name, is_default, completeness, path, params, page_param, page_size,
+    records_path, id_path, id_type, updated_at_path, total_path, last_page_path, item_path, item_record_path, status_classes,
+    timeout_ms, max_body_bytes, target_table, apply_function, close_function)
+  values (v_id, v_row.stream_name, v_row.is_default, v_row.completeness, v_row.path, v_row.params, v_row.page_param, v_row.page_size,
+    v_row.records_path, v_row.id_path, v_row.id_type, v_row.updated_at_path, v_row.total_path, v_row.last_page_path,
+    v_row.item_path, v_row.item_record_path, v_row.status_classes, v_row.timeout_ms, v_row.max_body_bytes,
+    v_row.target_table, v_row.apply_function, v_row.close_function)
+  on conflict (source_id, stream_name) do update set
+    is_default = excluded.is_default, completeness = excluded.completeness, path = excluded.path, params = excluded.params,
+    page_param = excluded.page_param, page_size = excluded.page_size, records_path = excluded.records_path,
+    id_path = excluded.id_path, id_type = excluded.id_type, updated_at_path = excluded.updated_at_path,
+    total_path = excluded.total_path, last_page_path = excluded.last_page_path, item_path = excluded.item_path,
+    item_record_path = excluded.item_record_path, status_classes = excluded.status_classes, timeout_ms = excluded.timeout_ms,
+    max_body_bytes = excluded.max_body_bytes, target_table = excluded.target_table,
+    apply_function = excluded.apply_function, close_function = excluded.close_function
+  returning s.id into v_id;
+  return jsonb_build_object('stream_id', v_id, 'stream_name', v_row.stream_name);
+exception when check_violation or invalid_text_representation or numeric_value_out_of_range or array_subscript_error then
+  raise exception using errcode = 'SY006', message = format('stream %L: %s', p_stream ->> 'stream_name', sqlerrm),
+    hint = 'The columns of sync_streams say what each field takes.';
+end; $$;
+comment on function public.declare_stream(jsonb) is
+$$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is left out has its default.
+Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown, missing or bad field. Locks: the stream.$$;
+
+revoke all on table public.sync_streams, public.sync_workspace_streams from public, anon, authenticated, service_role;
+grant select on table public.sync_streams, public.sync_workspace_streams to service_role, authenticated;
+create policy sync_streams_select_operator on public.sync_streams
+for select to authenticated using ((select sync.is_operator()));
+create policy sync_workspace_streams_select_operator on public.sync_workspace_streams
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function sync.require_status_classes, sync.require_known_fields, sync.require_apply_function, sync.require_target_table,
+public.declare_source, public.declare_stream from public, anon, authenticated, service_role;
+grant execute on function public.declare_source, public.declare_stream to service_role;

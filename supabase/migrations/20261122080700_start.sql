@@ -1,0 +1,131 @@
+-- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
+-- Stands on: queue.
+
+create function sync.requested_runs(p_streams text[], p_workspaces text[])
+returns table (workspace_id bigint, stream_id bigint, workspace_name text, max_concurrency int)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_name text;
+begin
+  foreach v_name in array coalesce(p_workspaces, '{}') loop
+    if not (select w.is_active from public.sync_workspaces as w where w.id = sync.workspace_id_of(v_name)) then
+      raise exception using errcode = 'SY004', message = format('workspace %L is not active', v_name),
+        hint = 'register_workspace() activates it again.';
+    end if;
+  end loop;
+  foreach v_name in array coalesce(p_streams, '{}') loop
+    if not exists (select 1 from public.sync_streams as s where s.stream_name = v_name) then
+      raise exception using errcode = 'SY003', message = format('there is no stream %L', v_name),
+        hint = 'select stream_name from sync_streams lists them; declare_stream() adds one.';
+    end if;
+  end loop;
+  return query
+  select w.id, s.id, w.workspace_name, w.max_concurrency
+  from public.sync_workspaces as w
+  join public.sync_streams as s on s.source_id = w.source_id
+  where w.is_active and (p_workspaces is null or w.workspace_name = any (p_workspaces))
+    and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
+  order by w.id, s.id;
+  if not found then
+    raise exception using errcode = 'SY005', message = 'there is nothing to sync: no active workspace serves the requested streams',
+      hint = 'register_workspace() adds one; select * from sync_streams shows what its source serves.';
+  end if;
+end; $$;
+comment on function sync.requested_runs(text[], text[]) is
+$$Returns: workspace x stream that a request means; null means every active workspace, every default stream.
+Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005 nothing to do.$$;
+
+create function sync.plan_first_pages(p_job_id uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run_id bigint;
+begin
+  for v_run_id in select id from public.workspace_sync_runs where job_id = p_job_id order by id loop
+    update public.workspace_sync_runs set planned_pages = 1 where id = v_run_id;
+    perform sync.plan_chunks(v_run_id, 'page', array[1], null);
+    perform sync.fill_slots(v_run_id);
+  end loop;
+end; $$;
+comment on function sync.plan_first_pages(uuid) is $$Page 1 of every run of a new job, in slot 1. Locks: the new runs.$$;
+
+create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_job_id uuid;
+  v_live_job_id uuid;
+  v_requested int;
+  v_skipped text[];
+begin
+  perform sync.require_read_committed();
+  if coalesce(btrim(p_job_name), '') = '' then
+    raise exception using errcode = 'SY006', message = 'a job needs a name', hint = 'start_sync_job(''nightly'')';
+  end if;
+  insert into public.polling_job_status (job_name, retry_of_job_id) values (p_job_name, p_retry_of_job_id)
+  on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
+  if v_job_id is null then
+    select id into v_live_job_id from public.polling_job_status where job_name = p_job_name and status = 'running';
+    return sync.start_answer('already_running', v_live_job_id, format('job %s is already running', p_job_name), '{}');
+  end if;
+
+  with requested as (
+    select * from sync.requested_runs(p_streams, p_workspaces)
+  ), started as (
+    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency)
+    select v_job_id, workspace_id, stream_id, max_concurrency from requested
+    on conflict (workspace_id, stream_id) where status = 'running' do nothing
+    returning workspace_id, stream_id
+  )
+  select count(distinct r.workspace_id),
+    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}')
+  into v_requested, v_skipped
+  from requested as r left join started as s using (workspace_id, stream_id);
+
+  if not exists (select 1 from public.workspace_sync_runs where job_id = v_job_id) then
+    delete from public.polling_job_status where id = v_job_id;
+    select r.job_id into v_live_job_id from sync.requested_runs(p_streams, p_workspaces) as q
+    join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id and r.stream_id = q.stream_id and r.status = 'running'
+    limit 1;
+    return sync.start_answer('already_running', v_live_job_id, 'everything requested is already being synced', '{}');
+  end if;
+  update public.polling_job_status set
+    total_workspaces = v_requested, workspaces_skipped = cardinality(v_skipped),
+    warnings = array(select format('%s: skipped, it is already being synced', name) from unnest(v_skipped) as name)
+  where id = v_job_id;
+  perform sync.plan_first_pages(v_job_id);
+  return sync.start_answer('accepted', v_job_id, format('syncing %s workspaces', v_requested - cardinality(v_skipped)), v_skipped);
+end; $$;
+comment on function sync.start_job(text, text[], text[], uuid) is
+$$The body of start_sync_job() and retry_failed_chunks(). Returns and raises: as start_sync_job(). Locks: new rows only.$$;
+
+create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[]) returns jsonb
+language sql set search_path = '' as $$
+  select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message', p_message,
+    'workspaces_skipped', to_jsonb(p_skipped));
+$$;
+comment on function sync.start_answer(text, uuid, text, text[]) is $$Returns: the answer of start_sync_job().$$;
+
+create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[]) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform sync.require_operator();
+  perform set_config('response.status', '202', true);
+  return sync.start_job(p_job_name, p_streams, p_workspaces, null);
+end; $$;
+comment on function sync.start_sync_job(text, text[], text[]) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what start_sync_job() raises.$$;
+
+create function public.start_sync_job(
+  p_job_name text default 'sync', p_streams text[] default null, p_workspaces text[] default null
+) returns jsonb
+language sql set search_path = '' set statement_timeout = '20s' as $$
+  select sync.start_sync_job(p_job_name, p_streams, p_workspaces);
+$$;
+comment on function public.start_sync_job(text, text[], text[]) is
+$$Ask for a sync; answers at once, over HTTP with 202. Null means every default stream, every active workspace.
+Returns: {"success", "job_id", "status": "accepted" or "already_running", "message", "workspaces_skipped": [names]}.
+Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005 nothing to sync, SY006 no job name.
+Locks: new rows only; the live job name and the live workspace x stream are unique indices.$$;
+
+revoke all on function sync.requested_runs, sync.plan_first_pages, sync.start_job, sync.start_answer, sync.start_sync_job,
+public.start_sync_job from public, anon, authenticated, service_role;
+grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;

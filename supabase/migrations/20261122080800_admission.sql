@@ -1,0 +1,80 @@
+-- Admission: which picked chunks may be sent now, and when, so that all workers together keep within the budgets.
+-- Stands on: queue, budgets.
+
+create type sync.admission as (queue_id bigint, verdict text, send_after interval, budget_id bigint);
+comment on type sync.admission is
+'verdict: admitted (send_after: wait before sending), budget (send_after: when to look again), paused, ending.';
+
+create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
+language sql stable set search_path = '' as $$
+  select case
+    when p_budget.blocked_until > p_now then 0
+    when p_budget.block_level > 0 then case when p_budget.probe_until > p_now then 0 else 1 end
+    when p_budget.max_in_flight is null then 2147483647
+    else greatest(0, p_budget.max_in_flight - (
+      select count(*) from public.sync_workspaces as w
+      join public.workspace_sync_runs as r on r.workspace_id = w.id and r.status = 'running'
+      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null and q.status = 'processing'
+      where w.budget_id = p_budget.id))
+  end;
+$$;
+comment on function sync.budget_room(public.sync_budgets, timestamptz) is
+$$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller holds the budget's lock.$$;
+
+create function sync.admit_chunks(p_queue_ids bigint[]) returns setof sync.admission
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz;
+  v_ahead interval := sync.setting_seconds('send_ahead_seconds');
+begin
+  perform 1 from public.sync_budgets
+  where id in (
+    select w.budget_id from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id where q.id = any (p_queue_ids))
+    and (requests_per_second is not null or max_in_flight is not null or block_level > 0)
+  order by id for update;
+  v_now := sync.now();
+  return query
+  with picked as (
+    select q.id, w.budget_id, r.ending, sync.is_paused(w.id) as is_paused, p.turn,
+      row_number() over (partition by w.budget_id order by r.ending is not null, p.turn) as n
+    from unnest(p_queue_ids) with ordinality as p (id, turn)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+  ), budget as (
+    select b.id, sync.budget_room(b, v_now) as room, greatest(b.next_send_at, v_now) - v_now as first_send,
+      coalesce(make_interval(secs => (1 / b.requests_per_second)::double precision), interval '0') as pace,
+      greatest(b.blocked_until - v_now, interval '0') as blocked_for
+    from public.sync_budgets as b where b.id in (select budget_id from picked)
+  ), judged as (
+    select picked.*, budget.pace, budget.blocked_for, budget.room, budget.first_send + (n - 1) * budget.pace as send_after
+    from picked join budget on budget.id = picked.budget_id
+  ), verdicts as (
+    select id, budget_id, turn, send_after,
+      case
+        when ending is not null then 'ending'
+        when is_paused then 'paused'
+        when n > room or send_after > v_ahead then 'budget'
+        else 'admitted' end as verdict,
+      case
+        when n <= room then send_after - v_ahead / 2
+        else coalesce(blocked_for, interval '0') + greatest((n - room) * pace, (1 + (n - room) / greatest(room, 4)) * interval '100 ms')
+      end as look_after
+    from judged
+  ), reserved as (
+    update public.sync_budgets as b set
+      next_send_at = v_now + sent.last_send + budget.pace,
+      probe_until = case when b.block_level > 0 then v_now + sync.setting_seconds('lease_seconds') end
+    from (select budget_id, max(v.send_after) as last_send from verdicts as v where v.verdict = 'admitted' group by 1) as sent
+    join budget on budget.id = sent.budget_id
+    where b.id = sent.budget_id and (b.requests_per_second is not null or b.block_level > 0)
+  )
+  select v.id, v.verdict, case v.verdict when 'budget' then v.look_after else v.send_after end, v.budget_id
+  from verdicts as v order by v.turn;
+end; $$;
+comment on function sync.admit_chunks(bigint[]) is
+$$Reserve send times for picked chunks, oldest turn first, and say which must wait. Locks: the budgets that have a limit, last of all.$$;
+
+revoke all on function sync.budget_room, sync.admit_chunks from public, anon, authenticated, service_role;

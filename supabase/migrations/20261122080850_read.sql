@@ -1,0 +1,177 @@
+-- Read: what an answer says. Shape checks, records, totals, and which class an error is.
+-- Stands on: streams, queue.
+
+create type sync.page_in_hand as (
+  turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint, answer jsonb,
+  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int, page int, record_id text, worker_id text,
+  attempts int, max_attempts int, is_repeat boolean,
+  outcome text, code text, message text, wait interval, is_permanent boolean,
+  records int, changed int, total bigint, last_page int
+);
+comment on type sync.page_in_hand is
+'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows of it, what became of it.';
+
+create type sync.found_record as (turn int, workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb);
+comment on type sync.found_record is 'A record and the page in hand it stands on.';
+
+create function sync.raise_shape(p_what text, p_hint text) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
+end; $$;
+comment on function sync.raise_shape(text, text) is $$Raises: SY010, the answer has the wrong shape.$$;
+
+create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
+language plpgsql immutable set search_path = '' as $$
+begin
+  if jsonb_typeof(p_answer #> p_path) is distinct from 'number' or p_answer #>> p_path !~ '^[0-9]{1,15}$' then
+    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+      'The API may page in another mode now; declare_stream() says where the count stands.');
+  end if;
+  return (p_answer #>> p_path)::bigint;
+end; $$;
+comment on function sync.count_at(jsonb, text[]) is $$Returns: a whole number of 0 or more at a path. Raises: SY010.$$;
+
+create function sync.is_record_id(p_id jsonb, p_id_type text) returns boolean
+language sql immutable set search_path = '' as $$
+  select coalesce(case p_id_type
+    when 'integer' then jsonb_typeof(p_id) = 'number' and p_id #>> '{}' ~ '^-?[0-9]{1,18}$'
+    else jsonb_typeof(p_id) = 'string' and length(p_id #>> '{}') between 1 and 500 end, false);
+$$;
+comment on function sync.is_record_id(jsonb, text) is $$Returns: whether a value can be a record's id in a stream of that id type.$$;
+
+create function sync.check_records(p_records jsonb, p_stream public.sync_streams) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_position bigint;
+begin
+  if coalesce(jsonb_typeof(p_records), 'null') <> 'array' then
+    perform sync.raise_shape(format('the answer has no list of records at %s', array_to_string(p_stream.records_path, '.')),
+      'declare_stream() says where they stand.');
+  end if;
+  select r.n into v_position from jsonb_array_elements(p_records) with ordinality as r (record, n)
+  where not sync.is_record_id(r.record #> p_stream.id_path, p_stream.id_type) order by r.n limit 1;
+  if v_position is not null then
+    perform sync.raise_shape(
+      format('record %s of the page has no %s id at %s', v_position, p_stream.id_type, array_to_string(p_stream.id_path, '.')),
+      'Nothing of the page was written. declare_stream() says where the id stands and of which type it is.');
+  end if;
+end; $$;
+comment on function sync.check_records(jsonb, public.sync_streams) is $$Raises: SY010 unless it is a list of records with usable ids.$$;
+
+create function sync.read_page(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_page sync.page_in_hand := p_page;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+  if p_page.kind = 'confirmation' and p_page.http_status = 404 then
+    v_page.answer := '[]';
+    return v_page;
+  end if;
+  v_page.answer := p_page.body::jsonb;
+  if v_page.answer #> v_source.success_path = 'false'::jsonb then
+    raise exception using errcode = 'SY013',
+      message = format('the API answers %s and reports a failure: %s', p_page.http_status,
+        coalesce(sync.mask_secrets(v_page.answer #>> v_source.message_path), 'it says no more')),
+      hint = 'It is tried again; if it stays, ask the API''s operator.';
+  end if;
+  if p_page.kind = 'page' then
+    v_page.total := sync.count_at(v_page.answer, v_stream.total_path);
+    v_page.last_page := least(greatest(sync.count_at(v_page.answer, v_stream.last_page_path), 1), 2147483647);
+    if v_page.last_page > sync.setting('max_pages') then
+      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+        format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.', sync.setting('max_pages')));
+    end if;
+    v_page.answer := v_page.answer #> v_stream.records_path;
+  else
+    v_page.answer := jsonb_build_array(v_page.answer #> v_stream.item_record_path);
+  end if;
+  perform sync.check_records(v_page.answer, v_stream);
+  if p_page.kind = 'confirmation' and v_page.answer -> 0 #>> v_stream.id_path is distinct from p_page.record_id then
+    perform sync.raise_shape(format('asked for record %s, the API answers with another', p_page.record_id),
+      'declare_stream() says under which path a record stands.');
+  end if;
+  v_page.records := jsonb_array_length(v_page.answer);
+  return v_page;
+end; $$;
+comment on function sync.read_page(sync.page_in_hand) is
+$$Cast a body and check it. Returns: the page with answer = its records, total, last_page. Raises: SY010 wrong shape,
+SY013 the API reports a failure, 22P02 not JSON, 22P05 a character that Postgres cannot hold.$$;
+
+create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.found_record[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(array_agg(row(
+      p.turn, p.workspace_id, p.stream_id, r.record #>> st.id_path, (r.record #>> st.updated_at_path)::timestamptz, r.record
+    )::sync.found_record), '{}')
+    from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id
+    cross join jsonb_array_elements(p.answer) as r (record)
+  );
+end; $$;
+comment on function sync.found_records(sync.page_in_hand[]) is $$Returns: the records of pages that were read. Raises: 22007 unreadable time.$$;
+
+create function sync.find_bad_field(p_page sync.page_in_hand) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_stream public.sync_streams;
+  v_field record;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  for v_field in
+    select r.record, a.attname, format_type(a.atttypid, a.atttypmod) as type_name
+    from jsonb_array_elements(p_page.answer) as r (record)
+    join pg_catalog.pg_attribute as a on a.attrelid = to_regclass(v_stream.target_table) and a.attnum > 0
+    where a.attname <> all ('{workspace_id,stream_id,id,raw,last_changed_at,deleted_at}') and r.record ->> a.attname is not null and a.atttypid <> 'jsonb'::regtype
+  loop
+    begin
+      execute format('select ($1)::%s', v_field.type_name) using v_field.record ->> v_field.attname;
+    exception when data_exception then
+      return format('%s.%s cannot take the value of record %s', v_stream.target_table, v_field.attname,
+        v_field.record #>> v_stream.id_path);
+    end;
+  end loop;
+  return format('%s cannot take a value of page %s', v_stream.target_table, coalesce(p_page.page::text, p_page.record_id));
+end; $$;
+comment on function sync.find_bad_field(sync.page_in_hand) is
+$$After a page failed with a data error: which table, column and record it was. Never the value. Returns: a sentence.$$;
+
+create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text) returns sync.page_in_hand
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_was_read boolean := p_page.answer is not null;
+begin
+  v_page.code := case
+    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
+    when p_sqlstate ~ '^2[23]' and (v_was_read or p_sqlstate = '22P05') then 'SY012'
+    when p_sqlstate ~ '^22' then 'SY011'
+    else p_sqlstate end;
+  v_page.message := case
+    when v_page.code = 'SY012' and not v_was_read then 'the body holds a character that Postgres cannot store, such as U+0000'
+    when v_page.code = 'SY012' then sync.find_bad_field(v_page)
+    when v_page.code = 'SY011' then 'the body is not JSON'
+    else sync.mask_secrets(p_message) end;
+  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
+  v_page.outcome := 'retry';
+  return v_page;
+end; $$;
+comment on function sync.judge_error(sync.page_in_hand, text, text) is
+$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011 not JSON, SY013 reported failure and
+anything unexpected are tried again. Returns: the page with outcome, code, message.$$;
+
+create function sync.url_encode(p_text text) returns text
+language sql immutable set search_path = '' as $$
+  select string_agg(case when c ~ '[A-Za-z0-9_.~-]' then c
+    else regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, '' order by n)
+  from regexp_split_to_table(p_text, '') with ordinality as t (c, n);
+$$;
+comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
+
+revoke all on function sync.raise_shape, sync.count_at, sync.is_record_id, sync.check_records, sync.read_page, sync.found_records,
+sync.find_bad_field, sync.judge_error, sync.url_encode from public, anon, authenticated, service_role;

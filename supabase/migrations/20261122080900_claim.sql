@@ -1,0 +1,212 @@
+-- Claim: hand out ready chunks as leases with ready-made requests, within the budgets.
+-- Stands on: admission, workspaces.
+
+create function sync.wake_due_chunks(p_limit int) returns void
+language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off set enable_seqscan = off as $$
+begin
+  update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'), next_retry_at = null
+  from (
+    select id from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null and next_retry_at <= sync.now()
+    order by next_retry_at limit p_limit for update skip locked
+  ) as due
+  where q.id = due.id;
+end; $$;
+comment on function sync.wake_due_chunks(int) is $$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.pick_ready_chunks(p_limit int) returns bigint[]
+language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off set enable_seqscan = off as $$
+begin
+  return (
+    select array_agg(id) from (
+      select id from public.chunk_processing_queue
+      where ready_seq >= (select claim_floor from sync.sweep_state)
+      order by ready_seq limit p_limit for update skip locked
+    ) as picked
+  );
+end; $$;
+comment on function sync.pick_ready_chunks(int) is
+$$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep, whatever is waiting behind.
+Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.chunk_processing_queue as q set
+    status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
+    lease_token = case a.verdict when 'admitted' then nextval('sync.lease_tokens') else q.lease_token end,
+    lease_expires_at = case a.verdict when 'admitted' then sync.now() + sync.setting_seconds('lease_seconds') else q.lease_expires_at end,
+    started_at = case a.verdict when 'admitted' then sync.now() else q.started_at end,
+    worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
+    ready_seq = null,
+    next_retry_at = case a.verdict
+      when 'budget' then sync.now() + a.send_after
+      when 'paused' then 'infinity'
+      when 'ending' then sync.now() + interval '1 second' end
+  from unnest(p_admissions) as a
+  where q.id = a.queue_id;
+end; $$;
+comment on function sync.lease_chunks(sync.admission[], text) is
+$$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller holds the rows.$$;
+
+create function sync.lease_answer(p_admissions sync.admission[]) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    with leased as (
+      select a.budget_id, a.send_after, q.id as queue_id, q.lease_token, q.attempts, r.workspace_id, w.workspace_name, w.base_url,
+        c.kind, c.page, c.record_id, so.base_path, st.stream_name, st.path, st.params, st.page_param, st.item_path, st.status_classes, st.timeout_ms, st.max_body_bytes,
+        so.status_classes as source_classes
+      from unnest(p_admissions) as a
+      join public.chunk_processing_queue as q on q.id = a.queue_id
+      join public.chunked_sync_jobs as c on c.id = q.id
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      join public.sync_workspaces as w on w.id = r.workspace_id
+      join public.sync_streams as st on st.id = r.stream_id
+      join public.sync_sources as so on so.id = st.source_id
+      where a.verdict = 'admitted'
+    )
+    select jsonb_build_object(
+      'leases', coalesce(jsonb_agg(jsonb_build_object(
+        'queue_id', l.queue_id, 'lease_token', l.lease_token, 'lease_ms', sync.setting('lease_seconds') * 1000,
+        'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
+        'budget_id', l.budget_id, 'workspace', l.workspace_name, 'workspace_id', l.workspace_id,
+        'stream', l.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', l.timeout_ms, 'max_body_bytes', l.max_body_bytes,
+        'request', jsonb_build_object(
+          'method', 'GET',
+          'url', l.base_url || l.base_path || case l.kind when 'page' then l.path else replace(l.item_path, '{id}', sync.url_encode(l.record_id)) end,
+          'params', case l.kind when 'page' then l.params || jsonb_build_object(l.page_param, l.page::text) else '{}'::jsonb end,
+          'headers', '{"Accept": "application/json"}'::jsonb),
+        'status_classes', l.source_classes || l.status_classes
+          || case l.kind when 'confirmation' then '{"404": "page"}'::jsonb else '{}'::jsonb end
+      ) order by l.send_after, l.queue_id), '[]'),
+      'credentials', sync.credentials_of(array_agg(distinct l.workspace_id)))
+    from leased as l
+  );
+end; $$;
+comment on function sync.lease_answer(sync.admission[]) is $$Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
+
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, out o_admissions sync.admission[], out o_answer jsonb)
+language plpgsql set search_path = '' as $$
+begin
+  o_admissions := coalesce(array(select a from sync.admit_chunks(p_queue_ids) as a), '{}');
+  perform sync.lease_chunks(o_admissions, p_worker_id);
+  o_answer := sync.lease_answer(o_admissions) || jsonb_build_object(
+    'blocked_budgets', sync.blocked_budgets(),
+    'next_look_ms', (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null and next_retry_at < 'infinity'
+      order by next_retry_at limit 1));
+end; $$;
+comment on function sync.claim_chunks(bigint[], text) is
+$$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds the rows.$$;
+
+create function sync.note_worker(p_worker_id text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if coalesce(btrim(p_worker_id), '') = '' or length(p_worker_id) > 200 then
+    raise exception using errcode = 'SY006', message = 'a worker needs an id of 1 to 200 characters', hint = 'Host name and process id will do.';
+  end if;
+  insert into sync.workers (worker_id)
+  select p_worker_id where not exists (select 1 from sync.workers where worker_id = p_worker_id)
+  on conflict (worker_id) do nothing;
+  update sync.workers set last_seen_at = sync.now()
+  where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds';
+end; $$;
+comment on function sync.note_worker(text) is $$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
+
+create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+begin
+  perform sync.require_read_committed();
+  if p_limit is null or p_limit not between 1 and 100 then
+    raise exception using errcode = 'SY006', message = format('p_limit is %s', coalesce(p_limit::text, 'null')),
+      hint = 'A claim takes 1 to 100 chunks.';
+  end if;
+  perform sync.note_worker(p_worker_id);
+  perform sync.sweep_if_due();
+  perform sync.wake_due_chunks(p_limit);
+  return (sync.claim_chunks(sync.pick_ready_chunks(p_limit), p_worker_id)).o_answer;
+end; $$;
+comment on function public.claim_next_chunk_job_safe(text, int) is
+$$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none is no error.
+Returns: {"leases", "credentials", "blocked_budgets", "next_look_ms"}, see docs/worker-protocol.md. Raises: SY006 bad limit or id,
+SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
+
+create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_chunk public.chunk_processing_queue;
+  v_claim record;
+  v_reason text;
+begin
+  perform sync.require_read_committed();
+  perform sync.note_worker(p_worker_id);
+  perform sync.sweep_if_due();
+  select * into v_chunk from public.chunk_processing_queue where id = p_queue_id for update skip locked;
+  v_reason := case
+    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null then 'not_found'
+    when v_chunk.status <> 'pending' then 'not_pending'
+    when v_chunk.next_retry_at = 'infinity' then 'paused'
+    when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
+  if v_reason is null then
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_reason := case (v_claim.o_admissions)[1].verdict
+      when 'budget' then 'budget' when 'paused' then 'paused' when 'ending' then 'not_pending' end;
+  else
+    v_claim := sync.claim_chunks('{}', p_worker_id);
+  end if;
+  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object('reason', v_reason) end;
+end; $$;
+comment on function public.claim_chunk_job_safe(bigint, text) is
+$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason": not_found, not_pending, not_due,
+paused or budget. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then its budget.$$;
+
+create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_now timestamptz;
+  v_longest interval := sync.setting_seconds('max_lease_seconds');
+  v_lost jsonb;
+  v_cancelled jsonb;
+begin
+  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000 then
+    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 leases',
+      hint = '[{"queue_id": 1, "lease_token": 2}]';
+  end if;
+  perform 1 from public.chunk_processing_queue
+  where id in (select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l) order by id for update;
+  v_now := sync.now();
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token from jsonb_array_elements(p_leases) as l
+  ), extended as (
+    update public.chunk_processing_queue as q
+    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'), q.started_at + v_longest)
+    from given
+    where q.id = given.id and q.lease_token = given.lease_token and q.status = 'processing'
+      and q.lease_expires_at > v_now and q.started_at + v_longest > v_now
+    returning q.id, q.run_id, q.worker_id
+  )
+  select
+    coalesce(jsonb_agg(given.id order by given.id) filter (where extended.id is null), '[]'),
+    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]')
+  into v_lost, v_cancelled
+  from given left join extended using (id) left join public.workspace_sync_runs as r on r.id = extended.run_id;
+  perform sync.note_worker(worker_id) from (
+    select distinct worker_id from public.chunk_processing_queue
+    where id in (select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l) and status = 'processing'
+      and not v_lost @> to_jsonb(id)
+  ) as holders;
+  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost, 'cancelled', v_cancelled,
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.extend_chunk_leases(jsonb) is
+$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. Returns: {"lease_ms", "lost": [ids], "cancelled": [ids], "blocked_budgets"}.
+No lease lives longer than 10 minutes in total. Raises: SY006 not such a list. Locks: the queue rows, by id.$$;
+
+revoke all on function sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks, sync.lease_answer, sync.claim_chunks,
+sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+from public, anon, authenticated, service_role;
+grant execute on function public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases to service_role;

@@ -1,0 +1,210 @@
+-- Complete: a page is applied by the holder of its chunk's lease, once, together with what it reveals.
+-- Stands on: read, claim.
+
+create function sync.first_answer(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_event public.chunk_events;
+begin
+  select * into v_event from public.chunk_events
+  where chunk_id = p_page.queue_id and lease_token = p_page.lease_token order by event = 'lease_lost' desc, id desc limit 1;
+  v_page.is_repeat := true;
+  v_page.outcome := case when v_event.id is null or v_event.event = 'lease_lost' then 'refused' else v_event.event end;
+  if v_page.outcome = 'refused' then
+    v_page.code := 'SY001';
+    v_page.message := format('chunk %s is not leased under token %s', p_page.queue_id, p_page.lease_token);
+  else
+    v_page.code := v_event.details ->> 'code';
+    v_page.message := v_event.details ->> 'message';
+    v_page.records := (v_event.details ->> 'records')::int;
+    v_page.changed := (v_event.details ->> 'changed')::int;
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.first_answer(sync.page_in_hand) is
+$$For a lease that has ended: what its holder was told, or refused (SY001) if another ended it.$$;
+
+create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz;
+  v_page sync.page_in_hand;
+  v_chunk record;
+  v_fenced sync.page_in_hand[] := '{}';
+begin
+  perform sync.require_read_committed();
+  perform 1 from public.chunk_processing_queue
+  where id in (select queue_id from unnest(p_pages)) order by id for update;
+  v_now := sync.now();
+  for v_chunk in
+    select p as given, q.*, c.kind, c.scan, c.page, c.record_id, r.workspace_id, r.stream_id, r.ending
+    from unnest(p_pages) as p
+    left join public.chunk_processing_queue as q on q.id = p.queue_id
+    left join public.chunked_sync_jobs as c on c.id = q.id
+    left join public.workspace_sync_runs as r on r.id = q.run_id
+    order by p.turn
+  loop
+    v_page := v_chunk.given;
+    if v_chunk.lease_token = v_page.lease_token and v_chunk.status = 'processing' and v_chunk.lease_expires_at > v_now then
+      v_page.run_id := v_chunk.run_id;
+      v_page.workspace_id := v_chunk.workspace_id;
+      v_page.stream_id := v_chunk.stream_id;
+      v_page.slot := v_chunk.slot;
+      v_page.kind := v_chunk.kind;
+      v_page.scan := v_chunk.scan;
+      v_page.page := v_chunk.page;
+      v_page.record_id := v_chunk.record_id;
+      v_page.worker_id := v_chunk.worker_id;
+      v_page.attempts := v_chunk.attempts;
+      v_page.max_attempts := v_chunk.max_attempts;
+      v_page.outcome := case when v_chunk.ending is not null then 'cancelled' end;
+    else
+      v_page := sync.first_answer(v_page);
+    end if;
+    v_fenced := v_fenced || v_page;
+  end loop;
+  return v_fenced;
+end; $$;
+comment on function sync.fence(sync.page_in_hand[]) is
+$$Lock the chunks and check the leases, deadline included, so that a late worker is refused before any sweep ran.
+Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows, by id.$$;
+
+create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_found sync.found_record[] := sync.found_records(p_pages);
+  v_changed sync.changed_record[] := '{}';
+  v_part sync.changed_record[];
+  v_function text;
+begin
+  for v_function in
+    select distinct apply_function from public.sync_streams where id in (select stream_id from unnest(p_pages)) order by 1
+  loop
+    execute format('select array_agg(c) from %s($1) as c', v_function) into v_part
+    using array(
+      select row(f.workspace_id, f.stream_id, f.record_id, f.updated_at, f.record)::sync.incoming_record
+      from unnest(v_found) as f join public.sync_streams as st on st.id = f.stream_id where st.apply_function = v_function);
+    v_changed := v_changed || coalesce(v_part, '{}');
+  end loop;
+  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, total, last_page)
+  select p.run_id, p.scan, p.page, p.queue_id, array(select f.record_id from unnest(v_found) as f where f.turn = p.turn), p.total, p.last_page
+  from unnest(p_pages) as p where p.kind = 'page';
+  perform sync.note_confirmations(p_pages);
+  return array(
+    select row(p.turn, p.queue_id, p.lease_token, p.http_status, null, p.duration_ms, null,
+      p.run_id, p.workspace_id, p.stream_id, p.slot, p.kind, p.scan, p.page, p.record_id, p.worker_id, p.attempts, p.max_attempts,
+      false, 'completed', null, null, null, false, coalesce(p.records, 0), coalesce(c.changed, 0), p.total, p.last_page
+    )::sync.page_in_hand
+    from unnest(p_pages) as p
+    left join (
+      select f.turn, count(*)::int as changed from unnest(v_found) as f
+      join unnest(v_changed) as ch using (workspace_id, stream_id, record_id) group by f.turn
+    ) as c on c.turn = p.turn
+    order by p.turn);
+end; $$;
+comment on function sync.apply_pages(sync.page_in_hand[]) is
+$$Apply pages that were read as one set, and note the ids they showed. Returns: the pages with outcome completed and counts.
+Raises: whatever the data does to the tables. Locks: target rows, in key order.$$;
+
+create function sync.apply_page(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_message text;
+begin
+  v_page := sync.read_page(v_page);
+  return (sync.apply_pages(array[v_page]))[1];
+exception when others then
+  get stacked diagnostics v_message = message_text;
+  return sync.judge_error(v_page, sqlstate, v_message);
+end; $$;
+comment on function sync.apply_page(sync.page_in_hand) is $$Apply one page in a savepoint of its own. Returns: the page with its outcome.$$;
+
+create function sync.apply_fenced(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_to_apply sync.page_in_hand[] := array(select p from unnest(p_pages) as p where p.outcome is null);
+  v_applied sync.page_in_hand[];
+begin
+  if cardinality(v_to_apply) > 1 then
+    begin
+      v_applied := sync.apply_pages(array(select sync.read_page(p) from unnest(v_to_apply) as p));
+    exception when others then
+      v_applied := null;
+    end;
+  end if;
+  if v_applied is null then
+    v_applied := array(select sync.apply_page(p) from unnest(v_to_apply) as p);
+  end if;
+  return array(select p from unnest(p_pages) as p where p.outcome is not null) || v_applied;
+end; $$;
+comment on function sync.apply_fenced(sync.page_in_hand[]) is
+$$Apply what has no outcome yet: as one set, and if that fails page by page. Returns: all pages, each with its outcome.$$;
+
+create function sync.given_pages(p_pages jsonb) returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' as $$
+begin
+  if coalesce(jsonb_typeof(p_pages), 'null') <> 'array' or jsonb_array_length(p_pages) not between 1 and 100 then
+    raise exception using errcode = 'SY006', message = 'p_pages is not a list of 1 to 100 pages',
+      hint = '[{"queue_id": 1, "lease_token": 2, "status": 200, "body": "…", "duration_ms": 187}]';
+  end if;
+  if exists (
+    select 1 from jsonb_array_elements(p_pages) as g
+    where jsonb_typeof(g -> 'queue_id') is distinct from 'number' or jsonb_typeof(g -> 'lease_token') is distinct from 'number'
+      or jsonb_typeof(g -> 'status') is distinct from 'number' or jsonb_typeof(g -> 'body') is distinct from 'string'
+  ) or (select count(distinct g -> 'queue_id') < count(*) from jsonb_array_elements(p_pages) as g) then
+    raise exception using errcode = 'SY006', message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
+      hint = 'The body is a JSON string with the answer''s text.';
+  end if;
+  return array(
+    select jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+      'turn', g.n, 'queue_id', g.page -> 'queue_id', 'lease_token', g.page -> 'lease_token', 'http_status', g.page -> 'status',
+      'body', g.page -> 'body', 'duration_ms', g.page -> 'duration_ms', 'is_repeat', false, 'is_permanent', false))
+    from jsonb_array_elements(p_pages) with ordinality as g (page, n) order by g.n);
+end; $$;
+comment on function sync.given_pages(jsonb) is $$Returns: the argument of complete_chunk_jobs_safe(), checked. Raises: SY006.$$;
+
+create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome', p_page.outcome, 'code', p_page.code,
+    'message', p_page.message, 'hint', case p_page.outcome when 'refused' then 'Stop: another worker owns it.' end,
+    'records', p_page.records, 'changed', p_page.changed));
+$$;
+comment on function sync.outcome_of(sync.page_in_hand) is $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
+
+create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
+declare
+  v_pages sync.page_in_hand[] := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
+begin
+  v_pages := sync.settle_chunks(v_pages);
+  return jsonb_build_object(
+    'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.complete_chunk_jobs_safe(jsonb) is
+$$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}]; the body is the answer's text.
+Returns: {"outcomes": [one per page, in order], "blocked_budgets"}; outcomes: completed, cancelled, retry, failed, refused.
+Repeated with the same tokens it answers alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation.
+Locks: queue rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
+
+create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint, p_page jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
+declare
+  v_answer jsonb := public.complete_chunk_jobs_safe(jsonb_build_array(
+    coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token', p_lease_token)));
+  v_outcome jsonb := v_answer -> 'outcomes' -> 0;
+begin
+  if v_outcome ->> 'outcome' = 'refused' then
+    raise exception using errcode = 'SY001', message = v_outcome ->> 'message', hint = v_outcome ->> 'hint';
+  end if;
+  return v_outcome || jsonb_build_object('blocked_budgets', v_answer -> 'blocked_budgets');
+end; $$;
+comment on function public.complete_chunk_job_safe(bigint, bigint, jsonb) is
+$$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its outcome and "blocked_budgets".
+Raises: SY001 lease lost, SY006 bad page, SY016 wrong isolation. Locks: as complete_chunk_jobs_safe().$$;
+
+revoke all on function sync.first_answer, sync.fence, sync.apply_pages, sync.apply_page, sync.apply_fenced, sync.given_pages,
+sync.outcome_of, public.complete_chunk_jobs_safe, public.complete_chunk_job_safe from public, anon, authenticated, service_role;
+grant execute on function public.complete_chunk_jobs_safe, public.complete_chunk_job_safe to service_role;

@@ -1,0 +1,143 @@
+-- Recover: expired leases come back, lost slots are filled, what nobody closed is closed.
+-- Stands on: close.
+
+create function sync.take_back_expired() returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_expired sync.page_in_hand[];
+begin
+  select coalesce(array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot, 'lease_token', x.lease_token,
+    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page', 'http_status', null,
+    'outcome', case when x.ending is not null then 'cancelled' when x.lease_losses + 1 >= sync.setting('max_lease_losses') then 'failed' end,
+    'message', case when x.ending is null and x.lease_losses + 1 >= sync.setting('max_lease_losses')
+      then format('lost its lease %s times: a poison page', x.lease_losses + 1) end))), '{}')
+  into v_expired
+  from (
+    select q.*, r.workspace_id, r.ending from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
+    order by q.id for update of q skip locked
+  ) as x;
+  insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
+  select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
+  update public.chunk_processing_queue as q
+  set status = 'pending', lease_losses = lease_losses + 1, lease_expires_at = null, ready_seq = nextval('sync.ready_seq')
+  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is null;
+  update public.chunk_processing_queue as q set lease_losses = lease_losses + 1
+  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is not null;
+  perform sync.end_or_delay(array(select e from unnest(v_expired) as e where e.outcome is not null));
+  return cardinality(v_expired);
+end; $$;
+comment on function sync.take_back_expired() is
+$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled, after the 10th loss they fail as poison.
+Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.repair_runs() returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run_ids bigint[];
+begin
+  select array_agg(id) into v_run_ids from (
+    select r.id from public.workspace_sync_runs as r
+    where r.status = 'running' and (
+      r.ending is not null
+      or not sync.has_live_chunks(r.id)
+      or (select count(*) from public.chunk_processing_queue as q where q.run_id = r.id and q.slot is not null) < r.max_concurrency
+        and exists (select 1 from public.chunk_processing_queue as q where q.run_id = r.id and q.status = 'pending' and q.slot is null))
+    order by r.id for update skip locked
+  ) as needy;
+  perform sync.settle_runs(v_run_ids) where v_run_ids is not null;
+end; $$;
+comment on function sync.repair_runs() is
+$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. Locks: runs by SKIP LOCKED, then as settle_runs().$$;
+
+create function sync.end_overdue_jobs() returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_job_id uuid;
+begin
+  update public.workspace_sync_runs as r set ending = 'timeout'
+  from (
+    select r.id from public.workspace_sync_runs as r join public.polling_job_status as j on j.id = r.job_id
+    where r.status = 'running' and r.ending is null and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
+    order by r.id for update of r skip locked
+  ) as overdue
+  where r.id = overdue.id;
+  for v_job_id in
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id and r.status = 'running')
+    order by j.id for update skip locked
+  loop
+    perform sync.close_job(v_job_id);
+  end loop;
+  update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
+  from (
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
+      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+    order by j.id for update skip locked
+  ) as overdue
+  where j.id = overdue.id;
+end; $$;
+comment on function sync.end_overdue_jobs() is
+$$Runs of jobs older than their longest duration are ending; jobs that nobody closed are closed; overdue rows without runs end as partial.
+Locks: runs and jobs by SKIP LOCKED.$$;
+
+create function sync.sweep() returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_taken_back int;
+begin
+  v_taken_back := sync.take_back_expired();
+  perform sync.end_overdue_jobs();
+  perform sync.repair_runs();
+  update sync.sweep_state set swept_at = sync.now(), last_error = null, claim_floor = sync.lowest_turn() where is_only_row;
+  return v_taken_back;
+end; $$;
+comment on function sync.sweep() is
+$$One sweep. Never waits for a lock, so it may run inside a claim. Returns: chunks taken back. The caller holds the sweep's advisory lock.$$;
+
+create function sync.lowest_turn() returns bigint
+language sql stable set search_path = '' as $$
+  select coalesce((select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null), s.last_value) - 1000
+  from sync.ready_seq as s;
+$$;
+comment on function sync.lowest_turn() is
+$$Returns: a turn below which nothing is ready. 1,000 turns of margin cover transactions that drew a turn and have not committed;
+what is later still is found after the next sweep.$$;
+
+create function sync.sweep_if_due() returns void
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (
+    select 1 from sync.sweep_state where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
+  ) or not pg_try_advisory_xact_lock(hashtext('chunkwise sweep')) then
+    return;
+  end if;
+  begin
+    perform sync.sweep();
+  exception when others then
+    update sync.sweep_state set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm) where is_only_row;
+  end;
+end; $$;
+comment on function sync.sweep_if_due() is
+$$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an error is noted in sync.sweep_state and never takes the claim
+with it. Locks: as sync.sweep().$$;
+
+create function public.cleanup_stuck_chunks() returns int
+language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
+begin
+  perform sync.require_read_committed();
+  perform pg_advisory_xact_lock(hashtext('chunkwise sweep'));
+  return sync.sweep();
+end; $$;
+comment on function public.cleanup_stuck_chunks() is
+$$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs. Returns: chunks taken back.
+Raises: SY016 wrong isolation. Locks: another sweep; then everything by SKIP LOCKED.$$;
+
+revoke all on function sync.take_back_expired, sync.repair_runs, sync.end_overdue_jobs, sync.sweep, sync.lowest_turn, sync.sweep_if_due,
+public.cleanup_stuck_chunks from public, anon, authenticated, service_role;
+grant execute on function public.cleanup_stuck_chunks to service_role;
