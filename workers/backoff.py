@@ -5,7 +5,7 @@ import random
 
 
 class Backoff:
-    def __init__(self, first_seconds: float = 0.2, longest_seconds: float = 5) -> None:
+    def __init__(self, first_seconds: float = 0.2, longest_seconds: float = 3) -> None:
         self._first = first_seconds
         self._longest = longest_seconds
         self._failures = 0

@@ -41,10 +41,12 @@ class _Query(Protocol):
 
 
 class Gateway:
-    """Calls are sent once; `UnavailableError` says which failures may be repeated."""
+    """Calls are sent once; `UnavailableError` says which failures may be repeated. `answered_at`
+    (monotonic seconds) is when the database last answered a call."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
+        self.answered_at = 0.0
 
     @classmethod
     @asynccontextmanager
@@ -175,6 +177,7 @@ class Gateway:
                 answer = await self._execute(self._client.rpc(function, arguments))
         except TimeoutError:
             raise errors.UnavailableError(f"{function} did not answer within {seconds} s") from None
+        self.answered_at = time.monotonic()
         if not isinstance(answer, dict):
             raise errors.ProtocolError(
                 f"{function} answered something that is no JSON object",

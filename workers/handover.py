@@ -2,6 +2,7 @@
 the next call."""
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
@@ -23,6 +24,8 @@ MOST_BYTES: Final = 16_000_000
 # Beside the body: ids, token, status, duration and their names.
 PAGE_OVERHEAD_BYTES: Final = 200
 LINGER_SECONDS: Final = 0.004
+# One page that always breaks its call must not hold up the others for the life of its lease.
+TRIES_WHILE_OTHERS_PASS: Final = 5
 
 
 class HandOver:
@@ -100,12 +103,17 @@ class HandOver:
         have run out, the database would refuse every page."""
         backoff = Backoff()
         pages = [(held.lease, page) for held, page in batch]
+        started, failures = time.monotonic(), 0
         while True:
             try:
                 return await self._gateway.complete_chunk_jobs_safe(pages)
             except UnavailableError as error:
+                failures += 1
                 if all(held.expired for held, _ in batch):
                     raise
+                if failures >= TRIES_WHILE_OTHERS_PASS and self._gateway.answered_at > started:
+                    text = f"{error.message}, while other calls are answered"
+                    raise ChunkwiseError(text, code=error.code) from None
                 log.warning("complete_repeated", pages=len(batch), **error.fields())
             await backoff.wait()
 

@@ -48,7 +48,8 @@ class Looks:
             self._first = False
             return Reason.START
         if self._found:
-            return self._take_nudge() or Reason.MORE
+            nudge = self._take_nudge()
+            return Reason.HINTED if nudge is Reason.HINTED else Reason.MORE
         seconds, reason = self._pause()
         try:
             async with asyncio.timeout(seconds):

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fetching.server import Server, reply
+from loopback.server import Server, reply
 from workers.fetch import Fetcher
 
 

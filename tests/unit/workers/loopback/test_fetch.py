@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from fetching.leases import KEY, claim_json, lease_to
-from fetching.server import Server, reply
+from loopback.leases import KEY, claim_json, lease_to
+from loopback.server import Server, reply
 from workers.fetch import Fetcher
 from workers.protocol import Claim, Failure, Page
 
