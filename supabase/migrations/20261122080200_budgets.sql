@@ -44,7 +44,7 @@ declare
 begin
   select b.* into strict v_budget from public.sync_budgets as b
   join public.sync_workspaces as w on w.budget_id = b.id
-  where w.id = p_workspace_id for update of b;
+  where w.id = p_workspace_id for no key update of b;
   v_now := sync.now();
   v_until := greatest(v_budget.blocked_until, v_now + make_interval(secs => coalesce(
     least(greatest(p_retry_after, 0), 3600),
@@ -68,7 +68,7 @@ begin
     select id from public.sync_budgets
     where id in (select budget_id from public.sync_workspaces where id = any (p_workspace_ids))
       and block_level > 0 and blocked_until <= sync.now()
-    order by id for update
+    order by id for no key update
   ) as probed
   where b.id = probed.id;
 end; $$;

@@ -179,7 +179,7 @@ begin
     from (
       select id from public.chunk_processing_queue
       where run_id = p_run_id and status = 'pending' and slot is null
-      order by id limit (select count(*) from free) for update skip locked
+      order by id limit (select count(*) from free) for no key update skip locked
     ) as w
   )
   update public.chunk_processing_queue as q set
@@ -202,7 +202,7 @@ declare
 begin
   with pending as (
     select id, slot from public.chunk_processing_queue
-    where run_id = p_run_id and status = 'pending' for update skip locked
+    where run_id = p_run_id and status = 'pending' for no key update skip locked
   ), cancelled as (
     update public.chunk_processing_queue as q
     set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null, completed_at = sync.now(), error_message = p_reason

@@ -33,7 +33,7 @@ begin
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id where q.id = any (p_queue_ids))
     and (requests_per_second is not null or max_in_flight is not null or block_level > 0)
-  order by id for update;
+  order by id for no key update;
   v_now := sync.now();
   return query
   with picked as (

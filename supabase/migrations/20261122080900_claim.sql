@@ -8,7 +8,7 @@ begin
   from (
     select id from public.chunk_processing_queue
     where status = 'pending' and slot is not null and ready_seq is null and next_retry_at <= sync.now()
-    order by next_retry_at limit p_limit for update skip locked
+    order by next_retry_at limit p_limit for no key update skip locked
   ) as due
   where q.id = due.id;
 end; $$;
@@ -21,7 +21,7 @@ begin
     select array_agg(id) from (
       select id from public.chunk_processing_queue
       where ready_seq >= (select claim_floor from sync.sweep_state)
-      order by ready_seq limit p_limit for update skip locked
+      order by ready_seq limit p_limit for no key update skip locked
     ) as picked
   );
 end; $$;
@@ -144,7 +144,7 @@ begin
   perform sync.require_read_committed();
   perform sync.note_worker(p_worker_id);
   perform sync.sweep_if_due();
-  select * into v_chunk from public.chunk_processing_queue where id = p_queue_id for update skip locked;
+  select * into v_chunk from public.chunk_processing_queue where id = p_queue_id for no key update skip locked;
   v_reason := case
     when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue where id = p_queue_id) then 'not_pending'
     when v_chunk.id is null then 'not_found'
@@ -177,7 +177,7 @@ begin
       hint = '[{"queue_id": 1, "lease_token": 2}]';
   end if;
   perform 1 from public.chunk_processing_queue
-  where id in (select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l) order by id for update;
+  where id in (select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l) order by id for no key update;
   v_now := sync.now();
   with given as (
     select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token from jsonb_array_elements(p_leases) as l

@@ -31,11 +31,11 @@ declare
   v_now timestamptz;
   v_page sync.page_in_hand;
   v_chunk record;
-  v_fenced sync.page_in_hand[] := '{}';
+  v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   perform sync.require_read_committed();
   perform 1 from public.chunk_processing_queue
-  where id in (select queue_id from unnest(p_pages)) order by id for update;
+  where id in (select queue_id from unnest(p_pages)) order by id for no key update;
   v_now := sync.now();
   for v_chunk in
     select p as given, q.*, c.kind, c.scan, c.page, c.record_id, r.workspace_id, r.stream_id, r.ending
@@ -74,7 +74,7 @@ create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_
 language plpgsql set search_path = '' as $$
 declare
   v_found sync.found_record[] := sync.found_records(p_pages);
-  v_changed sync.changed_record[] := '{}';
+  v_changed sync.changed_record[] := '{}'::sync.changed_record[];
   v_part sync.changed_record[];
   v_function text;
 begin

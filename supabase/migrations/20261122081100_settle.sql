@@ -5,7 +5,7 @@ create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.p
 language plpgsql stable set search_path = '' as $$
 declare
   v_page sync.page_in_hand;
-  v_decided sync.page_in_hand[] := '{}';
+  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   foreach v_page in array p_pages loop
     if not v_page.is_repeat and v_page.outcome = 'retry' then
@@ -75,7 +75,7 @@ begin
     from run cross join lateral (
       select q.id from public.chunk_processing_queue as q
       where q.run_id = run.run_id and q.status = 'pending' and q.slot is null and q.id > run.floor
-      order by q.id limit run.slots for update skip locked
+      order by q.id limit run.slots for no key update skip locked
     ) as w
   ), promoted as (
     update public.chunk_processing_queue as q set
@@ -129,7 +129,7 @@ begin
     where (p.kind = 'page' and p.outcome = 'completed' and (p.last_page > r.planned_pages or r.progress_total is null))
       or (p.kind = 'page' and p.outcome = 'failed' and p.is_permanent) or p.outcome = 'cancelled');
   if cardinality(v_run_ids) > 0 then
-    perform 1 from public.workspace_sync_runs where id = any (v_run_ids) order by id for update;
+    perform 1 from public.workspace_sync_runs where id = any (v_run_ids) order by id for no key update;
     for v_run in
       select p.run_id, max(p.last_page) filter (where p.outcome = 'completed' and p.kind = 'page') as last_page,
         (array_agg(p.message order by p.turn) filter (where p.outcome = 'failed' and p.is_permanent and p.kind = 'page'))[1] as fatal_message

@@ -181,7 +181,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_job public.polling_job_status;
 begin
-  select * into v_job from public.polling_job_status where id = p_job_id for update;
+  select * into v_job from public.polling_job_status where id = p_job_id for no key update;
   if v_job.status is distinct from 'running' or exists (
     select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running') then
     return;

@@ -46,7 +46,7 @@ begin
   delete from sync.missing_records
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and record_id <> all (v_missing);
   insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id, last_seen_at)
-  select p_run.workspace_id, p_run.stream_id, id, p_run.id, v_last_seen_at from unnest(v_missing) as id order by id
+  select p_run.workspace_id, p_run.stream_id, missed.id, p_run.id, v_last_seen_at from unnest(v_missing) as missed (id) order by missed.id
   on conflict (workspace_id, stream_id, record_id) do update set
     missed_by_run_id = excluded.missed_by_run_id, missed_scans = m.missed_scans + 1, is_confirmed = true, held_by_run_id = null;
 end; $$;

@@ -18,7 +18,7 @@ begin
     select q.*, r.workspace_id, r.ending from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
     where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
-    order by q.id for update of q skip locked
+    order by q.id for no key update of q skip locked
   ) as x;
   insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
   select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
@@ -46,7 +46,7 @@ begin
       or not sync.has_live_chunks(r.id)
       or (select count(*) from public.chunk_processing_queue as q where q.run_id = r.id and q.slot is not null) < r.max_concurrency
         and exists (select 1 from public.chunk_processing_queue as q where q.run_id = r.id and q.status = 'pending' and q.slot is null))
-    order by r.id for update skip locked
+    order by r.id for no key update skip locked
   ) as needy;
   perform sync.settle_runs(v_run_ids) where v_run_ids is not null;
 end; $$;
@@ -62,14 +62,14 @@ begin
   from (
     select r.id from public.workspace_sync_runs as r join public.polling_job_status as j on j.id = r.job_id
     where r.status = 'running' and r.ending is null and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
-    order by r.id for update of r skip locked
+    order by r.id for no key update of r skip locked
   ) as overdue
   where r.id = overdue.id;
   for v_job_id in
     select j.id from public.polling_job_status as j
     where j.status = 'running' and exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
       and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id and r.status = 'running')
-    order by j.id for update skip locked
+    order by j.id for no key update skip locked
   loop
     perform sync.close_job(v_job_id);
   end loop;
@@ -78,7 +78,7 @@ begin
     select j.id from public.polling_job_status as j
     where j.status = 'running' and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
       and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
-    order by j.id for update skip locked
+    order by j.id for no key update skip locked
   ) as overdue
   where j.id = overdue.id;
 end; $$;

@@ -11,7 +11,7 @@ begin
   perform sync.require_read_committed();
   perform sync.require_job(p_job_id);
   select array_agg(id) into v_run_ids from (
-    select id from public.workspace_sync_runs where job_id = p_job_id and status = 'running' order by id for update) as live;
+    select id from public.workspace_sync_runs where job_id = p_job_id and status = 'running' order by id for no key update) as live;
   update public.polling_job_status set cancel_requested_at = coalesce(cancel_requested_at, sync.now())
   where id = p_job_id and status = 'running' returning status into v_status;
   if v_status is null then
@@ -88,7 +88,7 @@ begin
   update public.chunk_processing_queue as q set ready_seq = null, next_retry_at = 'infinity'
   from (
     select id from public.chunk_processing_queue
-    where run_id = any (v_run_ids) and slot is not null and status = 'pending' for update skip locked
+    where run_id = any (v_run_ids) and slot is not null and status = 'pending' for no key update skip locked
   ) as slotted
   where q.id = slotted.id;
   return jsonb_build_object('paused', true, 'live_runs', cardinality(v_run_ids));
@@ -116,7 +116,7 @@ begin
     select q.id from public.chunk_processing_queue as q join public.workspace_sync_runs as r on r.id = q.run_id
     where q.run_id = any (v_run_ids) and q.slot is not null and q.status = 'pending' and q.next_retry_at = 'infinity'
       and not sync.is_paused(r.workspace_id)
-    order by q.id for update of q skip locked
+    order by q.id for no key update of q skip locked
   ) as held
   where q.id = held.id;
   return jsonb_build_object('paused', false, 'live_runs', cardinality(v_run_ids));
