@@ -5,12 +5,18 @@ Prints one JSON line once it listens: `base_url`, `control_url`, `control_token`
 
 import argparse
 import json
-import sys
+import signal
 from dataclasses import asdict
+
+from pydantic import NonNegativeInt, TypeAdapter
 
 from local.bison.api import World
 from local.bison.fleet import Fleet, FleetError, FleetSpec, default_fleet, scaled_fleet
 from local.bison.server import LATENCY_MS, SEED, address_of, listener, server
+
+FLEET: TypeAdapter[FleetSpec | dict[str, NonNegativeInt]] = TypeAdapter(
+    FleetSpec | dict[str, NonNegativeInt]
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,18 +36,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def fleet_spec(options: argparse.Namespace) -> FleetSpec:
-    """JSON is sizes by name, or the fields of a FleetSpec."""
     if options.fleet == "default":
         return default_fleet()
     if options.fleet == "scaled":
         return scaled_fleet(
             workspaces=options.workspaces, accounts=options.accounts, largest=options.largest
         )
-    chosen = json.loads(options.fleet)
-    return FleetSpec(**chosen) if isinstance(chosen.get("sizes"), dict) else FleetSpec(chosen)
+    chosen = FLEET.validate_json(options.fleet)
+    return chosen if isinstance(chosen, FleetSpec) else FleetSpec(chosen)
 
 
 def main() -> None:
+    # Python's own Ctrl-C handler may lose the signal in the moment before uvicorn's takes over.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     arguments = parser()
     options = arguments.parse_args()
     try:
@@ -52,10 +59,7 @@ def main() -> None:
     with sock:
         address = address_of(sock)
         print(json.dumps(asdict(address)), flush=True)
-        try:
-            server(world, address.control_token).run([sock])
-        except KeyboardInterrupt:
-            sys.exit(0)
+        server(world, address.control_token).run([sock])
 
 
 if __name__ == "__main__":

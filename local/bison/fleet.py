@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from pydantic import NonNegativeInt, PositiveInt
+
 from local.bison.records import Account, Tag, new_account, slug, workspace_tags
 
 DEFAULT_SIZES = {
@@ -36,8 +38,8 @@ class FleetError(Exception):
 class FleetSpec:
     """Accounts per workspace name, and how many distinct emails where that is fewer."""
 
-    sizes: Mapping[str, int]
-    distinct_emails: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, NonNegativeInt]
+    distinct_emails: Mapping[str, PositiveInt] = field(default_factory=dict)
 
 
 def default_fleet() -> FleetSpec:
