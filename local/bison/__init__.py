@@ -8,6 +8,7 @@ from local.bison.changes import Add, Change, ChangeFields, Remove, Restore
 from local.bison.control import BisonControl, BisonControlError
 from local.bison.faults import Body, Hold, Match, Mutate, Rule, Size, Status
 from local.bison.fleet import FleetSpec, default_fleet, scaled_fleet
+from local.bison.reader import BisonReader
 from local.bison.server import running_bison, spawned_bison
 from local.bison.wire import Traffic, WorkspaceInfo
 
@@ -15,6 +16,7 @@ __all__ = [
     "Add",
     "BisonControl",
     "BisonControlError",
+    "BisonReader",
     "Body",
     "Change",
     "ChangeFields",

@@ -72,7 +72,7 @@ class BisonApi:
         )
 
     async def unknown(self, request: Request) -> Response:
-        return await self._respond(request, "other", lambda workspace: message(404))
+        return await self._respond(request, "other", lambda _: message(404))
 
     async def _respond(
         self, request: Request, kind: Kind, serve: Answer, page: int | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, Self
 
 import httpx
 from pydantic import JsonValue
@@ -13,8 +13,10 @@ from local.bison.faults import Fault, Match, Rule, RuleState
 from local.bison.traffic import Kind
 from local.bison.wire import (
     CHANGES,
+    RECORDS,
     RULE,
     RULE_STATES,
+    TOUCHED,
     TRAFFIC,
     WORKSPACES,
     Traffic,
@@ -39,7 +41,7 @@ class BisonControl:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, base_url: str, control_token: str) -> "AsyncIterator[BisonControl]":
+    async def connect(cls, base_url: str, control_token: str) -> AsyncIterator[Self]:
         # verify=False: there is no TLS here, and reading the certificates takes longer than a test.
         async with httpx.AsyncClient(
             base_url=f"{base_url}/_control",
@@ -61,8 +63,8 @@ class BisonControl:
 
     async def accounts(self, workspace: str) -> list[dict[str, Any]]:
         """All records of a workspace as the API would serve them, ids ascending."""
-        body = await self._http.get("/accounts", params={"workspace": workspace})
-        return cast(list[dict[str, Any]], _checked(body).json())
+        body = await self._call("GET", "/accounts", params={"workspace": workspace})
+        return RECORDS.validate_json(body)
 
     async def page_body(self, workspace: str, page: int) -> bytes:
         """What the API would answer now, uncounted: raw material for a `Body` fault."""
@@ -70,8 +72,8 @@ class BisonControl:
 
     async def apply(self, *changes: Change) -> list[list[int]]:
         """Do the changes in one moment; for each the ids it touched."""
-        answer = await self._http.post("/changes", content=CHANGES.dump_json(changes))
-        return cast(list[list[int]], _checked(answer).json())
+        body = await self._call("POST", "/changes", content=CHANGES.dump_json(changes))
+        return TOUCHED.validate_json(body)
 
     async def add_accounts(
         self, workspace: str, count: int = 1, records: Sequence[Mapping[str, JsonValue]] = ()
@@ -169,14 +171,11 @@ class BisonControl:
         if await self._call("GET", path, params=params, timeout=timeout_s + WAIT_S) != b"true":
             raise TimeoutError(f"{what} not reached within {timeout_s:g} s")
 
-    async def _call(self, method: str, path: str, **options: Any) -> bytes:
-        return _checked(await self._http.request(method, path, **options)).content
-
-
-def _checked(answer: httpx.Response) -> httpx.Response:
-    if answer.is_error:
-        raise BisonControlError(f"{answer.status_code}: {answer.text}")
-    return answer
+    async def _call(self, method: str, path: str, **options: Any) -> bytes:  # noqa: ANN401
+        answer = await self._http.request(method, path, **options)
+        if answer.is_error:
+            raise BisonControlError(f"{answer.status_code}: {answer.text}")
+        return answer.content
 
 
 def _given(**params: int | None) -> dict[str, int]:

@@ -66,7 +66,7 @@ class ControlApi:
         ]
         return Mount("/_control", routes=routes, middleware=[Middleware(TokenGuard, token=token)])
 
-    async def workspaces(self, request: Request) -> Response:
+    async def workspaces(self, _: Request) -> Response:
         return _json(WORKSPACES.dump_json(workspace_infos(self._world.fleet)))
 
     async def accounts(self, request: Request) -> Response:
@@ -91,7 +91,7 @@ class ControlApi:
         self._world.latency_ms = (await request.json())["latency_ms"]
         return JSONResponse(None)
 
-    async def traffic(self, request: Request) -> Response:
+    async def traffic(self, _: Request) -> Response:
         log = self._world.traffic
         peaks = {name: peak for name, peak in log.peaks.items() if name is not None}
         seen = Traffic(
@@ -101,7 +101,7 @@ class ControlApi:
         )
         return _json(TRAFFIC.dump_json(seen))
 
-    async def reset_traffic(self, request: Request) -> Response:
+    async def reset_traffic(self, _: Request) -> Response:
         self._world.traffic.reset()
         return JSONResponse(None)
 
@@ -110,7 +110,7 @@ class ControlApi:
         at_least = int(request.query_params["at_least"])
         return await _in_time(request, self._world.traffic.wait_for(at_least, workspace))
 
-    async def rules(self, request: Request) -> Response:
+    async def rules(self, _: Request) -> Response:
         return _json(RULE_STATES.dump_json(self._world.faults.states()))
 
     async def add_rule(self, request: Request) -> Response:
@@ -136,7 +136,7 @@ class ControlApi:
         return self._world.fleet.workspace(request.query_params["workspace"])
 
 
-async def refused(request: Request, error: Exception) -> Response:
+async def refused(_: Request, error: Exception) -> Response:
     """A control request that makes no sense: 422 with the reason."""
     return message(422, str(error))
 

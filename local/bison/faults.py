@@ -151,11 +151,11 @@ class FaultBook:
         for state in [state for state in self._rules.values() if state.rule.match.fits(request)]:
             if plan.answer and isinstance(state.rule.fault, Status | Body):
                 continue
-            state = replace(state, matched=state.matched + 1)
-            if state.is_due:
-                state = replace(state, fired=state.fired + 1)
-                plan = _with_fault(plan, state)
-            self._rules[state.rule_id] = state
+            now = replace(state, matched=state.matched + 1)
+            if now.is_due:
+                now = replace(now, fired=now.fired + 1)
+                plan = _with_fault(plan, now)
+            self._rules[now.rule_id] = now
         return plan
 
     async def hold(self, rule_id: int) -> None:

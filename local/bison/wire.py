@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -58,8 +59,10 @@ class Traffic:
 
 
 CHANGES: TypeAdapter[tuple[Change, ...]] = TypeAdapter(tuple[Change, ...])
+RECORDS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[dict[str, Any]])
 RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
 RULE_STATES: TypeAdapter[list[RuleState]] = TypeAdapter(list[RuleState])
+TOUCHED: TypeAdapter[list[list[int]]] = TypeAdapter(list[list[int]])
 TRAFFIC: TypeAdapter[Traffic] = TypeAdapter(Traffic)
 WORKSPACES: TypeAdapter[list[WorkspaceInfo]] = TypeAdapter(list[WorkspaceInfo])
 

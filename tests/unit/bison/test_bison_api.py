@@ -4,14 +4,11 @@ import json
 
 import pytest
 
-from local.bison import BisonControl
-
-from .conftest import Reader, plain_client
-
-pytestmark = pytest.mark.asyncio
+from local.bison import BisonControl, BisonReader
+from local.bison.reader import plain_client
 
 
-async def test_first_page_has_the_whole_envelope(bison: BisonControl, reader: Reader) -> None:
+async def test_first_page_has_the_whole_envelope(bison: BisonControl, reader: BisonReader) -> None:
     answer = await reader.page("acme", 1)
     accounts = await bison.accounts("acme")
     url = f"{bison.api_url}/sender-emails"
@@ -38,14 +35,16 @@ async def test_first_page_has_the_whole_envelope(bison: BisonControl, reader: Re
     }
 
 
-async def test_pages_in_order_are_all_accounts_by_id(bison: BisonControl, reader: Reader) -> None:
+async def test_pages_in_order_are_all_accounts_by_id(
+    bison: BisonControl, reader: BisonReader
+) -> None:
     ids = [i for page in (1, 2, 3) for i in await reader.page_ids("acme", page)]
 
     assert ids == sorted(ids) == [account["id"] for account in await bison.accounts("acme")]
     assert len(ids) == 40
 
 
-async def test_last_page_ends_the_links(reader: Reader) -> None:
+async def test_last_page_ends_the_links(reader: BisonReader) -> None:
     last = (await reader.page("acme", 3)).json()
 
     assert last["links"]["next"] is None
@@ -53,7 +52,7 @@ async def test_last_page_ends_the_links(reader: Reader) -> None:
     assert (last["meta"]["from"], last["meta"]["to"], len(last["data"])) == (31, 40, 10)
 
 
-async def test_page_past_the_end_is_empty_with_true_meta(reader: Reader) -> None:
+async def test_page_past_the_end_is_empty_with_true_meta(reader: BisonReader) -> None:
     past = (await reader.page("acme", 9)).json()
 
     assert past["data"] == []
@@ -61,20 +60,22 @@ async def test_page_past_the_end_is_empty_with_true_meta(reader: Reader) -> None
     assert (past["meta"]["from"], past["meta"]["to"], past["meta"]["total"]) == (None, None, 40)
 
 
-async def test_empty_workspace_has_one_empty_page(reader: Reader) -> None:
+async def test_empty_workspace_has_one_empty_page(reader: BisonReader) -> None:
     page = (await reader.page("void", 1)).json()
 
     assert (page["data"], page["meta"]["last_page"], page["meta"]["total"]) == ([], 1, 0)
 
 
 @pytest.mark.parametrize("query", ["per_page=100", "page=0", "page=-1", "page=x", "page="])
-async def test_per_page_is_ignored_and_no_page_number_is_page_1(reader: Reader, query: str) -> None:
+async def test_per_page_is_ignored_and_no_page_number_is_page_1(
+    reader: BisonReader, query: str
+) -> None:
     page = (await reader.get("acme", f"/sender-emails?{query}")).json()
 
     assert (len(page["data"]), page["meta"]["current_page"]) == (15, 1)
 
 
-async def test_item_is_the_record_in_data(bison: BisonControl, reader: Reader) -> None:
+async def test_item_is_the_record_in_data(bison: BisonControl, reader: BisonReader) -> None:
     account = (await bison.accounts("acme"))[7]
 
     answer = await reader.get("acme", f"/sender-emails/{account['id']}")
@@ -83,7 +84,7 @@ async def test_item_is_the_record_in_data(bison: BisonControl, reader: Reader) -
 
 
 async def test_item_of_another_workspace_or_of_none_is_404(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     foreign = (await bison.accounts("zen"))[0]["id"]
 
@@ -93,7 +94,7 @@ async def test_item_of_another_workspace_or_of_none_is_404(
         assert set(answer.json()) == {"message"}
 
 
-async def test_users_tells_whose_key_it_is(bison: BisonControl, reader: Reader) -> None:
+async def test_users_tells_whose_key_it_is(bison: BisonControl, reader: BisonReader) -> None:
     info = await bison.workspace("zen")
     user = (await reader.get("zen", "/users")).json()["data"]
 
@@ -103,7 +104,7 @@ async def test_users_tells_whose_key_it_is(bison: BisonControl, reader: Reader) 
 
 @pytest.mark.parametrize("header", [{}, {"authorization": "Bearer 1|no"}, {"authorization": "x"}])
 async def test_missing_or_unknown_key_is_401(
-    bison: BisonControl, reader: Reader, header: dict[str, str]
+    bison: BisonControl, reader: BisonReader, header: dict[str, str]
 ) -> None:
     answer = await reader.http.get("/sender-emails", headers=header)
 
@@ -113,7 +114,7 @@ async def test_missing_or_unknown_key_is_401(
     assert (seen.workspace, seen.status) == (None, 401)
 
 
-async def test_revoked_key_is_401_until_restored(bison: BisonControl, reader: Reader) -> None:
+async def test_revoked_key_is_401_until_restored(bison: BisonControl, reader: BisonReader) -> None:
     await bison.revoke_key("acme")
     assert (await reader.page("acme", 1)).status_code == 401
     assert (await reader.page("zen", 1)).status_code == 200
@@ -124,7 +125,9 @@ async def test_revoked_key_is_401_until_restored(bison: BisonControl, reader: Re
     assert len((await bison.traffic()).select("acme", status=401)) == 1
 
 
-async def test_unknown_route_is_a_404_that_is_counted(bison: BisonControl, reader: Reader) -> None:
+async def test_unknown_route_is_a_404_that_is_counted(
+    bison: BisonControl, reader: BisonReader
+) -> None:
     answer = await reader.get("acme", "/campaigns")
 
     assert (answer.status_code, list(answer.json())) == (404, ["message"])
@@ -133,7 +136,7 @@ async def test_unknown_route_is_a_404_that_is_counted(bison: BisonControl, reade
 
 
 async def test_requests_are_counted_by_key_page_and_status(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     for page in (1, 2, 2, 9):
         await reader.page("acme", page)
@@ -155,7 +158,7 @@ async def test_requests_are_counted_by_key_page_and_status(
     assert (await bison.traffic()).requests == ()
 
 
-async def test_latency_is_at_least_what_is_set(bison: BisonControl, reader: Reader) -> None:
+async def test_latency_is_at_least_what_is_set(bison: BisonControl, reader: BisonReader) -> None:
     await bison.set_latency(50)
     await reader.page("acme", 1)
 
@@ -171,6 +174,8 @@ async def test_control_needs_its_token(bison: BisonControl) -> None:
             assert answer.status_code == 403
 
 
-async def test_page_body_is_the_body_that_is_served(bison: BisonControl, reader: Reader) -> None:
+async def test_page_body_is_the_body_that_is_served(
+    bison: BisonControl, reader: BisonReader
+) -> None:
     assert await bison.page_body("acme", 2) == (await reader.page("acme", 2)).content
     assert json.loads(await bison.page_body("acme", 2))["meta"]["current_page"] == 2

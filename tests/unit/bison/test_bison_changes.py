@@ -1,16 +1,15 @@
 """Accounts are added, changed, removed and brought back while the fake runs."""
 
+from typing import Any
+
 import pytest
-from pydantic import JsonValue
 
-from local.bison import Add, BisonControl, BisonControlError, Remove, running_bison
-
-from .conftest import Reader
-
-pytestmark = pytest.mark.asyncio
+from local.bison import Add, BisonControl, BisonControlError, BisonReader, Remove, running_bison
 
 
-async def test_added_accounts_come_last_with_new_ids(bison: BisonControl, reader: Reader) -> None:
+async def test_added_accounts_come_last_with_new_ids(
+    bison: BisonControl, reader: BisonReader
+) -> None:
     known = {a["id"] for name in ("acme", "zen") for a in await bison.accounts(name)}
 
     added = await bison.add_accounts("zen", 2)
@@ -21,7 +20,7 @@ async def test_added_accounts_come_last_with_new_ids(bison: BisonControl, reader
 
 
 async def test_added_record_is_served_as_given(bison: BisonControl) -> None:
-    given: dict[str, JsonValue] = {
+    given: dict[str, Any] = {
         "id": 5,
         "email": "same@x.example",
         "emails_sent_count": 2**70,
@@ -64,7 +63,7 @@ async def test_change_bumps_updated_at_unless_told(bison: BisonControl) -> None:
 
 
 async def test_removed_account_comes_back_byte_for_byte(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     before = (await reader.page("acme", 2)).content
     account_id = (await reader.page_ids("acme", 2))[3]

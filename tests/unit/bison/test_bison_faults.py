@@ -9,6 +9,7 @@ from local.bison import (
     Add,
     BisonControl,
     BisonControlError,
+    BisonReader,
     Body,
     Hold,
     Mutate,
@@ -16,18 +17,15 @@ from local.bison import (
     Size,
     Status,
 )
-
-from .conftest import Reader, plain_client
-
-pytestmark = pytest.mark.asyncio
+from local.bison.reader import plain_client
 
 
-async def statuses(reader: Reader, *wanted: tuple[str, int]) -> list[int]:
+async def statuses(reader: BisonReader, *wanted: tuple[str, int]) -> list[int]:
     return [(await reader.page(workspace, page)).status_code for workspace, page in wanted]
 
 
 async def test_status_fires_on_its_workspace_and_page_only(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     await bison.fault(Status(status=500), workspace="acme", page=2, times=2)
 
@@ -38,7 +36,7 @@ async def test_status_fires_on_its_workspace_and_page_only(
 
 @pytest.mark.parametrize(("seconds", "header"), [(7, "7"), (0, "0"), (None, None)])
 async def test_429_carries_retry_after_in_seconds_or_not_at_all(
-    bison: BisonControl, reader: Reader, seconds: int | None, header: str | None
+    bison: BisonControl, reader: BisonReader, seconds: int | None, header: str | None
 ) -> None:
     await bison.fault(Status(status=429, retry_after_s=seconds))
 
@@ -49,7 +47,9 @@ async def test_429_carries_retry_after_in_seconds_or_not_at_all(
     assert answer.json() == {"message": "Too Many Attempts."}
 
 
-async def test_rule_without_end_lasts_until_cleared(bison: BisonControl, reader: Reader) -> None:
+async def test_rule_without_end_lasts_until_cleared(
+    bison: BisonControl, reader: BisonReader
+) -> None:
     rule_id = await bison.fault(Status(status=503), kind="page", times=None)
 
     assert await statuses(reader, *[("acme", 1)] * 4) == [503] * 4
@@ -62,14 +62,14 @@ async def test_rule_without_end_lasts_until_cleared(bison: BisonControl, reader:
     assert await statuses(reader, ("acme", 1)) == [200]
 
 
-async def test_nth_match_is_where_it_starts(bison: BisonControl, reader: Reader) -> None:
+async def test_nth_match_is_where_it_starts(bison: BisonControl, reader: BisonReader) -> None:
     await bison.fault(Status(status=500), nth=3, times=1)
 
     assert await statuses(reader, *[("acme", 1)] * 4) == [200, 200, 500, 200]
 
 
 async def test_first_rule_answers_and_the_next_waits_for_its_turn(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     await bison.fault(Status(status=500))
     await bison.fault(Status(status=429))
@@ -89,7 +89,7 @@ async def test_first_rule_answers_and_the_next_waits_for_its_turn(
     ],
 )
 async def test_body_is_served_byte_for_byte(
-    bison: BisonControl, reader: Reader, content: bytes
+    bison: BisonControl, reader: BisonReader, content: bytes
 ) -> None:
     await bison.fault(Body(content=content, status=202, content_type="text/html"))
 
@@ -100,7 +100,7 @@ async def test_body_is_served_byte_for_byte(
 
 
 async def test_size_pads_the_page_and_keeps_its_records(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     plain = (await reader.page("acme", 1)).json()
     await bison.fault(Size(size=10_000_000), page=1)
@@ -112,7 +112,7 @@ async def test_size_pads_the_page_and_keeps_its_records(
 
 
 async def test_held_requests_wait_for_release_oldest_first(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     rule_id = await bison.fault(Hold(), workspace="acme", times=None)
     async with asyncio.TaskGroup() as group:
@@ -134,7 +134,7 @@ async def test_held_requests_wait_for_release_oldest_first(
 
 
 async def test_held_request_is_answered_from_the_data_at_its_release(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     rule_id = await bison.fault(Hold(), page=1)
     async with asyncio.TaskGroup() as group:
@@ -146,7 +146,7 @@ async def test_held_request_is_answered_from_the_data_at_its_release(
 
 
 async def test_client_that_leaves_a_hold_is_seen_and_counted_out(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     await bison.fault(Hold())
     async with plain_client(bison.api_url) as leaving:
@@ -170,7 +170,7 @@ async def test_waiting_for_what_does_not_come_says_so(bison: BisonControl) -> No
 
 
 async def test_waiting_for_requests_counts_those_of_the_workspace(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(bison.wait_for_requests(2, "acme"))
@@ -180,7 +180,7 @@ async def test_waiting_for_requests_counts_those_of_the_workspace(
 
 
 async def test_account_removed_after_page_1_slips_past_page_2(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     ids = [account["id"] for account in await bison.accounts("acme")]
     gone = Remove(workspace="acme", account_ids=(ids[0],))
@@ -192,7 +192,7 @@ async def test_account_removed_after_page_1_slips_past_page_2(
 
 
 async def test_mutate_before_shows_in_the_same_answer_and_keeps_the_total(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     ids = [account["id"] for account in await bison.accounts("acme")]
     swap = (Remove(workspace="acme", account_ids=(ids[20],)), Add(workspace="acme"))
@@ -206,7 +206,7 @@ async def test_mutate_before_shows_in_the_same_answer_and_keeps_the_total(
 
 
 async def test_mutate_that_cannot_be_done_is_a_500_that_says_why(
-    bison: BisonControl, reader: Reader
+    bison: BisonControl, reader: BisonReader
 ) -> None:
     await bison.fault(Mutate(changes=(Remove(workspace="acme", account_ids=(1,)),)))
 
@@ -216,7 +216,7 @@ async def test_mutate_that_cannot_be_done_is_a_500_that_says_why(
     assert "no account [1]" in answer.json()["message"]
 
 
-async def test_faults_of_one_request_add_up(bison: BisonControl, reader: Reader) -> None:
+async def test_faults_of_one_request_add_up(bison: BisonControl, reader: BisonReader) -> None:
     await bison.fault(Hold())
     await bison.fault(Mutate(changes=(Add(workspace="zen"),)))
     await bison.fault(Status(status=500))
@@ -232,7 +232,7 @@ async def test_faults_of_one_request_add_up(bison: BisonControl, reader: Reader)
     assert (await bison.workspace("zen")).total == 4
 
 
-async def test_refused_key_burns_no_rule(bison: BisonControl, reader: Reader) -> None:
+async def test_refused_key_burns_no_rule(bison: BisonControl, reader: BisonReader) -> None:
     await bison.fault(Status(status=500))
     await bison.revoke_key("acme")
 

@@ -9,9 +9,8 @@ import sys
 import pytest
 
 from local.bison import Hold, running_bison, spawned_bison
+from local.bison.reader import plain_client
 from local.bison.server import REPOSITORY, listener
-
-from .conftest import plain_client
 
 
 def test_connections_have_no_nagle_delay() -> None:
@@ -21,7 +20,6 @@ def test_connections_have_no_nagle_delay() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-@pytest.mark.asyncio
 async def test_process_serves_the_fleet_it_was_given_with_its_latency() -> None:
     async with spawned_bison({"Müller & Söhne": 16, "zen": 0}, latency_ms=30) as bison:
         first = (await bison.workspaces())[0]
@@ -35,14 +33,12 @@ async def test_process_serves_the_fleet_it_was_given_with_its_latency() -> None:
         assert seen.answered_ms - seen.arrived_ms > 25
 
 
-@pytest.mark.asyncio
 async def test_process_and_thread_with_one_seed_serve_the_same_accounts() -> None:
     sizes = {"acme": 20}
     async with spawned_bison(sizes, seed=3) as one, running_bison(sizes, seed=3) as other:
         assert await one.accounts("acme") == await other.accounts("acme")
 
 
-@pytest.mark.asyncio
 async def test_two_instances_run_side_by_side() -> None:
     async with running_bison({"acme": 1}) as one, running_bison({"acme": 2}) as other:
         await one.fault(Hold(), times=None)
