@@ -164,7 +164,7 @@ class HandOver:
             "records": outcome.records,
             "changed": outcome.changed,
             "code": outcome.code,
-            "message": outcome.message,
+            "error": outcome.message,
         }
         write = log.warning if outcome.outcome in ("failed", "refused") else log.info
         write(
@@ -173,6 +173,5 @@ class HandOver:
             workspace=held.lease.workspace,
             stream=held.lease.stream,
             attempt=held.lease.attempt,
-            **fields,
-            **{name: value for name, value in known.items() if value is not None},
+            **{**fields, **{name: value for name, value in known.items() if value is not None}},
         )

@@ -1,8 +1,10 @@
 """How jobs look on a terminal and as JSON."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +12,7 @@ from rich.text import Text
 
 Row = Mapping[str, Any]
 
+FILE_COLUMNS: Final = 200
 STATUS_COLOURS: Mapping[str, str] = {
     "completed": "green",
     "running": "cyan",
@@ -35,7 +38,12 @@ def print_table(title: str | None, columns: Mapping[str, str], rows: Iterable[Ro
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(field, row.get(field)) for field in columns))
-    Console().print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Lines of a file or pipe are not folded at 80 columns."""
+    return Console() if sys.stdout.isatty() else Console(width=FILE_COLUMNS)
 
 
 def print_job(progress: Row) -> None:
@@ -43,7 +51,7 @@ def print_job(progress: Row) -> None:
     runs: Sequence[Row] = progress.get("runs") or []
     if runs:
         print_table(None, _RUN_COLUMNS, [_run_row(run) for run in runs])
-    console = Console()
+    console = _console()
     console.print(summary(progress))
     for warning in progress.get("warnings") or []:
         console.print(Text(f"warning: {warning}", style="yellow"))
@@ -84,9 +92,15 @@ def _run_row(run: Row) -> dict[str, object]:
 def _cell(field: str, value: object) -> Text:
     if field == "status":
         return coloured(value)
+    if field.endswith("_at") and isinstance(value, str):
+        return Text(_moment(value))
     if isinstance(value, int) and not isinstance(value, bool):
         return Text(_number(value), justify="right")
     return Text(_shown(value))
+
+
+def _moment(value: str) -> str:
+    return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _number(value: object) -> str:
