@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,9 @@ from typing import Annotated
 
 import typer
 
-from local.folders import CHECKOUT, StackFolder
+from local.folders import CHECKOUT, StackFolder, stack_folders
 from local.process import Child, StartError
-from local.stack import Stack, is_running
+from local.stack import Stack
 from local.state import Grants
 
 READY = "the stack is ready"
@@ -40,15 +41,7 @@ def up(
 @app.command()
 def down(name: Name = "local") -> None:
     """Stop a stack that `up` has started."""
-    folder = StackFolder.of(name)
-    with folder.turn():
-        if not is_running(folder):
-            return
-        with contextlib.suppress(ProcessLookupError):
-            holder = os.pidfd_open(int(_holder_file(folder).read_text()))
-            signal.pidfd_send_signal(holder, signal.SIGTERM)
-            select.select([holder], [], [])
-            os.close(holder)
+    stop(name)
 
 
 @app.command()
@@ -59,9 +52,19 @@ def env(name: Name = "local") -> None:
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def cli(arguments: Annotated[list[str], typer.Argument()], name: Name = "local") -> None:
-    """Run the Supabase CLI against a running stack: `cli -- db lint -s public`."""
-    command = Stack.attach(name).project.command(arguments)
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    """Run the Supabase CLI on a stack, started for it if it does not run: `cli -- db lint`."""
+    folder = StackFolder.of(name)
+    with Stack.attach(name) if folder.is_running() else Stack.start(name) as stack:
+        command = stack.project.command(arguments)
+        raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command()
+def erase() -> None:
+    """Stop every stack of this checkout and remove its data."""
+    for folder in list(stack_folders()):
+        stop(folder.root.name)
+        shutil.rmtree(folder.root)
 
 
 @app.command(hidden=True)
@@ -85,7 +88,7 @@ def ensure_running(name: str, *, grants: Grants, fsync: bool, while_pid: int) ->
     """Start a stack in a process of its own unless it runs. Raises StartError."""
     folder = StackFolder.of(name)
     with folder.turn():
-        if is_running(folder):
+        if folder.is_running():
             return
         log = folder.root.with_name(f".{name}.log")
         with log.open("wb") as output:
@@ -96,6 +99,18 @@ def ensure_running(name: str, *, grants: Grants, fsync: bool, while_pid: int) ->
                 start_new_session=True,
             )  # fmt: skip
         Child("stack", holder, log).wait_until(lambda: READY in log.read_text())
+
+
+def stop(name: str) -> None:
+    """End the process that holds a stack, and wait for it; does nothing if none does."""
+    folder = StackFolder.of(name)
+    with folder.turn(), contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        if not folder.is_running():
+            return
+        holder = os.pidfd_open(int(_holder_file(folder).read_text()))
+        signal.pidfd_send_signal(holder, signal.SIGTERM)
+        select.select([holder], [], [])
+        os.close(holder)
 
 
 def environment(name: str) -> str:

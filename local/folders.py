@@ -7,11 +7,14 @@ import os
 import pwd
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+LOCK_TRIES = 20
+LOCK_PAUSE_SECONDS = 0.05
 # Unix sockets allow 107 bytes of path, so names and the folder stay short.
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,23}")
 
@@ -83,12 +86,23 @@ class StackFolder:
         """Take the stack for this process; held until the process ends or closes it."""
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        # Who only asks whether a stack runs holds the lock for a moment: try again.
+        for _ in range(LOCK_TRIES):
+            if _flock(descriptor, fcntl.LOCK_EX):
+                return descriptor
+            time.sleep(LOCK_PAUSE_SECONDS)
+        os.close(descriptor)
+        raise StackInUseError(f"the stack {self.root.name!r} is already running")
+
+    def is_running(self) -> bool:
+        """Whether a process holds the stack."""
+        if not self.root.exists():
+            return False
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            return not _flock(descriptor, fcntl.LOCK_SH)
+        finally:
             os.close(descriptor)
-            raise StackInUseError(f"the stack {self.root.name!r} is already running") from None
-        return descriptor
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -98,6 +112,14 @@ class StackFolder:
         with gate.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def _flock(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def checkout_folder() -> Path:
@@ -112,8 +134,8 @@ def checkout_folder() -> Path:
     return folder
 
 
-def neighbours(folder: StackFolder) -> Iterator[StackFolder]:
-    """The other stacks of this checkout."""
-    for path in sorted(folder.root.parent.iterdir()):
-        if path.is_dir() and path != folder.root:
+def stack_folders() -> Iterator[StackFolder]:
+    """Every stack of this checkout."""
+    for path in sorted(checkout_folder().iterdir()):
+        if path.is_dir():
             yield StackFolder(path)

@@ -28,7 +28,7 @@ from urllib.parse import quote
 
 from local.api import Api, DatabaseLogin
 from local.cluster import SUPERUSER, Cluster, run_psql, stop_left_behind
-from local.folders import StackFolder, StackInUseError, neighbours
+from local.folders import StackFolder, StackInUseError, stack_folders
 from local.project import Project, fingerprint
 from local.state import Grants, State
 
@@ -69,7 +69,7 @@ class Stack:
         lock = folder.lock()
         try:
             stop_left_behind(folder)
-            stop_neighbours_left_behind(folder)
+            stop_others_left_behind()
             state = State.read(folder)
             if state is None or state.built_from != fingerprint(grants):
                 state, cluster = _build(folder, grants, fsync=fsync)
@@ -88,7 +88,7 @@ class Stack:
         """Use a stack that another process runs. Raises LookupError."""
         folder = StackFolder.of(name)
         state = State.read(folder)
-        if state is None or not is_running(folder):
+        if state is None or not folder.is_running():
             raise LookupError(f"no stack {name!r} is running")
         return cls(folder, state)
 
@@ -197,24 +197,17 @@ def _keep_template(cluster: Cluster) -> None:
     )  # fmt: skip
 
 
-def is_running(folder: StackFolder) -> bool:
-    """Whether a process holds the stack's lock."""
-    try:
-        os.close(folder.lock())
-    except StackInUseError:
-        return True
-    return False
-
-
-def stop_neighbours_left_behind(folder: StackFolder) -> None:
+def stop_others_left_behind() -> None:
     """Stop servers of this checkout's other stacks whose owners were killed."""
-    for neighbour in neighbours(folder):
+    for folder in stack_folders():
+        if folder.is_running():
+            continue
         try:
-            lock = neighbour.lock()
+            lock = folder.lock()
         except StackInUseError:
             continue
         try:
-            stop_left_behind(neighbour)
+            stop_left_behind(folder)
         finally:
             os.close(lock)
 

@@ -1,0 +1,49 @@
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench stack stack-stop lock clean
+python := .venv/bin/python
+folders := $(wildcard workers local benchmarks tests)
+sql := $(wildcard supabase/migrations supabase/snippets supabase/tests)
+on_stack := $(python) -m local.stack
+
+help: ## Show this
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+setup: ## Install what is missing
+	@local/setup.sh
+
+demo: setup ## Sync a fake fleet of 26 workspaces and show it
+	@exec $(python) -m local.demo
+
+test: setup ## Run every test
+	@$(python) -m local.prove
+	@exec $(python) -m pytest -q -n auto
+
+check: setup ## Format, lint, types, imports, schema
+	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --check . ; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@$(python) -m mypy $(folders)
+	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/sqlfluff lint --disable-progress-bar $(sql)
+	@$(on_stack) cli --name check -- db lint -s public,sync --fail-on warning
+	@$(on_stack) cli --name check -- db advisors --type all --level warn --fail-on warn
+
+bench: setup ## Measure against the limit and a bare loop
+	@exec $(python) -m benchmarks
+
+stack: setup ## Start the local world and leave it running; writes .env.local
+	@$(on_stack) up
+	@umask 077 && $(on_stack) env > .env.local
+	@echo 'The local Supabase is running: its settings are in .env.local'
+
+stack-stop: setup ## Stop it
+	@$(on_stack) down
+	@rm -f .env.local
+
+lock: ## Pin requirements.in anew
+	@local/lock.sh
+
+clean: ## Remove all that was installed or written here
+	@[ ! -x $(python) ] || $(on_stack) erase
+	@rm -rf .venv node_modules .env.local .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -prune -exec rm -rf {} +

