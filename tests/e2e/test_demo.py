@@ -1,0 +1,58 @@
+"""`make demo`, as a person runs it."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import LeftBehind
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LONGEST_S = 120
+
+
+def start_demo() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "local.demo", "--name", "demo-test"],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_demo_syncs_every_account_and_then_changes_nothing(left_behind: LeftBehind) -> None:
+    demo = start_demo()
+    said, _ = demo.communicate(timeout=LONGEST_S)
+    lines = [line.rstrip() for line in said.splitlines()]
+
+    assert demo.returncode == 0, said
+    assert "26/26 workspaces, 4,839 accounts" in lines
+    assert any("no limit instead of 5 requests/s" in line for line in lines)
+    assert _cells(lines, "Northwind Outbound")[:4] == ["433", "433", "360", "0"]
+    assert _cells(lines, "Yarrow Foods")[:4] == ["15", "15", "15", "0"]
+    assert any(line.startswith("first sync: 335 requests") for line in lines)
+    assert any(
+        line.startswith("second sync: completed, 0 rows changed, 335 requests") for line in lines
+    )
+    assert left_behind() == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_demo_leaves_no_process(left_behind: LeftBehind, how: signal.Signals) -> None:
+    demo = start_demo()
+    assert demo.stdout
+    for line in demo.stdout:
+        if " workspaces, 0 pages" in line:
+            break
+    demo.send_signal(how)
+    said, _ = demo.communicate(timeout=LONGEST_S)
+
+    assert demo.returncode == 130, said
+    assert left_behind() == []
+
+
+def _cells(lines: list[str], workspace: str) -> list[str]:
+    return next(line for line in lines if line.strip().startswith(workspace)).split()[2:]

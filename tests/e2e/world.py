@@ -1,0 +1,222 @@
+"""The real stack that a test drives: a database of its own, PostgREST, gateway, workers."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from e2e.sql import Row, Sql
+from local.api import Api
+from local.bison import BisonControl
+from local.stack import Database
+from workers.connection import connected
+from workers.fetch import Fetcher
+from workers.settings import Settings
+from workers.worker import Worker
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 30.0
+LOOK_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """`env` is what a program needs to reach it."""
+
+    database: Database
+    api: Api
+    sql: Sql
+    logs: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"SUPABASE_URL": self.api.url, "SUPABASE_SECRET_KEY": self.api.secret_key}
+
+    async def register(self, bison: BisonControl, *names: str) -> None:
+        """All workspaces of the instance, or those named."""
+        for info in await bison.workspaces():
+            if not names or info.name in names:
+                self.sql.run(
+                    "select register_workspace(:name, :url, :key, p_external_id => :id)",
+                    name=info.name,
+                    url=bison.base_url,
+                    key=info.key,
+                    id=str(info.workspace_id),
+                )
+
+    def set_setting(self, name: str, value: object) -> None:
+        self.sql.run("select set_setting(:name, :value)", name=name, value=json.dumps(value))
+
+    def start(self, *workspaces: str, name: str = "sync") -> UUID:
+        """The id of the accepted job."""
+        answer = self.sql.value(
+            "select start_sync_job(:name, p_workspaces => :workspaces)",
+            name=name,
+            workspaces=list(workspaces) or None,
+        )
+        assert answer["status"] == "accepted", answer
+        return UUID(answer["job_id"])
+
+    async def sync(self, *workspaces: str) -> Row:
+        """Start a job and wait for its end; there must be somebody who works."""
+        return await self.ended(self.start(*workspaces))
+
+    async def ended(self, job_id: UUID, seconds: float = PATIENCE_S) -> Row:
+        """The job's row when it has ended."""
+        await self.until(lambda: self.job(job_id)["status"] != "running", seconds)
+        return self.job(job_id)
+
+    def job(self, job_id: UUID) -> Row:
+        return self.sql.row("select * from polling_job_status where id = :id", id=job_id)
+
+    def run(self, workspace: str) -> Row:
+        """The newest run of a workspace."""
+        return self.sql.row(
+            "select r.* from workspace_sync_runs r join sync_workspaces w on w.id = r.workspace_id"
+            " where w.workspace_name = :name order by r.id desc limit 1",
+            name=workspace,
+        )
+
+    def run_status(self, job_id: UUID) -> dict[str, str]:
+        """Status of each workspace's run in a job."""
+        return {
+            row["workspace_name"]: row["status"]
+            for row in self.sql.rows(
+                "select w.workspace_name, r.status from workspace_sync_runs r"
+                " join sync_workspaces w on w.id = r.workspace_id where r.job_id = :id",
+                id=job_id,
+            )
+        }
+
+    def live_ids(self, workspace: str) -> list[int]:
+        return self.sql.column(
+            "select id from sender_emails where workspace_name = :name and deleted_at is null"
+            " order by id",
+            name=workspace,
+        )
+
+    def deleted_ids(self, workspace: str) -> list[int]:
+        return self.sql.column(
+            "select id from sender_emails where workspace_name = :name and deleted_at is not null"
+            " order by id",
+            name=workspace,
+        )
+
+    def events(self, workspace: str, *events: str) -> list[Row]:
+        """What happened to the chunks of a workspace's newest run, oldest first."""
+        return self.sql.rows(
+            "select e.event, e.details, e.worker_id, c.kind, c.page, c.record_id, c.scan"
+            " from chunk_events e join chunked_sync_jobs c on c.id = e.chunk_id"
+            " where e.run_id = :run and (:events::text[] = '{}' or e.event = any (:events))"
+            " order by e.id",
+            run=self.run(workspace)["id"],
+            events=list(events),
+        )
+
+    async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not so within {seconds:g} s: {self.state()}")
+            await asyncio.sleep(LOOK_S)
+
+    def state(self) -> object:
+        """What a failing test wants to know."""
+        return [
+            self.sql.rows("select * from sync_progress"),
+            self.sql.rows("select * from chunk_processing_queue where completed_at is null"),
+            self.sql.rows("select id, close_error, warnings from workspace_sync_runs"),
+            self.sql.column("select last_error from sync.sweep_state"),
+        ]
+
+    @asynccontextmanager
+    async def workers(self, count: int = 1, concurrency: int = 16) -> AsyncIterator[None]:
+        """Workers in this process; they look often, so that no test waits for an interval."""
+        stop = asyncio.Event()
+        settings = Settings.from_env(self.env | {"CHUNKWISE_IDLE_SECONDS": "0.1"})
+        async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
+            for number in range(count):
+                mine = replace(settings, worker_id=f"inside-{number}", concurrency=concurrency)
+                gateway = await resources.enter_async_context(connected(mine))
+                fetcher = await resources.enter_async_context(Fetcher.open(concurrency))
+                tasks.create_task(Worker(mine, gateway, fetcher, stop).run())
+            try:
+                yield
+            finally:
+                stop.set()
+
+    @asynccontextmanager
+    async def worker_processes(self, count: int = 2, **env: str) -> AsyncIterator[list[Path]]:
+        """`chunkwise worker` processes; their log files. Each must end with code 0 on SIGTERM."""
+        async with AsyncExitStack() as processes:
+            logs = [self.logs / f"worker-{number}.log" for number in range(count)]
+            started = [
+                await processes.enter_async_context(self._worker_process(log, env)) for log in logs
+            ]
+            await self.until(lambda: all("worker_started" in log.read_text() for log in logs))
+            yield logs
+        assert [process.returncode for process in started] == [0] * count
+
+    @asynccontextmanager
+    async def _worker_process(self, log: Path, env: dict[str, str]) -> AsyncIterator[Process]:
+        with log.open("wb") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "workers", "worker"),
+                env=_environment(self.env | {"CHUNKWISE_IDLE_SECONDS": "0.2"} | env),
+                stderr=stderr,
+                cwd=CHECKOUT,
+            )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await asyncio.wait_for(process.wait(), PATIENCE_S)
+
+    async def chunkwise(self, *arguments: str, stdin: str = "", **env: str) -> Ended:
+        """Run the command to its end."""
+        return await run_chunkwise(arguments, self.env | env, stdin)
+
+
+async def run_chunkwise(arguments: Sequence[str], env: dict[str, str], stdin: str = "") -> Ended:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "workers", *arguments),
+        env=_environment(env),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        cwd=CHECKOUT,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+def _environment(env: dict[str, str]) -> dict[str, str]:
+    """Nothing of the caller's settings."""
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **env}
