@@ -1,0 +1,83 @@
+"""A stack per test process, a database per test."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from local.api import Api
+from local.folders import StackInUseError
+from local.stack import Database, Stack
+from tests.support.db import Db
+from tests.support.sql_worker import SqlWorker
+
+Connect = Callable[..., Db]
+
+
+@pytest.fixture(scope="session")
+def stack(worker_id: str) -> Iterator[Stack]:
+    """A running stack that no other test process uses; its data folder is kept."""
+    with start_free_stack(f"test-{worker_id}") as stack:
+        yield stack
+
+
+def start_free_stack(name: str) -> Stack:
+    """The first of name, name-2, name-3 … that nobody runs."""
+    for number in itertools.count(1):
+        try:
+            return Stack.start(name if number == 1 else f"{name}-{number}")
+        except StackInUseError:
+            continue
+    raise AssertionError("unreachable")
+
+
+@pytest.fixture(scope="session")
+def database_numbers() -> Iterator[int]:
+    return itertools.count(1)
+
+
+@pytest.fixture
+def database(stack: Stack, database_numbers: Iterator[int]) -> Iterator[Database]:
+    """A fresh copy of the migrated template. No test may leave a deadlock behind."""
+    database = stack.create_database(f"t{next(database_numbers)}")
+    yield database
+    deadlocks = stack.psql(
+        "-c", f"select deadlocks from pg_stat_database where datname = '{database.name}'"
+    )
+    database.drop()
+    assert deadlocks == "0"
+
+
+@pytest.fixture
+def connect(database: Database) -> Iterator[Connect]:
+    """Opens connections to the test's database, as `postgres` or with a role set."""
+    opened: list[Db] = []
+
+    def connect(role: str | None = None) -> Db:
+        opened.append(Db.connect(database.dsn, role))
+        return opened[-1]
+
+    yield connect
+    for db in opened:
+        db.close()
+
+
+@pytest.fixture
+def db(connect: Connect) -> Db:
+    """The test's own connection: the owner of the schema, who sees every table."""
+    return connect()
+
+
+@pytest.fixture
+def new_worker(connect: Connect) -> Callable[[], SqlWorker]:
+    """Makes workers, each with a connection of its own."""
+    numbers = itertools.count(1)
+    return lambda: SqlWorker(connect("service_role"), f"worker-{next(numbers)}")
+
+
+@pytest.fixture
+def api(stack: Stack, database: Database) -> Iterator[Api]:
+    """PostgREST and the gateway before the test's database."""
+    api = stack.serve(database)
+    yield api
+    api.stop()

@@ -1,0 +1,43 @@
+"""What a test's database needs before anything can be synced."""
+
+import json
+
+from tests.support.db import Db
+
+BASE_URL = "http://127.0.0.1:9"
+
+
+def register_workspaces(db: Db, *names: str, slots: int = 8, base_url: str = BASE_URL) -> None:
+    """Workspaces of Email Bison, without a limit of their budget."""
+    for name in names:
+        db.run(
+            "select register_workspace(:name, :url, :key, "
+            "p_max_concurrency => cast(:slots as int))",
+            name=name,
+            url=base_url,
+            key=f"1|key-of-{name}",
+            slots=slots,
+        )
+    db.run("select set_budget('email_bison', null, null)")
+
+
+def set_settings(db: Db, **settings: float | bool) -> None:
+    for name, value in settings.items():
+        db.run(
+            "select set_setting(:name, cast(:value as jsonb))", name=name, value=json.dumps(value)
+        )
+
+
+def sweep_only_when_asked(db: Db) -> None:
+    """Claims do not sweep, so that a test decides when one happens."""
+    set_settings(db, sweep_interval_seconds=1_000_000)
+    db.run("select cleanup_stuck_chunks()")
+
+
+def advance_clock(db: Db, seconds: float) -> None:
+    """Move this database's clock to so many seconds ahead of the wall clock."""
+    db.run(
+        "create or replace function sync.now() returns timestamptz language sql stable "
+        "set search_path = '' as "
+        f"$$ select pg_catalog.clock_timestamp() + interval '{seconds} seconds' $$"
+    )
