@@ -1,39 +1,43 @@
-"""Processes that a program under test may leave behind."""
-
-import ctypes
-import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-PR_SET_CHILD_SUBREAPER = 36
-
-LeftBehind = Callable[[], list[str]]
+from local.stack import Database, Stack
+from tests.e2e.world import World
+from tests.support.db import Db
+from tests.support.invariants import assert_invariants
+from tests.support.setup import set_settings
 
 
 @pytest.fixture
-def left_behind() -> Iterator[LeftBehind]:
-    """Orphans of programs that this test runs come to this process: the ones that live."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
-    before = set(_children())
-    yield lambda: [_command(pid) for pid in _children() if pid not in before and _command(pid)]
-    for orphan in set(_children()) - before:
-        with suppress(ChildProcessError):
-            os.waitpid(orphan, os.WNOHANG)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 0)
+def world(stack: Stack, database: Database, tmp_path: Path) -> Iterator[World]:
+    with new_world(stack, database, tmp_path) as new:
+        yield new
 
 
-def _children() -> list[int]:
-    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+@pytest.fixture(scope="module")
+def fleet_world(
+    stack: Stack, database_numbers: Iterator[int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """A world that the tests of a module share."""
+    database = stack.create_database(f"t{next(database_numbers)}")
+    with new_world(stack, database, tmp_path_factory.mktemp("fleet")) as new:
+        yield new
+    database.drop()
 
 
-def _command(pid: int) -> str:
-    """Empty for a process that has ended and was not waited for."""
+@contextmanager
+def new_world(stack: Stack, database: Database, logs: Path) -> Iterator[World]:
+    """The API before a database, and settings that make waits short."""
+    api = stack.serve(database)
+    db = Db.connect(database.dsn)
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+        db.run("select set_budget('email_bison', null, null)")
+        set_settings(db, retry_base_seconds=0.05)
+        yield World(api, db, logs)
+        assert_invariants(db)
+    finally:
+        db.close()
+        api.stop()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from e2e.sql import Row
-from e2e.world import World
 from local.bison import BisonControl, spawned_bison
+from tests.e2e.world import World
+from tests.support.db import Row
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,7 +44,7 @@ async def synced(fleet_world: World) -> AsyncIterator[Synced]:
 
 
 async def test_the_first_sync_completes_every_workspace(synced: Synced) -> None:
-    job, sql = synced.job, synced.world.sql
+    job, db = synced.job, synced.world.db
 
     assert job["status"] == "completed"
     assert job["total_workspaces"] == job["workspaces_processed"] == 26
@@ -52,8 +52,8 @@ async def test_the_first_sync_completes_every_workspace(synced: Synced) -> None:
     assert (job["workspaces_skipped"], job["warnings"], job["error_message"]) == (0, [], None)
     assert set(synced.world.run_status(job["id"]).values()) == {"completed"}
     assert job["chunks_completed"] == 335
-    assert sql.value("select count(*) from sync.sender_emails where deleted_at is null") == 4839
-    events = sql.rows(
+    assert db.value("select count(*) from sync.sender_emails where deleted_at is null") == 4839
+    events = db.run(
         "select event, count(*), sum((details ->> 'records')::int) as records from chunk_events"
         " group by event"
     )
@@ -77,7 +77,7 @@ async def test_each_page_is_asked_for_once(synced: Synced) -> None:
 async def test_every_row_equals_the_records_of_the_api(synced: Synced) -> None:
     for workspace in await synced.bison.workspaces():
         served = await synced.bison.accounts(workspace.name)
-        stored = synced.world.sql.rows(
+        stored = synced.world.db.run(
             "select * from sender_emails where workspace_name = :name order by id",
             name=workspace.name,
         )
@@ -86,7 +86,7 @@ async def test_every_row_equals_the_records_of_the_api(synced: Synced) -> None:
 
 
 async def test_repeated_email_addresses_are_rows_of_their_own(synced: Synced) -> None:
-    counted = synced.world.sql.row(
+    counted = synced.world.db.one(
         "select count(*) as rows, count(distinct id) as ids,"
         " count(distinct email_address) as emails"
         " from sender_emails where workspace_name = :name",
@@ -98,7 +98,7 @@ async def test_repeated_email_addresses_are_rows_of_their_own(synced: Synced) ->
 async def test_statistics_and_registry_are_written(synced: Synced) -> None:
     for workspace in await synced.bison.workspaces():
         served = await synced.bison.accounts(workspace.name)
-        statistics = synced.world.sql.row(
+        statistics = synced.world.db.one(
             "select s.* from workspace_statistics s join sync_workspaces w on w.id = s.workspace_id"
             " where w.workspace_name = :name",
             name=workspace.name,
@@ -109,7 +109,7 @@ async def test_statistics_and_registry_are_written(synced: Synced) -> None:
         assert statistics["connected_accounts"] == connected
         for counter in SUMMED:
             assert statistics[counter] == sum(record[counter] for record in served)
-        registry = synced.world.sql.row(
+        registry = synced.world.db.one(
             "select * from client_registry where workspace_name = :name", name=workspace.name
         )
         assert registry["bison_workspace_id"] == str(workspace.workspace_id)
@@ -129,16 +129,17 @@ async def test_a_sync_without_changes_writes_no_row_version(synced: Synced) -> N
     assert job["status"] == "completed"
     assert versions(world) == before
     assert len((await synced.bison.traffic()).requests) - pages_before == 335
-    assert world.sql.value(
+    assert world.db.value(
         "select sum(records_changed) from workspace_sync_runs where job_id = :id", id=job["id"]
     ) == 0  # fmt: skip
-    oldest: datetime = world.sql.value("select min(last_synced_at) from sender_emails")
+    oldest: datetime = world.db.value("select min(last_synced_at) from sender_emails")
     assert job["started_at"] <= oldest <= job["completed_at"]
 
 
 async def test_a_sync_after_few_changes_writes_exactly_those(synced: Synced) -> None:
     world, bison = synced.world, synced.bison
-    changed = {}
+    changed: dict[tuple[str, int], dict[str, Any]] = {}
+    fields: dict[str, Any]
     for workspace, position, fields in (
         (LARGEST, 200, {"daily_limit": 7}),
         ("Müller & Söhne", 3, {"name": "Jürgen", "tags": []}),
@@ -155,14 +156,14 @@ async def test_a_sync_after_few_changes_writes_exactly_those(synced: Synced) -> 
     assert job["status"] == "completed"
     assert {key for key, version in after.items() if before[key] != version} == set(changed)
     for (workspace, account_id), fields in changed.items():
-        row = world.sql.row(
+        row = world.db.one(
             "select * from sender_emails where workspace_name = :name and id = :id",
             name=workspace,
             id=account_id,
         )
         assert {name: row[name] for name in fields} == fields
         assert job["started_at"] <= row["last_changed_at"] <= job["completed_at"]
-    assert world.sql.value(
+    assert world.db.value(
         "select sum(records_changed) from workspace_sync_runs where job_id = :id", id=job["id"]
     ) == len(changed)  # fmt: skip
 
@@ -171,7 +172,7 @@ def versions(world: World) -> dict[tuple[str, int], tuple[str, str]]:
     """Where each row version stands and which transaction wrote it."""
     return {
         (row["workspace_name"], row["id"]): (row["place"], row["writer"])
-        for row in world.sql.rows(
+        for row in world.db.run(
             "select w.workspace_name, e.id, e.ctid::text as place, e.xmin::text as writer"
             " from sync.sender_emails e join sync_workspaces w on w.id = e.workspace_id"
         )

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from e2e.sql import Row, Sql
 from local.api import Api
 from local.bison import BisonControl
-from local.stack import Database
+from tests.support.db import Db, Row
 from workers.connection import connected
 from workers.fetch import Fetcher
 from workers.settings import Settings
@@ -44,9 +43,8 @@ class Ended:
 class World:
     """`env` is what a program needs to reach it."""
 
-    database: Database
     api: Api
-    sql: Sql
+    db: Db
     logs: Path
 
     @property
@@ -57,7 +55,7 @@ class World:
         """All workspaces of the instance, or those named."""
         for info in await bison.workspaces():
             if not names or info.name in names:
-                self.sql.run(
+                self.db.run(
                     "select register_workspace(:name, :url, :key, p_external_id => :id)",
                     name=info.name,
                     url=bison.base_url,
@@ -65,12 +63,9 @@ class World:
                     id=str(info.workspace_id),
                 )
 
-    def set_setting(self, name: str, value: object) -> None:
-        self.sql.run("select set_setting(:name, :value)", name=name, value=json.dumps(value))
-
     def start(self, *workspaces: str, name: str = "sync") -> UUID:
         """The id of the accepted job."""
-        answer = self.sql.value(
+        answer = self.db.value(
             "select start_sync_job(:name, p_workspaces => :workspaces)",
             name=name,
             workspaces=list(workspaces) or None,
@@ -88,11 +83,11 @@ class World:
         return self.job(job_id)
 
     def job(self, job_id: UUID) -> Row:
-        return self.sql.row("select * from polling_job_status where id = :id", id=job_id)
+        return self.db.one("select * from polling_job_status where id = :id", id=job_id)
 
     def run(self, workspace: str) -> Row:
         """The newest run of a workspace."""
-        return self.sql.row(
+        return self.db.one(
             "select r.* from workspace_sync_runs r join sync_workspaces w on w.id = r.workspace_id"
             " where w.workspace_name = :name order by r.id desc limit 1",
             name=workspace,
@@ -102,7 +97,7 @@ class World:
         """Status of each workspace's run in a job."""
         return {
             row["workspace_name"]: row["status"]
-            for row in self.sql.rows(
+            for row in self.db.run(
                 "select w.workspace_name, r.status from workspace_sync_runs r"
                 " join sync_workspaces w on w.id = r.workspace_id where r.job_id = :id",
                 id=job_id,
@@ -110,14 +105,14 @@ class World:
         }
 
     def live_ids(self, workspace: str) -> list[int]:
-        return self.sql.column(
+        return self.db.column(
             "select id from sender_emails where workspace_name = :name and deleted_at is null"
             " order by id",
             name=workspace,
         )
 
     def deleted_ids(self, workspace: str) -> list[int]:
-        return self.sql.column(
+        return self.db.column(
             "select id from sender_emails where workspace_name = :name and deleted_at is not null"
             " order by id",
             name=workspace,
@@ -125,7 +120,7 @@ class World:
 
     def events(self, workspace: str, *events: str) -> list[Row]:
         """What happened to the chunks of a workspace's newest run, oldest first."""
-        return self.sql.rows(
+        return self.db.run(
             "select e.event, e.details, e.worker_id, c.kind, c.page, c.record_id, c.scan"
             " from chunk_events e join chunked_sync_jobs c on c.id = e.chunk_id"
             " where e.run_id = :run and (:events::text[] = '{}' or e.event = any (:events))"
@@ -144,10 +139,10 @@ class World:
     def state(self) -> object:
         """What a failing test wants to know."""
         return [
-            self.sql.rows("select * from sync_progress"),
-            self.sql.rows("select * from chunk_processing_queue where completed_at is null"),
-            self.sql.rows("select id, close_error, warnings from workspace_sync_runs"),
-            self.sql.column("select last_error from sync.sweep_state"),
+            self.db.run("select * from sync_progress"),
+            self.db.run("select * from chunk_processing_queue where completed_at is null"),
+            self.db.run("select id, close_error, warnings from workspace_sync_runs"),
+            self.db.column("select last_error from sync.sweep_state"),
         ]
 
     @asynccontextmanager
