@@ -3,14 +3,21 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import LeftBehind
+from tests.e2e.orphans import LeftBehind, watched_orphans
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LONGEST_S = 120
+
+
+@pytest.fixture
+def left_behind() -> Iterator[LeftBehind]:
+    with watched_orphans() as orphans:
+        yield orphans
 
 
 def start_demo() -> "subprocess.Popen[str]":

@@ -1,0 +1,100 @@
+"""`python -m local.demo`: exit code 0 if the database holds what the API counts."""
+
+import asyncio
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from local.bison import BisonControl, spawned_bison
+from local.demo import report
+from local.demo.progress import sync
+from local.demo.world import Target, Verbs, register, workers
+from local.folders import StackInUseError
+from local.process import StartError
+from local.project import PushError
+from local.stack import Stack
+
+LATENCY_MS = 187
+WORKERS = 2
+CONCURRENCY = 16
+IDLE_SECONDS = 0.5
+INTERRUPTED = 130
+
+
+def main(
+    name: Annotated[str, typer.Option(help="Of the local stack that it starts.")] = "demo",
+) -> None:
+    """Sync a fake fleet of 26 workspaces into a local Supabase, twice, and show the result."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(highlight=False)
+    try:
+        console.print("starting PostgreSQL, PostgREST and the gateway")
+        with Stack.start(name) as stack:
+            code = asyncio.run(_show(Target.fresh(stack, "demo"), console))
+    except KeyboardInterrupt:
+        console.print("stopped: what was started is gone")
+        code = INTERRUPTED
+    except (StartError, PushError, StackInUseError) as error:
+        console.print(str(error), style="red")
+        code = 1
+    sys.exit(code)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+async def _show(target: Target, console: Console) -> int:
+    async with spawned_bison(latency_ms=LATENCY_MS) as bison, target.client() as verbs:
+        await _prepare(verbs, bison, console)
+        with workers(target, WORKERS, concurrency=CONCURRENCY, idle_seconds=IDLE_SECONDS):
+            is_complete = await _first_sync(target, verbs, bison, console)
+            is_unchanged = await _second_sync(target, verbs, bison, console)
+    return 0 if is_complete and is_unchanged else 1
+
+
+async def _prepare(verbs: Verbs, bison: BisonControl, console: Console) -> None:
+    count = await register(verbs, bison)
+    console.print(f"{count} workspaces registered at {bison.base_url}, {LATENCY_MS} ms per answer")
+    await verbs.call(
+        "set_budget", p_source="email_bison", p_requests_per_second=None, p_max_in_flight=None
+    )
+    console.print("budget of email_bison raised for this demo: no limit instead of 5 requests/s")
+    console.print(
+        f"{WORKERS} workers, {CONCURRENCY} requests in flight each;"
+        f" idle ones look for work every {IDLE_SECONDS} s"
+    )
+
+
+async def _first_sync(target: Target, verbs: Verbs, bison: BisonControl, console: Console) -> bool:
+    job = await sync(verbs, console, "demo")
+    requests = len((await bison.traffic()).requests)
+    with target.connect() as database:
+        found = report.results(database, job["job_id"], await bison.workspaces())
+    console.print(report.table(found))
+    console.print(f"first sync: {requests} requests, {job['duration_ms'] / 1000:.1f} s")
+    console.print(report.summary(found), style="bold")
+    return all(one.is_right for one in found)
+
+
+async def _second_sync(target: Target, verbs: Verbs, bison: BisonControl, console: Console) -> bool:
+    await bison.reset_traffic()
+    with target.connect() as database:
+        before = report.row_versions(database)
+        job = await sync(verbs, console, "demo")
+        after = report.row_versions(database)
+    requests = len((await bison.traffic()).requests)
+    changed = len(before ^ after)
+    console.print(
+        f"second sync: {job['status']}, {changed} rows changed,"
+        f" {requests} requests, {job['duration_ms'] / 1000:.1f} s"
+    )
+    return bool(job["status"] == "completed") and changed == 0
+
+
+if __name__ == "__main__":
+    typer.run(main)
