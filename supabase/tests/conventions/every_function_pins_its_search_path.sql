@@ -1,0 +1,15 @@
+begin;
+\ir ../support/setup.psql
+select plan(2);
+
+select cmp_ok((select count(*) from pg_proc where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)), '>', 50::bigint,
+  'there are functions to look at');
+
+select is_empty($$
+  select oid::regprocedure from pg_proc
+  where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)
+    and 'search_path=""' <> all (coalesce(proconfig, '{}'))
+$$, 'every function of public and sync sets search_path = ''''');
+
+select * from finish();
+rollback;
