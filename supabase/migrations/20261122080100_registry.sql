@@ -143,6 +143,8 @@ $$Trigger: whoever writes a base URL, it is checked, and the workspace draws on 
 create trigger sync_workspaces_prepare before insert or update of base_url, source_id on public.sync_workspaces
 for each row execute function sync.prepare_workspace();
 
+revoke all on sequence public.sync_sources_id_seq, public.sync_budgets_id_seq, public.sync_workspaces_id_seq
+from public, anon, authenticated, service_role;
 revoke all on table public.sync_sources, public.sync_budgets, public.sync_workspaces from public, anon, authenticated, service_role;
 grant select on table public.sync_sources, public.sync_budgets, public.sync_workspaces to service_role, authenticated;
 create policy sync_sources_select_operator on public.sync_sources

@@ -205,6 +205,7 @@ comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is left out has its default.
 Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown, missing or bad field. Locks: the stream.$$;
 
+revoke all on sequence public.sync_streams_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_streams, public.sync_workspace_streams from public, anon, authenticated, service_role;
 grant select on table public.sync_streams, public.sync_workspace_streams to service_role, authenticated;
 create policy sync_streams_select_operator on public.sync_streams
