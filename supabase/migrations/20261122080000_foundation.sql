@@ -14,7 +14,7 @@ comment on function sync.now() is
 $$The one clock. A verb reads it once. Tests replace it in their own database. Returns: the wall clock's time.$$;
 
 create function public.chunkwise_version() returns jsonb
-language sql stable set search_path = '' as $$
+language sql stable set search_path = '' set statement_timeout = '5s' as $$
   select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
 $$;
 comment on function public.chunkwise_version() is
@@ -54,15 +54,17 @@ insert into public.sync_settings (name, value, kind, description) values
 ('allow_private_addresses', 'false', 'boolean', 'Whether a base URL may name a private address.');
 
 create function sync.setting(p_name text) returns numeric
-language sql stable set search_path = '' as $$
-  select (value #>> '{}')::numeric from public.sync_settings where name = p_name;
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select (value #>> '{}')::numeric from public.sync_settings where name = p_name);
+end; $$;
 comment on function sync.setting(text) is $$Returns: a number setting.$$;
 
 create function sync.setting_seconds(p_name text) returns interval
-language sql stable set search_path = '' as $$
-  select pg_catalog.make_interval(secs => sync.setting(p_name)::double precision);
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings where name = p_name);
+end; $$;
 comment on function sync.setting_seconds(text) is $$Returns: a setting given in seconds, as an interval.$$;
 
 create function sync.is_switched_on(p_name text) returns boolean
@@ -88,9 +90,11 @@ begin
       hint = 'select name, kind, value, description from sync_settings shows them all.';
   end if;
   return jsonb_build_object('name', p_name, 'value', p_value);
+exception when check_violation then
+  raise exception using errcode = 'SY006', message = format('setting %s cannot be %s', p_name, p_value), hint = 'Numbers are 0 or more.';
 end; $$;
 comment on function public.set_setting(text, jsonb) is
-$$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or wrong kind of value. Locks: the setting's row.$$;
+$$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot take. Locks: the setting's row.$$;
 
 create function sync.is_operator() returns boolean
 language sql stable set search_path = '' as $$

@@ -134,11 +134,14 @@ language plpgsql security definer set search_path = '' as $$
 begin
   new.base_url := regexp_replace(new.base_url, '/+$', '');
   perform sync.check_base_url(new.base_url);
-  new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
+  if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces where workspace_name = new.workspace_name) then
+    new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
+  end if;
   return new;
 end; $$;
 comment on function sync.prepare_workspace() is
-$$Trigger: whoever writes a base URL, it is checked, and the workspace draws on the budget of its instance or key. Raises: SY015.$$;
+$$Trigger: whoever writes a base URL, it is checked, and the workspace draws on the budget of its instance or key. An insert that becomes
+an update (on conflict) gets its budget from that update, under its own id. Raises: SY015.$$;
 
 create trigger sync_workspaces_prepare before insert or update of base_url, source_id on public.sync_workspaces
 for each row execute function sync.prepare_workspace();

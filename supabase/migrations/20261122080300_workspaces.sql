@@ -57,8 +57,8 @@ begin
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
       hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
   end if;
-  if coalesce(p_workspace_name, '') = '' or p_max_concurrency not between 1 and 64 then
-    raise exception using errcode = 'SY006', message = 'a workspace needs a name and 1 to 64 slots',
+  if length(coalesce(p_workspace_name, '')) not between 1 and 200 or p_max_concurrency not between 1 and 64 then
+    raise exception using errcode = 'SY006', message = 'a workspace needs a name of at most 200 characters and 1 to 64 slots',
       hint = 'register_workspace(p_workspace_name => ''acme'', …, p_max_concurrency => 8)';
   end if;
   insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id, max_concurrency)

@@ -41,6 +41,7 @@ create table public.workspace_sync_runs (
   stream_id bigint not null references public.sync_streams (id),
   status text not null default 'running',
   ending text,
+  is_paused boolean not null default false,
   phase text not null default 'scan',
   scan int not null default 1,
   max_concurrency int not null,
@@ -68,6 +69,7 @@ create table public.workspace_sync_runs (
 ) with (fillfactor = 80);
 comment on table public.workspace_sync_runs is 'Runs: one workspace x one stream in a job. A running row is the lock of that pair.';
 comment on column public.workspace_sync_runs.ending is 'Why a live run ends early: no chunk of it is handed out or applied any more.';
+comment on column public.workspace_sync_runs.is_paused is 'pause_sync() holds its workspace, its source or everything: no chunk of it is handed out.';
 comment on column public.workspace_sync_runs.phase is 'scan: reading pages; confirm: asking for records that a complete scan missed.';
 comment on column public.workspace_sync_runs.progress_total is 'Chunks of the first scan, fixed when page 1 was answered: the 100 % of its progress.';
 comment on column public.workspace_sync_runs.expected_total is 'The API''s own total in the last scan.';
@@ -107,6 +109,7 @@ $$Trigger: a job ends once, and not before its runs; it notes when and how long 
 create trigger polling_job_status_transition before update on public.polling_job_status
 for each row execute function sync.check_job_transition();
 
+revoke all on sequence public.workspace_sync_runs_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.polling_job_status, public.workspace_sync_runs from public, anon, authenticated, service_role;
 grant select, insert, update, delete on table public.polling_job_status to service_role;
 grant select on table public.polling_job_status, public.workspace_sync_runs to authenticated;

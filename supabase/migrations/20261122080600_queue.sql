@@ -168,7 +168,7 @@ declare
   v_filled int;
 begin
   with run as (
-    select id, max_concurrency, sync.is_paused(workspace_id) as is_paused
+    select id, max_concurrency, is_paused
     from public.workspace_sync_runs where id = p_run_id and status = 'running' and ending is null
   ), free as (
     select s.slot, row_number() over (order by s.slot) as turn
@@ -241,7 +241,8 @@ $$;
 comment on function sync.plan_chunks(bigint, text, int[], text[]) is
 $$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the run's lock and has checked that it lives.$$;
 
-revoke all on sequence sync.ready_seq, sync.lease_tokens from public, anon, authenticated, service_role;
+revoke all on sequence sync.ready_seq, sync.lease_tokens, public.chunked_sync_jobs_id_seq, public.chunk_events_id_seq
+from public, anon, authenticated, service_role;
 revoke all on table public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events, sync.run_counters, sync.seen_pages,
 sync.workers, sync.sweep_state from public, anon, authenticated, service_role;
 grant select on table public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events, sync.run_counters, sync.seen_pages,

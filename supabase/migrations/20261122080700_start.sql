@@ -70,8 +70,8 @@ begin
   with requested as (
     select * from sync.requested_runs(p_streams, p_workspaces)
   ), started as (
-    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency)
-    select v_job_id, workspace_id, stream_id, max_concurrency from requested
+    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency, is_paused)
+    select v_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id) from requested
     on conflict (workspace_id, stream_id) where status = 'running' do nothing
     returning workspace_id, stream_id
   )

@@ -34,10 +34,20 @@ begin
     join public.sync_workspaces as w on w.id = r.workspace_id where q.id = any (p_queue_ids))
     and (requests_per_second is not null or max_in_flight is not null or block_level > 0)
   order by id for no key update;
+  if not found then
+    return query
+    select q.id, case when r.ending is not null then 'ending' when r.is_paused then 'paused' else 'admitted' end, interval '0', w.budget_id
+    from unnest(p_queue_ids) with ordinality as p (id, turn)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    order by p.turn;
+    return;
+  end if;
   v_now := sync.now();
   return query
   with picked as (
-    select q.id, w.budget_id, r.ending, sync.is_paused(w.id) as is_paused, p.turn,
+    select q.id, w.budget_id, r.ending, r.is_paused, p.turn,
       row_number() over (partition by w.budget_id order by r.ending is not null, p.turn) as n
     from unnest(p_queue_ids) with ordinality as p (id, turn)
     join public.chunk_processing_queue as q on q.id = p.id
@@ -75,6 +85,6 @@ begin
   from verdicts as v order by v.turn;
 end; $$;
 comment on function sync.admit_chunks(bigint[]) is
-$$Reserve send times for picked chunks, oldest turn first, and say which must wait. Locks: the budgets that have a limit, last of all.$$;
+$$Reserve send times for picked chunks, oldest turn first. Returns: which may be sent and which must wait. Locks: the budgets that have a limit, last of all.$$;
 
 revoke all on function sync.budget_room, sync.admit_chunks from public, anon, authenticated, service_role;

@@ -2,7 +2,7 @@
 -- Stands on: admission, workspaces.
 
 create function sync.wake_due_chunks(p_limit int) returns void
-language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off set enable_seqscan = off as $$
+language plpgsql set search_path = '' set enable_sort = off as $$
 begin
   update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'), next_retry_at = null
   from (
@@ -15,7 +15,7 @@ end; $$;
 comment on function sync.wake_due_chunks(int) is $$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.pick_ready_chunks(p_limit int) returns bigint[]
-language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off set enable_seqscan = off as $$
+language plpgsql set search_path = '' set enable_sort = off as $$
 begin
   return (
     select array_agg(id) from (
@@ -31,18 +31,21 @@ Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_lease interval := sync.setting_seconds('lease_seconds');
 begin
   update public.chunk_processing_queue as q set
     status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
     lease_token = case a.verdict when 'admitted' then nextval('sync.lease_tokens') else q.lease_token end,
-    lease_expires_at = case a.verdict when 'admitted' then sync.now() + sync.setting_seconds('lease_seconds') else q.lease_expires_at end,
-    started_at = case a.verdict when 'admitted' then sync.now() else q.started_at end,
+    lease_expires_at = case a.verdict when 'admitted' then v_now + v_lease else q.lease_expires_at end,
+    started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
     worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
     ready_seq = null,
     next_retry_at = case a.verdict
-      when 'budget' then sync.now() + a.send_after
+      when 'budget' then v_now + a.send_after
       when 'paused' then 'infinity'
-      when 'ending' then sync.now() + interval '1 second' end
+      when 'ending' then v_now + interval '1 second' end
   from unnest(p_admissions) as a
   where q.id = a.queue_id;
 end; $$;
@@ -117,7 +120,9 @@ end; $$;
 comment on function sync.note_worker(text) is $$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
 
 create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
 begin
   perform sync.require_read_committed();
   if p_limit is null or p_limit not between 1 and 100 then
@@ -135,7 +140,9 @@ Returns: {"leases", "credentials", "blocked_budgets", "next_look_ms"}, see docs/
 SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
 declare
   v_chunk public.chunk_processing_queue;
   v_claim record;
@@ -165,10 +172,13 @@ $$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a le
 paused or budget. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
 declare
   v_now timestamptz;
   v_longest interval := sync.setting_seconds('max_lease_seconds');
+  v_ids bigint[];
   v_lost jsonb;
   v_cancelled jsonb;
 begin
@@ -176,8 +186,9 @@ begin
     raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 leases',
       hint = '[{"queue_id": 1, "lease_token": 2}]';
   end if;
+  v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
   perform 1 from public.chunk_processing_queue
-  where id in (select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l) order by id for no key update;
+  where id = any (v_ids) order by id for no key update;
   v_now := sync.now();
   with given as (
     select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token from jsonb_array_elements(p_leases) as l
@@ -196,7 +207,7 @@ begin
   from given left join extended using (id) left join public.workspace_sync_runs as r on r.id = extended.run_id;
   perform sync.note_worker(worker_id) from (
     select distinct worker_id from public.chunk_processing_queue
-    where id in (select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l) and status = 'processing'
+    where id = any (v_ids) and status = 'processing'
       and not v_lost @> to_jsonb(id)
   ) as holders;
   return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost, 'cancelled', v_cancelled,

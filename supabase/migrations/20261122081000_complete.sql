@@ -23,7 +23,7 @@ begin
   return v_page;
 end; $$;
 comment on function sync.first_answer(sync.page_in_hand) is
-$$For a lease that has ended: what its holder was told, or refused (SY001) if another ended it.$$;
+$$For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended it.$$;
 
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = '' as $$
@@ -35,7 +35,7 @@ declare
 begin
   perform sync.require_read_committed();
   perform 1 from public.chunk_processing_queue
-  where id in (select queue_id from unnest(p_pages)) order by id for no key update;
+  where id = any (array(select queue_id from unnest(p_pages))) order by id for no key update;
   v_now := sync.now();
   for v_chunk in
     select p as given, q.*, c.kind, c.scan, c.page, c.record_id, r.workspace_id, r.stream_id, r.ending
@@ -90,7 +90,7 @@ begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, total, last_page)
   select p.run_id, p.scan, p.page, p.queue_id, array(select f.record_id from unnest(v_found) as f where f.turn = p.turn), p.total, p.last_page
   from unnest(p_pages) as p where p.kind = 'page';
-  perform sync.note_confirmations(p_pages);
+  perform sync.note_confirmations(p_pages) where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
   return array(
     select row(p.turn, p.queue_id, p.lease_token, p.http_status, null, p.duration_ms, null,
       p.run_id, p.workspace_id, p.stream_id, p.slot, p.kind, p.scan, p.page, p.record_id, p.worker_id, p.attempts, p.max_attempts,
@@ -174,7 +174,9 @@ $$;
 comment on function sync.outcome_of(sync.page_in_hand) is $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
+language plpgsql security definer set search_path = '' set statement_timeout = '25s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
 declare
   v_pages sync.page_in_hand[] := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
 begin
@@ -190,7 +192,7 @@ Repeated with the same tokens it answers alike and applies nothing again. Raises
 Locks: queue rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
 
 create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint, p_page jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
+language plpgsql security definer set search_path = '' set statement_timeout = '25s' as $$
 declare
   v_answer jsonb := public.complete_chunk_jobs_safe(jsonb_build_array(
     coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token', p_lease_token)));

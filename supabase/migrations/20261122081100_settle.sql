@@ -26,21 +26,23 @@ Returns: the pages with outcome retry (and wait) or failed.$$;
 
 create function sync.end_or_delay(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
 begin
   update public.chunk_processing_queue as q set
     status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome else 'pending' end,
     slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null else q.slot end,
-    completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then sync.now() end,
+    completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
     attempts = q.attempts + case when p.outcome in ('retry', 'failed') then 1 else 0 end,
     ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
-    next_retry_at = case when p.outcome in ('retry', 'delayed') then sync.now() + p.wait end,
+    next_retry_at = case when p.outcome in ('retry', 'delayed') then v_now + p.wait end,
     lease_expires_at = null,
     error_message = coalesce(p.message, case when p.outcome = 'completed' then null else q.error_message end)
   from unnest(p_pages) as p
   where q.id = p.queue_id;
 
-  insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id, details)
-  select p.queue_id, p.run_id, p.outcome, p.lease_token, p.worker_id, jsonb_strip_nulls(jsonb_build_object(
+  insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id, details)
+  select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id, jsonb_strip_nulls(jsonb_build_object(
     'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms, 'http_status', p.http_status,
     'code', p.code, 'message', p.message, 'attempt', case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
     'for_ms', ceil(extract(epoch from p.wait) * 1000)))
@@ -59,7 +61,7 @@ comment on function sync.end_or_delay(sync.page_in_hand[]) is
 $$Write what became of leased chunks: queue row, event, the slot's counters. The caller holds the queue rows.$$;
 
 create function sync.pass_slots(p_pages sync.page_in_hand[]) returns bigint[]
-language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off set enable_seqscan = off as $$
+language plpgsql set search_path = '' as $$
 declare
   v_short bigint[];
 begin
@@ -67,7 +69,7 @@ begin
     select p.run_id, p.slot, row_number() over (partition by p.run_id order by p.slot) as turn, min(p.queue_id) over (partition by p.run_id) as floor
     from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
   ), run as (
-    select f.run_id, count(*) as slots, min(f.floor) as floor, bool_or(sync.is_paused(r.workspace_id)) as is_paused
+    select f.run_id, count(*) as slots, min(f.floor) as floor, bool_or(r.is_paused) as is_paused
     from freed as f join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
     group by f.run_id
   ), waiting as (

@@ -26,7 +26,9 @@ $$What a failed fetch means for its chunk. Returns: the page with outcome retry,
 create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null, p_retry_after numeric default null
 ) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '20s' as $$
+language plpgsql security definer set search_path = '' set statement_timeout = '20s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
 declare
   v_pages sync.page_in_hand[];
 begin

@@ -54,7 +54,7 @@ closing is noted on the run and left to the next sweep; it never takes a page wi
 Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
 
 create function sync.advance_run(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
   v_finding text;
@@ -202,7 +202,8 @@ begin
       coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
       sum(r.chunks_completed) as chunks_completed, sum(r.chunks_failed) as chunks_failed, sum(r.chunks_cancelled) as chunks_cancelled,
       coalesce(array_agg(format('%s: %s', w.workspace_name, warning) order by r.id) filter (where warning is not null), '{}') as warnings,
-      string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id) filter (where r.error_message is not null) as error_message
+      left(string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id)
+        filter (where r.error_message is not null), 2000) as error_message
     from public.workspace_sync_runs as r
     join public.sync_workspaces as w on w.id = r.workspace_id
     left join lateral (select array_to_string(r.warnings, '; ') as warning where cardinality(r.warnings) > 0) as x on true

@@ -36,10 +36,10 @@ declare
   v_missing text[];
   v_last_seen_at timestamptz;
 begin
-  execute sync.target_sql('select coalesce(array_agg(t.id::text order by t.id), ''{}'') from %1$s as t
-    where %2$s and t.deleted_at is null and not exists (
-      select 1 from sync.seen_pages as s cross join unnest(s.record_ids) as seen (id)
-      where s.run_id = $3 and s.scan = $4 and seen.id = t.id::text)', p_run.stream_id)
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t where %2$s and t.deleted_at is null
+    except
+    select unnest(s.record_ids) from sync.seen_pages as s where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
   into v_missing using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
   select last_complete_sync_at into v_last_seen_at from public.sync_workspace_streams
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
@@ -55,11 +55,18 @@ $$After a complete scan: which live rows it did not show; those that the complet
 
 create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_ids text[];
 begin
-  execute sync.target_sql('update %1$s as t set deleted_at = null where %2$s and t.deleted_at is not null and t.id::text in (
-    select seen.id from sync.seen_pages as s cross join unnest(s.record_ids) as seen (id) where s.run_id = $3 and s.scan = $4)',
-    p_run.stream_id)
-  using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t where %2$s and t.deleted_at is not null
+    intersect
+    select unnest(s.record_ids) from sync.seen_pages as s where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  if cardinality(v_ids) > 0 then
+    execute sync.target_sql('update %1$s as t set deleted_at = null where %2$s and t.id::text = any ($3)', p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_ids;
+  end if;
 end; $$;
 comment on function sync.revive_seen(public.workspace_sync_runs) is
 $$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been applied.$$;

@@ -48,6 +48,34 @@ $$End a job: pending chunks are cancelled, leased ones end by their holder's nex
 one closes the run. Returns: {"job_id", "status", "chunks_in_flight"}. Raises: SY007 unknown job, SY008 it has ended, SY016 wrong isolation.
 Locks: its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
 
+create function sync.mark_paused_runs() returns bigint[]
+language plpgsql set search_path = '' as $$
+declare
+  v_run_ids bigint[];
+begin
+  with changed as (
+    select id from public.workspace_sync_runs
+    where status = 'running' and is_paused <> sync.is_paused(workspace_id) order by id for no key update
+  ), marked as (
+    update public.workspace_sync_runs as r set is_paused = not r.is_paused from changed where r.id = changed.id returning r.id
+  )
+  select coalesce(array_agg(id order by id), '{}') into v_run_ids from marked;
+  update public.chunk_processing_queue as q set
+    ready_seq = case when held.is_paused then null else nextval('sync.ready_seq') end,
+    next_retry_at = case when held.is_paused then 'infinity'::timestamptz end
+  from (
+    select q.id, r.is_paused from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null and q.status = 'pending'
+    where r.id = any (v_run_ids) and (r.is_paused or q.next_retry_at = 'infinity')
+    order by q.id for no key update of q skip locked
+  ) as held
+  where q.id = held.id;
+  return v_run_ids;
+end; $$;
+comment on function sync.mark_paused_runs() is
+$$Live runs learn that a pause holds them, or no longer does; their chunks with a slot are held until infinity, or are ready again.
+Returns: the runs that changed. Locks: runs by id, queue rows by SKIP LOCKED; a chunk that another holds is caught by the next claim.$$;
+
 create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz) returns bigint[]
 language plpgsql set search_path = '' as $$
 declare
@@ -69,14 +97,11 @@ begin
   else
     update public.sync_settings set value = to_jsonb(p_paused_at is not null) where name = 'paused';
   end if;
-  return array(
-    select r.id from public.workspace_sync_runs as r join public.sync_workspaces as w on w.id = r.workspace_id
-    where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id) and (v_source_id is null or w.source_id = v_source_id)
-    order by r.id);
+  return sync.mark_paused_runs();
 end; $$;
 comment on function sync.mark_paused(text, text, timestamptz) is
-$$Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live runs it concerns.
-Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: that row.$$;
+$$Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live runs it changes.
+Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: that row, then runs by id.$$;
 
 create function sync.pause_sync(p_source text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -85,12 +110,6 @@ declare
 begin
   perform sync.require_operator();
   v_run_ids := sync.mark_paused(p_source, p_workspace, sync.now());
-  update public.chunk_processing_queue as q set ready_seq = null, next_retry_at = 'infinity'
-  from (
-    select id from public.chunk_processing_queue
-    where run_id = any (v_run_ids) and slot is not null and status = 'pending' for no key update skip locked
-  ) as slotted
-  where q.id = slotted.id;
   return jsonb_build_object('paused', true, 'live_runs', cardinality(v_run_ids));
 end; $$;
 comment on function sync.pause_sync(text, text) is
@@ -111,14 +130,6 @@ declare
 begin
   perform sync.require_operator();
   v_run_ids := sync.mark_paused(p_source, p_workspace, null);
-  update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'), next_retry_at = null
-  from (
-    select q.id from public.chunk_processing_queue as q join public.workspace_sync_runs as r on r.id = q.run_id
-    where q.run_id = any (v_run_ids) and q.slot is not null and q.status = 'pending' and q.next_retry_at = 'infinity'
-      and not sync.is_paused(r.workspace_id)
-    order by q.id for no key update of q skip locked
-  ) as held
-  where q.id = held.id;
   return jsonb_build_object('paused', false, 'live_runs', cardinality(v_run_ids));
 end; $$;
 comment on function sync.resume_sync(text, text) is
@@ -173,7 +184,7 @@ comment on function public.retry_failed_chunks(uuid) is
 $$Start a new job for what of an ended one did not complete, from page 1; nothing terminal is reopened. Returns: as start_sync_job().
 Raises: SY004 inactive workspace, SY007 unknown job, SY008 nothing to retry, or a newer run exists (named). Locks: new rows only.$$;
 
-revoke all on function sync.cancel_sync_job, public.cancel_sync_job, sync.require_job, sync.mark_paused, sync.pause_sync, public.pause_sync,
+revoke all on function sync.cancel_sync_job, public.cancel_sync_job, sync.require_job, sync.mark_paused_runs, sync.mark_paused, sync.pause_sync, public.pause_sync,
 sync.resume_sync, public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks from public, anon, authenticated, service_role;
 grant execute on function sync.cancel_sync_job, public.cancel_sync_job, sync.pause_sync, public.pause_sync, sync.resume_sync,
 public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks to authenticated, service_role;
