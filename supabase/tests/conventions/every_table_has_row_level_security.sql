@@ -8,7 +8,7 @@ select is_empty($$
 $$, 'every table of public and sync has row level security on');
 
 select results_eq($$
-  select format('%s %s %s', p.policyname, p.cmd, p.roles) from pg_policies as p
+  select format('%s %s %s', p.policyname, p.cmd, p.roles) collate "default" from pg_policies as p
   where p.schemaname in ('public', 'sync') and (p.roles <> '{authenticated}' or p.cmd <> 'SELECT' or p.qual !~ 'sync\.is_operator\(\)')
 $$, $$
   values ('polling_job_status_select_dashboard SELECT {anon}')
