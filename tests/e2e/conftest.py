@@ -1,9 +1,11 @@
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from local.bison import BisonControl, running_bison
 from local.stack import Database, Stack
 from tests.e2e.world import World
 from tests.support.db import Db
@@ -15,6 +17,13 @@ from tests.support.setup import set_settings
 def world(stack: Stack, database: Database, tmp_path: Path) -> Iterator[World]:
     with new_world(stack, database, tmp_path) as new:
         yield new
+
+
+@pytest_asyncio.fixture
+async def bison() -> AsyncIterator[BisonControl]:
+    """An instance of two workspaces with three and two pages."""
+    async with running_bison({"acme": 40, "zen": 20}) as control:
+        yield control
 
 
 @pytest.fixture(scope="module")

@@ -138,13 +138,13 @@ async def test_a_sync_without_changes_writes_no_row_version(synced: Synced) -> N
 
 async def test_a_sync_after_few_changes_writes_exactly_those(synced: Synced) -> None:
     world, bison = synced.world, synced.bison
-    changed: dict[tuple[str, int], dict[str, Any]] = {}
-    fields: dict[str, Any]
-    for workspace, position, fields in (
+    changes: tuple[tuple[str, int, dict[str, Any]], ...] = (
         (LARGEST, 200, {"daily_limit": 7}),
         ("Müller & Söhne", 3, {"name": "Jürgen", "tags": []}),
         ("Yarrow Foods", 0, {"warmup_enabled": None}),
-    ):
+    )
+    changed = {}
+    for workspace, position, fields in changes:
         account_id = (await bison.accounts(workspace))[position]["id"]
         await bison.change_account(workspace, account_id, fields)
         changed[workspace, account_id] = fields

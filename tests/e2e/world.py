@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 from local.api import Api
 from local.bison import BisonControl
+from supabase import AsyncClient, AsyncClientOptions, create_async_client
 from tests.support.db import Db, Row
 from workers.connection import connected
 from workers.fetch import Fetcher
@@ -128,6 +131,28 @@ class World:
             run=self.run(workspace)["id"],
             events=list(events),
         )
+
+    def run_pages(self, workspace: str, status: str) -> list[int]:
+        """Pages of a workspace's newest run whose chunks stand so."""
+        return self.db.column(
+            "select page from sync_page_queue where run_id = :run and status = :status order by 1",
+            run=self.run(workspace)["id"],
+            status=status,
+        )
+
+    @asynccontextmanager
+    async def client(
+        self, token: str | None = None, key: str | None = None
+    ) -> AsyncIterator[AsyncClient]:
+        """The official client: with the publishable key, or another, and perhaps a user's token."""
+        async with httpx.AsyncClient() as http:
+            options = AsyncClientOptions(httpx_client=http)
+            client = await create_async_client(
+                self.api.url, key or self.api.publishable_key, options
+            )
+            if token is not None:
+                client.postgrest.auth(token)
+            yield client
 
     async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + seconds
