@@ -1,8 +1,8 @@
 """The gateway of a local stack: what stands before PostgREST on a hosted project.
 
 It turns the `apikey` of a request into the token of a role. Everything else passes as bytes: each
-caller's connection has one to PostgREST of its own, so an answer needs no reading at all. (A
-proxy of starlette and httpx took 2 ms of processor time per call, more than the call itself.)
+caller's connection has one to PostgREST of its own. (A proxy of starlette and httpx took 2 ms of
+processor time per call, more than the call itself.)
 
 Run by `local.api` as a process of its own, with its settings in the environment.
 """
@@ -75,16 +75,38 @@ class Door:
 
 
 class Backend(asyncio.Protocol):
-    """The connection to PostgREST: hands every byte to the caller, and its end too."""
+    """A connection to PostgREST: hands every byte to its caller, and notes where answers end."""
 
-    def __init__(self, caller: asyncio.Transport) -> None:
+    def __init__(self, caller: "Caller") -> None:
         self._caller = caller
+        self._parser = httptools.HttpResponseParser(self)
+        self.is_waited_for = False
+        self.is_asked_for_head = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self._caller.write(data)
+        self._caller.pass_answer(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.transport.abort()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        self._caller.close()
+        self._caller.backend_lost(self)
+
+    # What httptools calls while it reads an answer.
+
+    def on_headers_complete(self) -> None:
+        # PostgREST ends the connection after the answer to HEAD without saying so.
+        if self.is_asked_for_head:
+            self.is_waited_for = False
+            self._caller.drop_backend()
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() >= HTTPStatus.OK:
+            self.is_waited_for = False
 
 
 class Caller(asyncio.Protocol):
@@ -94,7 +116,7 @@ class Caller(asyncio.Protocol):
         self._door = door
         self._backend_socket = backend_socket
         self._parser = httptools.HttpRequestParser(self)
-        self._backend: asyncio.Transport | None = None
+        self._backend: Backend | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._unsent = bytearray()
         self._url = b""
@@ -115,8 +137,23 @@ class Caller(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._backend is not None:
-            self._backend.close()
+        self.drop_backend()
+
+    def pass_answer(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def drop_backend(self) -> None:
+        """The next request gets a connection of its own."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.transport.close()
+
+    def backend_lost(self, backend: Backend) -> None:
+        """An answer that is cut off must look so; between requests nobody needs to know."""
+        if backend is self._backend:
+            self._backend = None
+        if backend.is_waited_for:
+            self._transport.close()
 
     # What httptools calls while it reads a request.
 
@@ -169,24 +206,31 @@ class Caller(asyncio.Protocol):
         if self._is_refused:
             return
         if self._backend is not None:
-            self._backend.write(data)
+            self._ask(self._backend, data)
             return
         self._unsent += data
         if self._connecting is None:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
+    def _ask(self, backend: Backend, data: bytes) -> None:
+        backend.is_waited_for = True
+        backend.is_asked_for_head = self._parser.get_method() == b"HEAD"
+        backend.transport.write(data)
+
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            self._backend, _ = await loop.create_unix_connection(
-                lambda: Backend(self._transport), self._backend_socket
+            _, backend = await loop.create_unix_connection(
+                lambda: Backend(self), self._backend_socket
             )
         except OSError:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             self._answer(RefusedError(status, message="PostgREST does not answer"))
             self._transport.close()
             return
-        self._backend.write(bytes(self._unsent))
+        self._connecting = None
+        self._backend = backend
+        self._ask(backend, bytes(self._unsent))
         self._unsent.clear()
 
     def _answer(self, refusal: RefusedError) -> None:
