@@ -1,0 +1,127 @@
+"""Budgets: what one worker hears of a limit, all workers keep."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import pytest_asyncio
+
+from local.bison import BisonControl, Hold, Status, running_bison
+from tests.e2e.world import World
+
+RETRY_AFTER_S = 2
+RATE = 20
+# The way of a request from the worker's timer to the fake's clock differs by so much at most.
+TOLERANCE_S = 0.04
+
+
+@pytest_asyncio.fixture
+async def limited() -> AsyncIterator[BisonControl]:
+    async with running_bison({"acme": 45, "zen": 150}) as control:
+        yield control
+
+
+@pytest_asyncio.fixture
+async def elsewhere() -> AsyncIterator[BisonControl]:
+    """Another instance, so another budget."""
+    async with running_bison({"bolt": 60}) as control:
+        yield control
+
+
+async def test_after_a_429_nobody_asks_that_instance_until_it_may(
+    world: World, limited: BisonControl, elsewhere: BisonControl
+) -> None:
+    """All ten slots' pages are in flight when one of them gets the 429."""
+    await world.register(limited)
+    await world.register(elsewhere)
+    holds = {
+        (name, page): await limited.fault(Hold(), workspace=name, page=page)
+        for name, pages in (("acme", range(2, 4)), ("zen", range(2, 10)))
+        for page in pages
+    }
+    too_many = Status(status=429, retry_after_s=RETRY_AFTER_S)
+    await limited.fault(too_many, workspace="acme", page=2)
+    async with world.worker_processes(2):
+        job_id = world.start("acme", "zen")
+        await limited.wait_until_held(len(holds))
+        sent_before = len((await limited.traffic()).requests)
+        await limited.release(holds["acme", 2])
+        await world.until(lambda: blocked_until(world, limited) is not None)
+        until = blocked_until(world, limited)
+        await limited.clear_rules()
+        other = await world.ended(world.start("bolt", name="other"))
+        job = await world.ended(job_id)
+
+    traffic = await limited.traffic()
+    (refused,) = traffic.select(status=429)
+    probe, *rest = traffic.requests[sent_before:]
+    assert sent_before == 2 + len(holds)
+    assert refused.number <= sent_before
+    assert len(rest) == 1
+    assert refused.answered_ms is not None
+    assert probe.answered_ms is not None
+    assert probe.arrived_ms >= refused.answered_ms + RETRY_AFTER_S * 1000
+    assert all(seen.arrived_ms >= probe.answered_ms for seen in rest)
+
+    assert other["status"] == "completed"
+    assert until is not None
+    assert other["completed_at"] < until
+    assert job["status"] == "completed"
+    assert world.db.column("select distinct attempts from chunk_processing_queue") == [0]
+    (delayed,) = world.events("acme", "delayed")
+    assert delayed["page"] == 2
+    assert delayed["details"]["http_status"] == 429
+    assert blocked_until(world, limited) is None
+    for name in ("acme", "zen"):
+        assert world.live_ids(name) == [record["id"] for record in await limited.accounts(name)]
+
+
+async def test_all_workers_together_keep_the_rate(world: World, limited: BisonControl) -> None:
+    """Each worker alone would do more than half of the rate."""
+    await world.register(limited)
+    world.db.run("select set_budget('email_bison', :rate, null)", rate=RATE)
+    await limited.set_latency(50)
+    async with world.worker_processes(2, CHUNKWISE_CONCURRENCY="1", CHUNKWISE_CLAIM_AHEAD="0"):
+        job = await world.sync()
+
+    arrived = [seen.arrived_ms / 1000 for seen in (await limited.traffic()).requests]
+    assert job["status"] == "completed"
+    assert len(arrived) == 13
+    assert most_above_the_rate(arrived) <= TOLERANCE_S * RATE
+    assert len(who_worked(world)) == 2
+
+
+async def test_all_workers_together_keep_the_limit_in_flight(
+    world: World, limited: BisonControl
+) -> None:
+    await world.register(limited)
+    world.db.run("select set_budget('email_bison', null, 3)")
+    await limited.set_latency(40)
+    async with world.worker_processes(2, CHUNKWISE_CONCURRENCY="2", CHUNKWISE_CLAIM_AHEAD="0"):
+        job = await world.sync()
+
+    traffic = await limited.traffic()
+    assert job["status"] == "completed"
+    assert len(traffic.requests) == 13
+    assert traffic.peak_in_flight == 3
+    assert len(who_worked(world)) == 2
+
+
+def who_worked(world: World) -> set[str]:
+    return set(world.db.column("select distinct worker_id from chunk_events"))
+
+
+def most_above_the_rate(arrived: list[float]) -> float:
+    """By how many requests any window holds more than one and what the rate allows."""
+    return max(
+        (last - first) - (arrived[last] - arrived[first]) * RATE
+        for first in range(len(arrived))
+        for last in range(first, len(arrived))
+    )
+
+
+def blocked_until(world: World, bison: BisonControl) -> datetime | None:
+    found: datetime | None = world.db.value(
+        "select blocked_until from sync_budgets where scope_key = :host",
+        host=bison.base_url.removeprefix("http://"),
+    )
+    return found
