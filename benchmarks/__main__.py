@@ -1,0 +1,31 @@
+"""`python -m benchmarks`: prints figures; fsync is on."""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from benchmarks import fleet
+from benchmarks.report import Report
+from local.stack import Stack
+
+
+class Part(StrEnum):
+    FLEET = "fleet"
+
+
+def main(
+    only: Annotated[list[Part] | None, typer.Option(help="Not all parts; may be repeated.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of every sync.")] = 3,
+) -> None:
+    """Measure the parts in turn on a stack of their own."""
+    report = Report.on_stdout()
+    parts = only or list(Part)
+    with Stack.start("bench", fsync=True) as stack:
+        if Part.FLEET in parts:
+            asyncio.run(fleet.measure(stack, report, rounds))
+
+
+if __name__ == "__main__":
+    typer.run(main)
