@@ -9,7 +9,7 @@ from local.api import Api
 from local.folders import StackInUseError
 from local.stack import Database, Stack
 from tests.support.db import Db
-from tests.support.sql_worker import SqlWorker
+from tests.support.sql_worker import NewWorker, SqlWorker
 
 Connect = Callable[..., Db]
 
@@ -69,7 +69,7 @@ def db(connect: Connect) -> Db:
 
 
 @pytest.fixture
-def new_worker(connect: Connect) -> Callable[[], SqlWorker]:
+def new_worker(connect: Connect) -> NewWorker:
     """Makes workers, each with a connection of its own."""
     numbers = itertools.count(1)
     return lambda: SqlWorker(connect("service_role"), f"worker-{next(numbers)}")

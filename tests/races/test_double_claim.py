@@ -1,18 +1,14 @@
 """A chunk is leased to one worker, whoever asks at the same moment."""
 
-from collections.abc import Callable
-
 from tests.support.accounts import Accounts
 from tests.support.background import answer_of, in_background
 from tests.support.db import Db
 from tests.support.invariants import assert_ended, assert_invariants
 from tests.support.setup import register_workspaces
-from tests.support.sql_worker import SqlWorker, leases_of
+from tests.support.sql_worker import NewWorker, leases_of
 
 
-def test_claim_of_one_id_while_another_claims_it(
-    db: Db, new_worker: Callable[[], SqlWorker]
-) -> None:
+def test_claim_of_one_id_while_another_claims_it(db: Db, new_worker: NewWorker) -> None:
     register_workspaces(db, "acme")
     first, second = new_worker(), new_worker()
     first.start()
@@ -29,9 +25,7 @@ def test_claim_of_one_id_while_another_claims_it(
     assert_ended(db)
 
 
-def test_queue_claims_at_the_same_moment_share_no_chunk(
-    db: Db, new_worker: Callable[[], SqlWorker]
-) -> None:
+def test_queue_claims_at_the_same_moment_share_no_chunk(db: Db, new_worker: NewWorker) -> None:
     register_workspaces(db, "acme", "zen", "void", slots=3)
     accounts = {name: Accounts.on_pages(7) for name in ("acme", "zen", "void")}
     workers = [new_worker() for _ in range(4)]

@@ -52,3 +52,20 @@ def wait_until_blocked(watch: Db, blocked: Db, by: Db) -> None:
         ),
         f"backend {blocked.pid} waits for backend {by.pid}",
     )
+
+
+def start_until_blocked(watch: Db, actor: Db, work: Callable[[], T]) -> "Future[T]":
+    """Start work on the actor's connection; return when it is done or waits for any lock."""
+    future = in_background(work)
+    wait_until(
+        lambda: (
+            future.done()
+            or bool(
+                watch.value(
+                    "select cardinality(pg_blocking_pids(cast(:pid as int))) > 0", pid=actor.pid
+                )
+            )
+        ),
+        f"backend {actor.pid} is done or waits for a lock",
+    )
+    return future

@@ -41,3 +41,9 @@ def advance_clock(db: Db, seconds: float) -> None:
         "set search_path = '' as "
         f"$$ select pg_catalog.clock_timestamp() + interval '{seconds} seconds' $$"
     )
+
+
+def job_status(db: Db, job_id: str) -> str:
+    return str(
+        db.value("select status from polling_job_status where id = cast(:id as uuid)", id=job_id)
+    )

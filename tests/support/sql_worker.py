@@ -1,7 +1,7 @@
 """A worker's four calls, made by SQL on a connection of its own, as role service_role."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,13 @@ class SqlWorker:
     def cancel(self, job_id: str) -> dict[str, Any]:
         return self._call("select cancel_sync_job(cast(:id as uuid))", id=job_id)
 
+    def start_past_page_one(self, accounts: dict[str, Accounts]) -> str:
+        """Start a job of these workspaces and hand over their first pages; returns its id."""
+        job_id = str(self.start(workspaces=list(accounts))["job_id"])
+        for lease in self.claim():
+            assert self.complete_from(lease, accounts[lease.workspace])["outcome"] == "completed"
+        return job_id
+
     def drain(self, accounts: dict[str, Accounts]) -> None:
         """Claim and complete until nothing is ready."""
         while leases := self.claim():
@@ -123,6 +130,9 @@ class SqlWorker:
     def _call(self, sql: str, **arguments: object) -> dict[str, Any]:
         answer: dict[str, Any] = self.db.value(sql, **arguments)
         return answer
+
+
+NewWorker = Callable[[], SqlWorker]
 
 
 def leases_of(answer: Row) -> list[Lease]:
