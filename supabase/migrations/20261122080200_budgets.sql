@@ -47,7 +47,7 @@ begin
   where w.id = p_workspace_id for no key update of b;
   v_now := sync.now();
   v_until := greatest(v_budget.blocked_until, v_now + make_interval(secs => coalesce(
-    least(greatest(p_retry_after, 0), 3600),
+    case when p_retry_after >= 0 then least(p_retry_after, 3600) end,
     least(sync.setting('retry_cap_seconds'), sync.setting('retry_base_seconds') * 2 ^ least(v_budget.block_level, 10))
   )::double precision));
   update public.sync_budgets set
@@ -76,6 +76,24 @@ comment on function sync.unblock_budgets(bigint[]) is
 $$A request succeeded after the block had passed: full speed again. An answer to a request sent before the 429 does not lift the block.
 Locks: the budgets, last of all.$$;
 
+create function sync.let_next_probe(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select s.id from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_budgets as s on s.id = w.budget_id
+    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at
+    order by s.id for no key update of s
+  ) as probed
+  where b.id = probed.id;
+end; $$;
+comment on function sync.let_next_probe(bigint[]) is
+$$A probe (a chunk claimed after the block had passed) ended without saying whether the budget answers again: another may go.
+Locks: the budgets, last of all.$$;
+
 create function sync.blocked_budgets() returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
@@ -88,6 +106,6 @@ begin
 end; $$;
 comment on function sync.blocked_budgets() is $$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now.$$;
 
-revoke all on function public.set_budget, sync.block_budget, sync.unblock_budgets, sync.blocked_budgets
+revoke all on function public.set_budget, sync.block_budget, sync.unblock_budgets, sync.let_next_probe, sync.blocked_budgets
 from public, anon, authenticated, service_role;
 grant execute on function public.set_budget to service_role;

@@ -131,15 +131,15 @@ comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has its default.
 Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source and its workspaces.$$;
 
-create function sync.require_apply_function(p_name text) returns void
+create function sync.require_function(p_name text, p_argument_type text) returns void
 language plpgsql stable set search_path = '' as $$
 begin
-  if to_regprocedure(p_name || '(sync.incoming_record[])') is null then
-    raise exception using errcode = 'SY006', message = format('there is no function %s(sync.incoming_record[])', p_name),
-      hint = 'Create it first, schema named; it returns setof sync.changed_record.';
+  if to_regprocedure(format('%s(%s)', p_name, p_argument_type)) is null then
+    raise exception using errcode = 'SY006', message = format('there is no function %s(%s)', p_name, p_argument_type),
+      hint = 'Create it first, schema named; the columns of sync_streams say what it returns.';
   end if;
 end; $$;
-comment on function sync.require_apply_function(text) is $$Raises: SY006 unless such an apply function exists.$$;
+comment on function sync.require_function(text, text) is $$Raises: SY006 unless a function of that name takes such an argument.$$;
 
 create function sync.require_target_table(p_name text) returns void
 language plpgsql stable set search_path = '' as $$
@@ -178,7 +178,8 @@ begin
     "last_page_path": ["meta", "last_page"], "item_record_path": ["data"], "status_classes": {}, "timeout_ms": 30000,
     "max_body_bytes": 8388608, "target_table": "public.synced_records", "apply_function": "sync.apply_synced_records"}'::jsonb
     || jsonb_strip_nulls(p_stream));
-  perform sync.require_apply_function(v_row.apply_function);
+  perform sync.require_function(v_row.apply_function, 'sync.incoming_record[]');
+  perform sync.require_function(v_row.close_function, 'bigint') where v_row.close_function is not null;
   perform sync.require_target_table(v_row.target_table);
   insert into public.sync_streams as s (source_id, stream_name, is_default, completeness, path, params, page_param, page_size,
     records_path, id_path, id_type, updated_at_path, total_path, last_page_path, item_path, item_record_path, status_classes,
@@ -212,6 +213,6 @@ create policy sync_streams_select_operator on public.sync_streams
 for select to authenticated using ((select sync.is_operator()));
 create policy sync_workspace_streams_select_operator on public.sync_workspace_streams
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.require_status_classes, sync.require_known_fields, sync.require_apply_function, sync.require_target_table,
+revoke all on function sync.require_status_classes, sync.require_known_fields, sync.require_function, sync.require_target_table,
 public.declare_source, public.declare_stream from public, anon, authenticated, service_role;
 grant execute on function public.declare_source, public.declare_stream to service_role;

@@ -48,6 +48,26 @@ begin
 end; $$;
 comment on function sync.plan_first_pages(uuid) is $$Page 1 of every run of a new job, in slot 1. Locks: the new runs.$$;
 
+create function sync.start_runs(
+  p_job_id uuid, p_streams text[], p_workspaces text[], out o_requested int, out o_skipped text[]
+)
+language sql set search_path = '' as $$
+  with requested as (
+    select * from sync.requested_runs(p_streams, p_workspaces)
+  ), started as (
+    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency)
+    select p_job_id, workspace_id, stream_id, max_concurrency from requested
+    on conflict (workspace_id, stream_id) where status = 'running' do nothing
+    returning workspace_id, stream_id
+  )
+  select count(distinct r.workspace_id),
+    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}')
+  from requested as r left join started as s using (workspace_id, stream_id);
+$$;
+comment on function sync.start_runs(uuid, text[], text[]) is
+$$The runs of a new job, without those that are live elsewhere. Returns: workspaces requested, names of those skipped.
+Raises: as requested_runs(). Locks: new rows; it waits for a run that is just being closed.$$;
+
 create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -60,33 +80,27 @@ begin
   if coalesce(btrim(p_job_name), '') = '' then
     raise exception using errcode = 'SY006', message = 'a job needs a name', hint = 'start_sync_job(''nightly'')';
   end if;
-  insert into public.polling_job_status (job_name, retry_of_job_id) values (p_job_name, p_retry_of_job_id)
-  on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
-  if v_job_id is null then
+  -- What was found taken may close before it is looked at: then it is free, and taken by the next try.
+  loop
+    insert into public.polling_job_status (job_name, retry_of_job_id) values (p_job_name, p_retry_of_job_id)
+    on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
+    exit when v_job_id is not null;
     select id into v_live_job_id from public.polling_job_status where job_name = p_job_name and status = 'running';
-    return sync.start_answer('already_running', v_live_job_id, format('job %s is already running', p_job_name), '{}');
-  end if;
-
-  with requested as (
-    select * from sync.requested_runs(p_streams, p_workspaces)
-  ), started as (
-    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency, is_paused)
-    select v_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id) from requested
-    on conflict (workspace_id, stream_id) where status = 'running' do nothing
-    returning workspace_id, stream_id
-  )
-  select count(distinct r.workspace_id),
-    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}')
-  into v_requested, v_skipped
-  from requested as r left join started as s using (workspace_id, stream_id);
-
-  if not exists (select 1 from public.workspace_sync_runs where job_id = v_job_id) then
-    delete from public.polling_job_status where id = v_job_id;
+    if v_live_job_id is not null then
+      return sync.start_answer('already_running', v_live_job_id, format('job %s is already running', p_job_name), '{}');
+    end if;
+  end loop;
+  loop
+    select o_requested, o_skipped into v_requested, v_skipped from sync.start_runs(v_job_id, p_streams, p_workspaces);
+    exit when exists (select 1 from public.workspace_sync_runs where job_id = v_job_id);
     select r.job_id into v_live_job_id from sync.requested_runs(p_streams, p_workspaces) as q
     join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id and r.stream_id = q.stream_id and r.status = 'running'
     limit 1;
-    return sync.start_answer('already_running', v_live_job_id, 'everything requested is already being synced', '{}');
-  end if;
+    if v_live_job_id is not null then
+      delete from public.polling_job_status where id = v_job_id;
+      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already being synced', '{}');
+    end if;
+  end loop;
   update public.polling_job_status set
     total_workspaces = v_requested, workspaces_skipped = cardinality(v_skipped),
     warnings = array(select format('%s: skipped, it is already being synced', name) from unnest(v_skipped) as name)
@@ -126,6 +140,6 @@ Returns: {"success", "job_id", "status": "accepted" or "already_running", "messa
 Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005 nothing to sync, SY006 no job name.
 Locks: new rows only; the live job name and the live workspace x stream are unique indices.$$;
 
-revoke all on function sync.requested_runs, sync.plan_first_pages, sync.start_job, sync.start_answer, sync.start_sync_job,
+revoke all on function sync.requested_runs, sync.plan_first_pages, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
 public.start_sync_job from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;

@@ -165,11 +165,15 @@ begin
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
   end if;
-  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object('reason', v_reason) end;
+  insert into sync.hinted_claims (chunk_id, worker_id, verdict) values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'));
+  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
+    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity') end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text) is
 $$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason": not_found, not_pending, not_due,
-paused or budget. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then its budget.$$;
+paused or budget, and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s'
@@ -182,7 +186,9 @@ declare
   v_lost jsonb;
   v_cancelled jsonb;
 begin
-  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000 then
+  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
+    or exists (select 1 from jsonb_array_elements(p_leases) as l
+      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$' and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
     raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 leases',
       hint = '[{"queue_id": 1, "lease_token": 2}]';
   end if;

@@ -151,11 +151,11 @@ begin
   end if;
   if exists (
     select 1 from jsonb_array_elements(p_pages) as g
-    where jsonb_typeof(g -> 'queue_id') is distinct from 'number' or jsonb_typeof(g -> 'lease_token') is distinct from 'number'
-      or jsonb_typeof(g -> 'status') is distinct from 'number' or jsonb_typeof(g -> 'body') is distinct from 'string'
-  ) or (select count(distinct g -> 'queue_id') < count(*) from jsonb_array_elements(p_pages) as g) then
+    where (g ->> 'queue_id' ~ '^[0-9]{1,18}$' and g ->> 'lease_token' ~ '^[0-9]{1,18}$' and g ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and coalesce(g ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$' and jsonb_typeof(g -> 'body') = 'string') is not true
+  ) or (select count(distinct g ->> 'queue_id') < count(*) from jsonb_array_elements(p_pages) as g) then
     raise exception using errcode = 'SY006', message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
-      hint = 'The body is a JSON string with the answer''s text.';
+      hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the answer''s text.';
   end if;
   return array(
     select jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
@@ -169,7 +169,8 @@ create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
 language sql immutable set search_path = '' as $$
   select jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome', p_page.outcome, 'code', p_page.code,
     'message', p_page.message, 'hint', case p_page.outcome when 'refused' then 'Stop: another worker owns it.' end,
-    'records', p_page.records, 'changed', p_page.changed));
+    'records', p_page.records, 'changed', p_page.changed,
+    'look_again_ms', ceil(extract(epoch from p_page.wait) * 1000)::bigint));
 $$;
 comment on function sync.outcome_of(sync.page_in_hand) is $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
 

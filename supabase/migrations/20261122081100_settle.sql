@@ -162,6 +162,8 @@ begin
   ) as said
   where w.id = said.workspace_id and w.key_status is distinct from said.key_status;
   perform sync.unblock_budgets(v_workspace_ids);
+  perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
+  where p.outcome not in ('completed', 'delayed') having count(*) > 0;
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, and that a blocked budget answers again. Locks: workspaces only where that changes, then budgets.$$;

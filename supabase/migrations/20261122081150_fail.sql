@@ -17,7 +17,7 @@ begin
   v_page.outcome := case p_error_class when 'released' then 'released' when 'rate_limited' then 'delayed' else 'retry' end;
   v_page.wait := case p_error_class
     when 'rate_limited' then sync.block_budget(v_page.workspace_id, p_retry_after)
-    when 'transient' then make_interval(secs => least(greatest(p_retry_after, 0), 3600)::double precision) end;
+    when 'transient' then case when p_retry_after >= 0 then make_interval(secs => least(p_retry_after, 3600)::double precision) end end;
   return v_page;
 end; $$;
 comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is

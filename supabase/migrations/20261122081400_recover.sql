@@ -96,6 +96,7 @@ begin
   perform sync.mark_paused_runs() where exists (
     select 1 from public.workspace_sync_runs where status = 'running' and is_paused <> sync.is_paused(workspace_id));
   perform sync.repair_runs();
+  perform sync.tend_hints();
   update sync.sweep_state set swept_at = sync.now(), last_error = null, claim_floor = sync.lowest_turn() where is_only_row;
   return v_taken_back;
 end; $$;

@@ -31,6 +31,8 @@ begin
     select chunk_id, id from public.chunk_events
     where occurred_at < sync.now() - make_interval(days => sync.setting('events_kept_days')::int) limit p_rows);
   get diagnostics v_events = row_count;
+  delete from sync.hints where sent_at < sync.now() - interval '7 days';
+  delete from sync.hinted_claims where occurred_at < sync.now() - interval '7 days';
   delete from sync.workers where last_seen_at < sync.now() - interval '7 days';
   delete from cron.job_run_details as d using cron.job as j
   where j.jobid = d.jobid and j.jobname like 'chunkwise %' and d.end_time < sync.now() - interval '7 days';
