@@ -55,8 +55,8 @@ language sql set search_path = '' as $$
   with requested as (
     select * from sync.requested_runs(p_streams, p_workspaces)
   ), started as (
-    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency)
-    select p_job_id, workspace_id, stream_id, max_concurrency from requested
+    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency, is_paused)
+    select p_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id) from requested
     on conflict (workspace_id, stream_id) where status = 'running' do nothing
     returning workspace_id, stream_id
   )
