@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.folders import CHECKOUT, Account, StackFolder
+from local.folders import CHECKOUT, Account, StackError, StackFolder
 from local.process import STOP_TIMEOUT_SECONDS, Child, StartError, listening_socket
 
 SQL_FOLDER = CHECKOUT / "local" / "sql"
@@ -35,7 +35,7 @@ SETTINGS = {
 WITHOUT_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class DatabaseError(Exception):
+class DatabaseError(StackError):
     """A statement of the set-up failed; the text is psql's."""
 
 

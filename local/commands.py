@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from local.folders import CHECKOUT, StackFolder, stack_folders
-from local.process import Child, StartError
+from local.folders import CHECKOUT, StackError, StackFolder, checkout_folder, stack_folders
+from local.process import Child
 from local.stack import Stack
 from local.state import Grants
 
@@ -28,26 +28,41 @@ def up(
     name: Name = "local",
     grants: Annotated[Grants, typer.Option(help="Era of the default grants.")] = "new",
     fsync: Annotated[bool, typer.Option(help="Survive a crash of the machine.")] = True,
-    while_pid: Annotated[int, typer.Option(help="Stop when this process ends.")] = 0,
 ) -> None:
     """Start a stack in the background; does nothing if it runs."""
-    try:
-        ensure_running(name, grants=grants, fsync=fsync, while_pid=while_pid)
-    except StartError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(1) from None
+    folder = StackFolder.of(name)
+    with folder.turn():
+        if folder.is_running():
+            return
+        log = folder.root.with_name(f".{name}.log")
+        with log.open("wb") as output:
+            holder = subprocess.Popen(
+                [sys.executable, "-m", "local.stack", "hold", name, grants, str(fsync)],
+                cwd=CHECKOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        Child("stack", holder, log).wait_until(lambda: READY in log.read_text())
 
 
 @app.command()
 def down(name: Name = "local") -> None:
     """Stop a stack that `up` has started."""
-    stop(name)
+    folder = StackFolder.of(name)
+    with folder.turn():
+        _stop_holder(folder)
 
 
 @app.command()
 def env(name: Name = "local") -> None:
-    """Print the settings of a running stack, as `.env.local` has them."""
-    typer.echo(environment(name), nl=False)
+    """Print the settings with which programs reach a stack that `up` has started."""
+    stack = Stack.attach(name)
+    typer.echo(f"SUPABASE_URL=http://127.0.0.1:{stack.state.api_port}")
+    typer.echo(f"SUPABASE_PUBLISHABLE_KEY={stack.state.keys.publishable}")
+    typer.echo(f"SUPABASE_SECRET_KEY={stack.state.keys.secret}")
+    typer.echo(f"DATABASE_URL={stack.dsn()}")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -62,9 +77,12 @@ def cli(arguments: Annotated[list[str], typer.Argument()], name: Name = "local")
 @app.command()
 def erase() -> None:
     """Stop every stack of this checkout and remove its data."""
-    for folder in list(stack_folders()):
-        stop(folder.root.name)
+    for folder in stack_folders():
+        _stop_holder(folder)
+        lock = folder.lock()
         shutil.rmtree(folder.root)
+        os.close(lock)
+    shutil.rmtree(checkout_folder())
 
 
 @app.command(hidden=True)
@@ -72,57 +90,27 @@ def hold(
     name: Annotated[str, typer.Argument()],
     grants: Annotated[Grants, typer.Argument()],
     fsync: Annotated[bool, typer.Argument()],
-    while_pid: Annotated[int, typer.Argument()],
 ) -> None:
-    """Run a stack in this process until told to stop, or until another process ends."""
+    """Run a stack in this process until told to stop."""
     signal.signal(signal.SIGTERM, _leave)
-    watched = [os.pidfd_open(while_pid)] if while_pid else []
     with Stack.start(name, grants=grants, fsync=fsync) as stack:
         stack.serve()
         _holder_file(stack.folder).write_text(str(os.getpid()))
         typer.echo(READY)
-        select.select(watched, [], [])
+        signal.pause()
 
 
-def ensure_running(name: str, *, grants: Grants, fsync: bool, while_pid: int) -> None:
-    """Start a stack in a process of its own unless it runs. Raises StartError."""
-    folder = StackFolder.of(name)
-    with folder.turn():
-        if folder.is_running():
-            return
-        log = folder.root.with_name(f".{name}.log")
-        with log.open("wb") as output:
-            holder = subprocess.Popen(
-                [sys.executable, "-m", "local.stack", "hold", name, grants, str(fsync),
-                 str(while_pid)],
-                cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True,
-            )  # fmt: skip
-        Child("stack", holder, log).wait_until(lambda: READY in log.read_text())
-
-
-def stop(name: str) -> None:
-    """End the process that holds a stack, and wait for it; does nothing if none does."""
-    folder = StackFolder.of(name)
-    with folder.turn(), contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        if not folder.is_running():
-            return
-        holder = os.pidfd_open(int(_holder_file(folder).read_text()))
-        signal.pidfd_send_signal(holder, signal.SIGTERM)
-        select.select([holder], [], [])
+def _stop_holder(folder: StackFolder) -> None:
+    """End the process that `up` has started, and wait for it; does nothing if there is none."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        pid = int(_holder_file(folder).read_text())
+        holder = os.pidfd_open(pid)
+        # The file may have outlived its process, and another one got the number.
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"hold" in words and folder.root.name.encode() in words:
+            signal.pidfd_send_signal(holder, signal.SIGTERM)
+            select.select([holder], [], [])
         os.close(holder)
-
-
-def environment(name: str) -> str:
-    """The settings with which `chunkwise` and the Supabase client reach a running stack."""
-    stack = Stack.attach(name)
-    values = {
-        "SUPABASE_URL": f"http://127.0.0.1:{stack.state.api_port}",
-        "SUPABASE_PUBLISHABLE_KEY": stack.state.keys.publishable,
-        "SUPABASE_SECRET_KEY": stack.state.keys.secret,
-        "DATABASE_URL": stack.dsn(),
-    }
-    return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
 def _holder_file(folder: StackFolder) -> Path:
@@ -134,4 +122,7 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except StackError as error:
+        sys.exit(f"{error}")

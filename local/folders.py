@@ -19,7 +19,11 @@ LOCK_PAUSE_SECONDS = 0.05
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,23}")
 
 
-class StackInUseError(Exception):
+class StackError(Exception):
+    """A stack cannot do what was asked; the text says why."""
+
+
+class StackInUseError(StackError):
     """Another process runs the stack of this name."""
 
 
@@ -134,8 +138,6 @@ def checkout_folder() -> Path:
     return folder
 
 
-def stack_folders() -> Iterator[StackFolder]:
+def stack_folders() -> list[StackFolder]:
     """Every stack of this checkout."""
-    for path in sorted(checkout_folder().iterdir()):
-        if path.is_dir():
-            yield StackFolder(path)
+    return [StackFolder(path) for path in sorted(checkout_folder().iterdir()) if path.is_dir()]

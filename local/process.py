@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.folders import Account
+from local.folders import Account, StackError
 
 STOP_TIMEOUT_SECONDS = 20.0
 START_TIMEOUT_SECONDS = 30.0
 LOOK_SECONDS = 0.01
 
 
-class StartError(Exception):
+class StartError(StackError):
     """A program did not start; the text ends with the last lines of its log."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.cluster import SETTINGS, SQL_FOLDER, binaries
-from local.folders import CHECKOUT
+from local.folders import CHECKOUT, StackError
 
 MIGRATIONS = CHECKOUT / "supabase" / "migrations"
 CONFIG = CHECKOUT / "supabase" / "config.toml"
@@ -17,7 +17,7 @@ CLI = CHECKOUT / "node_modules" / ".bin" / "supabase"
 DATABASE_PORT = re.compile(r"(?ms)(^\[db\]$.*?^port = )\d+$")
 
 
-class PushError(Exception):
+class PushError(StackError):
     """The Supabase CLI failed; the text is what it printed."""
 
 

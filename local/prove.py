@@ -11,7 +11,7 @@ TESTS = CHECKOUT / "supabase" / "tests"
 
 
 def main() -> None:
-    with Stack.start("test") as stack:
+    with Stack.start("prove") as stack:
         database = stack.create_database("pgtap")
         command = ["pg_prove", "--ext", ".sql", "--recurse", "--failures", "--quiet", str(TESTS)]
         environment = {

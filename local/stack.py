@@ -28,12 +28,16 @@ from urllib.parse import quote
 
 from local.api import Api, DatabaseLogin
 from local.cluster import SUPERUSER, Cluster, run_psql, stop_left_behind
-from local.folders import StackFolder, StackInUseError, stack_folders
+from local.folders import StackError, StackFolder, StackInUseError, stack_folders
 from local.project import Project, fingerprint
 from local.state import Grants, State
 
 LIVE_DATABASE = "postgres"
 TEMPLATE_DATABASE = "chunkwise_template"
+
+
+class NotRunningError(StackError):
+    """No process runs the stack of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,11 @@ class Stack:
 
     @classmethod
     def attach(cls, name: str) -> Self:
-        """Use a stack that another process runs. Raises LookupError."""
+        """Use a stack that another process runs. Raises NotRunningError."""
         folder = StackFolder.of(name)
         state = State.read(folder)
         if state is None or not folder.is_running():
-            raise LookupError(f"no stack {name!r} is running")
+            raise NotRunningError(f"no stack {name!r} is running")
         return cls(folder, state)
 
     @property
