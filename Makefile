@@ -16,8 +16,7 @@ demo: setup ## Sync a fake fleet of 26 workspaces and show it
 	@exec $(python) -m local.demo
 
 test: setup ## Run every test
-	@$(python) -m local.prove
-	@exec $(python) -m pytest -q -n auto
+	@$(python) -m local.prove; proved=$$?; $(python) -m pytest -q -n auto && exit $$proved
 
 check: setup ## Format, lint, types, imports, schema
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --check . ; exit 1; }

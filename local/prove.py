@@ -13,7 +13,15 @@ TESTS = CHECKOUT / "supabase" / "tests"
 def main() -> None:
     with Stack.start("prove") as stack:
         database = stack.create_database("pgtap")
-        command = ["pg_prove", "--ext", ".sql", "--recurse", "--failures", "--quiet", str(TESTS)]
+        command = [
+            "pg_prove",
+            "--ext",
+            ".sql",
+            "--recurse",
+            "--failures",
+            "--quiet",
+            str(TESTS.relative_to(CHECKOUT)),
+        ]
         environment = {
             **os.environ,
             "PGHOST": "127.0.0.1",
@@ -22,7 +30,7 @@ def main() -> None:
             "PGPASSWORD": "postgres",
             "PGDATABASE": database.name,
         }
-        outcome = subprocess.run(command, env=environment, check=False)
+        outcome = subprocess.run(command, env=environment, cwd=CHECKOUT, check=False)
         database.drop()
     sys.exit(outcome.returncode)
 
