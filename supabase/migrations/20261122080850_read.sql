@@ -141,7 +141,7 @@ end; $$;
 comment on function sync.find_bad_field(sync.page_in_hand) is
 $$After a page failed with a data error: which table, column and record it was. Never the value. Returns: a sentence.$$;
 
-create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text) returns sync.page_in_hand
+create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text, p_hint text) returns sync.page_in_hand
 language plpgsql set search_path = '' as $$
 declare
   v_page sync.page_in_hand := p_page;
@@ -152,18 +152,25 @@ begin
     when p_sqlstate ~ '^2[23]' and (v_was_read or p_sqlstate = '22P05') then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
-  v_page.message := case
-    when v_page.code = 'SY012' and not v_was_read then 'the body holds a character that Postgres cannot store, such as U+0000'
-    when v_page.code = 'SY012' then sync.find_bad_field(v_page)
-    when v_page.code = 'SY011' then 'the body is not JSON'
-    else sync.mask_secrets(p_message) end;
+  v_page.message := concat_ws('. ',
+    case
+      when v_page.code = 'SY012' and not v_was_read then 'the body holds a character that Postgres cannot store, such as U+0000'
+      when v_page.code = 'SY012' then sync.find_bad_field(v_page)
+      when v_page.code = 'SY011' then 'the body is not JSON'
+      else rtrim(sync.mask_secrets(p_message), '.') end,
+    case v_page.code
+      when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, or the column widened.'
+      when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s base URL.'
+      else nullif(p_hint, '') end);
   v_page.is_permanent := v_page.code in ('SY010', 'SY012');
   v_page.outcome := 'retry';
+  v_page.records := null;
+  v_page.total := null;
   return v_page;
 end; $$;
-comment on function sync.judge_error(sync.page_in_hand, text, text) is
+comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
 $$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011 not JSON, SY013 reported failure and
-anything unexpected are tried again. Returns: the page with outcome, code, message.$$;
+anything unexpected are tried again. Returns: the page with outcome, code, and a message with the way out.$$;
 
 create function sync.url_encode(p_text text) returns text
 language sql immutable set search_path = '' as $$

@@ -112,12 +112,13 @@ language plpgsql set search_path = '' as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_message text;
+  v_hint text;
 begin
   v_page := sync.read_page(v_page);
   return (sync.apply_pages(array[v_page]))[1];
 exception when others then
-  get stacked diagnostics v_message = message_text;
-  return sync.judge_error(v_page, sqlstate, v_message);
+  get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+  return sync.judge_error(v_page, sqlstate, v_message, v_hint);
 end; $$;
 comment on function sync.apply_page(sync.page_in_hand) is $$Apply one page in a savepoint of its own. Returns: the page with its outcome.$$;
 

@@ -1,6 +1,17 @@
 -- Fail: a lease ends without a page, by one of four classes.
 -- Stands on: settle.
 
+create function sync.way_out(p_http_status int, p_error_message text) returns text
+language sql immutable set search_path = '' as $$
+  select case
+    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
+    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that may.'
+    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer corrected.'
+    when p_http_status between 300 and 399 or p_http_status = 404 then 'Look at the workspace''s base URL.'
+    when p_error_message like 'no answer%' then 'Look at the workspace''s base URL, and whether its host answers.' end;
+$$;
+comment on function sync.way_out(int, text) is $$Returns: what to do about a failed fetch, null where the message says it all.$$;
+
 create function sync.judge_failure(
   p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
 ) returns sync.page_in_hand
@@ -13,6 +24,7 @@ begin
   end if;
   v_page.message := sync.mask_secrets(p_error_message);
   v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
+  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), sync.way_out(v_page.http_status, p_error_message));
   v_page.is_permanent := p_error_class = 'permanent';
   v_page.outcome := case p_error_class when 'released' then 'released' when 'rate_limited' then 'delayed' else 'retry' end;
   v_page.wait := case p_error_class
@@ -51,5 +63,5 @@ that. released: handed back, nothing burnt. Returns: the outcome (retry, delayed
 with the same token, the first outcome. Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation.
 Locks: the queue row, its budget, then run, job, workspace.$$;
 
-revoke all on function sync.judge_failure, public.fail_chunk_job_safe from public, anon, authenticated, service_role;
+revoke all on function sync.way_out, sync.judge_failure, public.fail_chunk_job_safe from public, anon, authenticated, service_role;
 grant execute on function public.fail_chunk_job_safe to service_role;
