@@ -14,6 +14,9 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
+from postgrest import AsyncRPCFilterRequestBuilder
+from postgrest.exceptions import APIError
 
 from local.api import Api
 from local.bison import BisonControl
@@ -235,6 +238,18 @@ async def run_chunkwise(arguments: Sequence[str], env: dict[str, str], stdin: st
         await process.wait()
         raise
     return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+async def answered(call: AsyncRPCFilterRequestBuilder) -> Any:  # noqa: ANN401
+    """What a function answers over the API."""
+    return (await call.execute()).data
+
+
+async def refused(call: AsyncRPCFilterRequestBuilder) -> APIError:
+    """The error of a call that must not succeed."""
+    with pytest.raises(APIError) as error:
+        await call.execute()
+    return error.value
 
 
 def _environment(env: dict[str, str]) -> dict[str, str]:

@@ -1,0 +1,122 @@
+"""Keys and addresses that do not work: their workspace is flagged, the others complete."""
+
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from local.bison import BisonControl, running_bison
+from tests.e2e.world import World, refused
+
+
+@pytest_asyncio.fixture
+async def fleet() -> AsyncIterator[BisonControl]:
+    async with running_bison({"acme": 40, "zen": 20, "bolt": 20}) as control:
+        yield control
+
+
+async def test_a_refused_key_is_flagged_and_a_new_one_mends_it(
+    world: World, fleet: BisonControl
+) -> None:
+    await world.register(fleet)
+    await fleet.revoke_key("zen")
+    async with world.workers(2):
+        job = await world.sync()
+        status_after_the_refusal = key_status(world)
+        run = world.run("zen")
+        await fleet.restore_key("zen")
+        key = (await fleet.workspace("zen")).key
+        world.db.run("select rotate_workspace_key('zen', :key)", key=key)
+        status_after_the_rotation = key_status(world)
+        again = await world.sync()
+
+    assert (job["status"], job["workspaces_processed"]) == ("partial", 2)
+    assert world.run_status(job["id"]) == {
+        "acme": "completed",
+        "bolt": "completed",
+        "zen": "failed",
+    }
+    assert run["error_message"].startswith('HTTP 401: {"message":"Unauthenticated."}')
+    assert "rotate_workspace_key()" in run["error_message"]
+    assert status_after_the_refusal == {
+        "acme": "accepted",
+        "bolt": "accepted",
+        "zen": "refused",
+    }
+    assert len((await fleet.traffic()).select(status=401)) == 1
+    assert status_after_the_rotation["zen"] == "unchecked"
+    assert (again["status"], again["workspaces_processed"]) == ("completed", 3)
+    assert set(key_status(world).values()) == {"accepted"}
+    assert world.live_ids("zen") == [record["id"] for record in await fleet.accounts("zen")]
+
+
+async def test_a_key_taken_out_of_vault_fails_its_workspace_alone(
+    world: World, fleet: BisonControl
+) -> None:
+    await world.register(fleet)
+    world.db.run(
+        "delete from vault.secrets where id ="
+        " (select secret_id from sync_workspaces where workspace_name = 'zen')"
+    )
+    async with world.workers():
+        job = await world.sync()
+
+    assert job["status"] == "partial"
+    assert world.run_status(job["id"]) == {
+        "acme": "completed",
+        "bolt": "completed",
+        "zen": "failed",
+    }
+    assert "rotate_workspace_key()" in world.run("zen")["error_message"]
+    assert (await fleet.traffic()).select("zen") == ()
+
+
+async def test_a_host_that_does_not_answer_fails_its_workspace_alone(
+    world: World, fleet: BisonControl
+) -> None:
+    await world.register(fleet)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    world.db.run(
+        "select register_workspace('nowhere', :url, '1|key')", url=f"http://127.0.0.1:{port}"
+    )
+    async with world.workers():
+        job = await world.sync()
+
+    assert job["status"] == "partial"
+    assert world.run_status(job["id"]) == {
+        "acme": "completed",
+        "bolt": "completed",
+        "zen": "completed",
+        "nowhere": "failed",
+    }
+    assert [event["event"] for event in world.events("nowhere")] == ["retry", "retry", "failed"]
+    error = world.run("nowhere")["error_message"]
+    assert error.startswith(f"no answer from 127.0.0.1:{port}: ")
+    assert "Look at the workspace's base URL" in error
+    assert key_status(world)["nowhere"] == "unchecked"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://bison.example", "https://10.0.0.7", "ftp://x", "bison", ""]
+)
+async def test_an_address_that_may_not_be_used_is_refused_at_once(world: World, url: str) -> None:
+    async with world.client(key=world.api.secret_key) as client:
+        answer = await refused(
+            client.rpc(
+                "register_workspace",
+                {"p_workspace_name": "acme", "p_base_url": url, "p_api_key": "1|key"},
+            )
+        )
+
+    assert answer.code == "SY015"
+    assert answer.hint
+    assert world.db.column("select workspace_name from sync_workspaces") == []
+
+
+def key_status(world: World) -> dict[str, str]:
+    return {
+        row["workspace_name"]: row["key_status"]
+        for row in world.db.run("select workspace_name, key_status from sync_workspaces")
+    }
