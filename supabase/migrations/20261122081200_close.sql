@@ -16,12 +16,11 @@ $$;
 comment on function sync.end_run_early(bigint, text, text) is
 $$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds the run's lock and settles it.$$;
 
-create function sync.settle_runs(p_run_ids bigint[]) returns void
+create function sync.advance_runs(p_run_ids bigint[]) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_run public.workspace_sync_runs;
   v_run_id bigint;
-  v_job_id uuid;
 begin
   foreach v_run_id in array array(select distinct id from unnest(p_run_ids) as id order by id) loop
     begin
@@ -38,19 +37,39 @@ begin
       update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm) where id = v_run_id;
     end;
   end loop;
-  for v_job_id in
-    select distinct job_id from public.workspace_sync_runs where id = any (p_run_ids) and status <> 'running' order by job_id
-  loop
+end; $$;
+comment on function sync.advance_runs(bigint[]) is
+$$Refill the slots of live runs, cancel what is pending of ending ones, close those without live chunks. A failure in closing is noted on the
+run and left to the next sweep; it never takes a page with it. The caller holds the runs' locks, taken in order of id.
+Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.close_jobs(p_job_ids uuid[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_job_id uuid;
+begin
+  foreach v_job_id in array p_job_ids loop
     begin
       perform sync.close_job(v_job_id);
     exception when others then
-      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm) where job_id = v_job_id and id = any (p_run_ids);
+      update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
+      from (select id from public.workspace_sync_runs where job_id = v_job_id order by id for no key update skip locked) as free
+      where r.id = free.id;
     end;
   end loop;
 end; $$;
+comment on function sync.close_jobs(uuid[]) is
+$$Close jobs, each in a savepoint of its own; a failure is noted on the job's runs and left to the next sweep. Locks: the jobs, in the order given.$$;
+
+create function sync.settle_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.advance_runs(p_run_ids);
+  perform sync.close_jobs(array(
+    select distinct job_id from public.workspace_sync_runs where id = any (p_run_ids) and status <> 'running' order by job_id));
+end; $$;
 comment on function sync.settle_runs(bigint[]) is
-$$Refill the slots of live runs, cancel what is pending of ending ones, close those without live chunks, and then their jobs. A failure in
-closing is noted on the run and left to the next sweep; it never takes a page with it. The caller holds the runs' locks, taken in order of id.
+$$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken in order of id.
 Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
 
 create function sync.advance_run(p_run_id bigint) returns void
@@ -210,10 +229,13 @@ begin
     where r.job_id = p_job_id
   ) as r
   where j.id = p_job_id;
+  update public.workspace_sync_runs as r set close_error = null
+  from (select id from public.workspace_sync_runs where job_id = p_job_id and close_error is not null for no key update skip locked) as noted
+  where r.id = noted.id;
 end; $$;
 comment on function sync.close_job(uuid) is
 $$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if none is completed or partial, else partial.
 Locks: the job; then it looks anew for live runs.$$;
 
-revoke all on function sync.has_live_chunks, sync.end_run_early, sync.settle_runs, sync.advance_run, sync.scan_finding, sync.scan_again,
+revoke all on function sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs, sync.advance_run, sync.scan_finding, sync.scan_again,
 sync.fold_counters, sync.close_run, sync.close_job from public, anon, authenticated, service_role;

@@ -78,8 +78,9 @@ declare
   v_unconfirmed text[];
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  perform sync.revive_seen(v_run);
+  -- In this order: an approval that has a missing record deletes before the revival looks, or finds it decided anew.
   perform sync.note_missing(v_run);
+  perform sync.revive_seen(v_run);
   select array_agg(m.record_id order by m.record_id) into v_unconfirmed
   from sync.missing_records as m join public.sync_streams as s on s.id = m.stream_id and s.item_path is not null
   where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id and not m.is_confirmed;
@@ -130,7 +131,9 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
-  execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null', v_run.stream_id) into v_live using v_run.workspace_id, v_run.stream_id;
+  execute sync.target_sql('select count(*), coalesce(array_agg(t.id::text) filter (where t.id::text = any ($3)), ''{}'')
+    from %1$s as t where %2$s and t.deleted_at is null', v_run.stream_id)
+  into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
   if cardinality(v_ids) > sync.setting('deletion_guard_rows') and cardinality(v_ids) > sync.setting('deletion_guard_share') * v_live then
     update sync.missing_records set held_by_run_id = p_run_id
     where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
@@ -144,17 +147,25 @@ comment on function sync.delete_confirmed(bigint) is
 $$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live ones. The caller holds the run's lock.
 Returns: a warning when the guard holds, or null.$$;
 
-create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns void
+create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
 language plpgsql set search_path = '' as $$
+declare
+  v_deleted bigint;
 begin
   execute sync.target_sql('update %1$s as t set deleted_at = sync.now()
     where %2$s and t.deleted_at is null and t.id::text = any ($3)', p_run.stream_id)
   using p_run.workspace_id, p_run.stream_id, p_ids;
+  get diagnostics v_deleted = row_count;
   delete from sync.missing_records
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and record_id = any (p_ids);
-  update public.workspace_sync_runs set records_deleted = records_deleted + cardinality(p_ids), deletions_waiting = 0 where id = p_run.id;
+  update public.workspace_sync_runs set
+    records_deleted = records_deleted + v_deleted,
+    deletions_waiting = (select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id;
+  return v_deleted;
 end; $$;
-comment on function sync.delete_records(public.workspace_sync_runs, text[]) is $$Soft-delete live rows. Locks: target rows, then the run.$$;
+comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
+$$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
 
 create function sync.forget_seen_again(p_run_id bigint) returns void
 language sql set search_path = '' as $$
@@ -178,17 +189,21 @@ begin
     raise exception using errcode = 'SY017', message = format('there is no run %s', coalesce(p_run_id::text, 'null')),
       hint = 'select id, warnings from workspace_sync_runs where deletions_waiting > 0 lists what waits.';
   end if;
+  -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is left to that run.
+  select array_agg(record_id) into v_ids from (
+    select record_id from sync.missing_records where held_by_run_id = p_run_id order by record_id for update skip locked) as held;
   select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and last_complete_run_id <> p_run_id;
-  select array_agg(record_id order by record_id) into v_ids from sync.missing_records where held_by_run_id = p_run_id;
   if v_ids is null or v_newer_run_id is not null then
     raise exception using errcode = 'SY008',
       message = case when v_newer_run_id is null then format('no deletion of run %s is waiting', p_run_id)
                 else format('run %s is newer and has decided anew', v_newer_run_id) end,
       hint = 'select id, warnings from workspace_sync_runs where deletions_waiting > 0 lists what waits.';
   end if;
-  perform sync.delete_records(v_run, v_ids);
-  return jsonb_build_object('run_id', p_run_id, 'deleted', cardinality(v_ids));
+  execute sync.target_sql('select array(select t.id::text from %1$s as t
+    where %2$s and t.deleted_at is null and t.id::text = any ($3) order by t.id for no key update skip locked)', v_run.stream_id)
+  into v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
+  return jsonb_build_object('run_id', p_run_id, 'deleted', sync.delete_records(v_run, v_ids));
 end; $$;
 comment on function sync.approve_deletions(bigint) is
 $$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what approve_deletions() raises.$$;
@@ -199,7 +214,8 @@ language sql set search_path = '' set statement_timeout = '60s' as $$
 $$;
 comment on function public.approve_deletions(bigint) is
 $$Let the deletions happen that a run held back because they are more than 10 rows and more than 20 % of the workspace's live ones.
-Returns: {"run_id", "deleted"}. Raises: SY008 nothing waits or a newer run decided, SY017 unknown run. Locks: target rows, then the run.$$;
+Returns: {"run_id", "deleted"}. Raises: SY008 nothing waits or a newer run decided, SY017 unknown run.
+Locks: missing records and target rows by SKIP LOCKED, then the run.$$;
 
 revoke all on table sync.missing_records from public, anon, authenticated, service_role;
 grant select on table sync.missing_records to service_role, authenticated;

@@ -48,16 +48,13 @@ begin
         and exists (select 1 from public.chunk_processing_queue as q where q.run_id = r.id and q.status = 'pending' and q.slot is null))
     order by r.id for no key update skip locked
   ) as needy;
-  perform sync.settle_runs(v_run_ids) where v_run_ids is not null;
+  perform sync.advance_runs(v_run_ids) where v_run_ids is not null;
 end; $$;
 comment on function sync.repair_runs() is
-$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. Locks: runs by SKIP LOCKED, then as settle_runs().$$;
+$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. Locks: runs and queue rows by SKIP LOCKED.$$;
 
-create function sync.end_overdue_jobs() returns void
-language plpgsql set search_path = '' as $$
-declare
-  v_job_id uuid;
-begin
+create function sync.end_overdue_runs() returns void
+language sql set search_path = '' as $$
   update public.workspace_sync_runs as r set ending = 'timeout'
   from (
     select r.id from public.workspace_sync_runs as r join public.polling_job_status as j on j.id = r.job_id
@@ -65,14 +62,18 @@ begin
     order by r.id for no key update of r skip locked
   ) as overdue
   where r.id = overdue.id;
-  for v_job_id in
+$$;
+comment on function sync.end_overdue_runs() is
+$$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
+
+create function sync.close_left_jobs() returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.close_jobs(array(
     select j.id from public.polling_job_status as j
     where j.status = 'running' and exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
       and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id and r.status = 'running')
-    order by j.id for no key update skip locked
-  loop
-    perform sync.close_job(v_job_id);
-  end loop;
+    order by j.id for no key update skip locked));
   update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
   from (
     select j.id from public.polling_job_status as j
@@ -82,9 +83,8 @@ begin
   ) as overdue
   where j.id = overdue.id;
 end; $$;
-comment on function sync.end_overdue_jobs() is
-$$Runs of jobs older than their longest duration are ending; jobs that nobody closed are closed; overdue rows without runs end as partial.
-Locks: runs and jobs by SKIP LOCKED.$$;
+comment on function sync.close_left_jobs() is
+$$Jobs without live runs that nobody closed are closed; overdue rows without runs end as partial. Locks: jobs by SKIP LOCKED.$$;
 
 create function sync.sweep() returns int
 language plpgsql set search_path = '' as $$
@@ -92,10 +92,10 @@ declare
   v_taken_back int;
 begin
   v_taken_back := sync.take_back_expired();
-  perform sync.end_overdue_jobs();
-  perform sync.mark_paused_runs() where exists (
-    select 1 from public.workspace_sync_runs where status = 'running' and is_paused <> sync.is_paused(workspace_id));
+  perform sync.end_overdue_runs();
+  perform sync.mark_paused_runs();
   perform sync.repair_runs();
+  perform sync.close_left_jobs();
   perform sync.tend_hints();
   update sync.sweep_state set swept_at = sync.now(), last_error = null, claim_floor = sync.lowest_turn() where is_only_row;
   return v_taken_back;
@@ -141,6 +141,6 @@ comment on function public.cleanup_stuck_chunks() is
 $$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs. Returns: chunks taken back.
 Raises: SY016 wrong isolation. Locks: another sweep; then everything by SKIP LOCKED.$$;
 
-revoke all on function sync.take_back_expired, sync.repair_runs, sync.end_overdue_jobs, sync.sweep, sync.lowest_turn, sync.sweep_if_due,
+revoke all on function sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.close_left_jobs, sync.sweep, sync.lowest_turn, sync.sweep_if_due,
 public.cleanup_stuck_chunks from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;

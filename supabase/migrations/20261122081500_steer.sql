@@ -55,7 +55,7 @@ declare
 begin
   with changed as (
     select id from public.workspace_sync_runs
-    where status = 'running' and is_paused <> sync.is_paused(workspace_id) order by id for no key update
+    where status = 'running' and is_paused <> sync.is_paused(workspace_id) order by id for no key update skip locked
   ), marked as (
     update public.workspace_sync_runs as r set is_paused = not r.is_paused from changed where r.id = changed.id returning r.id
   )
@@ -66,7 +66,7 @@ begin
   from (
     select q.id, r.is_paused from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null and q.status = 'pending'
-    where r.id = any (v_run_ids) and (r.is_paused or q.next_retry_at = 'infinity')
+    where r.status = 'running' and (r.is_paused and r.id = any (v_run_ids) or not r.is_paused and q.next_retry_at = 'infinity')
     order by q.id for no key update of q skip locked
   ) as held
   where q.id = held.id;
@@ -74,7 +74,7 @@ begin
 end; $$;
 comment on function sync.mark_paused_runs() is
 $$Live runs learn that a pause holds them, or no longer does; their chunks with a slot are held until infinity, or are ready again.
-Returns: the runs that changed. Locks: runs by id, queue rows by SKIP LOCKED; a chunk that another holds is caught by the next claim.$$;
+Returns: the runs that changed. Locks: runs and queue rows by SKIP LOCKED; a chunk that another holds is caught by the next claim or sweep.$$;
 
 create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz) returns bigint[]
 language plpgsql set search_path = '' as $$
@@ -85,15 +85,19 @@ begin
   if p_source is not null and p_workspace is not null then
     raise exception using errcode = 'SY006', message = 'name a source or a workspace, not both', hint = 'Neither means everything.';
   end if;
-  if p_workspace is not null then
-    v_workspace_id := sync.workspace_id_of(p_workspace);
+  v_workspace_id := case when p_workspace is not null then sync.workspace_id_of(p_workspace) end;
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if p_source is not null and v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them.';
+  end if;
+  perform 1 from public.workspace_sync_runs as r join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id) and (v_source_id is null or w.source_id = v_source_id)
+  order by r.id for no key update of r;
+  if v_workspace_id is not null then
     update public.sync_workspaces set paused_at = p_paused_at where id = v_workspace_id;
-  elsif p_source is not null then
-    update public.sync_sources set paused_at = p_paused_at where source_name = p_source returning id into v_source_id;
-    if v_source_id is null then
-      raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
-        hint = 'select source_name from sync_sources lists them.';
-    end if;
+  elsif v_source_id is not null then
+    update public.sync_sources set paused_at = p_paused_at where id = v_source_id;
   else
     update public.sync_settings set value = to_jsonb(p_paused_at is not null) where name = 'paused';
   end if;
@@ -101,7 +105,7 @@ begin
 end; $$;
 comment on function sync.mark_paused(text, text, timestamptz) is
 $$Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live runs it changes.
-Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: that row, then runs by id.$$;
+Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its live runs by id, then that row.$$;
 
 create function sync.pause_sync(p_source text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -121,7 +125,7 @@ language sql set search_path = '' set statement_timeout = '20s' as $$
 $$;
 comment on function public.pause_sync(text, text) is
 $$Hand out no more chunks of a source, of a workspace, or at all (no argument); what is in flight ends. Returns: {"paused", "live_runs"}.
-Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: that row, pending queue rows by SKIP LOCKED.$$;
+Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its live runs by id, that row, pending queue rows by SKIP LOCKED.$$;
 
 create function sync.resume_sync(p_source text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -141,7 +145,7 @@ language sql set search_path = '' set statement_timeout = '20s' as $$
 $$;
 comment on function public.resume_sync(text, text) is
 $$Lift the pause of a source, of a workspace, or of everything; another pause that still holds stays. Returns: {"paused", "live_runs"}.
-Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: that row, delayed queue rows by SKIP LOCKED.$$;
+Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
 
 create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$

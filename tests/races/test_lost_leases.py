@@ -140,7 +140,7 @@ def test_ten_lost_leases_make_a_poison_page_and_end_the_run(db: Db, new_worker: 
         if losses < 10:
             assert len(worker.claim()) == 1
     chunk = db.one("select status, attempts, lease_losses from chunk_processing_queue")
-    assert chunk == {"status": "failed", "attempts": 1, "lease_losses": 10}
+    assert chunk == {"status": "failed", "attempts": 0, "lease_losses": 10}
     assert db.value("select status from polling_job_status") == "failed"
     assert_ended(db)
 

@@ -1,0 +1,120 @@
+"""A sweep inside a claim waits for nobody: what others hold is left to the next one."""
+
+import pytest
+
+from tests.support.accounts import Accounts
+from tests.support.db import Db
+from tests.support.invariants import (
+    assert_ended,
+    assert_invariants,
+    assert_no_errors_noted,
+)
+from tests.support.setup import advance_clock, job_status, register_workspaces, set_settings
+from tests.support.sql_worker import NewWorker
+
+PAST_THE_LEASE = 21
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "workspace_sync_runs",
+        "polling_job_status",
+        "chunk_processing_queue",
+        "sync_workspaces",
+        "sync_workspace_streams",
+    ],
+)
+def test_claim_that_sweeps_while_another_holds_rows(
+    db: Db, new_worker: NewWorker, held: str
+) -> None:
+    """acme and zen are cancelled and their leases have run out: the sweep has runs to close."""
+    register_workspaces(db, "acme", "zen")
+    set_settings(db, sweep_interval_seconds=0)
+    worker, late = new_worker(), new_worker()
+    accounts = {"acme": Accounts.on_pages(3), "zen": Accounts.on_pages(3, first_id=50)}
+    worker.start_past_page_one(accounts)
+    worker.drain(accounts)
+    job_id = worker.start_past_page_one(accounts)
+    assert len(late.claim()) == 4
+    worker.cancel(job_id)
+    advance_clock(db, PAST_THE_LEASE)
+
+    with db.transaction():
+        db.run(f"select 1 from {held} for no key update")
+        worker.db.run("set lock_timeout = '1ms'")
+        assert worker.claim() == []
+        assert db.column("select last_error from sync.sweep_state") == [None]
+
+    assert worker.claim() == []
+    assert job_status(db, job_id) == "cancelled"
+    assert_ended(db)
+
+
+def test_sweep_fills_slots_of_one_run_while_another_run_is_locked(
+    db: Db, new_worker: NewWorker
+) -> None:
+    register_workspaces(db, "acme", "zen", slots=1)
+    set_settings(db, sweep_interval_seconds=0)
+    accounts = {"acme": Accounts.on_pages(3), "zen": Accounts.on_pages(3, first_id=50)}
+    worker, late = new_worker(), new_worker()
+    worker.start_past_page_one(accounts)
+    assert len(late.claim()) == 2
+    advance_clock(db, PAST_THE_LEASE)
+    with db.transaction():
+        db.run(
+            "select 1 from workspace_sync_runs where workspace_id = ("
+            "select id from sync_workspaces where workspace_name = 'acme') for no key update"
+        )
+        worker.db.run("set lock_timeout = '1ms'")
+        assert {lease.workspace for lease in worker.claim()} == {"acme", "zen"}
+    assert_invariants(db)
+    assert_no_errors_noted(db)
+
+
+def test_two_claims_that_both_find_the_sweep_due(db: Db, new_worker: NewWorker) -> None:
+    register_workspaces(db, "acme")
+    set_settings(db, sweep_interval_seconds=0)
+    worker, other = new_worker(), new_worker()
+    worker.start()
+    assert len(worker.claim()) == 1
+    advance_clock(db, PAST_THE_LEASE)
+    worker.db.begin()
+    assert len(worker.claim()) == 1
+    other.db.run("set lock_timeout = '1ms'")
+    assert other.claim() == []
+    worker.db.commit()
+    assert db.column("select event from chunk_events") == ["lease_lost"]
+    assert_invariants(db)
+
+
+def test_job_that_cannot_be_closed_takes_no_lease_with_it(db: Db, new_worker: NewWorker) -> None:
+    """The job's closing fails for ever; pages are applied and dead workers' chunks come back."""
+    register_workspaces(db, "acme", "zen")
+    set_settings(db, sweep_interval_seconds=0)
+    worker = new_worker()
+    broken = str(worker.start("broken", ["acme"])["job_id"])
+    (lease,) = worker.claim()
+    db.run(
+        "create function public.refuse_closing() returns trigger language plpgsql as $$ begin "
+        "if new.status <> 'running' and new.job_name = 'broken' then raise 'no'; end if; "
+        "return new; end; $$"
+    )
+    db.run(
+        "create trigger refuse_closing before update on public.polling_job_status "
+        "for each row execute function public.refuse_closing()"
+    )
+    assert worker.complete_from(lease, Accounts([1, 2]))["outcome"] == "completed"
+    assert db.column("select id from sync.sender_emails order by id") == [1, 2]
+    worker.start("sound", ["zen"])
+    assert len(worker.claim()) == 1
+    advance_clock(db, PAST_THE_LEASE)
+
+    assert [lease.workspace for lease in worker.claim()] == ["zen"]
+    assert job_status(db, broken) == "running"
+    assert db.value("select close_error from workspace_sync_runs order by id limit 1") == "no"
+    assert_invariants(db)
+
+    db.run("drop trigger refuse_closing on public.polling_job_status")
+    worker.sweep()
+    assert job_status(db, broken) == "completed"
