@@ -33,7 +33,7 @@ begin
     status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome else 'pending' end,
     slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null else q.slot end,
     completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
-    attempts = q.attempts + case when p.outcome in ('retry', 'failed') then 1 else 0 end,
+    attempts = case when p.outcome in ('retry', 'failed') then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
     ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
     next_retry_at = case when p.outcome in ('retry', 'delayed') then v_now + p.wait end,
     lease_expires_at = null,
