@@ -8,6 +8,7 @@ import pytest
 from local.api import Api
 from local.folders import StackInUseError
 from local.stack import Database, Stack
+from local.state import Grants
 from tests.support.db import Db
 from tests.support.sql_worker import NewWorker, SqlWorker
 
@@ -21,11 +22,12 @@ def stack(worker_id: str) -> Iterator[Stack]:
         yield stack
 
 
-def start_free_stack(name: str) -> Stack:
+def start_free_stack(name: str, *, grants: Grants = "new") -> Stack:
     """The first of name, name-2, name-3 … that nobody runs."""
     for number in itertools.count(1):
         try:
-            return Stack.start(name if number == 1 else f"{name}-{number}")
+            free = name if number == 1 else f"{name}-{number}"
+            return Stack.start(free, grants=grants)
         except StackInUseError:
             continue
     raise AssertionError("unreachable")
