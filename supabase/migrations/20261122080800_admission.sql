@@ -8,14 +8,14 @@ comment on type sync.admission is
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
 language sql stable set search_path = '' as $$
   select case
-    when p_budget.blocked_until > p_now then 0
-    when p_budget.block_level > 0 then case when p_budget.probe_until > p_now then 0 else 1 end
-    when p_budget.max_in_flight is null then 2147483647
-    else greatest(0, p_budget.max_in_flight - (
-      select count(*) from public.sync_workspaces as w
-      join public.workspace_sync_runs as r on r.workspace_id = w.id and r.status = 'running'
-      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null and q.status = 'processing'
-      where w.budget_id = p_budget.id))
+    when p_budget.blocked_until > p_now or (p_budget.block_level > 0 and p_budget.probe_until > p_now) then 0
+    else least(
+      case when p_budget.block_level > 0 then 1 else 2147483647 end,
+      case when p_budget.max_in_flight is not null then greatest(0, p_budget.max_in_flight - (
+        select count(*) from public.sync_workspaces as w
+        join public.workspace_sync_runs as r on r.workspace_id = w.id and r.status = 'running'
+        join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null and q.status = 'processing'
+        where w.budget_id = p_budget.id)) end)
   end;
 $$;
 comment on function sync.budget_room(public.sync_budgets, timestamptz) is

@@ -43,6 +43,15 @@ def advance_clock(db: Db, seconds: float) -> None:
     )
 
 
+def stop_clock(db: Db, seconds: float = 0) -> None:
+    """Hold this database's clock at so many seconds after a fixed moment."""
+    db.run(
+        "create or replace function sync.now() returns timestamptz language sql stable "
+        "set search_path = '' as "
+        f"$$ select timestamptz '2026-11-01 12:00:00+00' + interval '{seconds} seconds' $$"
+    )
+
+
 def job_status(db: Db, job_id: str) -> str:
     return str(
         db.value("select status from polling_job_status where id = cast(:id as uuid)", id=job_id)

@@ -1,0 +1,152 @@
+"""However many claim at once, a budget's rate, its requests in flight and its block hold."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from tests.support.accounts import Accounts
+from tests.support.background import answer_of, start_until_blocked
+from tests.support.db import Db
+from tests.support.invariants import assert_ended, assert_invariants
+from tests.support.setup import register_workspaces, stop_clock, sweep_only_when_asked
+from tests.support.sql_worker import Lease, NewWorker, SqlWorker
+
+NAMES = ("acme", "zen", "void", "north")
+
+
+def test_rate_over_claims_at_once(db: Db, new_worker: NewWorker) -> None:
+    """10 a second, 2 s ahead: 21 send times, each given away once; the rest after those."""
+    workers = fleet_past_page_one(db, new_worker)
+    db.run("select set_budget('email_bison', 10, null)")
+    stop_clock(db)
+    first = claims_at_once(workers, limit=3, rounds=4)
+    assert sorted(lease.send_after_ms for lease in first) == list(range(0, 2001, 100))
+    stop_clock(db, seconds=2)
+    second = claims_at_once(workers, limit=3, rounds=4)
+    assert sorted(lease.send_after_ms for lease in second) == list(range(100, 1101, 100))
+    assert_invariants(db)
+
+
+def test_rate_over_claims_that_wait_for_each_other(db: Db, new_worker: NewWorker) -> None:
+    """The second claim reserves after what the first has reserved and not yet committed."""
+    first, second, *_ = fleet_past_page_one(db, new_worker)
+    db.run("select set_budget('email_bison', 10, null)")
+    stop_clock(db)
+    first.db.begin()
+    one = first.claim(5)
+    other = start_until_blocked(db, second.db, partial(second.claim, 5))
+    first.db.commit()
+    times = [lease.send_after_ms for lease in [*one, *answer_of(other)]]
+    assert times == list(range(0, 1000, 100))
+
+
+def test_in_flight_over_claims_and_completions_at_once(db: Db, new_worker: NewWorker) -> None:
+    workers = fleet_past_page_one(db, new_worker)
+    db.run("select set_budget('email_bison', null, 3)")
+    watcher = new_worker().db
+    accounts = fleet_accounts()
+
+    def work(worker: SqlWorker) -> int:
+        done = 0
+        for _ in range(25):
+            for lease in worker.claim(2):
+                worker.complete_from(lease, accounts[lease.workspace])
+                done += 1
+        return done
+
+    with ThreadPoolExecutor() as threads:
+        running = [threads.submit(work, worker) for worker in workers]
+        while not all(future.done() for future in running):
+            assert_invariants(watcher)
+    assert sum(answer_of(future) for future in running) > 0
+    assert_invariants(db)
+
+
+@pytest.mark.parametrize("in_flight", [None, 10])
+def test_429_meets_claims(db: Db, new_worker: NewWorker, in_flight: int | None) -> None:
+    """Claims that come after the block's commit send nothing; one probe when it has passed."""
+    workers = fleet_past_page_one(db, new_worker)
+    db.run("select set_budget('email_bison', null, cast(:in_flight as int))", in_flight=in_flight)
+    stop_clock(db)
+    limited, *others = workers
+    lease, *rest = limited.claim(4)
+    limited.db.begin()
+    assert limited.fail(lease, "rate_limited", "HTTP 429", 5)["outcome"] == "delayed"
+    beside = start_until_blocked(db, others[0].db, partial(others[0].claim, 2))
+    limited.db.commit()
+    got_beside = answer_of(beside)
+    assert (got_beside == []) is (in_flight is not None)
+    assert claims_at_once(others, limit=5, rounds=2) == []
+
+    stop_clock(db, seconds=6)
+    (probe,) = claims_at_once(workers, limit=5, rounds=2)
+    assert_invariants(db)
+    accounts = fleet_accounts()
+    assert workers[1].complete_from(probe, accounts[probe.workspace])["outcome"] == "completed"
+    stop_clock(db, seconds=7)
+    assert len(claims_at_once(workers, limit=10, rounds=2)) > 1
+    attempts = db.column("select distinct attempts from chunk_processing_queue")
+    assert attempts == [0]
+    assert_invariants(db)
+    assert len(rest) == 3
+
+
+def test_probe_beside_requests_that_are_still_in_flight(db: Db, new_worker: NewWorker) -> None:
+    """The probe's time has passed, its holder keeps it alive: no second one on top of the limit."""
+    worker, *_ = fleet_past_page_one(db, new_worker)
+    db.run("select set_budget('email_bison', null, 2)")
+    stop_clock(db)
+    limited, slow = worker.claim()
+    worker.fail(limited, "rate_limited", "HTTP 429", 1)
+    stop_clock(db, seconds=2)
+    (probe,) = worker.claim()
+    for seconds in (15, 30):
+        stop_clock(db, seconds=seconds)
+        assert worker.extend([slow, probe])["lost"] == []
+        assert worker.claim() == []
+        assert_invariants(db)
+
+
+def test_first_answers_of_several_keys_at_once(db: Db, new_worker: NewWorker) -> None:
+    """Batches that name the same workspaces in opposite orders, all keys new since the claim."""
+    first, second, *_ = fleet_past_page_one(db, new_worker)
+    accounts = fleet_accounts()
+    for round_number in range(4):
+        one, two = first.claim(4), second.claim(4)
+        for name in NAMES:
+            db.run("select rotate_workspace_key(:name, :key)", name=name, key=f"{round_number}|new")
+        pages = [
+            [(lease, accounts[lease.workspace].answer(lease.request)) for lease in leases]
+            for leases in (one, reversed(two))
+        ]
+        first.db.begin()
+        first.complete_all(pages[0])
+        other = start_until_blocked(db, second.db, partial(second.complete_all, pages[1]))
+        first.db.commit()
+        assert {outcome["outcome"] for outcome in answer_of(other)} == {"completed"}
+    first.drain(accounts)
+    assert_ended(db)
+
+
+def fleet_accounts() -> dict[str, Accounts]:
+    return {
+        name: Accounts.on_pages(30, first_id=1000 * number) for number, name in enumerate(NAMES, 1)
+    }
+
+
+def fleet_past_page_one(db: Db, new_worker: NewWorker) -> list[SqlWorker]:
+    """Four workers; four workspaces of thirty pages on one budget, eight of each ready."""
+    register_workspaces(db, *NAMES)
+    sweep_only_when_asked(db)
+    workers = [new_worker() for _ in range(4)]
+    workers[0].start_past_page_one(fleet_accounts())
+    return workers
+
+
+def claims_at_once(workers: list[SqlWorker], *, limit: int, rounds: int) -> list[Lease]:
+    def claim(worker: SqlWorker) -> list[Lease]:
+        return [lease for _ in range(rounds) for lease in worker.claim(limit)]
+
+    with ThreadPoolExecutor() as threads:
+        return [lease for leases in threads.map(claim, workers) for lease in leases]

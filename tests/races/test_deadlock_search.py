@@ -1,0 +1,189 @@
+"""Everything at once: no deadlock, no broken invariant at any moment, the right end."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING
+
+from pg8000.exceptions import DatabaseError
+
+from local.stack import Database, Stack
+from tests.conftest import Connect
+from tests.support.accounts import Accounts, Answer
+from tests.support.background import answer_of
+from tests.support.db import Db, sqlstate
+from tests.support.invariants import assert_ended, assert_invariants
+from tests.support.setup import register_workspaces, set_settings
+from tests.support.sql_worker import Lease, NewWorker, SqlWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SEEDS = (1, 2, 3)
+WORKERS = 6
+STEPS = 60
+FLEET = {
+    name: Accounts.on_pages(pages, first_id=1000 * number)
+    for number, (name, pages) in enumerate(
+        {"acme": 9, "zen": 4, "void": 1, "north": 6, "south": 2}.items(), 1
+    )
+}
+ERROR_CLASSES = ("transient", "rate_limited", "permanent", "released")
+ANSWERS_OF_LATE_CALLS = {"SY001", "SY007", "SY008"}
+WRONG_SHAPE = Answer(200, '{"data": 1}')
+
+
+@dataclass(slots=True)
+class Chaotic:
+    """A client that does one random thing after the other with what it holds."""
+
+    worker: SqlWorker
+    random: random.Random
+    held: list[Lease] = field(default_factory=list)
+
+    def work(self) -> None:
+        verbs: list[tuple[int, Callable[[], object]]] = [
+            (8, self.claim),
+            (10, self.complete_some),
+            (3, self.fail_one),
+            (2, self.worker.sweep),
+            (2, self.heartbeat),
+            (4, self.start),
+            (1, self.cancel_any),
+            (1, self.pause),
+            (2, self.resume),
+            (1, self.retry_any),
+            (1, self.approve_any),
+        ]
+        weights = [weight for weight, _ in verbs]
+        for _ in range(STEPS):
+            (_, verb), *_ = self.random.choices(verbs, weights)
+            try:
+                verb()
+            except DatabaseError as error:
+                if sqlstate(error) not in ANSWERS_OF_LATE_CALLS:
+                    raise
+
+    def claim(self) -> None:
+        self.held += self.worker.claim(self.random.randint(1, 12))
+
+    def complete_some(self) -> None:
+        sample = self.random.sample(self.held, self.random.randint(0, len(self.held)))
+        chosen = list({lease.queue_id: lease for lease in sample}.values())
+        if not chosen:
+            return
+        pages = [(lease, FLEET[lease.workspace].answer(lease.request)) for lease in chosen]
+        if self.random.random() < 0.1:
+            pages[0] = (chosen[0], WRONG_SHAPE)
+        self.worker.complete_all(pages)
+        if self.random.random() < 0.8:
+            self.held = [lease for lease in self.held if lease not in chosen]
+
+    def fail_one(self) -> None:
+        if self.held:
+            lease = self.held.pop(self.random.randrange(len(self.held)))
+            self.worker.fail(lease, self.random.choice(ERROR_CLASSES), "HTTP 500: no", 0)
+
+    def heartbeat(self) -> None:
+        self.worker.extend(self.held)
+
+    def start(self) -> None:
+        names = self.random.sample(list(FLEET), self.random.randint(1, len(FLEET)))
+        self.worker.start(self.random.choice(("one", "two", "three")), names)
+
+    def cancel_any(self) -> None:
+        self.worker.db.run(
+            "select cancel_sync_job(id) from polling_job_status where status = 'running' "
+            "order by random() limit 1"
+        )
+
+    def pause(self) -> None:
+        self.worker.db.run("select pause_sync(p_workspace => :name)", name=self.any_name())
+
+    def resume(self) -> None:
+        self.worker.db.run("select resume_sync(p_workspace => :name)", name=self.any_name())
+
+    def retry_any(self) -> None:
+        self.worker.db.run(
+            "select retry_failed_chunks(id) from polling_job_status "
+            "where status not in ('running', 'completed') order by random() limit 1"
+        )
+
+    def approve_any(self) -> None:
+        self.worker.db.run(
+            "select approve_deletions(id) from workspace_sync_runs where deletions_waiting > 0 "
+            "order by random() limit 1"
+        )
+
+    def any_name(self) -> str:
+        return self.random.choice(list(FLEET))
+
+
+def test_random_verbs_from_many_connections(
+    db: Db, new_worker: NewWorker, connect: Connect, database: Database, stack: Stack
+) -> None:
+    register_workspaces(db, *FLEET, slots=3)
+    set_settings(
+        db,
+        retry_base_seconds=0.001,
+        sweep_interval_seconds=0.02,
+        lease_seconds=0.05,
+        max_lease_losses=1000,
+        deletion_guard_rows=0,
+    )
+    for seed in SEEDS:
+        clients = [Chaotic(new_worker(), random.Random(seed * 100 + n)) for n in range(WORKERS)]
+        work_under_watch(connect(), clients)
+    bring_to_an_end(db, new_worker())
+
+    assert_ended(db)
+    log = (stack.folder.logs / "postgres.log").read_text(errors="replace")
+    own = [line for line in log.splitlines() if f"@{database.name} " in line]
+    assert [line for line in own if "deadlock" in line or "PANIC" in line] == []
+
+
+def work_under_watch(watcher: Db, clients: list[Chaotic]) -> None:
+    """Every committed state that the watcher catches holds the invariants."""
+    over = Event()
+
+    def watch() -> int:
+        looks = 0
+        while not over.is_set():
+            assert_invariants(watcher)
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor() as threads:
+        looks = threads.submit(watch)
+        working = [threads.submit(client.work) for client in clients]
+        try:
+            for future in working:
+                future.result()
+        finally:
+            over.set()
+        assert answer_of(looks) > 0
+
+
+def bring_to_an_end(db: Db, worker: SqlWorker) -> None:
+    """No pause, no faults: everything live ends, and one more sync is complete and right."""
+    set_settings(db, sweep_interval_seconds=0)
+    for name in FLEET:
+        db.run("select resume_sync(p_workspace => :name)", name=name)
+    drain_all(db, worker)
+    answer = worker.start("the last")
+    assert (answer["status"], answer["workspaces_skipped"]) == ("accepted", [])
+    drain_all(db, worker)
+    assert db.value("select status from polling_job_status where job_name = 'the last'") == (
+        "completed"
+    )
+    ids = db.column("select id from sync.sender_emails where deleted_at is null order by id")
+    assert ids == sorted(i for accounts in FLEET.values() for i in accounts.ids)
+
+
+def drain_all(db: Db, worker: SqlWorker) -> None:
+    for _ in range(20_000):
+        worker.drain(FLEET)
+        if db.value("select count(*) from polling_job_status where status = 'running'") == 0:
+            return
+    raise AssertionError("a job does not end")
