@@ -41,7 +41,7 @@ select
   coalesce(p.ready, 0) as ready, coalesce(p.delayed, 0) as delayed,
   case when j.status <> 'running' then 100.0
     when p.has_unknown_total or p.total is null then null
-    else least(99.9, floor(1000.0 * p.done / p.total) / 10) end as percentage,
+    else least(99.9, trunc(100.0 * p.done / p.total, 1)) end as percentage,
   coalesce(p.workspaces_completed, j.workspaces_processed) as workspaces_completed,
   greatest(j.updated_at, p.last_change_at) as updated_at
 from public.polling_job_status as j
@@ -94,7 +94,7 @@ begin
     'runs', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'run_id', r.run_id, 'workspace', w.workspace_name, 'stream', s.stream_name, 'status', r.status, 'scan', r.scan, 'phase', r.phase,
-        'percentage', case when r.status <> 'running' then 100.0 else floor(1000.0 * r.progress_done / r.progress_total) / 10 end,
+        'percentage', case when r.status <> 'running' then 100.0 else trunc(100.0 * r.progress_done / r.progress_total, 1) end,
         'planned', r.planned, 'completed', r.completed, 'failed', r.failed, 'processing', r.processing, 'delayed', r.delayed,
         'next_retry_ms', case when r.next_retry_at < 'infinity' then greatest(0, ceil(extract(epoch from r.next_retry_at - sync.now()) * 1000)) end,
         'records', r.records, 'changed', r.changed, 'deleted', x.records_deleted, 'expected_total', x.expected_total,
