@@ -38,7 +38,7 @@ begin
   where id = any (array(select queue_id from unnest(p_pages))) order by id for no key update;
   v_now := sync.now();
   for v_chunk in
-    select p as given, q.*, c.kind, c.scan, c.page, c.record_id, r.workspace_id, r.stream_id, r.ending
+    select p as given, q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id, r.stream_id, r.ending
     from unnest(p_pages) as p
     left join public.chunk_processing_queue as q on q.id = p.queue_id
     left join public.chunked_sync_jobs as c on c.id = q.id
@@ -55,6 +55,7 @@ begin
       v_page.scan := v_chunk.scan;
       v_page.page := v_chunk.page;
       v_page.record_id := v_chunk.record_id;
+      v_page.reading := v_chunk.reading;
       v_page.worker_id := v_chunk.worker_id;
       v_page.attempts := v_chunk.attempts;
       v_page.max_attempts := v_chunk.max_attempts;
@@ -71,7 +72,7 @@ $$Lock the chunks and check the leases, deadline included, so that a late worker
 Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows, by id.$$;
 
 create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set enable_hashjoin = on as $$
 declare
   v_found sync.found_record[] := sync.found_records(p_pages);
   v_changed sync.changed_record[] := '{}'::sync.changed_record[];

@@ -15,11 +15,11 @@ comment on table public.synced_records is 'Records of streams that have no typed
 comment on column public.synced_records.raw is 'The record as the API serves it.';
 comment on column public.synced_records.updated_at is 'The API''s, where the stream says where it stands.';
 comment on column public.synced_records.deleted_at is 'Gone from the API, proven twice; null while it lives.';
-create index synced_records_stream_idx on public.synced_records (stream_id);
+create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
 alter table public.synced_records enable row level security;
 
 create function sync.apply_synced_records(p_records sync.incoming_record[]) returns setof sync.changed_record
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set enable_hashjoin = on as $$
 begin
   return query
   with incoming as (
@@ -31,7 +31,11 @@ begin
       case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
       greatest(i.updated_at, e.updated_at) as updated_at, e.id is null as is_new, e.deleted_at is not null as is_revival
     from incoming as i
-    left join public.synced_records as e on e.workspace_id = i.workspace_id and e.stream_id = i.stream_id and e.id = i.record_id
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from public.synced_records as t
+      where t.workspace_id = i.workspace_id and t.stream_id = i.stream_id and t.id = i.record_id offset 0
+    ) as e on true
     where e.id is null or e.deleted_at is not null or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
   ), written as (
     insert into public.synced_records as t (workspace_id, stream_id, id, raw, updated_at, last_changed_at)

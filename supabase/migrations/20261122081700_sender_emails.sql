@@ -38,7 +38,7 @@ create index sender_emails_email_idx on sync.sender_emails (email);
 alter table sync.sender_emails enable row level security;
 
 create function sync.apply_sender_emails(p_records sync.incoming_record[]) returns setof sync.changed_record
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set enable_hashjoin = on as $$
 begin
   return query
   with incoming as (
@@ -49,7 +49,10 @@ begin
     select i.workspace_id, i.stream_id, i.id, case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
       e.id is null as is_new, e.deleted_at is not null as is_revival
     from incoming as i
-    left join sync.sender_emails as e on e.workspace_id = i.workspace_id and e.id = i.id
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from sync.sender_emails as t where t.workspace_id = i.workspace_id and t.id = i.id offset 0
+    ) as e on true
     where e.id is null or e.deleted_at is not null or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
   ), written as (
     insert into sync.sender_emails as t (workspace_id, id, name, email, email_signature, imap_server, imap_port, smtp_server, smtp_port,
