@@ -6,18 +6,20 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import fleet
+from benchmarks import fleet, queue
 from benchmarks.report import Report
 from local.stack import Stack
 
 
 class Part(StrEnum):
     FLEET = "fleet"
+    QUEUE = "queue"
 
 
 def main(
     only: Annotated[list[Part] | None, typer.Option(help="Not all parts; may be repeated.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of every sync.")] = 3,
+    seconds: Annotated[int, typer.Option(min=1, help="Length of every queue measurement.")] = 5,
 ) -> None:
     """Measure the parts in turn on a stack of their own."""
     report = Report.on_stdout()
@@ -25,6 +27,8 @@ def main(
     with Stack.start("bench", fsync=True) as stack:
         if Part.FLEET in parts:
             asyncio.run(fleet.measure(stack, report, rounds))
+        if Part.QUEUE in parts:
+            queue.measure(stack, report, seconds)
 
 
 if __name__ == "__main__":

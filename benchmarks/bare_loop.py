@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from local.bison import BisonControl, WorkspaceInfo
-from local.demo.world import Target
+from local.demo.world import connect
+from local.stack import Database
 
 if TYPE_CHECKING:
     from pg8000.native import Connection
@@ -53,15 +54,15 @@ class BareLoop:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, target: Target, bison: BisonControl) -> "AsyncIterator[BareLoop]":
+    async def open(cls, database: Database, bison: BisonControl) -> "AsyncIterator[BareLoop]":
         connections: SimpleQueue[Connection] = SimpleQueue()
         with ExitStack() as opened, ThreadPoolExecutor(WRITERS) as threads:
             for _ in range(WRITERS):
-                connections.put(opened.enter_context(target.connect()))
-            database = opened.enter_context(target.connect())
-            database.run("create schema bare")
-            database.run(TABLE)
-            names, values, changes = database.run(COLUMNS)[0]
+                connections.put(opened.enter_context(connect(database)))
+            owner = opened.enter_context(connect(database))
+            owner.run("create schema bare")
+            owner.run(TABLE)
+            names, values, changes = owner.run(COLUMNS)[0]
             upsert = UPSERT.format(names=names, values=values, changes=changes)
             yield cls(bison.api_url, await bison.workspaces(), upsert, connections, threads)
 

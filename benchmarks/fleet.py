@@ -11,7 +11,7 @@ from statistics import median
 from benchmarks.bare_loop import BareLoop
 from benchmarks.report import Report, against
 from local.bison import BisonControl, WorkspaceInfo, spawned_bison
-from local.demo.world import Target, Verbs, register, workers
+from local.demo.world import Target, Verbs, connect, register, workers
 from local.stack import Stack
 
 LATENCY_MS = 187
@@ -72,7 +72,7 @@ class Chain:
         return datetime.fromisoformat(job["completed_at"]).timestamp()
 
     async def _until_workers_look(self) -> None:
-        with self.target.connect() as database:
+        with connect(self.target.database) as database:
             database.run("truncate sync.workers")
             looking = 0
             while looking < WORKERS:
@@ -85,7 +85,7 @@ async def measure(stack: Stack, report: Report, rounds: int) -> None:
     async with (
         spawned_bison(latency_ms=LATENCY_MS) as bison,
         target.client() as verbs,
-        BareLoop.open(target, bison) as bare,
+        BareLoop.open(target.database, bison) as bare,
     ):
         await register(verbs, bison)
         await verbs.call(
@@ -156,9 +156,9 @@ def _limit(pages: int, in_flight: int, slots: int, deepest: int) -> float:
 
 def _empty(target: Target) -> None:
     """Every round is a first load, and starts without writes that another has left to do."""
-    with target.connect() as database:
+    with connect(target.database) as database:
         database.run("truncate sync.sender_emails, bare.sender_emails")
-    target.stack.psql("-c", "checkpoint")
+    target.database.stack.psql("-c", "checkpoint")
 
 
 async def _alone(chain: Chain, bison: BisonControl, report: Report, rounds: int) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from local.bison import BisonControl, spawned_bison
 from local.demo import report
 from local.demo.progress import sync
-from local.demo.world import Target, Verbs, register, workers
+from local.demo.world import Target, Verbs, connect, register, workers
 from local.folders import StackInUseError
 from local.process import StartError
 from local.project import PushError
@@ -73,7 +73,7 @@ async def _prepare(verbs: Verbs, bison: BisonControl, console: Console) -> None:
 async def _first_sync(target: Target, verbs: Verbs, bison: BisonControl, console: Console) -> bool:
     job = await sync(verbs, console, "demo")
     requests = len((await bison.traffic()).requests)
-    with target.connect() as database:
+    with connect(target.database) as database:
         found = report.results(database, job["job_id"], await bison.workspaces())
     console.print(report.table(found))
     console.print(f"first sync: {requests} requests, {job['duration_ms'] / 1000:.1f} s")
@@ -83,7 +83,7 @@ async def _first_sync(target: Target, verbs: Verbs, bison: BisonControl, console
 
 async def _second_sync(target: Target, verbs: Verbs, bison: BisonControl, console: Console) -> bool:
     await bison.reset_traffic()
-    with target.connect() as database:
+    with connect(target.database) as database:
         before = report.row_versions(database)
         job = await sync(verbs, console, "demo")
         after = report.row_versions(database)

@@ -14,39 +14,40 @@ from local.api import Api
 from local.bison import BisonControl
 from local.folders import CHECKOUT
 from local.process import Child
-from local.stack import Stack
+from local.stack import Database, Stack
 from supabase import AsyncClient, acreate_client
 
 CHUNKWISE = Path(sys.executable).with_name("chunkwise")
+
+
+@contextmanager
+def connect(database: Database) -> Iterator[pg8000.native.Connection]:
+    """Direct SQL as `postgres`, as the SQL editor has it."""
+    connection = pg8000.native.Connection(
+        "postgres",
+        host="127.0.0.1",
+        port=database.stack.state.port,
+        password="postgres",
+        database=database.name,
+    )
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A database of a stack and the API before it."""
 
-    stack: Stack
-    database: str
+    database: Database
     api: Api
 
     @classmethod
-    def fresh(cls, stack: Stack, database: str) -> "Target":
+    def fresh(cls, stack: Stack, name: str) -> "Target":
         """Every migration, no rows."""
-        return cls(stack, database, stack.serve(stack.create_database(database)))
-
-    @contextmanager
-    def connect(self) -> Iterator[pg8000.native.Connection]:
-        """Direct SQL as `postgres`, as the SQL editor has it."""
-        connection = pg8000.native.Connection(
-            "postgres",
-            host="127.0.0.1",
-            port=self.stack.state.port,
-            password="postgres",
-            database=self.database,
-        )
-        try:
-            yield connection
-        finally:
-            connection.close()
+        database = stack.create_database(name)
+        return cls(database, stack.serve(database))
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator["Verbs"]:
@@ -97,7 +98,7 @@ def workers(
     started: list[Child] = []
     try:
         for number in range(1, count + 1):
-            log = target.stack.folder.logs / f"worker-{number}.log"
+            log = target.database.stack.folder.logs / f"worker-{number}.log"
             log.unlink(missing_ok=True)
             started.append(
                 Child.start(
