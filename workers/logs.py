@@ -45,6 +45,13 @@ def quieten_http_libraries() -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
 
 
+def quieten_realtime_libraries() -> None:
+    """The one logs URLs, which hold the key, the other every failed attempt as an error; what
+    failed is in `realtime_lost`."""
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    logging.getLogger("realtime").setLevel(logging.CRITICAL)
+
+
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {

@@ -26,6 +26,8 @@ class Settings:
     claim_ahead: int
     idle_seconds: float
     stop_seconds: float
+    realtime: bool
+    realtime_renew_seconds: float
     log_level: str
 
     @classmethod
@@ -41,6 +43,11 @@ class Settings:
             claim_ahead=_whole_number(env, "CHUNKWISE_CLAIM_AHEAD", ahead, 0, MAX_CONCURRENCY),
             idle_seconds=_seconds(env, "CHUNKWISE_IDLE_SECONDS", 5, 0.05, 5),
             stop_seconds=_seconds(env, "CHUNKWISE_STOP_SECONDS", 8, 0, 600),
+            realtime=_on_or_off(env, "CHUNKWISE_REALTIME"),
+            # The server ends a connection after 24 h.
+            realtime_renew_seconds=_seconds(
+                env, "CHUNKWISE_REALTIME_RENEW_SECONDS", 82_800, 1, 86_000
+            ),
             log_level=_log_level(env),
         )
 
@@ -127,6 +134,13 @@ def _seconds(
             f"{name} is {text!r}", f"Set it to seconds from {smallest:g} to {largest:g}."
         )
     return number
+
+
+def _on_or_off(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name, "").strip().lower() or "on"
+    if text not in ("on", "off"):
+        raise SettingsError(f"{name} is {text!r}", "Set it to on or off.")
+    return text == "on"
 
 
 def _log_level(env: Mapping[str, str]) -> str:

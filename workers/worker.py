@@ -10,11 +10,13 @@ from workers.fetch import Fetcher
 from workers.gateway import Gateway
 from workers.handover import HandOver
 from workers.heartbeat import Heartbeat
+from workers.hints import Hints
 from workers.leases import Held, Leases, Stage
 from workers.logs import Log
 from workers.looks import Looks, Reason
 from workers.protocol import Claim, Page
 from workers.settings import Settings
+from workers.subscription import Patience
 
 log = Log(__name__)
 
@@ -27,7 +29,7 @@ class _EndedError(Exception):
 
 
 class Worker:
-    """`looks.nudge` is where hints come in."""
+    """`looks` is where hints come in."""
 
     def __init__(
         self, settings: Settings, gateway: Gateway, fetcher: Fetcher, stop: asyncio.Event
@@ -40,27 +42,44 @@ class Worker:
         self._requests = asyncio.Semaphore(settings.concurrency)
         self._leases = Leases()
         self.looks = Looks(settings.idle_seconds)
+        self._hints = Hints(
+            settings.supabase_url,
+            settings.supabase_secret_key,
+            lambda: self.looks.nudge(Reason.HINTED),
+            Patience(renew=settings.realtime_renew_seconds),
+        )
         self._hand_over = HandOver(gateway, self._leases, self.looks, self._tasks)
         self._heartbeat = Heartbeat(gateway, self._leases, self._hand_over)
 
     async def run(self) -> None:
         """Returns after `stop` was set and what was in hand is done or handed back."""
         settings = self._settings
-        log.info("worker_started", worker=settings.worker_id, concurrency=settings.concurrency)
+        log.info(
+            "worker_started",
+            worker=settings.worker_id,
+            concurrency=settings.concurrency,
+            realtime=settings.realtime,
+        )
         try:
             async with self._tasks:
                 claiming = self._tasks.create_task(self._claim_loop())
                 self._tasks.create_task(self._heartbeat.run())
                 self._tasks.create_task(self._hand_over.run())
-                await self._wind_down(claiming)
+                listening = self._tasks.create_task(self._listen())
+                await self._wind_down(claiming, listening)
         except* _EndedError:
             log.info(
                 "worker_stopped",
                 worker=settings.worker_id,
                 outcomes=dict(self._hand_over.outcomes),
                 looks=dict(self.looks.counts),
+                realtime=dict(self._hints.counts),
                 leases_left=len(self._leases),
             )
+
+    async def _listen(self) -> None:
+        if self._settings.realtime:
+            await self._hints.run()
 
     async def _claim_loop(self) -> None:
         while not self._stop.is_set():
@@ -132,11 +151,12 @@ class Worker:
         else:
             await self._hand_over.fail(held, answer)
 
-    async def _wind_down(self, claiming: asyncio.Task[None]) -> None:
+    async def _wind_down(self, claiming: asyncio.Task[None], listening: asyncio.Task[None]) -> None:
         """When told to stop: hands back what was not sent, finishes what was; at the deadline
         hands back all."""
         await self._stop.wait()
         log.info("worker_stopping", leases=len(self._leases))
+        listening.cancel()
         self.looks.wake()
         self._leases.changed.set()
         for held in self._leases.unsent():
@@ -147,6 +167,7 @@ class Worker:
                 await self._leases.none_left()
         except TimeoutError:
             await self._give_back()
+        await asyncio.wait([listening])
         raise _EndedError
 
     async def _give_back(self) -> None:

@@ -14,6 +14,7 @@ def test_defaults() -> None:
     assert settings.supabase_url == "http://127.0.0.1:54321"
     assert (settings.concurrency, settings.claim_ahead) == (16, 4)
     assert (settings.idle_seconds, settings.stop_seconds) == (5, 8)
+    assert (settings.realtime, settings.realtime_renew_seconds) == (True, 82_800)
     assert settings.worker_id
 
 
@@ -30,11 +31,14 @@ def test_everything_can_be_set() -> None:
             "CHUNKWISE_CLAIM_AHEAD": "0",
             "CHUNKWISE_IDLE_SECONDS": "0.5",
             "CHUNKWISE_STOP_SECONDS": "25",
+            "CHUNKWISE_REALTIME": "Off",
+            "CHUNKWISE_REALTIME_RENEW_SECONDS": "3600",
             "CHUNKWISE_LOG_LEVEL": "DEBUG",
         }
     )
     assert (settings.worker_id, settings.concurrency, settings.claim_ahead) == ("w1", 40, 0)
     assert (settings.idle_seconds, settings.stop_seconds) == (0.5, 25)
+    assert (settings.realtime, settings.realtime_renew_seconds) == (False, 3600)
     assert settings.log_level == "debug"
 
 
@@ -65,6 +69,8 @@ def test_the_key_is_not_shown() -> None:
         ("CHUNKWISE_IDLE_SECONDS", "60"),
         ("CHUNKWISE_IDLE_SECONDS", "nan"),
         ("CHUNKWISE_STOP_SECONDS", "-1"),
+        ("CHUNKWISE_REALTIME", "maybe"),
+        ("CHUNKWISE_REALTIME_RENEW_SECONDS", "90000"),
         ("CHUNKWISE_LOG_LEVEL", "loud"),
     ],
 )
