@@ -1,10 +1,11 @@
-"""PostgREST and the gateway before it, for one database of a stack."""
+"""PostgREST, Realtime and the gateway before them, for one database of a stack."""
 
 import http.client
 import os
 import platform
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from local.folders import CHECKOUT
 from local.keys import Keys
 from local.process import Child, StartError, listening_socket
+from local.realtime.control import RealtimeControl
 
 POOL_SIZE = 10
 MAX_ROWS = 1000
@@ -20,17 +22,18 @@ MAX_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class DatabaseLogin:
-    """How PostgREST reaches its database: over the stack's socket, as `authenticator`."""
+    """How PostgREST (`authenticator` over the stack's socket) and Realtime reach a database."""
 
     sockets: Path
     port: int
     database: str
     password: str
+    realtime_dsn: str
 
 
 @dataclass(slots=True)
 class Api:
-    """`url` speaks `/rest/v1` as a hosted project does, for `keys` and signed tokens."""
+    """`url` speaks `/rest/v1` and `/realtime/v1` as a hosted project, for `keys` and tokens."""
 
     keys: Keys
     port: int
@@ -39,6 +42,7 @@ class Api:
     _folder: Path
     _postgrest: Child | None = None
     _gateway: Child | None = None
+    _realtime: Child | None = None
 
     @classmethod
     def start(cls, keys: Keys, login: DatabaseLogin, logs: Path, preferred_port: int = 0) -> "Api":
@@ -47,6 +51,7 @@ class Api:
         api = cls(keys, preferred_port, login, logs, folder)
         try:
             api.start_postgrest()
+            api.start_realtime()
             api.start_gateway()
             api.wait_until_ready()
         except BaseException:
@@ -106,6 +111,7 @@ class Api:
                 "GATEWAY_ANON_TOKEN": self.keys.role_token("anon"),
                 "GATEWAY_SERVICE_TOKEN": self.keys.role_token("service_role"),
                 "GATEWAY_POSTGREST_SOCKET": str(self._socket),
+                "GATEWAY_REALTIME_SOCKET": str(self._realtime_socket),
                 "GATEWAY_SOCKET_FD": str(listener.fileno()),
             }
             self._gateway = Child.start(
@@ -115,6 +121,38 @@ class Api:
                 environment=settings,
                 inherited=[listener.fileno()],
             )
+
+    @property
+    def realtime(self) -> RealtimeControl:
+        """Breaks and counts what the Realtime server does."""
+        return RealtimeControl(self._realtime_socket)
+
+    def start_realtime(self) -> None:
+        """Start Realtime; clients can connect at once."""
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self._realtime_socket))
+            listener.listen()
+            settings = {
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(CHECKOUT),
+                "REALTIME_DATABASE": self._login.realtime_dsn,
+                "REALTIME_JWT_SECRET": self.keys.jwt_secret,
+                "REALTIME_SOCKET_FD": str(listener.fileno()),
+            }
+            self._realtime = Child.start(
+                "realtime",
+                [sys.executable, "-m", "local.realtime"],
+                self._logs / f"realtime-{self._login.database}.log",
+                environment=settings,
+                inherited=[listener.fileno()],
+            )
+
+    def stop_realtime(self, *, kill: bool = False) -> None:
+        """End Realtime and with it every client's socket; the gateway then answers 503."""
+        if self._realtime is not None:
+            self._realtime_socket.unlink(missing_ok=True)
+            self._realtime.stop(signal.SIGKILL if kill else signal.SIGTERM)
+            self._realtime = None
 
     def wait_until_ready(self) -> None:
         """Return when a request passes gateway, PostgREST and database."""
@@ -138,12 +176,17 @@ class Api:
 
     def stop(self) -> None:
         self.stop_gateway()
+        self.stop_realtime()
         self.stop_postgrest()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def _socket(self) -> Path:
         return self._folder / "postgrest.sock"
+
+    @property
+    def _realtime_socket(self) -> Path:
+        return self._folder / "realtime.sock"
 
     def _is_answering(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)

@@ -1,4 +1,4 @@
-"""The gateway of a local stack: what stands before PostgREST on a hosted project.
+"""The gateway of a local stack: what stands before PostgREST and Realtime on a hosted project.
 
 It turns the `apikey` of a request into the token of a role. Everything else passes as bytes: each
 caller's connection has one to PostgREST of its own. (A proxy of starlette and httpx took 2 ms of
@@ -12,66 +12,17 @@ import json
 import os
 import signal
 import socket
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import cast
-from urllib.parse import parse_qs
 
 import httptools
 import uvloop
 
+from local.door import Door, RefusedError
+from local.tunnel import Tunnel
+
 REST_PREFIX = b"/rest/v1"
-
-
-class RefusedError(Exception):
-    """The request does not pass; becomes a JSON answer."""
-
-    def __init__(self, status: HTTPStatus, **body: str) -> None:
-        super().__init__(status, body)
-        self.status = status
-        self.body = body
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Door:
-    """Who may pass as whom."""
-
-    publishable_key: str
-    secret_key: str
-    anon_token: str
-    service_token: str
-
-    def authorization(self, headers: dict[bytes, bytes], query: bytes) -> bytes:
-        """The `Authorization` that PostgREST gets. Raises RefusedError."""
-        key = headers.get(b"apikey", b"").decode() or _key_in(query)
-        if not key:
-            raise RefusedError(
-                HTTPStatus.UNAUTHORIZED,
-                message="No API key found in request",
-                hint="No `apikey` request header or url param was found.",
-            )
-        token = self._role_token(key, headers.get(b"user-agent", b""))
-        bearer = headers.get(b"authorization", b"")
-        if bearer and bearer.removeprefix(b"Bearer ").strip() != key.encode():
-            return bearer
-        return b"Bearer " + token.encode()
-
-    def _role_token(self, key: str, user_agent: bytes) -> str:
-        if key == self.publishable_key:
-            return self.anon_token
-        if key != self.secret_key:
-            raise RefusedError(
-                HTTPStatus.UNAUTHORIZED,
-                message="Invalid API key",
-                hint="Double check your Supabase `anon` or `service_role` API key.",
-            )
-        if user_agent.lower().startswith(b"mozilla/"):
-            raise RefusedError(
-                HTTPStatus.UNAUTHORIZED,
-                message="Forbidden use of secret API key in browser",
-                hint="Secret API keys can only be used in a protected environment.",
-            )
-        return self.service_token
+REALTIME_PREFIX = b"/realtime/v1"
 
 
 class Backend(asyncio.Protocol):
@@ -112,9 +63,10 @@ class Backend(asyncio.Protocol):
 class Caller(asyncio.Protocol):
     """A caller's connection: rewrites the head of each request and forwards its body."""
 
-    def __init__(self, door: Door, backend_socket: str) -> None:
+    def __init__(self, door: Door, backend_socket: str, realtime_socket: str) -> None:
         self._door = door
         self._backend_socket = backend_socket
+        self._realtime_socket = realtime_socket
         self._parser = httptools.HttpRequestParser(self)
         self._backend: Backend | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -123,6 +75,7 @@ class Caller(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._is_chunked = False
         self._is_refused = False
+        self._socket_head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -130,9 +83,18 @@ class Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except httptools.HttpParserUpgrade as upgrade:
+            self._open_tunnel(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
             self._answer(RefusedError(HTTPStatus.BAD_REQUEST, message="not a request"))
             self._transport.close()
+
+    def _open_tunnel(self, further: bytes) -> None:
+        """Hand the connection over to Realtime; a refused caller has had an answer."""
+        if self._is_refused:
+            self._transport.close()
+        else:
+            Tunnel(self._transport, self._socket_head + further).open(self._realtime_socket)
 
     def connection_lost(self, _error: Exception | None) -> None:
         if self._connecting is not None:
@@ -170,12 +132,13 @@ class Caller(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         try:
-            head = self._forwarded_head()
+            if self._parser.should_upgrade():
+                self._socket_head = self._opening_head()
+            else:
+                self._send(self._forwarded_head())
         except RefusedError as refusal:
             self._is_refused = True
             self._answer(refusal)
-        else:
-            self._send(head)
 
     def on_body(self, body: bytes) -> None:
         self._send(b"%x\r\n%b\r\n" % (len(body), body) if self._is_chunked else body)
@@ -199,6 +162,19 @@ class Caller(asyncio.Protocol):
         if kept := b"&".join(part for part in query.split(b"&") if part[:7] != b"apikey="):
             target += b"?" + kept
         lines = [b"%b %b HTTP/1.1" % (method, target)]
+        lines += [b"%b: %b" % header for header in passed]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _opening_head(self) -> bytes:
+        """The request for a WebSocket, as Realtime gets it: with a token for the key."""
+        path, _, query = self._url.partition(b"?")
+        if not path.startswith(REALTIME_PREFIX + b"/"):
+            raise RefusedError(HTTPStatus.NOT_FOUND, message="no Route matched with those values")
+        token = self._door.token(dict(self._headers), query)
+        passed = [pair for pair in self._headers if pair[0] not in (b"apikey", b"x-api-key")]
+        passed.append((b"x-api-key", token.encode()))
+        target = b"/socket" + path.removeprefix(REALTIME_PREFIX) + b"?" + query
+        lines = [b"%b %b HTTP/1.1" % (self._parser.get_method(), target)]
         lines += [b"%b: %b" % header for header in passed]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
@@ -243,16 +219,16 @@ class Caller(asyncio.Protocol):
         self._transport.write(head.encode() + body)
 
 
-def _key_in(query: bytes) -> str:
-    return parse_qs(query.decode("latin-1")).get("apikey", [""])[0]
-
-
-async def serve(door: Door, backend_socket: str, listener: socket.socket) -> None:
+async def serve(
+    door: Door, backend_socket: str, realtime_socket: str, listener: socket.socket
+) -> None:
     """Serve until SIGTERM; calls under way are cut, as when a hosted gateway goes."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    server = await loop.create_server(lambda: Caller(door, backend_socket), sock=listener)
+    server = await loop.create_server(
+        lambda: Caller(door, backend_socket, realtime_socket), sock=listener
+    )
     async with server:
         await stopped.wait()
         server.close()
@@ -267,7 +243,11 @@ def main() -> None:
         service_token=environment["GATEWAY_SERVICE_TOKEN"],
     )
     listener = socket.socket(fileno=int(environment["GATEWAY_SOCKET_FD"]))
-    uvloop.run(serve(door, environment["GATEWAY_POSTGREST_SOCKET"], listener))
+    postgrest, realtime = (
+        environment["GATEWAY_POSTGREST_SOCKET"],
+        environment["GATEWAY_REALTIME_SOCKET"],
+    )
+    uvloop.run(serve(door, postgrest, realtime, listener))
 
 
 if __name__ == "__main__":

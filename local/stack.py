@@ -4,7 +4,7 @@
         stack.dsn()                                    # the live database, as `postgres`
         stack.dsn("supabase_admin", "some_database")   # any login role, any database
         database = stack.create_database("t1")         # a copy with all migrations
-        api = stack.serve(database)                    # PostgREST and gateway for it
+        api = stack.serve(database)                    # PostgREST, Realtime, gateway for it
         api.url, api.secret_key, api.publishable_key, api.user_token(), api.operator_token()
         stack.stop_postgres(immediate=True)
         stack.start_postgres()
@@ -131,7 +131,11 @@ class Stack:
         """Start PostgREST and gateway for a database; they end with this process."""
         name = LIVE_DATABASE if database is None else database.name
         login = DatabaseLogin(
-            self.folder.sockets, self.state.port, name, self.state.authenticator_password
+            self.folder.sockets,
+            self.state.port,
+            name,
+            self.state.authenticator_password,
+            realtime_dsn=self.dsn(SUPERUSER, name),
         )
         preferred_port = self.state.api_port if name == LIVE_DATABASE else 0
         api = Api.start(self.state.keys, login, self.folder.logs, preferred_port)

@@ -84,12 +84,13 @@ alter function
   realtime.broadcast_changes(text, text, text, text, text, record, record, text)
   owner to supabase_realtime_admin;
 
--- The server hears of a message when it is committed. (Hosted reads a replication slot; a slot
--- here would read every database of the cluster, and wait for all their transactions to begin.)
+-- The server hears of a message when it is committed. (Hosted reads a replication slot. Here a slot
+-- would read the log of every database of the cluster, and begin only when each has had a moment
+-- without a writing transaction.)
 create function realtime.announce_message() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  perform pg_catalog.pg_notify('realtime_messages', new.inserted_at || ' ' || new.id);
+  perform pg_catalog.pg_notify('realtime_messages', new.id::text);
   return null;
 end; $$;
 create trigger announce_message after insert on realtime.messages

@@ -1,0 +1,148 @@
+"""All that is connected to one database, and how a message finds its channels."""
+
+import asyncio
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+from local.realtime.channel import Channel
+from local.realtime.connection import Connection
+from local.realtime.database import CONNECT_SECONDS, DatabaseError, Follower, Policies, Stored
+from local.realtime.limits import Counts, Faults, Meter, Settings
+from local.realtime.wire import Broadcast
+
+log = logging.getLogger("realtime")
+
+
+@dataclass(slots=True, eq=False)
+class Hub:
+    """Public and private channels of one name are strangers, as on hosted."""
+
+    dsn: str
+    jwt_secret: str
+    settings: Settings = field(default_factory=Settings)
+    faults: Faults = field(default_factory=Faults)
+    counts: Counts = field(default_factory=Counts)
+    connections: set[Connection] = field(default_factory=set)
+    policies: Policies = field(init=False)
+    _members: dict[tuple[str, bool], set[Channel]] = field(init=False)
+    _meter: Meter = field(default_factory=Meter)
+    _follower: Follower = field(init=False)
+    _following: asyncio.Task[None] | None = None
+    _waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.policies = Policies(self.dsn)
+        self._members = defaultdict(set)
+        self._follower = Follower(self.dsn, self.receive)
+
+    def connected(self, connection: Connection) -> None:
+        self.connections.add(connection)
+        self.count("sockets_opened", sockets=1)
+
+    async def disconnected(self, connection: Connection) -> None:
+        """Forget it; nothing stays open for nobody."""
+        self.connections.discard(connection)
+        for channel in list(connection.channels.values()):
+            channel.leave()
+        self.count(sockets=-1)
+        if not self.connections:
+            await self.rest()
+
+    async def rest(self) -> None:
+        """Close the connections to the database."""
+        if self._following is not None:
+            following, self._following = self._following, None
+            following.cancel()
+            await asyncio.wait([following])
+        await self.policies.close()
+
+    async def prepare(self) -> None:
+        """Make partitions and listen, at a join. Raises DatabaseError."""
+        await self.policies.make_partitions()
+        if self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._follower.run())
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._follower.is_ready.wait()
+        except TimeoutError:
+            text = "Realtime was unable to connect to the project database"
+            raise DatabaseError("UnableToConnectToProject", text) from None
+
+    def admit(self, channel: Channel) -> None:
+        self._members[channel.name, channel.private].add(channel)
+        self.count("joins", channels=1)
+
+    def dismiss(self, channel: Channel) -> None:
+        members = self._members[channel.name, channel.private]
+        members.discard(channel)
+        if not members:
+            del self._members[channel.name, channel.private]
+        self.count(channels=-1)
+
+    def receive(self, stored: Stored) -> None:
+        """A message has been committed. Too large or too many: dropped with a line in the log."""
+        if not self.settings.follows_database:
+            return
+        self.count("messages_followed")
+        is_too_large = len(stored.payload.encode()) > self.settings.payload_bytes
+        if is_too_large or self.is_over_limit():
+            log.error("UnableToBroadcastChanges: %s", "payload" if is_too_large else "rate")
+            self.count("messages_dropped")
+            return
+        delays = self.faults.delays()
+        if not delays:
+            self.count("messages_dropped")
+        broadcast = Broadcast(stored.event, json.loads(stored.payload), stored.id)
+        for delay in delays:
+            if delay:
+                asyncio.get_running_loop().call_later(
+                    delay, self.deliver, stored.topic, stored.private, broadcast
+                )
+            else:
+                self.deliver(stored.topic, stored.private, broadcast)
+
+    def deliver(
+        self, name: str, private: bool, broadcast: Broadcast, without: Channel | None = None
+    ) -> None:
+        """Push to every member but one; a member who meets the rate limit is shut out."""
+        for channel in list(self._members.get((name, private), ())):
+            if channel is without:
+                continue
+            channel.push_broadcast(broadcast)
+            self.count("messages_delivered")
+            if self.is_over_limit():
+                channel.shut("Too many messages per second")
+
+    def is_over_limit(self) -> bool:
+        """Count a message; whether that was one too many."""
+        now = asyncio.get_running_loop().time()
+        return self._meter.add(now) > self.settings.messages_per_second
+
+    def count(self, *names: str, **changes: int) -> None:
+        """Add one to each name, and each change; wake who waits for it."""
+        for name, change in [*((name, 1) for name in names), *changes.items()]:
+            setattr(self.counts, name, getattr(self.counts, name) + change)
+        for is_true, waiter in self._waiting:
+            if is_true() and not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_until(self, at_least: Mapping[str, int]) -> None:
+        """Return when every named count has been reached."""
+
+        def is_true() -> bool:
+            reached = asdict(self.counts)
+            return all(reached[name] >= number for name, number in at_least.items())
+
+        entry = (is_true, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
+        try:
+            self.count()
+            await entry[1]
+        finally:
+            self._waiting.remove(entry)
+
+    def channels(self) -> list[Channel]:
+        return [channel for members in self._members.values() for channel in members]
