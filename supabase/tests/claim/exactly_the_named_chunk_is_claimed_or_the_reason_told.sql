@@ -17,7 +17,7 @@ select ok((select not answer ? 'reason' and answer ? 'credentials' from third), 
 select is(tests.claim_page(3) -> 'reason', '"not_pending"', 'in flight');
 select is(tests.claim_page(1) -> 'reason', '"not_pending"', 'completed');
 select is(tests.claim_page(4) -> 'reason', '"not_due"', 'waiting for a slot');
-select is(claim_chunk_job_safe(0, 'worker-1') - 'next_look_ms',
+select is(claim_chunk_job_safe(0, 'worker-1') - 'next_look_ms' - 'look_again_ms',
   '{"leases": [], "credentials": {}, "blocked_budgets": [], "reason": "not_found"}', 'unknown');
 select pause_sync();
 select is(tests.claim_page(2) -> 'reason', '"paused"', 'paused');
