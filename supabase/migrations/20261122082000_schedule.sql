@@ -6,14 +6,16 @@ create extension if not exists pg_cron with schema pg_catalog;
 create function sync.start_scheduled_sync() returns jsonb
 language plpgsql set search_path = '' as $$
 begin
-  if not exists (select 1 from public.sync_workspaces where is_active)
+  if not exists (
+    select 1 from public.sync_workspaces as w join public.sync_streams as s on s.source_id = w.source_id
+    where w.is_active and s.stream_name = 'sender_emails')
     or exists (select 1 from public.polling_job_status where job_name = 'scheduled accounts' and status = 'running') then
     return null;
   end if;
   return sync.start_job('scheduled accounts', '{sender_emails}', null, null);
 end; $$;
 comment on function sync.start_scheduled_sync() is
-$$Sync the accounts of every active workspace. Returns: as start_sync_job(), or null while one runs or no workspace is active.$$;
+$$Sync the accounts of every active workspace. Returns: as start_sync_job(), or null while one runs or no workspace that has accounts is active.$$;
 
 create function sync.prune(p_rows int) returns int
 language plpgsql set search_path = '' as $$
