@@ -7,11 +7,11 @@ from local.stack import Database, Stack
 SQL = Path(__file__).with_name("sql")
 
 
-def run_sql(database: Database, *statements: str, user: str = "postgres") -> None:
-    """One statement after the other. Raises DatabaseError."""
+def run_sql(database: Database, *statements: str, user: str = "postgres") -> str:
+    """What psql prints. One statement after the other. Raises DatabaseError."""
     arguments = [argument for statement in statements for argument in ("-c", statement)]
     prefix = ("-c", "set statement_timeout = 0", "-c", f"set session authorization {user}")
-    database.stack.psql(*prefix, *arguments, database=database.name)
+    return database.stack.psql(*prefix, *arguments, database=database.name)
 
 
 def run_file(database: Database, name: str, user: str = "postgres", **variables: object) -> None:

@@ -9,11 +9,14 @@ from local.demo.world import connect
 from local.stack import Database, Stack
 
 SLOTS = 64
-CLAIM_AND_COMPLETE = r"""
-select public.claim_next_chunk_job_safe('bench ' || :client_id::text, {limit})::text as claim \gset
+CLAIM = (
+    "select public.claim_next_chunk_job_safe('bench ' || :client_id::text, {limit})::text as claim"
+)
+COMPLETE = """
 select public.complete_chunk_jobs_safe(a) from bench.answers(:claim::jsonb) as a
 where a is not null;
 """
+CLAIM_AND_COMPLETE = rf"{CLAIM} \gset{COMPLETE}"
 BARE = r"""
 with picked as (
   select id from bench.bare_queue where status = 'pending'

@@ -7,6 +7,11 @@ select public.declare_source(
   '{"source_name": "bench", "base_path": "/api", "requests_per_second": null, "max_in_flight": null}');
 select public.declare_stream('{"source_name": "bench", "stream_name": "items", "path": "/items", "page_size": 2}');
 
+create function bench.add_fleet(p_workspaces int) returns void
+language sql as $$
+  select public.register_workspace(format('fleet %s', n), 'http://127.0.0.1:9', 'a key') from generate_series(1, p_workspaces) as n;
+$$;
+
 create function bench.stock(p_name text, p_source text, p_stream text, p_runs int, p_pages int, p_slots int) returns uuid
 language plpgsql as $$
 declare

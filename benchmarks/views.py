@@ -1,0 +1,86 @@
+"""Every question that people type, on a month of finished work."""
+
+from collections.abc import Mapping
+
+from benchmarks.databases import run_sql
+from benchmarks.history import database_with_history
+from benchmarks.pgbench import pgbench
+from benchmarks.report import Report, against
+from local.demo.world import connect
+from local.stack import Database, Stack
+
+AIM_MS = 5.0
+TIMES = 30
+OPERATOR = {
+    "role": "authenticated",
+    "request.jwt.claims": '{"role":"authenticated","app_metadata":{"chunkwise":"operator"}}',
+}
+QUESTIONS = {
+    "chunk_processing_status": "select * from chunk_processing_status",
+    "chunk_processing_status, live job": "select * from chunk_processing_status"
+    " where parent_sync_job_id = '{live_job}'",
+    "chunk_processing_status, 18,000 chunks": "select * from chunk_processing_status"
+    " where parent_sync_job_id = '{giant_job}'",
+    "chunk_processing_status, closed job": "select * from chunk_processing_status"
+    " where parent_sync_job_id = '{closed_job}'",
+    "sync_progress, newest 3": "select * from sync_progress order by updated_at desc limit 3",
+    "get_sync_job_progress, live job": "select get_sync_job_progress('{live_job}')",
+    "get_sync_job_progress, 18,000 chunks": "select get_sync_job_progress('{giant_job}')",
+    "get_sync_job_progress, closed job": "select get_sync_job_progress('{closed_job}')",
+    "sync_page_queue, 100 rows": "select * from sync_page_queue limit 100",
+    "sync_page_queue, by id": "select * from sync_page_queue where id = {chunk}",
+    "failed_chunks, 100 rows": "select * from failed_chunks limit 100",
+    "failed_chunks, one job": "select * from failed_chunks"
+    " where parent_sync_job_id = '{partial_job}' limit 100",
+    "stale_workspaces": "select * from stale_workspaces",
+    "missing_workspaces": "select * from missing_workspaces",
+    "workspace_health": "select * from workspace_health",
+    "queue_health": "select * from queue_health",
+    "worker_health": "select * from worker_health",
+    "client_registry": "select * from client_registry where is_active",
+    "sender_emails, 100 rows": "select * from sender_emails limit 100",
+    "queue, newest 10": "select * from chunk_processing_queue order by created_at desc limit 10",
+    "jobs, newest 5": "select * from polling_job_status order by started_at desc limit 5",
+    "jobs, running": "select * from polling_job_status where status = 'running'",
+    "jobs, newest 5 failed": "select * from polling_job_status where status = 'failed'"
+    " order by started_at desc limit 5",
+}
+JOB = "(select id from polling_job_status where {} order by started_at limit 1)"
+NAMES = {
+    "live_job": JOB.format("job_name = 'fleet'"),
+    "giant_job": JOB.format("job_name = 'giant'"),
+    "closed_job": JOB.format("status = 'completed'"),
+    "partial_job": JOB.format("status = 'partial'"),
+    "chunk": "(select min(id) from chunk_processing_queue)",
+}
+
+
+def measure(stack: Stack, report: Report, scale: float, *, explain: bool) -> Database:
+    """Also gives the database, for what else is asked of one with a history."""
+    database, contents, seconds = database_with_history(stack, "bench_history", scale)
+    report.section(
+        f"Views: median ms of {TIMES}, planning included",
+        f"{contents}; generated in {seconds:.0f} s",
+        "as postgres in the SQL editor, and as an operator under row level security",
+    )
+    names = _names(database)
+    rows, slow = [], []
+    for title, template in QUESTIONS.items():
+        sql = template.format(**names)
+        owner = pgbench(database, sql, transactions=TIMES).median_ms
+        operator = pgbench(database, sql, transactions=TIMES, settings=OPERATOR).median_ms
+        worst = max(owner, operator)
+        rows.append((title, f"{owner:.2f}", f"{operator:.2f}", against(worst, AIM_MS)))
+        if worst > AIM_MS:
+            slow.append(sql)
+    report.table(("", "postgres", "operator", f"aim {AIM_MS:g} ms"), rows)
+    for sql in slow if explain else ():
+        plan = run_sql(database, f"explain (analyze, buffers, verbose off) {sql}")
+        report.section(sql, *plan.splitlines())
+    return database
+
+
+def _names(database: Database) -> Mapping[str, str]:
+    with connect(database) as connection:
+        values = connection.run(f"select {', '.join(NAMES.values())}")[0]
+    return {name: str(value) for name, value in zip(NAMES, values, strict=True)}
