@@ -28,10 +28,11 @@ select is_empty($$
   select relation from tests.readable_columns('authenticated') as r
   join pg_class as c on c.oid = r.relation::regclass
   where relation <> all ('{
-    chunk_events,chunk_processing_queue,chunk_processing_status,chunked_sync_jobs,client_registry,failed_chunks,missing_workspaces,
-    polling_job_status,queue_health,sender_emails,stale_workspaces,sync_budgets,sync_page_queue,sync_progress,sync_settings,sync_sources,
-    sync_streams,sync_workspace_streams,sync_workspaces,synced_records,worker_health,workspace_health,workspace_statistics,workspace_sync_runs,
-    sync.job_progress,sync.missing_records,sync.run_counters,sync.run_progress,sync.seen_pages,sync.sender_emails,sync.sweep_state,sync.workers
+    chunk_events,chunk_processing_queue,chunk_processing_status,chunked_sync_jobs,client_registry,failed_chunks,hint_deliveries,
+    missing_workspaces,polling_job_status,queue_health,sender_emails,stale_workspaces,sync_alerts,sync_budgets,sync_page_queue,sync_progress,sync_settings,sync_sources,
+    sync_streams,sync_workspace_streams,sync_workspaces,synced_records,worker_endpoints,worker_health,workspace_health,
+    workspace_statistics,workspace_sync_runs,
+    sync.hint_state,sync.hinted_claims,sync.hints,sync.job_progress,sync.missing_records,sync.run_counters,sync.run_progress,sync.seen_pages,sync.sender_emails,sync.sweep_state,sync.workers
   }'::text[])
 $$, 'authenticated may read the listed relations, under policies for operators, and nothing else');
 
