@@ -19,6 +19,14 @@ create table public.sync_streams (
   last_page_path text[] not null default '{meta,last_page}',
   item_path text,
   item_record_path text[] not null default '{data}',
+  parent_stream text,
+  overlap_pages int not null default 3,
+  full_scan_days int not null default 7,
+  deep_page_limit int,
+  cursor_params jsonb,
+  cursor_param text not null default 'cursor',
+  next_cursor_path text[],
+  cursor_codec text,
   status_classes jsonb not null default '{}',
   timeout_ms int not null default 30000,
   max_body_bytes int not null default 8388608,
@@ -27,15 +35,32 @@ create table public.sync_streams (
   close_function text,
   created_at timestamptz not null default sync.now(),
   unique (source_id, stream_name),
-  constraint sync_streams_completeness_check check (completeness = 'counted'),
+  constraint sync_streams_completeness_check check (completeness in ('counted', 'feed', 'items')),
   constraint sync_streams_id_type_check check (id_type in ('integer', 'text')),
   constraint sync_streams_path_check check (path like '/%' and (item_path is null or item_path like '/%{id}%')),
+  constraint sync_streams_feed_check check (
+    completeness <> 'feed' or (id_type = 'integer' and overlap_pages between 0 and 100 and full_scan_days > 0)
+  ),
+  constraint sync_streams_items_check check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),
+  constraint sync_streams_cursor_check check (
+    (cursor_params is null) = (next_cursor_path is null) and (cursor_codec is null or cursor_params is not null)
+  ),
+  constraint sync_streams_cursor_codec_check check (cursor_codec = 'laravel_id'),
   constraint sync_streams_page_size_check check (page_size between 1 and 10000),
   constraint sync_streams_timeout_ms_check check (timeout_ms between 100 and 600000),
   constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 8388608)
 );
 comment on table public.sync_streams is 'Kinds of record: path, paging, where things stand in an answer, which SQL applies a page. Written by declare_stream().';
-comment on column public.sync_streams.completeness is 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete.';
+comment on column public.sync_streams.completeness is
+'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed: newest first, read until the
+end or the mark of the last complete scan; never deletes. items: one request per record that the parent stream staged.';
+comment on column public.sync_streams.parent_stream is 'Of an items stream: the feed whose run must have closed first.';
+comment on column public.sync_streams.overlap_pages is 'Of a feed: pages read beyond the first one that lies below the mark.';
+comment on column public.sync_streams.full_scan_days is 'Of a feed: how often a scan ignores the mark.';
+comment on column public.sync_streams.deep_page_limit is 'The last page the API serves by number; deeper ones are read by cursor.';
+comment on column public.sync_streams.cursor_params is 'Parameters that ask for cursor mode; null: the API has none.';
+comment on column public.sync_streams.cursor_codec is
+'laravel_id: the cursor is base64 of {"id", "_pointsToNextItems"}, ids descending, so that it can be built; null: opaque.';
 comment on column public.sync_streams.is_default is 'Whether start_sync_job() without a list of streams takes it.';
 comment on column public.sync_streams.page_size is 'Records per page as the API serves them; estimates only.';
 comment on column public.sync_streams.item_path is 'Path of one record with {id} in it: asked before a record is deleted; 404 confirms.';
@@ -157,47 +182,55 @@ begin
 end; $$;
 comment on function sync.require_target_table(text) is $$Raises: SY006 unless the table exists with the columns that closing needs.$$;
 
+create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
+language plpgsql set search_path = '' as $$
+declare
+  v_assignments text;
+  v_stream public.sync_streams;
+begin
+  select string_agg(format(
+    case when p_stream ->> a.attname is null then '%1$I = default' else '%1$I = r.%1$I' end, a.attname), ', ')
+  into v_assignments
+  from pg_catalog.pg_attribute as a
+  where a.attrelid = 'public.sync_streams'::regclass and a.attnum > 0 and not a.attisdropped
+    and a.attname <> all ('{id,source_id,stream_name,created_at}');
+  insert into public.sync_streams (source_id, stream_name, path, page_size)
+  values (p_source_id, p_stream ->> 'stream_name', p_stream ->> 'path', (p_stream ->> 'page_size')::int)
+  on conflict (source_id, stream_name) do nothing;
+  execute format(
+    'update public.sync_streams as s set %s from jsonb_populate_record(null::public.sync_streams, $1) as r
+     where s.source_id = $2 and s.stream_name = $3', v_assignments)
+  using p_stream, p_source_id, p_stream ->> 'stream_name';
+  select * into strict v_stream from public.sync_streams
+  where source_id = p_source_id and stream_name = p_stream ->> 'stream_name';
+  return v_stream;
+end; $$;
+comment on function sync.write_stream(bigint, jsonb) is
+$$Write a stream's row: given fields as given, the others at their defaults. Returns: the row. Raises: what the row's checks raise.
+Locks: the row.$$;
+
 create function public.declare_stream(p_stream jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
 declare
-  v_row public.sync_streams;
-  v_id bigint;
+  v_source_id bigint;
+  v_stream public.sync_streams;
 begin
   perform sync.require_known_fields(p_stream,
-    '{source_name,stream_name,is_default,completeness,path,params,page_param,page_size,records_path,id_path,id_type,updated_at_path,total_path,'
-    'last_page_path,item_path,item_record_path,status_classes,timeout_ms,max_body_bytes,target_table,apply_function,close_function}',
+    array(select attname::text from pg_catalog.pg_attribute
+      where attrelid = 'public.sync_streams'::regclass and attnum > 0 and not attisdropped
+        and attname <> all ('{id,source_id,created_at}')) || array['source_name'],
     '{source_name,stream_name,path,page_size}');
   perform sync.require_status_classes(coalesce(p_stream -> 'status_classes', '{}'));
-  select id into v_id from public.sync_sources where source_name = p_stream ->> 'source_name';
-  if v_id is null then
+  select id into v_source_id from public.sync_sources where source_name = p_stream ->> 'source_name';
+  if v_source_id is null then
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_stream ->> 'source_name'),
       hint = 'declare_source() adds one.';
   end if;
-  v_row := jsonb_populate_record(null::public.sync_streams, '{"is_default": true, "completeness": "counted", "params": {},
-    "page_param": "page", "records_path": ["data"], "id_path": ["id"], "id_type": "integer", "total_path": ["meta", "total"],
-    "last_page_path": ["meta", "last_page"], "item_record_path": ["data"], "status_classes": {}, "timeout_ms": 30000,
-    "max_body_bytes": 8388608, "target_table": "public.synced_records", "apply_function": "sync.apply_synced_records"}'::jsonb
-    || jsonb_strip_nulls(p_stream));
-  perform sync.require_function(v_row.apply_function, 'sync.incoming_record[]');
-  perform sync.require_function(v_row.close_function, 'bigint') where v_row.close_function is not null;
-  perform sync.require_target_table(v_row.target_table);
-  insert into public.sync_streams as s (source_id, stream_name, is_default, completeness, path, params, page_param, page_size,
-    records_path, id_path, id_type, updated_at_path, total_path, last_page_path, item_path, item_record_path, status_classes,
-    timeout_ms, max_body_bytes, target_table, apply_function, close_function)
-  values (v_id, v_row.stream_name, v_row.is_default, v_row.completeness, v_row.path, v_row.params, v_row.page_param, v_row.page_size,
-    v_row.records_path, v_row.id_path, v_row.id_type, v_row.updated_at_path, v_row.total_path, v_row.last_page_path,
-    v_row.item_path, v_row.item_record_path, v_row.status_classes, v_row.timeout_ms, v_row.max_body_bytes,
-    v_row.target_table, v_row.apply_function, v_row.close_function)
-  on conflict (source_id, stream_name) do update set
-    is_default = excluded.is_default, completeness = excluded.completeness, path = excluded.path, params = excluded.params,
-    page_param = excluded.page_param, page_size = excluded.page_size, records_path = excluded.records_path,
-    id_path = excluded.id_path, id_type = excluded.id_type, updated_at_path = excluded.updated_at_path,
-    total_path = excluded.total_path, last_page_path = excluded.last_page_path, item_path = excluded.item_path,
-    item_record_path = excluded.item_record_path, status_classes = excluded.status_classes, timeout_ms = excluded.timeout_ms,
-    max_body_bytes = excluded.max_body_bytes, target_table = excluded.target_table,
-    apply_function = excluded.apply_function, close_function = excluded.close_function
-  returning s.id into v_id;
-  return jsonb_build_object('stream_id', v_id, 'stream_name', v_row.stream_name);
+  v_stream := sync.write_stream(v_source_id, p_stream);
+  perform sync.require_function(v_stream.apply_function, 'sync.incoming_record[]');
+  perform sync.require_function(v_stream.close_function, 'bigint') where v_stream.close_function is not null;
+  perform sync.require_target_table(v_stream.target_table);
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 exception when check_violation or invalid_text_representation or numeric_value_out_of_range or array_subscript_error then
   raise exception using errcode = 'SY006', message = format('stream %L: %s', p_stream ->> 'stream_name', sqlerrm),
     hint = 'The columns of sync_streams say what each field takes.';
@@ -213,6 +246,6 @@ create policy sync_streams_select_operator on public.sync_streams
 for select to authenticated using ((select sync.is_operator()));
 create policy sync_workspace_streams_select_operator on public.sync_workspace_streams
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.require_status_classes, sync.require_known_fields, sync.require_function, sync.require_target_table,
+revoke all on function sync.write_stream, sync.require_status_classes, sync.require_known_fields, sync.require_function, sync.require_target_table,
 public.declare_source, public.declare_stream from public, anon, authenticated, service_role;
 grant execute on function public.declare_source, public.declare_stream to service_role;

@@ -57,6 +57,11 @@ create table public.workspace_sync_runs (
   records_changed bigint not null default 0,
   records_deleted bigint not null default 0,
   deletions_waiting bigint not null default 0,
+  parent_run_id bigint references public.workspace_sync_runs (id) on delete set null,
+  mark bigint,
+  is_full_scan boolean not null default true,
+  needed_pages int,
+  extra_fetches bigint not null default 0,
   started_at timestamptz not null default sync.now(),
   completed_at timestamptz,
   close_error text,
@@ -64,13 +69,20 @@ create table public.workspace_sync_runs (
   warnings text[] not null default '{}',
   constraint workspace_sync_runs_status_check check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
   constraint workspace_sync_runs_ending_check check (ending in ('cancelled', 'failed', 'timeout')),
-  constraint workspace_sync_runs_phase_check check (phase in ('scan', 'confirm')),
+  constraint workspace_sync_runs_phase_check check (phase in ('scan', 'confirm', 'cursor', 'parent', 'items')),
   constraint workspace_sync_runs_completed_at_check check ((status = 'running') = (completed_at is null))
 ) with (fillfactor = 80);
 comment on table public.workspace_sync_runs is 'Runs: one workspace x one stream in a job. A running row is the lock of that pair.';
 comment on column public.workspace_sync_runs.ending is 'Why a live run ends early: no chunk of it is handed out or applied any more.';
 comment on column public.workspace_sync_runs.is_paused is 'pause_sync() holds its workspace, its source or everything: no chunk of it is handed out.';
-comment on column public.workspace_sync_runs.phase is 'scan: reading pages; confirm: asking for records that a complete scan missed.';
+comment on column public.workspace_sync_runs.phase is
+'scan: reading pages; confirm: asking for records that a complete scan missed; cursor: reading on where pages end; parent: waiting
+for its parent run; items: one request per staged item.';
+comment on column public.workspace_sync_runs.parent_run_id is 'Of an items stream: the feed run that stages its items.';
+comment on column public.workspace_sync_runs.mark is 'Of a feed: the newest id of the last complete scan, when this run began.';
+comment on column public.workspace_sync_runs.is_full_scan is 'Of a feed: whether it reads to the end and not only to the mark.';
+comment on column public.workspace_sync_runs.needed_pages is 'Of a feed: pages to read as far as is known, also those only a cursor reaches.';
+comment on column public.workspace_sync_runs.extra_fetches is 'Of an items stream: answers that another answer had made unnecessary too late.';
 comment on column public.workspace_sync_runs.progress_total is 'Chunks of the first scan, fixed when page 1 was answered: the 100 % of its progress.';
 comment on column public.workspace_sync_runs.expected_total is 'The API''s own total in the last scan.';
 comment on column public.workspace_sync_runs.chunks_completed is 'Totals are written when the run closes; before, they are summed from sync.run_counters. Cancelled waiting chunks are added at once.';
@@ -79,6 +91,7 @@ create unique index workspace_sync_runs_live_idx on public.workspace_sync_runs (
 create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id);
 create index workspace_sync_runs_workspace_idx on public.workspace_sync_runs (workspace_id, stream_id, id);
 create index workspace_sync_runs_stream_idx on public.workspace_sync_runs (stream_id);
+create index workspace_sync_runs_parent_idx on public.workspace_sync_runs (parent_run_id) where parent_run_id is not null;
 create index workspace_sync_runs_running_idx on public.workspace_sync_runs (id) where status = 'running';
 alter table public.workspace_sync_runs enable row level security;
 

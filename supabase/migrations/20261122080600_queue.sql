@@ -14,15 +14,22 @@ create table public.chunked_sync_jobs (
   scan int not null,
   page int,
   record_id text,
+  reading jsonb,
   created_at timestamptz not null default sync.now(),
   constraint chunked_sync_jobs_kind_check check (
-    (kind = 'page' and page is not null and record_id is null) or (kind = 'confirmation' and record_id is not null and page is null)
+    kind in ('page', 'confirmation', 'cursor', 'item')
+    and (kind = 'page') = (page is not null)
+    and (kind in ('confirmation', 'item')) = (record_id is not null)
+    and (kind = 'cursor') = (reading is not null)
   )
 );
 comment on table public.chunked_sync_jobs is 'Chunks: what to fetch. Written once. The request is made from the stream''s row when the chunk is claimed.';
-comment on column public.chunked_sync_jobs.kind is 'page: a page of a scan; confirmation: the own GET of a record that a complete scan missed.';
+comment on column public.chunked_sync_jobs.kind is 'page: a page by its number; cursor: a page by cursor; confirmation: the own GET of a record that a complete scan missed; item: of an items stream.';
+comment on column public.chunked_sync_jobs.reading is
+'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends, "pages_below": in a row}.';
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';
-create unique index chunked_sync_jobs_what_idx on public.chunked_sync_jobs (run_id, scan, page, record_id) nulls not distinct;
+create unique index chunked_sync_jobs_what_idx on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, reading)
+nulls not distinct;
 alter table public.chunked_sync_jobs enable row level security;
 
 create table public.chunk_processing_queue (
@@ -115,14 +122,15 @@ alter table sync.run_counters enable row level security;
 create table sync.seen_pages (
   run_id bigint not null references public.workspace_sync_runs (id) on delete cascade,
   scan int not null,
-  page int not null,
+  page int,
   chunk_id bigint not null,
   record_ids text[] not null,
-  total bigint not null,
-  last_page int not null,
-  primary key (run_id, scan, page)
+  total bigint,
+  last_page int,
+  primary key (run_id, scan, chunk_id)
 );
 comment on table sync.seen_pages is 'The ids that each page of a scan showed, and the total it named: the proof that a scan is complete.';
+comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
 alter table sync.seen_pages enable row level security;
 
 create table sync.workers (
@@ -194,15 +202,17 @@ end; $$;
 comment on function sync.fill_slots(bigint) is
 $$Promote waiting chunks into a run's free slots. The caller holds the run's lock. Returns: how many. Locks: queue rows, by SKIP LOCKED.$$;
 
-create function sync.cancel_pending(p_run_id bigint, p_reason text) returns int
+create function sync.cancel_pending(p_run_id bigint, p_reason text, p_beyond_page int default null) returns int
 language plpgsql set search_path = '' as $$
 declare
   v_waiting int;
   v_slotted int;
 begin
   with pending as (
-    select id, slot from public.chunk_processing_queue
-    where run_id = p_run_id and status = 'pending' for no key update skip locked
+    select q.id, q.slot from public.chunk_processing_queue as q
+    where q.run_id = p_run_id and q.status = 'pending'
+      and (p_beyond_page is null or exists (select 1 from public.chunked_sync_jobs as c where c.id = q.id and c.page > p_beyond_page))
+    for no key update skip locked
   ), cancelled as (
     update public.chunk_processing_queue as q
     set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null, completed_at = sync.now(), error_message = p_reason
@@ -217,8 +227,8 @@ begin
   where id = p_run_id and v_waiting + v_slotted > 0;
   return v_waiting + v_slotted;
 end; $$;
-comment on function sync.cancel_pending(bigint, text) is
-$$Cancel what of an ending run is pending; what another transaction holds comes back in its own call or in the next sweep.
+comment on function sync.cancel_pending(bigint, text, int) is
+$$Cancel what of an ending run is pending, or only its pages beyond one; what another transaction holds comes back in its own call or in the next sweep.
 The caller holds the run's lock. Returns: how many. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_record_ids text[]) returns void

@@ -35,18 +35,35 @@ comment on function sync.requested_runs(text[], text[]) is
 $$Returns: workspace x stream that a request means; null means every active workspace, every default stream.
 Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005 nothing to do.$$;
 
-create function sync.plan_first_pages(p_job_id uuid) returns void
+create function sync.begin_runs(p_job_id uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_run_id bigint;
+  v_run record;
 begin
-  for v_run_id in select id from public.workspace_sync_runs where job_id = p_job_id order by id loop
-    update public.workspace_sync_runs set planned_pages = 1 where id = v_run_id;
-    perform sync.plan_chunks(v_run_id, 'page', array[1], null);
-    perform sync.fill_slots(v_run_id);
+  for v_run in
+    select r.id, st.completeness, (
+      select parent.id from public.workspace_sync_runs as parent
+      join public.sync_streams as ps on ps.id = parent.stream_id and ps.source_id = st.source_id and ps.stream_name = st.parent_stream
+      where parent.job_id = p_job_id and parent.workspace_id = r.workspace_id and parent.status = 'running') as parent_run_id
+    from public.workspace_sync_runs as r join public.sync_streams as st on st.id = r.stream_id
+    where r.job_id = p_job_id order by r.id
+  loop
+    if v_run.completeness <> 'items' then
+      perform sync.set_mark(v_run.id);
+      update public.workspace_sync_runs set planned_pages = 1 where id = v_run.id;
+      perform sync.plan_chunks(v_run.id, 'page', array[1], null);
+      perform sync.fill_slots(v_run.id);
+    elsif v_run.parent_run_id is not null then
+      update public.workspace_sync_runs set phase = 'parent', parent_run_id = v_run.parent_run_id where id = v_run.id;
+    else
+      perform sync.open_items(v_run.id);
+    end if;
   end loop;
+  perform sync.close_job(p_job_id);
 end; $$;
-comment on function sync.plan_first_pages(uuid) is $$Page 1 of every run of a new job, in slot 1. Locks: the new runs.$$;
+comment on function sync.begin_runs(uuid) is
+$$What each run of a new job begins with: page 1 in slot 1; of an items stream what is staged already, or nothing while its feed runs in the
+same job. Locks: the new rows.$$;
 
 create function sync.start_runs(
   p_job_id uuid, p_streams text[], p_workspaces text[], out o_requested int, out o_skipped text[]
@@ -105,7 +122,7 @@ begin
     total_workspaces = v_requested, workspaces_skipped = cardinality(v_skipped),
     warnings = array(select format('%s: skipped, it is already being synced', name) from unnest(v_skipped) as name)
   where id = v_job_id;
-  perform sync.plan_first_pages(v_job_id);
+  perform sync.begin_runs(v_job_id);
   return sync.start_answer('accepted', v_job_id, format('syncing %s workspaces', v_requested - cardinality(v_skipped)), v_skipped);
 end; $$;
 comment on function sync.start_job(text, text[], text[], uuid) is
@@ -140,6 +157,6 @@ Returns: {"success", "job_id", "status": "accepted" or "already_running", "messa
 Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005 nothing to sync, SY006 no job name.
 Locks: new rows only; the live job name and the live workspace x stream are unique indices.$$;
 
-revoke all on function sync.requested_runs, sync.plan_first_pages, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
+revoke all on function sync.requested_runs, sync.begin_runs, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
 public.start_sync_job from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;

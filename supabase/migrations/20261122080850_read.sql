@@ -6,7 +6,8 @@ create type sync.page_in_hand as (
   run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int, page int, record_id text, worker_id text,
   attempts int, max_attempts int, is_repeat boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
-  records int, changed int, total bigint, last_page int
+  records int, changed int, total bigint, last_page int,
+  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows of it, what became of it.';
@@ -15,7 +16,7 @@ create type sync.found_record as (turn int, workspace_id bigint, stream_id bigin
 comment on type sync.found_record is 'A record and the page in hand it stands on.';
 
 create function sync.raise_shape(p_what text, p_hint text) returns void
-language plpgsql immutable set search_path = '' as $$
+language plpgsql set search_path = '' as $$
 begin
   raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
 end; $$;
@@ -59,6 +60,40 @@ begin
 end; $$;
 comment on function sync.check_records(jsonb, public.sync_streams) is $$Raises: SY010 unless it is a list of records with usable ids.$$;
 
+create function sync.read_counted_page(p_page sync.page_in_hand, p_stream public.sync_streams) returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
+  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1), 2147483647);
+  if v_page.last_page > sync.setting('max_pages') then
+    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.', sync.setting('max_pages')));
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page.answer, p_stream);
+  return v_page;
+end; $$;
+comment on function sync.read_counted_page(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records, total and last_page. Raises: SY010.$$;
+
+create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams) returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
+  perform sync.check_records(v_page.answer, p_stream);
+  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
+    perform sync.raise_shape(format('asked for record %s, the API answers with another', p_page.record_id),
+      'declare_stream() says under which path a record stands.');
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with the one record asked for. Raises: SY010.$$;
+
 create function sync.read_page(p_page sync.page_in_hand) returns sync.page_in_hand
 language plpgsql stable set search_path = '' as $$
 declare
@@ -68,8 +103,13 @@ declare
 begin
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   select * into strict v_source from public.sync_sources where id = v_stream.source_id;
-  if p_page.kind = 'confirmation' and p_page.http_status = 404 then
+  if p_page.http_status not between 200 and 299 then
+    if p_page.kind = 'page' and v_stream.cursor_params is null then
+      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+        'The status classes of its stream should not call it a page.');
+    end if;
     v_page.answer := '[]';
+    v_page.is_past_pages := p_page.kind = 'page';
     return v_page;
   end if;
   v_page.answer := p_page.body::jsonb;
@@ -79,27 +119,17 @@ begin
         coalesce(sync.mask_secrets(v_page.answer #>> v_source.message_path), 'it says no more')),
       hint = 'It is tried again; if it stays, ask the API''s operator.';
   end if;
-  if p_page.kind = 'page' then
-    v_page.total := sync.count_at(v_page.answer, v_stream.total_path);
-    v_page.last_page := least(greatest(sync.count_at(v_page.answer, v_stream.last_page_path), 1), 2147483647);
-    if v_page.last_page > sync.setting('max_pages') then
-      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
-        format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.', sync.setting('max_pages')));
-    end if;
-    v_page.answer := v_page.answer #> v_stream.records_path;
-  else
-    v_page.answer := jsonb_build_array(v_page.answer #> v_stream.item_record_path);
-  end if;
-  perform sync.check_records(v_page.answer, v_stream);
-  if p_page.kind = 'confirmation' and v_page.answer -> 0 #>> v_stream.id_path is distinct from p_page.record_id then
-    perform sync.raise_shape(format('asked for record %s, the API answers with another', p_page.record_id),
-      'declare_stream() says under which path a record stands.');
-  end if;
+  v_page := case
+    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, v_stream)
+    when v_stream.completeness = 'counted' then sync.read_counted_page(v_page, v_stream)
+    when v_stream.completeness = 'feed' then sync.read_feed_page(v_page, v_stream)
+    else sync.read_item(v_page) end;
   v_page.records := jsonb_array_length(v_page.answer);
   return v_page;
 end; $$;
 comment on function sync.read_page(sync.page_in_hand) is
-$$Cast a body and check it. Returns: the page with answer = its records, total, last_page. Raises: SY010 wrong shape,
+$$Cast a body and check it by its stream. A status that the stream counts as a page although it is no success has no records: 404 says that a
+record is gone, 422 that pages end here. Returns: the page with answer = its records, and what it says of others. Raises: SY010 wrong shape,
 SY013 the API reports a failure, 22P02 not JSON, 22P05 a character that Postgres cannot hold.$$;
 
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.found_record[]
@@ -107,7 +137,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (
     select coalesce(array_agg(row(
-      p.turn, p.workspace_id, p.stream_id, r.record #>> st.id_path, (r.record #>> st.updated_at_path)::timestamptz, r.record
+      p.turn, p.workspace_id, p.stream_id, case p.kind when 'item' then p.record_id else r.record #>> st.id_path end, (r.record #>> st.updated_at_path)::timestamptz, r.record
     )::sync.found_record), '{}')
     from unnest(p_pages) as p
     join public.sync_streams as st on st.id = p.stream_id
@@ -180,5 +210,5 @@ language sql immutable set search_path = '' as $$
 $$;
 comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
 
-revoke all on function sync.raise_shape, sync.count_at, sync.is_record_id, sync.check_records, sync.read_page, sync.found_records,
+revoke all on function sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at, sync.is_record_id, sync.check_records, sync.read_page, sync.found_records,
 sync.find_bad_field, sync.judge_error, sync.url_encode from public, anon, authenticated, service_role;

@@ -58,7 +58,7 @@ begin
   return (
     with leased as (
       select a.budget_id, a.send_after, q.id as queue_id, q.lease_token, q.attempts, r.workspace_id, w.workspace_name, w.base_url,
-        c.kind, c.page, c.record_id, so.base_path, st.stream_name, st.path, st.params, st.page_param, st.item_path, st.status_classes, st.timeout_ms, st.max_body_bytes,
+        c.kind, c.page, c.record_id, c.reading, st.cursor_params, st.cursor_param, so.base_path, st.stream_name, st.path, st.params, st.page_param, st.item_path, st.status_classes, st.timeout_ms, st.max_body_bytes,
         so.status_classes as source_classes
       from unnest(p_admissions) as a
       join public.chunk_processing_queue as q on q.id = a.queue_id
@@ -77,11 +77,16 @@ begin
         'stream', l.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', l.timeout_ms, 'max_body_bytes', l.max_body_bytes,
         'request', jsonb_build_object(
           'method', 'GET',
-          'url', l.base_url || l.base_path || case l.kind when 'page' then l.path else replace(l.item_path, '{id}', sync.url_encode(l.record_id)) end,
-          'params', case l.kind when 'page' then l.params || jsonb_build_object(l.page_param, l.page::text) else '{}'::jsonb end,
+          'url', l.base_url || l.base_path || case when l.kind in ('page', 'cursor') then l.path else replace(l.item_path, '{id}', sync.url_encode(l.record_id)) end,
+          'params', case l.kind
+            when 'page' then l.params || jsonb_build_object(l.page_param, l.page::text)
+            when 'cursor' then l.params || l.cursor_params
+              || case when l.reading ->> 'cursor' is null then '{}'::jsonb else jsonb_build_object(l.cursor_param, l.reading ->> 'cursor') end
+            else '{}'::jsonb end,
           'headers', '{"Accept": "application/json"}'::jsonb),
         'status_classes', l.source_classes || l.status_classes
-          || case l.kind when 'confirmation' then '{"404": "page"}'::jsonb else '{}'::jsonb end
+          || case when l.kind in ('confirmation', 'item') then '{"404": "page"}'::jsonb
+            when l.kind = 'page' and l.page > 1 and l.cursor_params is not null then '{"422": "page"}'::jsonb else '{}'::jsonb end
       ) order by l.send_after, l.queue_id), '[]'),
       'credentials', sync.credentials_of(array_agg(distinct l.workspace_id)))
     from leased as l

@@ -71,6 +71,28 @@ comment on function sync.fence(sync.page_in_hand[]) is
 $$Lock the chunks and check the leases, deadline included, so that a late worker is refused before any sweep ran.
 Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows, by id.$$;
 
+create function sync.applied(p_pages sync.page_in_hand[], p_found sync.found_record[], p_changed sync.changed_record[])
+returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+  v_applied sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    v_page.outcome := 'completed';
+    v_page.records := coalesce(v_page.records, 0);
+    v_page.changed := (
+      select count(*) from unnest(p_changed) as c
+      join unnest(p_found) as f using (workspace_id, stream_id, record_id) where f.turn = v_page.turn);
+    v_page.body := null;
+    v_page.answer := null;
+    v_applied := v_applied || v_page;
+  end loop;
+  return v_applied;
+end; $$;
+comment on function sync.applied(sync.page_in_hand[], sync.found_record[], sync.changed_record[]) is
+$$Returns: applied pages, with their outcome and how many records of each changed, and without their bodies.$$;
+
 create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = '' set enable_hashjoin = on as $$
 declare
@@ -89,20 +111,12 @@ begin
     v_changed := v_changed || coalesce(v_part, '{}');
   end loop;
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, total, last_page)
-  select p.run_id, p.scan, p.page, p.queue_id, array(select f.record_id from unnest(v_found) as f where f.turn = p.turn), p.total, p.last_page
-  from unnest(p_pages) as p where p.kind = 'page';
+  select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
+    array(select f.record_id from unnest(v_found) as f where f.turn = p.turn), p.total, p.last_page
+  from unnest(p_pages) as p where p.kind in ('page', 'cursor');
   perform sync.note_confirmations(p_pages) where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
-  return array(
-    select row(p.turn, p.queue_id, p.lease_token, p.http_status, null, p.duration_ms, null,
-      p.run_id, p.workspace_id, p.stream_id, p.slot, p.kind, p.scan, p.page, p.record_id, p.worker_id, p.attempts, p.max_attempts,
-      false, 'completed', null, null, null, false, coalesce(p.records, 0), coalesce(c.changed, 0), p.total, p.last_page
-    )::sync.page_in_hand
-    from unnest(p_pages) as p
-    left join (
-      select f.turn, count(*)::int as changed from unnest(v_found) as f
-      join unnest(v_changed) as ch using (workspace_id, stream_id, record_id) group by f.turn
-    ) as c on c.turn = p.turn
-    order by p.turn);
+  perform sync.note_items(p_pages) where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
+  return sync.applied(p_pages, v_found, v_changed);
 end; $$;
 comment on function sync.apply_pages(sync.page_in_hand[]) is
 $$Apply pages that were read as one set, and note the ids they showed. Returns: the pages with outcome completed and counts.
@@ -210,6 +224,6 @@ comment on function public.complete_chunk_job_safe(bigint, bigint, jsonb) is
 $$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its outcome and "blocked_budgets".
 Raises: SY001 lease lost, SY006 bad page, SY016 wrong isolation. Locks: as complete_chunk_jobs_safe().$$;
 
-revoke all on function sync.first_answer, sync.fence, sync.apply_pages, sync.apply_page, sync.apply_fenced, sync.given_pages,
+revoke all on function sync.applied, sync.first_answer, sync.fence, sync.apply_pages, sync.apply_page, sync.apply_fenced, sync.given_pages,
 sync.outcome_of, public.complete_chunk_jobs_safe, public.complete_chunk_job_safe from public, anon, authenticated, service_role;
 grant execute on function public.complete_chunk_jobs_safe, public.complete_chunk_job_safe to service_role;

@@ -114,13 +114,33 @@ end; $$;
 comment on function sync.plan_revealed_pages(bigint, int) is
 $$Queue the pages up to the last one that an answer named. The caller holds the run's lock. Nothing happens while the run is ending.$$;
 
+create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+begin
+  perform sync.plan_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  join public.sync_streams as st on st.id = p.stream_id and st.completeness = 'counted'
+  where p.kind = 'page' group by p.run_id;
+  for v_page in
+    select p.* from unnest(p_pages) as p join public.sync_streams as st on st.id = p.stream_id and st.completeness <> 'counted'
+    order by p.turn
+  loop
+    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
+    perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
+    perform sync.cover_items(v_page) where v_page.kind = 'item';
+  end loop;
+end; $$;
+comment on function sync.plan_revealed(sync.page_in_hand[]) is
+$$Queue what completed pages reveal: pages of counted streams up to the last one, of feeds as far as needed, the next cursor of a chain; and
+cover items that came with another answer. The caller holds the runs' locks.$$;
+
 create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = '' as $$
 declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p where not p.is_repeat and p.outcome <> 'refused');
   v_run_ids bigint[];
-  v_run record;
 begin
   if cardinality(v_ended) = 0 then
     return v_pages;
@@ -128,18 +148,19 @@ begin
   perform sync.end_or_delay(v_ended);
   v_run_ids := sync.pass_slots(v_ended) || array(
     select p.run_id from unnest(v_ended) as p join public.workspace_sync_runs as r on r.id = p.run_id
-    where (p.kind = 'page' and p.outcome = 'completed' and (p.last_page > r.planned_pages or r.progress_total is null))
-      or (p.kind = 'page' and p.outcome = 'failed' and p.is_permanent) or p.outcome = 'cancelled');
+    where p.outcome = 'cancelled'
+      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('page', 'cursor'))
+      or (p.outcome = 'completed' and (
+        (p.kind = 'page' and (p.last_page > r.planned_pages or r.progress_total is null or p.is_past_pages)) or p.kind = 'cursor'
+        or (p.kind = 'item' and sync.has_joined_items(p.queue_id)))));
   if cardinality(v_run_ids) > 0 then
     perform 1 from public.workspace_sync_runs where id = any (v_run_ids) order by id for no key update;
-    for v_run in
-      select p.run_id, max(p.last_page) filter (where p.outcome = 'completed' and p.kind = 'page') as last_page,
-        (array_agg(p.message order by p.turn) filter (where p.outcome = 'failed' and p.is_permanent and p.kind = 'page'))[1] as fatal_message
-      from unnest(v_ended) as p where p.run_id = any (v_run_ids) group by p.run_id order by p.run_id
-    loop
-      perform sync.end_run_early(v_run.run_id, 'failed', v_run.fatal_message) where v_run.fatal_message is not null;
-      perform sync.plan_revealed_pages(v_run.run_id, v_run.last_page) where v_run.last_page is not null;
-    end loop;
+    perform sync.end_run_early(f.run_id, 'failed', f.message) from (
+      select p.run_id, (array_agg(p.message order by p.turn))[1] as message from unnest(v_ended) as p
+      where p.outcome = 'failed' and p.is_permanent and p.kind in ('page', 'cursor') group by p.run_id
+    ) as f;
+    perform sync.plan_revealed(array(
+      select p from unnest(v_ended) as p where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);
@@ -168,5 +189,5 @@ end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, and that a blocked budget answers again. Locks: workspaces only where that changes, then budgets.$$;
 
-revoke all on function sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed_pages, sync.settle_chunks, sync.note_key
+revoke all on function sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed, sync.plan_revealed_pages, sync.settle_chunks, sync.note_key
 from public, anon, authenticated, service_role;

@@ -84,9 +84,13 @@ begin
       case v_run.ending when 'timeout' then 'time ran out' end);
   elsif exists (
     select 1 from public.chunk_processing_queue as q join public.chunked_sync_jobs as c on c.id = q.id
-    where q.run_id = p_run_id and q.status = 'failed' and c.kind = 'page'
+    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('page', 'cursor')
   ) then
     perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.phase in ('parent', 'items') then
+    perform sync.advance_items(v_run);
+  elsif exists (select 1 from public.sync_streams where id = v_run.stream_id and completeness = 'feed') then
+    perform sync.advance_feed(v_run);
   elsif v_run.phase = 'scan' then
     v_finding := sync.scan_finding(p_run_id);
     if v_finding is null then
@@ -177,6 +181,8 @@ begin
       select q.error_message from public.chunk_processing_queue as q where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
   perform sync.forget_seen_again(p_run_id);
+  perform sync.open_items(child.id) from public.workspace_sync_runs as child
+  where child.parent_run_id = p_run_id and child.status = 'running' and child.ending is null and child.phase = 'parent';
   if p_status <> 'completed' then
     return;
   end if;
@@ -187,6 +193,7 @@ begin
   on conflict (workspace_id, stream_id) do update set
     last_complete_sync_at = excluded.last_complete_sync_at, last_complete_run_id = excluded.last_complete_run_id,
     last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
+  perform sync.advance_mark(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
     execute format('select %s($1)', v_close_function) using v_run.workspace_id;

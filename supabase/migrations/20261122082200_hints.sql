@@ -31,13 +31,13 @@ begin
   insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
   select c.id, e.id, net.http_post(
       url => e.url,
-      body => jsonb_build_object('type', 'UPDATE', 'table', 'sync_page_queue', 'schema', 'public',
+      body => jsonb_build_object('type', 'UPDATE', 'table', case when c.is_item then 'thread_processing_queue' else 'sync_page_queue' end, 'schema', 'public',
         'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts, 'created_at', c.created_at), 'old_record', null),
       headers => jsonb_build_object('Content-Type', 'application/json', 'Authorization', 'Bearer ' || d.decrypted_secret),
       timeout_milliseconds => 2000),
     c.attempt, sync.now()
   from (
-    select q.*, st.stream_name, 1 + (select count(*) from sync.hints as h where h.chunk_id = q.id)::int as attempt
+    select q.*, st.stream_name, st.completeness = 'items' as is_item, 1 + (select count(*) from sync.hints as h where h.chunk_id = q.id)::int as attempt
     from public.chunk_processing_queue as q
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_streams as st on st.id = r.stream_id
