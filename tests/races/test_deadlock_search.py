@@ -132,9 +132,11 @@ def test_random_verbs_from_many_connections(
         max_lease_losses=1000,
         deletion_guard_rows=0,
     )
+    workers = [new_worker() for _ in range(WORKERS)]
+    watcher = connect()
     for seed in SEEDS:
-        clients = [Chaotic(new_worker(), random.Random(seed * 100 + n)) for n in range(WORKERS)]
-        work_under_watch(connect(), clients)
+        clients = [Chaotic(w, random.Random(f"{seed} {n}")) for n, w in enumerate(workers)]
+        work_under_watch(watcher, clients)
     bring_to_an_end(db, new_worker())
 
     assert_ended(db)
