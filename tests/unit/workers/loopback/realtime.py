@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 Payload = dict[str, Any]
+PATIENCE_S = 20.0
 WELCOME: Payload = {"status": "ok", "response": {"postgres_changes": []}}
 
 
@@ -40,22 +42,32 @@ class Join:
         await self.say("system", {"status": status, "message": message, **about})
 
 
+def _listener() -> socket.socket:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    return listener
+
+
 @dataclass
 class RealtimeServer:
-    """Answers joins with `answer`, or not at all if that is none."""
+    """Answers joins with `answer`, or not at all if that is none. Keeps its port when it stops."""
 
-    port: int = 0
+    listener: socket.socket = field(default_factory=_listener)
     answer: Payload | None = field(default_factory=lambda: WELCOME)
-    joins: asyncio.Queue[Join] = field(default_factory=asyncio.Queue)
+    _joins: asyncio.Queue[Join] = field(default_factory=asyncio.Queue)
     _server: Server | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
     async def start(self) -> None:
-        self._server = await serve(self._serve, "127.0.0.1", self.port, ping_interval=None)
-        self.port = next(iter(self._server.sockets)).getsockname()[1]
+        self._server = await serve(self._serve, sock=self.listener.dup(), ping_interval=None)
+
+    async def joined(self) -> Join:
+        """The next join."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._joins.get()
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -73,7 +85,7 @@ class RealtimeServer:
             writer.transport.abort()
             tried.put_nowait(None)
 
-        listening = await asyncio.start_server(hang_up, "127.0.0.1", self.port)
+        listening = await asyncio.start_server(hang_up, sock=self.listener.dup())
         yield tried
         listening.close()
         await listening.wait_closed()
@@ -92,7 +104,7 @@ class RealtimeServer:
         if self.answer is not None:
             await _reply(connection, message, self.answer)
         others = len(self._server.connections) - 1
-        self.joins.put_nowait(Join(connection, message["topic"], message["payload"], others))
+        self._joins.put_nowait(Join(connection, message["topic"], message["payload"], others))
 
 
 async def _reply(connection: ServerConnection, message: Payload, payload: Payload) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loopback.realtime import Payload, RealtimeServer
+from loopback.realtime import PATIENCE_S, WELCOME, Payload, RealtimeServer
 from workers.hints import Hints
 from workers.looks import Looks, Reason
 from workers.protocol import Claim
@@ -29,6 +29,7 @@ async def server() -> AsyncIterator[RealtimeServer]:
     await served.start()
     yield served
     await served.stop()
+    served.listener.close()
 
 
 @asynccontextmanager
@@ -61,7 +62,7 @@ async def listening(
 
 async def heard(server: RealtimeServer, looked: Looked, listener: Hints) -> None:
     """A new client has joined, and a hint to it makes two looks."""
-    join = await server.joins.get()
+    join = await server.joined()
     await take(looked, 2)
     before = listener.counts["hints"]
     await join.hint()
@@ -70,7 +71,7 @@ async def heard(server: RealtimeServer, looked: Looked, listener: Hints) -> None
 
 
 async def take(looked: Looked, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(count):
             await looked.get()
 
@@ -79,7 +80,7 @@ async def test_the_topic_is_private_and_asks_to_be_told_when_changes_flow(
     server: RealtimeServer,
 ) -> None:
     async with listening(server):
-        join = await server.joins.get()
+        join = await server.joined()
 
     config = join.payload["config"]
     assert (join.topic, join.key) == ("realtime:chunkwise:work", KEY)
@@ -88,7 +89,7 @@ async def test_the_topic_is_private_and_asks_to_be_told_when_changes_flow(
 
 async def test_a_hint_is_two_looks_other_events_are_none(server: RealtimeServer) -> None:
     async with listening(server) as (looked, listener):
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         await join.hint("progress")
         await join.hint()
@@ -100,7 +101,7 @@ async def test_a_hint_is_two_looks_other_events_are_none(server: RealtimeServer)
 
 async def test_a_burst_of_hints_is_one_late_look(server: RealtimeServer) -> None:
     async with listening(server, replace(QUICK, look_again=0.5)) as (looked, _):
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         for _ in range(50):
             await join.hint()
@@ -113,7 +114,7 @@ async def test_a_burst_of_hints_is_one_late_look(server: RealtimeServer) -> None
 async def test_changes_flow_only_some_time_after_the_join(server: RealtimeServer) -> None:
     """So it looks at once, a moment later, and when the server says so."""
     async with listening(server) as (looked, listener):
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         await join.system("ok", "Replication connection established")
         await take(looked, 2)
@@ -132,7 +133,7 @@ async def test_a_callback_that_raises_does_not_end_the_listening(
             raise RuntimeError("broken")
 
     async with hints(server, look) as listener:
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         await join.hint()
         await take(looked, 2)
@@ -146,7 +147,7 @@ async def test_a_callback_that_raises_does_not_end_the_listening(
 
 async def test_a_listener_that_the_library_lost_is_replaced(server: RealtimeServer) -> None:
     async with listening(server) as (looked, listener):
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         strange: Payload = {"joins": {"somebody": {"metas": [{}]}}, "leaves": {}}
         await join.say("presence_diff", strange)
@@ -160,7 +161,7 @@ async def test_a_channel_that_the_server_closed_is_replaced(
     server: RealtimeServer, error: str
 ) -> None:
     async with listening(server) as (looked, listener):
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         await join.system("error", error)
         await join.say("phx_close", {})
@@ -173,7 +174,7 @@ async def test_a_connection_that_the_server_closed_is_replaced(
     server: RealtimeServer, code: int
 ) -> None:
     async with listening(server) as (looked, listener):
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         await join.connection.close(code)
         await heard(server, looked, listener)
@@ -181,7 +182,7 @@ async def test_a_connection_that_the_server_closed_is_replaced(
 
 async def test_a_connection_that_broke_is_replaced(server: RealtimeServer) -> None:
     async with listening(server) as (looked, listener):
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         join.connection.transport.abort()
         await heard(server, looked, listener)
@@ -194,13 +195,13 @@ async def test_it_outlasts_the_library_when_the_server_is_gone(
     looks = Looks(idle_seconds=0.05)
     caplog.set_level(logging.DEBUG)
     async with hints(server, lambda: looks.nudge(Reason.HINTED)) as listener:
-        await server.joins.get()
+        await server.joined()
         await looks_until(looks, Reason.IDLE)
         async with server.gone() as tried:
             for _ in range(ATTEMPTS_OF_THE_LIBRARY + 2):
                 await tried.get()
             await looks_until(looks, Reason.IDLE)
-        join = await server.joins.get()
+        join = await server.joined()
         await looks_until(looks, Reason.IDLE)
         await join.hint()
         await looks_until(looks, Reason.HINTED)
@@ -213,7 +214,7 @@ async def test_it_outlasts_the_library_when_the_server_is_gone(
 
 
 async def looks_until(looks: Looks, reason: Reason) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while (last := await looks.due()) is not reason:
             looks.saw(last, Claim([], [], None), found=False)
 
@@ -221,8 +222,8 @@ async def looks_until(looks: Looks, reason: Reason) -> None:
 async def test_a_client_is_renewed_before_the_server_ends_it(server: RealtimeServer) -> None:
     """The new one joins while the old one is still there."""
     async with listening(server, replace(QUICK, renew=0.2)) as (_, listener):
-        first = await server.joins.get()
-        second = await server.joins.get()
+        first = await server.joined()
+        second = await server.joined()
         await first.connection.wait_closed()
 
         assert (first.open_before, second.open_before) == (0, 1)
@@ -232,10 +233,10 @@ async def test_a_client_is_renewed_before_the_server_ends_it(server: RealtimeSer
 
 async def test_a_client_that_cannot_be_renewed_is_kept(server: RealtimeServer) -> None:
     async with listening(server, replace(QUICK, renew=0.2)) as (looked, listener):
-        first = await server.joins.get()
+        first = await server.joined()
         server.answer = {"status": "error", "response": {"reason": "ClientJoinRateLimitReached"}}
         for _ in range(3):
-            await server.joins.get()
+            await server.joined()
         await take(looked, 2)
         await first.hint()
         await take(looked, 2)
@@ -248,8 +249,8 @@ async def test_a_join_is_repeated_until_it_is_granted(
     server.answer = {"status": "error", "response": {"reason": "Unauthorized"}}
     async with listening(server) as (looked, listener):
         for _ in range(3):
-            await server.joins.get()
-        server.answer = RealtimeServer().answer
+            await server.joined()
+        server.answer = WELCOME
         await take(looked, 2)
         assert listener.counts == {"subscribed": 1, "lost": 1}
     assert "Unauthorized" in str([vars(record) for record in caplog.records])
@@ -258,17 +259,17 @@ async def test_a_join_is_repeated_until_it_is_granted(
 async def test_a_join_without_an_answer_is_given_up(server: RealtimeServer) -> None:
     server.answer = None
     async with listening(server) as (looked, listener):
-        await server.joins.get()
-        server.answer = RealtimeServer().answer
+        await server.joined()
+        server.answer = WELCOME
         await heard(server, looked, listener)
 
 
 async def test_a_channel_in_trouble_may_come_back_by_itself(server: RealtimeServer) -> None:
     async with listening(server) as (looked, listener):
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         await join.say("phx_error", {})
-        again = await server.joins.get()
+        again = await server.joined()
         await take(looked, 2)
         assert again.connection is join.connection
         assert listener.counts == {"subscribed": 1}
@@ -276,7 +277,7 @@ async def test_a_channel_in_trouble_may_come_back_by_itself(server: RealtimeServ
 
 async def test_a_channel_in_trouble_for_long_is_replaced(server: RealtimeServer) -> None:
     async with listening(server, replace(QUICK, trouble=0.05)) as (looked, listener):
-        join = await server.joins.get()
+        join = await server.joined()
         await take(looked, 2)
         await join.say("phx_error", {})
         await heard(server, looked, listener)
@@ -287,23 +288,14 @@ async def test_a_server_that_does_not_answer_the_closing_does_not_hold_up_the_en
     server: RealtimeServer,
 ) -> None:
     async with listening(server):
-        join = await server.joins.get()
+        join = await server.joined()
         join.connection.transport.pause_reading()
     join.connection.transport.abort()
 
 
 async def test_a_server_that_says_nothing_does_not_hold_up_the_end() -> None:
-    connected = asyncio.Event()
-
-    def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connected.set()
-        writers.append(writer)
-
-    writers: list[asyncio.StreamWriter] = []
-    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    async with listening(RealtimeServer(silent.sockets[0].getsockname()[1])):
-        await connected.wait()
-    for writer in writers:
-        writer.close()
-    silent.close()
-    await silent.wait_closed()
+    silent = RealtimeServer()
+    async with listening(silent):
+        client, _ = await asyncio.get_running_loop().sock_accept(silent.listener)
+    client.close()
+    silent.listener.close()
