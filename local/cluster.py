@@ -61,7 +61,7 @@ class Cluster:
         self._initdb()
         self.start()
         variables = {"authenticator_password": authenticator_password, "grants": grants}
-        for name in ("roles", "database", "auth", "vault", "realtime"):
+        for name in ("roles", "database", "auth", "vault", "realtime", "net"):
             self.psql("--single-transaction", "-f", str(SQL_FOLDER / f"{name}.sql"), **variables)
 
     def start(self) -> None:

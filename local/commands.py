@@ -95,6 +95,7 @@ def hold(
     signal.signal(signal.SIGTERM, _leave)
     with Stack.start(name, grants=grants, fsync=fsync) as stack:
         stack.serve()
+        stack.deliver()
         _holder_file(stack.folder).write_text(str(os.getpid()))
         typer.echo(READY)
         signal.pause()

@@ -6,6 +6,7 @@
         database = stack.create_database("t1")         # a copy with all migrations
         api = stack.serve(database)                    # PostgREST, Realtime, gateway for it
         api.url, api.secret_key, api.publishable_key, api.user_token(), api.operator_token()
+        stack.deliver(database)                        # pg_net's process for it
         stack.stop_postgres(immediate=True)
         stack.start_postgres()
         api.stop()
@@ -29,6 +30,7 @@ from urllib.parse import quote
 from local.api import Api, DatabaseLogin
 from local.cluster import SUPERUSER, Cluster, run_psql, stop_left_behind
 from local.folders import StackError, StackFolder, StackInUseError, stack_folders
+from local.net import Deliverer
 from local.project import Project, fingerprint
 from local.state import Grants, State
 
@@ -65,6 +67,7 @@ class Stack:
     _cluster: Cluster | None = None
     _lock: int | None = None
     _apis: list[Api] = field(default_factory=list)
+    _deliverers: list[Deliverer] = field(default_factory=list)
 
     @classmethod
     def start(cls, name: str, *, grants: Grants = "new", fsync: bool = False) -> Self:
@@ -145,6 +148,15 @@ class Stack:
         self._apis.append(api)
         return api
 
+    def deliver(self, database: Database | None = None) -> Deliverer:
+        """Send what net.http_post() and its like queue in a database; ends with this process."""
+        name = LIVE_DATABASE if database is None else database.name
+        log = self.folder.logs / f"pg_net-{name}.log"
+        deliverer = Deliverer(self.dsn(SUPERUSER, name), log)
+        deliverer.start()
+        self._deliverers.append(deliverer)
+        return deliverer
+
     def stop_postgres(self, *, immediate: bool = False) -> None:
         """Fast, or immediate: as a crash, with recovery at the next start."""
         self._own_cluster().stop(immediate=immediate)
@@ -158,6 +170,9 @@ class Stack:
         for api in self._apis:
             api.stop()
         self._apis.clear()
+        for deliverer in self._deliverers:
+            deliverer.stop()
+        self._deliverers.clear()
         if self._cluster is not None:
             self._cluster.stop()
         if self._lock is not None:
