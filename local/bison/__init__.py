@@ -6,7 +6,23 @@ both give a `BisonControl`.
 
 from local.bison.changes import Add, Change, ChangeFields, Remove, Restore
 from local.bison.control import BisonControl, BisonControlError
-from local.bison.faults import Body, Hold, Match, Mutate, Rule, Size, Status
+from local.bison.faults import (
+    Body,
+    Break,
+    Chaos,
+    Drip,
+    Hold,
+    Match,
+    MovingItems,
+    Mutate,
+    OtherWorkspace,
+    Paging,
+    RateLimit,
+    RepeatedIds,
+    Rule,
+    Size,
+    Status,
+)
 from local.bison.fleet import FleetSpec, default_fleet, scaled_fleet
 from local.bison.reader import BisonReader
 from local.bison.server import running_bison, spawned_bison
@@ -18,13 +34,21 @@ __all__ = [
     "BisonControlError",
     "BisonReader",
     "Body",
+    "Break",
     "Change",
     "ChangeFields",
+    "Chaos",
+    "Drip",
     "FleetSpec",
     "Hold",
     "Match",
+    "MovingItems",
     "Mutate",
+    "OtherWorkspace",
+    "Paging",
+    "RateLimit",
     "Remove",
+    "RepeatedIds",
     "Restore",
     "Rule",
     "Size",

@@ -13,7 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from local.bison.changes import apply_change
-from local.bison.faults import Body, FaultBook, Plan, Status
+from local.bison.delivery import SpoiltDelivery, until_client_gone
+from local.bison.faultbook import FaultBook, PageTraps, Plan
+from local.bison.faults import Body, Status
 from local.bison.fleet import Fleet, FleetError, Workspace, to_json
 from local.bison.pages import item_body, padded, page_body, page_number, user_body
 from local.bison.traffic import CLIENT_GONE, Kind, SeenRequest, TrafficLog
@@ -21,7 +23,7 @@ from local.bison.traffic import CLIENT_GONE, Kind, SeenRequest, TrafficLog
 JSON = "application/json"
 BODILESS = (204, 304)
 MESSAGES = {401: "Unauthenticated.", 404: "Record not found.", 429: "Too Many Attempts."}
-Answer = Callable[[Workspace], Response]
+Answer = Callable[[Workspace, PageTraps], Response]
 
 
 @dataclass(slots=True)
@@ -51,15 +53,15 @@ class BisonApi:
         page = page_number(request.query_params.get("page"))
         url = f"{request.base_url}api/sender-emails"
 
-        def serve(workspace: Workspace) -> Response:
-            return Response(page_body(workspace, page, url), media_type=JSON)
+        def serve(workspace: Workspace, traps: PageTraps) -> Response:
+            return Response(page_body(workspace, page, url, traps), media_type=JSON)
 
         return await self._respond(request, "page", serve, page)
 
     async def sender_email(self, request: Request) -> Response:
         wanted = request.path_params["account_id"]
 
-        def serve(workspace: Workspace) -> Response:
+        def serve(workspace: Workspace, _: PageTraps) -> Response:
             known = re.fullmatch("[0-9]{1,18}", wanted)
             record = workspace.records.get(int(wanted)) if known else None
             return message(404) if record is None else Response(item_body(record), media_type=JSON)
@@ -68,11 +70,11 @@ class BisonApi:
 
     async def users(self, request: Request) -> Response:
         return await self._respond(
-            request, "users", lambda workspace: Response(user_body(workspace), media_type=JSON)
+            request, "users", lambda workspace, _: Response(user_body(workspace), media_type=JSON)
         )
 
     async def unknown(self, request: Request) -> Response:
-        return await self._respond(request, "other", lambda _: message(404))
+        return await self._respond(request, "other", lambda _, __: message(404))
 
     async def _respond(
         self, request: Request, kind: Kind, serve: Answer, page: int | None = None
@@ -87,21 +89,24 @@ class BisonApi:
                 await self._latency()
                 response = message(401)
             else:
-                response = await self._answer(request, seen, partial(serve, workspace))
+                response = await self._answer(request, seen, workspace, serve)
             status = response.status_code
         finally:
             world.traffic.leave(seen, status)
         return response
 
     async def _answer(
-        self, request: Request, seen: SeenRequest, serve: Callable[[], Response]
+        self, request: Request, seen: SeenRequest, workspace: Workspace, serve: Answer
     ) -> Response:
+        fleet = self._world.fleet
         plan = self._world.faults.plan(seen)
         await self._latency()
         for rule_id in plan.hold_rules:
             if not await self._held_and_released(request, rule_id):
                 return Response(status_code=CLIENT_GONE)
-        return answer(self._world.fleet, plan, serve)
+        owner = fleet.workspace(plan.serves) if plan.serves else workspace
+        response = answer(fleet, plan, partial(serve, owner, plan.traps))
+        return SpoiltDelivery(response, plan.delivery) if plan.delivery else response
 
     async def _latency(self) -> None:
         if self._world.latency_ms:
@@ -119,8 +124,7 @@ class BisonApi:
 
         async with anyio.create_task_group() as group:
             group.start_soon(wait_for_release)
-            while (await request.receive())["type"] != "http.disconnect":
-                continue
+            await until_client_gone(request.receive)
             group.cancel_scope.cancel()
         return released
 
@@ -131,10 +135,8 @@ def answer(fleet: Fleet, plan: Plan, serve: Callable[[], Response]) -> Response:
         for change in plan.before:
             apply_change(fleet, change)
         match plan.answer:
-            case Status(status=status, retry_after_s=seconds):
-                response = message(status)
-                if seconds is not None:
-                    response.headers["retry-after"] = str(seconds)
+            case Status():
+                response = refusal(plan.answer)
             case Body(content=content, status=status, content_type=content_type):
                 response = Response(content, status, {"content-type": content_type})
             case None:
@@ -149,9 +151,19 @@ def answer(fleet: Fleet, plan: Plan, serve: Callable[[], Response]) -> Response:
     return response
 
 
-def message(status: int, text: str | None = None) -> Response:
+def refusal(fault: Status) -> Response:
+    if fault.retry_after_s is None:
+        return message(fault.status)
+    if fault.retry_after_in == "body":
+        return message(fault.status, retry_after=fault.retry_after_s)
+    response = message(fault.status)
+    response.headers["retry-after"] = str(fault.retry_after_s)
+    return response
+
+
+def message(status: int, text: str | None = None, **more: int) -> Response:
     """`{"message": …}`, the shape of every error of this API."""
-    body = b"" if status in BODILESS else to_json({"message": text or _phrase(status)})
+    body = b"" if status in BODILESS else to_json({"message": text or _phrase(status), **more})
     return Response(body, status, media_type=JSON)
 
 

@@ -137,11 +137,12 @@ class BisonControl:
         workspace: str | None = None,
         kind: Kind | None = None,
         page: int | None = None,
+        from_page: int | None = None,
         nth: int = 1,
         times: int | None = 1,
     ) -> int:
         """`add_rule` in one line: fire at the nth match, then `times` in all, None for ever."""
-        match = Match(workspace=workspace, kind=kind, page=page)
+        match = Match(workspace=workspace, kind=kind, page=page, from_page=from_page)
         return await self.add_rule(Rule(fault=fault, match=match, nth=nth, times=times))
 
     async def rules(self) -> list[RuleState]:

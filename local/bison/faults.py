@@ -1,18 +1,22 @@
 """Fault switches: rules that say which requests go wrong, how, and how often.
 
-A request takes every rule it matches, in the order the rules were set: each `Hold`, `Mutate` and
-`Size` counts, and of `Status` and `Body` the first one answers (later ones keep their `times`).
+A request takes every rule it matches, in the order the rules were set: each counts, but of what
+answers in place of the page (`Status`, `Body`, `RateLimit`) and of what spoils the delivery
+(`Break`, `Drip`) only the first (a later `Status` or `Body` keeps its `times`).
 
 A new switch is one more dataclass with a literal `fault` in the union `Fault`, plus the place where
-it acts: `api.answer` if it changes an answer, `FaultBook` if it needs state between requests.
+it acts: `pages` if it is about a page, `delivery` if it is about the wire, `api.answer` if it
+changes any answer, `faultbook` if it needs state between requests.
+
+Three habits of the API need no switch, they are always on: `per_page` and `workspace_id` are
+ignored, and `links` carry no parameter but `page`.
 """
 
-import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PositiveInt
 
 from local.bison.changes import Change
 from local.bison.traffic import Kind, SeenRequest
@@ -25,21 +29,25 @@ class Match:
     workspace: str | None = None
     kind: Kind | None = None
     page: int | None = None
+    from_page: int | None = None
 
     def fits(self, request: SeenRequest) -> bool:
         return (
             self.workspace in (None, request.workspace)
             and self.kind in (None, request.kind)
             and self.page in (None, request.page)
+            and (self.from_page is None or (request.page or 0) >= self.from_page)
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """`{"message": …}` with this status; `retry_after_s` is the header, None leaves it out."""
+    """`{"message": …}` with this status; `retry_after_s` stands in the header Retry-After, or in
+    the body as `retry_after`; None leaves it out."""
 
     status: int
     retry_after_s: int | None = None
+    retry_after_in: Literal["header", "body"] = "header"
     fault: Literal["status"] = "status"
 
 
@@ -80,7 +88,108 @@ class Mutate:
     fault: Literal["mutate"] = "mutate"
 
 
-Fault: TypeAlias = Status | Body | Size | Hold | Mutate
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """The answer stops after so many bytes of its body, or before its head (None).
+
+    `reset`: the connection is reset; `cut`: it is closed in order, too early for Content-Length;
+    `hang`: it stays open and silent until the client leaves.
+    """
+
+    how: Literal["reset", "cut", "hang"]
+    after_bytes: int | None = None
+    fault: Literal["break"] = "break"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drip:
+    """The body arrives in so many parts, with a pause before each."""
+
+    parts: int
+    pause_ms: float
+    fault: Literal["drip"] = "drip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """A 429 for whatever comes faster than `per_second`, and for everything in the `blanket_s`
+    after it. What the rule does not match does not count."""
+
+    per_second: PositiveInt
+    blanket_s: float = 0
+    retry_after_s: int | None = None
+    fault: Literal["rate_limit"] = "rate_limit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherWorkspace:
+    """The key is good, but for this workspace: its accounts, its user."""
+
+    serves: str
+    fault: Literal["other_workspace"] = "other_workspace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    """`no_meta`: there is no `meta`; `cursor`: the install pages by cursor now, whatever `page`
+    says; `endless`: `last_page` is always one more; `endless_links`: only `links.next` is."""
+
+    how: Literal["no_meta", "cursor", "endless", "endless_links"]
+    fault: Literal["paging"] = "paging"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatedIds:
+    """The first records of a page are the last ones of the page before, instead of its own."""
+
+    count: int = 1
+    fault: Literal["repeated_ids"] = "repeated_ids"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovingItems:
+    """Before each page that is read, so many records move from the end of the list to its top."""
+
+    by: int = 1
+    fault: Literal["moving_items"] = "moving_items"
+
+
+PageTrap: TypeAlias = Paging | RepeatedIds | MovingItems
+PlainFault: TypeAlias = (
+    Status | Body | Size | Hold | Mutate | Break | Drip | OtherWorkspace | PageTrap
+)
+# What passes: a client that tries again gets the page.
+PASSING: tuple[PlainFault, ...] = (
+    Status(status=429),
+    Status(status=429, retry_after_s=0),
+    Status(status=429, retry_after_s=0, retry_after_in="body"),
+    Status(status=500),
+    Break(how="reset"),
+    Break(how="reset", after_bytes=100),
+    Break(how="cut", after_bytes=100),
+    Break(how="hang"),
+    Drip(parts=5, pause_ms=20),
+    Body(content=b"<html>Just a moment</html>", content_type="text/html"),
+    Body(content=b'{"success":false,"message":"The list is being rebuilt."}'),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chaos:
+    """A share of the requests get one of the faults, `in_a_row` at most for the same path and page.
+
+    Which request gets which depends on the seed, its path and page and how often it was asked for,
+    not on the order of arrival: the same seed gives the same faults.
+    """
+
+    seed: int
+    rate: float
+    faults: tuple[PlainFault, ...] = PASSING
+    in_a_row: int = 1
+    fault: Literal["chaos"] = "chaos"
+
+
+Fault: TypeAlias = PlainFault | RateLimit | Chaos
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,101 +219,12 @@ class RuleState:
         return self.rule.times is not None and self.fired >= self.rule.times
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one request has coming."""
-
-    hold_rules: tuple[int, ...] = ()
-    before: tuple[Change, ...] = ()
-    after: tuple[Change, ...] = ()
-    answer: Status | Body | None = None
-    size: int = 0
-
-
-class FaultBook:
-    """The rules, how often each fired, and the requests held now. One event loop only."""
-
-    def __init__(self) -> None:
-        self._rules: dict[int, RuleState] = {}
-        self._last_rule_id = 0
-        self._held: list[tuple[int, asyncio.Event]] = []
-        self._moved = asyncio.Condition()
-
-    def add(self, rule: Rule) -> int:
-        self._last_rule_id += 1
-        self._rules[self._last_rule_id] = RuleState(rule_id=self._last_rule_id, rule=rule)
-        return self._last_rule_id
-
-    def states(self) -> list[RuleState]:
-        return list(self._rules.values())
-
-    def clear(self, rule_id: int | None = None) -> None:
-        """Forget one rule or all; what they hold goes on."""
-        self.release(rule_id)
-        if rule_id is None:
-            self._rules.clear()
-        else:
-            self._rules.pop(rule_id, None)
-
-    def plan(self, request: SeenRequest) -> Plan:
-        plan = Plan()
-        for state in [state for state in self._rules.values() if state.rule.match.fits(request)]:
-            if plan.answer and isinstance(state.rule.fault, Status | Body):
-                continue
-            now = replace(state, matched=state.matched + 1)
-            if now.is_due:
-                now = replace(now, fired=now.fired + 1)
-                plan = _with_fault(plan, now)
-            self._rules[now.rule_id] = now
-        return plan
-
-    async def hold(self, rule_id: int) -> None:
-        """Wait until released. Cancelled if the client goes away."""
-        held = (rule_id, asyncio.Event())
-        try:
-            async with self._moved:
-                self._held.append(held)
-                self._moved.notify_all()
-            await held[1].wait()
-        finally:
-            self._held.remove(held)
-
-    def release(self, rule_id: int | None = None, count: int | None = None) -> int:
-        """Let held requests go, oldest first; how many there were."""
-        going = [
-            event
-            for holder, event in self._held
-            if rule_id in (None, holder) and not event.is_set()
-        ][:count]
-        for event in going:
-            event.set()
-        return len(going)
-
-    def held_count(self, rule_id: int | None = None) -> int:
-        return sum(rule_id in (None, holder) and not event.is_set() for holder, event in self._held)
-
-    async def wait_until_held(self, at_least: int, rule_id: int | None) -> None:
-        async with self._moved:
-            await self._moved.wait_for(lambda: self.held_count(rule_id) >= at_least)
-
-
 def workspaces_named(rule: Rule) -> Iterable[str]:
     """The workspaces that a rule speaks of, so that a typing error is refused when it is set."""
     if rule.match.workspace is not None:
         yield rule.match.workspace
-    if isinstance(rule.fault, Mutate):
-        yield from (change.workspace for change in rule.fault.changes)
-
-
-def _with_fault(plan: Plan, state: RuleState) -> Plan:
-    match state.rule.fault:
-        case Hold():
-            return replace(plan, hold_rules=(*plan.hold_rules, state.rule_id))
-        case Mutate(when="before", changes=changes):
-            return replace(plan, before=plan.before + changes)
-        case Mutate(changes=changes):
-            return replace(plan, after=plan.after + changes)
-        case Size(size=size):
-            return replace(plan, size=max(plan.size, size))
-        case Status() | Body() as answer:
-            return replace(plan, answer=answer)
+    for fault in rule.fault.faults if isinstance(rule.fault, Chaos) else (rule.fault,):
+        if isinstance(fault, Mutate):
+            yield from (change.workspace for change in fault.changes)
+        elif isinstance(fault, OtherWorkspace):
+            yield fault.serves

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from local.bison.api import BisonApi, World
 from local.bison.control import BisonControl, BisonControlError
 from local.bison.control_api import REFUSED, ControlApi
+from local.bison.delivery import ConnectionProtocol
 from local.bison.fleet import Fleet, FleetSpec, default_fleet
 
 LATENCY_MS = 187.0
@@ -69,6 +70,7 @@ def address_of(sock: socket.socket) -> Address:
 def server(world: World, control_token: str) -> uvicorn.Server:
     config = uvicorn.Config(
         application(world, control_token),
+        http=ConnectionProtocol,
         access_log=False,
         log_level="warning",
         lifespan="off",

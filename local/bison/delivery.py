@@ -1,0 +1,79 @@
+"""How an answer's bytes go over the wire when a rule spoils that."""
+
+import asyncio
+import math
+import socket
+import struct
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from local.bison.faults import Break, Drip
+
+# Linger on, for no time: closing sends a reset.
+RESET = struct.pack("ii", 1, 0)
+
+
+class ConnectionProtocol(HttpToolsProtocol):
+    """Lets the application reach the connection, as `scope["state"]["transport"]`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+class SpoiltDelivery(Response):
+    """Sends another response, badly."""
+
+    def __init__(self, whole: Response, fault: Break | Drip) -> None:
+        super().__init__(bytes(whole.body), whole.status_code)
+        self.raw_headers = whole.raw_headers
+        self._fault = fault
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match self._fault:
+            case Drip(parts=parts, pause_ms=pause_ms):
+                await self._drip(send, parts, pause_ms / 1_000)
+            case Break(how=how, after_bytes=after):
+                if after is not None:
+                    await self._start(send)
+                    await _send(send, bytes(self.body[:after]))
+                if how != "hang":
+                    end(scope["state"]["transport"], by_reset=how == "reset")
+                await until_client_gone(receive)
+
+    async def _drip(self, send: Send, parts: int, pause_s: float) -> None:
+        await self._start(send)
+        step = max(math.ceil(len(self.body) / parts), 1)
+        for at in range(0, len(self.body), step):
+            await asyncio.sleep(pause_s)
+            await _send(send, bytes(self.body[at : at + step]))
+        await _send(send, b"", more=False)
+
+    async def _start(self, send: Send) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+
+
+def end(transport: asyncio.Transport, *, by_reset: bool) -> None:
+    if by_reset:
+        sock: socket.socket = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        transport.abort()
+    else:
+        transport.close()
+
+
+async def until_client_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})

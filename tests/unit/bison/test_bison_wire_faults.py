@@ -1,0 +1,159 @@
+"""Answers that break off, hang or drip; limits of rate; chaos that repeats by its seed."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from local.bison import (
+    BisonControl,
+    BisonReader,
+    Break,
+    Chaos,
+    Drip,
+    RateLimit,
+    Size,
+    Status,
+    running_bison,
+)
+from local.bison.faults import PASSING, PlainFault
+from local.bison.memory import Dice, Limiter
+from local.bison.traffic import SeenRequest
+
+
+def request(arrived_ms: float, page: int = 1) -> SeenRequest:
+    return SeenRequest(
+        number=1, workspace="acme", kind="page", path="/p", page=page, arrived_ms=arrived_ms
+    )
+
+
+@pytest.mark.parametrize("after_bytes", [None, 0, 100])
+async def test_a_reset_reaches_the_client_as_one(
+    bison: BisonControl, reader: BisonReader, after_bytes: int | None
+) -> None:
+    await bison.fault(Break(how="reset", after_bytes=after_bytes))
+
+    # A connection that is closed in order gives a RemoteProtocolError.
+    with pytest.raises(httpx.ReadError):
+        await reader.page("acme", 1)
+    assert (await reader.page("acme", 1)).status_code == 200
+
+
+async def test_a_body_may_be_shorter_than_its_content_length(
+    bison: BisonControl, reader: BisonReader
+) -> None:
+    whole = len((await reader.page("acme", 1)).content)
+    await bison.fault(Break(how="cut", after_bytes=100))
+
+    with pytest.raises(httpx.RemoteProtocolError, match=f"received 100 bytes, expected {whole}"):
+        await reader.page("acme", 1)
+
+
+async def test_a_connection_may_close_without_an_answer(
+    bison: BisonControl, reader: BisonReader
+) -> None:
+    await bison.fault(Break(how="cut"))
+
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        await reader.page("acme", 1)
+
+
+@pytest.mark.parametrize("after_bytes", [None, 100])
+async def test_a_hang_lasts_until_the_client_leaves(
+    bison: BisonControl, reader: BisonReader, after_bytes: int | None
+) -> None:
+    await bison.fault(Break(how="hang", after_bytes=after_bytes))
+
+    hanging = asyncio.create_task(reader.page("acme", 1))
+    await bison.wait_for_requests(1)
+    assert (await reader.page("zen", 1)).status_code == 200
+    assert not hanging.done()
+    hanging.cancel()
+    await asyncio.wait([hanging])
+
+
+async def test_a_drip_arrives_whole_and_in_parts(bison: BisonControl, reader: BisonReader) -> None:
+    plain = (await reader.page("acme", 1)).content
+    await bison.fault(Drip(parts=4, pause_ms=5))
+
+    key = {"authorization": f"Bearer {reader.keys['acme']}"}
+    async with reader.http.stream("GET", "/sender-emails?page=1", headers=key) as answer:
+        parts = [part async for part in answer.aiter_raw()]
+    assert b"".join(parts) == plain
+    assert len(parts) == 4
+
+
+async def test_what_spoils_the_wire_adds_to_what_spoils_the_answer(
+    bison: BisonControl, reader: BisonReader
+) -> None:
+    await bison.fault(Status(status=500))
+    await bison.fault(Size(size=1_000))
+    await bison.fault(Break(how="cut", after_bytes=500))
+
+    with pytest.raises(httpx.RemoteProtocolError, match="received 500 bytes, expected 1000"):
+        await reader.page("acme", 1)
+
+
+async def test_retry_after_may_stand_in_the_body(bison: BisonControl, reader: BisonReader) -> None:
+    await bison.fault(Status(status=429, retry_after_s=3, retry_after_in="body"))
+
+    answer = await reader.page("acme", 1)
+    assert answer.json() == {"message": "Too Many Attempts.", "retry_after": 3}
+    assert "retry-after" not in answer.headers
+
+
+def test_any_second_lets_so_many_through_and_a_refusal_blankets_the_next_ones() -> None:
+    limiter = Limiter(RateLimit(per_second=2, blanket_s=1.5, retry_after_s=1))
+    refusal = Status(status=429, retry_after_s=1)
+
+    given = [limiter.judge(ms) for ms in (0, 10, 20, 1_100, 1_519, 1_520, 2_000, 2_100)]
+    assert given == [None, None, refusal, refusal, refusal, None, None, refusal]
+
+
+async def test_the_rate_of_an_instance_counts_all_keys(
+    bison: BisonControl, reader: BisonReader
+) -> None:
+    await bison.fault(RateLimit(per_second=2, blanket_s=60), kind="page", times=None)
+
+    wanted = ("acme", "zen", "void", "acme")
+    assert [(await reader.page(name, 1)).status_code for name in wanted] == [200, 200, 429, 429]
+    assert (await reader.get("acme", "/users")).status_code == 200
+
+
+def throws(seed: int, pages: list[int], in_a_row: int = 1) -> list[PlainFault | None]:
+    dice = Dice(Chaos(seed=seed, rate=0.5, in_a_row=in_a_row))
+    return [dice.throw(request(0, page)) for page in pages]
+
+
+def test_the_same_seed_gives_the_same_faults_in_any_order() -> None:
+    pages = list(range(1, 60))
+    first = dict(zip(pages, throws(7, pages), strict=True))
+
+    assert dict(zip(pages[::-1], throws(7, pages[::-1]), strict=True)) == first
+    assert throws(8, pages) != list(first.values())
+    assert set(first.values()) == {None, *PASSING}
+
+
+@pytest.mark.parametrize("in_a_row", [1, 2])
+def test_the_same_page_is_spoilt_so_often_in_a_row_at_most(in_a_row: int) -> None:
+    spoilt = "".join("x" if fault else "." for fault in throws(1, [1] * 300, in_a_row))
+
+    assert max(map(len, spoilt.split("."))) == in_a_row
+
+
+async def test_chaos_repeats_over_the_wire() -> None:
+    async def seen() -> list[tuple[int | None, int | str]]:
+        async with running_bison({"acme": 300}) as bison, BisonReader.connect(bison) as reader:
+            faults = (Status(status=500), Status(status=429), Break(how="cut", after_bytes=3))
+            await bison.fault(Chaos(seed=3, rate=0.5, faults=faults), times=None)
+            found: list[tuple[int | None, int | str]] = []
+            for page in range(1, 21):
+                try:
+                    found.append((page, (await reader.page("acme", page)).status_code))
+                except httpx.RemoteProtocolError as error:
+                    found.append((page, type(error).__name__))
+            return found
+
+    first = await seen()
+    assert await seen() == first
+    assert {what for _, what in first} == {200, 429, 500, "RemoteProtocolError"}
