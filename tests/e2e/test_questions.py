@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,7 +11,6 @@ import pytest_asyncio
 
 from local.bison import BisonControl, Hold, Status, running_bison
 from tests.e2e.world import LOOK_S, World
-from tests.support.db import Row
 
 MOST_LOOKS = 500
 
@@ -193,7 +193,7 @@ async def test_the_views_of_the_operator(jobs: Jobs) -> None:
 
 async def test_progress_never_goes_back(world: World) -> None:
     """Page by page, through a second scan, to the end."""
-    answers: list[Row] = []
+    answers: list[dict[str, Any]] = []
     added: list[int] = []
     async with running_bison({"acme": 60}) as bison:
         await world.register(bison)

@@ -1,0 +1,193 @@
+"""`chunkwise` as a person and as a program call it."""
+
+import asyncio
+import socket
+from uuid import uuid4
+
+import pytest
+
+from local.bison import BisonControl, Status
+from tests.e2e.world import Ended, World, run_chunkwise
+
+KEY = "7|OneKeyThatNobodyMaySeeInAnyOutput"
+
+
+async def test_sync_and_status_say_what_became_of_a_job(world: World, bison: BisonControl) -> None:
+    await world.register(bison)
+    nothing_yet = await world.chunkwise("status")
+    async with world.workers():
+        completed = await world.chunkwise("sync", "--watch", "--json")
+        await bison.fault(Status(status=403), workspace="zen", page=2, times=None)
+        partial = await world.chunkwise("sync", "--watch")
+        failed = await world.chunkwise("sync", "--watch", "--json", "--workspace", "zen")
+        acme = await world.chunkwise("sync", "--watch", "--json", "--workspace", "acme")
+    job_id = completed.json["job_id"]
+    newest, one, one_for_people = await asyncio.gather(
+        world.chunkwise("status", "--json"),
+        world.chunkwise("status", job_id, "--json"),
+        world.chunkwise("status", job_id),
+    )
+
+    assert (nothing_yet.code, nothing_yet.err) == (0, "")
+    assert (completed.code, completed.err) == (0, "")
+    assert (completed.json["status"], completed.json["total_accounts_synced"]) == ("completed", 60)
+    assert len(completed.json["runs"]) == 2
+    assert [partial.code, failed.code, acme.code] == [1, 1, 0]
+    assert "1/2 workspaces, 40 accounts" in partial.out
+    assert "HTTP 403" in partial.out
+    assert (failed.json["status"], acme.json["status"]) == ("failed", "completed")
+    assert "Traceback" not in partial.err + failed.err
+    assert [job["status"] for job in newest.json] == ["completed", "failed", "partial", "completed"]
+    assert one.json == completed.json | {"duration_ms": one.json["duration_ms"]}
+    assert "2/2 workspaces, 60 accounts" in one_for_people.out
+
+
+async def test_sync_without_watch_ends_when_the_job_is_accepted(
+    world: World, bison: BisonControl
+) -> None:
+    await world.register(bison)
+    accepted = await world.chunkwise("sync", "--json", "--workspace", "acme")
+    again, rest, unknown, no_stream = await asyncio.gather(
+        world.chunkwise("sync", "--json"),
+        world.chunkwise("sync", "--name", "rest"),
+        world.chunkwise("sync", "--json", "--name", "x", "--workspace", "nobody"),
+        world.chunkwise("sync", "--json", "--name", "y", "--stream", "tea"),
+    )
+    job_id = accepted.json["job_id"]
+
+    assert (accepted.code, accepted.json["status"]) == (0, "accepted")
+    assert world.run_status(job_id) == {"acme": "running"}
+    assert (again.code, again.json["status"], again.json["job_id"]) == (
+        1,
+        "already_running",
+        job_id,
+    )
+    assert rest.code == 0
+    assert "skipped, it is already being synced: acme" in rest.out
+    assert_told(unknown, 1, "chunkwise: there is no workspace 'nobody'", "register_workspace()")
+    assert_told(no_stream, 1, "chunkwise: there is no stream 'tea'", "declare_stream()")
+
+
+async def test_a_job_that_is_not_there(world: World) -> None:
+    unknown, no_id, watched = await asyncio.gather(
+        world.chunkwise("status", str(uuid4())),
+        world.chunkwise("status", "yesterday", "--json"),
+        world.chunkwise("status", "--watch", "--json"),
+    )
+
+    assert_told(unknown, 1, "chunkwise: there is no job", "polling_job_status")
+    assert_told(no_id, 1, "chunkwise: ", "")
+    assert_told(watched, 1, "chunkwise: there is no job yet", "chunkwise sync")
+
+
+async def test_workspaces_are_added_with_a_key_that_nobody_sees(world: World) -> None:
+    url = ("--base-url", "https://bison.example")
+    added = await world.chunkwise(
+        "workspaces", "add", "acme", *url, "--json", CHUNKWISE_WORKSPACE_KEY=KEY
+    )
+    changed, piped, refused, keyless = await asyncio.gather(
+        world.chunkwise(
+            *("workspaces", "add", "acme", *url, "--external-id", "12", "--max-concurrency", "3"),
+            CHUNKWISE_WORKSPACE_KEY=KEY,
+        ),
+        world.chunkwise("workspaces", "add", "zen", *url, stdin=f"{KEY}\n"),
+        world.chunkwise(
+            *("workspaces", "add", "bad", "--base-url", f"https://user:{KEY}@x.example"),
+            CHUNKWISE_WORKSPACE_KEY=KEY,
+        ),
+        world.chunkwise("workspaces", "add", "bad", *url),
+    )
+    listed, for_people = await asyncio.gather(
+        world.chunkwise("workspaces", "list", "--json"), world.chunkwise("workspaces", "list")
+    )
+
+    assert [added.code, changed.code, piped.code, listed.code, for_people.code] == [0] * 5
+    assert (added.json["workspace_name"], added.json["created"]) == ("acme", True)
+    assert "acme changed." in changed.out
+    assert [workspace["workspace_name"] for workspace in listed.json] == ["acme", "zen"]
+    assert (listed.json[0]["external_id"], listed.json[0]["max_concurrency"]) == ("12", 3)
+    assert_told(refused, 1, "chunkwise: ", "")
+    assert_told(keyless, 2, "chunkwise: no API key for bad", "CHUNKWISE_WORKSPACE_KEY")
+    for ended in (added, changed, piped, refused, keyless, listed, for_people):
+        assert KEY.split("|")[1] not in ended.out + ended.err
+    stored = world.db.column("select distinct decrypted_secret from vault.decrypted_secrets")
+    assert stored == [KEY]
+
+
+async def test_a_wrong_address_or_key_is_one_sentence(world: World, bison: BisonControl) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    right = world.env
+    cases = [
+        ({}, "SUPABASE_URL is not set", "make stack"),
+        ({"SUPABASE_URL": "bison"}, "SUPABASE_URL is not a URL", "https://<ref>.supabase.co"),
+        (
+            right | {"SUPABASE_URL": f"http://127.0.0.1:{port}"},
+            f"SUPABASE_URL=http://127.0.0.1:{port} cannot be reached",
+            "Check the setting",
+        ),
+        (
+            right | {"SUPABASE_URL": bison.base_url},
+            f"SUPABASE_URL={bison.base_url} does not answer like a Supabase project",
+            "Set it to the project's URL",
+        ),
+        ({"SUPABASE_URL": world.api.url}, "SUPABASE_SECRET_KEY is not set", "API settings"),
+        (
+            right | {"SUPABASE_SECRET_KEY": "sb_secret_guessed"},
+            f"SUPABASE_SECRET_KEY is not accepted by {world.api.url}",
+            "API settings",
+        ),
+        (
+            right | {"SUPABASE_SECRET_KEY": world.api.publishable_key},
+            "SUPABASE_SECRET_KEY holds a publishable key",
+            "API settings",
+        ),
+    ]
+    commands = [("sync", "--watch", "--json"), ("worker",)]
+    ended = await asyncio.gather(
+        *(run_chunkwise(commands[n % 2], env) for n, (env, _, _) in enumerate(cases))
+    )
+
+    for result, (_, sentence, way_out) in zip(ended, cases, strict=True):
+        assert_told(result, 2, f"chunkwise: {sentence}", way_out)
+    assert world.db.column("select id from polling_job_status") == []
+
+
+@pytest.mark.parametrize(
+    ("versions", "sentence", "way_out"),
+    [
+        ({"schema_version": 0, "protocol_version": 1}, "schema 0, older", "supabase db push"),
+        ({"schema_version": 99, "protocol_version": 1}, "schema 99, newer", "Update the worker"),
+        ({"schema_version": 1, "protocol_version": 99}, "protocol 99, newer", "Update the worker"),
+        (None, "no Chunkwise schema", "supabase db push"),
+    ],
+)
+async def test_a_schema_that_does_not_fit_is_one_sentence(
+    world: World, versions: dict[str, int] | None, sentence: str, way_out: str
+) -> None:
+    if versions is None:
+        world.db.run("drop function chunkwise_version()")
+        world.db.run("notify pgrst, 'reload schema'")
+    else:
+        pairs = ", ".join(f"'{name}', {version}" for name, version in versions.items())
+        world.db.run(
+            "create or replace function chunkwise_version() returns jsonb language sql stable"
+            f" set search_path = '' as $$ select pg_catalog.jsonb_build_object({pairs}) $$"
+        )
+    started = await asyncio.gather(
+        world.chunkwise("worker"), world.chunkwise("sync"), world.chunkwise("status", "--json")
+    )
+
+    for ended in started:
+        assert_told(ended, 3, "chunkwise: ", way_out)
+        assert sentence in ended.err
+    assert world.db.column("select id from polling_job_status") == []
+
+
+def assert_told(ended: Ended, code: int, sentence: str, way_out: str) -> None:
+    """One sentence and perhaps a hint on stderr, nothing on stdout."""
+    assert (ended.code, ended.out) == (code, ""), ended.err
+    assert ended.err.startswith(sentence)
+    assert way_out in ended.err
+    assert len(ended.err.splitlines()) <= 2
+    assert "Traceback" not in ended.err
