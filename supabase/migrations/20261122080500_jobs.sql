@@ -91,7 +91,7 @@ create unique index workspace_sync_runs_live_idx on public.workspace_sync_runs (
 create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id);
 create index workspace_sync_runs_workspace_idx on public.workspace_sync_runs (workspace_id, stream_id, id);
 create index workspace_sync_runs_stream_idx on public.workspace_sync_runs (stream_id);
-create index workspace_sync_runs_parent_idx on public.workspace_sync_runs (parent_run_id) where parent_run_id is not null;
+create index workspace_sync_runs_parent_idx on public.workspace_sync_runs (parent_run_id);
 create index workspace_sync_runs_running_idx on public.workspace_sync_runs (id) where status = 'running';
 alter table public.workspace_sync_runs enable row level security;
 

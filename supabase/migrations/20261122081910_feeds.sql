@@ -3,7 +3,7 @@
 
 create function sync.build_cursor(p_id bigint) returns text
 language sql immutable set search_path = '' as $$
-  select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'), 'base64'), E'+/=\n', '-_');
+  select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'), 'base64'), '+/=' || chr(10), '-_');
 $$;
 comment on function sync.build_cursor(bigint) is $$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
 

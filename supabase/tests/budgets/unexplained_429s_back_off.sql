@@ -20,11 +20,14 @@ do $$ begin
   end loop;
 end $$;
 select results_eq($$select length from block order by turn$$,
-  $$values (interval '2 s'), (interval '4 s'), (interval '8 s'), (interval '16 s'), (interval '32 s'), (interval '60 s'), (interval '60 s'), (interval '60 s')$$,
+  $$values (interval '2 s'), (interval '4 s'), (interval '8 s'), (interval '16 s'),
+    (interval '32 s'), (interval '60 s'), (interval '60 s'), (interval '60 s')$$,
   'each probe that meets a 429 without Retry-After doubles the block, up to the cap');
-select results_eq($$select attempts, status from public.chunk_processing_queue$$, $$values (0, 'pending')$$, 'however often, no attempt is burnt');
+select results_eq($$select attempts, status from public.chunk_processing_queue$$,
+  $$values (0, 'pending')$$, 'however often, no attempt is burnt');
 select tests.fail(l, 'rate_limited', 'HTTP 429', 999999) from tests.claim() as l;
-select is((select blocked_until - sync.now() from public.sync_budgets), interval '1 hour', 'a block is at most an hour');
+select is((select blocked_until - sync.now() from public.sync_budgets), interval '1 hour',
+  'a block is at most an hour');
 
 select * from finish();
 rollback;

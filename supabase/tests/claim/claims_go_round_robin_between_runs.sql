@@ -21,14 +21,18 @@ begin
   end loop;
 end; $$;
 select tests.one_by_one(9);
-select results_eq($$select workspace, count(*) from claimed group by 1 order by 1$$, $$values ('giant', 6::bigint), ('small', 3)$$,
+select results_eq($$select workspace, count(*) from claimed group by 1 order by 1$$,
+  $$values ('giant', 6::bigint), ('small', 3)$$,
   'both get their turns');
-select results_eq($$select max(page) from claimed where workspace = 'small'$$, $$values (4)$$, 'the small one is through');
+select results_eq($$select max(page) from claimed where workspace = 'small'$$, $$values (4)$$,
+  'the small one is through');
 select is((select max(n) from (
-  select count(*) as n from (select turn - row_number() over (order by turn) as stretch from claimed where workspace = 'giant') as s group by stretch
+  select count(*) as n from (select turn - row_number() over (order by turn) as stretch from claimed
+  where workspace = 'giant') as s group by stretch
 ) as stretches), 3::bigint, 'a giant never gets more than its slots in a row before it');
 select is(tests.work(), 3, 'the giant''s other pages follow');
-select results_eq($$select status, total_accounts_synced from public.polling_job_status$$, $$values ('completed', 28::bigint)$$, 'the job completes');
+select results_eq($$select status, total_accounts_synced from public.polling_job_status$$,
+  $$values ('completed', 28::bigint)$$, 'the job completes');
 
 select * from finish();
 rollback;

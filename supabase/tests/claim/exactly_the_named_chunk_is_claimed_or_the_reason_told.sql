@@ -12,8 +12,10 @@ create function tests.claim_page(p_page int) returns jsonb language sql as $$
 $$;
 
 create temp table third as select tests.claim_page(3) as answer;
-select results_eq($$select page from third, tests.leases_of(answer)$$, $$values (3)$$, 'the named one, not the first');
-select ok((select not answer ? 'reason' and answer ? 'credentials' from third), 'it comes with its credential and without a reason');
+select results_eq($$select page from third, tests.leases_of(answer)$$, $$values (3)$$,
+  'the named one, not the first');
+select ok((select not answer ? 'reason' and answer ? 'credentials' from third),
+  'it comes with its credential and without a reason');
 select is(tests.claim_page(3) -> 'reason', '"not_pending"', 'in flight');
 select is(tests.claim_page(1) -> 'reason', '"not_pending"', 'completed');
 select is(tests.claim_page(4) -> 'reason', '"not_due"', 'waiting for a slot');

@@ -11,8 +11,10 @@ create function tests.end_run(p_lease tests.lease, p_how text) returns text lang
     when 'cancelled' then tests.fail(p_lease, 'released') end;
 $$;
 create temp table plan (n int generated always as identity, a text, b text);
-insert into plan (a, b) values ('completed', 'completed'), ('completed', 'partial'), ('completed', 'failed'), ('partial', 'partial'),
-  ('partial', 'failed'), ('failed', 'failed'), ('completed', 'cancelled'), ('cancelled', 'cancelled');
+insert into plan (a, b) values ('completed', 'completed'), ('completed', 'partial'),
+  ('completed', 'failed'), ('partial', 'partial'),
+  ('partial', 'failed'), ('failed', 'failed'), ('completed', 'cancelled'),
+    ('cancelled', 'cancelled');
 select set_setting('max_scans', '1');
 do $$
 declare
@@ -23,19 +25,24 @@ begin
     perform start_sync_job('job ' || v_case.n, null, array['a' || v_case.n, 'b' || v_case.n]);
     for v_lease in select * from tests.claim(2) loop
       if (case left(v_lease.workspace, 1) when 'a' then v_case.a else v_case.b end) = 'cancelled'
-        and (select cancel_requested_at is null from public.polling_job_status where job_name = 'job ' || v_case.n) then
-        perform cancel_sync_job((select id from public.polling_job_status where job_name = 'job ' || v_case.n));
+        and (select cancel_requested_at is null from public.polling_job_status
+          where job_name = 'job ' || v_case.n) then
+        perform cancel_sync_job((select id from public.polling_job_status
+          where job_name = 'job ' || v_case.n));
       end if;
-      perform tests.end_run(v_lease, case left(v_lease.workspace, 1) when 'a' then v_case.a else v_case.b end);
+      perform tests.end_run(v_lease,
+        case left(v_lease.workspace, 1) when 'a' then v_case.a else v_case.b end);
     end loop;
   end loop;
 end $$;
 select results_eq($$
-  select p.a, p.b, j.status, j.total_workspaces, j.workspaces_processed, j.total_accounts_synced, cardinality(j.warnings), j.error_message is not null,
+  select p.a, p.b, j.status, j.total_workspaces, j.workspaces_processed, j.total_accounts_synced,
+    cardinality(j.warnings), j.error_message is not null,
     j.completed_at, j.duration_ms
   from plan as p join public.polling_job_status as j on j.job_name = 'job ' || p.n order by p.n
 $$, $$
-  select v.a, v.b, v.status, 2, v.processed, v.accounts::bigint, v.warnings, v.has_error, sync.now(), 0::bigint from (values
+  select v.a, v.b, v.status, 2, v.processed, v.accounts::bigint, v.warnings, v.has_error,
+    sync.now(), 0::bigint from (values
     ('completed', 'completed', 'completed', 2, 2, 0, false),
     ('completed', 'partial', 'partial', 1, 2, 1, false),
     ('completed', 'failed', 'partial', 1, 1, 0, true),

@@ -4,29 +4,38 @@ select plan(4);
 
 create function tests.executable_by(p_role text) returns setof text language sql as $$
   select oid::regprocedure::text from pg_proc
-  where pronamespace in ('public'::regnamespace, 'sync'::regnamespace) and has_function_privilege(p_role, oid, 'execute') order by 1;
+  where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)
+    and has_function_privilege(p_role, oid, 'execute') order by 1;
 $$;
 
 select results_eq($$select tests.executable_by('anon')$$, $$values ('sync.is_switched_on(text)')$$,
   'anon can execute what the policy of the public dashboard asks, and nothing else');
 
 select results_eq($$select tests.executable_by('authenticated')$$, $$
-  values ('approve_deletions(bigint)'), ('cancel_sync_job(uuid)'), ('get_sync_job_progress(uuid)'), ('pause_sync(text,text)'),
-    ('resume_sync(text,text)'), ('retry_failed_chunks(uuid)'), ('start_sync_job(text,text[],text[])'),
-    ('sync.approve_deletions(bigint)'), ('sync.cancel_sync_job(uuid)'), ('sync.is_operator()'), ('sync.is_switched_on(text)'),
-    ('sync.now()'), ('sync.pause_sync(text,text)'), ('sync.resume_sync(text,text)'), ('sync.retry_failed_chunks(uuid)'),
-    ('sync.setting(text)'), ('sync.setting_seconds(text)'), ('sync.start_sync_job(text,text[],text[])')
+  values ('approve_deletions(bigint)'), ('cancel_sync_job(uuid)'), ('get_sync_job_progress(uuid)'),
+    ('pause_sync(text,text)'),
+    ('resume_sync(text,text)'), ('retry_failed_chunks(uuid)'),
+      ('start_sync_job(text,text[],text[])'),
+    ('sync.approve_deletions(bigint)'), ('sync.cancel_sync_job(uuid)'), ('sync.is_operator()'),
+      ('sync.is_switched_on(text)'),
+    ('sync.now()'), ('sync.pause_sync(text,text)'), ('sync.resume_sync(text,text)'),
+      ('sync.retry_failed_chunks(uuid)'),
+    ('sync.setting(text)'), ('sync.setting_seconds(text)'),
+      ('sync.start_sync_job(text,text[],text[])')
 $$, 'authenticated can execute the operator''s verbs, what stands behind them and what views ask');
 
 select is_empty($$
   select oid::regprocedure from pg_proc
-  where pronamespace = 'public'::regnamespace and prosecdef and has_function_privilege('authenticated', oid, 'execute')
+  where pronamespace = 'public'::regnamespace and prosecdef
+    and has_function_privilege('authenticated', oid, 'execute')
 $$, 'what authenticated can execute in public runs with the caller''s rights');
 
 select is_empty($$
   select s.oid::regprocedure from pg_proc as s
-  where s.pronamespace = 'sync'::regnamespace and s.prosecdef and has_function_privilege('authenticated', s.oid, 'execute')
-    and s.prosrc !~ 'perform sync\.require_operator\(\);' and s.oid <> 'sync.is_switched_on(text)'::regprocedure
+  where s.pronamespace = 'sync'::regnamespace and s.prosecdef
+    and has_function_privilege('authenticated', s.oid, 'execute')
+    and s.prosrc !~ 'perform sync\.require_operator\(\);'
+      and s.oid <> 'sync.is_switched_on(text)'::regprocedure
 $$, 'every definer function that authenticated can execute first asks for an operator');
 
 select * from finish();

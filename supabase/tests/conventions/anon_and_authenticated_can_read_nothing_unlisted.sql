@@ -2,20 +2,27 @@ begin;
 \ir ../support/setup.psql
 select plan(7);
 
-create function tests.readable_columns(p_role text) returns table (relation text, columns text[]) language sql as $$
+create function tests.readable_columns(p_role text) returns table (relation text, columns text[])
+  language sql as $$
   select a.attrelid::regclass::text, array_agg(a.attname::text order by a.attnum)
-  from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-  where c.relnamespace in ('public'::regnamespace, 'sync'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+  from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0
+    and not a.attisdropped
+  where c.relnamespace in ('public'::regnamespace, 'sync'::regnamespace)
+    and c.relkind in ('r', 'p', 'v', 'm', 'f')
     and has_column_privilege(p_role, c.oid, a.attnum, 'select')
   group by a.attrelid order by 1;
 $$;
 
-create function tests.writable_columns(p_role text) returns table (relation text, columns text[]) language sql as $$
+create function tests.writable_columns(p_role text) returns table (relation text, columns text[])
+  language sql as $$
   select a.attrelid::regclass::text, array_agg(a.attname::text order by a.attnum)
-  from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-  where c.relnamespace in ('public'::regnamespace, 'sync'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+  from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0
+    and not a.attisdropped
+  where c.relnamespace in ('public'::regnamespace, 'sync'::regnamespace)
+    and c.relkind in ('r', 'p', 'v', 'm', 'f')
     and (has_column_privilege(p_role, c.oid, a.attnum, 'insert, update, references')
-      or has_table_privilege(p_role, c.oid, 'insert, update, delete, truncate, references, trigger'))
+      or has_table_privilege(p_role, c.oid,
+        'insert, update, delete, truncate, references, trigger'))
   group by a.attrelid order by 1;
 $$;
 
@@ -29,24 +36,27 @@ select is_empty($$
   join pg_class as c on c.oid = r.relation::regclass
   where relation <> all ('{
     chunk_events,chunk_processing_queue,chunk_processing_status,chunked_sync_jobs,client_registry,failed_chunks,hint_deliveries,
-    missing_workspaces,polling_job_status,queue_health,sender_emails,stale_workspaces,sync_alerts,sync_budgets,sync_page_queue,sync_progress,sync_settings,sync_sources,
-    sync_streams,sync_workspace_streams,sync_workspaces,synced_records,worker_endpoints,worker_health,workspace_health,
+    email_messages,email_replies,email_threads,missing_workspaces,polling_job_status,queue_health,sender_emails,stale_workspaces,sync_alerts,sync_budgets,sync_page_queue,sync_progress,sync_settings,sync_sources,
+    sync_streams,sync_workspace_streams,sync_workspaces,synced_records,thread_processing_queue,thread_stage,worker_endpoints,worker_health,workspace_health,
     workspace_statistics,workspace_sync_runs,
     sync.hint_state,sync.hinted_claims,sync.hints,sync.job_progress,sync.missing_records,sync.run_counters,sync.run_progress,sync.seen_pages,sync.sender_emails,sync.sweep_state,sync.workers
   }'::text[])
 $$, 'authenticated may read the listed relations, under policies for operators, and nothing else');
 
 select is_empty($$select * from tests.writable_columns('anon')$$, 'anon may write nothing');
-select is_empty($$select * from tests.writable_columns('authenticated')$$, 'authenticated may write nothing');
+select is_empty($$select * from tests.writable_columns('authenticated')$$,
+  'authenticated may write nothing');
 
 select is_empty($$
-  select c.oid::regclass, r.role from pg_class as c cross join unnest('{anon,authenticated}'::text[]) as r (role)
+  select c.oid::regclass, r.role from pg_class as c cross
+  join unnest('{anon,authenticated}'::text[]) as r (role)
   where c.relnamespace in ('public'::regnamespace, 'sync'::regnamespace) and c.relkind = 'S'
     and has_sequence_privilege(r.role, c.oid, 'usage, select, update')
 $$, 'neither may touch a sequence');
 
 select results_eq($$
-  select r.role, has_schema_privilege(r.role, 'sync', 'usage'), has_schema_privilege(r.role, 'sync', 'create'),
+  select r.role, has_schema_privilege(r.role, 'sync', 'usage'),
+    has_schema_privilege(r.role, 'sync', 'create'),
     has_schema_privilege(r.role, 'vault', 'usage')
   from unnest('{anon,authenticated}'::text[]) as r (role)
 $$, $$
@@ -55,7 +65,8 @@ $$, 'schema sync is closed to anon, and Vault to both');
 
 select is_empty($$
   select relation from tests.writable_columns('service_role')
-  where relation not in ('client_registry', 'polling_job_status', 'sync_page_queue', 'sync_workspaces')
+  where relation not in ('client_registry', 'polling_job_status', 'sync_page_queue', 'thread_processing_queue',
+    'sync_workspaces')
 $$, 'service_role writes through the verbs; directly only the job status and the registry''s columns');
 
 select * from finish();

@@ -8,13 +8,16 @@ $$;
 
 select is_empty($$
   select oid::regprocedure, substring(tests.without_literals(prosrc) from '[A-Z]+') from pg_proc
-  where pronamespace in ('public'::regnamespace, 'sync'::regnamespace) and tests.without_literals(prosrc) ~ '[A-Z]'
+  where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)
+    and tests.without_literals(prosrc) ~ '[A-Z]'
 $$, 'outside of texts a body has no capitals');
 
 select is_empty($$
   select oid::regprocedure from pg_proc
-  where pronamespace in ('public'::regnamespace, 'sync'::regnamespace) and oid <> 'sync.now()'::regprocedure
-    and tests.without_literals(prosrc) ~* '(?<!sync\.)\m(now|clock_timestamp|statement_timestamp|transaction_timestamp)\(|\mcurrent_(timestamp|date|time)\M'
+  where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)
+    and oid <> 'sync.now()'::regprocedure
+    and tests.without_literals(prosrc) ~*
+      '(?<!sync\.)\m(now|clock_timestamp|statement_timestamp|transaction_timestamp)\(|\mcurrent_(timestamp|date|time)\M'
 $$, 'the time comes from sync.now() only');
 
 select * from finish();

@@ -2,7 +2,8 @@ begin;
 \ir ../support/setup.psql
 select plan(2);
 
-select cmp_ok((select count(*) from pg_proc where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)), '>', 50::bigint,
+select cmp_ok((select count(*) from pg_proc
+  where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)), '>', 50::bigint,
   'there are functions to look at');
 
 select is_empty($$

@@ -11,7 +11,8 @@ select results_eq($$
     'authorization: basic dXNlcjpwYXNz, retry',
     'page 12 of 30 | nothing secret']) as text
 $$, $$
-  values ('refused: Bearer ***'), ('GET https://bison.example/api?key=*** failed'), ('apikey *** is old'), ('token *** expired'),
+  values ('refused: Bearer ***'), ('GET https://bison.example/api?key=*** failed'),
+    ('apikey *** is old'), ('token *** expired'),
     ('authorization: basic ***, retry'), ('page 12 of 30 | nothing secret')
 $$, 'whatever looks like a token is masked, the rest stays');
 

@@ -9,7 +9,8 @@ select throws_ok($$select start_sync_job()$$, '42501', null, 'a signed-in user s
 select throws_ok($$select cancel_sync_job(gen_random_uuid())$$, '42501', null, 'cancels nothing');
 select throws_ok($$select pause_sync()$$, '42501', null, 'pauses nothing');
 select throws_ok($$select resume_sync()$$, '42501', null, 'resumes nothing');
-select throws_ok($$select retry_failed_chunks(gen_random_uuid())$$, '42501', null, 'retries nothing');
+select throws_ok($$select retry_failed_chunks(gen_random_uuid())$$, '42501', null,
+  'retries nothing');
 select throws_ok($$select approve_deletions(1)$$, '42501', null, 'approves nothing');
 select throws_ok($$select claim_next_chunk_job_safe('w')$$, '42501', null, 'claims nothing');
 reset role;

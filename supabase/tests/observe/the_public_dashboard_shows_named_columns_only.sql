@@ -17,7 +17,8 @@ select isnt_empty(tests.public_columns(), 'switched on, anyone reads the named c
 select throws_ok($$select error_message from polling_job_status$$, '42501', null, 'not the error');
 select throws_ok($$select warnings from polling_job_status$$, '42501', null, 'not the warnings');
 select throws_ok($$select * from polling_job_status$$, '42501', null, 'not all');
-select throws_ok($$update polling_job_status set status = 'failed'$$, '42501', null, 'and writes nothing');
+select throws_ok($$update polling_job_status set status = 'failed'$$, '42501', null,
+  'and writes nothing');
 
 select * from finish();
 rollback;

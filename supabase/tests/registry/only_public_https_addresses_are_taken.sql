@@ -28,7 +28,8 @@ $$, 'no http, no credentials in the address, nothing private');
 
 select set_setting('allow_private_addresses', 'true');
 select is_empty($$
-  select url from unnest('{https://10.0.0.1,https://printer.local}'::text[]) as url where tests.verdict_on(url) <> 'taken'
+  select url from unnest('{https://10.0.0.1,https://printer.local}'::text[]) as url
+  where tests.verdict_on(url) <> 'taken'
 $$, 'a setting allows private addresses');
 select is(tests.verdict_on('http://10.0.0.1'), 'SY015', 'but not without https');
 

@@ -13,10 +13,13 @@ select tests.advance('2 days');
 select is(sync.prune(1), 1, 'one batch at a time');
 select is(sync.prune(100), 1, 'after 30 days the chunks of closed runs go');
 select results_eq($$
-  select (select count(*) from public.chunk_processing_queue), (select count(*) from sync.seen_pages), (select count(*) from public.chunk_events),
+  select (select count(*) from public.chunk_processing_queue),
+    (select count(*) from sync.seen_pages), (select count(*) from public.chunk_events),
     (select count(*) from public.workspace_sync_runs), (select count(*) from sender_emails)
-$$, $$values (1::bigint, 0::bigint, 2::bigint, 2::bigint, 3::bigint)$$, 'a live run''s chunk, events, runs and accounts stay');
-select results_eq($$select chunks_completed, status from public.workspace_sync_runs order by id limit 1$$, $$values (2::bigint, 'completed')$$,
+$$, $$values (1::bigint, 0::bigint, 2::bigint, 2::bigint, 3::bigint)$$,
+  'a live run''s chunk, events, runs and accounts stay');
+select results_eq($$select chunks_completed, status from public.workspace_sync_runs
+  order by id limit 1$$, $$values (2::bigint, 'completed')$$,
   'a pruned run keeps its totals');
 select tests.advance('60 days');
 select is(sync.prune(100), 2, 'after 90 days the events go');

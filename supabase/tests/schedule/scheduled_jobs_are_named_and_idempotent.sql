@@ -3,12 +3,17 @@ begin;
 select plan(4);
 
 create temp table scheduled as
-select jobname, schedule, command from cron.job where jobname in ('chunkwise sync accounts', 'chunkwise sweep', 'chunkwise prune');
-select results_eq($$select jobname::text collate "default", schedule collate "default" from scheduled order by 1$$, $$
-  values ('chunkwise prune', '* 3 * * *'), ('chunkwise sweep', '* * * * *'), ('chunkwise sync accounts', '*/30 * * * *')
+select jobname, schedule, command from cron.job
+  where jobname in ('chunkwise sync accounts', 'chunkwise sweep', 'chunkwise prune');
+select results_eq($$select jobname::text collate "default", schedule collate "default"
+  from scheduled order by 1$$, $$
+  values ('chunkwise prune', '* 3 * * *'), ('chunkwise sweep', '* * * * *'),
+    ('chunkwise sync accounts', '*/30 * * * *')
 $$, 'accounts every half hour, the sweep every minute, pruning at night');
-select is_empty($$select jobname from cron.job where jobname like 'chunkwise %' group by 1 having count(*) > 1$$, 'each once');
-select is_empty($$select jobname from cron.job where jobname like 'chunkwise %' and command !~ '^set statement_timeout = ''[0-9]+s''; '$$,
+select is_empty($$select jobname from cron.job where jobname like 'chunkwise %' group by 1
+  having count(*) > 1$$, 'each once');
+select is_empty($$select jobname from cron.job
+  where jobname like 'chunkwise %' and command !~ '^set statement_timeout = ''[0-9]+s''; '$$,
   'each first says how long it may take');
 
 create function tests.run_all() returns void language plpgsql as $$
