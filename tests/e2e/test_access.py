@@ -40,6 +40,9 @@ WRITABLE = {
     ("sync_page_queue", "POST"),
     ("sync_page_queue", "PATCH"),
     ("sync_page_queue", "DELETE"),
+    ("thread_processing_queue", "POST"),
+    ("thread_processing_queue", "PATCH"),
+    ("thread_processing_queue", "DELETE"),
 }
 DASHBOARD = (
     "id, job_name, started_at, completed_at, status, total_workspaces, workspaces_processed,"
