@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
+# Shorter ones would be found in ordinary words.
+SHORTEST_TOKEN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Secret:
 def mask(text: str, secrets: Iterable[Secret]) -> str:
     """The text with every secret replaced, as it stands and as URLs and JSON spell it.
 
-    Of a value in several words ("Bearer abc") the last word is a secret too: APIs echo it alone.
+    Of a value in several words ("Bearer 7|abc") the last word is a secret too, and of that what
+    stands behind its number: APIs echo either alone.
     """
     for spelling in sorted(_spellings(secrets), key=len, reverse=True):
         text = text.replace(spelling, MASK)
@@ -39,7 +42,9 @@ def _spellings(secrets: Iterable[Secret]) -> set[str]:
     for secret in secrets:
         value = secret.reveal()
         words = value.split()
-        for part in {value, *words[-1:]}:
+        tokens = {word.rpartition("|")[2] for word in words[-1:]}
+        tokens = {token for token in tokens if len(token) >= SHORTEST_TOKEN}
+        for part in {value, *words[-1:], *tokens}:
             in_json = json.dumps(part)[1:-1]
             spellings |= {part, quote(part), quote(part, safe=""), quote_plus(part)}
             spellings |= {in_json, in_json.replace("/", "\\/")}

@@ -115,7 +115,24 @@ end; $$;
 comment on function sync.credentials_of(bigint[]) is
 $$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and for nothing else.$$;
 
-revoke all on function sync.store_workspace_key, sync.workspace_id_of, public.register_workspace, public.rotate_workspace_key,
+create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_key text;
+  v_text text := p_text;
+begin
+  select d.decrypted_secret into v_key from public.sync_workspaces as w join vault.decrypted_secrets as d on d.id = w.secret_id
+  where w.id = p_workspace_id;
+  v_text := replace(v_text, coalesce(v_key, ''), '***');
+  if length(split_part(v_key, '|', 2)) >= 8 then
+    v_text := replace(v_text, split_part(v_key, '|', 2), '***');
+  end if;
+  return sync.mask_secrets(v_text);
+end; $$;
+comment on function sync.mask_workspace_key(text, bigint) is
+$$Returns: the text without this workspace's key, whole or only the token behind its number, and without what looks like a token.$$;
+
+revoke all on function sync.mask_workspace_key, sync.store_workspace_key, sync.workspace_id_of, public.register_workspace, public.rotate_workspace_key,
 public.deactivate_workspace, sync.credentials_of
 from public, anon, authenticated, service_role;
 grant execute on function public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace to service_role;

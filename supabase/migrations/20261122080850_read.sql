@@ -71,6 +71,10 @@ begin
     perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
       format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.', sync.setting('max_pages')));
   end if;
+  if v_page.last_page > greatest(v_page.total, 1) then
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s records', v_page.last_page, v_page.total),
+      'A list whose last page moves on with every page read has no end: ask the API''s operator.');
+  end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
   perform sync.check_records(v_page.answer, p_stream);
   return v_page;
@@ -116,7 +120,7 @@ begin
   if v_page.answer #> v_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
-        coalesce(sync.mask_secrets(v_page.answer #>> v_source.message_path), 'it says no more')),
+        coalesce(sync.mask_workspace_key(v_page.answer #>> v_source.message_path, v_page.workspace_id), 'it says no more')),
       hint = 'It is tried again; if it stays, ask the API''s operator.';
   end if;
   v_page := case
@@ -187,7 +191,7 @@ begin
       when v_page.code = 'SY012' and not v_was_read then 'the body holds a character that Postgres cannot store, such as U+0000'
       when v_page.code = 'SY012' then sync.find_bad_field(v_page)
       when v_page.code = 'SY011' then 'the body is not JSON'
-      else rtrim(sync.mask_secrets(p_message), '.') end,
+      else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
     case v_page.code
       when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, or the column widened.'
       when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s base URL.'

@@ -7,6 +7,7 @@ language sql immutable set search_path = '' as $$
     when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
     when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that may.'
     when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer corrected.'
+    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that deep: the list cannot be read whole by page number.'
     when p_http_status between 300 and 399 or p_http_status = 404 then 'Look at the workspace''s base URL.'
     when p_error_message like 'no answer%' then 'Look at the workspace''s base URL, and whether its host answers.' end;
 $$;
@@ -22,7 +23,7 @@ begin
   if v_page.outcome is not null then
     return v_page;
   end if;
-  v_page.message := sync.mask_secrets(p_error_message);
+  v_page.message := sync.mask_workspace_key(p_error_message, v_page.workspace_id);
   v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), sync.way_out(v_page.http_status, p_error_message));
   v_page.is_permanent := p_error_class = 'permanent';
