@@ -24,9 +24,10 @@ def database_with_history(stack: Stack, name: str, scale: float) -> tuple[Databa
     run_sql(database, "select bench.add_fleet(26)")
     run_file(database, "history.sql", user="supabase_admin", jobs=jobs)
     run_sql(database, "vacuum analyze", user="supabase_admin")
-    run_sql(database, "select bench.stock('fleet', 'email_bison', 'sender_emails', 26, 13, 8)")
     run_sql(database, f"select bench.stock('giant', 'bench', 'items', 1, {GIANT_PAGES}, 8)")
-    pgbench(database, CLAIM_AND_COMPLETE.format(limit=50), transactions=40)
+    pgbench(database, CLAIM_AND_COMPLETE.format(limit=8), transactions=100)
+    run_sql(database, "select bench.stock('fleet', 'email_bison', 'sender_emails', 26, 13, 8)")
+    pgbench(database, CLAIM_AND_COMPLETE.format(limit=50), transactions=3)
     pgbench(database, CLAIM.format(limit=20), transactions=1)
     run_sql(database, "vacuum analyze", user="supabase_admin")
     contents = (

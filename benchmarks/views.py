@@ -16,6 +16,7 @@ OPERATOR = {
     "request.jwt.claims": '{"role":"authenticated","app_metadata":{"chunkwise":"operator"}}',
 }
 QUESTIONS = {
+    "(nothing: select 1)": "select 1",
     "chunk_processing_status": "select * from chunk_processing_status",
     "chunk_processing_status, live job": "select * from chunk_processing_status"
     " where parent_sync_job_id = '{live_job}'",

@@ -17,42 +17,44 @@ select
 from public.workspace_sync_runs as r
 left join lateral (
   select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled, sum(records) as records, sum(changed) as changed
-  from sync.run_counters where run_id = r.id
-) as c on r.status = 'running'
+  from sync.run_counters where run_id = r.id and r.status = 'running'
+) as c on true
 left join lateral (
   select count(*) filter (where status = 'processing') as processing, count(*) filter (where ready_seq is not null) as ready,
     count(*) filter (where next_retry_at is not null and status = 'pending') as delayed,
     min(next_retry_at) filter (where status = 'pending') as next_retry_at, max(started_at) as last_claim_at
-  from public.chunk_processing_queue where run_id = r.id and slot is not null
-) as q on r.status = 'running';
+  from public.chunk_processing_queue where run_id = r.id and slot is not null and r.status = 'running'
+) as q on true;
 comment on view sync.run_progress is
 'Totals of each run: of closed ones as written, of live ones summed from one counter row per slot. progress_done never falls: its 100 % is fixed
 when page 1 was answered, and re-scans add nothing to it.';
 
+-- Two branches, because a left join would count the runs of every closed job too.
 create view sync.job_progress with (security_invoker = true) as
 select
-  j.id as job_id, j.status,
-  coalesce(p.planned, j.chunks_completed + j.chunks_failed + j.chunks_cancelled) as planned,
-  coalesce(p.planned - p.completed - p.failed - p.cancelled - p.processing, 0) as pending,
-  coalesce(p.processing, 0) as processing,
-  coalesce(p.completed, j.chunks_completed) as completed,
-  coalesce(p.failed, j.chunks_failed) as failed,
-  coalesce(p.cancelled, j.chunks_cancelled) as cancelled,
-  coalesce(p.ready, 0) as ready, coalesce(p.delayed, 0) as delayed,
-  case when j.status <> 'running' then 100.0
-    when p.has_unknown_total or p.total is null then null
-    else least(99.9, trunc(100.0 * p.done / p.total, 1)) end as percentage,
-  coalesce(p.workspaces_completed, j.workspaces_processed) as workspaces_completed,
-  greatest(j.updated_at, p.last_change_at) as updated_at
+  j.id as job_id, j.job_name, j.status, j.total_workspaces, j.cancel_requested_at, j.error_message, j.warnings,
+  j.chunks_completed + j.chunks_failed + j.chunks_cancelled as planned, 0 as pending, 0 as processing,
+  j.chunks_completed as completed, j.chunks_failed as failed, j.chunks_cancelled as cancelled, 0 as ready, 0 as delayed,
+  100.0 as percentage, j.workspaces_processed as workspaces_completed, j.updated_at
 from public.polling_job_status as j
-left join lateral (
+where j.status <> 'running'
+union all
+select
+  j.id, j.job_name, j.status, j.total_workspaces, j.cancel_requested_at, j.error_message, j.warnings,
+  coalesce(p.planned, 0), coalesce(p.planned - p.completed - p.failed - p.cancelled - p.processing, 0), coalesce(p.processing, 0),
+  coalesce(p.completed, 0), coalesce(p.failed, 0), coalesce(p.cancelled, 0), coalesce(p.ready, 0), coalesce(p.delayed, 0),
+  case when not p.has_unknown_total then least(99.9, trunc(100.0 * p.done / p.total, 1)) end,
+  p.workspaces_completed, greatest(j.updated_at, p.last_change_at)
+from public.polling_job_status as j
+cross join lateral (
   select sum(r.planned) as planned, sum(r.completed) as completed, sum(r.failed) as failed, sum(r.cancelled) as cancelled,
     sum(r.processing) as processing, sum(r.ready) as ready, sum(r.delayed) as delayed,
     sum(r.progress_done) as done, sum(r.progress_total) as total, bool_or(r.progress_total is null) as has_unknown_total,
     count(distinct r.workspace_id) - count(distinct r.workspace_id) filter (where r.status <> 'completed') as workspaces_completed,
     max(r.last_claim_at) as last_change_at
   from sync.run_progress as r where r.job_id = j.id
-) as p on j.status = 'running';
+) as p
+where j.status = 'running';
 comment on view sync.job_progress is 'Totals of each job: of closed ones as written, of live ones summed over their runs.';
 
 create view public.chunk_processing_status with (security_invoker = true) as
@@ -67,14 +69,13 @@ comment on view public.chunk_processing_status is 'Chunks per job. The percentag
 
 create view public.sync_progress with (security_invoker = true) as
 select
-  j.id as job_id, j.job_name, j.status, p.workspaces_completed, j.total_workspaces, p.percentage as progress_percentage, p.updated_at,
+  job_id, job_name, status, workspaces_completed, total_workspaces, percentage as progress_percentage, updated_at,
   case
-    when j.status <> 'running' then coalesce(j.error_message, j.warnings[1])
-    when j.cancel_requested_at is not null then format('cancelled; %s chunks still in flight', p.processing)
-    else format('%s chunks in flight, %s ready, %s delayed, %s waiting', p.processing, p.ready, p.delayed, p.pending - p.ready - p.delayed)
+    when status <> 'running' then coalesce(error_message, warnings[1])
+    when cancel_requested_at is not null then format('cancelled; %s chunks still in flight', processing)
+    else format('%s chunks in flight, %s ready, %s delayed, %s waiting', processing, ready, delayed, pending - ready - delayed)
   end as happening_now
-from public.polling_job_status as j
-join sync.job_progress as p on p.job_id = j.id;
+from sync.job_progress;
 comment on view public.sync_progress is 'What each job is doing: select * from sync_progress order by updated_at desc limit 3.';
 
 create function public.get_sync_job_progress(p_job_id uuid) returns jsonb
