@@ -34,7 +34,7 @@ class SpoiltDelivery(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match self._fault:
             case Drip(parts=parts, pause_ms=pause_ms):
-                await self._drip(send, parts, pause_ms / 1_000)
+                await self._drip(receive, send, parts, pause_ms / 1_000)
             case Break(how=how, after_bytes=after):
                 if after is not None:
                     await self._start(send)
@@ -43,11 +43,12 @@ class SpoiltDelivery(Response):
                     end(scope["state"]["transport"], by_reset=how == "reset")
                 await until_client_gone(receive)
 
-    async def _drip(self, send: Send, parts: int, pause_s: float) -> None:
+    async def _drip(self, receive: Receive, send: Send, parts: int, pause_s: float) -> None:
         await self._start(send)
         step = max(math.ceil(len(self.body) / parts), 1)
         for at in range(0, len(self.body), step):
-            await asyncio.sleep(pause_s)
+            if await _client_leaves_within(pause_s, receive):
+                return
             await _send(send, bytes(self.body[at : at + step]))
         await _send(send, b"", more=False)
 
@@ -73,6 +74,15 @@ def end(transport: asyncio.Transport, *, by_reset: bool) -> None:
 async def until_client_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
+
+
+async def _client_leaves_within(seconds: float, receive: Receive) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await until_client_gone(receive)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
