@@ -26,6 +26,7 @@ class Channel:
     token: Token
     acknowledges: bool
     hears_itself: bool
+    awaits_replication: bool
     may_write: bool | None = None
     is_open: bool = False
     _token_check: asyncio.TimerHandle | None = None
@@ -66,6 +67,12 @@ class Channel:
             "system",
             {"extension": extension, "status": status, "message": message, "channel": self.name},
         )
+
+    def tell_replication(self) -> None:
+        """Say, once and to who asked, that messages of the database flow."""
+        if self.awaits_replication and self.connection.hub.settings.follows_database:
+            self.awaits_replication = False
+            self.push_system("system", "ok", "Replication connection established")
 
     def push_broadcast(self, broadcast: Broadcast) -> None:
         self.connection.push_broadcast(self.topic, broadcast)

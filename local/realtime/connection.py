@@ -135,8 +135,7 @@ class Connection:
             channel.push_system("postgres_changes", "error", "Postgres Changes are not served here")
         if _part(config, "presence").get("enabled"):
             self.push(Message(channel.topic, "presence_state", {}, None, channel.join_ref))
-        if _part(config, "broadcast").get("replication_ready"):
-            channel.push_system("system", "ok", "Replication connection established")
+        channel.tell_replication()
 
     async def _admitted(self, message: Message) -> Channel:
         """The channel that the client may have. Raises RefusedError, TokenError, DatabaseError."""
@@ -162,6 +161,7 @@ class Connection:
         return Channel(
             self, message.topic, name, private, message.join_ref or message.ref, token,
             acknowledges=bool(options.get("ack")), hears_itself=bool(options.get("self")),
+            awaits_replication=bool(options.get("replication_ready")),
         )  # fmt: skip
 
     async def _refuse_stranger(self, token: Token, name: str) -> None:

@@ -42,6 +42,10 @@ class RealtimeControl:
         """End every channel as if its token had expired: a system error, then `phx_close`."""
         return await self._post("expire", {})
 
+    async def reset(self) -> Counts:
+        """Close every socket; settings, faults and counts are as after the start."""
+        return await self._post("reset", {})
+
     async def counts(self) -> Counts:
         return await self._post("wait", {})
 

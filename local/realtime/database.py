@@ -131,6 +131,7 @@ class Follower:
 
     dsn: str
     hand_over: Callable[[Stored], None]
+    say_ready: Callable[[], None]
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -149,6 +150,7 @@ class Follower:
                 NOTIFICATIONS, lambda *notice: arrived.put_nowait(notice[-1])
             )
             self.is_ready.set()
+            self.say_ready()
             while (message_id := await arrived.get()) is not None:
                 row = await connection.fetchrow(STORED, message_id)
                 if row is not None and row["event"] is not None and row["payload"] is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from local.realtime.channel import Channel
-from local.realtime.connection import Connection
+from local.realtime.connection import GOING_AWAY, Connection
 from local.realtime.database import CONNECT_SECONDS, DatabaseError, Follower, Policies, Stored
 from local.realtime.limits import Counts, Faults, Meter, Settings
 from local.realtime.wire import Broadcast
@@ -36,7 +36,7 @@ class Hub:
     def __post_init__(self) -> None:
         self.policies = Policies(self.dsn)
         self._members = defaultdict(set)
-        self._follower = Follower(self.dsn, self.receive)
+        self._follower = Follower(self.dsn, self.receive, lambda: self.count("follows"))
 
     def connected(self, connection: Connection) -> None:
         self.connections.add(connection)
@@ -58,6 +58,7 @@ class Hub:
             following.cancel()
             await asyncio.wait([following])
         await self.policies.close()
+        self.count("rests")
 
     async def prepare(self) -> None:
         """Make partitions and listen, at a join. Raises DatabaseError."""
@@ -85,6 +86,7 @@ class Hub:
     def receive(self, stored: Stored) -> None:
         """A message has been committed. Too large or too many: dropped with a line in the log."""
         if not self.settings.follows_database:
+            self.count("messages_unheard")
             return
         self.count("messages_followed")
         is_too_large = len(stored.payload.encode()) > self.settings.payload_bytes
@@ -136,6 +138,17 @@ class Hub:
             reached = asdict(self.counts)
             return all(reached[name] >= number for name, number in at_least.items())
 
+        await self._wait(is_true)
+
+    async def reset(self) -> None:
+        """Close every socket and be as after the start."""
+        for connection in self.connections:
+            connection.close(GOING_AWAY)
+        await self._wait(lambda: not self.connections and self._following is None)
+        self.settings, self.faults, self.counts = Settings(), Faults(), Counts()
+        self._meter = Meter()
+
+    async def _wait(self, is_true: Callable[[], bool]) -> None:
         entry = (is_true, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         try:

@@ -18,7 +18,7 @@ class Settings:
     refusal_pause_seconds: float = 0.0
     public_channels: bool = True
     # From here on only tests change a value: refuse or ignore joins, refuse sockets, hear nothing
-    # of the database.
+    # of the database, as while hosted makes its replication slot.
     join_refusal: str = ""
     joins_answered: bool = True
     sockets_accepted: bool = True
@@ -63,14 +63,18 @@ class Meter:
 
 @dataclass(slots=True)
 class Counts:
-    """Since the server started; `sockets` and `channels` are those open now."""
+    """Since the server started; `sockets` and `channels` are those open now. It `follows` the
+    database once per connection for it, and rests without one when the last socket has closed."""
 
     sockets: int = 0
     channels: int = 0
     sockets_opened: int = 0
     joins: int = 0
     joins_refused: int = 0
+    follows: int = 0
+    rests: int = 0
     messages_followed: int = 0
+    messages_unheard: int = 0
     messages_dropped: int = 0
     messages_delivered: int = 0
     channels_shut: int = 0

@@ -63,6 +63,7 @@ class Controls:
             "close": self.close_sockets,
             "crash": self.crash_channels,
             "expire": self.expire_tokens,
+            "reset": self.reset,
             "wait": self.wait,
         }
         return [
@@ -73,6 +74,8 @@ class Controls:
     async def change_settings(self, request: Request) -> Response:
         changed: Settings = replace(self.hub.settings, **await request.json())
         self.hub.settings = changed
+        for channel in self.hub.channels():
+            channel.tell_replication()
         return self._counts()
 
     async def set_faults(self, request: Request) -> Response:
@@ -93,6 +96,10 @@ class Controls:
     async def expire_tokens(self, _request: Request) -> Response:
         for channel in self.hub.channels():
             channel.shut(EXPIRED)
+        return self._counts()
+
+    async def reset(self, _request: Request) -> Response:
+        await self.hub.reset()
         return self._counts()
 
     async def wait(self, request: Request) -> Response:
