@@ -1,0 +1,205 @@
+"""Hints by Realtime on the real stack: they find the work, and without them it is found later."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from local.bison import BisonControl
+from local.realtime.control import RealtimeControl
+from tests.e2e.world import World
+from workers.connection import connected
+from workers.fetch import Fetcher
+from workers.looks import Reason
+from workers.settings import Settings
+from workers.worker import Worker
+
+# Longer than from a job's start to its hint; the late look after a hint or a join comes sooner.
+SELDOM_S = 2.0
+OFTEN_S = 0.1
+ALL = 1_000_000
+APPLIED_TWICE = (
+    "select chunk_id from chunk_events where event = 'completed' group by 1 having count(*) > 1"
+)
+
+Fault = Callable[[RealtimeControl], Awaitable[object]]
+
+
+@asynccontextmanager
+async def listening_worker(world: World, idle_seconds: float = SELDOM_S) -> AsyncIterator[Worker]:
+    """In this process, so that its looks can be read; it has joined."""
+    stop = asyncio.Event()
+    settings = Settings.from_env(world.env | {"CHUNKWISE_IDLE_SECONDS": f"{idle_seconds}"})
+    async with (
+        connected(settings) as gateway,
+        Fetcher.open(settings.concurrency) as fetcher,
+        asyncio.TaskGroup() as tasks,
+    ):
+        worker = Worker(settings, gateway, fetcher, stop)
+        tasks.create_task(worker.run())
+        try:
+            await world.api.realtime.wait_until(joins=1)
+            yield worker
+        finally:
+            stop.set()
+
+
+async def sync(world: World) -> None:
+    """No page is applied twice."""
+    job = await world.sync()
+    assert job["status"] == "completed"
+    assert world.db.column(APPLIED_TWICE) == []
+
+
+async def settled(world: World, worker: Worker) -> Counter[str]:
+    """The counts after a look that nothing but time gave reason for."""
+    idle = worker.looks.counts["idle_empty"]
+    await world.until(lambda: worker.looks.counts["idle_empty"] > idle)
+    return worker.looks.counts.copy()
+
+
+async def assert_hints_find_the_work(world: World, worker: Worker) -> None:
+    before = await settled(world, worker)
+    await sync(world)
+    found = worker.looks.counts - before
+    assert found["hinted_found"] >= 1, found
+    assert found["idle_found"] == 0, found
+
+
+async def test_in_a_healthy_run_no_work_is_found_by_idle_looks(
+    world: World, bison: BisonControl
+) -> None:
+    """Nor does a worker that stops leave a warning."""
+    await world.register(bison)
+    async with world.worker_processes(2, CHUNKWISE_IDLE_SECONDS="5") as logs:
+        await world.api.realtime.wait_until(joins=2)
+        for _ in range(3):
+            await sync(world)
+        heard = await world.api.realtime.counts()
+
+    lines = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    stopped = [line for line in lines if line["event"] == "worker_stopped"]
+    looks = sum((Counter(line["looks"]) for line in stopped), Counter[str]())
+    realtime = sum((Counter(line["realtime"]) for line in stopped), Counter[str]())
+    assert looks["idle_found"] == 0, looks
+    assert looks["hinted_found"] >= 1, looks
+    assert realtime == {"subscribed": 2, "hints": heard.messages_delivered}
+    assert {line["level"] for line in lines} == {"info"}
+    assert world.api.secret_key not in str(lines)
+
+
+async def break_connections(realtime: RealtimeControl) -> None:
+    await realtime.close_sockets(1011)
+
+
+async def expire_tokens(realtime: RealtimeControl) -> None:
+    await realtime.expire_tokens()
+
+
+async def crash_channels(realtime: RealtimeControl) -> None:
+    await realtime.crash_channels()
+
+
+async def end_sockets_at_their_age(realtime: RealtimeControl) -> None:
+    await realtime.set(keyed_socket_seconds=0.5)
+    await realtime.close_sockets()
+    await realtime.wait_until(joins=2)
+    await realtime.set(keyed_socket_seconds=3600)
+    await realtime.wait_until(joins=3)
+
+
+@pytest.mark.parametrize(
+    "fault", [break_connections, expire_tokens, crash_channels, end_sockets_at_their_age]
+)
+async def test_after_a_fault_hints_are_heard_again(
+    world: World, bison: BisonControl, fault: Fault
+) -> None:
+    await world.register(bison)
+    async with listening_worker(world) as worker:
+        await fault(world.api.realtime)
+        await world.api.realtime.wait_until(joins=2)
+        await assert_hints_find_the_work(world, worker)
+
+
+async def test_a_channel_shut_out_for_too_many_messages_is_replaced(
+    world: World, bison: BisonControl
+) -> None:
+    await world.register(bison)
+    async with listening_worker(world) as worker:
+        await world.api.realtime.set(messages_per_second=1)
+        job_id = world.start()
+        await world.api.realtime.wait_until(channels_shut=1)
+        await world.api.realtime.set(messages_per_second=1000)
+        await world.api.realtime.wait_until(joins=2)
+        await world.ended(job_id)
+        await assert_hints_find_the_work(world, worker)
+
+
+async def test_while_realtime_is_gone_idle_looks_find_the_work(
+    world: World, bison: BisonControl
+) -> None:
+    await world.register(bison)
+    async with listening_worker(world) as worker:
+        world.api.stop_realtime(kill=True)
+        await settled(world, worker)
+        await sync(world)
+        assert worker.looks.counts["idle_found"] >= 1, worker.looks.counts
+        world.api.start_realtime()
+        await world.api.realtime.wait_until(joins=1)
+        await assert_hints_find_the_work(world, worker)
+
+
+async def test_work_that_became_ready_after_the_join_but_before_hints_flow_is_found(
+    world: World, bison: BisonControl
+) -> None:
+    """By the look that follows the server's word that they flow."""
+    await world.register(bison)
+    async with listening_worker(world) as worker:
+        await world.api.realtime.set(follows_database=False)
+        await world.api.realtime.close_sockets()
+        await world.api.realtime.wait_until(joins=2)
+        await settled(world, worker)
+        job_id = world.start()
+        await world.api.realtime.wait_until(messages_unheard=1)
+        await world.api.realtime.set(follows_database=True)
+        await world.ended(job_id)
+
+        assert worker.looks.counts["idle_found"] == 0
+
+
+async def test_a_callback_that_raises_costs_only_the_hint(
+    world: World, bison: BisonControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.register(bison)
+    async with listening_worker(world) as worker:
+        nudge = worker.looks.nudge
+
+        def raise_at_hints(reason: Reason) -> None:
+            if reason is Reason.HINTED:
+                raise RuntimeError("broken")
+            nudge(reason)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(worker.looks, "nudge", raise_at_hints)
+            await settled(world, worker)
+            await sync(world)
+            assert worker.looks.counts["idle_found"] >= 1, worker.looks.counts
+        await assert_hints_find_the_work(world, worker)
+        assert (await world.api.realtime.counts()).joins == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [{"drop": ALL}, {"double": ALL}, {"delay": ALL, "delay_seconds": 60}], ids=str
+)
+async def test_hints_that_are_lost_doubled_or_late_cost_nothing_but_time(
+    world: World, bison: BisonControl, fault: dict[str, int]
+) -> None:
+    await world.register(bison)
+    async with listening_worker(world, OFTEN_S):
+        await world.api.realtime.break_next(**fault)
+        for _ in range(2):
+            await sync(world)
+        await world.api.realtime.wait_until(messages_followed=2)
