@@ -47,6 +47,7 @@ insert into public.sync_settings (name, value, kind, description) values
 ('deletion_guard_rows', '10', 'number', 'Deletions up to this many rows need no approval.'),
 ('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no approval.'),
 ('stale_after_hours', '24', 'number', 'Age of the last complete sync from which a workspace is stale.'),
+('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
 ('chunks_kept_days', '30', 'number', 'Age at which chunks of closed runs are pruned.'),
 ('events_kept_days', '90', 'number', 'Age at which chunk events are pruned.'),
 ('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of polling_job_status.'),

@@ -97,6 +97,9 @@ begin
   perform sync.repair_runs();
   perform sync.close_left_jobs();
   perform sync.tend_hints();
+  perform sync.check_health_if_cron_is_silent();
+  perform sync.deliver_alerts() where exists (
+    select 1 from public.sync_alerts where resolved_at is null or resolved_at > sync.now() - interval '1 day');
   update sync.sweep_state set swept_at = sync.now(), last_error = null, claim_floor = sync.lowest_turn() where is_only_row;
   return v_taken_back;
 end; $$;

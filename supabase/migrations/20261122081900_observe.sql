@@ -6,7 +6,7 @@ select
   w.workspace_name, st.stream_name as stream, w.is_active, s.last_complete_sync_at,
   sync.now() - s.last_complete_sync_at as time_since_sync, s.last_sync_duration_ms, s.record_count,
   w.key_status, w.key_checked_at, w.paused_at, b.blocked_until as rate_limited_until,
-  r.job_id as last_job_id, r.id as last_run_id, r.status as last_run_status, r.error_message as last_error, r.warnings as last_warnings,
+  s.last_complete_run_id, r.job_id as last_job_id, r.id as last_run_id, r.status as last_run_status, r.error_message as last_error, r.warnings as last_warnings,
   coalesce(held.deletions_waiting, 0) as deletions_waiting
 from public.sync_workspaces as w
 join public.sync_streams as st on st.source_id = w.source_id

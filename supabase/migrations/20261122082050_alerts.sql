@@ -10,7 +10,9 @@ create table public.sync_alerts (
   last_seen_at timestamptz not null default sync.now(),
   repeats int not null default 0,
   resolved_at timestamptz,
-  constraint sync_alerts_kind_check check (kind in ('endpoint_failing'))
+  constraint sync_alerts_kind_check check (kind in (
+    'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace', 'counts_disagree', 'deletions_waiting',
+    'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'hints_silent'))
 );
 comment on table public.sync_alerts is 'Alerts: opened once per cause, repeated while it lasts, resolved when it is gone.';
 comment on column public.sync_alerts.subject is 'What it is about: the URL of an endpoint, a workspace.';

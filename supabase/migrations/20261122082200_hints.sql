@@ -163,6 +163,7 @@ begin
   perform sync.wake_due_chunks(1000);
   perform sync.settle_hints();
   perform sync.resend_hints(false);
+  update sync.hint_state set last_error = null where last_error is not null;
 exception when others then
   update sync.hint_state set last_error = sync.mask_secrets(sqlerrm) where is_only_row;
 end; $$;
