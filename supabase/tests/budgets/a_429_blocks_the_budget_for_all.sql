@@ -18,7 +18,7 @@ select is(tests.fail((queue_id, lease_token, workspace, page, record_id, 0, 1)::
 select results_eq($$select attempts, status, next_retry_at - sync.now()
   from public.chunk_processing_queue where id = (select queue_id from held)$$,
   $$values (0, 'pending', interval '30 seconds')$$,
-    'as long as the API asked for, and no attempt is burnt');
+  'as long as the API asked for, and no attempt is burnt');
 create temp table answer as select claim_next_chunk_job_safe('worker-2', 100) as answer;
 select results_eq($$select workspace from answer, tests.leases_of(answer)$$,
   $$values ('elsewhere')$$, 'nobody else''s on that budget is handed out, others go on');

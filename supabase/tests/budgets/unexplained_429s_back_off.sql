@@ -21,7 +21,7 @@ do $$ begin
 end $$;
 select results_eq($$select length from block order by turn$$,
   $$values (interval '2 s'), (interval '4 s'), (interval '8 s'), (interval '16 s'),
-    (interval '32 s'), (interval '60 s'), (interval '60 s'), (interval '60 s')$$,
+  (interval '32 s'), (interval '60 s'), (interval '60 s'), (interval '60 s')$$,
   'each probe that meets a 429 without Retry-After doubles the block, up to the cap');
 select results_eq($$select attempts, status from public.chunk_processing_queue$$,
   $$values (0, 'pending')$$, 'however often, no attempt is burnt');

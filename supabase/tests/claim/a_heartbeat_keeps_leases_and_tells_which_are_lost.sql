@@ -20,7 +20,7 @@ select results_eq($$select distinct lease_expires_at from public.chunk_processin
 select results_eq($$select extend_chunk_leases(jsonb_build_array(jsonb_build_object('queue_id',
   queue_id, 'lease_token', 0))) -> 'lost' from held limit 1$$,
   $$select jsonb_build_array(queue_id) from held limit 1$$,
-    'a token that is not the lease''s keeps nothing');
+  'a token that is not the lease''s keeps nothing');
 select cancel_sync_job((select id from public.polling_job_status));
 select is(tests.beat() -> 'cancelled', (select jsonb_agg(queue_id order by queue_id) from held),
   'cancelled ones are told');

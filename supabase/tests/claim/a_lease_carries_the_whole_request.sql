@@ -14,10 +14,10 @@ $$, $$
     "attempt": 1, "timeout_ms": 30000,
     "max_body_bytes": 8388608,
     "request": {"method": "GET", "url": "https://bison.example/api/sender-emails",
-      "params": {"page": "1"},
+    "params": {"page": "1"},
       "headers": {"Accept": "application/json"}},
     "status_classes": {"2xx": "page", "408": "transient", "425": "transient", "429": "rate_limited",
-      "5xx": "transient",
+    "5xx": "transient",
       "other": "permanent"}}'::jsonb)
 $$, 'what to send, how long it may take, what each status means');
 select results_eq($$
@@ -35,7 +35,7 @@ $$, 'the chunk is in flight');
 
 select is(claim_next_chunk_job_safe('worker-2', 100),
   '{"leases": [], "credentials": {}, "blocked_budgets": [], "next_look_ms": null}',
-    'for the next there is nothing, which is no error');
+  'for the next there is nothing, which is no error');
 select results_eq($$select worker_id, last_seen_at from sync.workers order by 1$$,
   $$values ('worker-1', sync.now()), ('worker-2', sync.now())$$, 'both are known');
 

@@ -12,7 +12,7 @@ create function tests.slots() returns table (ready bigint, processing bigint, wa
   select count(*) filter (where ready_seq is not null),
     count(*) filter (where status = 'processing'),
     count(*) filter (where status = 'pending' and slot is null), count(distinct slot)
-      from public.chunk_processing_queue;
+    from public.chunk_processing_queue;
 $$;
 select results_eq($$select * from tests.slots()$$,
   $$values (3::bigint, 0::bigint, 6::bigint, 3::bigint)$$, 'three are ready, six wait');

@@ -6,7 +6,7 @@ select tests.workspace('acme', 1);
 select tests.serve('acme', 1, 2, 3, 4, 5);
 create function tests.last_run()
   returns table (status text, scan int, expected_total bigint, distinct_ids bigint, warnings text[])
-    language sql as $$
+  language sql as $$
   select status, scan, expected_total, distinct_ids, warnings from public.workspace_sync_runs
   order by id desc limit 1;
 $$;
@@ -17,7 +17,7 @@ select tests.serve('acme', 1, 2, 3, 4, 5, 6);
 select tests.work();
 select results_eq($$select * from tests.last_run()$$,
   $$values ('completed', 2, 6::bigint, 6::bigint,
-    '{"scan 1: the total moved between 5 and 6"}'::text[])$$, 'a total that moved: scanned again');
+  '{"scan 1: the total moved between 5 and 6"}'::text[])$$, 'a total that moved: scanned again');
 select is(tests.live_ids('acme'), '{1,2,3,4,5,6}', 'and complete in the end');
 
 select tests.start('acme');

@@ -15,7 +15,7 @@ select is(tests.live_ids('acme'), '{1,2}', 'its records are kept');
 select results_eq($$select r.status, r.close_error, j.status from public.workspace_sync_runs as r
   join public.polling_job_status as j on j.id = r.job_id$$,
   $$values ('running', 'statistics are broken, key ***', 'running')$$,
-    'the run notes why it could not close');
+  'the run notes why it could not close');
 select cleanup_stuck_chunks();
 select results_eq($$select status from public.workspace_sync_runs$$, $$values ('running')$$,
   'a sweep tries again');

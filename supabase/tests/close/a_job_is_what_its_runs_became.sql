@@ -14,7 +14,7 @@ create temp table plan (n int generated always as identity, a text, b text);
 insert into plan (a, b) values ('completed', 'completed'), ('completed', 'partial'),
   ('completed', 'failed'), ('partial', 'partial'),
   ('partial', 'failed'), ('failed', 'failed'), ('completed', 'cancelled'),
-    ('cancelled', 'cancelled');
+  ('cancelled', 'cancelled');
 select set_setting('max_scans', '1');
 do $$
 declare
@@ -26,7 +26,7 @@ begin
     for v_lease in select * from tests.claim(2) loop
       if (case left(v_lease.workspace, 1) when 'a' then v_case.a else v_case.b end) = 'cancelled'
         and (select cancel_requested_at is null from public.polling_job_status
-          where job_name = 'job ' || v_case.n) then
+        where job_name = 'job ' || v_case.n) then
         perform cancel_sync_job((select id from public.polling_job_status
           where job_name = 'job ' || v_case.n));
       end if;
@@ -52,7 +52,7 @@ $$, $$
     ('completed', 'cancelled', 'cancelled', 1, 1, 0, false),
     ('cancelled', 'cancelled', 'cancelled', 0, 0, 0, false)
   ) as v (a, b, status, processed, accounts, warnings, has_error)
-$$, 'completed if all are, failed if none is completed or partial, cancelled if it was, else partial');
+$$, 'completed if all are, failed if none is completed or partial, cancelled, else partial');
 
 select * from finish();
 rollback;

@@ -20,7 +20,7 @@ select results_eq($$select r.status, r.scan, r.expected_total, r.distinct_ids, r
   from public.workspace_sync_runs as r order by id desc limit 1$$, $$
   values ('partial', 3, 40::bigint, 2::bigint,
     array['scan 1: the API counts 40, its pages show 2',
-      'scan 2: the API counts 40, its pages show 2',
+    'scan 2: the API counts 40, its pages show 2',
     'after 3 scans: the API counts 40, its pages show 2'])
 $$, 'then the run is partial, the numbers in its warnings');
 select results_eq($$select status, workspaces_processed, total_accounts_synced,

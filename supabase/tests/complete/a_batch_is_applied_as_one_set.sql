@@ -15,7 +15,7 @@ select complete_chunk_jobs_safe(jsonb_agg(tests.answer(lease)
 select results_eq($$select (o ->> 'queue_id')::bigint, o ->> 'outcome' from answer,
   jsonb_array_elements(outcomes) as o$$,
   $$select (lease).queue_id, 'completed' from held order by (lease).page desc$$,
-    'one outcome per page, in the order given');
+  'one outcome per page, in the order given');
 select results_eq($$select count(*), count(distinct xmin::text) from sync.sender_emails
   where id > 2$$, $$values (8::bigint, 1::bigint)$$, 'written at once');
 select results_eq($$select w.workspace_name, r.status from public.workspace_sync_runs as r

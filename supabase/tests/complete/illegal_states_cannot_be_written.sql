@@ -7,7 +7,8 @@ select tests.serve('acme', 1, 2, 3, 4, 5, 6, 7);
 select tests.start('acme');
 select tests.work(1);
 create function tests.set_chunk(p_page int, p_change text) returns text language sql as $$
-  select format('update public.chunk_processing_queue set %s where id = (select id from public.chunked_sync_jobs where page = %s)', p_change, p_page);
+  select format('update public.chunk_processing_queue set %s
+    where id = (select id from public.chunked_sync_jobs where page = %s)', p_change, p_page);
 $$;
 select throws_ok(tests.set_chunk(2, $$status = 'done'$$), '23514', null, 'an unknown status');
 select throws_ok(tests.set_chunk(2, $$status = 'processing', ready_seq = null$$), '23514', null,

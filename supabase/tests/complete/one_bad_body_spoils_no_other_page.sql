@@ -10,7 +10,7 @@ insert into bad values
   ('null', 'null', 'failed', 'SY010'),
   ('list', '[]', 'failed', 'SY010'),
   ('nul', tests.body(array[tests.record(1) || '{"name": "secret-value-#"}'], 1, 1), 'failed',
-    'SY012'),
+  'SY012'),
   ('no data', '{"meta": {"total": 1, "last_page": 1}}', 'failed', 'SY010'),
   ('no total', '{"data": [], "meta": {"last_page": 1}}', 'failed', 'SY010'),
   ('no last page', '{"data": [], "meta": {"total": 1}}', 'failed', 'SY010'),
@@ -18,13 +18,13 @@ insert into bad values
   ('too many pages', '{"data": [], "meta": {"total": 1, "last_page": 100001}}', 'failed', 'SY010'),
   ('no id', tests.body(array[tests.record(1), tests.record(2) - 'id'], 2, 1), 'failed', 'SY010'),
   ('text id', tests.body(array[tests.record(1) || '{"id": "secret-value-x"}'], 1, 1), 'failed',
-    'SY010'),
+  'SY010'),
   ('fraction id', tests.body(array[tests.record(1) || '{"id": 1.5}'], 1, 1), 'failed', 'SY010'),
   ('huge id', tests.body(array[tests.record(1) || '{"id": 99999999999999999999}'], 1, 1), 'failed',
     'SY010'),
   ('no object', '{"data": [1, "x"], "meta": {"total": 2, "last_page": 1}}', 'failed', 'SY010'),
-  ('huge number', tests.body(array[tests.record(5) ||
-    '{"emails_sent_count": 98765432109876543210}'], 1, 1), 'failed', 'SY012'),
+  ('huge number', tests.body(array[tests.record(5)
+    || '{"emails_sent_count": 98765432109876543210}'], 1, 1), 'failed', 'SY012'),
   ('text number', tests.body(array[tests.record(1),
     tests.record(6) || '{"daily_limit": "secret-value-y"}'], 2, 1), 'failed', 'SY012'),
   ('no time', tests.body(array[tests.record(7) || '{"updated_at": "secret-value-z"}'], 1, 1),
@@ -51,7 +51,7 @@ from answer, jsonb_array_elements(answer -> 'outcomes') as o
 select results_eq($$select workspace, outcome, code from outcome where workspace <> 'acme'
   order by workspace collate "C"$$,
   $$select workspace, outcome, code from bad order by workspace collate "C"$$,
-    'each bad body has its outcome and code');
+  'each bad body has its outcome and code');
 select results_eq($$select outcome, code from outcome where workspace = 'acme'$$,
   $$values ('completed', null)$$, 'the good page among them is completed');
 select results_eq($$select workspace_name, id from sender_emails$$,
@@ -78,7 +78,7 @@ select results_eq($$
   select r.status, count(*) from public.workspace_sync_runs as r group by 1 order by 1
 $$, $$values ('completed', 1::bigint),
   ('failed', (select count(*) from bad where outcome = 'failed')),
-    ('running', (select count(*) from bad where outcome = 'retry'))$$,
+  ('running', (select count(*) from bad where outcome = 'retry'))$$,
   'what can never be used fails its run, what may pass is tried again, the good one completes');
 select results_eq($$
   select distinct q.attempts, q.status from public.chunk_processing_queue as q

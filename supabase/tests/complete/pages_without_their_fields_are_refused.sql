@@ -15,7 +15,7 @@ select is_empty($$
   select change from unnest(array['{"queue_id": null}', '{"queue_id": "x"}', '{"queue_id": 1.5}',
     '{"lease_token": 1e30}', '{"lease_token": null}',
     '{"status": null}', '{"status": 99999999999}', '{"body": null}', '{"body": {}}',
-      '{"duration_ms": "long"}', '{"duration_ms": 1.5}']::jsonb[]) as change
+    '{"duration_ms": "long"}', '{"duration_ms": 1.5}']::jsonb[]) as change
   where tests.verdict_on(change) <> 'SY006'
 $$, 'one without whole numbers and a text is not');
 select throws_ok($$select complete_chunk_jobs_safe('{}')$$, 'SY006', null, 'no list');
@@ -25,7 +25,7 @@ select throws_ok($$select complete_chunk_jobs_safe('[1]')$$, 'SY006', null,
 select throws_ok($$select complete_chunk_jobs_safe('[{"queue_id": 1, "lease_token": 2,
   "status": 200, "body": "{}"},
   {"queue_id": 1, "lease_token": 2, "status": 200, "body": "{}"}]')$$, 'SY006', null,
-    'one chunk twice');
+  'one chunk twice');
 select throws_ok($$select complete_chunk_job_safe(1, 2, null)$$, 'SY006', null,
   'a single page of nothing');
 

@@ -15,13 +15,13 @@ select results_eq($$select tests.executable_by('authenticated')$$, $$
   values ('approve_deletions(bigint)'), ('cancel_sync_job(uuid)'), ('get_sync_job_progress(uuid)'),
     ('pause_sync(text,text)'),
     ('resume_sync(text,text)'), ('retry_failed_chunks(uuid)'),
-      ('start_sync_job(text,text[],text[])'),
+    ('start_sync_job(text,text[],text[])'),
     ('sync.approve_deletions(bigint)'), ('sync.cancel_sync_job(uuid)'), ('sync.is_operator()'),
-      ('sync.is_switched_on(text)'),
+    ('sync.is_switched_on(text)'),
     ('sync.now()'), ('sync.pause_sync(text,text)'), ('sync.resume_sync(text,text)'),
-      ('sync.retry_failed_chunks(uuid)'),
+    ('sync.retry_failed_chunks(uuid)'),
     ('sync.setting(text)'), ('sync.setting_seconds(text)'),
-      ('sync.start_sync_job(text,text[],text[])')
+    ('sync.start_sync_job(text,text[],text[])')
 $$, 'authenticated can execute the operator''s verbs, what stands behind them and what views ask');
 
 select is_empty($$
@@ -35,7 +35,7 @@ select is_empty($$
   where s.pronamespace = 'sync'::regnamespace and s.prosecdef
     and has_function_privilege('authenticated', s.oid, 'execute')
     and s.prosrc !~ 'perform sync\.require_operator\(\);'
-      and s.oid <> 'sync.is_switched_on(text)'::regprocedure
+    and s.oid <> 'sync.is_switched_on(text)'::regprocedure
 $$, 'every definer function that authenticated can execute first asks for an operator');
 
 select * from finish();

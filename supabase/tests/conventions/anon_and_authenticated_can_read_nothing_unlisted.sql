@@ -27,19 +27,23 @@ create function tests.writable_columns(p_role text) returns table (relation text
 $$;
 
 select results_eq($$select * from tests.readable_columns('anon')$$, $$
-  values ('polling_job_status', '{id,job_name,started_at,completed_at,status,total_workspaces,workspaces_processed,workspaces_skipped,
-    total_accounts_synced,duration_ms,created_at,updated_at}'::text[])
-$$, 'anon may read the named columns of polling_job_status, under the policy of the public dashboard, and nothing else');
+  values ('polling_job_status', '{
+    id, job_name, started_at, completed_at, status, total_workspaces, workspaces_processed,
+    workspaces_skipped, total_accounts_synced, duration_ms, created_at, updated_at}'::text[])
+$$, 'anon may read the named columns of polling_job_status, under a policy, and nothing else');
 
 select is_empty($$
-  select relation from tests.readable_columns('authenticated') as r
-  join pg_class as c on c.oid = r.relation::regclass
+  select relation from tests.readable_columns('authenticated')
   where relation <> all ('{
-    chunk_events,chunk_processing_queue,chunk_processing_status,chunked_sync_jobs,client_registry,failed_chunks,hint_deliveries,
-    email_messages,email_replies,email_threads,missing_workspaces,polling_job_status,queue_health,sender_emails,stale_workspaces,sync_alerts,sync_budgets,sync_page_queue,sync_progress,sync_settings,sync_sources,
-    sync_streams,sync_workspace_streams,sync_workspaces,synced_records,thread_processing_queue,thread_stage,worker_endpoints,worker_health,workspace_health,
-    workspace_statistics,workspace_sync_runs,
-    sync.hint_state,sync.hinted_claims,sync.hints,sync.job_progress,sync.missing_records,sync.run_counters,sync.run_progress,sync.seen_pages,sync.sender_emails,sync.sweep_state,sync.workers
+    chunk_events, chunk_processing_queue, chunk_processing_status, chunked_sync_jobs,
+    client_registry, email_messages, email_replies, email_threads, failed_chunks, hint_deliveries,
+    missing_workspaces, polling_job_status, queue_health, sender_emails, stale_workspaces,
+    sync_alerts, sync_budgets, sync_page_queue, sync_progress, sync_settings, sync_sources,
+    sync_streams, sync_workspace_streams, sync_workspaces, synced_records,
+    thread_processing_queue, thread_stage, worker_endpoints, worker_health, workspace_health,
+    workspace_statistics, workspace_sync_runs, sync.hint_state, sync.hinted_claims, sync.hints,
+    sync.job_progress, sync.missing_records, sync.run_counters, sync.run_progress,
+    sync.seen_pages, sync.sender_emails, sync.sweep_state, sync.workers
   }'::text[])
 $$, 'authenticated may read the listed relations, under policies for operators, and nothing else');
 
@@ -48,8 +52,8 @@ select is_empty($$select * from tests.writable_columns('authenticated')$$,
   'authenticated may write nothing');
 
 select is_empty($$
-  select c.oid::regclass, r.role from pg_class as c cross
-  join unnest('{anon,authenticated}'::text[]) as r (role)
+  select c.oid::regclass, r.role from pg_class as c
+  cross join unnest('{anon,authenticated}'::text[]) as r (role)
   where c.relnamespace in ('public'::regnamespace, 'sync'::regnamespace) and c.relkind = 'S'
     and has_sequence_privilege(r.role, c.oid, 'usage, select, update')
 $$, 'neither may touch a sequence');
@@ -65,9 +69,9 @@ $$, 'schema sync is closed to anon, and Vault to both');
 
 select is_empty($$
   select relation from tests.writable_columns('service_role')
-  where relation not in ('client_registry', 'polling_job_status', 'sync_page_queue', 'thread_processing_queue',
-    'sync_workspaces')
-$$, 'service_role writes through the verbs; directly only the job status and the registry''s columns');
+  where relation not in ('client_registry', 'polling_job_status', 'sync_page_queue',
+    'thread_processing_queue', 'sync_workspaces')
+$$, 'service_role writes through the verbs; directly only job status and registry');
 
 select * from finish();
 rollback;

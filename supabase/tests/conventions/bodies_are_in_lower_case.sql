@@ -17,7 +17,7 @@ select is_empty($$
   where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)
     and oid <> 'sync.now()'::regprocedure
     and tests.without_literals(prosrc) ~*
-      '(?<!sync\.)\m(now|clock_timestamp|statement_timestamp|transaction_timestamp)\(|\mcurrent_(timestamp|date|time)\M'
+    '(?<!sync\.)\m(now|(clock|statement|transaction)_timestamp)\(|\mcurrent_(timestamp|date|time)\M'
 $$, 'the time comes from sync.now() only');
 
 select * from finish();

@@ -27,7 +27,7 @@ select is_empty($$
     and relkind in ('r', 'v', 'S')
     and obj_description(oid, 'pg_class') is null
     and not exists (select 1 from pg_depend as d
-      where d.objid = c.oid and d.classid = 'pg_class'::regclass and d.deptype = 'i')
+    where d.objid = c.oid and d.classid = 'pg_class'::regclass and d.deptype = 'i')
 $$, 'every table, view and sequence says what it is');
 
 select * from finish();

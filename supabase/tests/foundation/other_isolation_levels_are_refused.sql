@@ -1,4 +1,5 @@
-begin isolation level repeatable read;
+begin;
+set transaction isolation level repeatable read;
 \ir ../support/setup.psql
 select plan(6);
 

@@ -18,7 +18,7 @@ $$, 'what waits, what is in flight');
 select tests.advance('40 seconds');
 select results_eq($$select worker_id, is_alive, chunks_in_flight from worker_health order by 1$$,
   $$values ('worker-1', false, 0::bigint), ('worker-2', false, 1), ('worker-3', false, 0)$$,
-    'who was heard of, what they hold');
+  'who was heard of, what they hold');
 select tests.work();
 select results_eq($$select worker_id, is_alive from worker_health order by 1$$,
   $$values ('worker-1', true), ('worker-2', false), ('worker-3', false)$$,
@@ -26,7 +26,7 @@ select results_eq($$select worker_id, is_alive from worker_health order by 1$$,
 select results_eq($$select live_runs, ready_chunks, chunks_in_flight, waiting_chunks,
   last_sweep_error from queue_health$$,
   $$values (0::bigint, 0::numeric, 0::numeric, 0::numeric, null::text)$$,
-    'an idle queue is one row of zeros');
+  'an idle queue is one row of zeros');
 
 select * from finish();
 rollback;

@@ -5,8 +5,9 @@ select plan(6);
 select tests.workspace('acme');
 select tests.start('acme');
 create function tests.public_columns() returns text language sql as $$
-  select 'select id, job_name, started_at, completed_at, status, total_workspaces, workspaces_processed, workspaces_skipped,
-    total_accounts_synced, duration_ms, created_at, updated_at from polling_job_status';
+  select 'select id, job_name, started_at, completed_at, status, total_workspaces,
+    workspaces_processed, workspaces_skipped, total_accounts_synced, duration_ms, created_at,
+    updated_at from polling_job_status';
 $$;
 select tests.act_as('anon');
 select is_empty(tests.public_columns(), 'off by default');

@@ -16,7 +16,7 @@ create function tests.look() returns void language sql as $$
   insert into step (percentage, completed, failed, pending, ended_runs)
   select s.progress_percentage, s.completed_chunks, s.failed_chunks, s.pending_chunks,
     (select count(*) from public.workspace_sync_runs as r
-      where r.job_id = job.id and r.status <> 'running')
+    where r.job_id = job.id and r.status <> 'running')
   from job join chunk_processing_status as s on s.parent_sync_job_id = job.id;
 $$;
 do $$
@@ -50,7 +50,7 @@ select is_empty($$
   select * from (select *, max(percentage) over (order by n) as highest,
     max(completed) over (order by n) as most,
     max(failed) over (order by n) as most_failed, max(ended_runs) over (order by n) as most_ended
-      from step) as s
+    from step) as s
   where percentage < highest or percentage is null and highest is not null or completed < most
     or failed < most_failed or ended_runs < most_ended
 $$, 'from then on neither the percentage nor an ended count ever falls');
@@ -59,7 +59,7 @@ select is_empty($$select * from step where percentage = 100 and ended_runs < 3$$
 select results_eq($$select percentage, completed, failed, pending from step
   order by n desc limit 1$$,
   $$select 100.0, chunks_completed::numeric, chunks_failed::numeric, 0::numeric
-    from public.polling_job_status join job using (id)$$,
+  from public.polling_job_status join job using (id)$$,
   'and the closed job keeps its totals');
 
 select * from finish();

@@ -29,47 +29,52 @@ select results_eq(format('select * from chunk_processing_status where parent_syn
   $$
   select id, 1::numeric, 1::numeric, 2::numeric, 0::numeric, 'processing', 50.0::numeric from going
 $$, 'of a running job') from going;
-select results_eq(format('select overall_status from chunk_processing_status where parent_sync_job_id = %L', id), $$values ('completed')$$,
+select results_eq(
+  format('select overall_status from chunk_processing_status where parent_sync_job_id = %L', id),
+  $$values ('completed')$$,
   'of a finished one') from done;
-select results_eq(format('select overall_status from chunk_processing_status where parent_sync_job_id = %L', id), $$values ('partial_failure')$$,
+select results_eq(
+  format('select overall_status from chunk_processing_status where parent_sync_job_id = %L', id),
+  $$values ('partial_failure')$$,
   'of a failed one') from broken;
 
 create function tests.told(p_job_id uuid) returns jsonb language sql as $$
   select p - '{job_id,started_at,completed_at,warnings}'::text[] || jsonb_build_object('runs', (
-    select jsonb_agg(r - '{run_id,warnings,next_retry_ms,expected_total,deleted,duration_ms,phase,delayed}'::text[]) from jsonb_array_elements(p -> 'runs') as r))
+    select jsonb_agg(r - '{run_id,warnings,next_retry_ms,expected_total,deleted,duration_ms,phase,
+      delayed}'::text[]) from jsonb_array_elements(p -> 'runs') as r))
   from get_sync_job_progress(p_job_id) as p;
 $$;
 select is(tests.told(id), '{
   "job_name": "done", "status": "completed", "duration_ms": 0, "percentage": 100.0,
-    "total_workspaces": 1, "workspaces_processed": 1,
+  "total_workspaces": 1, "workspaces_processed": 1,
   "workspaces_skipped": 0, "total_accounts_synced": 3, "error_message": null,
   "chunks": {"planned": 2, "pending": 0, "processing": 0, "completed": 2, "failed": 0,
-    "cancelled": 0},
+  "cancelled": 0},
   "runs": [{"workspace": "zen", "stream": "sender_emails", "status": "completed", "scan": 1,
-    "percentage": 100.0, "planned": 2, "completed": 2,
+  "percentage": 100.0, "planned": 2, "completed": 2,
     "failed": 0, "processing": 0, "records": 3, "changed": 3, "error_message": null}]}',
-      'get_sync_job_progress of a finished job') from done;
+    'get_sync_job_progress of a finished job') from done;
 select is(tests.told(id), '{
   "job_name": "broken", "status": "failed", "duration_ms": 0, "percentage": 100.0,
-    "total_workspaces": 1, "workspaces_processed": 0,
+  "total_workspaces": 1, "workspaces_processed": 0,
   "workspaces_skipped": 0, "total_accounts_synced": 0,
-    "error_message": "oak: the body is not UTF-8",
+  "error_message": "oak: the body is not UTF-8",
   "chunks": {"planned": 1, "pending": 0, "processing": 0, "completed": 0, "failed": 1,
-    "cancelled": 0},
+  "cancelled": 0},
   "runs": [{"workspace": "oak", "stream": "sender_emails", "status": "failed", "scan": 1,
-    "percentage": 100.0, "planned": 1, "completed": 0,
+  "percentage": 100.0, "planned": 1, "completed": 0,
     "failed": 1, "processing": 0, "records": 0, "changed": 0,
-      "error_message": "the body is not UTF-8"}]}', 'of a failed one') from broken;
+    "error_message": "the body is not UTF-8"}]}', 'of a failed one') from broken;
 select is(tests.told(id), '{
   "job_name": "going", "status": "running", "duration_ms": 0, "percentage": 50.0,
-    "total_workspaces": 1, "workspaces_processed": 0,
+  "total_workspaces": 1, "workspaces_processed": 0,
   "workspaces_skipped": 0, "total_accounts_synced": null, "error_message": null,
   "chunks": {"planned": 4, "pending": 1, "processing": 1, "completed": 2, "failed": 0,
-    "cancelled": 0},
+  "cancelled": 0},
   "runs": [{"workspace": "acme", "stream": "sender_emails", "status": "running", "scan": 1,
-    "percentage": 50.0, "planned": 4, "completed": 2,
+  "percentage": 50.0, "planned": 4, "completed": 2,
     "failed": 0, "processing": 1, "records": 4, "changed": 4, "error_message": null}]}',
-      'of a running one') from going;
+    'of a running one') from going;
 select throws_ok($$select get_sync_job_progress('00000000-0000-0000-0000-000000000000')$$, 'SY007',
   null, 'an unknown job is an error');
 
@@ -80,9 +85,10 @@ select results_eq($$select parent_sync_job_id, count(*) from newest group by 1, 
   from done
 $$, 'select * from chunk_processing_queue order by created_at desc limit 10');
 select is_empty($$
-  select unnest('{id,chunk_id,parent_sync_job_id,status,attempts,max_attempts,created_at,started_at,completed_at,error_message,worker_id,
-    next_retry_at}'::text[]) except select attname from pg_attribute
-      where attrelid = 'newest'::regclass
+  select unnest('{id,chunk_id,parent_sync_job_id,status,attempts,max_attempts,created_at,started_at,
+    completed_at,error_message,worker_id,next_retry_at}'::text[])
+  except select attname from pg_attribute
+    where attrelid = 'newest'::regclass
 $$, 'with the columns that people know');
 
 create temp table last_jobs as select * from polling_job_status order by started_at desc limit 5;
@@ -104,7 +110,7 @@ $$, $$
   values ('going', 'running', 0::bigint, 1, 50.0::numeric, sync.now(),
     '1 chunks in flight, 1 ready, 0 delayed, 0 waiting'),
     ('broken', 'failed', 0, 1, 100.0, sync.now() - interval '1 minute',
-      'oak: the body is not UTF-8'),
+    'oak: the body is not UTF-8'),
     ('done', 'completed', 1, 1, 100.0, sync.now() - interval '2 minutes', null)
 $$, 'select * from sync_progress order by updated_at desc limit 3');
 select is(cleanup_stuck_chunks(), 0, 'select cleanup_stuck_chunks()');
@@ -119,11 +125,11 @@ $$, 'client_registry where is_active');
 select results_eq($$select page, status, attempts, next_retry_at, created_at, started_at
   from sync_page_queue where parent_sync_job_id = (select id from broken)$$,
   $$select 1, 'failed', 1, null::timestamptz, sync.now() - interval '1 minute',
-    sync.now() - interval '1 minute'$$, 'select * from sync_page_queue');
+  sync.now() - interval '1 minute'$$, 'select * from sync_page_queue');
 select results_eq($$select workspace_name, stream, page, attempts, error_message
   from failed_chunks$$,
   $$values ('oak', 'sender_emails', 1, 1, 'the body is not UTF-8')$$,
-    'select * from failed_chunks');
+  'select * from failed_chunks');
 
 select * from finish();
 rollback;

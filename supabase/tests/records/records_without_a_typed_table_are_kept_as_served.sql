@@ -18,7 +18,7 @@ $$, $$
   values ('firms', 'a1@example.com', tests.record(1), null::timestamptz),
     ('firms', 'a2@example.com', tests.record(2), null),
     ('people', '1', tests.record(1), '2026-02-01T00:00:00Z'),
-      ('people', '2', tests.record(2), '2026-02-01T00:00:00Z')
+    ('people', '2', tests.record(2), '2026-02-01T00:00:00Z')
 $$, 'two streams share the table and do not meet');
 create temp table before as select stream_id, id, xmin::text as row_xmin, ctid::text as row_ctid
   from public.synced_records;

@@ -12,17 +12,20 @@ end; $$;
 
 select is_empty($$
   select url, tests.verdict_on(url) from unnest('{
-    https://bison.example,https://bison.example:8443,https://bison.example/tenant,https://8.8.8.8,http://localhost:8080,http://127.0.0.1:9,
-    https://127.0.0.1,"http://[::1]:80",https://172.32.0.1,https://11.0.0.1
+    https://bison.example, https://bison.example:8443, https://bison.example/tenant,
+    https://8.8.8.8, http://localhost:8080, http://127.0.0.1:9, https://127.0.0.1,
+    "http://[::1]:80", https://172.32.0.1, https://11.0.0.1
   }'::text[]) as url where tests.verdict_on(url) <> 'taken'
 $$, 'https anywhere in public, http to this machine itself');
 
 select is_empty($$
   select url, tests.verdict_on(url) from unnest('{
-    http://bison.example,ftp://bison.example,bison.example,https://,https://user:pass@bison.example,https://bison.example?key=1,
-    https://bison.example/#x,https://bison.example/,"https://bison example",https://10.0.0.1,https://192.168.1.1,https://172.16.0.1,
-    https://172.31.255.255,https://169.254.169.254,https://0.0.0.0,https://100.64.0.1,https://2130706433,https://metadata.google.internal,
-    https://printer.local,"https://[fd00::1]","https://[fe80::1]"
+    http://bison.example, ftp://bison.example, bison.example, https://,
+    https://user:pass@bison.example, https://bison.example?key=1, https://bison.example/#x,
+    https://bison.example/, "https://bison example", https://10.0.0.1, https://192.168.1.1,
+    https://172.16.0.1, https://172.31.255.255, https://169.254.169.254, https://0.0.0.0,
+    https://100.64.0.1, https://2130706433, https://metadata.google.internal,
+    https://printer.local, "https://[fd00::1]", "https://[fe80::1]"
   }'::text[]) as url where tests.verdict_on(url) <> 'SY015'
 $$, 'no http, no credentials in the address, nothing private');
 

@@ -13,7 +13,7 @@ select is(cancel_sync_job(id) - 'job_id', '{"status": "running", "chunks_in_flig
 select results_eq($$select status, count(*) from public.chunk_processing_queue group by 1
   order by 1$$,
   $$values ('cancelled', 7::bigint), ('completed', 1), ('processing', 2)$$,
-    'all that is pending is cancelled');
+  'all that is pending is cancelled');
 select is(cancel_sync_job(id) - 'job_id', '{"status": "running", "chunks_in_flight": 2}',
   'again: the same') from job;
 select is(tests.complete(lease), 'cancelled', 'a holder''s next call is answered cancelled')

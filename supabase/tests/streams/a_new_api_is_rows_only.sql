@@ -7,9 +7,9 @@ select declare_source('{"source_name": "crm", "base_path": "/v2", "auth_in": "qu
 select declare_stream('{"source_name": "crm", "stream_name": "people", "path": "/people",
   "params": {"sort": "id"}, "page_param": "p",
   "page_size": 2, "records_path": ["result", "items"], "id_path": ["key"], "id_type": "text",
-    "updated_at_path": ["changed"],
+  "updated_at_path": ["changed"],
   "total_path": ["result", "count"], "last_page_path": ["result", "pages"],
-    "item_path": "/people/{id}", "item_record_path": ["result"]}');
+  "item_path": "/people/{id}", "item_record_path": ["result"]}');
 select register_workspace('acme', 'https://crm.example', 'thekey', 'crm');
 select start_sync_job('people');
 
@@ -21,11 +21,11 @@ $$, $$
   values ('{"method": "GET", "url": "https://crm.example/v2/people",
     "params": {"sort": "id", "p": "1"},
     "headers": {"Accept": "application/json"}}'::jsonb, 'people',
-      '{"in": "query", "name": "api_key", "value": "thekey"}'::jsonb)
+    '{"in": "query", "name": "api_key", "value": "thekey"}'::jsonb)
 $$, 'the request is made from the rows');
 select is(tests.complete(l, '{"result": {"count": 2, "pages": 1, "items": [
   {"key": "a/ü", "changed": "2026-01-01T00:00:00Z"}, {"key": "b", "changed": null}]}}'),
-    'completed', 'the page is read by the rows')
+  'completed', 'the page is read by the rows')
 from answer, tests.leases_of(answer) as l;
 select results_eq($$select id, raw, updated_at from public.synced_records order by id$$, $$
   values ('a/ü', '{"key": "a/ü", "changed": "2026-01-01T00:00:00Z"}'::jsonb,

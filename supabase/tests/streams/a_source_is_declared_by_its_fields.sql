@@ -5,7 +5,7 @@ select plan(9);
 select is(declare_source('{"source_name": "crm", "base_path": "/v2", "auth_in": "query",
   "auth_name": "api_key", "auth_prefix": "",
   "requests_per_second": 2, "max_in_flight": null,
-    "status_classes": {"409": "transient"}}') ->> 'source_name', 'crm', 'a source is declared');
+  "status_classes": {"409": "transient"}}') ->> 'source_name', 'crm', 'a source is declared');
 select results_eq($$
   select base_path, auth_in, auth_name, auth_prefix, budget_scope, requests_per_second,
     max_in_flight, status_classes
@@ -13,7 +13,7 @@ select results_eq($$
 $$, $$
   values ('/v2', 'query', 'api_key', '', 'instance', 2::numeric, null::int,
     '{"2xx": "page", "408": "transient", "409": "transient", "425": "transient",
-      "429": "rate_limited", "5xx": "transient",
+    "429": "rate_limited", "5xx": "transient",
       "other": "permanent"}'::jsonb)
 $$, 'what is left out has its default, null means unlimited, status classes are additions');
 

@@ -41,7 +41,7 @@ select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": 
 select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": "x", "path": "/x",
   "page_size": 1,
   "target_table": "public.sync_settings"}')$$, 'SY006', null,
-    'a table without the columns that closing needs');
+  'a table without the columns that closing needs');
 select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": "x", "path": "/x",
   "page_size": 1,
   "close_function": "public.nothing"}')$$, 'SY006', null, 'a close function that does not exist');
