@@ -94,6 +94,7 @@ class Caller(asyncio.Protocol):
         if self._is_refused:
             self._transport.close()
         else:
+            self.drop_backend()
             Tunnel(self._transport, self._socket_head + further).open(self._realtime_socket)
 
     def connection_lost(self, _error: Exception | None) -> None:

@@ -92,11 +92,12 @@ async def test_a_socket_with_a_key_only_is_closed_at_its_age(api: Api, listen: L
     assert user.states.empty()
 
 
+@pytest.mark.parametrize("kill", [False, True])
 async def test_a_stopped_server_answers_503_and_a_new_one_is_joined(
-    api: Api, listen: Listen
+    api: Api, listen: Listen, *, kill: bool
 ) -> None:
     listener = await joined(listen)
-    api.stop_realtime(kill=True)
+    api.stop_realtime(kill=kill)
     assert (await listener.state())[0] == ERROR
     with pytest.raises(InvalidStatus, match="503"):
         await connect(socket_url(api, api.secret_key))
