@@ -22,12 +22,12 @@ def stack(worker_id: str) -> Iterator[Stack]:
         yield stack
 
 
-def start_free_stack(name: str, *, grants: Grants = "new") -> Stack:
+def start_free_stack(name: str, *, grants: Grants = "new", fsync: bool = False) -> Stack:
     """The first of name, name-2, name-3 … that nobody runs."""
     for number in itertools.count(1):
         try:
             free = name if number == 1 else f"{name}-{number}"
-            return Stack.start(free, grants=grants)
+            return Stack.start(free, grants=grants, fsync=fsync)
         except StackInUseError:
             continue
     raise AssertionError("unreachable")
