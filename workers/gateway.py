@@ -82,6 +82,15 @@ class Gateway:
             _CLAIM_SECONDS,
         )
 
+    async def claim_chunk_job_safe(self, queue_id: int, worker_id: str) -> Claim:
+        asked_at = time.monotonic()
+        return await self._call(
+            "claim_chunk_job_safe",
+            {"p_queue_id": queue_id, "p_worker_id": worker_id},
+            lambda json: Claim.from_json(json, asked_at),
+            _CLAIM_SECONDS,
+        )
+
     async def complete_chunk_jobs_safe(self, pages: Sequence[tuple[Lease, Page]]) -> Outcomes:
         handed_over = [
             lease.key | {"status": page.status, "body": page.body, "duration_ms": page.duration_ms}

@@ -4,7 +4,7 @@ the next call."""
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from workers.backoff import Backoff
@@ -12,7 +12,6 @@ from workers.errors import ChunkwiseError, LeaseLostError, UnavailableError
 from workers.gateway import Gateway
 from workers.leases import Held, Leases, Stage
 from workers.logs import Log
-from workers.looks import Looks, Reason
 from workers.protocol import BlockedBudget, Failure, Outcome, Outcomes, Page
 
 log = Log(__name__)
@@ -30,11 +29,15 @@ TRIES_WHILE_OTHERS_PASS: Final = 5
 
 class HandOver:
     def __init__(
-        self, gateway: Gateway, leases: Leases, looks: Looks, tasks: asyncio.TaskGroup
+        self,
+        gateway: Gateway,
+        leases: Leases,
+        ended: Callable[[Sequence[Outcome]], None],
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._gateway = gateway
         self._leases = leases
-        self._looks = looks
+        self._ended = ended
         self._tasks = tasks
         self._waiting: deque[Finished] = deque()
         self._arrived = asyncio.Event()
@@ -126,7 +129,7 @@ class HandOver:
             else:
                 self._note(held, outcome, duration_ms=page.duration_ms)
             self._leases.forget(held)
-        self._looks.nudge(Reason.OWN)
+        self._ended(answer.outcomes)
         self.release_blocked(answer.blocked)
 
     async def fail(self, held: Held, failure: Failure) -> None:
@@ -136,8 +139,6 @@ class HandOver:
         while await self._to_repeat(held, failure):
             await backoff.wait()
         self._leases.forget(held)
-        if failure.error_class != "released":
-            self._looks.nudge(Reason.OWN)
 
     async def _to_repeat(self, held: Held, failure: Failure) -> bool:
         chunk = held.lease.queue_id
@@ -155,6 +156,7 @@ class HandOver:
         else:
             told = {"error_class": failure.error_class, "error": failure.message}
             self._note(held, answer.outcomes[0], **told)
+            self._ended(answer.outcomes)
             self.release_blocked(answer.blocked)
         return False
 

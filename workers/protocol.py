@@ -101,9 +101,14 @@ class BlockedBudget:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
+    """`reason` and `look_again_ms` tell why the chunk that was asked for by id is not leased, and
+    when to ask again."""
+
     leases: Sequence[Lease]
     blocked: Sequence[BlockedBudget]
     next_look_ms: int | None
+    reason: str | None = None
+    look_again_ms: int | None = None
 
     @classmethod
     def from_json(cls, json: Json, asked_at: float) -> Self:
@@ -112,6 +117,8 @@ class Claim:
             leases=[Lease.from_json(lease, credentials, asked_at) for lease in json["leases"]],
             blocked=blocked_budgets(json),
             next_look_ms=json.get("next_look_ms"),
+            reason=json.get("reason"),
+            look_again_ms=json.get("look_again_ms"),
         )
 
 
@@ -136,7 +143,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`outcome`: completed, cancelled, retry, delayed, released, failed or refused."""
+    """`outcome`: completed, cancelled, retry, delayed, released, failed or refused;
+    `look_again_ms`: when a chunk that was not finished falls due."""
 
     queue_id: int
     outcome: str
@@ -144,6 +152,7 @@ class Outcome:
     message: str | None
     records: int | None
     changed: int | None
+    look_again_ms: int | None = None
 
     @classmethod
     def from_json(cls, json: Json) -> Self:
@@ -154,6 +163,7 @@ class Outcome:
             message=json.get("message"),
             records=json.get("records"),
             changed=json.get("changed"),
+            look_again_ms=json.get("look_again_ms"),
         )
 
 

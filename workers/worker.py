@@ -1,27 +1,24 @@
 """The worker: claims leases, fetches their pages, hands them over, until it is told to stop."""
 
 import asyncio
-import time
+from collections.abc import Sequence
 from typing import Final
 
 from workers.backoff import Backoff
 from workers.errors import ChunkwiseError
 from workers.fetch import Fetcher
 from workers.gateway import Gateway
-from workers.handover import HandOver
-from workers.heartbeat import Heartbeat
 from workers.hints import Hints
-from workers.leases import Held, Leases, Stage
 from workers.logs import Log
 from workers.looks import Looks, Reason
-from workers.protocol import Claim, Page
+from workers.protocol import Claim, Outcome
 from workers.settings import Settings
 from workers.subscription import Patience
+from workers.work import Work
 
 log = Log(__name__)
 
 MOST_LEASES_PER_CLAIM: Final = 100
-RELEASE_SECONDS: Final = 3.0
 
 
 class _EndedError(Exception):
@@ -36,11 +33,8 @@ class Worker:
     ) -> None:
         self._settings = settings
         self._gateway = gateway
-        self._fetcher = fetcher
         self._stop = stop
         self._tasks = asyncio.TaskGroup()
-        self._requests = asyncio.Semaphore(settings.concurrency)
-        self._leases = Leases()
         self.looks = Looks(settings.idle_seconds)
         self._hints = Hints(
             settings.supabase_url,
@@ -48,8 +42,7 @@ class Worker:
             lambda: self.looks.nudge(Reason.HINTED),
             Patience(renew=settings.realtime_renew_seconds),
         )
-        self._hand_over = HandOver(gateway, self._leases, self.looks, self._tasks)
-        self._heartbeat = Heartbeat(gateway, self._leases, self._hand_over)
+        self._work = Work(settings, gateway, fetcher, self._tasks, self._ended)
 
     async def run(self) -> None:
         """Returns after `stop` was set and what was in hand is done or handed back."""
@@ -63,18 +56,17 @@ class Worker:
         try:
             async with self._tasks:
                 claiming = self._tasks.create_task(self._claim_loop())
-                self._tasks.create_task(self._heartbeat.run())
-                self._tasks.create_task(self._hand_over.run())
+                self._work.start()
                 listening = self._tasks.create_task(self._listen())
                 await self._wind_down(claiming, listening)
         except* _EndedError:
             log.info(
                 "worker_stopped",
                 worker=settings.worker_id,
-                outcomes=dict(self._hand_over.outcomes),
+                outcomes=dict(self._work.hand_over.outcomes),
                 looks=dict(self.looks.counts),
                 realtime=dict(self._hints.counts),
-                leases_left=len(self._leases),
+                leases_left=len(self._work.leases),
             )
 
     async def _listen(self) -> None:
@@ -107,11 +99,11 @@ class Worker:
         most = self._settings.concurrency + self._settings.claim_ahead
         few = most - max(1, self._settings.claim_ahead // 2)
         while not self._stop.is_set():
-            room = most - len(self._leases.to_fetch())
-            if most - room <= few and len(self._hand_over) < most:
+            room = most - len(self._work.leases.to_fetch())
+            if most - room <= few and len(self._work.hand_over) < most:
                 return room
-            self._leases.changed.clear()
-            await self._leases.changed.wait()
+            self._work.leases.changed.clear()
+            await self._work.leases.changed.wait()
         return 0
 
     def _accept(self, reason: Reason, claim: Claim) -> None:
@@ -119,14 +111,12 @@ class Worker:
             log.info("claimed", look=reason, leases=len(claim.leases))
         else:
             log.debug("looked", look=reason, leases=0, next_look_ms=claim.next_look_ms)
-        accepted = [self._leases.add(lease) for lease in claim.leases]
-        for held in accepted:
-            if self._stop.is_set():
-                self._hand_over.release(held, "the worker is stopping")
-            else:
-                held.task = self._tasks.create_task(self._fetch(held))
-        self._hand_over.release_blocked(claim.blocked)
-        self.looks.saw(reason, claim, found=any(held.to_fetch for held in accepted))
+        accepted = self._work.take(claim)
+        self.looks.saw(reason, claim, found=bool(accepted))
+
+    def _ended(self, outcomes: Sequence[Outcome]) -> None:
+        if any(outcome.outcome != "released" for outcome in outcomes):
+            self.looks.nudge(Reason.OWN)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -135,46 +125,10 @@ class Worker:
         except TimeoutError:
             return
 
-    async def _fetch(self, held: Held) -> None:
-        await asyncio.sleep(held.send_at - time.monotonic())
-        async with self._requests:
-            if held.expired:
-                log.warning("lease_expired_unsent", chunk=held.lease.queue_id)
-                self._leases.fetched(held)
-                self._leases.forget(held)
-                return
-            held.stage = Stage.SENT
-            answer = await self._fetcher.send(held.lease)
-        self._leases.fetched(held)
-        if isinstance(answer, Page):
-            self._hand_over.put(held, answer)
-        else:
-            await self._hand_over.fail(held, answer)
-
     async def _wind_down(self, claiming: asyncio.Task[None], listening: asyncio.Task[None]) -> None:
-        """When told to stop: hands back what was not sent, finishes what was; at the deadline
-        hands back all."""
         await self._stop.wait()
-        log.info("worker_stopping", leases=len(self._leases))
         listening.cancel()
         self.looks.wake()
-        self._leases.changed.set()
-        for held in self._leases.unsent():
-            self._hand_over.release(held, "the worker is stopping")
-        try:
-            async with asyncio.timeout(self._settings.stop_seconds):
-                await claiming
-                await self._leases.none_left()
-        except TimeoutError:
-            await self._give_back()
+        await self._work.wind_down(claiming)
         await asyncio.wait([listening])
         raise _EndedError
-
-    async def _give_back(self) -> None:
-        for held in self._leases.to_fetch():
-            self._hand_over.release(held, "the worker is stopping")
-        try:
-            async with asyncio.timeout(RELEASE_SECONDS):
-                await self._leases.none_left()
-        except TimeoutError:
-            log.warning("leases_left", leases=len(self._leases))
