@@ -28,7 +28,7 @@ class Hub:
     connections: set[Connection] = field(default_factory=set)
     policies: Policies = field(init=False)
     _members: dict[tuple[str, bool], set[Channel]] = field(init=False)
-    _meter: Meter = field(default_factory=Meter)
+    _meter: Meter | None = None
     _follower: Follower = field(init=False)
     _following: asyncio.Task[None] | None = None
     _waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = field(default_factory=list)
@@ -121,6 +121,8 @@ class Hub:
     def is_over_limit(self) -> bool:
         """Count a message; whether that was one too many."""
         now = asyncio.get_running_loop().time()
+        if self._meter is None:
+            self._meter = Meter(now)
         return self._meter.add(now) > self.settings.messages_per_second
 
     def count(self, *names: str, **changes: int) -> None:
@@ -146,7 +148,7 @@ class Hub:
             connection.close(GOING_AWAY)
         await self._wait(lambda: not self.connections and self._following is None)
         self.settings, self.faults, self.counts = Settings(), Faults(), Counts()
-        self._meter = Meter()
+        self._meter = None
 
     async def _wait(self, is_true: Callable[[], bool]) -> None:
         entry = (is_true, asyncio.get_running_loop().create_future())

@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+METER_SECONDS = 60.0
+
 
 @dataclass(slots=True)
 class Settings:
@@ -50,15 +52,17 @@ class Faults:
 
 @dataclass(slots=True)
 class Meter:
-    """Counts messages of the last second."""
+    """The rate of messages as hosted takes it: the mean of the last minute, less at the start."""
 
+    started_at: float
     _times: deque[float] = field(default_factory=deque)
 
-    def add(self, now: float) -> int:
+    def add(self, now: float) -> float:
+        """Count a message; returns messages per second."""
         self._times.append(now)
-        while self._times[0] <= now - 1.0:
+        while self._times[0] <= now - METER_SECONDS:
             self._times.popleft()
-        return len(self._times)
+        return len(self._times) / min(max(now - self.started_at, 1.0), METER_SECONDS)
 
 
 @dataclass(slots=True)
