@@ -1,7 +1,8 @@
 """A hostile API: what breaks on the wire and what its paging does. Its run ends with the reason, or
 tries again and is right; all others complete.
 
-Bodies are in test_bad_answers, limits of rate in test_hostile_limits, all at once in test_chaos.
+Bodies are in test_bad_answers, limits of rate in test_hostile_limits, all at once in
+test_hostile_chaos.
 """
 
 from collections.abc import AsyncIterator
