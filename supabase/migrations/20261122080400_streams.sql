@@ -19,6 +19,7 @@ create table public.sync_streams (
   last_page_path text[] not null default '{meta,last_page}',
   item_path text,
   item_record_path text[] not null default '{data}',
+  name_path text[],
   parent_stream text,
   overlap_pages int not null default 3,
   full_scan_days int not null default 7,
@@ -35,7 +36,7 @@ create table public.sync_streams (
   close_function text,
   created_at timestamptz not null default sync.now(),
   unique (source_id, stream_name),
-  constraint sync_streams_completeness_check check (completeness in ('counted', 'feed', 'items')),
+  constraint sync_streams_completeness_check check (completeness in ('counted', 'feed', 'items', 'connection')),
   constraint sync_streams_id_type_check check (id_type in ('integer', 'text')),
   constraint sync_streams_path_check check (path like '/%' and (item_path is null or item_path like '/%{id}%')),
   constraint sync_streams_feed_check check (
@@ -53,7 +54,8 @@ create table public.sync_streams (
 comment on table public.sync_streams is 'Kinds of record: path, paging, where things stand in an answer, which SQL applies a page. Written by declare_stream().';
 comment on column public.sync_streams.completeness is
 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed: newest first, read until the
-end or the mark of the last complete scan; never deletes. items: one request per record that the parent stream staged.';
+end or the mark of the last complete scan; never deletes. items: one request per record that the parent stream staged.
+connection: one request that tells whose key it is (id_path, name_path).';
 comment on column public.sync_streams.parent_stream is 'Of an items stream: the feed whose run must have closed first.';
 comment on column public.sync_streams.overlap_pages is 'Of a feed: pages read beyond the first one that lies below the mark.';
 comment on column public.sync_streams.full_scan_days is 'Of a feed: how often a scan ignores the mark.';

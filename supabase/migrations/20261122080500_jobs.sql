@@ -69,14 +69,14 @@ create table public.workspace_sync_runs (
   warnings text[] not null default '{}',
   constraint workspace_sync_runs_status_check check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
   constraint workspace_sync_runs_ending_check check (ending in ('cancelled', 'failed', 'timeout')),
-  constraint workspace_sync_runs_phase_check check (phase in ('scan', 'confirm', 'cursor', 'parent', 'items')),
+  constraint workspace_sync_runs_phase_check check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items')),
   constraint workspace_sync_runs_completed_at_check check ((status = 'running') = (completed_at is null))
 ) with (fillfactor = 80);
 comment on table public.workspace_sync_runs is 'Runs: one workspace x one stream in a job. A running row is the lock of that pair.';
 comment on column public.workspace_sync_runs.ending is 'Why a live run ends early: no chunk of it is handed out or applied any more.';
 comment on column public.workspace_sync_runs.is_paused is 'pause_sync() holds its workspace, its source or everything: no chunk of it is handed out.';
 comment on column public.workspace_sync_runs.phase is
-'scan: reading pages; confirm: asking for records that a complete scan missed; cursor: reading on where pages end; parent: waiting
+'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete scan missed; cursor: reading on where pages end; parent: waiting
 for its parent run; items: one request per staged item.';
 comment on column public.workspace_sync_runs.parent_run_id is 'Of an items stream: the feed run that stages its items.';
 comment on column public.workspace_sync_runs.mark is 'Of a feed: the newest id of the last complete scan, when this run began.';

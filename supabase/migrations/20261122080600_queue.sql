@@ -17,14 +17,15 @@ create table public.chunked_sync_jobs (
   reading jsonb,
   created_at timestamptz not null default sync.now(),
   constraint chunked_sync_jobs_kind_check check (
-    kind in ('page', 'confirmation', 'cursor', 'item')
+    kind in ('connection', 'page', 'confirmation', 'cursor', 'item')
     and (kind = 'page') = (page is not null)
     and (kind in ('confirmation', 'item')) = (record_id is not null)
     and (kind = 'cursor') = (reading is not null)
   )
 );
 comment on table public.chunked_sync_jobs is 'Chunks: what to fetch. Written once. The request is made from the stream''s row when the chunk is claimed.';
-comment on column public.chunked_sync_jobs.kind is 'page: a page by its number; cursor: a page by cursor; confirmation: the own GET of a record that a complete scan missed; item: of an items stream.';
+comment on column public.chunked_sync_jobs.kind is 'page: a page by its number; cursor: a page by cursor; confirmation: the own GET of a record that a complete scan missed; item: of an items stream;
+connection: whose key it is.';
 comment on column public.chunked_sync_jobs.reading is
 'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends, "pages_below": in a row}.';
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';

@@ -35,35 +35,53 @@ comment on function sync.requested_runs(text[], text[]) is
 $$Returns: workspace x stream that a request means; null means every active workspace, every default stream.
 Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005 nothing to do.$$;
 
-create function sync.begin_runs(p_job_id uuid) returns void
+create function sync.begin_pages(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.set_mark(p_run_id);
+  update public.workspace_sync_runs set phase = 'scan', planned_pages = 1 where id = p_run_id;
+  perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+  perform sync.fill_slots(p_run_id);
+end; $$;
+comment on function sync.begin_pages(bigint) is $$Page 1 of a run, in slot 1. The caller holds the run's lock, or made it.$$;
+
+create function sync.begin_run(p_run_id bigint) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_run record;
 begin
-  for v_run in
-    select r.id, st.completeness, (
-      select parent.id from public.workspace_sync_runs as parent
-      join public.sync_streams as ps on ps.id = parent.stream_id and ps.source_id = st.source_id and ps.stream_name = st.parent_stream
-      where parent.job_id = p_job_id and parent.workspace_id = r.workspace_id and parent.status = 'running') as parent_run_id
-    from public.workspace_sync_runs as r join public.sync_streams as st on st.id = r.stream_id
-    where r.job_id = p_job_id order by r.id
-  loop
-    if v_run.completeness <> 'items' then
-      perform sync.set_mark(v_run.id);
-      update public.workspace_sync_runs set planned_pages = 1 where id = v_run.id;
-      perform sync.plan_chunks(v_run.id, 'page', array[1], null);
-      perform sync.fill_slots(v_run.id);
-    elsif v_run.parent_run_id is not null then
-      update public.workspace_sync_runs set phase = 'parent', parent_run_id = v_run.parent_run_id where id = v_run.id;
-    else
-      perform sync.open_items(v_run.id);
-    end if;
-  end loop;
+  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status, w.external_id into strict v_run
+  from public.workspace_sync_runs as r
+  join public.sync_streams as st on st.id = r.stream_id
+  join public.sync_workspaces as w on w.id = r.workspace_id where r.id = p_run_id;
+  update public.workspace_sync_runs as r set phase = 'parent', parent_run_id = parent.id
+  from public.workspace_sync_runs as parent join public.sync_streams as ps on ps.id = parent.stream_id
+  where r.id = p_run_id and v_run.completeness = 'items' and parent.job_id = v_run.job_id and parent.workspace_id = v_run.workspace_id
+    and parent.status = 'running' and ps.source_id = v_run.source_id and ps.stream_name = v_run.parent_stream;
+  if found then
+    return;
+  elsif v_run.completeness = 'connection' or v_run.key_status = 'other_workspace' or (
+    v_run.key_status = 'unchecked' and v_run.external_id is not null and sync.connection_path(v_run.source_id) is not null) then
+    update public.workspace_sync_runs set phase = 'connect' where id = p_run_id;
+    perform sync.plan_chunks(p_run_id, 'connection', null, array[null::text]);
+    perform sync.fill_slots(p_run_id);
+  elsif v_run.completeness = 'items' then
+    perform sync.open_items(p_run_id);
+  else
+    perform sync.begin_pages(p_run_id);
+  end if;
+end; $$;
+comment on function sync.begin_run(bigint) is
+$$What a new run begins with: whose key it is, where that is not known yet and can be compared; else page 1; of an items stream what is staged
+already, or nothing while its feed runs in the same job. Locks: the new rows.$$;
+
+create function sync.begin_runs(p_job_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.begin_run(id) from (select id from public.workspace_sync_runs where job_id = p_job_id order by id) as run;
   perform sync.close_job(p_job_id);
 end; $$;
-comment on function sync.begin_runs(uuid) is
-$$What each run of a new job begins with: page 1 in slot 1; of an items stream what is staged already, or nothing while its feed runs in the
-same job. Locks: the new rows.$$;
+comment on function sync.begin_runs(uuid) is $$Begin every run of a new job; a job of which nothing is left to do closes at once. Locks: the new rows.$$;
 
 create function sync.start_runs(
   p_job_id uuid, p_streams text[], p_workspaces text[], out o_requested int, out o_skipped text[]
@@ -157,6 +175,6 @@ Returns: {"success", "job_id", "status": "accepted" or "already_running", "messa
 Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005 nothing to sync, SY006 no job name.
 Locks: new rows only; the live job name and the live workspace x stream are unique indices.$$;
 
-revoke all on function sync.requested_runs, sync.begin_runs, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
+revoke all on function sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_runs, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
 public.start_sync_job from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;

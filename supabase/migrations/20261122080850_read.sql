@@ -7,7 +7,7 @@ create type sync.page_in_hand as (
   attempts int, max_attempts int, is_repeat boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int,
-  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint
+  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint, key_owner jsonb
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows of it, what became of it.';
@@ -108,7 +108,7 @@ begin
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   select * into strict v_source from public.sync_sources where id = v_stream.source_id;
   if p_page.http_status not between 200 and 299 then
-    if p_page.kind = 'page' and v_stream.cursor_params is null then
+    if p_page.kind = 'connection' or (p_page.kind = 'page' and v_stream.cursor_params is null) then
       perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
         'The status classes of its stream should not call it a page.');
     end if;
@@ -124,6 +124,7 @@ begin
       hint = 'It is tried again; if it stays, ask the API''s operator.';
   end if;
   v_page := case
+    when p_page.kind = 'connection' then sync.read_connection(v_page, v_source)
     when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, v_stream)
     when v_stream.completeness = 'counted' then sync.read_counted_page(v_page, v_stream)
     when v_stream.completeness = 'feed' then sync.read_feed_page(v_page, v_stream)

@@ -58,7 +58,7 @@ begin
   return (
     with leased as (
       select a.budget_id, a.send_after, q.id as queue_id, q.lease_token, q.attempts, r.workspace_id, w.workspace_name, w.base_url,
-        c.kind, c.page, c.record_id, c.reading, st.cursor_params, st.cursor_param, so.base_path, st.stream_name, st.path, st.params, st.page_param, st.item_path, st.status_classes, st.timeout_ms, st.max_body_bytes,
+        c.kind, c.page, c.record_id, c.reading, sync.connection_path(so.id) as connection_path, st.cursor_params, st.cursor_param, so.base_path, st.stream_name, st.path, st.params, st.page_param, st.item_path, st.status_classes, st.timeout_ms, st.max_body_bytes,
         so.status_classes as source_classes
       from unnest(p_admissions) as a
       join public.chunk_processing_queue as q on q.id = a.queue_id
@@ -77,7 +77,7 @@ begin
         'stream', l.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', l.timeout_ms, 'max_body_bytes', l.max_body_bytes,
         'request', jsonb_build_object(
           'method', 'GET',
-          'url', l.base_url || l.base_path || case when l.kind in ('page', 'cursor') then l.path else replace(l.item_path, '{id}', sync.url_encode(l.record_id)) end,
+          'url', l.base_url || l.base_path || case when l.kind = 'connection' then l.connection_path when l.kind in ('page', 'cursor') then l.path else replace(l.item_path, '{id}', sync.url_encode(l.record_id)) end,
           'params', case l.kind
             when 'page' then l.params || jsonb_build_object(l.page_param, l.page::text)
             when 'cursor' then l.params || l.cursor_params

@@ -115,6 +115,7 @@ begin
     array(select f.record_id from unnest(v_found) as f where f.turn = p.turn), p.total, p.last_page
   from unnest(p_pages) as p where p.kind in ('page', 'cursor');
   perform sync.note_confirmations(p_pages) where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.note_key_owners(p_pages) where exists (select 1 from unnest(p_pages) as p where p.kind = 'connection');
   perform sync.note_items(p_pages) where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
   return sync.applied(p_pages, v_found, v_changed);
 end; $$;

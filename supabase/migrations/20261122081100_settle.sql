@@ -149,7 +149,7 @@ begin
   v_run_ids := sync.pass_slots(v_ended) || array(
     select p.run_id from unnest(v_ended) as p join public.workspace_sync_runs as r on r.id = p.run_id
     where p.outcome = 'cancelled'
-      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('page', 'cursor'))
+      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
       or (p.outcome = 'completed' and (
         (p.kind = 'page' and (p.last_page > r.planned_pages or r.progress_total is null or p.is_past_pages)) or p.kind = 'cursor'
         or (p.kind = 'item' and sync.has_joined_items(p.queue_id)))));
@@ -157,7 +157,7 @@ begin
     perform 1 from public.workspace_sync_runs where id = any (v_run_ids) order by id for no key update;
     perform sync.end_run_early(f.run_id, 'failed', f.message) from (
       select p.run_id, (array_agg(p.message order by p.turn))[1] as message from unnest(v_ended) as p
-      where p.outcome = 'failed' and p.is_permanent and p.kind in ('page', 'cursor') group by p.run_id
+      where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor') group by p.run_id
     ) as f;
     perform sync.plan_revealed(array(
       select p from unnest(v_ended) as p where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
@@ -181,7 +181,8 @@ begin
     select p.workspace_id, case when bool_or(p.outcome = 'completed') then 'accepted' else 'refused' end as key_status
     from unnest(p_pages) as p where p.outcome = 'completed' or p.http_status = 401 group by p.workspace_id
   ) as said
-  where w.id = said.workspace_id and w.key_status is distinct from said.key_status;
+  where w.id = said.workspace_id and w.key_status is distinct from said.key_status
+    and (w.key_status <> 'other_workspace' or said.key_status = 'refused');
   perform sync.unblock_budgets(v_workspace_ids);
   perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
   where p.outcome not in ('completed', 'delayed') having count(*) > 0;

@@ -84,9 +84,11 @@ begin
       case v_run.ending when 'timeout' then 'time ran out' end);
   elsif exists (
     select 1 from public.chunk_processing_queue as q join public.chunked_sync_jobs as c on c.id = q.id
-    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('page', 'cursor')
+    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
   ) then
     perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.phase = 'connect' then
+    perform sync.advance_connection(v_run);
   elsif v_run.phase in ('parent', 'items') then
     perform sync.advance_items(v_run);
   elsif exists (select 1 from public.sync_streams where id = v_run.stream_id and completeness = 'feed') then

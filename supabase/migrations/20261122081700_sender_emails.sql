@@ -132,6 +132,10 @@ select public.declare_stream('{
   "item_path": "/sender-emails/{id}", "updated_at_path": ["updated_at"], "target_table": "sync.sender_emails",
   "apply_function": "sync.apply_sender_emails", "close_function": "sync.write_workspace_statistics"}');
 
+select public.declare_stream('{
+  "source_name": "email_bison", "stream_name": "connection", "is_default": false, "completeness": "connection", "path": "/users",
+  "page_size": 1, "id_path": ["data", "workspace", "id"], "name_path": ["data", "workspace", "name"]}');
+
 create view public.sender_emails with (security_invoker = true) as
 select
   w.workspace_name, e.id, e.email as email_address, e.name, e.status, e.type, e.daily_limit, e.warmup_enabled, e.emails_sent_count,
