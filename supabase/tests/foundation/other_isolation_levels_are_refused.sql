@@ -1,5 +1,5 @@
 begin;
-set transaction isolation level repeatable read;
+set local transaction_isolation = 'repeatable read';
 \ir ../support/setup.psql
 select plan(6);
 
