@@ -3,7 +3,6 @@
 import socket
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
 from local.bison import BisonControl, running_bison
@@ -98,20 +97,14 @@ async def test_a_host_that_does_not_answer_fails_its_workspace_alone(
     assert key_status(world)["nowhere"] == "unchecked"
 
 
-@pytest.mark.parametrize(
-    "url", ["http://bison.example", "https://10.0.0.7", "ftp://x", "bison", ""]
-)
-async def test_an_address_that_may_not_be_used_is_refused_at_once(world: World, url: str) -> None:
+async def test_an_address_that_may_not_be_used_is_refused_at_once(world: World) -> None:
     async with world.client(key=world.api.secret_key) as client:
-        answer = await refused(
-            client.rpc(
-                "register_workspace",
-                {"p_workspace_name": "acme", "p_base_url": url, "p_api_key": "1|key"},
-            )
-        )
+        for url in ("http://bison.example", "https://10.0.0.7", "ftp://x", "bison", ""):
+            arguments = {"p_workspace_name": "acme", "p_base_url": url, "p_api_key": "1|key"}
+            error = await refused(client.rpc("register_workspace", arguments))
+            assert error.code == "SY015", url
+            assert error.hint, url
 
-    assert answer.code == "SY015"
-    assert answer.hint
     assert world.db.column("select workspace_name from sync_workspaces") == []
 
 

@@ -10,8 +10,8 @@ from tests.e2e.world import World
 
 RETRY_AFTER_S = 2
 RATE = 20
-# The way of a request from the worker's timer to the fake's clock differs by so much at most.
-TOLERANCE_S = 0.04
+# On a busy machine a request may start so much later than its turn, and the next one on time.
+TOLERANCE_S = 0.15
 
 
 @pytest_asyncio.fixture
@@ -75,17 +75,18 @@ async def test_after_a_429_nobody_asks_that_instance_until_it_may(
         assert world.live_ids(name) == [record["id"] for record in await limited.accounts(name)]
 
 
-async def test_all_workers_together_keep_the_rate(world: World, limited: BisonControl) -> None:
+async def test_all_workers_together_keep_the_rate(world: World) -> None:
     """Each worker alone would do more than half of the rate."""
-    await world.register(limited)
-    world.db.run("select set_budget('email_bison', :rate, null)", rate=RATE)
-    await limited.set_latency(50)
-    async with world.worker_processes(2, CHUNKWISE_CONCURRENCY="1", CHUNKWISE_CLAIM_AHEAD="0"):
-        job = await world.sync()
+    async with running_bison({"acme": 180, "zen": 210}, latency_ms=50) as limited:
+        await world.register(limited)
+        world.db.run("select set_budget('email_bison', :rate, null)", rate=RATE)
+        one_at_a_time = {"CHUNKWISE_CONCURRENCY": "1", "CHUNKWISE_CLAIM_AHEAD": "0"}
+        async with world.worker_processes(2, **one_at_a_time):
+            job = await world.sync()
+        arrived = [seen.arrived_ms / 1000 for seen in (await limited.traffic()).requests]
 
-    arrived = [seen.arrived_ms / 1000 for seen in (await limited.traffic()).requests]
     assert job["status"] == "completed"
-    assert len(arrived) == 13
+    assert len(arrived) == 26
     assert most_above_the_rate(arrived) <= TOLERANCE_S * RATE
     assert len(who_worked(world)) == 2
 
@@ -95,15 +96,22 @@ async def test_all_workers_together_keep_the_limit_in_flight(
 ) -> None:
     await world.register(limited)
     world.db.run("select set_budget('email_bison', null, 3)")
-    await limited.set_latency(40)
+    held = await limited.fault(Hold(), workspace="zen", nth=2, times=None)
     async with world.worker_processes(2, CHUNKWISE_CONCURRENCY="2", CHUNKWISE_CLAIM_AHEAD="0"):
-        job = await world.sync()
+        job_id = world.start()
+        await limited.wait_until_held(3, held)
+        in_hand = world.db.run(
+            "select worker_id, count(*) from chunk_processing_queue where status = 'processing'"
+            " group by worker_id order by count(*)"
+        )
+        await limited.clear_rules()
+        job = await world.ended(job_id)
 
     traffic = await limited.traffic()
+    assert [row["count"] for row in in_hand] == [1, 2]
     assert job["status"] == "completed"
     assert len(traffic.requests) == 13
     assert traffic.peak_in_flight == 3
-    assert len(who_worked(world)) == 2
 
 
 def who_worked(world: World) -> set[str]:
