@@ -12,6 +12,7 @@ from workers.errors import SettingsError
 from workers.secret import Secret
 
 MAX_CONCURRENCY = 1000
+SHORTEST_WAKE_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Settings:
     realtime: bool
     realtime_renew_seconds: float
     log_level: str
+    wake_token: Secret | None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
@@ -49,7 +51,17 @@ class Settings:
                 env, "CHUNKWISE_REALTIME_RENEW_SECONDS", 82_800, 1, 86_000
             ),
             log_level=_log_level(env),
+            wake_token=_wake_token(env),
         )
+
+    def required_wake_token(self) -> Secret:
+        """Raises SettingsError if there is none."""
+        if self.wake_token is None:
+            raise SettingsError(
+                "CHUNKWISE_WAKE_TOKEN is not set",
+                "With --listen it is what register_worker_endpoint() was given for this worker.",
+            )
+        return self.wake_token
 
 
 def ahead_of(concurrency: int) -> int:
@@ -150,3 +162,20 @@ def _log_level(env: Mapping[str, str]) -> str:
             f"CHUNKWISE_LOG_LEVEL is {level!r}", "Set it to debug, info, warning or error."
         )
     return level
+
+
+def _wake_token(env: Mapping[str, str]) -> Secret | None:
+    token = env.get("CHUNKWISE_WAKE_TOKEN", "").strip()
+    if not token:
+        return None
+    if len(token) < SHORTEST_WAKE_TOKEN or not token.isascii() or not token.isprintable():
+        raise SettingsError(
+            "CHUNKWISE_WAKE_TOKEN is no wake token",
+            f"It has at least {SHORTEST_WAKE_TOKEN} characters of ASCII: `openssl rand -hex 24`.",
+        )
+    if token.startswith("sb_secret_"):
+        raise SettingsError(
+            "CHUNKWISE_WAKE_TOKEN holds a secret key",
+            "Make a token of its own: every login of the database can read it in pg_net's tables.",
+        )
+    return Secret(token)

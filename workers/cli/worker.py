@@ -1,6 +1,7 @@
 """`chunkwise worker`."""
 
 import asyncio
+import contextlib
 import signal
 from dataclasses import replace
 from typing import Annotated
@@ -10,6 +11,8 @@ import typer
 from workers import logs
 from workers.connection import connected
 from workers.fetch import Fetcher
+from workers.listening import listening_on
+from workers.receiver import Receiver
 from workers.settings import MAX_CONCURRENCY, Settings, ahead_of
 from workers.worker import Worker
 
@@ -21,6 +24,13 @@ def worker(
             min=1, max=MAX_CONCURRENCY, help="Requests in flight; else CHUNKWISE_CONCURRENCY, 16."
         ),
     ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Do not look for work; fetch what POSTs with CHUNKWISE_WAKE_TOKEN name.",
+        ),
+    ] = None,
 ) -> None:
     """Fetch pages until SIGTERM or Ctrl-C; then finish what was sent and hand back the rest.
 
@@ -29,17 +39,24 @@ def worker(
     settings = Settings.from_env()
     if concurrency is not None:
         settings = replace(settings, concurrency=concurrency, claim_ahead=ahead_of(concurrency))
+    if listen is not None:
+        settings.required_wake_token()
     logs.configure(settings.log_level)
-    asyncio.run(_run(settings))
+    asyncio.run(_run(settings, listen))
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, listen: str | None) -> None:
     stop = asyncio.Event()
-    async with (
-        connected(settings) as gateway,
-        Fetcher.open(settings.concurrency) as fetcher,
-    ):
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await Worker(settings, gateway, fetcher, stop).run()
+    with contextlib.ExitStack() as sockets:
+        listener = None if listen is None else sockets.enter_context(listening_on(listen))
+        async with (
+            connected(settings) as gateway,
+            Fetcher.open(settings.concurrency) as fetcher,
+        ):
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            if listener is None:
+                await Worker(settings, gateway, fetcher, stop).run()
+            else:
+                await Receiver(settings, gateway, fetcher, listener, stop).run()
