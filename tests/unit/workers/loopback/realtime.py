@@ -110,3 +110,7 @@ class RealtimeServer:
 async def _reply(connection: ServerConnection, message: Payload, payload: Payload) -> None:
     about = {"topic": message["topic"], "ref": message["ref"]}
     await connection.send(json.dumps({"event": "phx_reply", "payload": payload, **about}))
+
+
+def tasks_of_clients() -> set[asyncio.Task[Any]]:
+    return {task for task in asyncio.all_tasks() if "conn_handler" not in str(task.get_coro())}

@@ -5,11 +5,10 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from loopback.realtime import PATIENCE_S, WELCOME, Payload, RealtimeServer
+from loopback.realtime import PATIENCE_S, WELCOME, Payload, RealtimeServer, tasks_of_clients
 from workers.hints import Hints
 from workers.looks import Looks, Reason
 from workers.protocol import Claim
@@ -45,10 +44,6 @@ async def hints(
     running.cancel()
     await asyncio.wait([running])
     assert tasks_of_clients() <= before
-
-
-def tasks_of_clients() -> set[asyncio.Task[Any]]:
-    return {task for task in asyncio.all_tasks() if "conn_handler" not in str(task.get_coro())}
 
 
 @asynccontextmanager
