@@ -6,14 +6,18 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import fleet, queue, views
+from benchmarks import backlog, fleet, queue, resync, views
 from benchmarks.report import Report
 from local.stack import Stack
 
 
 class Part(StrEnum):
     FLEET = "fleet"
+    RESYNC = "resync"
     QUEUE = "queue"
+    WAITING = "waiting"
+    SNAPSHOT = "snapshot"
+    INDEX = "index"
     VIEWS = "views"
 
 
@@ -21,7 +25,7 @@ def main(
     only: Annotated[list[Part] | None, typer.Option(help="Not all parts; may be repeated.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of every sync.")] = 3,
     seconds: Annotated[int, typer.Option(min=1, help="Length of every queue measurement.")] = 5,
-    scale: Annotated[float, typer.Option(help="Of the 1,000,000 finished chunks.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="Of the 1,000,000 chunks around.")] = 1.0,
     explain: Annotated[bool, typer.Option(help="Show the plans of slow views.")] = False,
 ) -> None:
     """Measure the parts in turn on a stack of their own."""
@@ -30,10 +34,19 @@ def main(
     with Stack.start("bench", fsync=True) as stack:
         if Part.FLEET in parts:
             asyncio.run(fleet.measure(stack, report, rounds))
+        if Part.RESYNC in parts:
+            asyncio.run(resync.measure(stack, report))
         if Part.QUEUE in parts:
             queue.measure(stack, report, seconds)
+        if Part.WAITING in parts:
+            backlog.measure_waiting(stack, report, scale)
+        if Part.SNAPSHOT in parts:
+            backlog.measure_snapshot(stack, report)
+        if Part.INDEX in parts:
+            backlog.measure_created_index(stack, report, seconds)
         if Part.VIEWS in parts:
-            views.measure(stack, report, scale, explain=explain)
+            history = views.measure(stack, report, scale, explain=explain)
+            backlog.measure_history(stack, report, history, seconds)
 
 
 if __name__ == "__main__":
