@@ -82,3 +82,22 @@ def test_a_wrong_setting_is_named_with_the_way_out(name: str, value: str) -> Non
     assert raised.value.hint
     assert raised.value.exit_code == EXIT_SETTINGS
     assert "password" not in raised.value.message
+
+
+def test_the_wake_token_is_asked_for_only_by_a_receiver() -> None:
+    settings = Settings.from_env(ENV)
+    assert settings.wake_token is None
+    with pytest.raises(SettingsError, match="CHUNKWISE_WAKE_TOKEN is not set"):
+        settings.required_wake_token()
+
+    settings = Settings.from_env(ENV | {"CHUNKWISE_WAKE_TOKEN": "0123456789abcdef"})
+    assert settings.required_wake_token().reveal() == "0123456789abcdef"
+    assert "0123456789abcdef" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "fifteen-letters", "sb_secret_0123456789", "wörter-mit-umlauten", "a\nb" * 9]
+)
+def test_what_is_no_wake_token_is_refused(token: str) -> None:
+    with pytest.raises(SettingsError, match="CHUNKWISE_WAKE_TOKEN"):
+        Settings.from_env(ENV | {"CHUNKWISE_WAKE_TOKEN": token})
