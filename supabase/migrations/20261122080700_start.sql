@@ -84,11 +84,16 @@ end; $$;
 comment on function sync.begin_runs(uuid) is $$Begin every run of a new job; a job of which nothing is left to do closes at once. Locks: the new rows.$$;
 
 create function sync.start_runs(
-  p_job_id uuid, p_streams text[], p_workspaces text[], out o_requested int, out o_skipped text[]
+  p_job_id uuid, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid,
+  out o_requested int, out o_skipped text[]
 )
 language sql set search_path = '' as $$
   with requested as (
-    select * from sync.requested_runs(p_streams, p_workspaces)
+    select q.* from sync.requested_runs(p_streams, p_workspaces) as q
+    where p_retry_of_job_id is null or exists (
+      select 1 from public.workspace_sync_runs as r
+      where r.job_id = p_retry_of_job_id and r.status <> 'completed'
+        and r.workspace_id = q.workspace_id and r.stream_id = q.stream_id)
   ), started as (
     insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency, is_paused)
     select p_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id) from requested
@@ -99,8 +104,8 @@ language sql set search_path = '' as $$
     coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}')
   from requested as r left join started as s using (workspace_id, stream_id);
 $$;
-comment on function sync.start_runs(uuid, text[], text[]) is
-$$The runs of a new job, without those that are live elsewhere. Returns: workspaces requested, names of those skipped.
+comment on function sync.start_runs(uuid, text[], text[], uuid) is
+$$The runs of a new job, without those that are live elsewhere; of a retry, those that did not complete. Returns: workspaces requested, names of those skipped.
 Raises: as requested_runs(). Locks: new rows; it waits for a run that is just being closed.$$;
 
 create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid) returns jsonb
@@ -126,7 +131,8 @@ begin
     end if;
   end loop;
   loop
-    select o_requested, o_skipped into v_requested, v_skipped from sync.start_runs(v_job_id, p_streams, p_workspaces);
+    select o_requested, o_skipped into v_requested, v_skipped from sync.start_runs(
+      v_job_id, p_streams, p_workspaces, p_retry_of_job_id);
     exit when exists (select 1 from public.workspace_sync_runs where job_id = v_job_id);
     select r.job_id into v_live_job_id from sync.requested_runs(p_streams, p_workspaces) as q
     join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id and r.stream_id = q.stream_id and r.status = 'running'

@@ -110,7 +110,7 @@ $$404 confirms that a record is gone; any other page shows that it lives and the
 
 create function sync.confirmation_finding(p_run_id bigint) returns text
 language sql stable set search_path = '' as $$
-  select nullif(format('%s records that it missed still exist', count(*)), '0 records that it missed still exist')
+  select case when count(*) > 0 then format('still there although it missed them: %s', count(*)) end
   from public.workspace_sync_runs as r
   join public.chunked_sync_jobs as c on c.run_id = r.id and c.scan = r.scan and c.kind = 'confirmation'
   join public.chunk_processing_queue as q on q.id = c.id and q.status = 'completed'

@@ -159,7 +159,7 @@ async def test_one_removed_and_one_added_between_two_pages_delete_nobody_wrongly
     run = world.run("acme")
     assert job["status"] == "completed"
     assert run["scan"] == 2
-    assert run["warnings"] == ["scan 1: 1 records that it missed still exist"]
+    assert run["warnings"] == ["scan 1: still there although it missed them: 1"]
     asked = {seen.path: seen.status for seen in (await bison.traffic()).select("acme", "item")}
     assert asked == {f"/api/sender-emails/{slid}": 200, f"/api/sender-emails/{removed}": 404}
     assert world.deleted_ids("acme") == [removed]

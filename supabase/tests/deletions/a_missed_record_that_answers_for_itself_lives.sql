@@ -11,7 +11,7 @@ select results_eq($$select tests.complete(l), l.record_id from tests.claim() as 
   $$values ('completed', '3')$$, 'the scan missed it, its own GET shows it');
 select results_eq($$select status, scan, phase, warnings from public.workspace_sync_runs
   order by id desc limit 1$$,
-  $$values ('running', 2, 'scan', array['scan 1: 1 records that it missed still exist'])$$,
+  $$values ('running', 2, 'scan', array['scan 1: still there although it missed them: 1'])$$,
   'the workspace is scanned again');
 select tests.work();
 select results_eq($$select status, distinct_ids, records_deleted from public.workspace_sync_runs
