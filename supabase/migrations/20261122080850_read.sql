@@ -33,14 +33,6 @@ begin
 end; $$;
 comment on function sync.count_at(jsonb, text[]) is $$Returns: a whole number of 0 or more at a path. Raises: SY010.$$;
 
-create function sync.is_record_id(p_id jsonb, p_id_type text) returns boolean
-language sql immutable set search_path = '' as $$
-  select coalesce(case p_id_type
-    when 'integer' then jsonb_typeof(p_id) = 'number' and p_id #>> '{}' ~ '^-?[0-9]{1,18}$'
-    else jsonb_typeof(p_id) = 'string' and length(p_id #>> '{}') between 1 and 500 end, false);
-$$;
-comment on function sync.is_record_id(jsonb, text) is $$Returns: whether a value can be a record's id in a stream of that id type.$$;
-
 create function sync.check_records(p_records jsonb, p_stream public.sync_streams) returns void
 language plpgsql stable set search_path = '' as $$
 declare
@@ -50,8 +42,13 @@ begin
     perform sync.raise_shape(format('the answer has no list of records at %s', array_to_string(p_stream.records_path, '.')),
       'declare_stream() says where they stand.');
   end if;
-  select r.n into v_position from jsonb_array_elements(p_records) with ordinality as r (record, n)
-  where not sync.is_record_id(r.record #> p_stream.id_path, p_stream.id_type) order by r.n limit 1;
+  select r.n into v_position from (
+    select n, record #> p_stream.id_path as id from jsonb_array_elements(p_records) with ordinality as e (record, n)
+  ) as r
+  where (case p_stream.id_type
+    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,18}$'
+    else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500 end) is not true
+  order by r.n limit 1;
   if v_position is not null then
     perform sync.raise_shape(
       format('record %s of the page has no %s id at %s', v_position, p_stream.id_type, array_to_string(p_stream.id_path, '.')),
@@ -215,5 +212,5 @@ language sql immutable set search_path = '' as $$
 $$;
 comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
 
-revoke all on function sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at, sync.is_record_id, sync.check_records, sync.read_page, sync.found_records,
+revoke all on function sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at, sync.check_records, sync.read_page, sync.found_records,
 sync.find_bad_field, sync.judge_error, sync.url_encode from public, anon, authenticated, service_role;
