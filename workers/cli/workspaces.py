@@ -33,7 +33,7 @@ def build() -> typer.Typer:
 
 def add(
     name: Annotated[str, typer.Argument(help="The workspace's name; a known one is changed.")],
-    base_url: Annotated[str, typer.Option(help="For instance https://bison.example/api.")],
+    base_url: Annotated[str, typer.Option(help="For instance https://bison.example.")],
     source: Annotated[str, typer.Option(help="The API it speaks.")] = "email_bison",
     external_id: Annotated[str | None, typer.Option(help="Its id in that API.")] = None,
     max_concurrency: Annotated[
