@@ -112,7 +112,6 @@ async def test_statistics_and_registry_are_written(synced: Synced) -> None:
         registry = synced.world.db.one(
             "select * from client_registry where workspace_name = :name", name=workspace.name
         )
-        assert registry["bison_workspace_id"] == str(workspace.workspace_id)
         assert registry["bison_instance"] == synced.bison.base_url
         assert registry["estimated_account_count"] == workspace.total
         assert registry["last_successful_sync_at"] >= synced.job["started_at"]

@@ -71,6 +71,40 @@ async def test_a_key_taken_out_of_vault_fails_its_workspace_alone(
     assert (await fleet.traffic()).select("zen") == ()
 
 
+async def test_a_key_of_another_workspace_writes_nothing(world: World, fleet: BisonControl) -> None:
+    """Where the workspace's id is registered, the key's owner is asked for first."""
+    infos = {info.name: info for info in await fleet.workspaces()}
+    register = "select register_workspace(:name, :url, :key, p_external_id => :id)"
+    for name, key_of in (("acme", "zen"), ("zen", "zen")):
+        world.db.run(
+            register,
+            name=name,
+            url=fleet.base_url,
+            key=infos[key_of].key,
+            id=str(infos[name].workspace_id),
+        )
+    async with world.workers():
+        job = await world.sync()
+        error, status = world.run("acme")["error_message"], key_status(world)
+        rows_of_acme = world.live_ids("acme")
+        world.db.run("select rotate_workspace_key('acme', :key)", key=infos["acme"].key)
+        again = await world.sync()
+
+    assert world.run_status(job["id"]) == {"acme": "failed", "zen": "completed"}
+    assert status == {"acme": "other_workspace", "zen": "accepted"}
+    assert f"belongs to workspace {infos['zen'].workspace_id} (zen)" in error
+    assert f"not to {infos['acme'].workspace_id}" in error
+    assert "rotate_workspace_key()" in error
+    assert rows_of_acme == []
+    assert again["status"] == "completed"
+    assert world.live_ids("acme") == [record["id"] for record in await fleet.accounts("acme")]
+    assert len((await fleet.traffic()).select(kind="users")) == 3
+    registered = world.db.run("select workspace_name, bison_workspace_id from client_registry")
+    assert {row["workspace_name"]: row["bison_workspace_id"] for row in registered} == {
+        name: str(infos[name].workspace_id) for name in ("acme", "zen")
+    }
+
+
 async def test_a_host_that_does_not_answer_fails_its_workspace_alone(
     world: World, fleet: BisonControl
 ) -> None:
