@@ -11,7 +11,8 @@ language sql stable set search_path = '' as $$
   select pg_catalog.clock_timestamp();
 $$;
 comment on function sync.now() is
-$$The one clock. A verb reads it once. Tests replace it in their own database. Returns: the wall clock's time.$$;
+$$The one clock. A verb reads it once. Tests replace it in their own database. Returns: the wall
+clock's time.$$;
 
 create function public.chunkwise_version() returns jsonb
 language sql stable set search_path = '' set statement_timeout = '5s' as $$
@@ -37,20 +38,25 @@ insert into public.sync_settings (name, value, kind, description) values
 ('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),
 ('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
 ('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed as a poison page.'),
-('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this sweeps itself.'),
+('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this sweeps
+  itself.'),
 ('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),
 ('retry_base_seconds', '2', 'number', 'First step of the backoff after a transient failure.'),
-('retry_cap_seconds', '60', 'number', 'Longest backoff after a transient failure or an unexplained 429.'),
+('retry_cap_seconds', '60', 'number', 'Longest backoff after a transient failure
+  or an unexplained 429.'),
 ('max_job_duration_seconds', '21600', 'number', 'A job older than this is closed as partial.'),
-('max_scans', '3', 'number', 'How often a counted stream is scanned in one run before it is partial.'),
+('max_scans', '3', 'number', 'How often a counted stream is scanned in one run before it is
+  partial.'),
 ('max_pages', '100000', 'number', 'A last page beyond this is refused as wrong shape.'),
 ('deletion_guard_rows', '10', 'number', 'Deletions up to this many rows need no approval.'),
 ('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no approval.'),
-('stale_after_hours', '24', 'number', 'Age of the last complete sync from which a workspace is stale.'),
+('stale_after_hours', '24', 'number', 'Age of the last complete sync
+  from which a workspace is stale.'),
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
 ('chunks_kept_days', '30', 'number', 'Age at which chunks of closed runs are pruned.'),
 ('events_kept_days', '90', 'number', 'Age at which chunk events are pruned.'),
-('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of polling_job_status.'),
+('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of
+  polling_job_status.'),
 ('paused', 'false', 'boolean', 'Whether pause_sync() holds everything.'),
 ('allow_private_addresses', 'false', 'boolean', 'Whether a base URL may name a private address.');
 
@@ -66,7 +72,8 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings where name = p_name);
 end; $$;
-comment on function sync.setting_seconds(text) is $$Returns: a setting given in seconds, as an interval.$$;
+comment on function sync.setting_seconds(text) is
+$$Returns: a setting given in seconds, as an interval.$$;
 
 create function sync.is_switched_on(p_name text) returns boolean
 language sql stable security definer set search_path = '' as $$
@@ -87,15 +94,18 @@ begin
     select kind into v_kind from public.sync_settings where name = p_name;
     raise exception using errcode = 'SY006',
       message = case when v_kind is null then format('there is no setting %L', p_name)
-                else format('setting %s takes a %s, not %s', p_name, v_kind, coalesce(p_value::text, 'null')) end,
+                else format('setting %s takes a %s,
+                not %s', p_name, v_kind, coalesce(p_value::text, 'null')) end,
       hint = 'select name, kind, value, description from sync_settings shows them all.';
   end if;
   return jsonb_build_object('name', p_name, 'value', p_value);
 exception when check_violation then
-  raise exception using errcode = 'SY006', message = format('setting %s cannot be %s', p_name, p_value), hint = 'Numbers are 0 or more.';
+  raise exception using errcode = 'SY006', message = format('setting %s cannot be
+    %s', p_name, p_value), hint = 'Numbers are 0 or more.';
 end; $$;
 comment on function public.set_setting(text, jsonb) is
-$$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot take. Locks: the setting's row.$$;
+$$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot
+take. Locks: the setting's row.$$;
 
 create function sync.is_operator() returns boolean
 language sql stable set search_path = '' as $$
@@ -115,18 +125,22 @@ begin
   end if;
 end; $$;
 comment on function sync.require_operator() is
-$$Guard of the definer functions behind operator verbs; it looks at the role the caller set, not at the definer. Raises: 42501.$$;
+$$Guard of the definer functions behind operator verbs; it looks at the role the caller set, not at
+the definer. Raises: 42501.$$;
 
 create function sync.require_read_committed() returns void
 language plpgsql stable set search_path = '' as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'SY016',
-      message = format('this verb runs in READ COMMITTED only, not in %s', upper(current_setting('transaction_isolation'))),
-      hint = 'Closing a run looks again after it waited for a lock; a held snapshot would hide what it waited for.';
+      message = format('this verb runs in READ COMMITTED only,
+      not in %s', upper(current_setting('transaction_isolation'))),
+      hint = 'Closing a run looks again after it waited for a lock;
+      a held snapshot would hide what it waited for.';
   end if;
 end; $$;
-comment on function sync.require_read_committed() is $$Raises: SY016 in any other isolation level.$$;
+comment on function sync.require_read_committed() is
+$$Raises: SY016 in any other isolation level.$$;
 
 create function sync.mask_secrets(p_text text) returns text
 language sql immutable set search_path = '' as $$
@@ -137,7 +151,8 @@ language sql immutable set search_path = '' as $$
     1000);
 $$;
 comment on function sync.mask_secrets(text) is
-$$Returns: the text without anything that looks like a token, at most 1,000 characters. The workers mask the exact keys before.$$;
+$$Returns: the text without anything that looks like a token, at most 1,000 characters. The workers
+mask the exact keys before.$$;
 
 revoke all on table public.sync_settings from public, anon, authenticated, service_role;
 grant select on table public.sync_settings to service_role, authenticated;

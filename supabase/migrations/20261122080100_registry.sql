@@ -22,7 +22,9 @@ create table public.sync_sources (
   constraint sync_sources_max_in_flight_check check (max_in_flight > 0),
   constraint sync_sources_base_path_check check (base_path = '' or base_path ~ '^/.*[^/]$')
 );
-comment on table public.sync_sources is 'APIs: base path, where the key goes, default budget, how errors look. Written by declare_source().';
+comment on table public.sync_sources is
+'APIs: base path, where the key goes, default budget, how errors look. Written by
+declare_source().';
 comment on column public.sync_sources.status_classes is
 'HTTP status ("404"), hundred ("5xx") or "other" to page, transient, rate_limited or permanent.';
 comment on column public.sync_sources.success_path is
@@ -44,12 +46,16 @@ create table public.sync_budgets (
   constraint sync_budgets_requests_per_second_check check (requests_per_second > 0),
   constraint sync_budgets_max_in_flight_check check (max_in_flight > 0)
 ) with (fillfactor = 50);
-comment on table public.sync_budgets is 'What all workers together may send to one instance or with one key.';
-comment on column public.sync_budgets.scope_key is 'The instance (host and port), or workspace:<id> for a budget per key.';
+comment on table public.sync_budgets is
+'What all workers together may send to one instance or with one key.';
+comment on column public.sync_budgets.scope_key is
+'The instance (host and port), or workspace:<id> for a budget per key.';
 comment on column public.sync_budgets.requests_per_second is 'Null: unlimited.';
 comment on column public.sync_budgets.max_in_flight is 'Null: unlimited.';
-comment on column public.sync_budgets.block_level is 'Above 0 after a 429 until a request succeeds: one probe goes first.';
-comment on column public.sync_budgets.probe_until is 'Until then one probe is on its way and nobody else sends.';
+comment on column public.sync_budgets.block_level is
+'Above 0 after a 429 until a request succeeds: one probe goes first.';
+comment on column public.sync_budgets.probe_until is
+'Until then one probe is on its way and nobody else sends.';
 alter table public.sync_budgets enable row level security;
 
 create table public.sync_workspaces (
@@ -67,14 +73,20 @@ create table public.sync_workspaces (
   key_owner text,
   paused_at timestamptz,
   created_at timestamptz not null default sync.now(),
-  constraint sync_workspaces_workspace_name_check check (workspace_name <> '' and length(workspace_name) <= 200),
+  constraint sync_workspaces_workspace_name_check
+  check (workspace_name <> '' and length(workspace_name) <= 200),
   constraint sync_workspaces_max_concurrency_check check (max_concurrency between 1 and 64),
-  constraint sync_workspaces_key_status_check check (key_status in ('unchecked', 'accepted', 'refused', 'other_workspace'))
+  constraint sync_workspaces_key_status_check
+  check (key_status in ('unchecked', 'accepted', 'refused', 'other_workspace'))
 );
-comment on table public.sync_workspaces is 'Tenants of a source. The key is in Vault; here is only its id there.';
-comment on column public.sync_workspaces.max_concurrency is 'Slots of a run: how many of its chunks are ready or in flight at once.';
-comment on column public.sync_workspaces.key_status is 'What the API said of the key last: unchecked, accepted, refused (401), other_workspace.';
-comment on column public.sync_workspaces.key_owner is 'Whose key it is, in the API''s own words, where it tells.';
+comment on table public.sync_workspaces is
+'Tenants of a source. The key is in Vault; here is only its id there.';
+comment on column public.sync_workspaces.max_concurrency is
+'Slots of a run: how many of its chunks are ready or in flight at once.';
+comment on column public.sync_workspaces.key_status is
+'What the API said of the key last: unchecked, accepted, refused (401), other_workspace.';
+comment on column public.sync_workspaces.key_owner is
+'Whose key it is, in the API''s own words, where it tells.';
 create index sync_workspaces_source_idx on public.sync_workspaces (source_id);
 create index sync_workspaces_budget_idx on public.sync_workspaces (budget_id);
 alter table public.sync_workspaces enable row level security;
@@ -83,9 +95,11 @@ create function sync.host_of(p_base_url text) returns text
 language sql immutable set search_path = '' as $$
   select pg_catalog.lower((pg_catalog.regexp_match(p_base_url, '^https?://([^/?#]+)'))[1]);
 $$;
-comment on function sync.host_of(text) is $$Returns: host and port of a URL, the name of an instance.$$;
+comment on function sync.host_of(text) is
+$$Returns: host and port of a URL, the name of an instance.$$;
 
-create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint) returns bigint
+create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
+  returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_source public.sync_sources;
@@ -98,11 +112,13 @@ begin
   insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
   values (p_source_id, v_key, v_source.requests_per_second, v_source.max_in_flight)
   on conflict (source_id, scope_key) do nothing;
-  select id into strict v_budget_id from public.sync_budgets where source_id = p_source_id and scope_key = v_key;
+  select id into strict v_budget_id from public.sync_budgets
+  where source_id = p_source_id and scope_key = v_key;
   return v_budget_id;
 end; $$;
 comment on function sync.ensure_budget(bigint, text, bigint) is
-$$The budget a workspace draws on, made with the source's defaults if new. Returns: its id. Locks: the new row.$$;
+$$The budget a workspace draws on, made with the source's defaults if new. Returns: its id. Locks:
+the new row.$$;
 
 create function sync.check_base_url(p_base_url text) returns void
 language plpgsql stable set search_path = '' as $$
@@ -111,7 +127,8 @@ declare
   v_is_loopback boolean := v_host in ('localhost', '[::1]') or v_host ~ '^127\.';
 begin
   if p_base_url is null or p_base_url !~* '^https?://[a-z0-9.:_\[\]-]+(/[^?#]*[^/?#])?$' then
-    raise exception using errcode = 'SY015', message = format('%L is no base URL', coalesce(sync.mask_secrets(p_base_url), '')),
+    raise exception using errcode = 'SY015', message = format('%L is no base
+      URL', coalesce(sync.mask_secrets(p_base_url), '')),
       hint = 'It reads https://host, without user, query, fragment or a slash at the end.';
   end if;
   if p_base_url ~* '^http://' and not v_is_loopback then
@@ -122,12 +139,14 @@ begin
     v_host ~ '^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2[0-9]|3[01])\.|0\.|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|\[)'
     or v_host ~ '\.(internal|local|localhost)$' or v_host ~ '^[0-9.]+$' and v_host !~ '^([0-9]{1,3}\.){3}[0-9]{1,3}$'
   ) then
-    raise exception using errcode = 'SY015', message = format('%s names a private address', p_base_url),
+    raise exception using errcode = 'SY015', message = format('%s names a private
+      address', p_base_url),
       hint = 'If that is meant: select set_setting(''allow_private_addresses'', ''true'').';
   end if;
 end; $$;
 comment on function sync.check_base_url(text) is
-$$Raises: SY015 not an https URL (http is for loopback only), or a private address while the setting forbids them.$$;
+$$Raises: SY015 not an https URL (http is for loopback only), or a private address while the setting
+forbids them.$$;
 
 create function sync.prepare_workspace() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -140,8 +159,9 @@ begin
   return new;
 end; $$;
 comment on function sync.prepare_workspace() is
-$$Trigger: whoever writes a base URL, it is checked, and the workspace draws on the budget of its instance or key. An insert that becomes
-an update (on conflict) gets its budget from that update, under its own id. Raises: SY015.$$;
+$$Trigger: whoever writes a base URL, it is checked, and the workspace draws on the budget of its
+instance or key. An insert that becomes an update (on conflict) gets its budget from that update,
+under its own id. Raises: SY015.$$;
 
 create trigger sync_workspaces_prepare before insert or update of base_url, source_id on public.sync_workspaces
 for each row execute function sync.prepare_workspace();

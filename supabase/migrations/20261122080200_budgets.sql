@@ -15,25 +15,30 @@ begin
       hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
   end if;
   if p_requests_per_second <= 0 or p_max_in_flight <= 0 then
-    raise exception using errcode = 'SY006', message = 'a budget needs more than 0 requests per second and in flight',
+    raise exception using errcode = 'SY006',
+      message = 'a budget needs more than 0 requests per second and in flight',
       hint = 'Null means unlimited; pause_sync() stops a source.';
   end if;
   update public.sync_budgets
-  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight, next_send_at = null
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
+  next_send_at = null
   where source_id = v_source_id and (p_scope_key is null or scope_key = p_scope_key);
   get diagnostics v_changed = row_count;
   if p_scope_key is null then
     update public.sync_sources
-    set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight where id = v_source_id;
+    set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
+    where id = v_source_id;
   elsif v_changed = 0 then
-    raise exception using errcode = 'SY006', message = format('source %s has no budget %L', p_source, p_scope_key),
+    raise exception using errcode = 'SY006',
+      message = format('source %s has no budget %L', p_source, p_scope_key),
       hint = 'select scope_key from sync_budgets lists them; they appear with their first workspace.';
   end if;
   return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
 end; $$;
 comment on function public.set_budget(text, numeric, int, text) is
-$$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all, future ones too.
-Returns: {"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad figure or scope. Locks: the budgets.$$;
+$$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
+future ones too. Returns: {"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad
+figure or scope. Locks: the budgets.$$;
 
 create function sync.block_budget(p_workspace_id bigint, p_retry_after numeric) returns interval
 language plpgsql set search_path = '' as $$
@@ -57,8 +62,8 @@ begin
   return v_until - v_now;
 end; $$;
 comment on function sync.block_budget(bigint, numeric) is
-$$Nobody sends on this workspace's budget for so many seconds (at most an hour), or for a backoff where the API named none.
-Returns: how long the block lasts. Locks: the budget, last of all.$$;
+$$Nobody sends on this workspace's budget for so many seconds (at most an hour), or for a backoff
+where the API named none. Returns: how long the block lasts. Locks: the budget, last of all.$$;
 
 create function sync.unblock_budgets(p_workspace_ids bigint[]) returns void
 language plpgsql set search_path = '' as $$
@@ -73,8 +78,8 @@ begin
   where b.id = probed.id;
 end; $$;
 comment on function sync.unblock_budgets(bigint[]) is
-$$A request succeeded after the block had passed: full speed again. An answer to a request sent before the 429 does not lift the block.
-Locks: the budgets, last of all.$$;
+$$A request succeeded after the block had passed: full speed again. An answer to a request sent
+before the 429 does not lift the block. Locks: the budgets, last of all.$$;
 
 create function sync.let_next_probe(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = '' as $$
@@ -91,8 +96,8 @@ begin
   where b.id = probed.id;
 end; $$;
 comment on function sync.let_next_probe(bigint[]) is
-$$A probe (a chunk claimed after the block had passed) ended without saying whether the budget answers again: another may go.
-Locks: the budgets, last of all.$$;
+$$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
+answers again: another may go. Locks: the budgets, last of all.$$;
 
 create function sync.blocked_budgets() returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -104,8 +109,10 @@ begin
     from public.sync_budgets where block_level > 0 and blocked_until > sync.now()
   );
 end; $$;
-comment on function sync.blocked_budgets() is $$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now.$$;
+comment on function sync.blocked_budgets() is
+$$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now.$$;
 
-revoke all on function public.set_budget, sync.block_budget, sync.unblock_budgets, sync.let_next_probe, sync.blocked_budgets
+revoke all on function public.set_budget, sync.block_budget, sync.unblock_budgets,
+  sync.let_next_probe, sync.blocked_budgets
 from public, anon, authenticated, service_role;
 grant execute on function public.set_budget to service_role;

@@ -1,4 +1,5 @@
--- Workspaces: register, rotate a key, deactivate; the Email Bison tenants in the first user's words.
+-- Workspaces: register, rotate a key, deactivate; the Email Bison tenants in the first user's
+-- words.
 -- Stands on: registry.
 
 create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text) returns void
@@ -13,7 +14,8 @@ begin
   end if;
   select id into v_secret_id from vault.secrets where name = v_name;
   if v_secret_id is null then
-    v_secret_id := vault.create_secret(btrim(p_api_key), v_name, 'API key of a Chunkwise workspace');
+    v_secret_id := vault.create_secret(btrim(p_api_key), v_name,
+      'API key of a Chunkwise workspace');
   else
     perform vault.update_secret(v_secret_id, btrim(p_api_key));
   end if;
@@ -22,7 +24,8 @@ begin
   where id = p_workspace_id;
 end; $$;
 comment on function sync.store_workspace_key(bigint, text) is
-$$Put a workspace's key into Vault, in place of the one before. Raises: SY014 empty. Locks: the workspace.$$;
+$$Put a workspace's key into Vault, in place of the one before. Raises: SY014 empty. Locks: the
+workspace.$$;
 
 create function sync.workspace_id_of(p_workspace_name text) returns bigint
 language plpgsql stable set search_path = '' as $$
@@ -31,12 +34,15 @@ declare
 begin
   select id into v_workspace_id from public.sync_workspaces where workspace_name = p_workspace_name;
   if v_workspace_id is null then
-    raise exception using errcode = 'SY002', message = format('there is no workspace %L', p_workspace_name),
-      hint = 'select workspace_name from sync_workspaces lists them; register_workspace() adds one.';
+    raise exception using errcode = 'SY002', message = format('there is no workspace
+      %L', p_workspace_name),
+      hint = 'select workspace_name from sync_workspaces lists them;
+      register_workspace() adds one.';
   end if;
   return v_workspace_id;
 end; $$;
-comment on function sync.workspace_id_of(text) is $$Returns: a workspace's id. Raises: SY002 unknown.$$;
+comment on function sync.workspace_id_of(text) is
+$$Returns: a workspace's id. Raises: SY002 unknown.$$;
 
 create function public.register_workspace(
   p_workspace_name text,
@@ -57,11 +63,14 @@ begin
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
       hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
   end if;
-  if length(coalesce(p_workspace_name, '')) not between 1 and 200 or p_max_concurrency not between 1 and 64 then
-    raise exception using errcode = 'SY006', message = 'a workspace needs a name of at most 200 characters and 1 to 64 slots',
+  if length(coalesce(p_workspace_name, '')) not between 1 and 200 or p_max_concurrency not between 1
+    and 64 then
+    raise exception using errcode = 'SY006',
+      message = 'a workspace needs a name of at most 200 characters and 1 to 64 slots',
       hint = 'register_workspace(p_workspace_name => ''acme'', …, p_max_concurrency => 8)';
   end if;
-  insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id, max_concurrency)
+  insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id,
+    max_concurrency)
   values (p_workspace_name, v_source_id, p_base_url, p_external_id, coalesce(p_max_concurrency, 8))
   on conflict (workspace_name) do update set
     source_id = excluded.source_id, base_url = excluded.base_url, is_active = true,
@@ -69,12 +78,13 @@ begin
     max_concurrency = coalesce(p_max_concurrency, sync_workspaces.max_concurrency)
   returning id, xmax = 0 into v_workspace_id, v_is_new;
   perform sync.store_workspace_key(v_workspace_id, p_api_key);
-  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name, 'created', v_is_new);
+  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name,
+    'created', v_is_new);
 end; $$;
 comment on function public.register_workspace(text, text, text, text, text, int) is
 $$Add a workspace, or set its address, key and slots anew and activate it. The key goes to Vault.
-Returns: {"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown source, SY006 bad argument, SY014 empty key,
-SY015 refused address. Locks: the workspace.$$;
+Returns: {"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown source, SY006 bad
+argument, SY014 empty key, SY015 refused address. Locks: the workspace.$$;
 
 create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
@@ -85,8 +95,8 @@ begin
   return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name);
 end; $$;
 comment on function public.rotate_workspace_key(text, text) is
-$$Give a workspace a new key; claims from now on use it. Returns: {"workspace_id", "workspace_name"}.
-Raises: SY002 unknown workspace, SY014 empty key. Locks: the workspace.$$;
+$$Give a workspace a new key; claims from now on use it. Returns: {"workspace_id",
+"workspace_name"}. Raises: SY002 unknown workspace, SY014 empty key. Locks: the workspace.$$;
 
 create function public.deactivate_workspace(p_workspace_name text) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
@@ -94,11 +104,13 @@ declare
   v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
 begin
   update public.sync_workspaces set is_active = false where id = v_workspace_id;
-  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name, 'is_active', false);
+  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name,
+    'is_active', false);
 end; $$;
 comment on function public.deactivate_workspace(text) is
-$$Start no more syncs of a workspace; its rows stay, a live run goes on. register_workspace() activates it again.
-Returns: {"workspace_id", "workspace_name", "is_active"}. Raises: SY002 unknown workspace. Locks: the workspace.$$;
+$$Start no more syncs of a workspace; its rows stay, a live run goes on. register_workspace()
+activates it again. Returns: {"workspace_id", "workspace_name", "is_active"}. Raises: SY002 unknown
+workspace. Locks: the workspace.$$;
 
 create function sync.credentials_of(p_workspace_ids bigint[]) returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -113,7 +125,8 @@ begin
   );
 end; $$;
 comment on function sync.credentials_of(bigint[]) is
-$$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and for nothing else.$$;
+$$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and for nothing
+else.$$;
 
 create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
 language plpgsql stable set search_path = '' as $$
@@ -130,9 +143,12 @@ begin
   return sync.mask_secrets(v_text);
 end; $$;
 comment on function sync.mask_workspace_key(text, bigint) is
-$$Returns: the text without this workspace's key, whole or only the token behind its number, and without what looks like a token.$$;
+$$Returns: the text without this workspace's key, whole or only the token behind its number, and
+without what looks like a token.$$;
 
-revoke all on function sync.mask_workspace_key, sync.store_workspace_key, sync.workspace_id_of, public.register_workspace, public.rotate_workspace_key,
+revoke all on function sync.mask_workspace_key, sync.store_workspace_key, sync.workspace_id_of,
+  public.register_workspace, public.rotate_workspace_key,
 public.deactivate_workspace, sync.credentials_of
 from public, anon, authenticated, service_role;
-grant execute on function public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace to service_role;
+grant execute on function public.register_workspace, public.rotate_workspace_key,
+  public.deactivate_workspace to service_role;

@@ -21,15 +21,23 @@ create table public.polling_job_status (
   chunks_completed bigint not null default 0,
   chunks_failed bigint not null default 0,
   chunks_cancelled bigint not null default 0,
-  constraint polling_job_status_status_check check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
-  constraint polling_job_status_completed_at_check check ((status = 'running') = (completed_at is null))
+  constraint polling_job_status_status_check
+  check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
+  constraint polling_job_status_completed_at_check
+  check ((status = 'running') = (completed_at is null))
 );
-comment on table public.polling_job_status is 'Jobs: one row per request to sync. A running row is the lock of its job name.';
-comment on column public.polling_job_status.workspaces_processed is 'Workspaces whose every requested stream completed.';
-comment on column public.polling_job_status.workspaces_skipped is 'Workspaces of which a requested stream was already being synced; named in warnings.';
-comment on column public.polling_job_status.total_accounts_synced is 'Distinct ids of the final scans.';
-comment on column public.polling_job_status.chunks_completed is 'Written when the job closes; live totals are in chunk_processing_status.';
-create unique index polling_job_status_live_name_idx on public.polling_job_status (job_name) where status = 'running';
+comment on table public.polling_job_status is
+'Jobs: one row per request to sync. A running row is the lock of its job name.';
+comment on column public.polling_job_status.workspaces_processed is
+'Workspaces whose every requested stream completed.';
+comment on column public.polling_job_status.workspaces_skipped is
+'Workspaces of which a requested stream was already being synced; named in warnings.';
+comment on column public.polling_job_status.total_accounts_synced is
+'Distinct ids of the final scans.';
+comment on column public.polling_job_status.chunks_completed is
+'Written when the job closes; live totals are in chunk_processing_status.';
+create unique index polling_job_status_live_name_idx on public.polling_job_status (job_name)
+  where status = 'running';
 create index polling_job_status_started_idx on public.polling_job_status (started_at);
 create index polling_job_status_retry_idx on public.polling_job_status (retry_of_job_id);
 alter table public.polling_job_status enable row level security;
@@ -67,35 +75,56 @@ create table public.workspace_sync_runs (
   close_error text,
   error_message text,
   warnings text[] not null default '{}',
-  constraint workspace_sync_runs_status_check check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
+  constraint workspace_sync_runs_status_check
+  check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
   constraint workspace_sync_runs_ending_check check (ending in ('cancelled', 'failed', 'timeout')),
-  constraint workspace_sync_runs_phase_check check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items')),
-  constraint workspace_sync_runs_completed_at_check check ((status = 'running') = (completed_at is null))
+  constraint workspace_sync_runs_phase_check
+  check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items')),
+  constraint workspace_sync_runs_completed_at_check
+  check ((status = 'running') = (completed_at is null))
 ) with (fillfactor = 80);
-comment on table public.workspace_sync_runs is 'Runs: one workspace x one stream in a job. A running row is the lock of that pair.';
-comment on column public.workspace_sync_runs.ending is 'Why a live run ends early: no chunk of it is handed out or applied any more.';
-comment on column public.workspace_sync_runs.is_paused is 'pause_sync() holds its workspace, its source or everything: no chunk of it is handed out.';
+comment on table public.workspace_sync_runs is
+'Runs: one workspace x one stream in a job. A running row is the lock of that pair.';
+comment on column public.workspace_sync_runs.ending is
+'Why a live run ends early: no chunk of it is handed out or applied any more.';
+comment on column public.workspace_sync_runs.is_paused is
+'pause_sync() holds its workspace, its source or everything: no chunk of it is handed out.';
 comment on column public.workspace_sync_runs.phase is
-'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete scan missed; cursor: reading on where pages end; parent: waiting
-for its parent run; items: one request per staged item.';
-comment on column public.workspace_sync_runs.parent_run_id is 'Of an items stream: the feed run that stages its items.';
-comment on column public.workspace_sync_runs.mark is 'Of a feed: the newest id of the last complete scan, when this run began.';
-comment on column public.workspace_sync_runs.is_full_scan is 'Of a feed: whether it reads to the end and not only to the mark.';
-comment on column public.workspace_sync_runs.needed_pages is 'Of a feed: pages to read as far as is known, also those only a cursor reaches.';
-comment on column public.workspace_sync_runs.extra_fetches is 'Of an items stream: answers that another answer had made unnecessary too late.';
-comment on column public.workspace_sync_runs.progress_total is 'Chunks of the first scan, fixed when page 1 was answered: the 100 % of its progress.';
-comment on column public.workspace_sync_runs.expected_total is 'The API''s own total in the last scan.';
-comment on column public.workspace_sync_runs.chunks_completed is 'Totals are written when the run closes; before, they are summed from sync.run_counters. Cancelled waiting chunks are added at once.';
-comment on column public.workspace_sync_runs.close_error is 'Why closing failed; the next sweep tries again.';
-create unique index workspace_sync_runs_live_idx on public.workspace_sync_runs (workspace_id, stream_id) where status = 'running';
+'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete
+scan missed; cursor: reading on where pages end; parent: waiting for its parent run; items: one
+request per staged item.';
+comment on column public.workspace_sync_runs.parent_run_id is
+'Of an items stream: the feed run that stages its items.';
+comment on column public.workspace_sync_runs.mark is
+'Of a feed: the newest id of the last complete scan, when this run began.';
+comment on column public.workspace_sync_runs.is_full_scan is
+'Of a feed: whether it reads to the end and not only to the mark.';
+comment on column public.workspace_sync_runs.needed_pages is
+'Of a feed: pages to read as far as is known, also those only a cursor reaches.';
+comment on column public.workspace_sync_runs.extra_fetches is
+'Of an items stream: answers that another answer had made unnecessary too late.';
+comment on column public.workspace_sync_runs.progress_total is
+'Chunks of the first scan, fixed when page 1 was answered: the 100 % of its progress.';
+comment on column public.workspace_sync_runs.expected_total is
+'The API''s own total in the last scan.';
+comment on column public.workspace_sync_runs.chunks_completed is
+'Totals are written when the run closes; before, they are summed from sync.run_counters. Cancelled
+waiting chunks are added at once.';
+comment on column public.workspace_sync_runs.close_error is
+'Why closing failed; the next sweep tries again.';
+create unique index workspace_sync_runs_live_idx
+  on public.workspace_sync_runs (workspace_id, stream_id) where status = 'running';
 create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id);
-create index workspace_sync_runs_workspace_idx on public.workspace_sync_runs (workspace_id, stream_id, id);
+create index workspace_sync_runs_workspace_idx
+  on public.workspace_sync_runs (workspace_id, stream_id, id);
 create index workspace_sync_runs_stream_idx on public.workspace_sync_runs (stream_id);
 create index workspace_sync_runs_parent_idx on public.workspace_sync_runs (parent_run_id);
-create index workspace_sync_runs_running_idx on public.workspace_sync_runs (id) where status = 'running';
+create index workspace_sync_runs_running_idx on public.workspace_sync_runs (id)
+  where status = 'running';
 alter table public.workspace_sync_runs enable row level security;
 
-alter table public.sync_workspace_streams add constraint sync_workspace_streams_last_complete_run_id_fkey
+alter table public.sync_workspace_streams add constraint
+  sync_workspace_streams_last_complete_run_id_fkey
 foreign key (last_complete_run_id) references public.workspace_sync_runs (id) on delete set null;
 create index sync_workspace_streams_run_idx on public.sync_workspace_streams (last_complete_run_id);
 
@@ -103,32 +132,40 @@ create function sync.check_job_transition() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if old.status <> 'running' and new.status <> old.status then
-    raise exception using errcode = 'SY009', message = format('job %s is %s and stays so', old.id, old.status),
+    raise exception using errcode = 'SY009',
+      message = format('job %s is %s and stays so', old.id, old.status),
       hint = 'Nothing terminal is reopened: start a new job, or retry_failed_chunks().';
   end if;
   if new.status <> 'running' and old.status = 'running' then
-    if exists (select 1 from public.workspace_sync_runs where job_id = new.id and status = 'running') then
+    if exists (select 1 from public.workspace_sync_runs
+      where job_id = new.id and status = 'running') then
       raise exception using errcode = 'SY009', message = format('job %s has live runs', old.id),
         hint = 'cancel_sync_job() ends it; it closes by itself with its last run.';
     end if;
     new.completed_at := coalesce(new.completed_at, sync.now());
-    new.duration_ms := coalesce(new.duration_ms, extract(epoch from new.completed_at - new.started_at) * 1000);
+    new.duration_ms := coalesce(new.duration_ms,
+    extract(epoch from new.completed_at - new.started_at) * 1000);
   end if;
   new.updated_at := sync.now();
   return new;
 end; $$;
 comment on function sync.check_job_transition() is
-$$Trigger: a job ends once, and not before its runs; it notes when and how long it took. Raises: SY009.$$;
+$$Trigger: a job ends once, and not before its runs; it notes when and how long it took. Raises:
+SY009.$$;
 create trigger polling_job_status_transition before update on public.polling_job_status
 for each row execute function sync.check_job_transition();
 
-revoke all on sequence public.workspace_sync_runs_id_seq from public, anon, authenticated, service_role;
-revoke all on table public.polling_job_status, public.workspace_sync_runs from public, anon, authenticated, service_role;
+revoke all on sequence public.workspace_sync_runs_id_seq from public, anon, authenticated,
+  service_role;
+revoke all on table public.polling_job_status, public.workspace_sync_runs from public, anon,
+  authenticated, service_role;
 grant select, insert, update, delete on table public.polling_job_status to service_role;
 grant select on table public.polling_job_status, public.workspace_sync_runs to authenticated;
 grant select on table public.workspace_sync_runs to service_role;
-grant select (id, job_name, started_at, completed_at, status, total_workspaces, workspaces_processed, workspaces_skipped,
-  total_accounts_synced, duration_ms, created_at, updated_at) on table public.polling_job_status to anon;
+grant select (id, job_name, started_at, completed_at, status, total_workspaces,
+  workspaces_processed, workspaces_skipped,
+  total_accounts_synced, duration_ms, created_at, updated_at)
+  on table public.polling_job_status to anon;
 create policy polling_job_status_select_operator on public.polling_job_status
 for select to authenticated using ((select sync.is_operator()));
 create policy polling_job_status_select_dashboard on public.polling_job_status

@@ -2,7 +2,9 @@
 -- Stands on: jobs.
 
 create sequence sync.ready_seq cache 1;
-comment on sequence sync.ready_seq is 'Turns: drawn when a chunk becomes ready; claims go in this order, which is round robin between runs.';
+comment on sequence sync.ready_seq is
+'Turns: drawn when a chunk becomes ready; claims go in this order, which is round robin between
+runs.';
 create sequence sync.lease_tokens cache 1;
 comment on sequence sync.lease_tokens is 'Lease tokens: never reused.';
 
@@ -23,13 +25,18 @@ create table public.chunked_sync_jobs (
     and (kind = 'cursor') = (reading is not null)
   )
 );
-comment on table public.chunked_sync_jobs is 'Chunks: what to fetch. Written once. The request is made from the stream''s row when the chunk is claimed.';
-comment on column public.chunked_sync_jobs.kind is 'page: a page by its number; cursor: a page by cursor; confirmation: the own GET of a record that a complete scan missed; item: of an items stream;
-connection: whose key it is.';
+comment on table public.chunked_sync_jobs is
+'Chunks: what to fetch. Written once. The request is made from the stream''s row when the chunk is
+claimed.';
+comment on column public.chunked_sync_jobs.kind is
+'page: a page by its number; cursor: a page by cursor; confirmation: the own GET of a record that a
+complete scan missed; item: of an items stream; connection: whose key it is.';
 comment on column public.chunked_sync_jobs.reading is
-'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends, "pages_below": in a row}.';
+'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
+"pages_below": in a row}.';
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';
-create unique index chunked_sync_jobs_what_idx on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, reading)
+create unique index chunked_sync_jobs_what_idx
+  on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, reading)
 nulls not distinct;
 alter table public.chunked_sync_jobs enable row level security;
 
@@ -52,31 +59,47 @@ create table public.chunk_processing_queue (
   started_at timestamptz,
   completed_at timestamptz,
   error_message text,
-  constraint chunk_processing_queue_status_check check (status in ('pending', 'processing', 'completed', 'failed', 'cancelled')),
-  constraint chunk_processing_queue_slot_check check (slot is null or status in ('pending', 'processing')),
-  constraint chunk_processing_queue_ready_check check (ready_seq is null or (status = 'pending' and slot is not null and next_retry_at is null)),
+  constraint chunk_processing_queue_status_check
+  check (status in ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+  constraint chunk_processing_queue_slot_check
+  check (slot is null or status in ('pending', 'processing')),
+  constraint chunk_processing_queue_ready_check
+  check (ready_seq is null or (status = 'pending' and slot is not null and next_retry_at is null)),
   constraint chunk_processing_queue_delayed_check check (
     next_retry_at is null or status <> 'pending' or (slot is not null and ready_seq is null)),
   constraint chunk_processing_queue_pending_check check (
-    status <> 'pending' or (slot is null and next_retry_at is null) or ready_seq is not null or next_retry_at is not null),
+    status <> 'pending' or (slot is null and next_retry_at is null) or ready_seq is not null
+    or next_retry_at is not null),
   constraint chunk_processing_queue_lease_check check (
-    status <> 'processing' or (slot is not null and lease_token is not null and lease_expires_at is not null)),
-  constraint chunk_processing_queue_completed_at_check check ((status in ('pending', 'processing')) = (completed_at is null))
-) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_analyze_scale_factor = 0.02);
+    status <> 'processing' or (slot is not null and lease_token is not null
+    and lease_expires_at is not null)),
+  constraint chunk_processing_queue_completed_at_check
+  check ((status in ('pending', 'processing')) = (completed_at is null))
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,
+  autovacuum_analyze_scale_factor = 0.02);
 comment on table public.chunk_processing_queue is
-'Chunks: how far they are. pending is waiting (no slot), ready (slot, turn) or delayed (slot, next_retry_at); processing is in flight.';
-comment on column public.chunk_processing_queue.chunk_id is 'The chunk in chunked_sync_jobs; the same number as id.';
-comment on column public.chunk_processing_queue.slot is 'The run''s right to have this chunk ready or in flight; kept over retries and lost leases.';
+'Chunks: how far they are. pending is waiting (no slot), ready (slot, turn) or delayed (slot,
+next_retry_at); processing is in flight.';
+comment on column public.chunk_processing_queue.chunk_id is
+'The chunk in chunked_sync_jobs; the same number as id.';
+comment on column public.chunk_processing_queue.slot is
+'The run''s right to have this chunk ready or in flight; kept over retries and lost leases.';
 comment on column public.chunk_processing_queue.ready_seq is 'Its turn, while it is ready.';
-comment on column public.chunk_processing_queue.attempts is 'Failures so far. Rate limits, releases and lost leases do not count.';
+comment on column public.chunk_processing_queue.attempts is
+'Failures so far. Rate limits, releases and lost leases do not count.';
 comment on column public.chunk_processing_queue.lease_token is 'The last claim''s token.';
-comment on column public.chunk_processing_queue.next_retry_at is 'When a delayed chunk falls due; infinity while its workspace is paused.';
-create index chunk_processing_queue_ready_idx on public.chunk_processing_queue (ready_seq) where ready_seq is not null;
-create index chunk_processing_queue_waiting_idx on public.chunk_processing_queue (run_id, id) where status = 'pending' and slot is null;
-create unique index chunk_processing_queue_slot_idx on public.chunk_processing_queue (run_id, slot) where slot is not null;
+comment on column public.chunk_processing_queue.next_retry_at is
+'When a delayed chunk falls due; infinity while its workspace is paused.';
+create index chunk_processing_queue_ready_idx on public.chunk_processing_queue (ready_seq)
+  where ready_seq is not null;
+create index chunk_processing_queue_waiting_idx on public.chunk_processing_queue (run_id, id)
+  where status = 'pending' and slot is null;
+create unique index chunk_processing_queue_slot_idx on public.chunk_processing_queue (run_id, slot)
+  where slot is not null;
 create index chunk_processing_queue_delayed_idx on public.chunk_processing_queue (next_retry_at)
 where status = 'pending' and slot is not null and ready_seq is null;
-create index chunk_processing_queue_failed_idx on public.chunk_processing_queue (run_id) where status = 'failed';
+create index chunk_processing_queue_failed_idx on public.chunk_processing_queue (run_id)
+  where status = 'failed';
 create index chunk_processing_queue_created_idx on public.chunk_processing_queue (created_at);
 alter table public.chunk_processing_queue enable row level security;
 
@@ -91,19 +114,24 @@ create table public.chunk_events (
   details jsonb,
   primary key (chunk_id, id),
   constraint chunk_events_event_check check (
-    event in ('completed', 'retry', 'delayed', 'released', 'failed', 'cancelled', 'lease_lost', 'covered'))
+    event in ('completed', 'retry', 'delayed', 'released', 'failed', 'cancelled', 'lease_lost',
+    'covered'))
 );
-comment on table public.chunk_events is 'What happened to chunks, append-only; kept longer than the chunks.';
-comment on column public.chunk_events.details is 'completed: records, changed, total, duration_ms; others: class, message, attempt, for_ms.';
+comment on table public.chunk_events is
+'What happened to chunks, append-only; kept longer than the chunks.';
+comment on column public.chunk_events.details is
+'completed: records, changed, total, duration_ms; others: class, message, attempt, for_ms.';
 create index chunk_events_occurred_idx on public.chunk_events using brin (occurred_at);
 alter table public.chunk_events enable row level security;
 
 create function sync.refuse_event_change() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  raise exception using errcode = 'SY018', message = 'chunk_events is append-only', hint = 'Pruning deletes by age.';
+  raise exception using errcode = 'SY018', message = 'chunk_events is append-only',
+    hint = 'Pruning deletes by age.';
 end; $$;
-comment on function sync.refuse_event_change() is $$Trigger: what happened is not rewritten. Raises: SY018.$$;
+comment on function sync.refuse_event_change() is
+$$Trigger: what happened is not rewritten. Raises: SY018.$$;
 create trigger chunk_events_append_only before update on public.chunk_events
 for each statement execute function sync.refuse_event_change();
 
@@ -117,7 +145,9 @@ create table sync.run_counters (
   changed bigint not null default 0,
   primary key (run_id, slot)
 ) with (fillfactor = 50);
-comment on table sync.run_counters is 'Live totals of a run, one row per slot, written only by the slot''s holder; folded into the run when it closes.';
+comment on table sync.run_counters is
+'Live totals of a run, one row per slot, written only by the slot''s holder; folded into the run
+when it closes.';
 alter table sync.run_counters enable row level security;
 
 create table sync.seen_pages (
@@ -130,7 +160,9 @@ create table sync.seen_pages (
   last_page int,
   primary key (run_id, scan, chunk_id)
 );
-comment on table sync.seen_pages is 'The ids that each page of a scan showed, and the total it named: the proof that a scan is complete.';
+comment on table sync.seen_pages is
+'The ids that each page of a scan showed, and the total it named: the proof that a scan is
+complete.';
 comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
 alter table sync.seen_pages enable row level security;
 
@@ -149,30 +181,37 @@ create table sync.sweep_state (
   last_error text,
   constraint sweep_state_is_only_row_check check (is_only_row)
 ) with (fillfactor = 10);
-comment on table sync.sweep_state is 'When the last sweep ran, and below which turn no ready chunk stood then.';
+comment on table sync.sweep_state is
+'When the last sweep ran, and below which turn no ready chunk stood then.';
 comment on column sync.sweep_state.claim_floor is
-'Lower bound of the claim''s index scan: under a long snapshot dead entries pile up below it. Never above a chunk that is ready: see sync.claim_floor().';
+'Lower bound of the claim''s index scan: under a long snapshot dead entries pile up below it. Never
+above a chunk that is ready: see sync.claim_floor().';
 insert into sync.sweep_state default values;
 alter table sync.sweep_state enable row level security;
 
 create function sync.note_event(
-  p_chunk_id bigint, p_run_id bigint, p_event text, p_lease_token bigint, p_worker_id text, p_details jsonb
+  p_chunk_id bigint, p_run_id bigint, p_event text, p_lease_token bigint, p_worker_id text,
+  p_details jsonb
 ) returns void
 language sql set search_path = '' as $$
   insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id, details)
   values (p_chunk_id, p_run_id, p_event, p_lease_token, p_worker_id, p_details);
 $$;
-comment on function sync.note_event(bigint, bigint, text, bigint, text, jsonb) is $$Append one event. Locks: nothing else.$$;
+comment on function sync.note_event(bigint, bigint, text, bigint, text, jsonb) is
+$$Append one event. Locks: nothing else.$$;
 
 create function sync.is_paused(p_workspace_id bigint) returns boolean
 language sql stable set search_path = '' as $$
   select w.paused_at is not null or s.paused_at is not null or sync.is_switched_on('paused')
-  from public.sync_workspaces as w join public.sync_sources as s on s.id = w.source_id where w.id = p_workspace_id;
+  from public.sync_workspaces as w join public.sync_sources as s on s.id = w.source_id
+  where w.id = p_workspace_id;
 $$;
-comment on function sync.is_paused(bigint) is $$Returns: whether pause_sync() holds this workspace, its source or everything.$$;
+comment on function sync.is_paused(bigint) is
+$$Returns: whether pause_sync() holds this workspace, its source or everything.$$;
 
 create function sync.fill_slots(p_run_id bigint) returns int
-language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off set enable_seqscan = off as $$
+language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off
+  set enable_seqscan = off as $$
 declare
   v_filled int;
 begin
@@ -182,7 +221,8 @@ begin
   ), free as (
     select s.slot, row_number() over (order by s.slot) as turn
     from run, generate_series(1, run.max_concurrency) as s (slot)
-    where not exists (select 1 from public.chunk_processing_queue as q where q.run_id = p_run_id and q.slot = s.slot)
+    where not exists (select 1 from public.chunk_processing_queue as q
+    where q.run_id = p_run_id and q.slot = s.slot)
   ), waiting as (
     select w.id, row_number() over (order by w.id) as turn
     from (
@@ -201,9 +241,11 @@ begin
   return v_filled;
 end; $$;
 comment on function sync.fill_slots(bigint) is
-$$Promote waiting chunks into a run's free slots. The caller holds the run's lock. Returns: how many. Locks: queue rows, by SKIP LOCKED.$$;
+$$Promote waiting chunks into a run's free slots. The caller holds the run's lock. Returns: how
+many. Locks: queue rows, by SKIP LOCKED.$$;
 
-create function sync.cancel_pending(p_run_id bigint, p_reason text, p_beyond_page int default null) returns int
+create function sync.cancel_pending(p_run_id bigint, p_reason text, p_beyond_page int default null)
+  returns int
 language plpgsql set search_path = '' as $$
 declare
   v_waiting int;
@@ -212,11 +254,13 @@ begin
   with pending as (
     select q.id, q.slot from public.chunk_processing_queue as q
     where q.run_id = p_run_id and q.status = 'pending'
-      and (p_beyond_page is null or exists (select 1 from public.chunked_sync_jobs as c where c.id = q.id and c.page > p_beyond_page))
+      and (p_beyond_page is null or exists (select 1 from public.chunked_sync_jobs as c
+      where c.id = q.id and c.page > p_beyond_page))
     for no key update skip locked
   ), cancelled as (
     update public.chunk_processing_queue as q
-    set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null, completed_at = sync.now(), error_message = p_reason
+    set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null,
+    completed_at = sync.now(), error_message = p_reason
     from pending where q.id = pending.id returning q.id, pending.slot
   ), events as (
     insert into public.chunk_events (chunk_id, run_id, event, details)
@@ -229,8 +273,9 @@ begin
   return v_waiting + v_slotted;
 end; $$;
 comment on function sync.cancel_pending(bigint, text, int) is
-$$Cancel what of an ending run is pending, or only its pages beyond one; what another transaction holds comes back in its own call or in the next sweep.
-The caller holds the run's lock. Returns: how many. Locks: queue rows, by SKIP LOCKED.$$;
+$$Cancel what of an ending run is pending, or only its pages beyond one; what another transaction
+holds comes back in its own call or in the next sweep. The caller holds the run's lock. Returns: how
+many. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_record_ids text[]) returns void
 language sql set search_path = '' as $$
@@ -250,7 +295,8 @@ language sql set search_path = '' as $$
   update public.workspace_sync_runs set planned_chunks = planned_chunks + (select count(*) from queued) where id = p_run_id;
 $$;
 comment on function sync.plan_chunks(bigint, text, int[], text[]) is
-$$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the run's lock and has checked that it lives.$$;
+$$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
+run's lock and has checked that it lives.$$;
 
 revoke all on sequence sync.ready_seq, sync.lease_tokens, public.chunked_sync_jobs_id_seq, public.chunk_events_id_seq
 from public, anon, authenticated, service_role;

@@ -8,8 +8,10 @@ declare
   v_name text;
 begin
   foreach v_name in array coalesce(p_workspaces, '{}') loop
-    if not (select w.is_active from public.sync_workspaces as w where w.id = sync.workspace_id_of(v_name)) then
-      raise exception using errcode = 'SY004', message = format('workspace %L is not active', v_name),
+    if not (select w.is_active from public.sync_workspaces as w
+      where w.id = sync.workspace_id_of(v_name)) then
+      raise exception using errcode = 'SY004',
+        message = format('workspace %L is not active', v_name),
         hint = 'register_workspace() activates it again.';
     end if;
   end loop;
@@ -27,13 +29,15 @@ begin
     and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
   order by w.id, s.id;
   if not found then
-    raise exception using errcode = 'SY005', message = 'there is nothing to sync: no active workspace serves the requested streams',
+    raise exception using errcode = 'SY005',
+      message = 'there is nothing to sync: no active workspace serves the requested streams',
       hint = 'register_workspace() adds one; select * from sync_streams shows what its source serves.';
   end if;
 end; $$;
 comment on function sync.requested_runs(text[], text[]) is
-$$Returns: workspace x stream that a request means; null means every active workspace, every default stream.
-Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005 nothing to do.$$;
+$$Returns: workspace x stream that a request means; null means every active workspace, every default
+stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005
+nothing to do.$$;
 
 create function sync.begin_pages(p_run_id bigint) returns void
 language plpgsql set search_path = '' as $$
@@ -43,7 +47,8 @@ begin
   perform sync.plan_chunks(p_run_id, 'page', array[1], null);
   perform sync.fill_slots(p_run_id);
 end; $$;
-comment on function sync.begin_pages(bigint) is $$Page 1 of a run, in slot 1. The caller holds the run's lock, or made it.$$;
+comment on function sync.begin_pages(bigint) is
+$$Page 1 of a run, in slot 1. The caller holds the run's lock, or made it.$$;
 
 create function sync.begin_run(p_run_id bigint) returns void
 language plpgsql set search_path = '' as $$
@@ -72,8 +77,9 @@ begin
   end if;
 end; $$;
 comment on function sync.begin_run(bigint) is
-$$What a new run begins with: whose key it is, where that is not known yet and can be compared; else page 1; of an items stream what is staged
-already, or nothing while its feed runs in the same job. Locks: the new rows.$$;
+$$What a new run begins with: whose key it is, where that is not known yet and can be compared; else
+page 1; of an items stream what is staged already, or nothing while its feed runs in the same job.
+Locks: the new rows.$$;
 
 create function sync.begin_runs(p_job_id uuid) returns void
 language plpgsql set search_path = '' as $$
@@ -81,7 +87,9 @@ begin
   perform sync.begin_run(id) from (select id from public.workspace_sync_runs where job_id = p_job_id order by id) as run;
   perform sync.close_job(p_job_id);
 end; $$;
-comment on function sync.begin_runs(uuid) is $$Begin every run of a new job; a job of which nothing is left to do closes at once. Locks: the new rows.$$;
+comment on function sync.begin_runs(uuid) is
+$$Begin every run of a new job; a job of which nothing is left to do closes at once. Locks: the new
+rows.$$;
 
 create function sync.start_runs(
   p_job_id uuid, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid,
@@ -105,8 +113,9 @@ language sql set search_path = '' as $$
   from requested as r left join started as s using (workspace_id, stream_id);
 $$;
 comment on function sync.start_runs(uuid, text[], text[], uuid) is
-$$The runs of a new job, without those that are live elsewhere; of a retry, those that did not complete. Returns: workspaces requested, names of those skipped.
-Raises: as requested_runs(). Locks: new rows; it waits for a run that is just being closed.$$;
+$$The runs of a new job, without those that are live elsewhere; of a retry, those that did not
+complete. Returns: workspaces requested, names of those skipped. Raises: as requested_runs(). Locks:
+new rows; it waits for a run that is just being closed.$$;
 
 create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -118,7 +127,8 @@ declare
 begin
   perform sync.require_read_committed();
   if coalesce(btrim(p_job_name), '') = '' then
-    raise exception using errcode = 'SY006', message = 'a job needs a name', hint = 'start_sync_job(''nightly'')';
+    raise exception using errcode = 'SY006', message = 'a job needs a
+      name', hint = 'start_sync_job(''nightly'')';
   end if;
   -- What was found taken may close before it is looked at: then it is free, and taken by the next try.
   loop
@@ -127,7 +137,8 @@ begin
     exit when v_job_id is not null;
     select id into v_live_job_id from public.polling_job_status where job_name = p_job_name and status = 'running';
     if v_live_job_id is not null then
-      return sync.start_answer('already_running', v_live_job_id, format('job %s is already running', p_job_name), '{}');
+      return sync.start_answer('already_running', v_live_job_id, format('job %s is already
+        running', p_job_name), '{}');
     end if;
   end loop;
   loop
@@ -139,25 +150,30 @@ begin
     limit 1;
     if v_live_job_id is not null then
       delete from public.polling_job_status where id = v_job_id;
-      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already being synced', '{}');
+      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already
+        being synced', '{}');
     end if;
   end loop;
   update public.polling_job_status set
     total_workspaces = v_requested, workspaces_skipped = cardinality(v_skipped),
-    warnings = array(select format('%s: skipped, it is already being synced', name) from unnest(v_skipped) as name)
+    warnings = array(select format('%s: skipped,
+    it is already being synced', name) from unnest(v_skipped) as name)
   where id = v_job_id;
   perform sync.begin_runs(v_job_id);
-  return sync.start_answer('accepted', v_job_id, format('syncing %s workspaces', v_requested - cardinality(v_skipped)), v_skipped);
+  return sync.start_answer('accepted', v_job_id, format('syncing %s
+    workspaces', v_requested - cardinality(v_skipped)), v_skipped);
 end; $$;
 comment on function sync.start_job(text, text[], text[], uuid) is
-$$The body of start_sync_job() and retry_failed_chunks(). Returns and raises: as start_sync_job(). Locks: new rows only.$$;
+$$The body of start_sync_job() and retry_failed_chunks(). Returns and raises: as start_sync_job().
+Locks: new rows only.$$;
 
 create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[]) returns jsonb
 language sql set search_path = '' as $$
   select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message', p_message,
     'workspaces_skipped', to_jsonb(p_skipped));
 $$;
-comment on function sync.start_answer(text, uuid, text, text[]) is $$Returns: the answer of start_sync_job().$$;
+comment on function sync.start_answer(text, uuid, text, text[]) is
+$$Returns: the answer of start_sync_job().$$;
 
 create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[]) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -167,7 +183,8 @@ begin
   return sync.start_job(p_job_name, p_streams, p_workspaces, null);
 end; $$;
 comment on function sync.start_sync_job(text, text[], text[]) is
-$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what start_sync_job() raises.$$;
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+start_sync_job() raises.$$;
 
 create function public.start_sync_job(
   p_job_name text default 'sync', p_streams text[] default null, p_workspaces text[] default null
@@ -176,10 +193,11 @@ language sql set search_path = '' set statement_timeout = '20s' as $$
   select sync.start_sync_job(p_job_name, p_streams, p_workspaces);
 $$;
 comment on function public.start_sync_job(text, text[], text[]) is
-$$Ask for a sync; answers at once, over HTTP with 202. Null means every default stream, every active workspace.
-Returns: {"success", "job_id", "status": "accepted" or "already_running", "message", "workspaces_skipped": [names]}.
-Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005 nothing to sync, SY006 no job name.
-Locks: new rows only; the live job name and the live workspace x stream are unique indices.$$;
+$$Ask for a sync; answers at once, over HTTP with 202. Null means every default stream, every active
+workspace. Returns: {"success", "job_id", "status": "accepted" or "already_running", "message",
+"workspaces_skipped": [names]}. Raises: SY002 unknown workspace, SY003 unknown stream, SY004
+inactive workspace, SY005 nothing to sync, SY006 no job name. Locks: new rows only; the live job
+name and the live workspace x stream are unique indices.$$;
 
 revoke all on function sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_runs, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
 public.start_sync_job from public, anon, authenticated, service_role;

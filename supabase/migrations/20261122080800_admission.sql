@@ -1,25 +1,31 @@
--- Admission: which picked chunks may be sent now, and when, so that all workers together keep within the budgets.
+-- Admission: which picked chunks may be sent now, and when, so that all workers together keep
+-- within the budgets.
 -- Stands on: queue, budgets.
 
-create type sync.admission as (queue_id bigint, verdict text, send_after interval, budget_id bigint);
+create type sync.admission as (queue_id bigint, verdict text, send_after interval,
+  budget_id bigint);
 comment on type sync.admission is
-'verdict: admitted (send_after: wait before sending), budget (send_after: when to look again), paused, ending.';
+'verdict: admitted (send_after: wait before sending), budget (send_after: when to look again),
+paused, ending.';
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
 language sql stable set search_path = '' as $$
   select case
-    when p_budget.blocked_until > p_now or (p_budget.block_level > 0 and p_budget.probe_until > p_now) then 0
+    when p_budget.blocked_until > p_now
+    or (p_budget.block_level > 0 and p_budget.probe_until > p_now) then 0
     else least(
       case when p_budget.block_level > 0 then 1 else 2147483647 end,
       case when p_budget.max_in_flight is not null then greatest(0, p_budget.max_in_flight - (
         select count(*) from public.sync_workspaces as w
         join public.workspace_sync_runs as r on r.workspace_id = w.id and r.status = 'running'
-        join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null and q.status = 'processing'
+        join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+          and q.status = 'processing'
         where w.budget_id = p_budget.id)) end)
   end;
 $$;
 comment on function sync.budget_room(public.sync_budgets, timestamptz) is
-$$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller holds the budget's lock.$$;
+$$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
+holds the budget's lock.$$;
 
 create function sync.admit_chunks(p_queue_ids bigint[]) returns setof sync.admission
 language plpgsql set search_path = '' as $$
@@ -85,6 +91,7 @@ begin
   from verdicts as v order by v.turn;
 end; $$;
 comment on function sync.admit_chunks(bigint[]) is
-$$Reserve send times for picked chunks, oldest turn first. Returns: which may be sent and which must wait. Locks: the budgets that have a limit, last of all.$$;
+$$Reserve send times for picked chunks, oldest turn first. Returns: which may be sent and which must
+wait. Locks: the budgets that have a limit, last of all.$$;
 
 revoke all on function sync.budget_room, sync.admit_chunks from public, anon, authenticated, service_role;

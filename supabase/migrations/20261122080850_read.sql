@@ -2,17 +2,22 @@
 -- Stands on: streams, queue.
 
 create type sync.page_in_hand as (
-  turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint, answer jsonb,
-  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int, page int, record_id text, worker_id text,
+  turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
+  answer jsonb,
+  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
+  page int, record_id text, worker_id text,
   attempts int, max_attempts int, is_repeat boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int,
-  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint, key_owner jsonb
+  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,
+  key_owner jsonb
 );
 comment on type sync.page_in_hand is
-'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows of it, what became of it.';
+'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
+of it, what became of it.';
 
-create type sync.found_record as (turn int, workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb);
+create type sync.found_record as (turn int, workspace_id bigint, stream_id bigint, record_id text,
+  updated_at timestamptz, record jsonb);
 comment on type sync.found_record is 'A record and the page in hand it stands on.';
 
 create function sync.raise_shape(p_what text, p_hint text) returns void
@@ -20,18 +25,21 @@ language plpgsql set search_path = '' as $$
 begin
   raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
 end; $$;
-comment on function sync.raise_shape(text, text) is $$Raises: SY010, the answer has the wrong shape.$$;
+comment on function sync.raise_shape(text, text) is
+$$Raises: SY010, the answer has the wrong shape.$$;
 
 create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
 language plpgsql immutable set search_path = '' as $$
 begin
-  if jsonb_typeof(p_answer #> p_path) is distinct from 'number' or p_answer #>> p_path !~ '^[0-9]{1,15}$' then
+  if jsonb_typeof(p_answer #> p_path) is distinct
+    from 'number' or p_answer #>> p_path !~ '^[0-9]{1,15}$' then
     perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
       'The API may page in another mode now; declare_stream() says where the count stands.');
   end if;
   return (p_answer #>> p_path)::bigint;
 end; $$;
-comment on function sync.count_at(jsonb, text[]) is $$Returns: a whole number of 0 or more at a path. Raises: SY010.$$;
+comment on function sync.count_at(jsonb, text[]) is
+$$Returns: a whole number of 0 or more at a path. Raises: SY010.$$;
 
 create function sync.check_records(p_records jsonb, p_stream public.sync_streams) returns void
 language plpgsql stable set search_path = '' as $$
@@ -39,11 +47,13 @@ declare
   v_position bigint;
 begin
   if coalesce(jsonb_typeof(p_records), 'null') <> 'array' then
-    perform sync.raise_shape(format('the answer has no list of records at %s', array_to_string(p_stream.records_path, '.')),
+    perform sync.raise_shape(format('the answer has no list of records at %s',
+      array_to_string(p_stream.records_path, '.')),
       'declare_stream() says where they stand.');
   end if;
   select r.n into v_position from (
-    select n, record #> p_stream.id_path as id from jsonb_array_elements(p_records) with ordinality as e (record, n)
+    select n, record #> p_stream.id_path as id
+    from jsonb_array_elements(p_records) with ordinality as e (record, n)
   ) as r
   where (case p_stream.id_type
     when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,18}$'
@@ -51,25 +61,31 @@ begin
   order by r.n limit 1;
   if v_position is not null then
     perform sync.raise_shape(
-      format('record %s of the page has no %s id at %s', v_position, p_stream.id_type, array_to_string(p_stream.id_path, '.')),
+      format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
+      array_to_string(p_stream.id_path, '.')),
       'Nothing of the page was written. declare_stream() says where the id stands and of which type it is.');
   end if;
 end; $$;
-comment on function sync.check_records(jsonb, public.sync_streams) is $$Raises: SY010 unless it is a list of records with usable ids.$$;
+comment on function sync.check_records(jsonb, public.sync_streams) is
+$$Raises: SY010 unless it is a list of records with usable ids.$$;
 
-create function sync.read_counted_page(p_page sync.page_in_hand, p_stream public.sync_streams) returns sync.page_in_hand
+create function sync.read_counted_page(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
 language plpgsql stable set search_path = '' as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
-  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1), 2147483647);
+  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+    2147483647);
   if v_page.last_page > sync.setting('max_pages') then
     perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
-      format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.', sync.setting('max_pages')));
+      format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
+      sync.setting('max_pages')));
   end if;
   if v_page.last_page > greatest(v_page.total, 1) then
-    perform sync.raise_shape(format('the answer names %s as its last page, for %s records', v_page.last_page, v_page.total),
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s records',
+      v_page.last_page, v_page.total),
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
@@ -79,7 +95,8 @@ end; $$;
 comment on function sync.read_counted_page(sync.page_in_hand, public.sync_streams) is
 $$Returns: the page with its records, total and last_page. Raises: SY010.$$;
 
-create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams) returns sync.page_in_hand
+create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
 language plpgsql stable set search_path = '' as $$
 declare
   v_page sync.page_in_hand := p_page;
@@ -87,7 +104,8 @@ begin
   v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
   perform sync.check_records(v_page.answer, p_stream);
   if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
-    perform sync.raise_shape(format('asked for record %s, the API answers with another', p_page.record_id),
+    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+      p_page.record_id),
       'declare_stream() says under which path a record stands.');
   end if;
   return v_page;
@@ -117,7 +135,8 @@ begin
   if v_page.answer #> v_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
-        coalesce(sync.mask_workspace_key(v_page.answer #>> v_source.message_path, v_page.workspace_id), 'it says no more')),
+        coalesce(sync.mask_workspace_key(v_page.answer #>> v_source.message_path,
+        v_page.workspace_id), 'it says no more')),
       hint = 'It is tried again; if it stays, ask the API''s operator.';
   end if;
   v_page := case
@@ -130,23 +149,27 @@ begin
   return v_page;
 end; $$;
 comment on function sync.read_page(sync.page_in_hand) is
-$$Cast a body and check it by its stream. A status that the stream counts as a page although it is no success has no records: 404 says that a
-record is gone, 422 that pages end here. Returns: the page with answer = its records, and what it says of others. Raises: SY010 wrong shape,
-SY013 the API reports a failure, 22P02 not JSON, 22P05 a character that Postgres cannot hold.$$;
+$$Cast a body and check it by its stream. A status that the stream counts as a page although it is
+no success has no records: 404 says that a record is gone, 422 that pages end here. Returns: the
+page with answer = its records, and what it says of others. Raises: SY010 wrong shape, SY013 the API
+reports a failure, 22P02 not JSON, 22P05 a character that Postgres cannot hold.$$;
 
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.found_record[]
 language plpgsql stable set search_path = '' as $$
 begin
   return (
     select coalesce(array_agg(row(
-      p.turn, p.workspace_id, p.stream_id, case p.kind when 'item' then p.record_id else r.record #>> st.id_path end, (r.record #>> st.updated_at_path)::timestamptz, r.record
+      p.turn, p.workspace_id, p.stream_id,
+      case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+      (r.record #>> st.updated_at_path)::timestamptz, r.record
     )::sync.found_record), '{}')
     from unnest(p_pages) as p
     join public.sync_streams as st on st.id = p.stream_id
     cross join jsonb_array_elements(p.answer) as r (record)
   );
 end; $$;
-comment on function sync.found_records(sync.page_in_hand[]) is $$Returns: the records of pages that were read. Raises: 22007 unreadable time.$$;
+comment on function sync.found_records(sync.page_in_hand[]) is
+$$Returns: the records of pages that were read. Raises: 22007 unreadable time.$$;
 
 create function sync.find_bad_field(p_page sync.page_in_hand) returns text
 language plpgsql set search_path = '' as $$
@@ -158,22 +181,28 @@ begin
   for v_field in
     select r.record, a.attname, format_type(a.atttypid, a.atttypmod) as type_name
     from jsonb_array_elements(p_page.answer) as r (record)
-    join pg_catalog.pg_attribute as a on a.attrelid = to_regclass(v_stream.target_table) and a.attnum > 0
-    where a.attname <> all ('{workspace_id,stream_id,id,raw,last_changed_at,deleted_at}') and r.record ->> a.attname is not null and a.atttypid <> 'jsonb'::regtype
+    join pg_catalog.pg_attribute as a on a.attrelid = to_regclass(v_stream.target_table)
+      and a.attnum > 0
+    where a.attname <> all ('{workspace_id,stream_id,id,raw,last_changed_at,deleted_at}')
+      and r.record ->> a.attname is not null and a.atttypid <> 'jsonb'::regtype
   loop
     begin
       execute format('select ($1)::%s', v_field.type_name) using v_field.record ->> v_field.attname;
     exception when data_exception then
-      return format('%s.%s cannot take the value of record %s', v_stream.target_table, v_field.attname,
+      return format('%s.%s cannot take the value of record %s', v_stream.target_table,
+        v_field.attname,
         v_field.record #>> v_stream.id_path);
     end;
   end loop;
-  return format('%s cannot take a value of page %s', v_stream.target_table, coalesce(p_page.page::text, p_page.record_id));
+  return format('%s cannot take a value of page %s', v_stream.target_table,
+    coalesce(p_page.page::text, p_page.record_id));
 end; $$;
 comment on function sync.find_bad_field(sync.page_in_hand) is
-$$After a page failed with a data error: which table, column and record it was. Never the value. Returns: a sentence.$$;
+$$After a page failed with a data error: which table, column and record it was. Never the value.
+Returns: a sentence.$$;
 
-create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text, p_hint text) returns sync.page_in_hand
+create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
+  p_hint text) returns sync.page_in_hand
 language plpgsql set search_path = '' as $$
 declare
   v_page sync.page_in_hand := p_page;
@@ -186,7 +215,8 @@ begin
     else p_sqlstate end;
   v_page.message := concat_ws('. ',
     case
-      when v_page.code = 'SY012' and not v_was_read then 'the body holds a character that Postgres cannot store, such as U+0000'
+      when v_page.code = 'SY012' and not v_was_read
+      then 'the body holds a character that Postgres cannot store, such as U+0000'
       when v_page.code = 'SY012' then sync.find_bad_field(v_page)
       when v_page.code = 'SY011' then 'the body is not JSON'
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
@@ -201,16 +231,20 @@ begin
   return v_page;
 end; $$;
 comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
-$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011 not JSON, SY013 reported failure and
-anything unexpected are tried again. Returns: the page with outcome, code, and a message with the way out.$$;
+$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
+not JSON, SY013 reported failure and anything unexpected are tried again. Returns: the page with
+outcome, code, and a message with the way out.$$;
 
 create function sync.url_encode(p_text text) returns text
 language sql immutable set search_path = '' as $$
   select string_agg(case when c ~ '[A-Za-z0-9_.~-]' then c
-    else regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, '' order by n)
+    else regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, ''
+    order by n)
   from regexp_split_to_table(p_text, '') with ordinality as t (c, n);
 $$;
 comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
 
-revoke all on function sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at, sync.check_records, sync.read_page, sync.found_records,
-sync.find_bad_field, sync.judge_error, sync.url_encode from public, anon, authenticated, service_role;
+revoke all on function sync.read_counted_page, sync.read_confirmation, sync.raise_shape,
+  sync.count_at, sync.check_records, sync.read_page, sync.found_records,
+sync.find_bad_field, sync.judge_error, sync.url_encode from public, anon, authenticated,
+  service_role;

@@ -4,15 +4,18 @@
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = '' set enable_sort = off as $$
 begin
-  update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'), next_retry_at = null
+  update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'),
+    next_retry_at = null
   from (
     select id from public.chunk_processing_queue
-    where status = 'pending' and slot is not null and ready_seq is null and next_retry_at <= sync.now()
+    where status = 'pending' and slot is not null and ready_seq is null
+      and next_retry_at <= sync.now()
     order by next_retry_at limit p_limit for no key update skip locked
   ) as due
   where q.id = due.id;
 end; $$;
-comment on function sync.wake_due_chunks(int) is $$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
+comment on function sync.wake_due_chunks(int) is
+$$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.pick_ready_chunks(p_limit int) returns bigint[]
 language plpgsql set search_path = '' set enable_sort = off as $$
@@ -26,8 +29,8 @@ begin
   );
 end; $$;
 comment on function sync.pick_ready_chunks(int) is
-$$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep, whatever is waiting behind.
-Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
+$$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
+whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns void
 language plpgsql set search_path = '' as $$
@@ -37,8 +40,10 @@ declare
 begin
   update public.chunk_processing_queue as q set
     status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
-    lease_token = case a.verdict when 'admitted' then nextval('sync.lease_tokens') else q.lease_token end,
-    lease_expires_at = case a.verdict when 'admitted' then v_now + v_lease else q.lease_expires_at end,
+    lease_token = case a.verdict when 'admitted' then nextval('sync.lease_tokens')
+    else q.lease_token end,
+    lease_expires_at = case a.verdict when 'admitted' then v_now + v_lease else q.lease_expires_at
+    end,
     started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
     worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
     ready_seq = null,
@@ -50,7 +55,8 @@ begin
   where q.id = a.queue_id;
 end; $$;
 comment on function sync.lease_chunks(sync.admission[], text) is
-$$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller holds the rows.$$;
+$$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
+holds the rows.$$;
 
 create function sync.lease_answer(p_admissions sync.admission[]) returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -86,13 +92,15 @@ begin
           'headers', '{"Accept": "application/json"}'::jsonb),
         'status_classes', l.source_classes || l.status_classes
           || case when l.kind in ('confirmation', 'item') then '{"404": "page"}'::jsonb
-            when l.kind = 'page' and l.page > 1 and l.cursor_params is not null then '{"422": "page"}'::jsonb else '{}'::jsonb end
+            when l.kind = 'page' and l.page > 1 and l.cursor_params is not null then '{"422":
+            "page"}'::jsonb else '{}'::jsonb end
       ) order by l.send_after, l.queue_id), '[]'),
       'credentials', sync.credentials_of(array_agg(distinct l.workspace_id)))
     from leased as l
   );
 end; $$;
-comment on function sync.lease_answer(sync.admission[]) is $$Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
+comment on function sync.lease_answer(sync.admission[]) is
+$$Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = '' as $$
@@ -108,13 +116,16 @@ begin
       order by next_retry_at limit 1));
 end; $$;
 comment on function sync.claim_chunks(bigint[], text) is
-$$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds the rows.$$;
+$$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
+the rows.$$;
 
 create function sync.note_worker(p_worker_id text) returns void
 language plpgsql set search_path = '' as $$
 begin
   if coalesce(btrim(p_worker_id), '') = '' or length(p_worker_id) > 200 then
-    raise exception using errcode = 'SY006', message = 'a worker needs an id of 1 to 200 characters', hint = 'Host name and process id will do.';
+    raise exception using errcode = 'SY006',
+      message = 'a worker needs an id of 1 to 200 characters',
+      hint = 'Host name and process id will do.';
   end if;
   insert into sync.workers (worker_id)
   select p_worker_id where not exists (select 1 from sync.workers where worker_id = p_worker_id)
@@ -122,7 +133,8 @@ begin
   update sync.workers set last_seen_at = sync.now()
   where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds';
 end; $$;
-comment on function sync.note_worker(text) is $$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
+comment on function sync.note_worker(text) is
+$$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
 
 create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s'
@@ -131,7 +143,8 @@ set enable_mergejoin = off set jit = off as $$
 begin
   perform sync.require_read_committed();
   if p_limit is null or p_limit not between 1 and 100 then
-    raise exception using errcode = 'SY006', message = format('p_limit is %s', coalesce(p_limit::text, 'null')),
+    raise exception using errcode = 'SY006', message = format('p_limit is
+      %s', coalesce(p_limit::text, 'null')),
       hint = 'A claim takes 1 to 100 chunks.';
   end if;
   perform sync.note_worker(p_worker_id);
@@ -140,9 +153,9 @@ begin
   return (sync.claim_chunks(sync.pick_ready_chunks(p_limit), p_worker_id)).o_answer;
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int) is
-$$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none is no error.
-Returns: {"leases", "credentials", "blocked_budgets", "next_look_ms"}, see docs/worker-protocol.md. Raises: SY006 bad limit or id,
-SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
+$$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none is no error. Returns:
+{"leases", "credentials", "blocked_budgets", "next_look_ms"}, see docs/worker-protocol.md. Raises:
+SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s'
@@ -177,8 +190,10 @@ begin
       from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity') end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text) is
-$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason": not_found, not_pending, not_due,
-paused or budget, and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then its budget.$$;
+$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+not_found, not_pending, not_due, paused or budget, and "look_again_ms" when it pays to ask for it
+again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then
+its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s'
@@ -194,7 +209,8 @@ begin
   if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
     or exists (select 1 from jsonb_array_elements(p_leases) as l
       where (l ->> 'queue_id' ~ '^[0-9]{1,18}$' and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
-    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 leases',
+    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000
+      leases',
       hint = '[{"queue_id": 1, "lease_token": 2}]';
   end if;
   v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
@@ -225,8 +241,9 @@ begin
     'blocked_budgets', sync.blocked_budgets());
 end; $$;
 comment on function public.extend_chunk_leases(jsonb) is
-$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. Returns: {"lease_ms", "lost": [ids], "cancelled": [ids], "blocked_budgets"}.
-No lease lives longer than 10 minutes in total. Raises: SY006 not such a list. Locks: the queue rows, by id.$$;
+$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. Returns: {"lease_ms", "lost": [ids],
+"cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
+SY006 not such a list. Locks: the queue rows, by id.$$;
 
 revoke all on function sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks, sync.lease_answer, sync.claim_chunks,
 sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases

@@ -3,18 +3,23 @@
 
 create function sync.has_live_chunks(p_run_id bigint) returns boolean
 language sql stable set search_path = '' as $$
-  select exists (select 1 from public.chunk_processing_queue where run_id = p_run_id and slot is not null)
-    or exists (select 1 from public.chunk_processing_queue where run_id = p_run_id and status = 'pending' and slot is null);
+  select exists (select 1 from public.chunk_processing_queue
+  where run_id = p_run_id and slot is not null)
+    or exists (select 1 from public.chunk_processing_queue
+    where run_id = p_run_id and status = 'pending' and slot is null);
 $$;
-comment on function sync.has_live_chunks(bigint) is $$Returns: whether anything of a run is pending or in flight.$$;
+comment on function sync.has_live_chunks(bigint) is
+$$Returns: whether anything of a run is pending or in flight.$$;
 
 create function sync.end_run_early(p_run_id bigint, p_ending text, p_message text) returns void
 language sql set search_path = '' as $$
-  update public.workspace_sync_runs set ending = p_ending, error_message = coalesce(error_message, p_message)
+  update public.workspace_sync_runs set ending = p_ending,
+    error_message = coalesce(error_message, p_message)
   where id = p_run_id and status = 'running' and ending is null;
 $$;
 comment on function sync.end_run_early(bigint, text, text) is
-$$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds the run's lock and settles it.$$;
+$$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
+the run's lock and settles it.$$;
 
 create function sync.advance_runs(p_run_ids bigint[]) returns void
 language plpgsql set search_path = '' as $$
@@ -28,7 +33,8 @@ begin
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.fill_slots(v_run_id);
       elsif v_run.status = 'running' then
-        perform sync.cancel_pending(v_run_id, coalesce(v_run.error_message, 'the run was ' || v_run.ending));
+        perform sync.cancel_pending(v_run_id, coalesce(v_run.error_message, 'the run was
+          ' || v_run.ending));
       end if;
       if v_run.status = 'running' and not sync.has_live_chunks(v_run_id) then
         perform sync.advance_run(v_run_id);
@@ -39,9 +45,10 @@ begin
   end loop;
 end; $$;
 comment on function sync.advance_runs(bigint[]) is
-$$Refill the slots of live runs, cancel what is pending of ending ones, close those without live chunks. A failure in closing is noted on the
-run and left to the next sweep; it never takes a page with it. The caller holds the runs' locks, taken in order of id.
-Locks: queue rows by SKIP LOCKED.$$;
+$$Refill the slots of live runs, cancel what is pending of ending ones, close those without live
+chunks. A failure in closing is noted on the run and left to the next sweep; it never takes a page
+with it. The caller holds the runs' locks, taken in order of id. Locks: queue rows by SKIP
+LOCKED.$$;
 
 create function sync.close_jobs(p_job_ids uuid[]) returns void
 language plpgsql set search_path = '' as $$
@@ -53,13 +60,15 @@ begin
       perform sync.close_job(v_job_id);
     exception when others then
       update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
-      from (select id from public.workspace_sync_runs where job_id = v_job_id order by id for no key update skip locked) as free
+      from (select id from public.workspace_sync_runs where job_id = v_job_id
+      order by id for no key update skip locked) as free
       where r.id = free.id;
     end;
   end loop;
 end; $$;
 comment on function sync.close_jobs(uuid[]) is
-$$Close jobs, each in a savepoint of its own; a failure is noted on the job's runs and left to the next sweep. Locks: the jobs, in the order given.$$;
+$$Close jobs, each in a savepoint of its own; a failure is noted on the job's runs and left to the
+next sweep. Locks: the jobs, in the order given.$$;
 
 create function sync.settle_runs(p_run_ids bigint[]) returns void
 language plpgsql set search_path = '' as $$
@@ -69,21 +78,24 @@ begin
     select distinct job_id from public.workspace_sync_runs where id = any (p_run_ids) and status <> 'running' order by job_id));
 end; $$;
 comment on function sync.settle_runs(bigint[]) is
-$$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken in order of id.
-Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
+$$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken
+in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
 
 create function sync.advance_run(p_run_id bigint) returns void
-language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on set enable_hashjoin = on as $$
+language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on
+  set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
   v_finding text;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   if v_run.ending is not null then
-    perform sync.close_run(p_run_id, case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
+    perform sync.close_run(p_run_id,
+      case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
       case v_run.ending when 'timeout' then 'time ran out' end);
   elsif exists (
-    select 1 from public.chunk_processing_queue as q join public.chunked_sync_jobs as c on c.id = q.id
+    select 1 from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
     where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
   ) then
     perform sync.close_run(p_run_id, 'failed', null);
@@ -91,7 +103,8 @@ begin
     perform sync.advance_connection(v_run);
   elsif v_run.phase in ('parent', 'items') then
     perform sync.advance_items(v_run);
-  elsif exists (select 1 from public.sync_streams where id = v_run.stream_id and completeness = 'feed') then
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'feed') then
     perform sync.advance_feed(v_run);
   elsif v_run.phase = 'scan' then
     v_finding := sync.scan_finding(p_run_id);
@@ -110,7 +123,8 @@ begin
   end if;
 end; $$;
 comment on function sync.advance_run(bigint) is
-$$The next step of a run of which nothing is live: confirm what a complete scan missed, scan again, or close. The caller holds its lock.$$;
+$$The next step of a run of which nothing is live: confirm what a complete scan missed, scan again,
+or close. The caller holds its lock.$$;
 
 create function sync.scan_finding(p_run_id bigint) returns text
 language plpgsql set search_path = '' as $$
@@ -118,20 +132,27 @@ declare
   v_scan record;
 begin
   with pages as (
-    select s.* from public.workspace_sync_runs as r join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan where r.id = p_run_id
+    select s.* from public.workspace_sync_runs as r
+    join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan where r.id = p_run_id
   )
   select min(total) as first_total, max(total) as total, max(last_page) as last_page,
     count(*) filter (where page <= (select max(last_page) from pages)) as pages,
-    (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id) as distinct_ids
+    (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
+    as distinct_ids
   into v_scan from pages;
-  update public.workspace_sync_runs set expected_total = v_scan.total, distinct_ids = v_scan.distinct_ids where id = p_run_id;
+  update public.workspace_sync_runs set expected_total = v_scan.total,
+    distinct_ids = v_scan.distinct_ids where id = p_run_id;
   return case
-    when v_scan.pages < v_scan.last_page then format('%s of %s pages were read', v_scan.pages, v_scan.last_page)
-    when v_scan.first_total <> v_scan.total then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
-    when v_scan.distinct_ids <> v_scan.total then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
+    when v_scan.pages < v_scan.last_page
+    then format('%s of %s pages were read', v_scan.pages, v_scan.last_page)
+    when v_scan.first_total <> v_scan.total
+    then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
+    when v_scan.distinct_ids <> v_scan.total
+    then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
 end; $$;
 comment on function sync.scan_finding(bigint) is
-$$Whether a counted scan is complete: every page, total unmoved, distinct ids = total. Returns: what speaks against it, with the numbers, or null.$$;
+$$Whether a counted scan is complete: every page, total unmoved, distinct ids = total. Returns: what
+speaks against it, with the numbers, or null.$$;
 
 create function sync.scan_again(p_run_id bigint, p_finding text) returns void
 language plpgsql set search_path = '' as $$
@@ -139,18 +160,21 @@ declare
   v_run public.workspace_sync_runs;
 begin
   update public.workspace_sync_runs set
-    warnings = warnings || format('scan %s: %s', scan, p_finding), scan = scan + 1, phase = 'scan', planned_pages = 1
+    warnings = warnings || format('scan %s: %s', scan, p_finding), scan = scan + 1, phase = 'scan',
+    planned_pages = 1
   where id = p_run_id and scan < sync.setting('max_scans')
   returning * into v_run;
   if v_run.id is null then
-    perform sync.close_run(p_run_id, 'partial', format('after %s scans: %s', sync.setting('max_scans'), p_finding));
+    perform sync.close_run(p_run_id, 'partial',
+      format('after %s scans: %s', sync.setting('max_scans'), p_finding));
   else
     perform sync.plan_chunks(p_run_id, 'page', array[1], null);
     perform sync.fill_slots(p_run_id);
   end if;
 end; $$;
 comment on function sync.scan_again(bigint, text) is
-$$Begin the next scan of a run, or close it as partial when it had all it may have. The caller holds the run's lock.$$;
+$$Begin the next scan of a run, or close it as partial when it had all it may have. The caller holds
+the run's lock.$$;
 
 create function sync.fold_counters(p_run_id bigint) returns void
 language sql set search_path = '' as $$
@@ -167,7 +191,9 @@ language sql set search_path = '' as $$
   ) as f
   where r.id = p_run_id and f.completed is not null;
 $$;
-comment on function sync.fold_counters(bigint) is $$Move a closing run's live totals into its row. The caller holds its lock; nothing of it is live.$$;
+comment on function sync.fold_counters(bigint) is
+$$Move a closing run's live totals into its row. The caller holds its lock; nothing of it is
+live.$$;
 
 create function sync.close_run(p_run_id bigint, p_status text, p_warning text) returns void
 language plpgsql set search_path = '' as $$
@@ -180,20 +206,24 @@ begin
     status = p_status, completed_at = sync.now(), close_error = null,
     warnings = case when p_warning is null then warnings else warnings || p_warning end,
     error_message = coalesce(error_message, case when p_status = 'failed' then (
-      select q.error_message from public.chunk_processing_queue as q where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
+      select q.error_message from public.chunk_processing_queue as q
+      where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
   perform sync.forget_seen_again(p_run_id);
   perform sync.open_items(child.id) from public.workspace_sync_runs as child
-  where child.parent_run_id = p_run_id and child.status = 'running' and child.ending is null and child.phase = 'parent';
+  where child.parent_run_id = p_run_id and child.status = 'running' and child.ending is null
+    and child.phase = 'parent';
   if p_status <> 'completed' then
     return;
   end if;
   insert into public.sync_workspace_streams as s
-    (workspace_id, stream_id, last_complete_sync_at, last_complete_run_id, last_sync_duration_ms, record_count)
+    (workspace_id, stream_id, last_complete_sync_at, last_complete_run_id, last_sync_duration_ms,
+    record_count)
   values (v_run.workspace_id, v_run.stream_id, v_run.completed_at, p_run_id,
     extract(epoch from v_run.completed_at - v_run.started_at) * 1000, v_run.distinct_ids)
   on conflict (workspace_id, stream_id) do update set
-    last_complete_sync_at = excluded.last_complete_sync_at, last_complete_run_id = excluded.last_complete_run_id,
+    last_complete_sync_at = excluded.last_complete_sync_at,
+    last_complete_run_id = excluded.last_complete_run_id,
     last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
   perform sync.advance_mark(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
@@ -202,7 +232,8 @@ begin
   end if;
 end; $$;
 comment on function sync.close_run(bigint, text, text) is
-$$End a run: totals, status, and for a completed one the registry and statistics. The caller holds its lock; nothing of it is live.$$;
+$$End a run: totals, status, and for a completed one the registry and statistics. The caller holds
+its lock; nothing of it is live.$$;
 
 create function sync.close_job(p_job_id uuid) returns void
 language plpgsql set search_path = '' as $$
@@ -221,30 +252,38 @@ begin
       when r.completed + r.partial = 0 then 'failed'
       else 'partial' end,
     workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
-    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed, chunks_cancelled = r.chunks_cancelled,
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled,
     warnings = j.warnings || r.warnings,
     error_message = r.error_message
   from (
-    select count(*) as runs, count(*) filter (where status = 'completed') as completed, count(*) filter (where status = 'partial') as partial,
-      count(distinct r.workspace_id) - count(distinct r.workspace_id) filter (where status <> 'completed') as workspaces_completed,
+    select count(*) as runs, count(*) filter (where status = 'completed') as completed,
+      count(*) filter (where status = 'partial') as partial,
+      count(distinct r.workspace_id) - count(distinct r.workspace_id) filter
+      (where status <> 'completed') as workspaces_completed,
       coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
-      sum(r.chunks_completed) as chunks_completed, sum(r.chunks_failed) as chunks_failed, sum(r.chunks_cancelled) as chunks_cancelled,
-      coalesce(array_agg(format('%s: %s', w.workspace_name, warning) order by r.id) filter (where warning is not null), '{}') as warnings,
+      sum(r.chunks_completed) as chunks_completed, sum(r.chunks_failed) as chunks_failed,
+      sum(r.chunks_cancelled) as chunks_cancelled,
+      coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
+      order by r.id) filter (where warning is not null), '{}') as warnings,
       left(string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id)
         filter (where r.error_message is not null), 2000) as error_message
     from public.workspace_sync_runs as r
     join public.sync_workspaces as w on w.id = r.workspace_id
-    left join lateral (select array_to_string(r.warnings, '; ') as warning where cardinality(r.warnings) > 0) as x on true
+    left join lateral (select array_to_string(r.warnings, '; ') as warning
+    where cardinality(r.warnings) > 0) as x on true
     where r.job_id = p_job_id
   ) as r
   where j.id = p_job_id;
   update public.workspace_sync_runs as r set close_error = null
-  from (select id from public.workspace_sync_runs where job_id = p_job_id and close_error is not null for no key update skip locked) as noted
+  from (select id from public.workspace_sync_runs
+  where job_id = p_job_id and close_error is not null for no key update skip locked) as noted
   where r.id = noted.id;
 end; $$;
 comment on function sync.close_job(uuid) is
-$$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if none is completed or partial, else partial.
-Locks: the job; then it looks anew for live runs.$$;
+$$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
+none is completed or partial, else partial. Locks: the job; then it looks anew for live runs.$$;
 
-revoke all on function sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs, sync.advance_run, sync.scan_finding, sync.scan_again,
+revoke all on function sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs,
+  sync.settle_runs, sync.advance_run, sync.scan_finding, sync.scan_again,
 sync.fold_counters, sync.close_run, sync.close_job from public, anon, authenticated, service_role;

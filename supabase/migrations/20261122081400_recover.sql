@@ -8,9 +8,12 @@ declare
   v_expired sync.page_in_hand[];
 begin
   select coalesce(array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
-    'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot, 'lease_token', x.lease_token,
-    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page', 'http_status', null,
-    'outcome', case when x.ending is not null then 'cancelled' when x.lease_losses + 1 >= sync.setting('max_lease_losses') then 'failed' end,
+    'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
+    'lease_token', x.lease_token,
+    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
+    'http_status', null,
+    'outcome', case when x.ending is not null then 'cancelled'
+    when x.lease_losses + 1 >= sync.setting('max_lease_losses') then 'failed' end,
     'message', case when x.ending is null and x.lease_losses + 1 >= sync.setting('max_lease_losses')
       then format('lost its lease %s times: a poison page', x.lease_losses + 1) end))), '{}')
   into v_expired
@@ -23,16 +26,18 @@ begin
   insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
   select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
   update public.chunk_processing_queue as q
-  set status = 'pending', lease_losses = lease_losses + 1, lease_expires_at = null, ready_seq = nextval('sync.ready_seq')
+  set status = 'pending', lease_losses = lease_losses + 1, lease_expires_at = null,
+  ready_seq = nextval('sync.ready_seq')
   from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is null;
   update public.chunk_processing_queue as q set lease_losses = lease_losses + 1
   from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is not null;
-  perform sync.end_or_delay(array(select e from unnest(v_expired) as e where e.outcome is not null));
+  perform sync.end_or_delay(array(select e from unnest(v_expired) as e
+    where e.outcome is not null));
   return cardinality(v_expired);
 end; $$;
 comment on function sync.take_back_expired() is
-$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled, after the 10th loss they fail as poison.
-Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
+$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled,
+after the 10th loss they fail as poison. Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.repair_runs() returns void
 language plpgsql set search_path = '' as $$
@@ -44,21 +49,26 @@ begin
     where r.status = 'running' and (
       r.ending is not null
       or not sync.has_live_chunks(r.id)
-      or (select count(*) from public.chunk_processing_queue as q where q.run_id = r.id and q.slot is not null) < r.max_concurrency
-        and exists (select 1 from public.chunk_processing_queue as q where q.run_id = r.id and q.status = 'pending' and q.slot is null))
+      or (select count(*) from public.chunk_processing_queue as q
+      where q.run_id = r.id and q.slot is not null) < r.max_concurrency
+        and exists (select 1 from public.chunk_processing_queue as q
+        where q.run_id = r.id and q.status = 'pending' and q.slot is null))
     order by r.id for no key update skip locked
   ) as needy;
   perform sync.advance_runs(v_run_ids) where v_run_ids is not null;
 end; $$;
 comment on function sync.repair_runs() is
-$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. Locks: runs and queue rows by SKIP LOCKED.$$;
+$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. Locks:
+runs and queue rows by SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = '' as $$
   update public.workspace_sync_runs as r set ending = 'timeout'
   from (
-    select r.id from public.workspace_sync_runs as r join public.polling_job_status as j on j.id = r.job_id
-    where r.status = 'running' and r.ending is null and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
+    select r.id from public.workspace_sync_runs as r
+    join public.polling_job_status as j on j.id = r.job_id
+    where r.status = 'running' and r.ending is null
+      and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
     order by r.id for no key update of r skip locked
   ) as overdue
   where r.id = overdue.id;
@@ -71,20 +81,24 @@ language plpgsql set search_path = '' as $$
 begin
   perform sync.close_jobs(array(
     select j.id from public.polling_job_status as j
-    where j.status = 'running' and exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
-      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id and r.status = 'running')
+    where j.status = 'running' and exists (select 1 from public.workspace_sync_runs as r
+    where r.job_id = j.id)
+      and not exists (select 1 from public.workspace_sync_runs as r
+      where r.job_id = j.id and r.status = 'running')
     order by j.id for no key update skip locked));
   update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
   from (
     select j.id from public.polling_job_status as j
-    where j.status = 'running' and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
+    where j.status = 'running' and j.started_at < sync.now() -
+      sync.setting_seconds('max_job_duration_seconds')
       and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
     order by j.id for no key update skip locked
   ) as overdue
   where j.id = overdue.id;
 end; $$;
 comment on function sync.close_left_jobs() is
-$$Jobs without live runs that nobody closed are closed; overdue rows without runs end as partial. Locks: jobs by SKIP LOCKED.$$;
+$$Jobs without live runs that nobody closed are closed; overdue rows without runs end as partial.
+Locks: jobs by SKIP LOCKED.$$;
 
 create function sync.sweep() returns int
 language plpgsql set search_path = '' as $$
@@ -99,12 +113,15 @@ begin
   perform sync.tend_hints();
   perform sync.check_health_if_cron_is_silent();
   perform sync.deliver_alerts() where exists (
-    select 1 from public.sync_alerts where resolved_at is null or resolved_at > sync.now() - interval '1 day');
-  update sync.sweep_state set swept_at = sync.now(), last_error = null, claim_floor = sync.lowest_turn() where is_only_row;
+    select 1 from public.sync_alerts
+    where resolved_at is null or resolved_at > sync.now() - interval '1 day');
+  update sync.sweep_state set swept_at = sync.now(), last_error = null,
+    claim_floor = sync.lowest_turn() where is_only_row;
   return v_taken_back;
 end; $$;
 comment on function sync.sweep() is
-$$One sweep. Never waits for a lock, so it may run inside a claim. Returns: chunks taken back. The caller holds the sweep's advisory lock.$$;
+$$One sweep. Never waits for a lock, so it may run inside a claim. Returns: chunks taken back. The
+caller holds the sweep's advisory lock.$$;
 
 create function sync.lowest_turn() returns bigint
 language sql stable set search_path = '' as $$
@@ -112,8 +129,8 @@ language sql stable set search_path = '' as $$
   from sync.ready_seq as s;
 $$;
 comment on function sync.lowest_turn() is
-$$Returns: a turn below which nothing is ready. 1,000 turns of margin cover transactions that drew a turn and have not committed;
-what is later still is found after the next sweep.$$;
+$$Returns: a turn below which nothing is ready. 1,000 turns of margin cover transactions that drew a
+turn and have not committed; what is later still is found after the next sweep.$$;
 
 create function sync.sweep_if_due() returns void
 language plpgsql set search_path = '' as $$
@@ -130,8 +147,8 @@ begin
   end;
 end; $$;
 comment on function sync.sweep_if_due() is
-$$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an error is noted in sync.sweep_state and never takes the claim
-with it. Locks: as sync.sweep().$$;
+$$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an error is noted in
+sync.sweep_state and never takes the claim with it. Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
 language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
@@ -141,8 +158,9 @@ begin
   return sync.sweep();
 end; $$;
 comment on function public.cleanup_stuck_chunks() is
-$$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs. Returns: chunks taken back.
-Raises: SY016 wrong isolation. Locks: another sweep; then everything by SKIP LOCKED.$$;
+$$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs.
+Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep; then everything by
+SKIP LOCKED.$$;
 
 revoke all on function sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.close_left_jobs, sync.sweep, sync.lowest_turn, sync.sweep_if_due,
 public.cleanup_stuck_chunks from public, anon, authenticated, service_role;

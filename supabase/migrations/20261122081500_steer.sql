@@ -11,8 +11,10 @@ begin
   perform sync.require_read_committed();
   perform sync.require_job(p_job_id);
   select array_agg(id) into v_run_ids from (
-    select id from public.workspace_sync_runs where job_id = p_job_id and status = 'running' order by id for no key update) as live;
-  update public.polling_job_status set cancel_requested_at = coalesce(cancel_requested_at, sync.now())
+    select id from public.workspace_sync_runs where job_id = p_job_id and status = 'running'
+    order by id for no key update) as live;
+  update public.polling_job_status
+  set cancel_requested_at = coalesce(cancel_requested_at, sync.now())
   where id = p_job_id and status = 'running' returning status into v_status;
   if v_status is null then
     raise exception using errcode = 'SY008', message = format('job %s has ended already', p_job_id),
@@ -27,13 +29,15 @@ begin
     from public.polling_job_status where id = p_job_id);
 end; $$;
 comment on function sync.cancel_sync_job(uuid) is
-$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what cancel_sync_job() raises.$$;
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+cancel_sync_job() raises.$$;
 
 create function sync.require_job(p_job_id uuid) returns void
 language plpgsql stable set search_path = '' as $$
 begin
   if not exists (select 1 from public.polling_job_status where id = p_job_id) then
-    raise exception using errcode = 'SY007', message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
+    raise exception using errcode = 'SY007',
+      message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
       hint = 'select id, job_name, status from polling_job_status order by started_at desc limit 5 shows the last ones.';
   end if;
 end; $$;
@@ -44,9 +48,10 @@ language sql set search_path = '' set statement_timeout = '20s' as $$
   select sync.cancel_sync_job(p_job_id);
 $$;
 comment on function public.cancel_sync_job(uuid) is
-$$End a job: pending chunks are cancelled, leased ones end by their holder's next call (nothing of them is applied) or by expiry, and the last
-one closes the run. Returns: {"job_id", "status", "chunks_in_flight"}. Raises: SY007 unknown job, SY008 it has ended, SY016 wrong isolation.
-Locks: its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
+$$End a job: pending chunks are cancelled, leased ones end by their holder's next call (nothing of
+them is applied) or by expiry, and the last one closes the run. Returns: {"job_id", "status",
+"chunks_in_flight"}. Raises: SY007 unknown job, SY008 it has ended, SY016 wrong isolation. Locks:
+its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
 
 create function sync.mark_paused_runs() returns bigint[]
 language plpgsql set search_path = '' as $$
@@ -73,8 +78,9 @@ begin
   return v_run_ids;
 end; $$;
 comment on function sync.mark_paused_runs() is
-$$Live runs learn that a pause holds them, or no longer does; their chunks with a slot are held until infinity, or are ready again.
-Returns: the runs that changed. Locks: runs and queue rows by SKIP LOCKED; a chunk that another holds is caught by the next claim or sweep.$$;
+$$Live runs learn that a pause holds them, or no longer does; their chunks with a slot are held
+until infinity, or are ready again. Returns: the runs that changed. Locks: runs and queue rows by
+SKIP LOCKED; a chunk that another holds is caught by the next claim or sweep.$$;
 
 create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz) returns bigint[]
 language plpgsql set search_path = '' as $$
@@ -83,7 +89,8 @@ declare
   v_workspace_id bigint;
 begin
   if p_source is not null and p_workspace is not null then
-    raise exception using errcode = 'SY006', message = 'name a source or a workspace, not both', hint = 'Neither means everything.';
+    raise exception using errcode = 'SY006', message = 'name a source or a workspace,
+      not both', hint = 'Neither means everything.';
   end if;
   v_workspace_id := case when p_workspace is not null then sync.workspace_id_of(p_workspace) end;
   select id into v_source_id from public.sync_sources where source_name = p_source;
@@ -104,8 +111,9 @@ begin
   return sync.mark_paused_runs();
 end; $$;
 comment on function sync.mark_paused(text, text, timestamptz) is
-$$Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live runs it changes.
-Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its live runs by id, then that row.$$;
+$$Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live
+runs it changes. Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its
+live runs by id, then that row.$$;
 
 create function sync.pause_sync(p_source text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -117,15 +125,17 @@ begin
   return jsonb_build_object('paused', true, 'live_runs', cardinality(v_run_ids));
 end; $$;
 comment on function sync.pause_sync(text, text) is
-$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what pause_sync() raises.$$;
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+pause_sync() raises.$$;
 
 create function public.pause_sync(p_source text default null, p_workspace text default null) returns jsonb
 language sql set search_path = '' set statement_timeout = '20s' as $$
   select sync.pause_sync(p_source, p_workspace);
 $$;
 comment on function public.pause_sync(text, text) is
-$$Hand out no more chunks of a source, of a workspace, or at all (no argument); what is in flight ends. Returns: {"paused", "live_runs"}.
-Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its live runs by id, that row, pending queue rows by SKIP LOCKED.$$;
+$$Hand out no more chunks of a source, of a workspace, or at all (no argument); what is in flight
+ends. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 unknown source, SY006
+both named. Locks: its live runs by id, that row, pending queue rows by SKIP LOCKED.$$;
 
 create function sync.resume_sync(p_source text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -137,15 +147,17 @@ begin
   return jsonb_build_object('paused', false, 'live_runs', cardinality(v_run_ids));
 end; $$;
 comment on function sync.resume_sync(text, text) is
-$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what resume_sync() raises.$$;
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+resume_sync() raises.$$;
 
 create function public.resume_sync(p_source text default null, p_workspace text default null) returns jsonb
 language sql set search_path = '' set statement_timeout = '20s' as $$
   select sync.resume_sync(p_source, p_workspace);
 $$;
 comment on function public.resume_sync(text, text) is
-$$Lift the pause of a source, of a workspace, or of everything; another pause that still holds stays. Returns: {"paused", "live_runs"}.
-Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
+$$Lift the pause of a source, of a workspace, or of everything; another pause that still holds
+stays. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 unknown source,
+SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
 
 create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -157,7 +169,8 @@ begin
   perform sync.require_job(p_job_id);
   select * into v_job from public.polling_job_status where id = p_job_id;
   if v_job.status in ('running', 'completed') then
-    raise exception using errcode = 'SY008', message = format('job %s is %s: there is nothing to retry', p_job_id, v_job.status),
+    raise exception using errcode = 'SY008', message = format('job %s is %s: there is nothing to
+      retry', p_job_id, v_job.status),
       hint = 'A running job retries by itself; cancel_sync_job() ends it.';
   end if;
   select newer.job_id, w.workspace_name into v_newer
@@ -166,7 +179,8 @@ begin
   join public.sync_workspaces as w on w.id = r.workspace_id
   where r.job_id = p_job_id and r.status <> 'completed' order by newer.id desc limit 1;
   if v_newer.job_id is not null then
-    raise exception using errcode = 'SY008', message = format('job %s is newer and has run %s again', v_newer.job_id, v_newer.workspace_name),
+    raise exception using errcode = 'SY008', message = format('job %s is newer
+      and has run %s again', v_newer.job_id, v_newer.workspace_name),
       hint = 'Look at that job, or start a new one.';
   end if;
   perform set_config('response.status', '202', true);
@@ -178,15 +192,17 @@ begin
     p_job_id);
 end; $$;
 comment on function sync.retry_failed_chunks(uuid) is
-$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what retry_failed_chunks() raises.$$;
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+retry_failed_chunks() raises.$$;
 
 create function public.retry_failed_chunks(p_job_id uuid) returns jsonb
 language sql set search_path = '' set statement_timeout = '20s' as $$
   select sync.retry_failed_chunks(p_job_id);
 $$;
 comment on function public.retry_failed_chunks(uuid) is
-$$Start a new job for what of an ended one did not complete, from page 1; nothing terminal is reopened. Returns: as start_sync_job().
-Raises: SY004 inactive workspace, SY007 unknown job, SY008 nothing to retry, or a newer run exists (named). Locks: new rows only.$$;
+$$Start a new job for what of an ended one did not complete, from page 1; nothing terminal is
+reopened. Returns: as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008
+nothing to retry, or a newer run exists (named). Locks: new rows only.$$;
 
 revoke all on function sync.cancel_sync_job, public.cancel_sync_job, sync.require_job, sync.mark_paused_runs, sync.mark_paused, sync.pause_sync, public.pause_sync,
 sync.resume_sync, public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks from public, anon, authenticated, service_role;

@@ -13,46 +13,59 @@ create table public.synced_records (
 );
 comment on table public.synced_records is 'Records of streams that have no typed table.';
 comment on column public.synced_records.raw is 'The record as the API serves it.';
-comment on column public.synced_records.updated_at is 'The API''s, where the stream says where it stands.';
-comment on column public.synced_records.deleted_at is 'Gone from the API, proven twice; null while it lives.';
+comment on column public.synced_records.updated_at is
+'The API''s, where the stream says where it stands.';
+comment on column public.synced_records.deleted_at is
+'Gone from the API, proven twice; null while it lives.';
 create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
 alter table public.synced_records enable row level security;
 
-create function sync.apply_synced_records(p_records sync.incoming_record[]) returns setof sync.changed_record
+create function sync.apply_synced_records(p_records sync.incoming_record[])
+  returns setof sync.changed_record
 language plpgsql set search_path = '' set enable_hashjoin = on as $$
 begin
   return query
   with incoming as (
-    select distinct on (r.workspace_id, r.stream_id, r.record_id) r.workspace_id, r.stream_id, r.record_id, r.updated_at, r.record
+    select distinct on (r.workspace_id, r.stream_id, r.record_id) r.workspace_id, r.stream_id,
+      r.record_id, r.updated_at, r.record
     from unnest(p_records) as r
     order by r.workspace_id, r.stream_id, r.record_id, r.updated_at desc nulls last
   ), judged as (
     select i.workspace_id, i.stream_id, i.record_id,
       case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
-      greatest(i.updated_at, e.updated_at) as updated_at, e.id is null as is_new, e.deleted_at is not null as is_revival
+      greatest(i.updated_at, e.updated_at) as updated_at, e.id is null as is_new,
+      e.deleted_at is not null as is_revival
     from incoming as i
     -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
     left join lateral (
       select t.* from public.synced_records as t
-      where t.workspace_id = i.workspace_id and t.stream_id = i.stream_id and t.id = i.record_id offset 0
+      where t.workspace_id = i.workspace_id and t.stream_id = i.stream_id
+        and t.id = i.record_id offset 0
     ) as e on true
-    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
+    where e.id is null or e.deleted_at is not null
+      or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
   ), written as (
-    insert into public.synced_records as t (workspace_id, stream_id, id, raw, updated_at, last_changed_at)
-    select j.workspace_id, j.stream_id, j.record_id, j.raw, j.updated_at, sync.now() from judged as j
+    insert into public.synced_records
+      as t (workspace_id, stream_id, id, raw, updated_at, last_changed_at)
+    select j.workspace_id, j.stream_id, j.record_id, j.raw, j.updated_at, sync.now()
+    from judged as j
     order by j.workspace_id, j.stream_id, j.record_id
     on conflict (workspace_id, stream_id, id) do update set
       raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
-      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at else t.last_changed_at end
-    where (t.raw, t.deleted_at) is distinct from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    where (t.raw, t.deleted_at) is distinct
+    from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
     returning t.workspace_id, t.stream_id, t.id
   )
-  select w.workspace_id, w.stream_id, w.id, case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
-  from written as w join judged as j on j.workspace_id = w.workspace_id and j.stream_id = w.stream_id and j.record_id = w.id;
+  select w.workspace_id, w.stream_id, w.id,
+    case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
+  from written as w join judged as j on j.workspace_id = w.workspace_id
+    and j.stream_id = w.stream_id and j.record_id = w.id;
 end; $$;
 comment on function sync.apply_synced_records(sync.incoming_record[]) is
-$$Upsert records as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a deleted one that is seen lives again.
-Returns: what changed. Locks: rows in key order.$$;
+$$Upsert records as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a
+deleted one that is seen lives again. Returns: what changed. Locks: rows in key order.$$;
 
 create table sync.named_locks (
   lock_name text primary key,
@@ -68,18 +81,22 @@ declare
   v_owner_id uuid;
 begin
   if coalesce(p_name, '') = '' or coalesce(p_seconds, 0) not between 1 and 86400 then
-    raise exception using errcode = 'SY006', message = 'a lock needs a name and 1 to 86,400 seconds', hint = 'try_sync_lock(''report'', 60)';
+    raise exception using errcode = 'SY006',
+      message = 'a lock needs a name and 1 to 86,400 seconds',
+      hint = 'try_sync_lock(''report'', 60)';
   end if;
   insert into sync.named_locks as l (lock_name, owner_id, expires_at)
-  values (p_name, gen_random_uuid(), sync.now() + make_interval(secs => p_seconds::double precision))
-  on conflict (lock_name) do update set owner_id = excluded.owner_id, expires_at = excluded.expires_at
+  values (p_name, gen_random_uuid(),
+    sync.now() + make_interval(secs => p_seconds::double precision))
+  on conflict (lock_name) do update set owner_id = excluded.owner_id,
+  expires_at = excluded.expires_at
   where l.expires_at <= sync.now()
   returning owner_id into v_owner_id;
   return jsonb_build_object('acquired', v_owner_id is not null, 'owner_id', v_owner_id);
 end; $$;
 comment on function public.try_sync_lock(text, numeric) is
-$$Take a named lock for so many seconds, without waiting. Returns: {"acquired", "owner_id": what releases it}. Raises: SY006 bad argument.
-Locks: the lock's row.$$;
+$$Take a named lock for so many seconds, without waiting. Returns: {"acquired", "owner_id": what
+releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
 
 create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '5s' as $$
@@ -88,7 +105,8 @@ begin
   return jsonb_build_object('released', found);
 end; $$;
 comment on function public.release_sync_lock(text, uuid) is
-$$Give a named lock back. Returns: {"released"}: false if it had expired or is another's. Locks: the lock's row.$$;
+$$Give a named lock back. Returns: {"released"}: false if it had expired or is another's. Locks: the
+lock's row.$$;
 
 revoke all on table public.synced_records, sync.named_locks from public, anon, authenticated, service_role;
 grant select on table public.synced_records to service_role, authenticated;

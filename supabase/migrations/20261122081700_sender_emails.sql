@@ -32,60 +32,87 @@ create table sync.sender_emails (
   deleted_at timestamptz,
   primary key (workspace_id, id)
 );
-comment on table sync.sender_emails is 'Accounts: one row per workspace and id. Email addresses repeat and are no key. created_at and updated_at are the API''s.';
-comment on column sync.sender_emails.raw is 'The record as the API serves it; every typed column derives from it.';
+comment on table sync.sender_emails is
+'Accounts: one row per workspace and id. Email addresses repeat and are no key. created_at and
+updated_at are the API''s.';
+comment on column sync.sender_emails.raw is
+'The record as the API serves it; every typed column derives from it.';
 create index sender_emails_email_idx on sync.sender_emails (email);
 alter table sync.sender_emails enable row level security;
 
-create function sync.apply_sender_emails(p_records sync.incoming_record[]) returns setof sync.changed_record
+create function sync.apply_sender_emails(p_records sync.incoming_record[])
+  returns setof sync.changed_record
 language plpgsql set search_path = '' set enable_hashjoin = on as $$
 begin
   return query
   with incoming as (
-    select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id, r.record_id::bigint as id, r.updated_at, r.record
+    select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id,
+      r.record_id::bigint as id, r.updated_at, r.record
     from unnest(p_records) as r
     order by r.workspace_id, r.record_id::bigint, r.updated_at desc nulls last
   ), judged as (
-    select i.workspace_id, i.stream_id, i.id, case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
+    select i.workspace_id, i.stream_id, i.id,
+      case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
       e.id is null as is_new, e.deleted_at is not null as is_revival
     from incoming as i
     -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
     left join lateral (
-      select t.* from sync.sender_emails as t where t.workspace_id = i.workspace_id and t.id = i.id offset 0
+      select t.* from sync.sender_emails as t
+      where t.workspace_id = i.workspace_id and t.id = i.id offset 0
     ) as e on true
-    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
+    where e.id is null or e.deleted_at is not null
+      or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
   ), written as (
-    insert into sync.sender_emails as t (workspace_id, id, name, email, email_signature, imap_server, imap_port, smtp_server, smtp_port,
-      daily_limit, type, status, warmup_enabled, emails_sent_count, total_replied_count, total_opened_count, unsubscribed_count,
-      bounced_count, unique_replied_count, unique_opened_count, total_leads_contacted_count, interested_leads_count,
+    insert into sync.sender_emails
+      as t (workspace_id, id, name, email, email_signature, imap_server, imap_port, smtp_server,
+      smtp_port,
+      daily_limit, type, status, warmup_enabled, emails_sent_count, total_replied_count,
+      total_opened_count, unsubscribed_count,
+      bounced_count, unique_replied_count, unique_opened_count, total_leads_contacted_count,
+      interested_leads_count,
       tags, raw, created_at, updated_at, last_changed_at)
-    select j.workspace_id, j.id, r.name, r.email, r.email_signature, r.imap_server, r.imap_port, r.smtp_server, r.smtp_port,
-      r.daily_limit, r.type, r.status, r.warmup_enabled, r.emails_sent_count, r.total_replied_count, r.total_opened_count, r.unsubscribed_count,
-      r.bounced_count, r.unique_replied_count, r.unique_opened_count, r.total_leads_contacted_count, r.interested_leads_count,
+    select j.workspace_id, j.id, r.name, r.email, r.email_signature, r.imap_server, r.imap_port,
+      r.smtp_server, r.smtp_port,
+      r.daily_limit, r.type, r.status, r.warmup_enabled, r.emails_sent_count, r.total_replied_count,
+      r.total_opened_count, r.unsubscribed_count,
+      r.bounced_count, r.unique_replied_count, r.unique_opened_count, r.total_leads_contacted_count,
+      r.interested_leads_count,
       r.tags, j.raw, r.created_at, r.updated_at, sync.now()
     from judged as j cross join jsonb_populate_record(
-      null::sync.sender_emails, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[]) as r
+      null::sync.sender_emails, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[])
+      as r
     order by j.workspace_id, j.id
     on conflict (workspace_id, id) do update set
-      name = excluded.name, email = excluded.email, email_signature = excluded.email_signature, imap_server = excluded.imap_server,
-      imap_port = excluded.imap_port, smtp_server = excluded.smtp_server, smtp_port = excluded.smtp_port,
-      daily_limit = excluded.daily_limit, type = excluded.type, status = excluded.status, warmup_enabled = excluded.warmup_enabled,
-      emails_sent_count = excluded.emails_sent_count, total_replied_count = excluded.total_replied_count,
-      total_opened_count = excluded.total_opened_count, unsubscribed_count = excluded.unsubscribed_count,
+      name = excluded.name, email = excluded.email, email_signature = excluded.email_signature,
+      imap_server = excluded.imap_server,
+      imap_port = excluded.imap_port, smtp_server = excluded.smtp_server,
+      smtp_port = excluded.smtp_port,
+      daily_limit = excluded.daily_limit, type = excluded.type, status = excluded.status,
+      warmup_enabled = excluded.warmup_enabled,
+      emails_sent_count = excluded.emails_sent_count,
+      total_replied_count = excluded.total_replied_count,
+      total_opened_count = excluded.total_opened_count,
+      unsubscribed_count = excluded.unsubscribed_count,
       bounced_count = excluded.bounced_count, unique_replied_count = excluded.unique_replied_count,
-      unique_opened_count = excluded.unique_opened_count, total_leads_contacted_count = excluded.total_leads_contacted_count,
-      interested_leads_count = excluded.interested_leads_count, tags = excluded.tags, raw = excluded.raw,
+      unique_opened_count = excluded.unique_opened_count,
+      total_leads_contacted_count = excluded.total_leads_contacted_count,
+      interested_leads_count = excluded.interested_leads_count, tags = excluded.tags,
+      raw = excluded.raw,
       created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = null,
-      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at else t.last_changed_at end
-    where (t.raw, t.deleted_at) is distinct from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    where (t.raw, t.deleted_at) is distinct
+    from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
     returning t.workspace_id, t.id
   )
-  select w.workspace_id, j.stream_id, w.id::text, case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
+  select w.workspace_id, j.stream_id, w.id::text,
+    case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
   from written as w join judged as j on j.workspace_id = w.workspace_id and j.id = w.id;
 end; $$;
 comment on function sync.apply_sender_emails(sync.incoming_record[]) is
-$$Upsert accounts as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a deleted one that is seen lives again.
-Returns: what changed. Raises: 22xxx a value does not fit its column. Locks: rows in key order.$$;
+$$Upsert accounts as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a
+deleted one that is seen lives again. Returns: what changed. Raises: 22xxx a value does not fit its
+column. Locks: rows in key order.$$;
 
 create table public.workspace_statistics (
   workspace_id bigint primary key references public.sync_workspaces (id) on delete cascade,
@@ -101,40 +128,57 @@ create table public.workspace_statistics (
   interested_leads_count bigint not null,
   updated_at timestamptz not null
 );
-comment on table public.workspace_statistics is 'Sums over a workspace''s live accounts, as of its last complete sync.';
+comment on table public.workspace_statistics is
+'Sums over a workspace''s live accounts, as of its last complete sync.';
 alter table public.workspace_statistics enable row level security;
 
 create function sync.write_workspace_statistics(p_workspace_id bigint) returns void
 language sql set search_path = '' as $$
-  insert into public.workspace_statistics as s (workspace_id, accounts, connected_accounts, distinct_emails, deleted_accounts, emails_sent_count,
-    total_replied_count, unique_replied_count, bounced_count, unsubscribed_count, interested_leads_count, updated_at)
-  select p_workspace_id, count(*) filter (where deleted_at is null), count(*) filter (where deleted_at is null and status = 'Connected'),
-    count(distinct email) filter (where deleted_at is null), count(*) filter (where deleted_at is not null),
-    coalesce(sum(emails_sent_count) filter (where deleted_at is null), 0), coalesce(sum(total_replied_count) filter (where deleted_at is null), 0),
-    coalesce(sum(unique_replied_count) filter (where deleted_at is null), 0), coalesce(sum(bounced_count) filter (where deleted_at is null), 0),
+  insert into public.workspace_statistics
+    as s (workspace_id, accounts, connected_accounts, distinct_emails, deleted_accounts,
+    emails_sent_count,
+    total_replied_count, unique_replied_count, bounced_count, unsubscribed_count,
+    interested_leads_count, updated_at)
+  select p_workspace_id, count(*) filter (where deleted_at is null),
+    count(*) filter (where deleted_at is null and status = 'Connected'),
+    count(distinct email) filter (where deleted_at is null),
+    count(*) filter (where deleted_at is not null),
+    coalesce(sum(emails_sent_count) filter (where deleted_at is null), 0),
+    coalesce(sum(total_replied_count) filter (where deleted_at is null), 0),
+    coalesce(sum(unique_replied_count) filter (where deleted_at is null), 0),
+    coalesce(sum(bounced_count) filter (where deleted_at is null), 0),
     coalesce(sum(unsubscribed_count) filter (where deleted_at is null), 0),
     coalesce(sum(interested_leads_count) filter (where deleted_at is null), 0), sync.now()
   from sync.sender_emails where workspace_id = p_workspace_id
   on conflict (workspace_id) do update set
-    accounts = excluded.accounts, connected_accounts = excluded.connected_accounts, distinct_emails = excluded.distinct_emails,
+    accounts = excluded.accounts, connected_accounts = excluded.connected_accounts,
+    distinct_emails = excluded.distinct_emails,
     deleted_accounts = excluded.deleted_accounts, emails_sent_count = excluded.emails_sent_count,
-    total_replied_count = excluded.total_replied_count, unique_replied_count = excluded.unique_replied_count,
+    total_replied_count = excluded.total_replied_count,
+    unique_replied_count = excluded.unique_replied_count,
     bounced_count = excluded.bounced_count, unsubscribed_count = excluded.unsubscribed_count,
     interested_leads_count = excluded.interested_leads_count, updated_at = excluded.updated_at;
 $$;
-comment on function sync.write_workspace_statistics(bigint) is $$Sum up a workspace's accounts after a complete sync. Locks: its row.$$;
+comment on function sync.write_workspace_statistics(bigint) is
+$$Sum up a workspace's accounts after a complete sync. Locks: its row.$$;
 
 select public.declare_source('{
-  "source_name": "email_bison", "base_path": "/api", "success_path": ["success"], "message_path": ["message"],
+  "source_name": "email_bison", "base_path": "/api", "success_path": ["success"],
+  "message_path": ["message"],
   "requests_per_second": 5, "max_in_flight": 10, "budget_scope": "instance"}');
 select public.declare_stream('{
-  "source_name": "email_bison", "stream_name": "sender_emails", "path": "/sender-emails", "page_size": 15,
-  "item_path": "/sender-emails/{id}", "updated_at_path": ["updated_at"], "target_table": "sync.sender_emails",
-  "apply_function": "sync.apply_sender_emails", "close_function": "sync.write_workspace_statistics"}');
+  "source_name": "email_bison", "stream_name": "sender_emails", "path": "/sender-emails",
+  "page_size": 15,
+  "item_path": "/sender-emails/{id}", "updated_at_path": ["updated_at"],
+  "target_table": "sync.sender_emails",
+  "apply_function": "sync.apply_sender_emails",
+  "close_function": "sync.write_workspace_statistics"}');
 
 select public.declare_stream('{
-  "source_name": "email_bison", "stream_name": "connection", "is_default": false, "completeness": "connection", "path": "/users",
-  "page_size": 1, "id_path": ["data", "workspace", "id"], "name_path": ["data", "workspace", "name"]}');
+  "source_name": "email_bison", "stream_name": "connection", "is_default": false,
+  "completeness": "connection", "path": "/users",
+  "page_size": 1, "id_path": ["data", "workspace", "id"],
+  "name_path": ["data", "workspace", "name"]}');
 
 create view public.sender_emails with (security_invoker = true) as
 select
@@ -153,7 +197,8 @@ join public.sync_streams as st on st.source_id = w.source_id and st.stream_name 
 left join public.sync_workspace_streams as s on s.workspace_id = e.workspace_id and s.stream_id = st.id
 left join sync.missing_records as m on m.workspace_id = e.workspace_id and m.stream_id = st.id and m.record_id = e.id::text;
 comment on view public.sender_emails is
-'Accounts. last_synced_at is derived: the later of the row''s change and the last complete sync that saw it. deleted_at is null while it lives.';
+'Accounts. last_synced_at is derived: the later of the row''s change and the last complete sync that
+saw it. deleted_at is null while it lives.';
 
 create view public.client_registry with (security_invoker = true) as
 select
@@ -167,15 +212,19 @@ select
 from public.sync_workspaces as w
 where w.source_id = (select so.id from public.sync_sources as so where so.source_name = 'email_bison');
 comment on view public.client_registry is
-'The Email Bison workspaces in the first user''s words. Updatable: name, id, instance, is_active. The key is no column; register_workspace() adds.';
+'The Email Bison workspaces in the first user''s words. Updatable: name, id, instance, is_active.
+The key is no column; register_workspace() adds.';
 
 create function sync.refuse_registry_insert() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  raise exception using errcode = 'SY018', message = 'a workspace is not added through client_registry',
-    hint = 'select register_workspace(''name'', ''https://instance'', ''key'') adds it with its key.';
+  raise exception using errcode = 'SY018', message = 'a workspace is not added through
+    client_registry',
+    hint = 'select register_workspace(''name'', ''https://instance'',
+    ''key'') adds it with its key.';
 end; $$;
-comment on function sync.refuse_registry_insert() is $$Trigger: a row without a key is of no use. Raises: SY018.$$;
+comment on function sync.refuse_registry_insert() is
+$$Trigger: a row without a key is of no use. Raises: SY018.$$;
 create trigger client_registry_insert instead of insert on public.client_registry
 for each row execute function sync.refuse_registry_insert();
 

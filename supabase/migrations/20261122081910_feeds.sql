@@ -1,21 +1,26 @@
--- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of the last complete scan.
+-- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of
+-- the last complete scan.
 -- Stands on: settle, close.
 
 create function sync.build_cursor(p_id bigint) returns text
 language sql immutable set search_path = '' as $$
-  select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'), 'base64'), '+/=' || chr(10), '-_');
+  select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'),
+    'base64'), '+/=' || chr(10), '-_');
 $$;
-comment on function sync.build_cursor(bigint) is $$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
+comment on function sync.build_cursor(bigint) is
+$$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
 
 create function sync.cursor_id(p_cursor text) returns bigint
 language plpgsql immutable set search_path = '' as $$
 begin
   return (convert_from(decode(
-    rpad(translate(p_cursor, '-_', '+/'), (4 * ceil(length(p_cursor) / 4.0))::int, '='), 'base64'), 'UTF8')::jsonb ->> 'id')::bigint;
+    rpad(translate(p_cursor, '-_', '+/'), (4 * ceil(length(p_cursor) / 4.0))::int, '='), 'base64'),
+    'UTF8')::jsonb ->> 'id')::bigint;
 exception when data_exception then
   return null;
 end; $$;
-comment on function sync.cursor_id(text) is $$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
+comment on function sync.cursor_id(text) is
+$$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
 
 create function sync.check_cursor(p_page sync.page_in_hand) returns void
 language plpgsql stable set search_path = '' as $$
@@ -25,20 +30,25 @@ declare
 begin
   if v_from is not null and v_to >= v_from then
     raise exception using errcode = 'SY020',
-      message = format('the cursor %s: from id %s to id %s', case when v_to = v_from then 'repeats' else 'goes backwards' end, v_from, v_to),
+      message = format('the cursor %s: from id %s to id %s',
+      case when v_to = v_from then 'repeats' else 'goes backwards' end, v_from, v_to),
       hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
   end if;
   if (v_from is null or v_to is null) and exists (
     select 1 from public.chunked_sync_jobs
-    where run_id = p_page.run_id and scan = p_page.scan and kind = 'cursor' and reading ->> 'cursor' = p_page.next_cursor
+    where run_id = p_page.run_id and scan = p_page.scan and kind = 'cursor'
+      and reading ->> 'cursor' = p_page.next_cursor
   ) then
-    raise exception using errcode = 'SY020', message = format('the cursor %s repeats', left(p_page.next_cursor, 80)),
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s repeats', left(p_page.next_cursor, 80)),
       hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
   end if;
 end; $$;
-comment on function sync.check_cursor(sync.page_in_hand) is $$Raises: SY020 the next cursor leads where the scan has been.$$;
+comment on function sync.check_cursor(sync.page_in_hand) is
+$$Raises: SY020 the next cursor leads where the scan has been.$$;
 
-create function sync.read_feed_page(p_page sync.page_in_hand, p_stream public.sync_streams) returns sync.page_in_hand
+create function sync.read_feed_page(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
 language plpgsql stable set search_path = '' as $$
 declare
   v_page sync.page_in_hand := p_page;
@@ -46,25 +56,30 @@ begin
   v_page.next_cursor := p_page.answer #>> p_stream.next_cursor_path;
   if p_page.kind = 'cursor' then
     if p_page.answer #> p_stream.next_cursor_path is null then
-      perform sync.raise_shape(format('the answer has no cursor at %s', array_to_string(p_stream.next_cursor_path, '.')),
+      perform sync.raise_shape(format('the answer has no cursor at %s',
+        array_to_string(p_stream.next_cursor_path, '.')),
         'declare_stream() says where the next cursor stands; at the end it is null.');
     end if;
     perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
-  elsif p_page.answer #> p_stream.last_page_path is null and p_page.answer #> p_stream.next_cursor_path is not null then
+  elsif p_page.answer #> p_stream.last_page_path is null
+    and p_page.answer #> p_stream.next_cursor_path is not null then
     v_page.is_past_pages := true;
   else
-    v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1), sync.setting('max_pages'));
-    v_page.total := case when p_page.answer #> p_stream.total_path is not null then sync.count_at(p_page.answer, p_stream.total_path) end;
+    v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+      sync.setting('max_pages'));
+    v_page.total := case when p_page.answer #> p_stream.total_path is not null
+      then sync.count_at(p_page.answer, p_stream.total_path) end;
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
   perform sync.check_records(v_page.answer, p_stream);
   select min(id), max(id) into v_page.lowest_id, v_page.highest_id
-  from (select (r.record #>> p_stream.id_path)::bigint as id from jsonb_array_elements(v_page.answer) as r (record)) as ids;
+  from (select (r.record #>> p_stream.id_path)::bigint as id
+  from jsonb_array_elements(v_page.answer) as r (record)) as ids;
   return v_page;
 end; $$;
 comment on function sync.read_feed_page(sync.page_in_hand, public.sync_streams) is
-$$Returns: the page with its records, lowest and highest id, and last_page or next_cursor; is_past_pages when the install answered in cursor
-mode. Raises: SY010 wrong shape, SY020 cursor.$$;
+$$Returns: the page with its records, lowest and highest id, and last_page or next_cursor;
+is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
 
 create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
 language plpgsql set search_path = '' as $$
@@ -76,20 +91,25 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   if p_page.is_past_pages then
-    perform sync.cancel_pending(v_run.id, 'pages end before this one', case when p_page.http_status = 422 then p_page.page else 0 end);
+    perform sync.cancel_pending(v_run.id, 'pages end before this one',
+      case when p_page.http_status = 422 then p_page.page else 0 end);
     return;
   end if;
   v_needed := greatest(v_run.needed_pages, case
     when v_run.is_full_scan then p_page.last_page
-    else least(p_page.last_page, v_stream.overlap_pages + 1 + case when p_page.highest_id > v_run.mark then p_page.page else 0 end) end);
+    else least(p_page.last_page, v_stream.overlap_pages + 1 + case
+    when p_page.highest_id > v_run.mark then p_page.page else 0 end) end);
   update public.workspace_sync_runs
-  set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed), expected_total = coalesce(p_page.total, expected_total)
+  set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
+  expected_total = coalesce(p_page.total, expected_total)
   where id = v_run.id;
-  perform sync.plan_revealed_pages(v_run.id, least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)));
+  perform sync.plan_revealed_pages(v_run.id,
+    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)));
 end; $$;
 comment on function sync.plan_feed_pages(sync.page_in_hand) is
-$$Queue pages as far as a feed needs them: all, or until a whole page lies below the mark plus the overlap; no deeper than the API serves pages.
-Where pages end, the pending ones beyond are cancelled. The caller holds the run's lock.$$;
+$$Queue pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
+overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
+cancelled. The caller holds the run's lock.$$;
 
 create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
 language sql set search_path = '' as $$
@@ -102,7 +122,8 @@ language sql set search_path = '' as $$
   )
   update public.workspace_sync_runs set planned_chunks = planned_chunks + 1, progress_total = coalesce(progress_total, 1) where id = p_run_id;
 $$;
-comment on function sync.plan_cursor(bigint, jsonb) is $$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
+comment on function sync.plan_cursor(bigint, jsonb) is
+$$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
 
 create function sync.plan_next_cursor(p_page sync.page_in_hand) returns void
 language plpgsql set search_path = '' as $$
@@ -111,15 +132,19 @@ declare
   v_below int;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
-  v_below := case when v_run.is_full_scan or p_page.highest_id > v_run.mark then 0 else (p_page.reading ->> 'pages_below')::int + 1 end;
-  if v_run.ending is not null or p_page.next_cursor is null or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
+  v_below := case when v_run.is_full_scan or p_page.highest_id > v_run.mark then 0
+    else (p_page.reading ->> 'pages_below')::int + 1 end;
+  if v_run.ending is not null or p_page.next_cursor is null
+    or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
     or v_below > (select overlap_pages from public.sync_streams where id = p_page.stream_id) then
     return;
   end if;
-  perform sync.plan_cursor(v_run.id, p_page.reading || jsonb_build_object('cursor', p_page.next_cursor, 'pages_below', v_below));
+  perform sync.plan_cursor(v_run.id,
+    p_page.reading || jsonb_build_object('cursor', p_page.next_cursor, 'pages_below', v_below));
 end; $$;
 comment on function sync.plan_next_cursor(sync.page_in_hand) is
-$$Queue the next page of a chain, unless it reached the end, its range's lower end, or the mark and the overlap. The caller holds the run's lock.$$;
+$$Queue the next page of a chain, unless it reached the end, its range's lower end, or the mark and
+the overlap. The caller holds the run's lock.$$;
 
 create function sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_read int) returns void
 language plpgsql set search_path = '' as $$
@@ -139,22 +164,27 @@ begin
   where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read;
   if v_start is not null and v_stream.cursor_codec is not null and p_run.is_full_scan then
     v_low := greatest(0, v_start - coalesce(v_records, 0) * greatest(v_width, 1));
-    v_chains := least(p_run.max_concurrency, greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
+    v_chains := least(p_run.max_concurrency,
+      greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
   end if;
   perform sync.plan_cursor(p_run.id, jsonb_build_object(
     'chain', chain, 'pages_below', 0,
-    'cursor', case when v_stream.cursor_codec is not null then sync.build_cursor(v_start - (v_start - v_low) * (chain - 1) / v_chains) end,
+    'cursor', case when v_stream.cursor_codec is not null
+    then sync.build_cursor(v_start - (v_start - v_low) * (chain - 1) / v_chains) end,
     'low_id', case when chain < v_chains then v_start - (v_start - v_low) * chain / v_chains end))
   from generate_series(1, v_chains) as chain where v_chains > 1;
-  perform sync.plan_cursor(p_run.id, jsonb_build_object('chain', 1, 'pages_below', 0, 'low_id', null,
-    'cursor', case when v_stream.cursor_codec is not null and v_start is not null then sync.build_cursor(v_start) end)) where v_chains = 1;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 1, 'pages_below', 0, 'low_id', null,
+    'cursor', case when v_stream.cursor_codec is not null and v_start is not null
+    then sync.build_cursor(v_start) end)) where v_chains = 1;
   update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
   perform sync.fill_slots(p_run.id);
 end; $$;
 comment on function sync.begin_cursors(public.workspace_sync_runs, int) is
-$$Read on by cursor from where the pages that were read in a row end, less the overlap. Where cursors can be built and everything is to be read,
-the rest is split by id into ranges that are read side by side; their number and width follow from the total and the ids seen. The caller holds
-the run's lock.$$;
+$$Read on by cursor from where the pages that were read in a row end, less the overlap. Where
+cursors can be built and everything is to be read, the rest is split by id into ranges that are read
+side by side; their number and width follow from the total and the ids seen. The caller holds the
+run's lock.$$;
 
 create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = '' as $$
@@ -174,23 +204,30 @@ begin
   elsif exists (select 1 from public.sync_streams where id = p_run.stream_id and cursor_params is not null) then
     perform sync.begin_cursors(p_run, v_pages_read);
   else
-    perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were read', v_pages_read, p_run.needed_pages));
+    perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were
+      read', v_pages_read, p_run.needed_pages));
   end if;
 end; $$;
 comment on function sync.advance_feed(public.workspace_sync_runs) is
-$$The next step of a feed of which nothing is live: go on by cursor where pages ended too early, or close. The caller holds the run's lock.$$;
+$$The next step of a feed of which nothing is live: go on by cursor where pages ended too early, or
+close. The caller holds the run's lock.$$;
 
 create function sync.advance_mark(p_run public.workspace_sync_runs) returns void
 language sql set search_path = '' as $$
   update public.sync_workspace_streams as s set marks = s.marks
-    || jsonb_strip_nulls(jsonb_build_object('newest_id', greatest((s.marks ->> 'newest_id')::bigint, (
-      select max(id::bigint) from sync.seen_pages as p cross join unnest(p.record_ids) as id where p.run_id = p_run.id))))
-    || case when p_run.is_full_scan then jsonb_build_object('full_scan_at', sync.now()) else '{}'::jsonb end
+    || jsonb_strip_nulls(jsonb_build_object('newest_id',
+    greatest((s.marks ->> 'newest_id')::bigint, (
+      select max(id::bigint) from sync.seen_pages as p cross join unnest(p.record_ids) as id
+      where p.run_id = p_run.id))))
+    || case when p_run.is_full_scan then jsonb_build_object('full_scan_at', sync.now())
+    else '{}'::jsonb end
   from public.sync_streams as st
-  where st.id = p_run.stream_id and st.completeness = 'feed' and s.workspace_id = p_run.workspace_id and s.stream_id = p_run.stream_id;
+  where st.id = p_run.stream_id and st.completeness = 'feed' and s.workspace_id = p_run.workspace_id
+    and s.stream_id = p_run.stream_id;
 $$;
 comment on function sync.advance_mark(public.workspace_sync_runs) is
-$$After a complete scan of a feed: the newest id it saw is the mark of the next one. The caller holds the run's lock.$$;
+$$After a complete scan of a feed: the newest id it saw is the mark of the next one. The caller
+holds the run's lock.$$;
 
 create function sync.set_mark(p_run_id bigint) returns void
 language sql set search_path = '' as $$
@@ -202,7 +239,9 @@ language sql set search_path = '' as $$
   from public.sync_streams as st, public.sync_workspace_streams as s
   where r.id = p_run_id and st.id = r.stream_id and st.completeness = 'feed' and s.workspace_id = r.workspace_id and s.stream_id = r.stream_id;
 $$;
-comment on function sync.set_mark(bigint) is $$A new run of a feed reads to the mark of the last complete scan, or everything when that is due.$$;
+comment on function sync.set_mark(bigint) is
+$$A new run of a feed reads to the mark of the last complete scan, or everything when that is
+due.$$;
 
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
@@ -219,10 +258,13 @@ begin
   return jsonb_build_object('stream', p_stream, 'workspace', p_workspace);
 end; $$;
 comment on function public.request_full_scan(text, text) is
-$$Let the next scan of a feed read everything, not only what is newer than its mark. Returns: {"stream", "workspace"}.
-Raises: SY002 unknown workspace, SY003 unknown feed. Locks: the workspace's row of that stream.$$;
+$$Let the next scan of a feed read everything, not only what is newer than its mark. Returns:
+{"stream", "workspace"}. Raises: SY002 unknown workspace, SY003 unknown feed. Locks: the workspace's
+row of that stream.$$;
 
-revoke all on function sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.read_feed_page, sync.plan_feed_pages, sync.plan_cursor,
-sync.plan_next_cursor, sync.begin_cursors, sync.advance_feed, sync.advance_mark, sync.set_mark, public.request_full_scan
+revoke all on function sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.read_feed_page,
+  sync.plan_feed_pages, sync.plan_cursor,
+sync.plan_next_cursor, sync.begin_cursors, sync.advance_feed, sync.advance_mark, sync.set_mark,
+  public.request_full_scan
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;

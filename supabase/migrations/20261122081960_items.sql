@@ -1,4 +1,5 @@
--- Items: one request per staged record, once its feed's run has closed; what comes with another answer is not fetched.
+-- Items: one request per staged record, once its feed's run has closed; what comes with another
+-- answer is not fetched.
 -- Stands on: threads, observe.
 
 create function sync.read_item(p_page sync.page_in_hand) returns sync.page_in_hand
@@ -7,12 +8,14 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   if jsonb_typeof(p_page.answer) <> 'object' then
-    perform sync.raise_shape('the answer is not a JSON object', 'The item is tried again by the next job.');
+    perform sync.raise_shape('the answer is not a JSON object',
+      'The item is tried again by the next job.');
   end if;
   v_page.answer := jsonb_build_array(p_page.answer);
   return v_page;
 end; $$;
-comment on function sync.read_item(sync.page_in_hand) is $$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
+comment on function sync.read_item(sync.page_in_hand) is
+$$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
 
 create function sync.set_thread_keys(p_workspace_id bigint) returns text[]
 language plpgsql set search_path = '' as $$
@@ -30,13 +33,16 @@ begin
   ), roots as (
     select distinct on (stage_id) stage_id, id from ancestors order by stage_id, depth desc
   )
-  update public.thread_stage as s set thread_key = roots.id::text from roots where s.id = roots.stage_id;
+  update public.thread_stage as s set thread_key = roots.id::text from roots
+  where s.id = roots.stage_id;
   return array(
     select distinct thread_key from public.thread_stage
-    where workspace_id = p_workspace_id and processed_at is null and thread_key is not null order by thread_key);
+    where workspace_id = p_workspace_id and processed_at is null and thread_key is not null
+    order by thread_key);
 end; $$;
 comment on function sync.set_thread_keys(bigint) is
-$$Follow parent_id through stored replies up to the root, for all of a workspace's staged replies. Returns: the distinct roots.$$;
+$$Follow parent_id through stored replies up to the root, for all of a workspace's staged replies.
+Returns: the distinct roots.$$;
 
 create function sync.open_items(p_run_id bigint) returns void
 language plpgsql set search_path = '' as $$
@@ -60,7 +66,8 @@ begin
   perform sync.fill_slots(p_run_id);
 end; $$;
 comment on function sync.open_items(bigint) is
-$$Queue one chunk per conversation of what is staged, or close the run at once if nothing is. Locks: the run, after its parent.$$;
+$$Queue one chunk per conversation of what is staged, or close the run at once if nothing is. Locks:
+the run, after its parent.$$;
 
 create function sync.advance_items(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = '' as $$
@@ -77,11 +84,13 @@ begin
   if v_failed = 0 then
     perform sync.close_run(p_run.id, 'completed', null);
   else
-    perform sync.close_run(p_run.id, 'partial', format('%s of %s items failed', v_failed, p_run.expected_total));
+    perform sync.close_run(p_run.id, 'partial', format('%s of %s items
+      failed', v_failed, p_run.expected_total));
   end if;
 end; $$;
 comment on function sync.advance_items(public.workspace_sync_runs) is
-$$The next step of an items run of which nothing is live: wait for the parent, open, or close. The caller holds its lock.$$;
+$$The next step of an items run of which nothing is live: wait for the parent, open, or close. The
+caller holds its lock.$$;
 
 create function sync.note_items(p_pages sync.page_in_hand[]) returns void
 language sql set search_path = '' as $$
@@ -92,7 +101,8 @@ language sql set search_path = '' as $$
   ) as done
   where s.id = done.id;
 $$;
-comment on function sync.note_items(sync.page_in_hand[]) is $$Staged replies of fetched conversations are processed. Locks: their rows, by id.$$;
+comment on function sync.note_items(sync.page_in_hand[]) is
+$$Staged replies of fetched conversations are processed. Locks: their rows, by id.$$;
 
 create function sync.joined_items(p_queue_id bigint) returns bigint[]
 language sql stable set search_path = '' as $$
@@ -105,7 +115,8 @@ language sql stable set search_path = '' as $$
   where mine.chunk_id = p_queue_id;
 $$;
 comment on function sync.joined_items(bigint) is
-$$Returns: other chunks whose staged replies came with this chunk's answer: stored replies alone had not shown that they belong together.$$;
+$$Returns: other chunks whose staged replies came with this chunk's answer: stored replies alone had
+not shown that they belong together.$$;
 
 create function sync.has_joined_items(p_queue_id bigint) returns boolean
 language sql stable set search_path = '' as $$
@@ -121,24 +132,29 @@ declare
 begin
   with pending as (
     select id from public.chunk_processing_queue
-    where id = any (v_joined) and run_id = p_page.run_id and status = 'pending' order by id for no key update skip locked
+    where id = any (v_joined) and run_id = p_page.run_id and status = 'pending'
+    order by id for no key update skip locked
   ), covered as (
     update public.chunk_processing_queue as q
-    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null, completed_at = sync.now()
+    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null,
+    completed_at = sync.now()
     from pending where q.id = pending.id returning q.id
   )
   select coalesce(array_agg(id), '{}') into v_covered from covered;
   insert into public.chunk_events (chunk_id, run_id, event, details)
-  select id, p_page.run_id, 'covered', jsonb_build_object('by_chunk', p_page.queue_id) from unnest(v_covered) as id;
-  update public.thread_stage set processed_at = sync.now() where chunk_id = any (v_covered) and processed_at is null;
+  select id, p_page.run_id, 'covered', jsonb_build_object('by_chunk', p_page.queue_id)
+  from unnest(v_covered) as id;
+  update public.thread_stage set processed_at = sync.now()
+  where chunk_id = any (v_covered) and processed_at is null;
   update public.workspace_sync_runs set
     chunks_completed = chunks_completed + cardinality(v_covered),
     extra_fetches = extra_fetches + cardinality(v_joined) - cardinality(v_covered)
   where id = p_page.run_id and cardinality(v_joined) > 0;
 end; $$;
 comment on function sync.cover_items(sync.page_in_hand) is
-$$Chunks whose conversation came with this answer end as covered if they are pending; those on their way are counted as extra fetches.
-The caller holds the run's lock. Locks: queue rows by SKIP LOCKED, then the staged rows of those it got.$$;
+$$Chunks whose conversation came with this answer end as covered if they are pending; those on their
+way are counted as extra fetches. The caller holds the run's lock. Locks: queue rows by SKIP LOCKED,
+then the staged rows of those it got.$$;
 
 create view public.thread_processing_queue with (security_invoker = true) as
 select
@@ -149,14 +165,17 @@ from public.chunk_processing_queue as q
 join public.chunked_sync_jobs as c on c.id = q.id
 where c.kind = 'item';
 comment on view public.thread_processing_queue is
-'Thread chunks; processed_at is set at completion. Read only: claim_chunk_job_safe() and claim_next_chunk_job_safe() hand them out.';
+'Thread chunks; processed_at is set at completion. Read only: claim_chunk_job_safe() and
+claim_next_chunk_job_safe() hand them out.';
 
 create trigger thread_processing_queue_write instead of insert or update or delete on public.thread_processing_queue
 for each row execute function sync.refuse_queue_write();
 
 select public.declare_stream('{
-  "source_name": "email_bison", "stream_name": "conversation_threads", "is_default": false, "completeness": "items", "path": "/replies",
-  "page_size": 1, "parent_stream": "replies", "item_path": "/replies/{id}/conversation-thread", "target_table": "public.email_threads",
+  "source_name": "email_bison", "stream_name": "conversation_threads", "is_default": false,
+  "completeness": "items", "path": "/replies",
+  "page_size": 1, "parent_stream": "replies", "item_path": "/replies/{id}/conversation-thread",
+  "target_table": "public.email_threads",
   "apply_function": "sync.apply_conversations"}');
 
 revoke all on table public.thread_processing_queue from public, anon, authenticated, service_role;

@@ -20,9 +20,12 @@ create table public.worker_endpoints (
   last_error text,
   created_at timestamptz not null default sync.now()
 );
-comment on table public.worker_endpoints is 'Receivers (chunkwise worker --listen) to which ready chunks are posted. The wake token is in Vault.';
+comment on table public.worker_endpoints is
+'Receivers (chunkwise worker --listen) to which ready chunks are posted. The wake token is in
+Vault.';
 comment on column public.worker_endpoints.streams is 'Streams it is woken for; null means all.';
-comment on column public.worker_endpoints.resting_until is 'After failures in a row it is left alone until then.';
+comment on column public.worker_endpoints.resting_until is
+'After failures in a row it is left alone until then.';
 alter table public.worker_endpoints enable row level security;
 
 create unlogged table sync.hints (
@@ -36,9 +39,11 @@ create unlogged table sync.hints (
   status_code int,
   message text,
   settled_at timestamptz,
-  constraint hints_outcome_check check (outcome in ('sent', 'answered', 'refused', 'busy', 'timed_out', 'failed', 'lost'))
+  constraint hints_outcome_check
+  check (outcome in ('sent', 'answered', 'refused', 'busy', 'timed_out', 'failed', 'lost'))
 );
-comment on table sync.hints is 'Pushed wake-ups. Unlogged, as pg_net''s own tables are: a crash loses hints, never work.';
+comment on table sync.hints is
+'Pushed wake-ups. Unlogged, as pg_net''s own tables are: a crash loses hints, never work.';
 create index hints_chunk_idx on sync.hints (chunk_id, id);
 create index hints_unsettled_idx on sync.hints (request_id) where outcome = 'sent';
 alter table sync.hints enable row level security;
@@ -50,7 +55,8 @@ create unlogged table sync.hinted_claims (
   verdict text not null,
   occurred_at timestamptz not null default sync.now()
 );
-comment on table sync.hinted_claims is 'What receivers asked for by id and got: claimed, or why not. Forged and replayed hints show here.';
+comment on table sync.hinted_claims is
+'What receivers asked for by id and got: claimed, or why not. Forged and replayed hints show here.';
 create index hinted_claims_chunk_idx on sync.hinted_claims (chunk_id, id);
 alter table sync.hinted_claims enable row level security;
 
@@ -61,18 +67,22 @@ create table sync.hint_state (
   last_error text,
   constraint hint_state_is_only_row_check check (is_only_row)
 ) with (fillfactor = 10);
-comment on table sync.hint_state is 'When the last Realtime hint was sent, how many there were, why the last failure.';
+comment on table sync.hint_state is
+'When the last Realtime hint was sent, how many there were, why the last failure.';
 insert into sync.hint_state default values;
 alter table sync.hint_state enable row level security;
 
-create function public.register_worker_endpoint(p_url text, p_wake_token text, p_streams text[] default null) returns jsonb
+create function public.register_worker_endpoint(p_url text, p_wake_token text,
+  p_streams text[] default null) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
 declare
   v_endpoint public.worker_endpoints;
   v_name text := 'chunkwise/endpoint/' || p_url;
   v_unknown text;
 begin
-  perform sync.check_base_url(regexp_replace(p_url, case when sync.is_switched_on('allow_private_addresses') then '^http:' else '^$' end, 'https:'));
+  perform sync.check_base_url(regexp_replace(p_url,
+    case when sync.is_switched_on('allow_private_addresses') then '^http:' else '^$' end,
+    'https:'));
   if coalesce(length(p_wake_token), 0) < 16 then
     raise exception using errcode = 'SY014', message = 'a wake token has at least 16 characters',
       hint = 'Make one for this purpose alone: it passes through pg_net, where every database login can read it.';
@@ -85,10 +95,12 @@ begin
   end if;
   insert into public.worker_endpoints as e (url, streams) values (p_url, p_streams)
   on conflict (url) do update set
-    streams = excluded.streams, is_active = true, consecutive_failures = 0, resting_until = null, last_error = null
+    streams = excluded.streams, is_active = true, consecutive_failures = 0, resting_until = null,
+    last_error = null
   returning * into v_endpoint;
   if v_endpoint.secret_id is null then
-    update public.worker_endpoints set secret_id = vault.create_secret(p_wake_token, v_name, 'Wake token of a Chunkwise worker')
+    update public.worker_endpoints
+    set secret_id = vault.create_secret(p_wake_token, v_name, 'Wake token of a Chunkwise worker')
     where id = v_endpoint.id;
   else
     perform vault.update_secret(v_endpoint.secret_id, p_wake_token);
@@ -96,8 +108,9 @@ begin
   return jsonb_build_object('endpoint_id', v_endpoint.id, 'url', p_url);
 end; $$;
 comment on function public.register_worker_endpoint(text, text, text[]) is
-$$Wake a receiver by POST for chunks of some streams, or of all. The token goes to Vault; it is worth nothing beyond a wake.
-Returns: {"endpoint_id", "url"}. Raises: SY003 unknown stream, SY014 token too short, SY015 refused address. Locks: the endpoint.$$;
+$$Wake a receiver by POST for chunks of some streams, or of all. The token goes to Vault; it is
+worth nothing beyond a wake. Returns: {"endpoint_id", "url"}. Raises: SY003 unknown stream, SY014
+token too short, SY015 refused address. Locks: the endpoint.$$;
 
 create function public.remove_worker_endpoint(p_url text) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
@@ -114,22 +127,29 @@ begin
   return jsonb_build_object('endpoint_id', v_endpoint.id, 'url', p_url);
 end; $$;
 comment on function public.remove_worker_endpoint(text) is
-$$Wake a receiver no more. Returns: {"endpoint_id", "url"}. Raises: SY006 unknown URL. Locks: the endpoint.$$;
+$$Wake a receiver no more. Returns: {"endpoint_id", "url"}. Raises: SY006 unknown URL. Locks: the
+endpoint.$$;
 
 create view public.hint_deliveries with (security_invoker = true) as
 select
-  'push' as direction, h.id, h.chunk_id, h.sent_at as occurred_at, e.url as endpoint, null as worker_id, h.attempt, h.outcome,
+  'push' as direction, h.id, h.chunk_id, h.sent_at as occurred_at, e.url as endpoint,
+  null as worker_id, h.attempt, h.outcome,
   h.status_code, h.message, h.settled_at
 from sync.hints as h left join public.worker_endpoints as e on e.id = h.endpoint_id
 union all
-select 'claim', c.id, c.chunk_id, c.occurred_at, null, c.worker_id, null, c.verdict, null, null, null from sync.hinted_claims as c;
+select 'claim', c.id, c.chunk_id, c.occurred_at, null, c.worker_id, null, c.verdict, null, null,
+  null from sync.hinted_claims as c;
 comment on view public.hint_deliveries is
-'push: wake-ups sent and what became of them (sent, answered, refused, busy, timed_out, failed, lost). claim: what receivers asked for by id and got.';
+'push: wake-ups sent and what became of them (sent, answered, refused, busy, timed_out, failed,
+lost). claim: what receivers asked for by id and got.';
 
-revoke all on table public.worker_endpoints, sync.hints, sync.hinted_claims, sync.hint_state, public.hint_deliveries
+revoke all on table public.worker_endpoints, sync.hints, sync.hinted_claims, sync.hint_state,
+  public.hint_deliveries
 from public, anon, authenticated, service_role;
-revoke all on sequence public.worker_endpoints_id_seq, sync.hints_id_seq, sync.hinted_claims_id_seq from public, anon, authenticated, service_role;
-grant select on table public.worker_endpoints, sync.hints, sync.hinted_claims, sync.hint_state, public.hint_deliveries
+revoke all on sequence public.worker_endpoints_id_seq, sync.hints_id_seq, sync.hinted_claims_id_seq
+  from public, anon, authenticated, service_role;
+grant select on table public.worker_endpoints, sync.hints, sync.hinted_claims, sync.hint_state,
+  public.hint_deliveries
 to service_role, authenticated;
 create policy worker_endpoints_select_operator on public.worker_endpoints
 for select to authenticated using ((select sync.is_operator()));
@@ -139,5 +159,7 @@ create policy hinted_claims_select_operator on sync.hinted_claims
 for select to authenticated using ((select sync.is_operator()));
 create policy hint_state_select_operator on sync.hint_state
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function public.register_worker_endpoint, public.remove_worker_endpoint from public, anon, authenticated, service_role;
-grant execute on function public.register_worker_endpoint, public.remove_worker_endpoint to service_role;
+revoke all on function public.register_worker_endpoint, public.remove_worker_endpoint from public,
+  anon, authenticated, service_role;
+grant execute on function public.register_worker_endpoint,
+  public.remove_worker_endpoint to service_role;
