@@ -37,7 +37,8 @@ alter table public.sync_settings enable row level security;
 insert into public.sync_settings (name, value, kind, description) values
 ('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),
 ('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
-('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed as a poison page.'),
+('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed
+  as a poison page.'),
 ('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this sweeps
   itself.'),
 ('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),
@@ -49,7 +50,8 @@ insert into public.sync_settings (name, value, kind, description) values
   partial.'),
 ('max_pages', '100000', 'number', 'A last page beyond this is refused as wrong shape.'),
 ('deletion_guard_rows', '10', 'number', 'Deletions up to this many rows need no approval.'),
-('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no approval.'),
+('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no
+  approval.'),
 ('stale_after_hours', '24', 'number', 'Age of the last complete sync
   from which a workspace is stale.'),
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
@@ -70,7 +72,8 @@ comment on function sync.setting(text) is $$Returns: a number setting.$$;
 create function sync.setting_seconds(p_name text) returns interval
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings where name = p_name);
+  return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings
+    where name = p_name);
 end; $$;
 comment on function sync.setting_seconds(text) is
 $$Returns: a setting given in seconds, as an interval.$$;
@@ -147,7 +150,8 @@ language sql immutable set search_path = '' as $$
   select pg_catalog.left(
     pg_catalog.regexp_replace(
       pg_catalog.regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi'),
-      '(\m[0-9]+\|[A-Za-z0-9]{8,}|\msb_secret_[A-Za-z0-9_-]+|\meyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)', '***', 'g'),
+      '(\m[0-9]+\|[A-Za-z0-9]{8,}|\msb_secret_[A-Za-z0-9_-]+'
+        '|\meyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)', '***', 'g'),
     1000);
 $$;
 comment on function sync.mask_secrets(text) is
@@ -159,8 +163,10 @@ grant select on table public.sync_settings to service_role, authenticated;
 create policy sync_settings_select_operator on public.sync_settings
 for select to authenticated using ((select sync.is_operator()));
 
-revoke all on function sync.now, public.chunkwise_version, sync.setting, sync.setting_seconds, sync.is_switched_on,
-public.set_setting, sync.is_operator, sync.require_operator, sync.require_read_committed, sync.mask_secrets
+revoke all on function sync.now, public.chunkwise_version, sync.setting, sync.setting_seconds,
+  sync.is_switched_on,
+public.set_setting, sync.is_operator, sync.require_operator, sync.require_read_committed,
+  sync.mask_secrets
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.is_operator to authenticated, service_role;
 grant execute on function sync.is_switched_on to anon, authenticated, service_role;

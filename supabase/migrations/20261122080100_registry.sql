@@ -136,8 +136,10 @@ begin
       hint = 'Keys travel over https only, except to this machine itself.';
   end if;
   if not v_is_loopback and not sync.is_switched_on('allow_private_addresses') and (
-    v_host ~ '^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2[0-9]|3[01])\.|0\.|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|\[)'
-    or v_host ~ '\.(internal|local|localhost)$' or v_host ~ '^[0-9.]+$' and v_host !~ '^([0-9]{1,3}\.){3}[0-9]{1,3}$'
+    v_host ~ '^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2[0-9]|3[01])\.'
+      '|0\.|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|\[)'
+    or v_host ~ '\.(internal|local|localhost)$' or v_host ~ '^[0-9.]+$'
+    and v_host !~ '^([0-9]{1,3}\.){3}[0-9]{1,3}$'
   ) then
     raise exception using errcode = 'SY015', message = format('%s names a private
       address', p_base_url),
@@ -153,7 +155,8 @@ language plpgsql security definer set search_path = '' as $$
 begin
   new.base_url := regexp_replace(new.base_url, '/+$', '');
   perform sync.check_base_url(new.base_url);
-  if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces where workspace_name = new.workspace_name) then
+  if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces
+    where workspace_name = new.workspace_name) then
     new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
   end if;
   return new;
@@ -163,13 +166,17 @@ $$Trigger: whoever writes a base URL, it is checked, and the workspace draws on 
 instance or key. An insert that becomes an update (on conflict) gets its budget from that update,
 under its own id. Raises: SY015.$$;
 
-create trigger sync_workspaces_prepare before insert or update of base_url, source_id on public.sync_workspaces
+create trigger sync_workspaces_prepare before insert or update of base_url,
+  source_id on public.sync_workspaces
 for each row execute function sync.prepare_workspace();
 
-revoke all on sequence public.sync_sources_id_seq, public.sync_budgets_id_seq, public.sync_workspaces_id_seq
+revoke all on sequence public.sync_sources_id_seq, public.sync_budgets_id_seq,
+  public.sync_workspaces_id_seq
 from public, anon, authenticated, service_role;
-revoke all on table public.sync_sources, public.sync_budgets, public.sync_workspaces from public, anon, authenticated, service_role;
-grant select on table public.sync_sources, public.sync_budgets, public.sync_workspaces to service_role, authenticated;
+revoke all on table public.sync_sources, public.sync_budgets, public.sync_workspaces from public,
+  anon, authenticated, service_role;
+grant select on table public.sync_sources, public.sync_budgets,
+  public.sync_workspaces to service_role, authenticated;
 create policy sync_sources_select_operator on public.sync_sources
 for select to authenticated using ((select sync.is_operator()));
 create policy sync_budgets_select_operator on public.sync_budgets

@@ -31,7 +31,8 @@ begin
   elsif v_changed = 0 then
     raise exception using errcode = 'SY006',
       message = format('source %s has no budget %L', p_source, p_scope_key),
-      hint = 'select scope_key from sync_budgets lists them; they appear with their first workspace.';
+      hint = 'select scope_key from sync_budgets lists them; they appear with their first '
+        'workspace.';
   end if;
   return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
 end; $$;
@@ -53,11 +54,13 @@ begin
   v_now := sync.now();
   v_until := greatest(v_budget.blocked_until, v_now + make_interval(secs => coalesce(
     case when p_retry_after >= 0 then least(p_retry_after, 3600) end,
-    least(sync.setting('retry_cap_seconds'), sync.setting('retry_base_seconds') * 2 ^ least(v_budget.block_level, 10))
+    least(sync.setting('retry_cap_seconds'),
+    sync.setting('retry_base_seconds') * 2 ^ least(v_budget.block_level, 10))
   )::double precision));
   update public.sync_budgets set
     blocked_until = v_until, probe_until = null, next_send_at = null,
-    block_level = block_level + case when coalesce(v_budget.blocked_until, v_now) <= v_now then 1 else 0 end
+    block_level = block_level + case when coalesce(v_budget.blocked_until, v_now) <= v_now then 1
+    else 0 end
   where id = v_budget.id;
   return v_until - v_now;
 end; $$;

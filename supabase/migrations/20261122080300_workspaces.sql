@@ -134,7 +134,8 @@ declare
   v_key text;
   v_text text := p_text;
 begin
-  select d.decrypted_secret into v_key from public.sync_workspaces as w join vault.decrypted_secrets as d on d.id = w.secret_id
+  select d.decrypted_secret into v_key from public.sync_workspaces as w
+  join vault.decrypted_secrets as d on d.id = w.secret_id
   where w.id = p_workspace_id;
   v_text := replace(v_text, coalesce(v_key, ''), '***');
   if length(split_part(v_key, '|', 2)) >= 8 then

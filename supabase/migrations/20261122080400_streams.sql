@@ -127,7 +127,8 @@ begin
   ) then
     raise exception using errcode = 'SY006',
       message = format('%s are no status classes', p_status_classes),
-      hint = 'They read {"404": "page", "5xx": "transient", "other": "permanent"}; the fourth class is rate_limited.';
+      hint = 'They read {"404": "page", "5xx": "transient", "other": "permanent"}; the fourth '
+        'class is rate_limited.';
   end if;
 end; $$;
 comment on function sync.require_status_classes(jsonb) is
@@ -163,7 +164,8 @@ declare
   v_id bigint;
 begin
   perform sync.require_known_fields(p_source,
-    '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,max_in_flight,status_classes,success_path,message_path}',
+    '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,'
+      'max_in_flight,status_classes,success_path,message_path}',
     '{source_name}');
   perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
   insert into public.sync_sources
@@ -247,7 +249,8 @@ begin
     (p_stream ->> 'page_size')::int)
   on conflict (source_id, stream_name) do nothing;
   execute format(
-    'update public.sync_streams as s set %s from jsonb_populate_record(null::public.sync_streams, $1) as r
+    'update public.sync_streams as s set %s from jsonb_populate_record(null::public.sync_streams,
+      $1) as r
      where s.source_id = $2 and s.stream_name = $3', v_assignments)
   using p_stream, p_source_id, p_stream ->> 'stream_name';
   select * into strict v_stream from public.sync_streams

@@ -277,13 +277,15 @@ $$Cancel what of an ending run is pending, or only its pages beyond one; what an
 holds comes back in its own call or in the next sweep. The caller holds the run's lock. Returns: how
 many. Locks: queue rows, by SKIP LOCKED.$$;
 
-create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_record_ids text[]) returns void
+create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_record_ids text[])
+  returns void
 language sql set search_path = '' as $$
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id)
     select r.job_id, r.id, p_kind, r.scan, what.page, what.record_id
     from public.workspace_sync_runs as r
-    cross join unnest(coalesce(p_pages, array_fill(null::int, array[cardinality(p_record_ids)])), p_record_ids) as what (page, record_id)
+    cross join unnest(coalesce(p_pages, array_fill(null::int, array[cardinality(p_record_ids)])),
+      p_record_ids) as what (page, record_id)
     where r.id = p_run_id
     order by what.page, what.record_id
     returning id, parent_sync_job_id, run_id
@@ -292,17 +294,21 @@ language sql set search_path = '' as $$
     select id, parent_sync_job_id, run_id from planned order by id
     returning id
   )
-  update public.workspace_sync_runs set planned_chunks = planned_chunks + (select count(*) from queued) where id = p_run_id;
+  update public.workspace_sync_runs
+  set planned_chunks = planned_chunks + (select count(*) from queued) where id = p_run_id;
 $$;
 comment on function sync.plan_chunks(bigint, text, int[], text[]) is
 $$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
 run's lock and has checked that it lives.$$;
 
-revoke all on sequence sync.ready_seq, sync.lease_tokens, public.chunked_sync_jobs_id_seq, public.chunk_events_id_seq
+revoke all on sequence sync.ready_seq, sync.lease_tokens, public.chunked_sync_jobs_id_seq,
+  public.chunk_events_id_seq
 from public, anon, authenticated, service_role;
-revoke all on table public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events, sync.run_counters, sync.seen_pages,
+revoke all on table public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events,
+  sync.run_counters, sync.seen_pages,
 sync.workers, sync.sweep_state from public, anon, authenticated, service_role;
-grant select on table public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events, sync.run_counters, sync.seen_pages,
+grant select on table public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events,
+  sync.run_counters, sync.seen_pages,
 sync.workers, sync.sweep_state to service_role, authenticated;
 create policy chunked_sync_jobs_select_operator on public.chunked_sync_jobs
 for select to authenticated using ((select sync.is_operator()));
@@ -318,5 +324,6 @@ create policy workers_select_operator on sync.workers
 for select to authenticated using ((select sync.is_operator()));
 create policy sweep_state_select_operator on sync.sweep_state
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.refuse_event_change, sync.is_paused, sync.note_event, sync.fill_slots, sync.cancel_pending, sync.plan_chunks
+revoke all on function sync.refuse_event_change, sync.is_paused, sync.note_event, sync.fill_slots,
+  sync.cancel_pending, sync.plan_chunks
 from public, anon, authenticated, service_role;

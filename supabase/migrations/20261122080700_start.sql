@@ -31,7 +31,8 @@ begin
   if not found then
     raise exception using errcode = 'SY005',
       message = 'there is nothing to sync: no active workspace serves the requested streams',
-      hint = 'register_workspace() adds one; select * from sync_streams shows what its source serves.';
+      hint = 'register_workspace() adds one; select * from sync_streams shows what its source '
+        'serves.';
   end if;
 end; $$;
 comment on function sync.requested_runs(text[], text[]) is
@@ -55,18 +56,23 @@ language plpgsql set search_path = '' as $$
 declare
   v_run record;
 begin
-  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status, w.external_id into strict v_run
+  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status,
+    w.external_id into strict v_run
   from public.workspace_sync_runs as r
   join public.sync_streams as st on st.id = r.stream_id
   join public.sync_workspaces as w on w.id = r.workspace_id where r.id = p_run_id;
   update public.workspace_sync_runs as r set phase = 'parent', parent_run_id = parent.id
-  from public.workspace_sync_runs as parent join public.sync_streams as ps on ps.id = parent.stream_id
-  where r.id = p_run_id and v_run.completeness = 'items' and parent.job_id = v_run.job_id and parent.workspace_id = v_run.workspace_id
-    and parent.status = 'running' and ps.source_id = v_run.source_id and ps.stream_name = v_run.parent_stream;
+  from public.workspace_sync_runs as parent
+  join public.sync_streams as ps on ps.id = parent.stream_id
+  where r.id = p_run_id and v_run.completeness = 'items' and parent.job_id = v_run.job_id
+    and parent.workspace_id = v_run.workspace_id
+    and parent.status = 'running' and ps.source_id = v_run.source_id
+    and ps.stream_name = v_run.parent_stream;
   if found then
     return;
   elsif v_run.completeness = 'connection' or v_run.key_status = 'other_workspace' or (
-    v_run.key_status = 'unchecked' and v_run.external_id is not null and sync.connection_path(v_run.source_id) is not null) then
+    v_run.key_status = 'unchecked' and v_run.external_id is not null
+      and sync.connection_path(v_run.source_id) is not null) then
     update public.workspace_sync_runs set phase = 'connect' where id = p_run_id;
     perform sync.plan_chunks(p_run_id, 'connection', null, array[null::text]);
     perform sync.fill_slots(p_run_id);
@@ -84,7 +90,8 @@ Locks: the new rows.$$;
 create function sync.begin_runs(p_job_id uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
-  perform sync.begin_run(id) from (select id from public.workspace_sync_runs where job_id = p_job_id order by id) as run;
+  perform sync.begin_run(id) from (select id from public.workspace_sync_runs where job_id = p_job_id
+    order by id) as run;
   perform sync.close_job(p_job_id);
 end; $$;
 comment on function sync.begin_runs(uuid) is
@@ -103,8 +110,10 @@ language sql set search_path = '' as $$
       where r.job_id = p_retry_of_job_id and r.status <> 'completed'
         and r.workspace_id = q.workspace_id and r.stream_id = q.stream_id)
   ), started as (
-    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency, is_paused)
-    select p_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id) from requested
+    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency,
+      is_paused)
+    select p_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id)
+    from requested
     on conflict (workspace_id, stream_id) where status = 'running' do nothing
     returning workspace_id, stream_id
   )
@@ -117,7 +126,8 @@ $$The runs of a new job, without those that are live elsewhere; of a retry, thos
 complete. Returns: workspaces requested, names of those skipped. Raises: as requested_runs(). Locks:
 new rows; it waits for a run that is just being closed.$$;
 
-create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid) returns jsonb
+create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[],
+  p_retry_of_job_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_job_id uuid;
@@ -130,12 +140,15 @@ begin
     raise exception using errcode = 'SY006', message = 'a job needs a
       name', hint = 'start_sync_job(''nightly'')';
   end if;
-  -- What was found taken may close before it is looked at: then it is free, and taken by the next try.
+  -- What was found taken may close before it is looked at: then it is free, and taken by the next
+  -- try.
   loop
-    insert into public.polling_job_status (job_name, retry_of_job_id) values (p_job_name, p_retry_of_job_id)
+    insert into public.polling_job_status (job_name, retry_of_job_id)
+    values (p_job_name, p_retry_of_job_id)
     on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
     exit when v_job_id is not null;
-    select id into v_live_job_id from public.polling_job_status where job_name = p_job_name and status = 'running';
+    select id into v_live_job_id from public.polling_job_status
+    where job_name = p_job_name and status = 'running';
     if v_live_job_id is not null then
       return sync.start_answer('already_running', v_live_job_id, format('job %s is already
         running', p_job_name), '{}');
@@ -146,7 +159,8 @@ begin
       v_job_id, p_streams, p_workspaces, p_retry_of_job_id);
     exit when exists (select 1 from public.workspace_sync_runs where job_id = v_job_id);
     select r.job_id into v_live_job_id from sync.requested_runs(p_streams, p_workspaces) as q
-    join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id and r.stream_id = q.stream_id and r.status = 'running'
+    join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id
+      and r.stream_id = q.stream_id and r.status = 'running'
     limit 1;
     if v_live_job_id is not null then
       delete from public.polling_job_status where id = v_job_id;
@@ -167,15 +181,18 @@ comment on function sync.start_job(text, text[], text[], uuid) is
 $$The body of start_sync_job() and retry_failed_chunks(). Returns and raises: as start_sync_job().
 Locks: new rows only.$$;
 
-create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[]) returns jsonb
+create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
+  returns jsonb
 language sql set search_path = '' as $$
-  select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message', p_message,
+  select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message',
+    p_message,
     'workspaces_skipped', to_jsonb(p_skipped));
 $$;
 comment on function sync.start_answer(text, uuid, text, text[]) is
 $$Returns: the answer of start_sync_job().$$;
 
-create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[]) returns jsonb
+create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[])
+  returns jsonb
 language plpgsql security definer set search_path = '' as $$
 begin
   perform sync.require_operator();
@@ -199,6 +216,7 @@ workspace. Returns: {"success", "job_id", "status": "accepted" or "already_runni
 inactive workspace, SY005 nothing to sync, SY006 no job name. Locks: new rows only; the live job
 name and the live workspace x stream are unique indices.$$;
 
-revoke all on function sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_runs, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
+revoke all on function sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_runs,
+  sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
 public.start_sync_job from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;

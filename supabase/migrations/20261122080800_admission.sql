@@ -42,7 +42,8 @@ begin
   order by id for no key update;
   if not found then
     return query
-    select q.id, case when r.ending is not null then 'ending' when r.is_paused then 'paused' else 'admitted' end, interval '0', w.budget_id
+    select q.id, case when r.ending is not null then 'ending' when r.is_paused then 'paused'
+      else 'admitted' end, interval '0', w.budget_id
     from unnest(p_queue_ids) with ordinality as p (id, turn)
     join public.chunk_processing_queue as q on q.id = p.id
     join public.workspace_sync_runs as r on r.id = q.run_id
@@ -60,12 +61,15 @@ begin
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
   ), budget as (
-    select b.id, sync.budget_room(b, v_now) as room, greatest(b.next_send_at, v_now) - v_now as first_send,
-      coalesce(make_interval(secs => (1 / b.requests_per_second)::double precision), interval '0') as pace,
+    select b.id, sync.budget_room(b, v_now) as room,
+      greatest(b.next_send_at, v_now) - v_now as first_send,
+      coalesce(make_interval(secs => (1 / b.requests_per_second)::double precision), interval '0')
+      as pace,
       greatest(b.blocked_until - v_now, interval '0') as blocked_for
     from public.sync_budgets as b where b.id in (select budget_id from picked)
   ), judged as (
-    select picked.*, budget.pace, budget.blocked_for, budget.room, budget.first_send + (n - 1) * budget.pace as send_after
+    select picked.*, budget.pace, budget.blocked_for, budget.room,
+      budget.first_send + (n - 1) * budget.pace as send_after
     from picked join budget on budget.id = picked.budget_id
   ), verdicts as (
     select id, budget_id, turn, send_after,
@@ -76,22 +80,27 @@ begin
         else 'admitted' end as verdict,
       case
         when n <= room then send_after - v_ahead / 2
-        else coalesce(blocked_for, interval '0') + greatest((n - room) * pace, (1 + (n - room) / greatest(room, 4)) * interval '100 ms')
+        else coalesce(blocked_for, interval '0') + greatest((n - room) * pace,
+        (1 + (n - room) / greatest(room, 4)) * interval '100 ms')
       end as look_after
     from judged
   ), reserved as (
     update public.sync_budgets as b set
       next_send_at = v_now + sent.last_send + budget.pace,
-      probe_until = case when b.block_level > 0 then v_now + sync.setting_seconds('lease_seconds') end
-    from (select budget_id, max(v.send_after) as last_send from verdicts as v where v.verdict = 'admitted' group by 1) as sent
+      probe_until = case when b.block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
+      end
+    from (select budget_id, max(v.send_after) as last_send from verdicts as v
+    where v.verdict = 'admitted' group by 1) as sent
     join budget on budget.id = sent.budget_id
     where b.id = sent.budget_id and (b.requests_per_second is not null or b.block_level > 0)
   )
-  select v.id, v.verdict, case v.verdict when 'budget' then v.look_after else v.send_after end, v.budget_id
+  select v.id, v.verdict, case v.verdict when 'budget' then v.look_after else v.send_after end,
+    v.budget_id
   from verdicts as v order by v.turn;
 end; $$;
 comment on function sync.admit_chunks(bigint[]) is
 $$Reserve send times for picked chunks, oldest turn first. Returns: which may be sent and which must
 wait. Locks: the budgets that have a limit, last of all.$$;
 
-revoke all on function sync.budget_room, sync.admit_chunks from public, anon, authenticated, service_role;
+revoke all on function sync.budget_room, sync.admit_chunks from public, anon, authenticated,
+  service_role;

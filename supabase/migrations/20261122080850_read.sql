@@ -63,7 +63,8 @@ begin
     perform sync.raise_shape(
       format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
       array_to_string(p_stream.id_path, '.')),
-      'Nothing of the page was written. declare_stream() says where the id stands and of which type it is.');
+      'Nothing of the page was written. declare_stream() says where the id stands and of which '
+        'type it is.');
   end if;
 end; $$;
 comment on function sync.check_records(jsonb, public.sync_streams) is
@@ -221,8 +222,10 @@ begin
       when v_page.code = 'SY011' then 'the body is not JSON'
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
     case v_page.code
-      when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, or the column widened.'
-      when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s base URL.'
+      when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
+        'or the column widened.'
+      when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
+        'base URL.'
       else nullif(p_hint, '') end);
   v_page.is_permanent := v_page.code in ('SY010', 'SY012');
   v_page.outcome := 'retry';

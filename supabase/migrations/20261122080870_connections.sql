@@ -59,7 +59,8 @@ begin
   where id = p_run.stream_id;
   if v_workspace.key_status = 'other_workspace' then
     update public.workspace_sync_runs
-    set error_message = format('its key belongs to workspace %s, not to %s. rotate_workspace_key() gives it its own.',
+    set error_message = format('its key belongs to workspace %s, not to %s. '
+      'rotate_workspace_key() gives it its own.',
       v_workspace.key_owner, v_workspace.external_id) where id = p_run.id;
     perform sync.close_run(p_run.id, 'failed', null);
   elsif v_completeness = 'connection' then

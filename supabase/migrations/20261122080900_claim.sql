@@ -63,8 +63,11 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (
     with leased as (
-      select a.budget_id, a.send_after, q.id as queue_id, q.lease_token, q.attempts, r.workspace_id, w.workspace_name, w.base_url,
-        c.kind, c.page, c.record_id, c.reading, sync.connection_path(so.id) as connection_path, st.cursor_params, st.cursor_param, so.base_path, st.stream_name, st.path, st.params, st.page_param, st.item_path, st.status_classes, st.timeout_ms, st.max_body_bytes,
+      select a.budget_id, a.send_after, q.id as queue_id, q.lease_token, q.attempts, r.workspace_id,
+        w.workspace_name, w.base_url,
+        c.kind, c.page, c.record_id, c.reading, sync.connection_path(so.id) as connection_path,
+        st.cursor_params, st.cursor_param, so.base_path, st.stream_name, st.path, st.params,
+        st.page_param, st.item_path, st.status_classes, st.timeout_ms, st.max_body_bytes,
         so.status_classes as source_classes
       from unnest(p_admissions) as a
       join public.chunk_processing_queue as q on q.id = a.queue_id
@@ -77,17 +80,22 @@ begin
     )
     select jsonb_build_object(
       'leases', coalesce(jsonb_agg(jsonb_build_object(
-        'queue_id', l.queue_id, 'lease_token', l.lease_token, 'lease_ms', sync.setting('lease_seconds') * 1000,
+        'queue_id', l.queue_id, 'lease_token', l.lease_token, 'lease_ms',
+        sync.setting('lease_seconds') * 1000,
         'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
         'budget_id', l.budget_id, 'workspace', l.workspace_name, 'workspace_id', l.workspace_id,
-        'stream', l.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', l.timeout_ms, 'max_body_bytes', l.max_body_bytes,
+        'stream', l.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', l.timeout_ms,
+        'max_body_bytes', l.max_body_bytes,
         'request', jsonb_build_object(
           'method', 'GET',
-          'url', l.base_url || l.base_path || case when l.kind = 'connection' then l.connection_path when l.kind in ('page', 'cursor') then l.path else replace(l.item_path, '{id}', sync.url_encode(l.record_id)) end,
+          'url', l.base_url || l.base_path || case when l.kind = 'connection' then l.connection_path
+          when l.kind in ('page', 'cursor') then l.path
+          else replace(l.item_path, '{id}', sync.url_encode(l.record_id)) end,
           'params', case l.kind
             when 'page' then l.params || jsonb_build_object(l.page_param, l.page::text)
             when 'cursor' then l.params || l.cursor_params
-              || case when l.reading ->> 'cursor' is null then '{}'::jsonb else jsonb_build_object(l.cursor_param, l.reading ->> 'cursor') end
+              || case when l.reading ->> 'cursor' is null then '{}'::jsonb
+              else jsonb_build_object(l.cursor_param, l.reading ->> 'cursor') end
             else '{}'::jsonb end,
           'headers', '{"Accept": "application/json"}'::jsonb),
         'status_classes', l.source_classes || l.status_classes
@@ -102,7 +110,8 @@ end; $$;
 comment on function sync.lease_answer(sync.admission[]) is
 $$Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
 
-create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, out o_admissions sync.admission[], out o_answer jsonb)
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
+  out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = '' as $$
 begin
   o_admissions := coalesce(array(select a from sync.admit_chunks(p_queue_ids) as a), '{}');
@@ -112,7 +121,8 @@ begin
     'next_look_ms', (
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
       from public.chunk_processing_queue
-      where status = 'pending' and slot is not null and ready_seq is null and next_retry_at < 'infinity'
+      where status = 'pending' and slot is not null and ready_seq is null
+        and next_retry_at < 'infinity'
       order by next_retry_at limit 1));
 end; $$;
 comment on function sync.claim_chunks(bigint[], text) is
@@ -136,9 +146,11 @@ end; $$;
 comment on function sync.note_worker(text) is
 $$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
 
-create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1) returns jsonb
+create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1)
+  returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
 begin
   perform sync.require_read_committed();
@@ -159,7 +171,8 @@ SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, 
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
 declare
   v_chunk public.chunk_processing_queue;
@@ -169,9 +182,11 @@ begin
   perform sync.require_read_committed();
   perform sync.note_worker(p_worker_id);
   perform sync.sweep_if_due();
-  select * into v_chunk from public.chunk_processing_queue where id = p_queue_id for no key update skip locked;
+  select * into v_chunk from public.chunk_processing_queue
+  where id = p_queue_id for no key update skip locked;
   v_reason := case
-    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
+    where id = p_queue_id) then 'not_pending'
     when v_chunk.id is null then 'not_found'
     when v_chunk.status <> 'pending' then 'not_pending'
     when v_chunk.next_retry_at = 'infinity' then 'paused'
@@ -183,11 +198,13 @@ begin
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
   end if;
-  insert into sync.hinted_claims (chunk_id, worker_id, verdict) values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'));
+  insert into sync.hinted_claims (chunk_id, worker_id, verdict)
+  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'));
   return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
     'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
-      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity') end) end;
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity') end)
+        end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text) is
 $$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
@@ -197,7 +214,8 @@ its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
 declare
   v_now timestamptz;
@@ -208,7 +226,8 @@ declare
 begin
   if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
     or exists (select 1 from jsonb_array_elements(p_leases) as l
-      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$' and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
+      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
     raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000
       leases',
       hint = '[{"queue_id": 1, "lease_token": 2}]';
@@ -218,10 +237,12 @@ begin
   where id = any (v_ids) order by id for no key update;
   v_now := sync.now();
   with given as (
-    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token from jsonb_array_elements(p_leases) as l
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
   ), extended as (
     update public.chunk_processing_queue as q
-    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'), q.started_at + v_longest)
+    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
+    q.started_at + v_longest)
     from given
     where q.id = given.id and q.lease_token = given.lease_token and q.status = 'processing'
       and q.lease_expires_at > v_now and q.started_at + v_longest > v_now
@@ -231,13 +252,15 @@ begin
     coalesce(jsonb_agg(given.id order by given.id) filter (where extended.id is null), '[]'),
     coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]')
   into v_lost, v_cancelled
-  from given left join extended using (id) left join public.workspace_sync_runs as r on r.id = extended.run_id;
+  from given left join extended using (id)
+  left join public.workspace_sync_runs as r on r.id = extended.run_id;
   perform sync.note_worker(worker_id) from (
     select distinct worker_id from public.chunk_processing_queue
     where id = any (v_ids) and status = 'processing'
       and not v_lost @> to_jsonb(id)
   ) as holders;
-  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost, 'cancelled', v_cancelled,
+  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
+    'cancelled', v_cancelled,
     'blocked_budgets', sync.blocked_budgets());
 end; $$;
 comment on function public.extend_chunk_leases(jsonb) is
@@ -245,7 +268,10 @@ $$Heartbeat for [{"queue_id", "lease_token"}], sent or not. Returns: {"lease_ms"
 "cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
 SY006 not such a list. Locks: the queue rows, by id.$$;
 
-revoke all on function sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks, sync.lease_answer, sync.claim_chunks,
-sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+revoke all on function sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks,
+  sync.lease_answer, sync.claim_chunks,
+sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
+  public.extend_chunk_leases
 from public, anon, authenticated, service_role;
-grant execute on function public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases to service_role;
+grant execute on function public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
+  public.extend_chunk_leases to service_role;

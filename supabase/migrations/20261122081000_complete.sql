@@ -210,7 +210,8 @@ begin
   then
     raise exception using errcode = 'SY006',
       message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
-      hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the answer''s text.';
+      hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the '
+        'answer''s text.';
   end if;
   return array(
     select jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
@@ -255,15 +256,18 @@ outcomes: completed, cancelled, retry, failed, refused. Repeated with the same t
 alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
 rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
 
-create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint, p_page jsonb) returns jsonb
+create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
+  p_page jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '25s' as $$
 declare
   v_answer jsonb := public.complete_chunk_jobs_safe(jsonb_build_array(
-    coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token', p_lease_token)));
+    coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token',
+    p_lease_token)));
   v_outcome jsonb := v_answer -> 'outcomes' -> 0;
 begin
   if v_outcome ->> 'outcome' = 'refused' then
-    raise exception using errcode = 'SY001', message = v_outcome ->> 'message', hint = v_outcome ->> 'hint';
+    raise exception using errcode = 'SY001', message = v_outcome ->> 'message',
+      hint = v_outcome ->> 'hint';
   end if;
   return v_outcome || jsonb_build_object('blocked_budgets', v_answer -> 'blocked_budgets');
 end; $$;
@@ -272,6 +276,9 @@ $$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its out
 "blocked_budgets". Raises: SY001 lease lost, SY006 bad page, SY016 wrong isolation. Locks: as
 complete_chunk_jobs_safe().$$;
 
-revoke all on function sync.applied, sync.first_answer, sync.fence, sync.apply_pages, sync.try_page, sync.apply_fenced, sync.given_pages,
-sync.outcome_of, public.complete_chunk_jobs_safe, public.complete_chunk_job_safe from public, anon, authenticated, service_role;
-grant execute on function public.complete_chunk_jobs_safe, public.complete_chunk_job_safe to service_role;
+revoke all on function sync.applied, sync.first_answer, sync.fence, sync.apply_pages, sync.try_page,
+  sync.apply_fenced, sync.given_pages,
+sync.outcome_of, public.complete_chunk_jobs_safe, public.complete_chunk_job_safe from public, anon,
+  authenticated, service_role;
+grant execute on function public.complete_chunk_jobs_safe,
+  public.complete_chunk_job_safe to service_role;

@@ -79,14 +79,16 @@ declare
   v_short bigint[];
 begin
   with freed as (
-    select p.run_id, p.slot, row_number() over (partition by p.run_id order by p.slot) as turn, min(p.queue_id) over (partition by p.run_id) as floor
+    select p.run_id, p.slot, row_number() over (partition by p.run_id order by p.slot) as turn,
+      min(p.queue_id) over (partition by p.run_id) as floor
     from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
   ), run as (
     select f.run_id, count(*) as slots, min(f.floor) as floor, bool_or(r.is_paused) as is_paused
     from freed as f join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
     group by f.run_id
   ), waiting as (
-    select w.id, run.run_id, run.is_paused, row_number() over (partition by run.run_id order by w.id) as turn
+    select w.id, run.run_id, run.is_paused,
+      row_number() over (partition by run.run_id order by w.id) as turn
     from run cross join lateral (
       select q.id from public.chunk_processing_queue as q
       where q.run_id = run.run_id and q.status = 'pending' and q.slot is null and q.id > run.floor
@@ -101,7 +103,8 @@ begin
     where q.id = waiting.id
     returning q.run_id
   )
-  select coalesce(array_agg(f.run_id order by f.run_id), '{}') into v_short from (select run_id, count(*) as n from freed group by run_id) as f
+  select coalesce(array_agg(f.run_id order by f.run_id), '{}') into v_short
+  from (select run_id, count(*) as n from freed group by run_id) as f
   where f.n > (select count(*) from promoted as p where p.run_id = f.run_id);
   return v_short;
 end; $$;
@@ -140,7 +143,8 @@ begin
   join public.sync_streams as st on st.id = p.stream_id and st.completeness = 'counted'
   where p.kind = 'page' group by p.run_id;
   for v_page in
-    select p.* from unnest(p_pages) as p join public.sync_streams as st on st.id = p.stream_id and st.completeness <> 'counted'
+    select p.* from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id and st.completeness <> 'counted'
     order by p.turn
   loop
     perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
@@ -220,5 +224,6 @@ comment on function sync.note_key(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, and that a blocked budget answers again. Locks:
 workspaces only where that changes, then budgets.$$;
 
-revoke all on function sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed, sync.plan_revealed_pages, sync.settle_chunks, sync.note_key
+revoke all on function sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
+  sync.plan_revealed_pages, sync.settle_chunks, sync.note_key
 from public, anon, authenticated, service_role;

@@ -5,9 +5,12 @@ create function sync.way_out(p_http_status int, p_error_message text) returns te
 language sql immutable set search_path = '' as $$
   select case
     when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
-    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that may.'
-    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer corrected.'
-    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that deep: the list cannot be read whole by page number.'
+    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
+      'may.'
+    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
+      'corrected.'
+    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
+      'deep: the list cannot be read whole by page number.'
     when p_http_status between 300 and 399 or p_http_status = 404
     then 'Look at the workspace''s base URL.'
     when p_error_message like 'no answer%'

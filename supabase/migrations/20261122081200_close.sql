@@ -40,7 +40,8 @@ begin
         perform sync.advance_run(v_run_id);
       end if;
     exception when others then
-      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm) where id = v_run_id;
+      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm)
+      where id = v_run_id;
     end;
   end loop;
 end; $$;
@@ -75,7 +76,8 @@ language plpgsql set search_path = '' as $$
 begin
   perform sync.advance_runs(p_run_ids);
   perform sync.close_jobs(array(
-    select distinct job_id from public.workspace_sync_runs where id = any (p_run_ids) and status <> 'running' order by job_id));
+    select distinct job_id from public.workspace_sync_runs
+    where id = any (p_run_ids) and status <> 'running' order by job_id));
 end; $$;
 comment on function sync.settle_runs(bigint[]) is
 $$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken
@@ -186,7 +188,8 @@ language sql set search_path = '' as $$
     chunks_cancelled = r.chunks_cancelled + f.cancelled, records_seen = r.records_seen + f.records,
     records_changed = r.records_changed + f.changed
   from (
-    select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled, sum(records) as records, sum(changed) as changed
+    select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+      sum(records) as records, sum(changed) as changed
     from folded
   ) as f
   where r.id = p_run_id and f.completed is not null;

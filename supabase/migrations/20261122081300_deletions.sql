@@ -52,11 +52,15 @@ begin
   select last_complete_sync_at into v_last_seen_at from public.sync_workspace_streams
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
   delete from sync.missing_records
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and record_id <> all (v_missing);
-  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id, last_seen_at)
-  select p_run.workspace_id, p_run.stream_id, missed.id, p_run.id, v_last_seen_at from unnest(v_missing) as missed (id) order by missed.id
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id <> all (v_missing);
+  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
+    last_seen_at)
+  select p_run.workspace_id, p_run.stream_id, missed.id, p_run.id, v_last_seen_at
+    from unnest(v_missing) as missed (id) order by missed.id
   on conflict (workspace_id, stream_id, record_id) do update set
-    missed_by_run_id = excluded.missed_by_run_id, missed_scans = m.missed_scans + 1, is_confirmed = true, held_by_run_id = null;
+    missed_by_run_id = excluded.missed_by_run_id, missed_scans = m.missed_scans + 1,
+      is_confirmed = true, held_by_run_id = null;
 end; $$;
 comment on function sync.note_missing(public.workspace_sync_runs) is
 $$After a complete scan: which live rows it did not show; those that the complete scan before missed
@@ -90,12 +94,15 @@ declare
   v_unconfirmed text[];
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  -- In this order: an approval that has a missing record deletes before the revival looks, or finds it decided anew.
+  -- In this order: an approval that has a missing record deletes before the revival looks, or
+  -- finds it decided anew.
   perform sync.note_missing(v_run);
   perform sync.revive_seen(v_run);
   select array_agg(m.record_id order by m.record_id) into v_unconfirmed
-  from sync.missing_records as m join public.sync_streams as s on s.id = m.stream_id and s.item_path is not null
-  where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id and not m.is_confirmed;
+  from sync.missing_records as m join public.sync_streams as s on s.id = m.stream_id
+    and s.item_path is not null
+  where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+    and not m.is_confirmed;
   if v_unconfirmed is null then
     perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
   else
@@ -148,7 +155,8 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
-  execute sync.target_sql('select count(*), coalesce(array_agg(t.id::text) filter (where t.id::text = any ($3)), ''{}'')
+  execute sync.target_sql('select count(*),
+    coalesce(array_agg(t.id::text) filter (where t.id::text = any ($3)), ''{}'')
     from %1$s as t where %2$s and t.deleted_at is null', v_run.stream_id)
   into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
   if cardinality(v_ids) > sync.setting('deletion_guard_rows')
@@ -177,7 +185,8 @@ begin
   using p_run.workspace_id, p_run.stream_id, p_ids;
   get diagnostics v_deleted = row_count;
   delete from sync.missing_records
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and record_id = any (p_ids);
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id = any (p_ids);
   update public.workspace_sync_runs set
     records_deleted = records_deleted + v_deleted,
     deletions_waiting = (select count(*) from sync.missing_records where held_by_run_id = p_run.id)
@@ -190,7 +199,8 @@ $$Soft-delete live rows. Returns: how many. Locks: target rows, missing records,
 create function sync.forget_seen_again(p_run_id bigint) returns void
 language sql set search_path = '' as $$
   delete from sync.missing_records as m using public.workspace_sync_runs as r, sync.seen_pages as s
-  where r.id = p_run_id and s.run_id = r.id and m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
+  where r.id = p_run_id and s.run_id = r.id and m.workspace_id = r.workspace_id
+    and m.stream_id = r.stream_id
     and m.record_id = any (s.record_ids) and (s.scan = r.scan or r.status <> 'completed');
 $$;
 comment on function sync.forget_seen_again(bigint) is
@@ -212,11 +222,14 @@ begin
       hint = 'select id, warnings from workspace_sync_runs
       where deletions_waiting > 0 lists what waits.';
   end if;
-  -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is left to that run.
+  -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
+  -- left to that run.
   select array_agg(record_id) into v_ids from (
-    select record_id from sync.missing_records where held_by_run_id = p_run_id order by record_id for update skip locked) as held;
+    select record_id from sync.missing_records where held_by_run_id = p_run_id
+      order by record_id for update skip locked) as held;
   select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
-  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and last_complete_run_id <> p_run_id;
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+    and last_complete_run_id <> p_run_id;
   if v_ids is null or v_newer_run_id is not null then
     raise exception using errcode = 'SY008',
       message = case when v_newer_run_id is null then format('no deletion of run %s is

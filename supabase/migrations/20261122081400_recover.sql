@@ -125,7 +125,8 @@ caller holds the sweep's advisory lock.$$;
 
 create function sync.lowest_turn() returns bigint
 language sql stable set search_path = '' as $$
-  select coalesce((select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null), s.last_value) - 1000
+  select coalesce((select min(ready_seq) from public.chunk_processing_queue
+  where ready_seq is not null), s.last_value) - 1000
   from sync.ready_seq as s;
 $$;
 comment on function sync.lowest_turn() is
@@ -136,14 +137,16 @@ create function sync.sweep_if_due() returns void
 language plpgsql set search_path = '' as $$
 begin
   if not exists (
-    select 1 from sync.sweep_state where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
+    select 1 from sync.sweep_state
+    where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
   ) or not pg_try_advisory_xact_lock(hashtext('chunkwise sweep')) then
     return;
   end if;
   begin
     perform sync.sweep();
   exception when others then
-    update sync.sweep_state set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm) where is_only_row;
+    update sync.sweep_state set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
+    where is_only_row;
   end;
 end; $$;
 comment on function sync.sweep_if_due() is
@@ -162,6 +165,7 @@ $$Take back what dead workers hold, fill lost slots, close what nobody closed, e
 Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep; then everything by
 SKIP LOCKED.$$;
 
-revoke all on function sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.close_left_jobs, sync.sweep, sync.lowest_turn, sync.sweep_if_due,
+revoke all on function sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs,
+  sync.close_left_jobs, sync.sweep, sync.lowest_turn, sync.sweep_if_due,
 public.cleanup_stuck_chunks from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;

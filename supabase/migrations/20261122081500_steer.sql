@@ -38,7 +38,8 @@ begin
   if not exists (select 1 from public.polling_job_status where id = p_job_id) then
     raise exception using errcode = 'SY007',
       message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
-      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit 5 shows the last ones.';
+      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
+        '5 shows the last ones.';
   end if;
 end; $$;
 comment on function sync.require_job(uuid) is $$Raises: SY007 unknown job.$$;
@@ -60,9 +61,11 @@ declare
 begin
   with changed as (
     select id from public.workspace_sync_runs
-    where status = 'running' and is_paused <> sync.is_paused(workspace_id) order by id for no key update skip locked
+    where status = 'running' and is_paused <> sync.is_paused(workspace_id)
+    order by id for no key update skip locked
   ), marked as (
-    update public.workspace_sync_runs as r set is_paused = not r.is_paused from changed where r.id = changed.id returning r.id
+    update public.workspace_sync_runs as r set is_paused = not r.is_paused from changed
+    where r.id = changed.id returning r.id
   )
   select coalesce(array_agg(id order by id), '{}') into v_run_ids from marked;
   update public.chunk_processing_queue as q set
@@ -70,8 +73,10 @@ begin
     next_retry_at = case when held.is_paused then 'infinity'::timestamptz end
   from (
     select q.id, r.is_paused from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null and q.status = 'pending'
-    where r.status = 'running' and (r.is_paused and r.id = any (v_run_ids) or not r.is_paused and q.next_retry_at = 'infinity')
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      and q.status = 'pending'
+    where r.status = 'running' and (r.is_paused and r.id = any (v_run_ids) or not r.is_paused
+      and q.next_retry_at = 'infinity')
     order by q.id for no key update of q skip locked
   ) as held
   where q.id = held.id;
@@ -82,7 +87,8 @@ $$Live runs learn that a pause holds them, or no longer does; their chunks with 
 until infinity, or are ready again. Returns: the runs that changed. Locks: runs and queue rows by
 SKIP LOCKED; a chunk that another holds is caught by the next claim or sweep.$$;
 
-create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz) returns bigint[]
+create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz)
+  returns bigint[]
 language plpgsql set search_path = '' as $$
 declare
   v_source_id bigint;
@@ -98,8 +104,10 @@ begin
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
       hint = 'select source_name from sync_sources lists them.';
   end if;
-  perform 1 from public.workspace_sync_runs as r join public.sync_workspaces as w on w.id = r.workspace_id
-  where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id) and (v_source_id is null or w.source_id = v_source_id)
+  perform 1 from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id)
+    and (v_source_id is null or w.source_id = v_source_id)
   order by r.id for no key update of r;
   if v_workspace_id is not null then
     update public.sync_workspaces set paused_at = p_paused_at where id = v_workspace_id;
@@ -128,7 +136,8 @@ comment on function sync.pause_sync(text, text) is
 $$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
 pause_sync() raises.$$;
 
-create function public.pause_sync(p_source text default null, p_workspace text default null) returns jsonb
+create function public.pause_sync(p_source text default null, p_workspace text default null)
+  returns jsonb
 language sql set search_path = '' set statement_timeout = '20s' as $$
   select sync.pause_sync(p_source, p_workspace);
 $$;
@@ -150,7 +159,8 @@ comment on function sync.resume_sync(text, text) is
 $$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
 resume_sync() raises.$$;
 
-create function public.resume_sync(p_source text default null, p_workspace text default null) returns jsonb
+create function public.resume_sync(p_source text default null, p_workspace text default null)
+  returns jsonb
 language sql set search_path = '' set statement_timeout = '20s' as $$
   select sync.resume_sync(p_source, p_workspace);
 $$;
@@ -175,7 +185,8 @@ begin
   end if;
   select newer.job_id, w.workspace_name into v_newer
   from public.workspace_sync_runs as r
-  join public.workspace_sync_runs as newer on newer.workspace_id = r.workspace_id and newer.stream_id = r.stream_id and newer.id > r.id
+  join public.workspace_sync_runs as newer on newer.workspace_id = r.workspace_id
+    and newer.stream_id = r.stream_id and newer.id > r.id
   join public.sync_workspaces as w on w.id = r.workspace_id
   where r.job_id = p_job_id and r.status <> 'completed' order by newer.id desc limit 1;
   if v_newer.job_id is not null then
@@ -185,9 +196,11 @@ begin
   end if;
   perform set_config('response.status', '202', true);
   return sync.start_job(v_job.job_name,
-    array(select distinct s.stream_name from public.workspace_sync_runs as r join public.sync_streams as s on s.id = r.stream_id
+    array(select distinct s.stream_name from public.workspace_sync_runs as r
+    join public.sync_streams as s on s.id = r.stream_id
       where r.job_id = p_job_id and r.status <> 'completed'),
-    array(select distinct w.workspace_name from public.workspace_sync_runs as r join public.sync_workspaces as w on w.id = r.workspace_id
+    array(select distinct w.workspace_name from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
       where r.job_id = p_job_id and r.status <> 'completed'),
     p_job_id);
 end; $$;
@@ -204,7 +217,11 @@ $$Start a new job for what of an ended one did not complete, from page 1; nothin
 reopened. Returns: as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008
 nothing to retry, or a newer run exists (named). Locks: new rows only.$$;
 
-revoke all on function sync.cancel_sync_job, public.cancel_sync_job, sync.require_job, sync.mark_paused_runs, sync.mark_paused, sync.pause_sync, public.pause_sync,
-sync.resume_sync, public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks from public, anon, authenticated, service_role;
-grant execute on function sync.cancel_sync_job, public.cancel_sync_job, sync.pause_sync, public.pause_sync, sync.resume_sync,
-public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks to authenticated, service_role;
+revoke all on function sync.cancel_sync_job, public.cancel_sync_job, sync.require_job,
+  sync.mark_paused_runs, sync.mark_paused, sync.pause_sync, public.pause_sync,
+sync.resume_sync, public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks
+  from public, anon, authenticated, service_role;
+grant execute on function sync.cancel_sync_job, public.cancel_sync_job, sync.pause_sync,
+  public.pause_sync, sync.resume_sync,
+public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks to authenticated,
+  service_role;

@@ -101,16 +101,19 @@ releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
 create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '5s' as $$
 begin
-  delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id and expires_at > sync.now();
+  delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
+    and expires_at > sync.now();
   return jsonb_build_object('released', found);
 end; $$;
 comment on function public.release_sync_lock(text, uuid) is
 $$Give a named lock back. Returns: {"released"}: false if it had expired or is another's. Locks: the
 lock's row.$$;
 
-revoke all on table public.synced_records, sync.named_locks from public, anon, authenticated, service_role;
+revoke all on table public.synced_records, sync.named_locks from public, anon, authenticated,
+  service_role;
 grant select on table public.synced_records to service_role, authenticated;
 create policy synced_records_select_operator on public.synced_records
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.apply_synced_records, public.try_sync_lock, public.release_sync_lock from public, anon, authenticated, service_role;
+revoke all on function sync.apply_synced_records, public.try_sync_lock, public.release_sync_lock
+  from public, anon, authenticated, service_role;
 grant execute on function public.try_sync_lock, public.release_sync_lock to service_role;

@@ -182,9 +182,12 @@ select public.declare_stream('{
 
 create view public.sender_emails with (security_invoker = true) as
 select
-  w.workspace_name, e.id, e.email as email_address, e.name, e.status, e.type, e.daily_limit, e.warmup_enabled, e.emails_sent_count,
-  e.total_replied_count, e.total_opened_count, e.unsubscribed_count, e.bounced_count, e.unique_replied_count, e.unique_opened_count,
-  e.total_leads_contacted_count, e.interested_leads_count, e.email_signature, e.imap_server, e.imap_port, e.smtp_server, e.smtp_port,
+  w.workspace_name, e.id, e.email as email_address, e.name, e.status, e.type, e.daily_limit,
+  e.warmup_enabled, e.emails_sent_count,
+  e.total_replied_count, e.total_opened_count, e.unsubscribed_count, e.bounced_count,
+  e.unique_replied_count, e.unique_opened_count,
+  e.total_leads_contacted_count, e.interested_leads_count, e.email_signature, e.imap_server,
+  e.imap_port, e.smtp_server, e.smtp_port,
   e.tags, e.raw, e.created_at, e.updated_at, e.last_changed_at,
   greatest(e.last_changed_at, case
     when e.deleted_at is not null then null
@@ -194,8 +197,10 @@ select
 from sync.sender_emails as e
 join public.sync_workspaces as w on w.id = e.workspace_id
 join public.sync_streams as st on st.source_id = w.source_id and st.stream_name = 'sender_emails'
-left join public.sync_workspace_streams as s on s.workspace_id = e.workspace_id and s.stream_id = st.id
-left join sync.missing_records as m on m.workspace_id = e.workspace_id and m.stream_id = st.id and m.record_id = e.id::text;
+left join public.sync_workspace_streams as s on s.workspace_id = e.workspace_id
+  and s.stream_id = st.id
+left join sync.missing_records as m on m.workspace_id = e.workspace_id and m.stream_id = st.id
+  and m.record_id = e.id::text;
 comment on view public.sender_emails is
 'Accounts. last_synced_at is derived: the later of the row''s change and the last complete sync that
 saw it. deleted_at is null while it lives.';
@@ -203,14 +208,18 @@ saw it. deleted_at is null while it lives.';
 create view public.client_registry with (security_invoker = true) as
 select
   w.workspace_name, w.external_id as bison_workspace_id, w.base_url as bison_instance, w.is_active,
-  (select s.last_complete_sync_at from public.sync_workspace_streams as s join public.sync_streams as st on st.id = s.stream_id
+  (select s.last_complete_sync_at from public.sync_workspace_streams as s
+  join public.sync_streams as st on st.id = s.stream_id
     where s.workspace_id = w.id and st.stream_name = 'sender_emails') as last_successful_sync_at,
-  (select s.last_sync_duration_ms from public.sync_workspace_streams as s join public.sync_streams as st on st.id = s.stream_id
+  (select s.last_sync_duration_ms from public.sync_workspace_streams as s
+  join public.sync_streams as st on st.id = s.stream_id
     where s.workspace_id = w.id and st.stream_name = 'sender_emails') as last_sync_duration_ms,
-  (select s.record_count from public.sync_workspace_streams as s join public.sync_streams as st on st.id = s.stream_id
+  (select s.record_count from public.sync_workspace_streams as s
+  join public.sync_streams as st on st.id = s.stream_id
     where s.workspace_id = w.id and st.stream_name = 'sender_emails') as estimated_account_count
 from public.sync_workspaces as w
-where w.source_id = (select so.id from public.sync_sources as so where so.source_name = 'email_bison');
+where w.source_id = (select so.id from public.sync_sources as so
+  where so.source_name = 'email_bison');
 comment on view public.client_registry is
 'The Email Bison workspaces in the first user''s words. Updatable: name, id, instance, is_active.
 The key is no column; register_workspace() adds.';
@@ -228,14 +237,18 @@ $$Trigger: a row without a key is of no use. Raises: SY018.$$;
 create trigger client_registry_insert instead of insert on public.client_registry
 for each row execute function sync.refuse_registry_insert();
 
-revoke all on table sync.sender_emails, public.workspace_statistics, public.sender_emails, public.client_registry
+revoke all on table sync.sender_emails, public.workspace_statistics, public.sender_emails,
+  public.client_registry
 from public, anon, authenticated, service_role;
-grant select on table sync.sender_emails, public.workspace_statistics, public.sender_emails, public.client_registry to service_role, authenticated;
+grant select on table sync.sender_emails, public.workspace_statistics, public.sender_emails,
+  public.client_registry to service_role, authenticated;
 grant insert, update on table public.client_registry to service_role;
-grant update (workspace_name, external_id, base_url, is_active) on table public.sync_workspaces to service_role;
+grant update (workspace_name, external_id, base_url, is_active)
+  on table public.sync_workspaces to service_role;
 create policy sender_emails_select_operator on sync.sender_emails
 for select to authenticated using ((select sync.is_operator()));
 create policy workspace_statistics_select_operator on public.workspace_statistics
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.apply_sender_emails, sync.write_workspace_statistics, sync.refuse_registry_insert
+revoke all on function sync.apply_sender_emails, sync.write_workspace_statistics,
+  sync.refuse_registry_insert
 from public, anon, authenticated, service_role;

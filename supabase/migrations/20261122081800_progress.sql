@@ -151,7 +151,8 @@ begin
   if v_progress is null then
     raise exception using errcode = 'SY007',
       message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
-      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit 5 shows the last ones.';
+      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
+        '5 shows the last ones.';
   end if;
   return v_progress;
 end; $$;

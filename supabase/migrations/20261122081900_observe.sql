@@ -73,7 +73,8 @@ create function sync.refuse_queue_write() returns trigger
 language plpgsql set search_path = '' as $$
 begin
   raise exception using errcode = 'SY018', message = format('%s is read only', tg_table_name),
-    hint = 'claim_chunk_job_safe(id, worker) claims a chunk, complete_chunk_job_safe() and fail_chunk_job_safe() end it.';
+    hint = 'claim_chunk_job_safe(id, worker) claims a chunk, complete_chunk_job_safe() and '
+      'fail_chunk_job_safe() end it.';
 end; $$;
 comment on function sync.refuse_queue_write() is
 $$Trigger: chunks move by the verbs only. Raises: SY018.$$;

@@ -118,9 +118,11 @@ language sql set search_path = '' as $$
     select job_id, id, 'cursor', scan, p_reading from public.workspace_sync_runs where id = p_run_id
     returning id, parent_sync_job_id, run_id
   ), queued as (
-    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id) select id, parent_sync_job_id, run_id from planned
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id) select id,
+      parent_sync_job_id, run_id from planned
   )
-  update public.workspace_sync_runs set planned_chunks = planned_chunks + 1, progress_total = coalesce(progress_total, 1) where id = p_run_id;
+  update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
+    progress_total = coalesce(progress_total, 1) where id = p_run_id;
 $$;
 comment on function sync.plan_cursor(bigint, jsonb) is
 $$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
@@ -201,7 +203,8 @@ begin
   ) as read_in_a_row where page = n;
   if v_pages_read >= p_run.needed_pages then
     perform sync.close_run(p_run.id, 'completed', null);
-  elsif exists (select 1 from public.sync_streams where id = p_run.stream_id and cursor_params is not null) then
+  elsif exists (select 1 from public.sync_streams
+    where id = p_run.stream_id and cursor_params is not null) then
     perform sync.begin_cursors(p_run, v_pages_read);
   else
     perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were
@@ -234,10 +237,12 @@ language sql set search_path = '' as $$
   update public.workspace_sync_runs as r set
     mark = (s.marks ->> 'newest_id')::bigint,
     is_full_scan = coalesce(s.marks ->> 'newest_id' is null
-      or (s.marks ->> 'full_scan_at')::timestamptz < sync.now() - make_interval(days => st.full_scan_days)
+      or (s.marks ->> 'full_scan_at')::timestamptz < sync.now() -
+      make_interval(days => st.full_scan_days)
       or s.marks ->> 'full_scan_at' is null, true)
   from public.sync_streams as st, public.sync_workspace_streams as s
-  where r.id = p_run_id and st.id = r.stream_id and st.completeness = 'feed' and s.workspace_id = r.workspace_id and s.stream_id = r.stream_id;
+  where r.id = p_run_id and st.id = r.stream_id and st.completeness = 'feed'
+    and s.workspace_id = r.workspace_id and s.stream_id = r.stream_id;
 $$;
 comment on function sync.set_mark(bigint) is
 $$A new run of a feed reads to the mark of the last complete scan, or everything when that is
@@ -250,8 +255,10 @@ declare
 begin
   update public.sync_workspace_streams as s set marks = s.marks - 'full_scan_at'
   from public.sync_streams as st
-  where st.id = s.stream_id and st.stream_name = p_stream and st.completeness = 'feed' and s.workspace_id = v_workspace_id;
-  if not found and not exists (select 1 from public.sync_streams where stream_name = p_stream and completeness = 'feed') then
+  where st.id = s.stream_id and st.stream_name = p_stream and st.completeness = 'feed'
+    and s.workspace_id = v_workspace_id;
+  if not found and not exists (select 1 from public.sync_streams
+    where stream_name = p_stream and completeness = 'feed') then
     raise exception using errcode = 'SY003', message = format('there is no feed %L', p_stream),
       hint = 'select stream_name from sync_streams where completeness = ''feed'' lists them.';
   end if;

@@ -176,11 +176,13 @@ comment on function sync.thread_warnings(bigint) is
 $$Returns: what of a run's conversations is gone or could not be mapped, with counts and one example
 each.$$;
 
-revoke all on table public.email_threads, public.email_messages from public, anon, authenticated, service_role;
+revoke all on table public.email_threads, public.email_messages from public, anon, authenticated,
+  service_role;
 grant select on table public.email_threads, public.email_messages to service_role, authenticated;
 create policy email_threads_select_operator on public.email_threads
 for select to authenticated using ((select sync.is_operator()));
 create policy email_messages_select_operator on public.email_messages
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.try_time, sync.messages_in, sync.write_thread, sync.apply_conversations, sync.thread_warnings
+revoke all on function sync.try_time, sync.messages_in, sync.write_thread, sync.apply_conversations,
+  sync.thread_warnings
 from public, anon, authenticated, service_role;

@@ -53,7 +53,8 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id for no key update;
   v_keys := sync.set_thread_keys(v_run.workspace_id);
   update public.workspace_sync_runs
-  set phase = 'items', progress_total = greatest(cardinality(v_keys), 1), expected_total = cardinality(v_keys) where id = p_run_id;
+  set phase = 'items', progress_total = greatest(cardinality(v_keys), 1),
+  expected_total = cardinality(v_keys) where id = p_run_id;
   if cardinality(v_keys) = 0 then
     perform sync.close_run(p_run_id, 'completed', null);
     return;
@@ -76,11 +77,14 @@ declare
 begin
   if p_run.phase = 'parent' then
     perform sync.open_items(p_run.id) where not exists (
-      select 1 from public.workspace_sync_runs where id = p_run.parent_run_id and status = 'running');
+      select 1 from public.workspace_sync_runs
+      where id = p_run.parent_run_id and status = 'running');
     return;
   end if;
-  select count(*) into v_failed from public.chunk_processing_queue where run_id = p_run.id and status = 'failed';
-  update public.workspace_sync_runs set warnings = warnings || sync.thread_warnings(p_run.id) where id = p_run.id;
+  select count(*) into v_failed from public.chunk_processing_queue
+  where run_id = p_run.id and status = 'failed';
+  update public.workspace_sync_runs set warnings = warnings || sync.thread_warnings(p_run.id)
+  where id = p_run.id;
   if v_failed = 0 then
     perform sync.close_run(p_run.id, 'completed', null);
   else
@@ -96,7 +100,8 @@ create function sync.note_items(p_pages sync.page_in_hand[]) returns void
 language sql set search_path = '' as $$
   update public.thread_stage as s set processed_at = sync.now()
   from (
-    select t.id from public.thread_stage as t join unnest(p_pages) as p on p.kind = 'item' and t.chunk_id = p.queue_id
+    select t.id from public.thread_stage as t
+    join unnest(p_pages) as p on p.kind = 'item' and t.chunk_id = p.queue_id
     where t.processed_at is null order by t.id for no key update of t
   ) as done
   where s.id = done.id;
@@ -108,9 +113,12 @@ create function sync.joined_items(p_queue_id bigint) returns bigint[]
 language sql stable set search_path = '' as $$
   select coalesce(array_agg(distinct other.chunk_id), '{}')
   from public.thread_stage as mine
-  join public.email_messages as m on m.workspace_id = mine.workspace_id and m.reply_id = mine.reply_id
-  join public.email_messages as shown on shown.workspace_id = m.workspace_id and shown.thread_id = m.thread_id
-  join public.thread_stage as other on other.workspace_id = shown.workspace_id and other.reply_id = shown.reply_id
+  join public.email_messages as m on m.workspace_id = mine.workspace_id
+    and m.reply_id = mine.reply_id
+  join public.email_messages as shown on shown.workspace_id = m.workspace_id
+    and shown.thread_id = m.thread_id
+  join public.thread_stage as other on other.workspace_id = shown.workspace_id
+    and other.reply_id = shown.reply_id
     and other.processed_at is null and other.chunk_id <> p_queue_id
   where mine.chunk_id = p_queue_id;
 $$;
@@ -158,7 +166,8 @@ then the staged rows of those it got.$$;
 
 create view public.thread_processing_queue with (security_invoker = true) as
 select
-  q.id, (select min(s.id) from public.thread_stage as s where s.chunk_id = q.id) as thread_stage_id, q.parent_sync_job_id as sync_job_id,
+  q.id, (select min(s.id) from public.thread_stage as s where s.chunk_id = q.id) as thread_stage_id,
+  q.parent_sync_job_id as sync_job_id,
   case when q.status = 'completed' then q.completed_at end as processed_at, q.created_at,
   q.status, q.attempts, q.next_retry_at, q.started_at, q.run_id, c.record_id as thread_key
 from public.chunk_processing_queue as q
@@ -168,7 +177,8 @@ comment on view public.thread_processing_queue is
 'Thread chunks; processed_at is set at completion. Read only: claim_chunk_job_safe() and
 claim_next_chunk_job_safe() hand them out.';
 
-create trigger thread_processing_queue_write instead of insert or update or delete on public.thread_processing_queue
+create trigger thread_processing_queue_write instead of insert or update or delete
+  on public.thread_processing_queue
 for each row execute function sync.refuse_queue_write();
 
 select public.declare_stream('{
@@ -181,5 +191,6 @@ select public.declare_stream('{
 revoke all on table public.thread_processing_queue from public, anon, authenticated, service_role;
 grant select on table public.thread_processing_queue to authenticated;
 grant select, insert, update, delete on table public.thread_processing_queue to service_role;
-revoke all on function sync.read_item, sync.set_thread_keys, sync.open_items, sync.advance_items, sync.note_items, sync.joined_items,
+revoke all on function sync.read_item, sync.set_thread_keys, sync.open_items, sync.advance_items,
+  sync.note_items, sync.joined_items,
 sync.has_joined_items, sync.cover_items from public, anon, authenticated, service_role;

@@ -85,7 +85,8 @@ begin
     'https:'));
   if coalesce(length(p_wake_token), 0) < 16 then
     raise exception using errcode = 'SY014', message = 'a wake token has at least 16 characters',
-      hint = 'Make one for this purpose alone: it passes through pg_net, where every database login can read it.';
+      hint = 'Make one for this purpose alone: it passes through pg_net, where every database '
+        'login can read it.';
   end if;
   select string_agg(name, ', ') into v_unknown from unnest(p_streams) as name
   where not exists (select 1 from public.sync_streams where stream_name = name);

@@ -210,11 +210,15 @@ LOCKED.$$;
 do $$
 begin
   if to_regclass('realtime.messages') is not null then
-    create policy chunkwise_progress_select_operator on realtime.messages for select to authenticated
-    using (extension = 'broadcast' and (select realtime.topic()) = 'chunkwise:progress' and (select sync.is_operator()));
+    create policy chunkwise_progress_select_operator
+      on realtime.messages for select to authenticated
+    using (extension = 'broadcast' and (select realtime.topic()) = 'chunkwise:progress'
+    and (select sync.is_operator()));
   end if;
 end; $$;
 
-revoke all on function sync.broadcast_work, sync.push_chunks, sync.hint_ready_chunks, sync.hint_progress, sync.settle_hints, sync.resend_hints,
-sync.tend_hints, public.trigger_next_chunk_processing from public, anon, authenticated, service_role;
+revoke all on function sync.broadcast_work, sync.push_chunks, sync.hint_ready_chunks,
+  sync.hint_progress, sync.settle_hints, sync.resend_hints,
+sync.tend_hints, public.trigger_next_chunk_processing from public, anon, authenticated,
+  service_role;
 grant execute on function public.trigger_next_chunk_processing to service_role;

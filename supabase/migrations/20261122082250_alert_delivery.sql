@@ -25,7 +25,8 @@ declare
 begin
   if p_kind is null or p_kind not in ('webhook', 'dead_man') then
     raise exception using errcode = 'SY006', message = format('%L is no kind of alert URL', p_kind),
-      hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes while all lives.';
+      hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes while all '
+        'lives.';
   end if;
   select id into v_secret_id from vault.secrets where name = v_name;
   if p_url is null then
@@ -123,6 +124,7 @@ revoke all on table sync.alert_deliveries from public, anon, authenticated, serv
 grant select on table sync.alert_deliveries to service_role, authenticated;
 create policy alert_deliveries_select_operator on sync.alert_deliveries
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function public.set_alert_url, sync.alert_url, sync.settle_deliveries, sync.send_deliveries, sync.deliver_alerts, sync.ping_dead_man
+revoke all on function public.set_alert_url, sync.alert_url, sync.settle_deliveries,
+  sync.send_deliveries, sync.deliver_alerts, sync.ping_dead_man
 from public, anon, authenticated, service_role;
 grant execute on function public.set_alert_url to service_role;

@@ -187,5 +187,6 @@ create policy job_watch_select_operator on sync.job_watch
 for select to authenticated using ((select sync.is_operator()));
 create policy heartbeats_select_operator on sync.heartbeats
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.beat, sync.watch_jobs, sync.why_stalled, sync.workspace_causes, sync.engine_causes, sync.check_health,
+revoke all on function sync.beat, sync.watch_jobs, sync.why_stalled, sync.workspace_causes,
+  sync.engine_causes, sync.check_health,
 sync.check_health_if_cron_is_silent from public, anon, authenticated, service_role;
