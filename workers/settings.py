@@ -5,10 +5,12 @@ import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from workers.errors import SettingsError
+from workers.pulse import PULSE_FILE
 from workers.secret import Secret
 
 MAX_CONCURRENCY = 1000
@@ -31,6 +33,7 @@ class Settings:
     realtime_renew_seconds: float
     log_level: str
     wake_token: Secret | None
+    pulse_file: Path | None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
@@ -52,6 +55,7 @@ class Settings:
             ),
             log_level=_log_level(env),
             wake_token=_wake_token(env),
+            pulse_file=_pulse_file(env),
         )
 
     def required_wake_token(self) -> Secret:
@@ -179,3 +183,14 @@ def _wake_token(env: Mapping[str, str]) -> Secret | None:
             "Make a token of its own: every login of the database can read it in pg_net's tables.",
         )
     return Secret(token)
+
+
+def _pulse_file(env: Mapping[str, str]) -> Path | None:
+    path = env.get(PULSE_FILE, "").strip()
+    if not path:
+        return None
+    if not os.access(Path(path).parent, os.W_OK):
+        raise SettingsError(
+            f"{PULSE_FILE} is {path!r}", "Name a file in a folder that the worker may write to."
+        )
+    return Path(path)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import sys
 from dataclasses import replace
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from workers import logs
 from workers.connection import connected
 from workers.fetch import Fetcher
 from workers.listening import listening_on
+from workers.pulse import pulse
 from workers.receiver import Receiver
 from workers.settings import MAX_CONCURRENCY, Settings, ahead_of
 from workers.worker import Worker
@@ -42,13 +44,15 @@ def worker(
     if listen is not None:
         settings.required_wake_token()
     logs.configure(settings.log_level)
+    # Nothing is in hand yet. As a container's first process it would not hear of the signal.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     asyncio.run(_run(settings, listen))
 
 
 async def _run(settings: Settings, listen: str | None) -> None:
     stop = asyncio.Event()
-    with contextlib.ExitStack() as sockets:
-        listener = None if listen is None else sockets.enter_context(listening_on(listen))
+    with contextlib.ExitStack() as resources:
+        listener = None if listen is None else resources.enter_context(listening_on(listen))
         async with (
             connected(settings) as gateway,
             Fetcher.open(settings.concurrency) as fetcher,
@@ -56,6 +60,7 @@ async def _run(settings: Settings, listen: str | None) -> None:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
+            resources.enter_context(pulse(settings.pulse_file, gateway))
             if listener is None:
                 await Worker(settings, gateway, fetcher, stop).run()
             else:
