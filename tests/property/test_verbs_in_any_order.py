@@ -246,7 +246,7 @@ def test_verbs_in_any_order(stack: Stack, database: Database) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         fresh,
         settings=settings(
-            max_examples=25,
+            max_examples=12,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pg8000.exceptions import DatabaseError
+from pg8000.exceptions import DatabaseError, Error
 from pg8000.native import Connection
 
 Row = dict[str, Any]
@@ -72,7 +72,7 @@ class Db:
 
     def close(self) -> None:
         # A server that was stopped under it leaves nothing to close.
-        with contextlib.suppress(DatabaseError, OSError):
+        with contextlib.suppress(Error, OSError):
             self.connection.close()
 
 
