@@ -4,12 +4,22 @@
 both give a `BisonControl`.
 """
 
-from local.bison.changes import Add, Change, ChangeFields, Remove, Restore
+from local.bison.changes import (
+    Add,
+    AddReplies,
+    Change,
+    ChangeFields,
+    ChangeReply,
+    Remove,
+    Restore,
+)
 from local.bison.control import BisonControl, BisonControlError
 from local.bison.faults import (
     Body,
     Break,
     Chaos,
+    Conversations,
+    Cursors,
     Drip,
     Hold,
     Match,
@@ -25,11 +35,13 @@ from local.bison.faults import (
 )
 from local.bison.fleet import FleetSpec, default_fleet, scaled_fleet
 from local.bison.reader import BisonReader
+from local.bison.replies import FeedSpec
 from local.bison.server import running_bison, spawned_bison
 from local.bison.wire import Traffic, WorkspaceInfo
 
 __all__ = [
     "Add",
+    "AddReplies",
     "BisonControl",
     "BisonControlError",
     "BisonReader",
@@ -37,8 +49,12 @@ __all__ = [
     "Break",
     "Change",
     "ChangeFields",
+    "ChangeReply",
     "Chaos",
+    "Conversations",
+    "Cursors",
     "Drip",
+    "FeedSpec",
     "FleetSpec",
     "Hold",
     "Match",

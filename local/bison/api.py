@@ -18,9 +18,12 @@ from local.bison.faultbook import FaultBook, PageTraps, Plan
 from local.bison.faults import Body, Status
 from local.bison.fleet import Fleet, FleetError, Workspace, to_json
 from local.bison.pages import item_body, padded, page_body, page_number, user_body
+from local.bison.replies import UnknownReplyError
+from local.bison.reply_pages import Cursor, conversation, cursor_page, reply_page
 from local.bison.traffic import CLIENT_GONE, Kind, SeenRequest, TrafficLog
 
 JSON = "application/json"
+DEEP_PAGE_LIMIT = 500
 BODILESS = (204, 304)
 MESSAGES = {401: "Unauthenticated.", 404: "Record not found.", 429: "Too Many Attempts."}
 Answer = Callable[[Workspace, PageTraps], Response]
@@ -32,6 +35,7 @@ class World:
 
     fleet: Fleet
     latency_ms: float
+    deep_page_limit: int = DEEP_PAGE_LIMIT
     faults: FaultBook = field(default_factory=FaultBook)
     traffic: TrafficLog = field(default_factory=TrafficLog)
 
@@ -45,6 +49,8 @@ class BisonApi:
             Route("/api/sender-emails", self.sender_emails),
             Route("/api/sender-emails/{account_id}", self.sender_email),
             Route("/api/users", self.users),
+            Route("/api/replies", self.replies),
+            Route("/api/replies/{reply_id}/conversation-thread", self.conversation_thread),
             Route("/api/{path:path}", self.unknown),
         ]
 
@@ -68,6 +74,39 @@ class BisonApi:
 
         return await self._respond(request, "item", serve)
 
+    async def replies(self, request: Request) -> Response:
+        """By page, newest first by date; or by cursor, ids descending."""
+        given = request.query_params
+        url = f"{request.base_url}api/replies"
+        if given.get("pagination_type") == "cursor":
+            cursor = Cursor.read(given.get("cursor"))
+
+            def serve_cursor(workspace: Workspace, traps: PageTraps) -> Response:
+                return Response(cursor_page(workspace.feed, cursor, url, traps), media_type=JSON)
+
+            return await self._respond(request, "cursor", serve_cursor)
+        page = page_number(given.get("page"))
+
+        def serve_page(workspace: Workspace, traps: PageTraps) -> Response:
+            if page > self._world.deep_page_limit:
+                return message(422, "The page is too deep: use cursor pagination.")
+            return Response(reply_page(workspace.feed, page, url, traps), media_type=JSON)
+
+        return await self._respond(request, "replies", serve_page, page)
+
+    async def conversation_thread(self, request: Request) -> Response:
+        wanted = request.path_params["reply_id"]
+        reply_id = int(wanted) if re.fullmatch("[0-9]{1,18}", wanted) else 0
+
+        def serve(workspace: Workspace, traps: PageTraps) -> Response:
+            try:
+                body = conversation(workspace.feed, reply_id, traps)
+            except UnknownReplyError:
+                return message(404)
+            return Response(body, media_type=JSON)
+
+        return await self._respond(request, "conversation", serve, item=reply_id)
+
     async def users(self, request: Request) -> Response:
         return await self._respond(
             request, "users", lambda workspace, _: Response(user_body(workspace), media_type=JSON)
@@ -77,12 +116,17 @@ class BisonApi:
         return await self._respond(request, "other", lambda _, __: message(404))
 
     async def _respond(
-        self, request: Request, kind: Kind, serve: Answer, page: int | None = None
+        self,
+        request: Request,
+        kind: Kind,
+        serve: Answer,
+        page: int | None = None,
+        item: int | None = None,
     ) -> Response:
         world = self._world
         workspace = world.fleet.with_key(_bearer(request))
         name = workspace.name if workspace else None
-        seen = await world.traffic.arrive(name, kind, request.url.path, page)
+        seen = await world.traffic.arrive(name, kind, request.url.path, page, item)
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
         try:
             if workspace is None or not workspace.key_accepted:

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from local.bison.fleet import Fleet, FleetError, Workspace, to_json
 from local.bison.records import api_time
+from local.bison.replies import UnknownReplyError
 
 UpdatedAt = Literal["bump", "keep", "age"]
 
@@ -57,7 +58,28 @@ class Restore:
     op: Literal["restore"] = "restore"
 
 
-Change: TypeAlias = Add | ChangeFields | Remove | Restore
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddReplies:
+    """One reply for each of `records`, which may be partial; of the conversation of the reply
+    `joins`, as its answer, or of a conversation of its own each."""
+
+    workspace: str
+    records: tuple[Mapping[str, JsonValue], ...] = ({},)
+    joins: int | None = None
+    op: Literal["add_replies"] = "add_replies"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeReply:
+    """Edit a reply, old or new: its place and its conversation stay, `updated_at` is bumped."""
+
+    workspace: str
+    reply_id: int
+    fields: Mapping[str, JsonValue] = field(default_factory=dict)
+    op: Literal["change_reply"] = "change_reply"
+
+
+Change: TypeAlias = Add | ChangeFields | Remove | Restore | AddReplies | ChangeReply
 
 
 def apply_change(fleet: Fleet, change: Change) -> list[int]:
@@ -79,6 +101,20 @@ def apply_change(fleet: Fleet, change: Change) -> list[int]:
             for account_id in ids:
                 workspace.put(account_id, workspace.removed.pop(account_id))
             return list(ids)
+        case AddReplies() | ChangeReply():
+            return _change_feed(fleet, workspace, change)
+
+
+def _change_feed(fleet: Fleet, workspace: Workspace, change: AddReplies | ChangeReply) -> list[int]:
+    try:
+        if isinstance(change, AddReplies):
+            return [
+                workspace.feed.add(record, change.joins, fleet.tick()) for record in change.records
+            ]
+        workspace.feed.change(change.reply_id, change.fields, fleet.tick())
+    except UnknownReplyError as error:
+        raise FleetError(str(error)) from error
+    return [change.reply_id]
 
 
 def _add(

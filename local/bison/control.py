@@ -7,12 +7,22 @@ from typing import Any, Self
 import httpx
 from pydantic import JsonValue
 
-from local.bison.changes import Add, Change, ChangeFields, Remove, Restore, UpdatedAt
+from local.bison.changes import (
+    Add,
+    AddReplies,
+    Change,
+    ChangeFields,
+    ChangeReply,
+    Remove,
+    Restore,
+    UpdatedAt,
+)
 from local.bison.control_api import TOKEN_HEADER
 from local.bison.faults import Fault, Match, Rule, RuleState
 from local.bison.traffic import Kind
 from local.bison.wire import (
     CHANGES,
+    CONVERSATIONS,
     RECORDS,
     RULE,
     RULE_STATES,
@@ -102,6 +112,36 @@ class BisonControl:
         """Bring removed accounts back byte for byte."""
         await self.apply(Restore(workspace=workspace, account_ids=account_ids))
 
+    async def replies(self, workspace: str) -> list[dict[str, Any]]:
+        """All replies of a workspace as the API would serve them, ids ascending."""
+        return RECORDS.validate_json(
+            await self._call("GET", "/replies", params={"workspace": workspace})
+        )
+
+    async def conversations(self, workspace: str) -> list[list[int]]:
+        """The reply ids of every conversation, oldest first."""
+        body = await self._call("GET", "/conversations", params={"workspace": workspace})
+        return CONVERSATIONS.validate_json(body)
+
+    async def add_replies(
+        self,
+        workspace: str,
+        records: Sequence[Mapping[str, JsonValue]] = ({},),
+        joins: int | None = None,
+    ) -> list[int]:
+        """Answers to the reply `joins`, or first mails of new conversations; their ids."""
+        added = AddReplies(workspace=workspace, records=tuple(records), joins=joins)
+        return (await self.apply(added))[0]
+
+    async def change_reply(
+        self, workspace: str, reply_id: int, fields: Mapping[str, JsonValue]
+    ) -> None:
+        await self.apply(ChangeReply(workspace=workspace, reply_id=reply_id, fields=fields))
+
+    async def set_deep_page_limit(self, limit: int) -> None:
+        """Pages of replies beyond it answer 422."""
+        await self._call("POST", "/deep-page-limit", json={"limit": limit})
+
     async def revoke_key(self, workspace: str) -> None:
         """The workspace's key gets 401 until `restore_key`."""
         await self._call("POST", "/keys", json={"workspace": workspace, "accepted": False})
@@ -138,11 +178,12 @@ class BisonControl:
         kind: Kind | None = None,
         page: int | None = None,
         from_page: int | None = None,
+        item: int | None = None,
         nth: int = 1,
         times: int | None = 1,
     ) -> int:
         """`add_rule` in one line: fire at the nth match, then `times` in all, None for ever."""
-        match = Match(workspace=workspace, kind=kind, page=page, from_page=from_page)
+        match = Match(workspace=workspace, kind=kind, page=page, from_page=from_page, item=item)
         return await self.add_rule(Rule(fault=fault, match=match, nth=nth, times=times))
 
     async def rules(self) -> list[RuleState]:

@@ -52,6 +52,9 @@ class ControlApi:
             Route("/workspaces", self.workspaces),
             Route("/accounts", self.accounts),
             Route("/page", self.page),
+            Route("/replies", self.replies),
+            Route("/conversations", self.conversations),
+            Route("/deep-page-limit", self.set_deep_page_limit, methods=["POST"]),
             Route("/changes", self.change, methods=["POST"]),
             Route("/keys", self.set_key, methods=["POST"]),
             Route("/latency", self.set_latency, methods=["POST"]),
@@ -77,6 +80,17 @@ class ControlApi:
         page = page_number(request.query_params.get("page"))
         url = f"{request.base_url}".removesuffix("_control/") + "api/sender-emails"
         return _json(page_body(self._named(request), page, url))
+
+    async def replies(self, request: Request) -> Response:
+        feed = self._named(request).feed
+        return _json(b"[%b]" % b",".join(feed.raw(feed.ids)))
+
+    async def conversations(self, request: Request) -> Response:
+        return JSONResponse(self._named(request).feed.conversations())
+
+    async def set_deep_page_limit(self, request: Request) -> Response:
+        self._world.deep_page_limit = (await request.json())["limit"]
+        return JSONResponse(None)
 
     async def change(self, request: Request) -> Response:
         changes = CHANGES.validate_json(await request.body())

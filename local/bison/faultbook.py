@@ -8,6 +8,8 @@ from local.bison.faults import (
     Body,
     Break,
     Chaos,
+    Conversations,
+    Cursors,
     Drip,
     Hold,
     MovingItems,
@@ -148,5 +150,5 @@ def _with_fault(plan: Plan, state: RuleState, fault: PlainFault) -> Plan:
             return replace(plan, serves=name)
         case MovingItems(by=by):
             return replace(plan, traps=(*plan.traps, MovingItems(by=by * state.fired)))
-        case Paging() | RepeatedIds() as trap:
+        case Paging() | RepeatedIds() | Cursors() | Conversations() as trap:
             return replace(plan, traps=(*plan.traps, trap))

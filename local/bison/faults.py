@@ -30,12 +30,14 @@ class Match:
     kind: Kind | None = None
     page: int | None = None
     from_page: int | None = None
+    item: int | None = None
 
     def fits(self, request: SeenRequest) -> bool:
         return (
             self.workspace in (None, request.workspace)
             and self.kind in (None, request.kind)
             and self.page in (None, request.page)
+            and self.item in (None, request.item)
             and (self.from_page is None or (request.page or 0) >= self.from_page)
         )
 
@@ -154,7 +156,24 @@ class MovingItems:
     fault: Literal["moving_items"] = "moving_items"
 
 
-PageTrap: TypeAlias = Paging | RepeatedIds | MovingItems
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursors:
+    """The next cursor is the one that was asked for, or leads back above it."""
+
+    how: Literal["repeats", "backwards"]
+    fault: Literal["cursors"] = "cursors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversations:
+    """`empty`: no message; `flat`: other keys; `strangers`: also a message that no feed shows;
+    `repeated`: each message several times; `unreadable`: nothing that looks like a message."""
+
+    how: Literal["empty", "flat", "strangers", "repeated", "unreadable"]
+    fault: Literal["conversations"] = "conversations"
+
+
+PageTrap: TypeAlias = Paging | RepeatedIds | MovingItems | Cursors | Conversations
 PlainFault: TypeAlias = (
     Status | Body | Size | Hold | Mutate | Break | Drip | OtherWorkspace | PageTrap
 )

@@ -14,6 +14,7 @@ from random import Random
 from pydantic import NonNegativeInt, PositiveInt
 
 from local.bison.records import Account, Tag, new_account, slug, workspace_tags
+from local.bison.replies import FeedSpec, Mailbox, ReplyFeed
 
 DEFAULT_SIZES = {
     "Northwind Outbound": 433, "Harbor Logistics": 412, "Bluebird Analytics": 388,
@@ -24,6 +25,7 @@ DEFAULT_SIZES = {
     "Sierra Fintech": 102, "Tidal Media": 95, "Umbra Studios": 65, "Vertex SaaS": 64,
     "Willow Clinics": 51, "Xenon Labs": 37, "Yarrow Foods": 15,
 }  # fmt: skip
+DEFAULT_REPLIES = FeedSpec(3_000, 1_200)
 DEFAULT_LARGEST = "Northwind Outbound"
 KEY_LETTERS = string.ascii_letters + string.digits
 FIRST_ACCOUNT_CREATED = datetime(2025, 4, 14, 16, 59, 21, tzinfo=UTC)
@@ -36,15 +38,27 @@ class FleetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FleetSpec:
-    """Accounts per workspace name, and how many distinct emails where that is fewer."""
+    """Accounts per workspace name, how many distinct emails where that is fewer, and replies."""
 
     sizes: Mapping[str, NonNegativeInt]
     distinct_emails: Mapping[str, PositiveInt] = field(default_factory=dict)
+    replies: Mapping[str, FeedSpec] = field(default_factory=dict)
 
 
 def default_fleet() -> FleetSpec:
-    """26 workspaces, 4,839 accounts, 335 pages; the largest: 433 ids, 29 pages, 360 emails."""
-    return FleetSpec(DEFAULT_SIZES, {DEFAULT_LARGEST: 360})
+    """26 workspaces, 4,839 accounts, 335 pages; the largest: 433 ids, 29 pages, 360 emails.
+    3,000 replies in 1,200 conversations, spread evenly."""
+    replies = shares(DEFAULT_REPLIES.replies, len(DEFAULT_SIZES))
+    threads = shares(DEFAULT_REPLIES.threads, len(DEFAULT_SIZES))
+    feeds = map(FeedSpec, replies, threads)
+    return FleetSpec(
+        DEFAULT_SIZES, {DEFAULT_LARGEST: 360}, dict(zip(DEFAULT_SIZES, feeds, strict=True))
+    )
+
+
+def shares(whole: int, among: int) -> list[int]:
+    each, over = divmod(whole, among)
+    return [each + (number < over) for number in range(among)]
 
 
 def scaled_fleet(*, workspaces: int, accounts: int, largest: int) -> FleetSpec:
@@ -70,6 +84,7 @@ class Workspace:
     ids: list[int] = field(default_factory=list)
     records: dict[int, bytes] = field(default_factory=dict)
     removed: dict[int, bytes] = field(default_factory=dict)
+    feed: ReplyFeed = field(init=False)
 
     @property
     def domain(self) -> str:
@@ -100,6 +115,10 @@ class Fleet:
             self._by_name[name] = self._new_workspace(number, name)
         self._by_key = {workspace.key: workspace for workspace in self._by_name.values()}
         self._fill(spec)
+        for number, workspace in enumerate(self):
+            mailbox = Mailbox(number, len(spec.sizes), workspace.domain, tuple(workspace.ids[:50]))
+            feed = spec.replies.get(workspace.name, FeedSpec())
+            workspace.feed = ReplyFeed(mailbox, feed)
 
     def __iter__(self) -> Iterator[Workspace]:
         return iter(self._by_name.values())

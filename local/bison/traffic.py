@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Kind = Literal["page", "item", "users", "other"]
+Kind = Literal["page", "item", "users", "replies", "cursor", "conversation", "other"]
 CLIENT_GONE = 499
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenRequest:
-    """`workspace` is None for an unknown key; `kind` is `other` for a route that does not exist.
+    """`workspace` is None for an unknown key; `kind` is `other` for a route that does not exist,
+    `page` and `item` are of accounts, the others of replies. `item`: the reply asked for.
 
     Times are milliseconds of the machine's monotonic clock. `status` and `answered_ms` are None
     while in flight. Status 499: the client went away from a held request.
@@ -24,6 +25,7 @@ class SeenRequest:
     path: str
     page: int | None
     arrived_ms: float
+    item: int | None = None
     status: int | None = None
     answered_ms: float | None = None
 
@@ -45,7 +47,12 @@ class TrafficLog:
         self.peaks = Counter(self._in_flight)
 
     async def arrive(
-        self, workspace: str | None, kind: Kind, path: str, page: int | None
+        self,
+        workspace: str | None,
+        kind: Kind,
+        path: str,
+        page: int | None,
+        item: int | None = None,
     ) -> SeenRequest:
         self._last_number += 1
         seen = SeenRequest(
@@ -54,6 +61,7 @@ class TrafficLog:
             kind=kind,
             path=path,
             page=page,
+            item=item,
             arrived_ms=_now_ms(),
         )
         self._requests[seen.number] = seen

@@ -57,11 +57,18 @@ class Traffic:
             seen.page for seen in self.select(workspace, "page") if seen.page is not None
         )
 
+    def per_conversation(self, workspace: str) -> Counter[int]:
+        """How often the conversation of each reply was asked for."""
+        return Counter(
+            seen.item for seen in self.select(workspace, "conversation") if seen.item is not None
+        )
+
 
 CHANGES: TypeAdapter[tuple[Change, ...]] = TypeAdapter(tuple[Change, ...])
 RECORDS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[dict[str, Any]])
 RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
 RULE_STATES: TypeAdapter[list[RuleState]] = TypeAdapter(list[RuleState])
+CONVERSATIONS: TypeAdapter[list[list[int]]] = TypeAdapter(list[list[int]])
 TOUCHED: TypeAdapter[list[list[int]]] = TypeAdapter(list[list[int]])
 TRAFFIC: TypeAdapter[Traffic] = TypeAdapter(Traffic)
 WORKSPACES: TypeAdapter[list[WorkspaceInfo]] = TypeAdapter(list[WorkspaceInfo])
