@@ -91,7 +91,7 @@ class Receiver:
             async with self._tasks:
                 self._work.start()
                 serving = self._tasks.create_task(self._listener.serve())
-                await self._listener.started()
+                await self.listening()
                 log.info(
                     "worker_started",
                     worker=settings.worker_id,
@@ -108,6 +108,10 @@ class Receiver:
                 hints=dict(self.hints),
                 leases_left=len(self._work.leases),
             )
+
+    async def listening(self) -> None:
+        """Returns when POSTs are accepted."""
+        await self._listener.started()
 
     async def _wind_down(self, serving: asyncio.Task[None]) -> None:
         """Claims under way are awaited: what they lease is handed back."""

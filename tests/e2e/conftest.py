@@ -2,10 +2,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from local.bison import BisonControl, running_bison
+from local.net import Deliverer
 from local.stack import Database, Stack
 from tests.e2e.world import World
 from tests.support.db import Db
@@ -50,3 +52,18 @@ def new_world(stack: Stack, database: Database, logs: Path) -> Iterator[World]:
     finally:
         db.close()
         api.stop()
+
+
+@pytest.fixture
+def deliverer(stack: Stack, database: Database) -> Iterator[Deliverer]:
+    """What sends the database's posts."""
+    deliverer = stack.deliver(database)
+    yield deliverer
+    deliverer.stop()
+
+
+@pytest_asyncio.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
+        yield client
