@@ -44,20 +44,23 @@ def worker(
     if listen is not None:
         settings.required_wake_token()
     logs.configure(settings.log_level)
-    # Nothing is in hand yet. As a container's first process it would not hear of the signal.
+    # By itself a container's first process does not hear of this signal.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    asyncio.run(_run(settings, listen))
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_run(settings, listen))
 
 
 async def _run(settings: Settings, listen: str | None) -> None:
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    if connecting := asyncio.current_task():
+        loop.add_signal_handler(signal.SIGTERM, connecting.cancel)
     with contextlib.ExitStack() as resources:
         listener = None if listen is None else resources.enter_context(listening_on(listen))
         async with (
             connected(settings) as gateway,
             Fetcher.open(settings.concurrency) as fetcher,
         ):
-            loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             resources.enter_context(pulse(settings.pulse_file, gateway))
