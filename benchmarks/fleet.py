@@ -58,7 +58,10 @@ class Chain:
         traffic = await self.bison.traffic()
         first = min(request.arrived_ms for request in traffic.requests) / 1000
         return Sync(
-            ended - started, first - started_mono, len(traffic.requests), traffic.peak_in_flight
+            ended - started,
+            first - started_mono,
+            len(traffic.select(kind="page")),
+            traffic.peak_in_flight,
         )
 
     async def _ended(self, job_id: str) -> float:
@@ -123,7 +126,7 @@ async def _fleet(
             loops.append(await bare.seconds(in_flight))
         rows.append(_row(in_flight, syncs, median(loops), fleet))
     report.table(
-        ("n", "chain s", "first request s", "requests", "peak", "limit s", "bare loop s",
+        ("n", "chain s", "first request s", "page requests", "peak", "limit s", "bare loop s",
          "ratio", f"aim {AIM_RATIO}"),
         rows,
     )  # fmt: skip

@@ -72,11 +72,11 @@ async def _prepare(verbs: Verbs, bison: BisonControl, console: Console) -> None:
 
 async def _first_sync(target: Target, verbs: Verbs, bison: BisonControl, console: Console) -> bool:
     job = await sync(verbs, console, "demo")
-    requests = len((await bison.traffic()).requests)
+    requested = report.requests(await bison.traffic())
     with connect(target.database) as database:
         found = report.results(database, job["job_id"], await bison.workspaces())
     console.print(report.table(found))
-    console.print(f"first sync: {requests} requests, {job['duration_ms'] / 1000:.1f} s")
+    console.print(f"first sync: {requested}, {job['duration_ms'] / 1000:.1f} s")
     console.print(report.summary(found), style="bold")
     return all(one.is_right for one in found)
 
@@ -87,11 +87,11 @@ async def _second_sync(target: Target, verbs: Verbs, bison: BisonControl, consol
         before = report.row_versions(database)
         job = await sync(verbs, console, "demo")
         after = report.row_versions(database)
-    requests = len((await bison.traffic()).requests)
+    requested = report.requests(await bison.traffic())
     changed = len(before ^ after)
     console.print(
         f"second sync: {job['status']}, {changed} rows changed,"
-        f" {requests} requests, {job['duration_ms'] / 1000:.1f} s"
+        f" {requested}, {job['duration_ms'] / 1000:.1f} s"
     )
     return bool(job["status"] == "completed") and changed == 0
 

@@ -48,5 +48,5 @@ async def _follow_in_lines(verbs: Verbs, console: Console, job_id: str) -> Job:
 def state_of(job: Job) -> str:
     records = sum(run["records"] for run in job["runs"])
     done, total = job["workspaces_processed"], job["total_workspaces"]
-    pages = job["chunks"]["completed"]
-    return f"{job['status']}: {done}/{total} workspaces, {pages} pages, {records:,} records"
+    chunks = job["chunks"]["completed"]
+    return f"{job['status']}: {done}/{total} workspaces, {chunks} chunks, {records:,} records"

@@ -7,7 +7,7 @@ import pg8000.native
 from rich import box
 from rich.table import Table
 
-from local.bison import WorkspaceInfo
+from local.bison import Traffic, WorkspaceInfo
 
 ROWS = """
 select w.workspace_name, r.status, count(e.id) filter (where e.deleted_at is null) as synced,
@@ -75,3 +75,10 @@ def summary(workspaces: Sequence[WorkspaceResult]) -> str:
     right = sum(one.is_right for one in workspaces)
     accounts = sum(one.synced for one in workspaces)
     return f"{right}/{len(workspaces)} workspaces, {accounts:,} accounts"
+
+
+def requests(traffic: Traffic) -> str:
+    """What the API was asked, by its own count."""
+    pages = len(traffic.select(kind="page"))
+    others = len(traffic.requests) - pages
+    return f"{pages} requests for pages, {others} others"

@@ -40,9 +40,10 @@ def test_demo_syncs_every_account_and_then_changes_nothing(left_behind: LeftBehi
     assert any("no limit instead of 5 requests/s" in line for line in lines)
     assert _cells(lines, "Northwind Outbound")[:4] == ["433", "433", "360", "0"]
     assert _cells(lines, "Yarrow Foods")[:4] == ["15", "15", "15", "0"]
-    assert any(line.startswith("first sync: 335 requests") for line in lines)
+    assert any(line.startswith("first sync: 335 requests for pages, ") for line in lines)
     assert any(
-        line.startswith("second sync: completed, 0 rows changed, 335 requests") for line in lines
+        line.startswith("second sync: completed, 0 rows changed, 335 requests for pages, 0 others")
+        for line in lines
     )
     assert left_behind() == []
 
@@ -52,7 +53,7 @@ def test_interrupted_demo_leaves_no_process(left_behind: LeftBehind, how: signal
     demo = start_demo()
     assert demo.stdout
     for line in demo.stdout:
-        if " workspaces, 0 pages" in line:
+        if " workspaces, 0 chunks" in line:
             break
     demo.send_signal(how)
     said, _ = demo.communicate(timeout=LONGEST_S)
