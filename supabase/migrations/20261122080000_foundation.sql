@@ -37,28 +37,28 @@ alter table public.sync_settings enable row level security;
 insert into public.sync_settings (name, value, kind, description) values
 ('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),
 ('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
-('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed
-  as a poison page.'),
-('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this sweeps
-  itself.'),
+('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed '
+  'as a poison page.'),
+('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
+  'sweeps itself.'),
 ('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),
 ('retry_base_seconds', '2', 'number', 'First step of the backoff after a transient failure.'),
-('retry_cap_seconds', '60', 'number', 'Longest backoff after a transient failure
-  or an unexplained 429.'),
+('retry_cap_seconds', '60', 'number', 'Longest backoff after a transient failure '
+  'or an unexplained 429.'),
 ('max_job_duration_seconds', '21600', 'number', 'A job older than this is closed as partial.'),
-('max_scans', '3', 'number', 'How often a counted stream is scanned in one run before it is
-  partial.'),
+('max_scans', '3', 'number', 'How often a counted stream is scanned in one run before it is '
+  'partial.'),
 ('max_pages', '100000', 'number', 'A last page beyond this is refused as wrong shape.'),
 ('deletion_guard_rows', '10', 'number', 'Deletions up to this many rows need no approval.'),
-('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no
-  approval.'),
-('stale_after_hours', '24', 'number', 'Age of the last complete sync
-  from which a workspace is stale.'),
+('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no '
+  'approval.'),
+('stale_after_hours', '24', 'number', 'Age of the last complete sync '
+  'from which a workspace is stale.'),
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
 ('chunks_kept_days', '30', 'number', 'Age at which chunks of closed runs are pruned.'),
 ('events_kept_days', '90', 'number', 'Age at which chunk events are pruned.'),
-('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of
-  polling_job_status.'),
+('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of '
+  'polling_job_status.'),
 ('paused', 'false', 'boolean', 'Whether pause_sync() holds everything.'),
 ('allow_private_addresses', 'false', 'boolean', 'Whether a base URL may name a private address.');
 
@@ -97,14 +97,14 @@ begin
     select kind into v_kind from public.sync_settings where name = p_name;
     raise exception using errcode = 'SY006',
       message = case when v_kind is null then format('there is no setting %L', p_name)
-                else format('setting %s takes a %s,
-                not %s', p_name, v_kind, coalesce(p_value::text, 'null')) end,
+                else format('setting %s takes a %s, '
+                'not %s', p_name, v_kind, coalesce(p_value::text, 'null')) end,
       hint = 'select name, kind, value, description from sync_settings shows them all.';
   end if;
   return jsonb_build_object('name', p_name, 'value', p_value);
 exception when check_violation then
-  raise exception using errcode = 'SY006', message = format('setting %s cannot be
-    %s', p_name, p_value), hint = 'Numbers are 0 or more.';
+  raise exception using errcode = 'SY006', message = format('setting %s cannot be '
+    '%s', p_name, p_value), hint = 'Numbers are 0 or more.';
 end; $$;
 comment on function public.set_setting(text, jsonb) is
 $$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot
@@ -136,10 +136,10 @@ language plpgsql stable set search_path = '' as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'SY016',
-      message = format('this verb runs in READ COMMITTED only,
-      not in %s', upper(current_setting('transaction_isolation'))),
-      hint = 'Closing a run looks again after it waited for a lock;
-      a held snapshot would hide what it waited for.';
+      message = format('this verb runs in READ COMMITTED only, '
+      'not in %s', upper(current_setting('transaction_isolation'))),
+      hint = 'Closing a run looks again after it waited for a lock; '
+      'a held snapshot would hide what it waited for.';
   end if;
 end; $$;
 comment on function sync.require_read_committed() is

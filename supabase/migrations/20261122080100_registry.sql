@@ -127,8 +127,8 @@ declare
   v_is_loopback boolean := v_host in ('localhost', '[::1]') or v_host ~ '^127\.';
 begin
   if p_base_url is null or p_base_url !~* '^https?://[a-z0-9.:_\[\]-]+(/[^?#]*[^/?#])?$' then
-    raise exception using errcode = 'SY015', message = format('%L is no base
-      URL', coalesce(sync.mask_secrets(p_base_url), '')),
+    raise exception using errcode = 'SY015', message = format('%L is no base '
+      'URL', coalesce(sync.mask_secrets(p_base_url), '')),
       hint = 'It reads https://host, without user, query, fragment or a slash at the end.';
   end if;
   if p_base_url ~* '^http://' and not v_is_loopback then
@@ -141,8 +141,8 @@ begin
     or v_host ~ '\.(internal|local|localhost)$' or v_host ~ '^[0-9.]+$'
     and v_host !~ '^([0-9]{1,3}\.){3}[0-9]{1,3}$'
   ) then
-    raise exception using errcode = 'SY015', message = format('%s names a private
-      address', p_base_url),
+    raise exception using errcode = 'SY015', message = format('%s names a private '
+      'address', p_base_url),
       hint = 'If that is meant: select set_setting(''allow_private_addresses'', ''true'').';
   end if;
 end; $$;

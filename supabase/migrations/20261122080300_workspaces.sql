@@ -34,10 +34,10 @@ declare
 begin
   select id into v_workspace_id from public.sync_workspaces where workspace_name = p_workspace_name;
   if v_workspace_id is null then
-    raise exception using errcode = 'SY002', message = format('there is no workspace
-      %L', p_workspace_name),
-      hint = 'select workspace_name from sync_workspaces lists them;
-      register_workspace() adds one.';
+    raise exception using errcode = 'SY002', message = format('there is no workspace '
+      '%L', p_workspace_name),
+      hint = 'select workspace_name from sync_workspaces lists them; '
+      'register_workspace() adds one.';
   end if;
   return v_workspace_id;
 end; $$;

@@ -38,6 +38,8 @@ comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 
 create unique index chunked_sync_jobs_what_idx
   on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, reading)
 nulls not distinct;
+create index chunked_sync_jobs_cursor_idx on public.chunked_sync_jobs
+(run_id, md5(reading ->> 'cursor')) where kind = 'cursor';
 alter table public.chunked_sync_jobs enable row level security;
 
 create table public.chunk_processing_queue (

@@ -137,8 +137,8 @@ declare
 begin
   perform sync.require_read_committed();
   if coalesce(btrim(p_job_name), '') = '' then
-    raise exception using errcode = 'SY006', message = 'a job needs a
-      name', hint = 'start_sync_job(''nightly'')';
+    raise exception using errcode = 'SY006', message = 'a job needs a '
+      'name', hint = 'start_sync_job(''nightly'')';
   end if;
   -- What was found taken may close before it is looked at: then it is free, and taken by the next
   -- try.
@@ -150,8 +150,8 @@ begin
     select id into v_live_job_id from public.polling_job_status
     where job_name = p_job_name and status = 'running';
     if v_live_job_id is not null then
-      return sync.start_answer('already_running', v_live_job_id, format('job %s is already
-        running', p_job_name), '{}');
+      return sync.start_answer('already_running', v_live_job_id, format('job %s is already '
+        'running', p_job_name), '{}');
     end if;
   end loop;
   loop
@@ -164,18 +164,18 @@ begin
     limit 1;
     if v_live_job_id is not null then
       delete from public.polling_job_status where id = v_job_id;
-      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already
-        being synced', '{}');
+      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already '
+        'being synced', '{}');
     end if;
   end loop;
   update public.polling_job_status set
     total_workspaces = v_requested, workspaces_skipped = cardinality(v_skipped),
-    warnings = array(select format('%s: skipped,
-    it is already being synced', name) from unnest(v_skipped) as name)
+    warnings = array(select format('%s: skipped, '
+    'it is already being synced', name) from unnest(v_skipped) as name)
   where id = v_job_id;
   perform sync.begin_runs(v_job_id);
-  return sync.start_answer('accepted', v_job_id, format('syncing %s
-    workspaces', v_requested - cardinality(v_skipped)), v_skipped);
+  return sync.start_answer('accepted', v_job_id, format('syncing %s '
+    'workspaces', v_requested - cardinality(v_skipped)), v_skipped);
 end; $$;
 comment on function sync.start_job(text, text[], text[], uuid) is
 $$The body of start_sync_job() and retry_failed_chunks(). Returns and raises: as start_sync_job().

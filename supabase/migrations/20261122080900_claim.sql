@@ -155,8 +155,8 @@ set enable_mergejoin = off set jit = off as $$
 begin
   perform sync.require_read_committed();
   if p_limit is null or p_limit not between 1 and 100 then
-    raise exception using errcode = 'SY006', message = format('p_limit is
-      %s', coalesce(p_limit::text, 'null')),
+    raise exception using errcode = 'SY006', message = format('p_limit is '
+      '%s', coalesce(p_limit::text, 'null')),
       hint = 'A claim takes 1 to 100 chunks.';
   end if;
   perform sync.note_worker(p_worker_id);
@@ -228,8 +228,8 @@ begin
     or exists (select 1 from jsonb_array_elements(p_leases) as l
       where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
         and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
-    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000
-      leases',
+    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 '
+      'leases',
       hint = '[{"queue_id": 1, "lease_token": 2}]';
   end if;
   v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);

@@ -149,7 +149,8 @@ begin
   loop
     perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
     perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
-    perform sync.cover_items(v_page) where v_page.kind = 'item';
+    perform sync.cover_items(v_page, array(select queue_id from unnest(p_pages)))
+    where v_page.kind = 'item';
   end loop;
 end; $$;
 comment on function sync.plan_revealed(sync.page_in_hand[]) is
@@ -175,9 +176,10 @@ begin
     where p.outcome = 'cancelled'
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
       or (p.outcome = 'completed' and (
-        (p.kind = 'page' and (p.last_page > r.planned_pages or r.progress_total is null
-        or p.is_past_pages)) or p.kind = 'cursor'
-        or (p.kind = 'item' and sync.has_joined_items(p.queue_id)))));
+        (p.kind = 'page' and (p.last_page > coalesce(r.needed_pages, r.planned_pages)
+        or r.progress_total is null or p.is_past_pages)) or p.kind = 'cursor'
+        or (p.kind = 'item' and sync.has_joined_items(p.queue_id, array(
+          select queue_id from unnest(v_ended) where outcome = 'completed'))))));
   if cardinality(v_run_ids) > 0 then
     perform 1 from public.workspace_sync_runs where id = any (v_run_ids)
       order by id for no key update;

@@ -33,8 +33,8 @@ begin
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.fill_slots(v_run_id);
       elsif v_run.status = 'running' then
-        perform sync.cancel_pending(v_run_id, coalesce(v_run.error_message, 'the run was
-          ' || v_run.ending));
+        perform sync.cancel_pending(v_run_id,
+          coalesce(v_run.error_message, 'the run was ' || v_run.ending));
       end if;
       if v_run.status = 'running' and not sync.has_live_chunks(v_run_id) then
         perform sync.advance_run(v_run_id);

@@ -217,10 +217,10 @@ begin
   perform sync.require_read_committed();
   select * into v_run from public.workspace_sync_runs where id = p_run_id;
   if v_run.id is null then
-    raise exception using errcode = 'SY017', message = format('there is no run
-      %s', coalesce(p_run_id::text, 'null')),
-      hint = 'select id, warnings from workspace_sync_runs
-      where deletions_waiting > 0 lists what waits.';
+    raise exception using errcode = 'SY017', message = format('there is no run '
+      '%s', coalesce(p_run_id::text, 'null')),
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
   end if;
   -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
   -- left to that run.
@@ -232,11 +232,11 @@ begin
     and last_complete_run_id <> p_run_id;
   if v_ids is null or v_newer_run_id is not null then
     raise exception using errcode = 'SY008',
-      message = case when v_newer_run_id is null then format('no deletion of run %s is
-      waiting', p_run_id)
+      message = case when v_newer_run_id is null then format('no deletion of run %s is '
+      'waiting', p_run_id)
                 else format('run %s is newer and has decided anew', v_newer_run_id) end,
-      hint = 'select id, warnings from workspace_sync_runs
-      where deletions_waiting > 0 lists what waits.';
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
   end if;
   execute sync.target_sql('select array(select t.id::text from %1$s as t
     where %2$s and t.deleted_at is null and t.id::text = any ($3)

@@ -95,8 +95,8 @@ declare
   v_workspace_id bigint;
 begin
   if p_source is not null and p_workspace is not null then
-    raise exception using errcode = 'SY006', message = 'name a source or a workspace,
-      not both', hint = 'Neither means everything.';
+    raise exception using errcode = 'SY006', message = 'name a source or a workspace, '
+      'not both', hint = 'Neither means everything.';
   end if;
   v_workspace_id := case when p_workspace is not null then sync.workspace_id_of(p_workspace) end;
   select id into v_source_id from public.sync_sources where source_name = p_source;
@@ -179,8 +179,8 @@ begin
   perform sync.require_job(p_job_id);
   select * into v_job from public.polling_job_status where id = p_job_id;
   if v_job.status in ('running', 'completed') then
-    raise exception using errcode = 'SY008', message = format('job %s is %s: there is nothing to
-      retry', p_job_id, v_job.status),
+    raise exception using errcode = 'SY008', message = format('job %s is %s: there is nothing to '
+      'retry', p_job_id, v_job.status),
       hint = 'A running job retries by itself; cancel_sync_job() ends it.';
   end if;
   select newer.job_id, w.workspace_name into v_newer
@@ -190,8 +190,8 @@ begin
   join public.sync_workspaces as w on w.id = r.workspace_id
   where r.job_id = p_job_id and r.status <> 'completed' order by newer.id desc limit 1;
   if v_newer.job_id is not null then
-    raise exception using errcode = 'SY008', message = format('job %s is newer
-      and has run %s again', v_newer.job_id, v_newer.workspace_name),
+    raise exception using errcode = 'SY008', message = format('job %s is newer '
+      'and has run %s again', v_newer.job_id, v_newer.workspace_name),
       hint = 'Look at that job, or start a new one.';
   end if;
   perform set_config('response.status', '202', true);

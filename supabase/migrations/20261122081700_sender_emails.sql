@@ -227,10 +227,10 @@ The key is no column; register_workspace() adds.';
 create function sync.refuse_registry_insert() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  raise exception using errcode = 'SY018', message = 'a workspace is not added through
-    client_registry',
-    hint = 'select register_workspace(''name'', ''https://instance'',
-    ''key'') adds it with its key.';
+  raise exception using errcode = 'SY018', message = 'a workspace is not added through '
+    'client_registry',
+    hint = 'select register_workspace(''name'', ''https://instance'', '
+    '''key'') adds it with its key.';
 end; $$;
 comment on function sync.refuse_registry_insert() is
 $$Trigger: a row without a key is of no use. Raises: SY018.$$;

@@ -15,8 +15,8 @@ select
   case when r.status = 'running' then r.progress_total else coalesce(r.progress_total, 1) end
   as progress_total,
   case when r.status = 'running'
-    then least(r.progress_total, r.chunks_completed + r.chunks_failed + r.chunks_cancelled +
-    coalesce(c.completed + c.failed + c.cancelled, 0))
+    then least(r.progress_total, r.chunks_completed + r.chunks_failed + r.chunks_cancelled
+    + coalesce(c.completed + c.failed + c.cancelled, 0))
     else coalesce(r.progress_total, 1) end as progress_done
 from public.workspace_sync_runs as r
 left join lateral (

@@ -37,7 +37,7 @@ begin
   if (v_from is null or v_to is null) and exists (
     select 1 from public.chunked_sync_jobs
     where run_id = p_page.run_id and scan = p_page.scan and kind = 'cursor'
-      and reading ->> 'cursor' = p_page.next_cursor
+      and md5(reading ->> 'cursor') = md5(p_page.next_cursor)
   ) then
     raise exception using errcode = 'SY020',
       message = format('the cursor %s repeats', left(p_page.next_cursor, 80)),
@@ -66,7 +66,12 @@ begin
     v_page.is_past_pages := true;
   else
     v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
-      sync.setting('max_pages'));
+      2147483647);
+    if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
+      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+        format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
+        sync.setting('max_pages')));
+    end if;
     v_page.total := case when p_page.answer #> p_stream.total_path is not null
       then sync.count_at(p_page.answer, p_stream.total_path) end;
   end if;
@@ -188,13 +193,40 @@ cursors can be built and everything is to be read, the rest is split by id into 
 side by side; their number and width follow from the total and the ids seen. The caller holds the
 run's lock.$$;
 
+create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_below bigint;
+begin
+  select sync.cursor_id(reading ->> 'cursor') into v_below from public.chunked_sync_jobs
+  where run_id = p_run.id and kind = 'cursor' order by id limit 1;
+  if not p_run.is_full_scan or v_below is null or exists (
+    select 1 from public.chunked_sync_jobs
+    where run_id = p_run.id and kind = 'cursor' and reading -> 'chain' = '0'
+  ) or p_run.expected_total <= (
+    select count(distinct id) from sync.seen_pages as s cross join unnest(s.record_ids) as id
+    where s.run_id = p_run.id and s.scan = p_run.scan
+  ) is not false then
+    return false;
+  end if;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 0, 'pages_below', 0, 'low_id', v_below, 'cursor', null));
+  perform sync.fill_slots(p_run.id);
+  return true;
+end; $$;
+comment on function sync.read_what_pages_skipped(public.workspace_sync_runs) is
+$$Pages go by date and cursors by id: a high id with an old date stands on no page that was read and
+above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
+cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
+
 create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_pages_read int;
 begin
   if p_run.phase = 'cursor' then
-    perform sync.close_run(p_run.id, 'completed', null);
+    perform sync.close_run(p_run.id, 'completed', null)
+    where not sync.read_what_pages_skipped(p_run);
     return;
   end if;
   select count(*) into v_pages_read from (
@@ -207,8 +239,8 @@ begin
     where id = p_run.stream_id and cursor_params is not null) then
     perform sync.begin_cursors(p_run, v_pages_read);
   else
-    perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were
-      read', v_pages_read, p_run.needed_pages));
+    perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were '
+      'read', v_pages_read, p_run.needed_pages));
   end if;
 end; $$;
 comment on function sync.advance_feed(public.workspace_sync_runs) is
@@ -271,7 +303,7 @@ row of that stream.$$;
 
 revoke all on function sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.read_feed_page,
   sync.plan_feed_pages, sync.plan_cursor,
-sync.plan_next_cursor, sync.begin_cursors, sync.advance_feed, sync.advance_mark, sync.set_mark,
+sync.plan_next_cursor, sync.begin_cursors, sync.read_what_pages_skipped, sync.advance_feed, sync.advance_mark, sync.set_mark,
   public.request_full_scan
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;

@@ -63,7 +63,7 @@ comment on column public.thread_stage.processed_at is
 'Null while its conversation was not fetched; a failed one stays for the next job.';
 create unique index thread_stage_pending_idx on public.thread_stage (workspace_id, reply_id)
   where processed_at is null;
-create index thread_stage_workspace_idx on public.thread_stage (workspace_id);
+create index thread_stage_reply_idx on public.thread_stage (workspace_id, reply_id);
 create index thread_stage_chunk_idx on public.thread_stage (chunk_id);
 alter table public.thread_stage enable row level security;
 

@@ -60,82 +60,122 @@ exception when data_exception then
 end; $$;
 comment on function sync.try_time(text) is $$Returns: the time, or null if it is none.$$;
 
-create function sync.messages_in(p_answer jsonb)
-returns table (message_key text, reply_id bigint, sent_at timestamptz, direction text, raw jsonb)
+create type sync.found_message as (
+  message_key text, reply_id bigint, sent_at timestamptz, direction text, raw jsonb
+);
+comment on type sync.found_message is 'A message of an answer, mapped as far as it can be.';
+
+create function sync.messages_in(p_answer jsonb) returns setof sync.found_message
 language sql stable set search_path = '' as $$
   select distinct on (found.message_key) found.message_key, found.reply_id, found.sent_at,
     found.direction, found.raw
   from (
     select
-      coalesce(nullif(m ->> 'raw_message_id', ''), 'reply:' || (m ->> 'id')) as message_key,
+      coalesce(nullif(m ->> 'raw_message_id', ''), 'reply:' || (m ->> 'id'),
+        'content:' || md5(m::text)) as message_key,
       case when jsonb_typeof(m -> 'id') = 'number' and m ->> 'id' ~ '^[0-9]{1,18}$'
-      then (m ->> 'id')::bigint end as reply_id,
+        then (m ->> 'id')::bigint end as reply_id,
       coalesce(sync.try_time(m ->> 'date_received'), sync.try_time(m ->> 'created_at')) as sent_at,
       case when m ->> 'type' ilike 'outgoing%' then 'outgoing' else 'incoming' end as direction,
       m as raw
-    from jsonb_path_query(p_answer, 'strict $.** ? (@.type() == "object" && exists (@.id)
+    from jsonb_path_query(p_answer, 'strict $.** ? (@.type() == "object"
       && (exists (@.from_email_address) || exists (@.raw_message_id) || exists (@.text_body)))')
       as m
   ) as found
-  where found.message_key is not null
   order by found.message_key, found.sent_at nulls last;
 $$;
 comment on function sync.messages_in(jsonb) is
-$$Whatever in an answer looks like a message: an object with an id and a sender, a Message-ID or a
-text. Returns: each message once.$$;
+$$Whatever in an answer looks like a message: an object with a sender, a Message-ID or a text.
+Returns: each message once.$$;
+
+create function sync.thread_of(
+  p_workspace_id bigint, p_asked_reply_id bigint, p_messages sync.found_message[]
+) returns bigint
+language sql stable set search_path = '' as $$
+  select coalesce(
+    (select min(e.thread_id) from public.email_messages as e
+      where e.workspace_id = p_workspace_id and e.reply_id = any (
+        array(select m.reply_id from unnest(p_messages) as m) || p_asked_reply_id)),
+    (select min(m.reply_id) from unnest(p_messages) as m),
+    p_asked_reply_id);
+$$;
+comment on function sync.thread_of(bigint, bigint, sync.found_message[]) is
+$$Returns: the stored conversation that has one of an answer's messages; for a new one the lowest
+reply id it shows, or the reply asked for.$$;
+
+create function sync.write_messages(
+  p_workspace_id bigint, p_thread_id bigint, p_messages sync.found_message[]
+) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into public.email_messages as e (workspace_id, thread_id, message_key, reply_id, position,
+    direction, sent_at, from_email_address, to_email_address, subject, text_body, html_body, raw)
+  select p_workspace_id, p_thread_id, m.message_key, m.reply_id,
+    row_number() over (order by m.sent_at nulls last, m.reply_id, m.message_key), m.direction,
+    m.sent_at, m.raw ->> 'from_email_address', m.raw ->> 'primary_to_email_address',
+    m.raw ->> 'subject', m.raw ->> 'text_body', m.raw ->> 'html_body', m.raw
+  from unnest(p_messages) as m order by m.message_key
+  on conflict (workspace_id, thread_id, message_key) do update set
+    reply_id = excluded.reply_id, direction = excluded.direction, sent_at = excluded.sent_at,
+    from_email_address = excluded.from_email_address, to_email_address = excluded.to_email_address,
+    subject = excluded.subject, text_body = excluded.text_body, html_body = excluded.html_body,
+    raw = excluded.raw, last_changed_at = sync.now()
+  where e.raw is distinct from excluded.raw;
+  delete from public.email_messages as e using unnest(p_messages) as m
+  where e.workspace_id = p_workspace_id and e.reply_id = m.reply_id
+    and (e.thread_id, e.message_key) <> (p_thread_id, m.message_key);
+  update public.email_messages as e set position = ordered.position
+  from (
+    select message_key, row_number() over (order by sent_at nulls last, reply_id, message_key)
+      as position
+    from public.email_messages where workspace_id = p_workspace_id and thread_id = p_thread_id
+  ) as ordered
+  where e.workspace_id = p_workspace_id and e.thread_id = p_thread_id
+    and e.message_key = ordered.message_key and e.position <> ordered.position;
+end; $$;
+comment on function sync.write_messages(bigint, bigint, sync.found_message[]) is
+$$Write a conversation's messages in order. Those an answer no longer shows stay; a reply stands in
+one conversation only, under one key. Locks: messages by key.$$;
 
 create function sync.write_thread(p_workspace_id bigint, p_asked_reply_id bigint, p_answer jsonb)
   returns boolean
 language plpgsql set search_path = '' as $$
 declare
-  v_thread_id bigint;
-  v_count int;
+  v_messages sync.found_message[] := array(select m from sync.messages_in(p_answer) as m);
+  v_thread_id bigint := sync.thread_of(p_workspace_id, p_asked_reply_id, v_messages);
 begin
-  select coalesce(min(m.reply_id), p_asked_reply_id), count(*) into v_thread_id, v_count
-  from sync.messages_in(p_answer) as m;
   if exists (select 1 from public.email_threads
     where workspace_id = p_workspace_id and id = v_thread_id and raw = p_answer) then
     return false;
   end if;
-  insert into public.email_threads
-    as t (workspace_id, id, asked_reply_id, subject, message_count, first_message_at,
-    last_message_at,
-    last_direction, warning, raw)
-  select p_workspace_id, v_thread_id, p_asked_reply_id,
-    (array_agg(m.raw ->> 'subject' order by m.sent_at, m.reply_id))[1], v_count,
-    min(m.sent_at), max(m.sent_at),
-    (array_agg(m.direction order by m.sent_at desc nulls last, m.reply_id desc))[1],
-    case when v_count = 0 then 'the answer shows no message'
-      when bool_or(m.sent_at is null) then 'a message has no readable time' end, p_answer
-  from sync.messages_in(p_answer) as m
-  on conflict (workspace_id, id) do update set
-    asked_reply_id = excluded.asked_reply_id, subject = excluded.subject,
-    message_count = excluded.message_count,
-    first_message_at = excluded.first_message_at, last_message_at = excluded.last_message_at,
-    last_direction = excluded.last_direction,
-    warning = excluded.warning, raw = excluded.raw, last_changed_at = sync.now();
-  insert into public.email_messages
-    as e (workspace_id, thread_id, message_key, reply_id, position, direction, sent_at,
-    from_email_address,
-    to_email_address, subject, text_body, html_body, raw)
-  select p_workspace_id, v_thread_id, m.message_key, m.reply_id,
-    row_number() over (order by m.sent_at nulls last, m.reply_id, m.message_key), m.direction,
-    m.sent_at, m.raw ->> 'from_email_address',
-    m.raw ->> 'primary_to_email_address', m.raw ->> 'subject', m.raw ->> 'text_body',
-    m.raw ->> 'html_body', m.raw
-  from sync.messages_in(p_answer) as m order by m.message_key
-  on conflict (workspace_id, thread_id, message_key) do update set
-    reply_id = excluded.reply_id, position = excluded.position, direction = excluded.direction,
-    sent_at = excluded.sent_at,
-    from_email_address = excluded.from_email_address, to_email_address = excluded.to_email_address,
-    subject = excluded.subject,
-    text_body = excluded.text_body, html_body = excluded.html_body, raw = excluded.raw,
-    last_changed_at = sync.now()
-  where (e.raw, e.position) is distinct from (excluded.raw, excluded.position);
+  insert into public.email_threads (workspace_id, id, asked_reply_id, message_count, raw)
+  values (p_workspace_id, v_thread_id, p_asked_reply_id, 0, p_answer)
+  on conflict (workspace_id, id) do nothing;
+  perform sync.write_messages(p_workspace_id, v_thread_id, v_messages);
+  update public.email_threads as t set
+    asked_reply_id = p_asked_reply_id, raw = p_answer, last_changed_at = sync.now(),
+    message_count = stored.count, subject = stored.subject, first_message_at = stored.first_at,
+    last_message_at = stored.last_at, last_direction = stored.direction,
+    warning = case when cardinality(v_messages) = 0 then 'the answer shows no message'
+      when stored.is_without_time then 'a message has no readable time' end
+  from (
+    select count(*) as count, (array_agg(e.subject order by e.position))[1] as subject,
+      min(e.sent_at) as first_at, max(e.sent_at) as last_at,
+      (array_agg(e.direction order by e.sent_at desc nulls last, e.reply_id desc))[1] as direction,
+      bool_or(e.sent_at is null) as is_without_time
+    from public.email_messages as e
+    where e.workspace_id = p_workspace_id and e.thread_id = v_thread_id
+  ) as stored
+  where t.workspace_id = p_workspace_id and t.id = v_thread_id;
+  delete from public.email_threads as t
+  where t.workspace_id = p_workspace_id and t.id <> v_thread_id and (t.id = p_asked_reply_id
+      or t.id in (select m.reply_id from unnest(v_messages) as m))
+    and not exists (select 1 from public.email_messages as e
+      where e.workspace_id = t.workspace_id and e.thread_id = t.id);
   return true;
 end; $$;
 comment on function sync.write_thread(bigint, bigint, jsonb) is
-$$Write one conversation and its messages; messages that an answer no longer shows stay. Returns:
+$$Write one conversation and its messages; stored ones that the answer joins become one. Returns:
 whether anything changed. Locks: the thread, its messages by key.$$;
 
 create function sync.apply_conversations(p_records sync.incoming_record[])
@@ -183,6 +223,7 @@ create policy email_threads_select_operator on public.email_threads
 for select to authenticated using ((select sync.is_operator()));
 create policy email_messages_select_operator on public.email_messages
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.try_time, sync.messages_in, sync.write_thread, sync.apply_conversations,
+revoke all on function sync.try_time, sync.messages_in, sync.thread_of,
+  sync.write_messages, sync.write_thread, sync.apply_conversations,
   sync.thread_warnings
 from public, anon, authenticated, service_role;

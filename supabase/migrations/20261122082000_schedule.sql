@@ -41,6 +41,10 @@ begin
     where occurred_at < sync.now() - make_interval(days => sync.setting('events_kept_days')::int)
       limit p_rows);
   get diagnostics v_events = row_count;
+  delete from public.thread_stage where id in (
+    select id from public.thread_stage
+    where processed_at < sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int)
+      limit p_rows);
   delete from sync.hints where sent_at < sync.now() - interval '7 days';
   delete from sync.hinted_claims where occurred_at < sync.now() - interval '7 days';
   delete from sync.workers where last_seen_at < sync.now() - interval '7 days';
@@ -50,8 +54,8 @@ begin
   return v_chunks + v_events;
 end; $$;
 comment on function sync.prune(int) is
-$$Delete one batch of chunks of runs closed 30 days ago and of events 90 days old. Returns: chunks
-and events deleted. Locks: those rows.$$;
+$$Delete one batch of chunks of runs closed 30 days ago and of events 90 days old, and of staged
+replies processed 30 days ago. Returns: chunks and events deleted. Locks: those rows.$$;
 
 select cron.schedule('chunkwise sync accounts', '*/30 * * * *',
   'set statement_timeout = ''60s''; select sync.start_scheduled_sync()');

@@ -18,10 +18,21 @@ create table public.sync_alerts (
 comment on table public.sync_alerts is
 'Alerts: opened once per cause, repeated while it lasts, resolved when it is gone.';
 comment on column public.sync_alerts.subject is
-'What it is about: the URL of an endpoint, a workspace.';
+'What it is about: a workspace and stream, a workspace, a job''s name, the URL of an endpoint.';
+comment on column public.sync_alerts.message is
+'What is wrong and what helps, as of the last check; without secrets.';
+comment on column public.sync_alerts.last_seen_at is 'When a check last found the cause.';
+comment on column public.sync_alerts.repeats is 'How often a check found it again.';
 create unique index sync_alerts_open_idx on public.sync_alerts (kind, subject)
   where resolved_at is null;
 alter table public.sync_alerts enable row level security;
+
+create function sync.in_utc(p_at timestamptz) returns text
+language sql stable set search_path = '' as $$
+  select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
+$$;
+comment on function sync.in_utc(timestamptz) is
+$$Returns: a moment as messages name it, whatever the time zone of the session.$$;
 
 create function sync.open_alert(p_kind text, p_subject text, p_message text) returns void
 language sql set search_path = '' as $$
@@ -46,5 +57,5 @@ revoke all on sequence public.sync_alerts_id_seq from public, anon, authenticate
 grant select on table public.sync_alerts to service_role, authenticated;
 create policy sync_alerts_select_operator on public.sync_alerts
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.open_alert, sync.resolve_alert from public, anon, authenticated,
-  service_role;
+revoke all on function sync.in_utc, sync.open_alert, sync.resolve_alert
+from public, anon, authenticated, service_role;

@@ -65,10 +65,15 @@ create table sync.hint_state (
   last_broadcast_at timestamptz not null default '-infinity',
   broadcasts bigint not null default 0,
   last_error text,
+  last_push_error text,
   constraint hint_state_is_only_row_check check (is_only_row)
 ) with (fillfactor = 10);
 comment on table sync.hint_state is
-'When the last Realtime hint was sent, how many there were, why the last failure.';
+'When the last Realtime hint was sent, how many there were.';
+comment on column sync.hint_state.last_error is
+'Why the last Realtime hint failed; null again after one that did not.';
+comment on column sync.hint_state.last_push_error is
+'Why the last POST could not be handed to pg_net; null again after one that could.';
 insert into sync.hint_state default values;
 alter table sync.hint_state enable row level security;
 

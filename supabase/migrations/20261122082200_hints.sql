@@ -2,6 +2,21 @@
 -- depends on them.
 -- Stands on: endpoints, recover.
 
+create function sync.note_hint_failure(p_channel text, p_message text) returns void
+language sql set search_path = '' as $$
+  update sync.hint_state as s set
+    last_error = case p_channel when 'realtime' then sync.mask_secrets(p_message)
+      else s.last_error end,
+    last_push_error = case p_channel when 'push' then sync.mask_secrets(p_message)
+      else s.last_push_error end
+  from (select is_only_row from sync.hint_state for no key update skip locked) as free
+  where s.is_only_row;
+$$;
+comment on function sync.note_hint_failure(text, text) is
+$$Note why hints fail; the next one that does not takes it back. A verb that holds runs may come
+here, so it waits for nobody: another notes the same. Locks: the row of hint_state, by SKIP
+LOCKED.$$;
+
 create function sync.broadcast_work(p_pause interval) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -14,7 +29,8 @@ begin
   perform 1 from sync.hint_state
     where last_broadcast_at <= v_now - p_pause for no key update skip locked;
   if found then
-    update sync.hint_state set last_broadcast_at = v_now, broadcasts = broadcasts + 1
+    update sync.hint_state set last_broadcast_at = v_now, broadcasts = broadcasts + 1,
+      last_error = null
     where is_only_row;
     perform realtime.send('{}'::jsonb, 'work', 'chunkwise:work', true);
   end if;
@@ -62,11 +78,17 @@ begin
   where e.position = (c.id + c.attempt) % e.endpoints
   order by c.ready_seq;
   get diagnostics v_sent = row_count;
+  perform sync.note_hint_failure('push', null)
+  where exists (select 1 from sync.hint_state where last_push_error is not null);
   return v_sent;
+exception when others then
+  perform sync.note_hint_failure('push', sqlerrm);
+  return 0;
 end; $$;
 comment on function sync.push_chunks(bigint[]) is
 $$Post one wake-up per chunk, spread over the endpoints; each further attempt goes to the next one.
-Returns: how many. pg_net sends them after commit, once.$$;
+pg_net sends them after commit, once. A failure is noted in sync.hint_state and fails nothing else.
+Returns: how many.$$;
 
 create function sync.hint_ready_chunks() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -76,12 +98,12 @@ begin
   end if;
   begin
     perform sync.broadcast_work(interval '250 milliseconds');
-    if exists (select 1 from public.worker_endpoints where is_active) then
-      perform sync.push_chunks(array(select id from changed where ready_seq is not null));
-    end if;
   exception when others then
-    update sync.hint_state set last_error = sync.mask_secrets(sqlerrm) where is_only_row;
+    perform sync.note_hint_failure('realtime', sqlerrm);
   end;
+  if exists (select 1 from public.worker_endpoints where is_active) then
+    perform sync.push_chunks(array(select id from changed where ready_seq is not null));
+  end if;
   return null;
 end; $$;
 comment on function sync.hint_ready_chunks() is
@@ -100,7 +122,7 @@ begin
   end if;
   return null;
 exception when others then
-  update sync.hint_state set last_error = sync.mask_secrets(sqlerrm) where is_only_row;
+  perform sync.note_hint_failure('realtime', sqlerrm);
   return null;
 end; $$;
 comment on function sync.hint_progress() is
@@ -116,13 +138,17 @@ begin
     or not exists (select 1 from sync.hints where outcome = 'sent') then
     return;
   end if;
-  with answered as (
+  with tokens as (
+    select e.id as endpoint_id, d.decrypted_secret as token from public.worker_endpoints as e
+    join vault.decrypted_secrets as d on d.id = e.secret_id
+  ), answered as (
     update sync.hints as h set
       outcome = case when r.timed_out then 'timed_out' when r.error_msg is not null then 'failed'
       when r.status_code = 503 then 'busy'
         when r.status_code >= 300 then 'refused' else 'answered' end,
-      status_code = r.status_code, message = left(coalesce(r.error_msg, r.content), 200),
-      settled_at = r.created
+      status_code = r.status_code, settled_at = r.created,
+      message = left(sync.mask_secrets(replace(coalesce(r.error_msg, r.content), coalesce(
+        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id), ''), '***')), 200)
     from net._http_response as r
     where h.outcome = 'sent' and r.id = h.request_id
     returning h.endpoint_id, h.outcome, h.message
@@ -189,9 +215,8 @@ begin
   perform sync.wake_due_chunks(1000);
   perform sync.settle_hints();
   perform sync.resend_hints(false);
-  update sync.hint_state set last_error = null where last_error is not null;
 exception when others then
-  update sync.hint_state set last_error = sync.mask_secrets(sqlerrm) where is_only_row;
+  perform sync.note_hint_failure('realtime', sqlerrm);
 end; $$;
 comment on function sync.tend_hints() is
 $$The sweep's part: due chunks become ready, answers are read, lost hints are sent again. A failure
@@ -217,8 +242,8 @@ begin
   end if;
 end; $$;
 
-revoke all on function sync.broadcast_work, sync.push_chunks, sync.hint_ready_chunks,
-  sync.hint_progress, sync.settle_hints, sync.resend_hints,
+revoke all on function sync.note_hint_failure, sync.broadcast_work, sync.push_chunks,
+  sync.hint_ready_chunks, sync.hint_progress, sync.settle_hints, sync.resend_hints,
 sync.tend_hints, public.trigger_next_chunk_processing from public, anon, authenticated,
   service_role;
 grant execute on function public.trigger_next_chunk_processing to service_role;
