@@ -1,8 +1,39 @@
-"""A key that is good, but for another workspace. `GET /api/users` tells whose it is; nobody asks it
-yet, so that this is what holds without: no other workspace is touched, and nothing is lost."""
+"""A key that is good, but for another workspace.
+
+Of a workspace that was registered with the API's id, `GET /api/users` is asked first. Without an id
+there is nothing to compare: then no other workspace is touched, and nothing is lost unapproved.
+"""
 
 from local.bison import BisonControl, OtherWorkspace
 from tests.e2e.world import World
+
+
+async def test_where_the_id_is_known_a_key_of_another_workspace_writes_nothing(
+    world: World, bison: BisonControl
+) -> None:
+    acme, zen = await bison.workspace("acme"), await bison.workspace("zen")
+    for name, own in (("acme", acme), ("zen", zen)):
+        world.db.run(
+            "select register_workspace(:name, :url, :key, p_external_id => :id)",
+            name=name,
+            url=bison.base_url,
+            key=zen.key,
+            id=str(own.workspace_id),
+        )
+    async with world.workers():
+        job = await world.sync()
+    traffic = await bison.traffic()
+
+    assert world.run_status(job["id"]) == {"acme": "failed", "zen": "completed"}
+    assert world.run("acme")["error_message"].startswith(
+        f"its key belongs to workspace {zen.workspace_id} (zen), not to {acme.workspace_id}"
+    )
+    counted = [world.run("acme")[f"chunks_{how}"] for how in ("completed", "failed", "cancelled")]
+    assert counted == [1, 0, 0]
+    assert [event["kind"] for event in world.events("acme")] == ["connection"]
+    assert (len(traffic.select(kind="users")), len(traffic.select(kind="page"))) == (2, 2)
+    assert world.live_ids("acme") == []
+    assert world.live_ids("zen") == await served_ids(bison, "zen")
 
 
 async def test_the_owner_of_the_key_keeps_its_rows(world: World, bison: BisonControl) -> None:
