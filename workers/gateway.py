@@ -174,6 +174,28 @@ class Gateway:
         )
         return await self._rows(query.order("workspace_name"))
 
+    async def call(self, function: str, arguments: dict[str, Any]) -> Json:
+        """A function of which the answer is passed on as it is."""
+        return await self._call(function, arguments, _as_it_is)
+
+    async def select(
+        self,
+        relation: str,
+        columns: str = "*",
+        order: str | None = None,
+        limit: int | None = None,
+        **equal: object,
+    ) -> list[dict[str, Any]]:
+        """Rows of a view or table. `order`: a column, and perhaps "desc" behind it; `equal`: None
+        means null."""
+        query = self._client.table(relation).select(columns)
+        for column, value in equal.items():
+            query = query.is_(column, "null") if value is None else query.eq(column, value)
+        if order is not None:
+            column, _, direction = order.partition(" ")
+            query = query.order(column, desc=direction == "desc")
+        return await self._rows(query if limit is None else query.limit(limit))
+
     async def _call(
         self,
         function: str,

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from workers.cli import status, sync, worker, workspaces
+from workers.cli import keys, status, steer, sync, worker, workspaces
 from workers.errors import ChunkwiseError
 
 EPILOG = (
@@ -26,6 +26,12 @@ def build() -> typer.Typer:
     app.command("worker")(worker.worker)
     app.command("sync")(sync.sync)
     app.command("status")(status.status)
+    app.command("cancel")(steer.cancel)
+    app.command("retry")(steer.retry)
+    app.command("approve")(steer.approve)
+    app.command("pause")(steer.pause)
+    app.command("resume")(steer.resume)
+    app.add_typer(keys.build(), name="keys")
     app.add_typer(workspaces.build(), name="workspaces")
     return app
 

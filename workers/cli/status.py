@@ -1,15 +1,15 @@
 """`chunkwise status`."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from workers.cli.advice import for_job, troubled
 from workers.cli.output import Row, print_job, print_json, print_table
 from workers.cli.watch import exit_code, watch
-from workers.connection import connected
 from workers.errors import ChunkwiseError
-from workers.gateway import Gateway
+from workers.operating import Operator, operating
 from workers.settings import Settings
 
 JOBS_SHOWN = 5
@@ -22,17 +22,44 @@ JOB_COLUMNS = {
     "workspaces_processed": "done",
     "total_workspaces": "workspaces",
     "total_accounts_synced": "accounts",
+    "command": "go on with",
+}
+WAITING_COLUMNS = {
+    "workspace_name": "workspace",
+    "stream": "stream",
+    "why": "waits for",
+    "waits_until_at": "until",
+    "message": "",
+}
+TROUBLED_COLUMNS = {
+    "workspace": "workspace",
+    "stream": "stream",
+    "status": "last run",
+    "last_complete_sync_at": "last complete sync",
+    "why": "why",
+    "command": "what helps",
+}
+ALERT_COLUMNS = {"kind": "alert", "subject": "about", "opened_at": "since", "message": ""}
+FAILED_COLUMNS = {
+    "id": "chunk",
+    "workspace_name": "workspace",
+    "stream": "stream",
+    "page": "page",
+    "attempts": "attempts",
+    "error_message": "error",
 }
 
 
 def status(
-    job: Annotated[str | None, typer.Argument(help="The job's id; else the newest.")] = None,
+    job: Annotated[
+        str | None, typer.Argument(help="The job's id; else everything, at a glance.")
+    ] = None,
     watching: Annotated[
         bool, typer.Option("--watch", help="Follow the job until it ends.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show a job, or the newest ones.
+    """Show what runs, what waits and why, what failed and which command helps.
 
     Exit codes: 0 shown, or with --watch completed; 1 no such job, or with --watch not completed;
     2 a setting or the connection; 3 schema and program do not fit together.
@@ -41,38 +68,93 @@ def status(
 
 
 async def _status(job: str | None, watching: bool, as_json: bool) -> int:
-    async with connected(Settings.from_env()) as gateway:
+    async with operating(Settings.from_env()) as operator:
         if job is None and not watching:
-            await _show_newest(gateway, as_json)
+            await _show_everything(operator, as_json)
             return 0
-        job_id = job or await _newest_id(gateway)
+        job_id = job or await _newest_id(operator)
         if watching:
-            progress = await watch(gateway, job_id, quiet=as_json)
-        else:
-            progress = await gateway.get_sync_job_progress(job_id)
+            await watch(operator, job_id, quiet=as_json)
+        progress = await _details(operator, job_id)
     _show(progress, as_json)
     return exit_code(progress) if watching else 0
 
 
-async def _newest_id(gateway: Gateway) -> str:
-    jobs = await gateway.latest_jobs(1)
+async def _newest_id(operator: Operator) -> str:
+    jobs = await operator.gateway.latest_jobs(1)
     if not jobs:
         raise ChunkwiseError("there is no job yet", "Start one with `chunkwise sync`.")
     return str(jobs[0]["id"])
 
 
-async def _show_newest(gateway: Gateway, as_json: bool) -> None:
-    jobs = await gateway.latest_jobs(JOBS_SHOWN)
+async def _details(operator: Operator, job_id: str) -> dict[str, Any]:
+    progress = await operator.gateway.get_sync_job_progress(job_id)
+    return {
+        **progress,
+        "waiting": await operator.waiting_runs(job_id),
+        "failed_chunks": await operator.failed_chunks(job_id),
+        "command": for_job(progress),
+    }
+
+
+async def _show_everything(operator: Operator, as_json: bool) -> None:
+    jobs, queue, waiting, healths, alerts = await asyncio.gather(
+        operator.gateway.latest_jobs(JOBS_SHOWN),
+        operator.queue_health(),
+        operator.waiting_runs(),
+        operator.workspace_health(),
+        operator.open_alerts(),
+    )
+    everything = {
+        "jobs": [job | {"command": for_job(job)} for job in jobs],
+        "queue": queue,
+        "waiting": waiting,
+        "failed": troubled(healths),
+        "alerts": alerts,
+    }
     if as_json:
-        print_json(jobs)
+        print_json(everything)
     elif jobs:
-        print_table(None, JOB_COLUMNS, jobs)
+        _print_everything(everything)
     else:
         print("There is no job yet. Start one with `chunkwise sync`.")
+
+
+def _print_everything(everything: Row) -> None:
+    print_table(None, JOB_COLUMNS, everything["jobs"])
+    _print_waiting(everything["waiting"])
+    if everything["failed"]:
+        print_table("Did not complete", TROUBLED_COLUMNS, everything["failed"])
+    if everything["alerts"]:
+        print_table("Open alerts", ALERT_COLUMNS, everything["alerts"])
+    print(_queue_line(everything["queue"]))
+
+
+def _print_waiting(waiting: list[Row]) -> None:
+    if waiting:
+        rows = [{**row, "waits_until_at": _moment(row["waits_until"])} for row in waiting]
+        print_table("Waiting", WAITING_COLUMNS, rows)
+
+
+def _moment(waits_until: object) -> object:
+    return None if waits_until == "infinity" else waits_until
+
+
+def _queue_line(queue: Row) -> str:
+    return (
+        f"{queue['live_jobs']} jobs run: {queue['chunks_in_flight']} chunks in flight,"
+        f" {queue['ready_chunks']} ready, {queue['delayed_chunks']} delayed,"
+        f" {queue['waiting_chunks']} waiting; {queue['workers_alive']} workers alive."
+    )
 
 
 def _show(progress: Row, as_json: bool) -> None:
     if as_json:
         print_json(progress)
-    else:
-        print_job(progress)
+        return
+    print_job(progress)
+    _print_waiting(progress["waiting"])
+    if progress["failed_chunks"]:
+        print_table("Failed chunks", FAILED_COLUMNS, progress["failed_chunks"])
+    if progress["command"]:
+        print(f"Go on with: {progress['command']}")

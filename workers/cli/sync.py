@@ -8,7 +8,7 @@ import typer
 
 from workers.cli.output import Row, print_job, print_json
 from workers.cli.watch import exit_code, watch
-from workers.connection import connected
+from workers.operating import operating
 from workers.settings import Settings
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -41,8 +41,8 @@ def sync(
 async def _sync(
     workspaces: list[str], streams: list[str], name: str | None, watching: bool, as_json: bool
 ) -> int:
-    async with connected(Settings.from_env()) as gateway:
-        started = await gateway.start_sync_job(name, streams, workspaces)
+    async with operating(Settings.from_env()) as operator:
+        started = await operator.gateway.start_sync_job(name, streams, workspaces)
         if not watching:
             if as_json:
                 print_json(started)
@@ -53,7 +53,7 @@ async def _sync(
             _say(started, sys.stderr)
         if started.get("job_id") is None:
             return 1
-        progress = await watch(gateway, str(started["job_id"]), quiet=as_json)
+        progress = await watch(operator, str(started["job_id"]), quiet=as_json)
     if as_json:
         print_json(progress)
     else:

@@ -1,16 +1,15 @@
-"""`chunkwise workspaces add|list`."""
+"""`chunkwise workspaces add|list`, and the group of commands they belong to."""
 
 import asyncio
-import os
-import sys
 from typing import Annotated
 
 import typer
 
+from workers.cli import audit
 from workers.cli.output import print_json, print_table
+from workers.cli.secrets import masked, read_key
 from workers.connection import connected
-from workers.errors import ChunkwiseError, SettingsError
-from workers.secret import Secret, mask
+from workers.secret import Secret
 from workers.settings import Settings
 
 COLUMNS = {
@@ -25,9 +24,12 @@ COLUMNS = {
 
 
 def build() -> typer.Typer:
-    app = typer.Typer(help="Add and list workspaces.", no_args_is_help=True)
+    app = typer.Typer(help="Add, list and compare workspaces.", no_args_is_help=True)
     app.command("add")(add)
     app.command("list")(list_workspaces)
+    app.command("audit")(audit.audit)
+    app.command("missing")(audit.missing)
+    app.command("stale")(audit.stale)
     return app
 
 
@@ -48,15 +50,11 @@ def add(
     program do not fit together.
     """
     settings = Settings.from_env()
-    key = _read_key(name)
-    try:
+    key = read_key(name)
+    with masked(key):
         asyncio.run(
             _add(settings, name, base_url, key, source, external_id, max_concurrency, as_json)
         )
-    except ChunkwiseError as error:
-        error.message = mask(error.message, [key])
-        error.hint = error.hint and mask(error.hint, [key])
-        raise
 
 
 def list_workspaces(
@@ -67,21 +65,6 @@ def list_workspaces(
     Exit codes: 0 done, 2 a setting or the connection, 3 schema and program do not fit together.
     """
     asyncio.run(_list(as_json))
-
-
-def _read_key(workspace: str) -> Secret:
-    key = os.environ.get("CHUNKWISE_WORKSPACE_KEY", "")
-    if not key and sys.stdin.isatty():
-        key = typer.prompt(f"API key of {workspace}", hide_input=True, err=True)
-    elif not key:
-        key = sys.stdin.readline()
-    key = key.strip()
-    if not key:
-        raise SettingsError(
-            f"no API key for {workspace}",
-            "Set CHUNKWISE_WORKSPACE_KEY, type it at the prompt, or send it to standard input.",
-        )
-    return Secret(key)
 
 
 async def _add(

@@ -40,9 +40,9 @@ select is_empty($$
     missing_workspaces, polling_job_status, queue_health, sender_emails, stale_workspaces,
     sync_alerts, sync_budgets, sync_page_queue, sync_progress, sync_settings, sync_sources,
     sync_streams, sync_workspace_streams, sync_workspaces, synced_records,
-    thread_processing_queue, thread_stage, worker_endpoints, worker_health, workspace_health,
-    workspace_statistics, workspace_sync_runs, sync.alert_deliveries, sync.heartbeats,
-    sync.hint_state, sync.hinted_claims, sync.hints, sync.job_progress, sync.job_watch,
+    thread_processing_queue, thread_stage, waiting_runs, worker_endpoints, worker_health,
+    workspace_health, workspace_statistics, workspace_sync_runs, sync.alert_deliveries,
+    sync.audits, sync.heartbeats, sync.hint_state, sync.hinted_claims, sync.hints, sync.job_progress, sync.job_watch,
     sync.missing_records, sync.run_counters, sync.run_progress, sync.seen_pages,
     sync.sender_emails, sync.sweep_state, sync.workers
   }'::text[])
