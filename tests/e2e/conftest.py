@@ -67,3 +67,11 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(limits=limits, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def lock(database: Database) -> Iterator[Db]:
+    """A connection of its own, to hold what others wait for."""
+    db = Db.connect(database.dsn)
+    yield db
+    db.close()
