@@ -66,8 +66,8 @@ def test_slow_commits_at_every_place(db: Db, new_worker: NewWorker, slots: int) 
     register_workspaces(db, "acme", slots=slots)
     sweep_only_when_asked(db)
     slow, quick = new_worker(), new_worker()
-    helpers = [new_worker() for _ in range(slots + 5)]
-    for pages in range(2, slots + 5):
+    helpers = [new_worker() for _ in range(slots + 4)]
+    for pages in range(2, slots + 4):
         accounts = Accounts.on_pages(pages)
         for completions_before in range(pages - 1):
             quick.start_past_page_one({"acme": accounts})
