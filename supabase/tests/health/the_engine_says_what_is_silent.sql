@@ -1,0 +1,82 @@
+begin;
+\ir ../support/setup.psql
+select plan(14);
+
+create function tests.causes() returns table (kind text, subject text) language sql as $$
+  select kind, subject from sync.engine_causes() order by kind, subject;
+$$;
+
+update sync.heartbeats set beat_at = sync.now();
+select is_empty('select * from tests.causes()', 'all is well');
+
+-- pg_cron, and who looks when it does not.
+select tests.advance('4 minutes');
+select results_eq('select * from tests.causes()', $$values ('cron_silent', 'pg_cron')$$,
+  'pg_cron was not heard of for three minutes');
+select tests.claim();
+select is_empty('select 1 from sync_alerts', 'health was checked four minutes ago');
+select tests.advance('2 minutes');
+select tests.claim();
+select results_eq($$select kind, repeats from sync_alerts$$, $$values ('cron_silent', 0)$$,
+  'after five a claim checks it');
+select tests.advance('1 minute');
+select tests.claim();
+select results_eq($$select kind, repeats from sync_alerts$$, $$values ('cron_silent', 0)$$,
+  'and not at every claim');
+select sync.beat('cron');
+select sync.check_health();
+select is((select resolved_at from sync_alerts), sync.now(), 'its heartbeat resolves that');
+select tests.advance('2 hours');
+update sync.heartbeats set beat_at = sync.now() where name = 'cron';
+select tests.claim();
+select is((select count(*) from sync_alerts), 1::bigint, 'while it beats, claims do not check');
+
+-- Hints that fail, by Realtime.
+create or replace function sync.broadcast_work(p_pause interval) returns void language plpgsql as $$
+begin
+  raise exception 'no partition for 7|%', repeat('b', 40);
+end; $$;
+select tests.workspace('acme');
+select tests.serve('acme', 1, 2, 3);
+select tests.start('acme');
+select results_eq($$select message from sync.engine_causes()$$,
+  $$values ('hints by Realtime fail: no partition for ***')$$, 'hints that fail are told, masked');
+select tests.work();
+select sync.tend_hints();
+select results_eq('select * from tests.causes()', $$values ('hints_silent', 'realtime')$$,
+  'for as long as none was heard of, also when nothing is ready');
+update sync.hint_state set last_error = null;
+
+-- Hints by POST, which pg_net never sends.
+select register_worker_endpoint('https://worker.example/wake', 'wake-token-of-tests');
+insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at, outcome)
+select 1, 1, n, 1, sync.now(), 'lost' from generate_series(1, 3) as n;
+select results_eq('select * from tests.causes()', $$values ('hints_silent', 'pg_net')$$,
+  'posts without any answer');
+select tests.advance('3 hours');
+update sync.heartbeats set beat_at = sync.now();
+select results_eq('select * from tests.causes()', $$values ('hints_silent', 'pg_net')$$,
+  'until one is answered');
+insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at, outcome)
+values (1, 1, 4, 2, sync.now(), 'refused');
+select is_empty('select * from tests.causes()', 'even if it is refused: that is endpoint_failing');
+
+-- An endpoint that fails, and what it said.
+insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
+select 1, (select id from worker_endpoints), -n, 1, sync.now() from generate_series(1, 3) as n;
+insert into net._http_response (id, status_code, content, timed_out)
+select -n, 401, 'who is wake-token-of-tests?', false from generate_series(1, 3) as n;
+select sync.settle_hints();
+select sync.check_health();
+select results_eq($$select kind, subject, message from sync_alerts where resolved_at is null$$, $$
+  values ('endpoint_failing', 'https://worker.example/wake',
+    '3 wake-ups in a row failed: who is ***?')
+$$, 'an endpoint that refuses; a health check lets it be');
+insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
+values (1, (select id from worker_endpoints), -4, 1, sync.now());
+insert into net._http_response (id, status_code, timed_out) values (-4, 202, false);
+select sync.settle_hints();
+select is_empty('select 1 from sync_alerts where resolved_at is null', 'until it answers');
+
+select * from finish();
+rollback;
