@@ -102,8 +102,8 @@ begin
   perform sync.advance_items(v_run);
 end; $$;
 comment on function sync.open_items(bigint) is
-$$Queue the first conversations of what is staged, or close the run at once if nothing is. Locks: the
-run, after its parent.$$;
+$$Queue the first conversations of what is staged, or close the run at once if nothing is. Locks:
+the run, after its parent.$$;
 
 create function sync.advance_items(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = '' as $$
