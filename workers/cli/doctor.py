@@ -1,0 +1,54 @@
+"""`chunkwise doctor`."""
+
+import asyncio
+import os
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from workers.cli.output import print_json, print_table
+from workers.doctor.database import Database
+from workers.doctor.examine import Examination
+from workers.doctor.findings import Report
+from workers.gateway import Gateway
+from workers.settings import Settings
+
+FINDING_COLUMNS = {"check": "check", "subject": "what", "message": "finding", "mend": "mend"}
+UNCHECKED_COLUMNS = {"check": "not checked", "reason": "why"}
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look for what keeps the project from working: through DATABASE_URL and over the API.
+
+    Exit codes: 0 all was checked and is well; 1 findings, or something could not be checked; 2 a
+    setting or the connection.
+    """
+    settings = Settings.from_env()
+    with closing(Database.connect(os.environ)) as database:
+        report = asyncio.run(_examine(settings, database))
+    if as_json:
+        print_json(report.fields())
+    else:
+        _print(report)
+    raise typer.Exit(0 if report.is_well else 1)
+
+
+async def _examine(settings: Settings, database: Database) -> Report:
+    examination = Examination()
+    examination.ask_database(database, settings.supabase_url)
+    async with Gateway.connect(settings.supabase_url, settings.supabase_secret_key) as gateway:
+        await examination.ask_api(gateway, database)
+    return examination.report
+
+
+def _print(report: Report) -> None:
+    if report.findings:
+        print_table(None, FINDING_COLUMNS, [finding.fields() for finding in report.findings])
+    if report.unchecked:
+        print_table(None, UNCHECKED_COLUMNS, report.fields()["unchecked"])
+    print(f"Checked: {', '.join(report.checked) or 'nothing'}.")
+    if report.is_well:
+        print("Nothing found.")
