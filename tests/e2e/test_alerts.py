@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -66,7 +67,7 @@ async def test_a_hundred_checks_at_once_are_one_message(
             db.run("select sync.check_health()")
             db.run("select cleanup_stuck_chunks()")
 
-    for checked in [in_background(lambda db=db: check(db)) for db in sessions]:
+    for checked in [in_background(partial(check, db)) for db in sessions]:
         answer_of(checked)
     for db in sessions:
         db.close()
