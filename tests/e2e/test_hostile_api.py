@@ -29,7 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GOOD = "all is well"
 ACCOUNTS = 20
-TIMEOUT_MS = 1_500
+TIMEOUT_MS = 2_500
 # The API ignores both parameters, and drops them from its links.
 PARAMETERS = '{"per_page": "100", "workspace_id": "999"}'
 REDECLARE = """
@@ -94,7 +94,7 @@ def never_whole(fault: Fault, from_page: int, rows: tuple[int, ...], finding: st
 
 ONE_SHORT = f"the API counts {ACCOUNTS}, its pages show {ACCOUNTS - 1}"
 OTHER_MODE = "the answer has no count at meta.total. The API may page in another mode now"
-SLOW = Drip(parts=30, pause_ms=100)
+SLOW = Drip(parts=40, pause_ms=100)
 
 CASES = {
     "a reset": once(Break(how="reset"), "no answer from 127.0.0.1"),

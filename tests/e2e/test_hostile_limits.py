@@ -14,8 +14,6 @@ FOR_MS = {
     "body": (Status(status=429, retry_after_s=1, retry_after_in="body"), 1_000),
     "nowhere": (Status(status=429), 50),
 }
-PAGES = 40
-RATE = 20
 
 
 async def test_a_429_says_in_its_header_or_body_or_nowhere_how_long(world: World) -> None:
@@ -43,19 +41,22 @@ async def test_a_429_says_in_its_header_or_body_or_nowhere_how_long(world: World
         assert world.live_ids(name) == served[name]
 
 
-@pytest.mark.parametrize("budget", [None, RATE * 3 // 4])
+@pytest.mark.parametrize(
+    ("limit", "budget", "sizes"),
+    [(3, None, {"acme": 90, "zen": 45}), (20, 15, {"acme": 400, "zen": 200})],
+)
 async def test_an_instance_that_answers_all_with_429_above_a_rate(
-    world: World, budget: int | None
+    world: World, limit: int, budget: int | None, sizes: dict[str, int]
 ) -> None:
     """Without a budget the limit is hit and waited out; within one it never is."""
-    async with running_bison({"acme": PAGES * 10, "zen": PAGES * 5}) as bison:
+    async with running_bison(sizes) as bison:
         world.db.run("select set_budget('email_bison', cast(:rate as numeric), null)", rate=budget)
-        await bison.fault(RateLimit(per_second=RATE, blanket_s=0.3), kind="page", times=None)
+        await bison.fault(RateLimit(per_second=limit, blanket_s=0.3), kind="page", times=None)
         await world.register(bison)
         async with world.workers(3):
             job = await world.sync()
         refused = (await bison.traffic()).select(status=429)
-        served = {name: await served_ids(bison, name) for name in ("acme", "zen")}
+        served = {name: await served_ids(bison, name) for name in sizes}
 
     assert (job["status"], job["chunks_failed"]) == ("completed", 0)
     assert job["chunks_completed"] == sum(-(-len(ids) // 15) for ids in served.values())
@@ -69,10 +70,14 @@ async def test_a_limit_that_never_lifts_ends_with_the_jobs_time(
     world: World, bison: BisonControl
 ) -> None:
     await world.register(bison)
-    set_settings(world.db, max_job_duration_seconds=1, sweep_interval_seconds=0.1)
+    set_settings(world.db, sweep_interval_seconds=0.1)
     await bison.fault(Status(status=429), from_page=2, times=None)
     async with world.workers():
-        job = await world.sync()
+        job_id = world.start()
+        await world.until(lambda: all(world.live_ids(name) for name in ("acme", "zen")))
+        await world.until(lambda: len(delays(world)) > 2)
+        set_settings(world.db, max_job_duration_seconds=0.1)
+        job = await world.ended(job_id)
 
     assert job["status"] == "partial"
     assert world.run_status(job["id"]) == {"acme": "partial", "zen": "partial"}
@@ -85,6 +90,10 @@ async def test_a_limit_that_never_lifts_ends_with_the_jobs_time(
     }
     assert world.live_ids("acme") == (await served_ids(bison, "acme"))[:15]
     assert job["chunks_failed"] == 0
+
+
+def delays(world: World) -> list[int]:
+    return world.db.column("select id from chunk_events where event = 'delayed'")
 
 
 async def served_ids(bison: BisonControl, workspace: str) -> list[int]:
