@@ -201,6 +201,9 @@ def _build(folder: StackFolder, grants: Grants, *, fsync: bool) -> tuple[State, 
         project.point_at(cluster.port)
         project.push()
         _keep_template(cluster)
+        # pg_cron's scheduler was disconnected for the copy, and comes back only with the server.
+        cluster.stop()
+        cluster.start()
     except BaseException:
         cluster.stop(immediate=True)
         raise

@@ -196,6 +196,15 @@ class Gateway:
             query = query.order(column, desc=direction == "desc")
         return await self._rows(query if limit is None else query.limit(limit))
 
+    async def exposes(self, schema: str) -> bool:
+        """Whether the API serves a schema; PGRST106 says that it does not."""
+        query = self._client.schema(schema).table("nothing").select("*")
+        try:
+            await self._rows(query.limit(0))
+        except errors.DatabaseError as error:
+            return error.code != "PGRST106"
+        return True
+
     async def _call(
         self,
         function: str,

@@ -4,13 +4,13 @@ import sys
 
 import typer
 
-from workers.cli import keys, status, steer, sync, worker, workspaces
+from workers.cli import doctor, keys, status, steer, sync, worker, workspaces
 from workers.errors import ChunkwiseError
 
 EPILOG = (
     "Exit codes: 0 done (with --watch: the job completed); 1 refused, or the job did not complete;"
     " 2 a setting, an option or the connection; 3 schema and program do not fit together."
-    " Settings: SUPABASE_URL, SUPABASE_SECRET_KEY, CHUNKWISE_*."
+    " Settings: SUPABASE_URL, SUPABASE_SECRET_KEY, CHUNKWISE_*; doctor: DATABASE_URL too."
 )
 
 
@@ -31,6 +31,7 @@ def build() -> typer.Typer:
     app.command("approve")(steer.approve)
     app.command("pause")(steer.pause)
     app.command("resume")(steer.resume)
+    app.command("doctor")(doctor.doctor)
     app.add_typer(keys.build(), name="keys")
     app.add_typer(workspaces.build(), name="workspaces")
     return app

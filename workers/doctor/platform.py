@@ -1,0 +1,135 @@
+"""Questions about what Supabase gives: extensions, pg_cron, Vault, Realtime, grants.
+
+Each is a query that gives nothing if all is well, else rows of subject, message, mend.
+"""
+
+from typing import Final
+
+EXTENSIONS: Final = """
+select w.name as subject, w.what || ' is not there' as message,
+  'Enable ' || w.name || ' under Database, Extensions, then push the migrations again.' as mend
+from (values
+  ('pg_cron', 'cron', 'schedule', 'function cron.schedule'),
+  ('pg_net', 'net', 'http_post', 'function net.http_post'),
+  ('supabase_vault', 'vault', 'create_secret', 'function vault.create_secret')
+) as w (name, schema_name, function_name, what)
+where not exists (
+  select 1 from pg_catalog.pg_proc as p
+  join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+  where n.nspname = w.schema_name and p.proname = w.function_name)
+"""
+
+CRON_JOBS: Final = """
+select w.name as subject,
+  case when j.jobname is null then 'is not scheduled' when not j.active then 'is switched off'
+    else 'runs something else: ' || left(j.command, 100) end as message,
+  case when j.jobname is null then 'Push the migrations again, or schedule it as schedule.sql does.'
+    when not j.active then format('select cron.alter_job(%s, active => true);', j.jobid)
+    else format('select cron.unschedule(%s); then push the migrations again.', j.jobid) end as mend
+from (values
+  ('chunkwise sync accounts', 'sync.start_scheduled_sync()'),
+  ('chunkwise sweep', 'public.cleanup_stuck_chunks()'),
+  ('chunkwise health', 'sync.check_health()'),
+  ('chunkwise prune', 'sync.prune(')
+) as w (name, command)
+left join cron.job as j on j.jobname = w.name
+where j.jobname is null or not j.active or strpos(j.command, w.command) = 0
+"""
+
+CRON_ALIVE: Final = """
+select 'pg_cron' as subject,
+  format('has run nothing of Chunkwise since %s',
+    to_char(beat_at at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS "UTC"')) as message,
+  'Restart the database in the dashboard, which starts pg_cron anew.' as mend
+from sync.heartbeats where name = 'cron' and beat_at < sync.now() - interval '3 minutes'
+"""
+
+VAULT: Final = """
+select w.workspace_name as subject, 'its key is not in Vault, or cannot be read there' as message,
+  format('Hand it over again: chunkwise keys rotate %L', w.workspace_name) as mend
+from public.sync_workspaces as w
+left join vault.decrypted_secrets as d on d.id = w.secret_id
+where w.is_active and coalesce(d.decrypted_secret, '') = ''
+union all
+select e.url, 'its wake token is not in Vault, or cannot be read there',
+  format('select register_worker_endpoint(%L, ''<wake token>'');', e.url)
+from public.worker_endpoints as e
+left join vault.decrypted_secrets as d on d.id = e.secret_id
+where e.is_active and coalesce(d.decrypted_secret, '') = ''
+"""
+
+REALTIME: Final = """
+select 'realtime.send' as subject, 'function realtime.send is not there' as message,
+  'Enable Realtime in the dashboard; until then workers find work by looking every 5 s.' as mend
+where to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null
+union all
+select 'realtime.messages', 'lacks the policy chunkwise_progress_select_operator',
+  'Push the migrations again: without it operators hear nothing of progress.'
+where not exists (
+  select 1 from pg_catalog.pg_policy as p
+  where p.polrelid = to_regclass('realtime.messages')
+    and p.polname = 'chunkwise_progress_select_operator')
+union all
+select 'realtime.messages', 'has no row level security: anybody may hear every private channel',
+  'alter table realtime.messages enable row level security;'
+from pg_catalog.pg_class as c
+where c.oid = to_regclass('realtime.messages') and not c.relrowsecurity
+union all
+select 'hints', format('the last one failed: %s', last_error),
+  'Mend that; meanwhile workers find work by looking every 5 s.'
+from sync.hint_state where last_error is not null
+"""
+
+PARTITION: Final = """
+select 'realtime.messages' as subject,
+  'has no partition for today, so that every broadcast is lost' as message,
+  'Start a worker with CHUNKWISE_REALTIME=on: Realtime makes partitions when somebody listens.'
+    as mend
+where not exists (
+  select 1 from pg_catalog.pg_inherits as i
+  where i.inhparent = to_regclass('realtime.messages')
+    and pg_catalog.pg_get_expr((
+      select relpartbound from pg_catalog.pg_class where oid = i.inhrelid), i.inhrelid)
+      like '%(''' || to_char(now() at time zone 'utc', 'YYYY-MM-DD') || ' 00:00:00'') TO%')
+  and exists (select 1 from sync.workers where last_seen_at > sync.now() - interval '30 seconds')
+"""
+
+FUNCTION_GRANTS: Final = """
+select p.oid::regprocedure::text as subject, format('%s may execute it', r.role) as message,
+  format('revoke execute on function %s from public, %s;', p.oid::regprocedure, r.role) as mend
+from pg_catalog.pg_proc as p
+join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+cross join (values ('anon'), ('authenticated')) as r (role)
+where (n.nspname = 'sync' or n.nspname = 'public' and p.prosrc ~ '\\msync\\.')
+  and has_function_privilege(r.role, p.oid, 'execute')
+  and not (r.role = 'anon' and n.nspname = 'sync' and p.proname = 'is_switched_on')
+  and not (r.role = 'authenticated' and p.proname = any (array['approve_deletions',
+    'cancel_sync_job', 'get_sync_job_progress', 'pause_sync', 'resume_sync', 'retry_failed_chunks',
+    'start_sync_job'])
+    or r.role = 'authenticated' and n.nspname = 'sync' and p.proname = any (array['is_operator',
+      'is_switched_on', 'now', 'setting', 'setting_seconds']))
+"""
+
+TABLE_GRANTS: Final = """
+select c.oid::regclass::text as subject, format('%s may %s', r.role, g.what) as message,
+  format('revoke %s on table %s from public, %s;', g.what, c.oid::regclass, r.role) as mend
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+cross join (values ('anon'), ('authenticated')) as r (role)
+cross join (values ('select'), ('insert'), ('update'), ('delete'), ('truncate')) as g (what)
+where n.nspname in ('sync', 'public') and c.relkind in ('r', 'p', 'v', 'm')
+  and (n.nspname = 'sync' or obj_description(c.oid, 'pg_class') is not null
+    and (c.relname ~ '^(sync_|chunk|workspace_|worker_|email_|thread_|polling_job|stale_|missing_)'
+      or c.relname = any (array['client_registry', 'failed_chunks', 'hint_deliveries',
+        'queue_health', 'sender_emails', 'synced_records', 'waiting_runs'])))
+  and has_table_privilege(r.role, c.oid, g.what)
+  and not (r.role = 'authenticated' and g.what = 'select')
+union all
+select c.oid::regclass::text, 'has no row level security',
+  format('alter table %s enable row level security;', c.oid::regclass)
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and not c.relrowsecurity
+  and (n.nspname = 'sync' or n.nspname = 'public'
+    and exists (select 1 from pg_catalog.pg_policy as p where p.polrelid = c.oid))
+"""
