@@ -11,7 +11,6 @@ from starlette.types import ASGIApp
 
 from workers.errors import SettingsError
 
-HINT: Final = "Give --listen as HOST:PORT, for instance 0.0.0.0:8080."
 # Longer than clients keep idle connections: who sends once must not meet one that just closed.
 KEEP_ALIVE_SECONDS: Final = 90
 FAREWELL_SECONDS: Final = 1
@@ -64,19 +63,20 @@ class _Server(uvicorn.Server):
         yield
 
 
-def listening_on(address: str) -> socket.socket:
+def listening_on(address: str, setting: str = "--listen") -> socket.socket:
     """A bound socket for HOST:PORT; port 0 takes any. Raises SettingsError."""
+    hint = f"Give {setting} as HOST:PORT, for instance 0.0.0.0:8080."
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-        raise SettingsError(f"{address!r} is no address to listen on", HINT)
+        raise SettingsError(f"{address!r} is no address to listen on", hint)
     try:
         family, kind, protocol, _, name = socket.getaddrinfo(
             host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise SettingsError(f"cannot listen on {address}: {error}", HINT) from None
+        raise SettingsError(f"cannot listen on {address}: {error}", hint) from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Accepted connections inherit it; without it every small answer waits 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -84,5 +84,5 @@ def listening_on(address: str) -> socket.socket:
         listener.bind(name)
     except OSError as error:
         listener.close()
-        raise SettingsError(f"cannot listen on {address}: {error}", HINT) from None
+        raise SettingsError(f"cannot listen on {address}: {error}", hint) from None
     return listener

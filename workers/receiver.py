@@ -21,6 +21,8 @@ from workers.gateway import Gateway
 from workers.later import Later
 from workers.listening import Listener
 from workers.logs import Log
+from workers.metrics import Counts, Metrics
+from workers.monitoring import Monitor
 from workers.protocol import Outcome
 from workers.settings import Settings
 from workers.webhook import Answer, RefusedError, Webhook
@@ -76,13 +78,17 @@ class Receiver:
         self._gateway = gateway
         self._stop = stop
         self._tasks = asyncio.TaskGroup()
-        self._work = Work(settings, gateway, fetcher, self._tasks, self._ended)
+        self._work = work = Work(settings, gateway, fetcher, self._tasks, self._ended)
         self._claims: dict[int, asyncio.Task[Verdict]] = {}
         self._later = Later(self._ask_again)
         self._failures: Counter[int] = Counter()
-        webhook = Webhook(settings.required_wake_token(), self._hinted, self._refused)
-        self._listener = Listener(webhook.app(), listener)
         self.hints: Counter[str] = Counter()
+        counters = {"outcomes": work.hand_over.outcomes, "hints": self.hints}
+        counts = Counts(work.fetches, lambda: len(work.leases), counters)
+        self.monitor = Monitor(gateway, Metrics(gateway, counts))
+        token = settings.required_wake_token()
+        webhook = Webhook(token, self._hinted, self._refused)
+        self._listener = Listener(webhook.app(self.monitor.routes(webhook.knows)), listener)
 
     async def run(self) -> None:
         """Returns after `stop` was set and what was in hand is done or handed back."""

@@ -34,6 +34,7 @@ class Settings:
     log_level: str
     wake_token: Secret | None
     pulse_file: Path | None
+    metrics_listen: str | None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
@@ -56,6 +57,7 @@ class Settings:
             log_level=_log_level(env),
             wake_token=_wake_token(env),
             pulse_file=_pulse_file(env),
+            metrics_listen=env.get("CHUNKWISE_METRICS_LISTEN", "").strip() or None,
         )
 
     def required_wake_token(self) -> Secret:

@@ -1,13 +1,12 @@
 """The HTTP side of a receiver: which POSTs are hints, and which are refused before anybody looks.
 
-`POST /` is a hint, `GET /healthz` says that the process lives. Bodies of answers are short: pg_net
-stores every one of them.
+`POST /` is a hint. Bodies of answers are short: pg_net stores every one of them.
 """
 
 import asyncio
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -58,13 +57,13 @@ class Webhook:
         self._hinted = hinted
         self._refused = refused
 
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route("/", self._receive, methods=["POST"]),
-                Route("/healthz", _is_alive, methods=["GET"]),
-            ]
-        )
+    def app(self, others: Sequence[Route] = ()) -> Starlette:
+        return Starlette(routes=[Route("/", self._receive, methods=["POST"]), *others])
+
+    def knows(self, request: Request) -> bool:
+        """Whether it carries the wake token."""
+        given = request.headers.get("Authorization", "").encode("latin-1")
+        return hmac.compare_digest(given, self._expected)
 
     async def _receive(self, request: Request) -> JSONResponse:
         try:
@@ -76,13 +75,8 @@ class Webhook:
         return JSONResponse(answer.fields, answer.status, answer.headers)
 
     def _check_token(self, request: Request) -> None:
-        given = request.headers.get("Authorization", "").encode("latin-1")
-        if not hmac.compare_digest(given, self._expected):
+        if not self.knows(request):
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "wrong_token", "wrong wake token")
-
-
-async def _is_alive(_: Request) -> JSONResponse:
-    return JSONResponse({"status": "ok"})
 
 
 async def _read(request: Request) -> bytes:

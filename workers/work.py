@@ -12,6 +12,7 @@ from workers.handover import HandOver
 from workers.heartbeat import Heartbeat
 from workers.leases import Held, Leases, Stage
 from workers.logs import Log
+from workers.metrics import new_fetch_histogram
 from workers.protocol import Claim, Outcome, Page
 from workers.settings import Settings
 
@@ -37,6 +38,7 @@ class Work:
         self._requests = asyncio.Semaphore(settings.concurrency)
         self._stopping = False
         self.leases = Leases()
+        self.fetches = new_fetch_histogram()
         self.hand_over = HandOver(gateway, self.leases, ended, tasks)
         self._heartbeat = Heartbeat(gateway, self.leases, self.hand_over)
 
@@ -64,7 +66,10 @@ class Work:
                 self.leases.forget(held)
                 return
             held.stage = Stage.SENT
+            started = time.monotonic()
             answer = await self._fetcher.send(held.lease)
+            outcome = "page" if isinstance(answer, Page) else answer.error_class
+            self.fetches.labels(outcome).observe(time.monotonic() - started)
         self.leases.fetched(held)
         if isinstance(answer, Page):
             self.hand_over.put(held, answer)

@@ -11,6 +11,8 @@ from workers.gateway import Gateway
 from workers.hints import Hints
 from workers.logs import Log
 from workers.looks import Looks, Reason
+from workers.metrics import Counts, Metrics
+from workers.monitoring import Monitor
 from workers.protocol import Claim, Outcome
 from workers.settings import Settings
 from workers.subscription import Patience
@@ -42,7 +44,14 @@ class Worker:
             lambda: self.looks.nudge(Reason.HINTED),
             Patience(renew=settings.realtime_renew_seconds),
         )
-        self._work = Work(settings, gateway, fetcher, self._tasks, self._ended)
+        self._work = work = Work(settings, gateway, fetcher, self._tasks, self._ended)
+        counters = {
+            "outcomes": work.hand_over.outcomes,
+            "looks": self.looks.counts,
+            "realtime": self._hints.counts,
+        }
+        counts = Counts(work.fetches, lambda: len(work.leases), counters)
+        self.monitor = Monitor(gateway, Metrics(gateway, counts))
 
     async def run(self) -> None:
         """Returns after `stop` was set and what was in hand is done or handed back."""

@@ -13,6 +13,7 @@ from workers import logs
 from workers.connection import connected
 from workers.fetch import Fetcher
 from workers.listening import listening_on
+from workers.monitoring import monitoring
 from workers.pulse import pulse
 from workers.receiver import Receiver
 from workers.settings import MAX_CONCURRENCY, Settings, ahead_of
@@ -64,7 +65,10 @@ async def _run(settings: Settings, listen: str | None) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             resources.enter_context(pulse(settings.pulse_file, gateway))
-            if listener is None:
-                await Worker(settings, gateway, fetcher, stop).run()
-            else:
-                await Receiver(settings, gateway, fetcher, listener, stop).run()
+            working = (
+                Worker(settings, gateway, fetcher, stop)
+                if listener is None
+                else Receiver(settings, gateway, fetcher, listener, stop)
+            )
+            async with monitoring(settings.metrics_listen, working.monitor):
+                await working.run()

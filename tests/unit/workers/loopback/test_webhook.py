@@ -185,7 +185,6 @@ async def test_a_body_that_breaks_off_is_no_hint(door: Door) -> None:
 
 
 async def test_other_paths_and_methods_are_no_hints(door: Door, http: httpx.AsyncClient) -> None:
-    assert (await http.get(f"{door.url}/healthz")).json() == {"status": "ok"}
     assert (await http.get(door.url)).status_code == 405
     assert (await http.post(f"{door.url}/x", headers=AUTHORIZED)).status_code == 404
     assert door.ids == []

@@ -1,0 +1,222 @@
+"""`chunkwise doctor` names exactly the planted fault, with its mend, and nothing else."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from local.bison import BisonControl
+from local.stack import Database, Stack
+from tests.e2e.world import Ended, World, run_chunkwise
+from tests.support.db import Db
+from workers.doctor.platform import PARTITION
+
+FRESH = "select sync.beat('cron')"
+LATER = (
+    "create or replace function sync.now() returns timestamptz language sql stable"
+    " set search_path = '' as $$ select pg_catalog.clock_timestamp() + interval '5 minutes' $$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A world in which all is well: a workspace, a live worker that hears, cron's heartbeat."""
+
+    world: World
+    database: Database
+    superuser: Db
+
+    async def doctor(self) -> Ended:
+        return await self.world.chunkwise("doctor", "--json", DATABASE_URL=self.database.dsn)
+
+
+@pytest_asyncio.fixture
+async def project(
+    world: World, database: Database, stack: Stack, bison: BisonControl
+) -> AsyncIterator[Project]:
+    await world.register(bison, "acme")
+    world.db.run(FRESH)
+    deliverer = stack.deliver(database)
+    superuser = Db.connect(stack.dsn("supabase_admin", database.name))
+    with closing(superuser):
+        async with world.workers():
+            await world.until(lambda: world.db.run(PARTITION) == [])
+            yield Project(world, database, superuser)
+    deliverer.stop()
+
+
+def sql(*statements: str) -> Callable[[Project], None]:
+    def plant(project: Project) -> None:
+        for statement in statements:
+            project.world.db.run(statement)
+
+    return plant
+
+
+def superuser_sql(*statements: str) -> Callable[[Project], None]:
+    def plant(project: Project) -> None:
+        for statement in statements:
+            project.superuser.run(statement.format(database=project.database.name))
+
+    return plant
+
+
+FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
+    "a cron job is gone": (
+        superuser_sql("delete from cron.job where jobname = 'chunkwise sweep'"),
+        "cron jobs",
+        "chunkwise sweep",
+        "Push the migrations again",
+    ),
+    "cron is silent": (
+        sql("update sync.heartbeats set beat_at = sync.now() - interval '1 h' where name = 'cron'"),
+        "cron alive",
+        "pg_cron",
+        "Restart the database",
+    ),
+    "a secret is gone from Vault": (
+        sql("delete from vault.secrets where name like 'chunkwise/workspace/%'"),
+        "vault",
+        "acme",
+        "chunkwise keys rotate",
+    ),
+    "anon may claim": (
+        sql("grant execute on function claim_next_chunk_job_safe to anon"),
+        "function grants",
+        "claim_next_chunk_job_safe(text,integer)",
+        "revoke execute on function",
+    ),
+    "signed-in users may write the registry": (
+        sql("grant insert on sync_workspaces to authenticated"),
+        "table grants",
+        "sync_workspaces",
+        "revoke insert on table",
+    ),
+    "row level security is off": (
+        sql("alter table sync.sender_emails disable row level security"),
+        "table grants",
+        "sync.sender_emails",
+        "enable row level security",
+    ),
+    "operators hear nothing": (
+        superuser_sql("drop policy chunkwise_progress_select_operator on realtime.messages"),
+        "realtime",
+        "realtime.messages",
+        "Push the migrations again",
+    ),
+    "an old schema": (
+        sql(
+            "create or replace function chunkwise_version() returns jsonb language sql stable"
+            " set search_path = '' set statement_timeout = '5s' as $$ select"
+            " pg_catalog.jsonb_build_object('schema_version', 0, 'protocol_version', 1) $$"
+        ),
+        "schema",
+        "schema",
+        "supabase db push",
+    ),
+    "rows die faster than they are cleaned up": (
+        sql(
+            "alter table sync.hints set (autovacuum_enabled = false)",
+            "insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at, outcome)"
+            " select n, 1, n, 1, sync.now(), 'lost' from generate_series(1, 11000) as n",
+            "delete from sync.hints",
+            "select pg_stat_force_next_flush()",
+        ),
+        "dead rows",
+        "sync.hints",
+        "vacuum sync.hints",
+    ),
+    "a verb may take for ever": (
+        sql("alter function cleanup_stuck_chunks() reset statement_timeout"),
+        "statement timeouts",
+        "cleanup_stuck_chunks()",
+        "set statement_timeout",
+    ),
+    "an endpoint rests": (
+        sql(
+            "insert into worker_endpoints (url, is_active, resting_until, last_error, secret_id)"
+            " select 'https://w.example', true, sync.now() + interval '1 h', 'HTTP 500', secret_id"
+            " from sync_workspaces"
+        ),
+        "workers",
+        "https://w.example",
+        "remove_worker_endpoint('https://w.example')",
+    ),
+    "sync is exposed": (
+        superuser_sql(
+            "alter role authenticator in database {database} set pgrst.db_schemas = 'public, sync'",
+            "notify pgrst, 'reload config'",
+        ),
+        "schema sync closed",
+        "sync",
+        "exposed schemas",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_it_names_the_planted_fault_and_nothing_else(project: Project, name: str) -> None:
+    plant, check, subject, mend = FAULTS[name]
+    plant(project)
+    ended = await project.doctor()
+
+    found = [(one["check"], one["subject"]) for one in ended.json["findings"]]
+    assert found == [(check, subject)], ended.json["findings"]
+    assert mend in ended.json["findings"][0]["mend"]
+    assert (ended.code, ended.err, ended.json["unchecked"]) == (1, "", [])
+
+
+async def test_it_finds_nothing_where_all_is_well(project: Project) -> None:
+    ended = await project.doctor()
+    for_people = await project.world.chunkwise("doctor", DATABASE_URL=project.database.dsn)
+
+    assert (ended.code, ended.json["findings"], ended.json["unchecked"]) == (0, [], [])
+    assert len(ended.json["checked"]) == len(set(ended.json["checked"])) == 20
+    assert for_people.out.endswith("Nothing found.\n")
+
+
+async def test_no_worker_and_no_pg_net_and_a_transaction_held_open(
+    world: World, database: Database, bison: BisonControl
+) -> None:
+    """Nobody works, nobody sends, and somebody began and never ended."""
+    await world.register(bison, "acme")
+    world.db.run(LATER)
+    world.db.run(FRESH)
+    with closing(Db.connect(database.dsn)) as other:
+        other.begin()
+        ended = await world.chunkwise("doctor", "--json", DATABASE_URL=database.dsn)
+
+    findings = {one["check"]: one for one in ended.json["findings"]}
+    assert sorted(findings) == ["locks", "pg_net alive", "workers"]
+    assert "transaction open" in findings["locks"]["message"]
+    assert findings["workers"]["mend"] == "Start one: chunkwise worker."
+
+
+async def test_what_cannot_be_asked_is_never_well(project: Project) -> None:
+    project.superuser.run("revoke select on cron.job from postgres, public")
+    project.superuser.run("drop view vault.decrypted_secrets cascade")
+    ended = await project.doctor()
+
+    unchecked = {one["check"]: one["reason"] for one in ended.json["unchecked"]}
+    assert ended.code == 1
+    assert sorted(unchecked) == ["cron jobs", "vault"]
+    assert "permission denied" in unchecked["cron jobs"]
+    assert not {"cron jobs", "vault"} & set(ended.json["checked"])
+
+
+async def test_wrong_settings_are_one_sentence(world: World, database: Database) -> None:
+    env = world.env | {"DATABASE_URL": database.dsn}
+    wrong_password = database.dsn.replace("postgres:", "nobody:", 1)
+    cases = [
+        (env | {"DATABASE_URL": ""}, 2, "DATABASE_URL is not set"),
+        (env | {"DATABASE_URL": "acme"}, 2, "DATABASE_URL is not the URL of a database"),
+        (env | {"DATABASE_URL": wrong_password}, 2, "the database of DATABASE_URL cannot be"),
+        (env | {"SUPABASE_SECRET_KEY": ""}, 2, "SUPABASE_SECRET_KEY is not set"),
+    ]
+    for settings, code, sentence in cases:
+        ended = await run_chunkwise(("doctor",), settings)
+        assert (ended.code, ended.out) == (code, "")
+        assert ended.err.startswith(f"chunkwise: {sentence}")
+        assert len(ended.err.splitlines()) <= 2
