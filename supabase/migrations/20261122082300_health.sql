@@ -1,6 +1,6 @@
 -- Health: what is wrong now becomes alerts, also if no job ran at all; what is mended resolves
 -- them.
--- Stands on: alert delivery, observe, hints, schedule.
+-- Stands on: alert delivery, observe, waits, hints, schedule.
 
 create table sync.job_watch (
   job_id uuid primary key references public.polling_job_status (id) on delete cascade,
@@ -45,31 +45,22 @@ comment on function sync.watch_jobs() is $$Note which live jobs moved since the 
 
 create function sync.why_stalled(p_job_id uuid) returns text
 language sql stable set search_path = '' as $$
-  select case
-    when count(*) = 0 then 'nothing of it is live: cleanup_stuck_chunks() closes it'
-    when bool_and(r.is_paused) then 'it is paused: resume_sync() lifts that'
-    when bool_and(b.blocked_until > sync.now()) filter (where not r.is_paused)
-      then format('the API limits the rate until %s', sync.in_utc(max(b.blocked_until)))
-    when not exists (
-      select 1 from sync.workers where last_seen_at > sync.now() - interval '60 seconds')
-      then 'no worker is alive: start one with chunkwise worker'
-    when sum(p.processing) > 0
-      then format('requests are in flight and do not end: %s', sum(p.processing))
-    when sum(p.delayed) filter (where not r.is_paused) > 0 then format(
-      'chunks that wait to be tried again: %s, the next at %s',
-      sum(p.delayed) filter (where not r.is_paused),
-      sync.in_utc(min(p.next_retry_at) filter (where not r.is_paused)))
-    when sum(p.ready) > 0 then 'chunks are ready and no worker takes them'
-    else 'nothing of it is ready: ' || coalesce('closing it fails: ' || max(r.close_error),
-      'cleanup_stuck_chunks() puts that right') end
-  from public.workspace_sync_runs as r
-  join sync.run_progress as p on p.run_id = r.id
-  join public.sync_workspaces as w on w.id = r.workspace_id
-  left join public.sync_budgets as b on b.id = w.budget_id
-  where r.job_id = p_job_id and r.status = 'running';
+  select coalesce(string_agg(x.message, '; ' order by x.runs desc, x.message),
+    'nothing of it is live: cleanup_stuck_chunks() closes it')
+  from (
+    select concat_ws(', until ', w.message, sync.in_utc(w.waits_until)) as message,
+      count(*) as runs
+    from public.waiting_runs as w where w.job_id = p_job_id group by 1
+    union all
+    select format('requests are in flight and do not end: %s', sum(p.processing)), count(*)
+    from sync.run_progress as p
+    where p.job_id = p_job_id and p.status = 'running' and p.processing > 0
+    having count(*) > 0
+    order by 2 desc, 1 limit 3
+  ) as x;
 $$;
 comment on function sync.why_stalled(uuid) is
-$$Returns: why a live job does not move, and what helps.$$;
+$$Returns: why a live job does not move, and what helps: what holds up most of its runs first.$$;
 
 create type sync.cause as (kind text, subject text, message text);
 comment on type sync.cause is 'Something that is wrong now: the kind and subject of an alert.';
