@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from local.bison import BisonControl, spawned_bison
-from local.demo import report
+from local.demo import looks, report
 from local.demo.progress import sync
 from local.demo.world import Target, Verbs, connect, register, workers
 from local.folders import StackInUseError
@@ -21,7 +21,7 @@ from local.stack import Stack
 LATENCY_MS = 187
 WORKERS = 2
 CONCURRENCY = 16
-IDLE_SECONDS = 0.5
+IDLE_SECONDS = 5
 INTERRUPTED = 130
 
 
@@ -51,9 +51,13 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 async def _show(target: Target, console: Console) -> int:
     async with spawned_bison(latency_ms=LATENCY_MS) as bison, target.client() as verbs:
         await _prepare(verbs, bison, console)
-        with workers(target, WORKERS, concurrency=CONCURRENCY, idle_seconds=IDLE_SECONDS):
+        with workers(
+            target, WORKERS, concurrency=CONCURRENCY, idle_seconds=IDLE_SECONDS
+        ) as started:
+            await target.api.realtime.wait_until(joins=WORKERS)
             is_complete = await _first_sync(target, verbs, bison, console)
             is_unchanged = await _second_sync(target, verbs, bison, console)
+        console.print(looks.summary(looks.of_stopped(started)))
     return 0 if is_complete and is_unchanged else 1
 
 
@@ -65,8 +69,8 @@ async def _prepare(verbs: Verbs, bison: BisonControl, console: Console) -> None:
     )
     console.print("budget of email_bison raised for this demo: no limit instead of 5 requests/s")
     console.print(
-        f"{WORKERS} workers, {CONCURRENCY} requests in flight each;"
-        f" idle ones look for work every {IDLE_SECONDS} s"
+        f"{WORKERS} workers, {CONCURRENCY} requests in flight each, woken by Realtime;"
+        f" without a hint they look for work every {IDLE_SECONDS} s"
     )
 
 

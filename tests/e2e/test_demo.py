@@ -1,5 +1,6 @@
 """`make demo`, as a person runs it."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -45,6 +46,10 @@ def test_demo_syncs_every_account_and_then_changes_nothing(left_behind: LeftBehi
         line.startswith("second sync: completed, 0 rows changed, 335 requests for pages, 0 others")
         for line in lines
     )
+    found = re.search(r"work found by (\d+) looks after hints, .*, (\d+) idle \(of \d+\)", said)
+    assert found, said
+    assert int(found[1]) >= 2
+    assert int(found[2]) == 0
     assert left_behind() == []
 
 
