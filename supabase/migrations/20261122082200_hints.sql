@@ -196,9 +196,9 @@ begin
     end);
   if exists (select 1 from public.worker_endpoints where is_active) then
     perform sync.push_chunks(array(
-      select id from unnest(v_ready) as id
+      select c.ready_id from unnest(v_ready) as c (ready_id)
       where p_at_once or not exists (
-        select 1 from sync.hints as h where h.chunk_id = id
+        select 1 from sync.hints as h where h.chunk_id = c.ready_id
         having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
           300) * interval '1 second')
       limit 200));
