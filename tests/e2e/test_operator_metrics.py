@@ -1,4 +1,4 @@
-"""`/metrics` and `/healthz` of workers: the worker's own counts, and the figures of queue_health."""
+"""`/metrics` and `/healthz` of workers: what a worker counts, and the figures of queue_health."""
 
 import json
 from pathlib import Path

@@ -1,0 +1,32 @@
+begin;
+\ir ../support/setup.psql
+select plan(6);
+
+select tests.workspace('acme');
+select tests.serve('acme', 1, 2, 3, 4);
+select tests.start('acme');
+select tests.work();
+delete from sync.sender_emails where id = 1;
+update tests.accounts set fields = '{"emails_sent_count": 43}' where id = 2;
+delete from tests.accounts where id = 3;
+select tests.advance(interval '1 hour');
+create temporary table audit as select start_audit('{acme}') as answer;
+select is(answer ->> 'status', 'accepted', 'an audit is a job') from audit;
+select tests.work();
+
+create temporary table found as
+select run from audit, jsonb_array_elements(get_audit((answer ->> 'job_id')::uuid) -> 'runs') as run;
+select is(run - '{workspace,stream,scans,error_message,warnings}'::text[], '{
+  "status": "completed", "api_total": 3, "distinct_ids": 3, "rows_before": 3, "rows_now": 3,
+  "missing": ["1"], "stale": ["2"], "surplus": ["3"], "repeated": []}',
+  'missing, stale and surplus accounts are named') from found;
+
+select throws_ok($$select get_audit(gen_random_uuid())$$, 'SY007', null, 'a job that is not there');
+select throws_ok($$select start_audit('{nobody}')$$, 'SY002', null, 'a workspace that is not there');
+select is(jsonb_array_length(get_audit(id) -> 'runs'), 0, 'a job that is no audit has none')
+from polling_job_status where job_name = 'test';
+delete from polling_job_status where job_name = 'audit';
+select is_empty('select * from sync.audits', 'it goes with its job');
+
+select * from finish();
+rollback;
