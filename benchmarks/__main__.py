@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import backlog, fleet, queue, resync, views
+from benchmarks import backlog, fleet, queue, resync, views, wake
 from benchmarks.report import Report
 from local.stack import Stack
 
@@ -14,6 +14,7 @@ from local.stack import Stack
 class Part(StrEnum):
     FLEET = "fleet"
     RESYNC = "resync"
+    WAKE = "wake"
     QUEUE = "queue"
     WAITING = "waiting"
     SNAPSHOT = "snapshot"
@@ -36,6 +37,8 @@ def main(
             asyncio.run(fleet.measure(stack, report, rounds))
         if Part.RESYNC in parts:
             asyncio.run(resync.measure(stack, report))
+        if Part.WAKE in parts:
+            asyncio.run(wake.measure(stack, report))
         if Part.QUEUE in parts:
             queue.measure(stack, report, seconds)
         if Part.WAITING in parts:

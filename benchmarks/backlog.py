@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from benchmarks.databases import add_stock, run_sql, stocked
 from benchmarks.pgbench import pgbench
-from benchmarks.queue import CLAIM, CLAIM_AND_COMPLETE, SLOTS, Rate, claim_and_complete
+from benchmarks.queue import CLAIM, CLAIM_AND_COMPLETE, SLOTS, claim_and_complete
 from benchmarks.report import Report, against
 from local.demo.world import connect
 from local.stack import Database, Stack
@@ -55,9 +55,6 @@ def measure_history(stack: Stack, report: Report, history: Database, seconds: in
         kept = beside.chunks_per_second / alone.chunks_per_second
         rows.append((title, f"{alone.chunks_per_second:,.0f}", f"{beside.chunks_per_second:,.0f}",
                      f"{kept:.2f}", against(AIM_KEPT, kept)))  # fmt: skip
-        kept = alone.cpu_ms / beside.cpu_ms
-        rows.append((f"{title}: CPU ms", f"{alone.cpu_ms:.3f}", f"{beside.cpu_ms:.3f}",
-                     f"{kept:.2f}", against(AIM_KEPT, kept)))  # fmt: skip
     report.table(("", "nothing", f"{finished:,} finished", "kept", f"aim {AIM_KEPT}"), rows)
 
 
@@ -68,7 +65,6 @@ def measure_snapshot(stack: Stack, report: Report) -> None:
     )
     rates: list[float] = []
     claims: list[float] = []
-    cpu: list[float] = []
     for is_held in (False, True):
         database = stocked(stack, "bench_snapshot", runs=16, pages=2_500, slots=SLOTS)
         with _snapshot(database, is_held):
@@ -78,11 +74,9 @@ def measure_snapshot(stack: Stack, report: Report) -> None:
             rates.append(BATCH * LAST_BATCHES / done.last(LAST_BATCHES).seconds)
             claim = pgbench(database, CLAIM.format(limit=1) + ";", transactions=CLAIMS)
             claims.append(claim.median_ms)
-            cpu.append(1000 * done.cpu_seconds / (BATCH * DRAINED_BATCHES))
     kept = rates[1] / rates[0]
     rows = [
         ("rate", f"{rates[0]:,.0f}", f"{rates[1]:,.0f}", f"{kept:.2f}", against(AIM_KEPT, kept)),
-        ("CPU ms of all", f"{cpu[0]:.3f}", f"{cpu[1]:.3f}", f"{cpu[1] / cpu[0]:.2f}", ""),
         ("claim ms", f"{claims[0]:.2f}", f"{claims[1]:.2f}", f"{claims[1] / claims[0]:.2f}", ""),
     ]
     report.table(("", "free", "held", "ratio", f"aim {AIM_KEPT}"), rows)
@@ -92,26 +86,16 @@ def measure_created_index(stack: Stack, report: Report, seconds: int) -> None:
     report.section(
         "Cost of the index for `order by created_at desc`, batches of 100, 1 client, in turns"
     )
-    rates: dict[bool, list[Rate]] = {True: [], False: []}
+    rates: dict[bool, list[float]] = {True: [], False: []}
     for is_indexed in (True, False, True, False):
         database = stocked(stack, "bench_index", runs=16, pages=6_000, slots=SLOTS)
         if not is_indexed:
             run_sql(database, "drop index public.chunk_processing_queue_created_idx")
-        rates[is_indexed].append(claim_and_complete(database, 1, BATCH, seconds))
-    best = {
-        is_indexed: max(rate.chunks_per_second for rate in rates[is_indexed])
-        for is_indexed in rates
-    }
-    cpu = {is_indexed: min(rate.cpu_ms for rate in rates[is_indexed]) for is_indexed in rates}
-    report.table(
-        ("the better of two", "with", "without", "cost"),
-        [
-            ("chunks/s", f"{best[True]:,.0f}", f"{best[False]:,.0f}",
-             f"{100 * (1 - best[True] / best[False]):.0f} %"),
-            ("CPU ms per chunk", f"{cpu[True]:.3f}", f"{cpu[False]:.3f}",
-             f"{100 * (cpu[True] / cpu[False] - 1):.0f} %"),
-        ],
-    )  # fmt: skip
+        rate = claim_and_complete(database, 1, BATCH, seconds)
+        rates[is_indexed].append(rate.chunks_per_second)
+    indexed, bare = max(rates[True]), max(rates[False])
+    row = (f"{indexed:,.0f}", f"{bare:,.0f}", f"{100 * (1 - indexed / bare):.0f} %")
+    report.table(("", "with", "without", "cost"), [("chunks/s, the better of two", *row)])
 
 
 @contextmanager

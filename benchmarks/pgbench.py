@@ -20,14 +20,12 @@ STATEMENT = re.compile(r"^ +([0-9.]+) +[0-9]+ +(?=[a-z])", re.MULTILINE)
 class Transactions:
     """`ends` are seconds since the epoch, `latencies` seconds, in order of their ends.
 
-    `statements_ms` are the mean latencies of the script's statements, `cpu_seconds` the processor
-    time of all server processes that ended meanwhile, the sessions of the run among them.
+    `statements_ms` are the mean latencies of the script's statements.
     """
 
     ends: tuple[float, ...]
     latencies: tuple[float, ...]
     statements_ms: tuple[float, ...]
-    cpu_seconds: float
 
     @property
     def seconds(self) -> float:
@@ -63,7 +61,6 @@ def pgbench(
     with tempfile.TemporaryDirectory(prefix="chunkwise-") as folder:
         path = Path(folder, "script.sql")
         path.write_text(script)
-        cpu_before = _cpu_seconds_of_ended_sessions(database)
         outcome = subprocess.run(
             [str(binaries() / "pgbench"), "-n", "-M", "extended", "-f", str(path), "-r", "-l",
              "--log-prefix", str(Path(folder, "log")), "-c", str(clients),
@@ -73,8 +70,7 @@ def pgbench(
         )  # fmt: skip
         if outcome.returncode != 0 or "aborted" in outcome.stderr:
             raise PgbenchError(outcome.stderr)
-        cpu = _cpu_seconds_of_ended_sessions(database) - cpu_before
-        return _read(Path(folder), outcome.stdout, cpu)
+        return _read(Path(folder), outcome.stdout)
 
 
 def _connection(database: Database, settings: Mapping[str, str]) -> dict[str, str]:
@@ -88,7 +84,7 @@ def _connection(database: Database, settings: Mapping[str, str]) -> dict[str, st
     }
 
 
-def _read(folder: Path, printed: str, cpu_seconds: float) -> Transactions:
+def _read(folder: Path, printed: str) -> Transactions:
     """A line of the log: client, number, latency in µs, script, end in s, its µs."""
     lines = [line.split() for log in folder.glob("log.*") for line in log.open()]
     ended = sorted((int(at) + int(us) / MICROSECONDS, int(took)) for _, _, took, _, at, us in lines)
@@ -98,14 +94,4 @@ def _read(folder: Path, printed: str, cpu_seconds: float) -> Transactions:
         tuple(end for end, _ in ended),
         tuple(took / MICROSECONDS for _, took in ended),
         tuple(float(mean) for mean in STATEMENT.findall(printed)),
-        cpu_seconds,
     )
-
-
-def _cpu_seconds_of_ended_sessions(database: Database) -> float:
-    """What the kernel has added up for the postmaster's children that it has waited for."""
-    pid_file = database.stack.folder.data / "postmaster.pid"
-    postmaster = pid_file.read_text().splitlines()[0]
-    # The command's name, in brackets, may hold blanks; cutime and cstime are 14th and 15th after.
-    fields = Path("/proc", postmaster, "stat").read_text().rpartition(")")[2].split()
-    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")

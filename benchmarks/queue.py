@@ -54,10 +54,7 @@ CASES = (
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`cpu_ms` is the server's processor time per chunk: it says more on a busy machine."""
-
     chunks_per_second: float
-    cpu_ms: float
     transactions: Transactions
 
 
@@ -66,7 +63,7 @@ def measure(stack: Stack, report: Report, seconds: int) -> None:
         "Queue: claim and complete, with fence, audit events, slots and apply; chunks/s",
         f"pgbench, {seconds} s each; pages of two small records to synced_records, bodies made by"
         f" the server within the measured time; {SLOTS} slots per run",
-        "completions: clients x limit / their mean latency; CPU: of the server, per chunk; the bare"
+        "completions: clients x limit / their mean latency; the bare"
         " queue has two states and nothing else; aims are other projects' figures from elsewhere",
     )
     rows = []
@@ -81,13 +78,12 @@ def measure(stack: Stack, report: Report, seconds: int) -> None:
                 f"{claim_ms:.2f}",
                 f"{complete_ms:.2f}",
                 f"{case.clients * case.limit / complete_ms * 1000:,.0f}",
-                f"{rate.cpu_ms:.2f}",
                 f"{_bare(stack, case, seconds):,.0f}",
                 case.aim,
             )
         )
     report.table(
-        ("", "both", "claim ms", "complete ms", "completions", "CPU ms", "bare queue", "aim"),
+        ("", "both", "claim ms", "complete ms", "completions", "bare queue", "aim"),
         rows,
     )
 
@@ -98,8 +94,7 @@ def claim_and_complete(database: Database, clients: int, limit: int, seconds: in
     done = pgbench(
         database, CLAIM_AND_COMPLETE.format(limit=limit), clients=clients, seconds=seconds
     )
-    completed = _completed(database) - before
-    return Rate(completed / done.seconds, 1000 * done.cpu_seconds / max(completed, 1), done)
+    return Rate((_completed(database) - before) / done.seconds, done)
 
 
 def _completed(database: Database) -> int:
