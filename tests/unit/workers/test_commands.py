@@ -12,6 +12,8 @@ COMMANDS = [
     ["sync"],
     ["sync", "--watch"],
     ["status"],
+    ["doctor"],
+    ["keys", "check"],
     ["workspaces", "list"],
     ["workspaces", "add", "acme", "--base-url", "https://bison.example/api"],
 ]

@@ -1,0 +1,117 @@
+"""How a job looks while it is watched, and which command helps."""
+
+import io
+import time
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from workers.cli import watch
+from workers.cli.advice import for_job, for_workspace, troubled
+from workers.cli.bars import MOST_RUNS_SHOWN, Bars
+from workers.cli.watch import Pace
+
+
+def progress(completed: int, pending: int, percentage: float | None = 50.0) -> dict[str, Any]:
+    chunks = {"completed": completed, "failed": 0, "cancelled": 0, "processing": 0}
+    return {"chunks": chunks | {"pending": pending}, "percentage": percentage}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_the_pace_is_that_of_the_last_seconds(clock: list[float]) -> None:
+    pace = Pace()
+    pace.saw(progress(0, 500))
+    clock[0] += 100
+    pace.saw(progress(10, 490))
+    clock[0] += 2
+    pace.saw(progress(50, 450))
+    assert pace.per_second == 20
+    assert pace.in_words(progress(50, 1450)) == "20.0 pages/s, 1:12 left"
+    assert pace.in_words(progress(50, 1450, percentage=None)) == "20.0 pages/s"
+
+
+def test_nothing_moves_only_after_a_while(clock: list[float]) -> None:
+    pace = Pace()
+    pace.saw(progress(1, 9))
+    assert (pace.is_still, pace.in_words(progress(1, 9))) == (False, "")
+    clock[0] += watch.STILL_SECONDS + 1
+    pace.saw(progress(1, 9))
+    assert pace.is_still
+    pace.saw(progress(2, 8))
+    assert not pace.is_still
+
+
+def test_a_bar_for_the_job_and_for_each_workspace_that_runs() -> None:
+    def run(number: int, **fields: object) -> dict[str, object]:
+        what = {"run_id": number, "workspace": f"w{number}", "stream": "sender_emails"}
+        return (
+            what | {"status": "running", "percentage": 50.0, "completed": 3, "planned": 6} | fields
+        )
+
+    bars = Bars()
+    many = [run(number) for number in range(1, MOST_RUNS_SHOWN + 4)]
+    bars.show({"percentage": None, "runs": many}, "2.0 pages/s")
+    first = drawn(bars)
+    bars.show(
+        {
+            "percentage": 99.5,
+            "runs": [
+                run(1, status="completed"),
+                run(2, delayed=2, next_retry_ms=4200, scan=2),
+            ],
+        },
+        "",
+    )
+    second = drawn(bars)
+
+    assert "2.0 pages/s, 3 more run" in first
+    assert f"w{MOST_RUNS_SHOWN} sender_emails" in first
+    assert f"w{MOST_RUNS_SHOWN + 1} " not in first
+    assert "w1 " not in second
+    assert "3/6 pages, 2 delayed, next in 4 s, scan 2" in second
+
+
+@pytest.mark.parametrize(
+    ("health", "command"),
+    [
+        ({"key_status": "refused"}, "chunkwise keys rotate 'O'\"'\"'Hara Realty'"),
+        ({"deletions_waiting": 20}, "chunkwise approve 7"),
+        ({"last_run_status": "partial"}, "chunkwise retry j"),
+        ({"last_run_status": "completed"}, None),
+    ],
+)
+def test_what_is_wrong_with_a_workspace_names_its_command(
+    health: dict[str, object], command: str | None
+) -> None:
+    row = {
+        "workspace_name": "O'Hara Realty",
+        "stream": "sender_emails",
+        "key_status": "accepted",
+        "deletions_waiting": 0,
+        "last_run_status": "completed",
+        "last_complete_run_id": 7,
+        "last_complete_sync_at": None,
+        "last_job_id": "j",
+    } | health
+    assert for_workspace(row) == command
+    assert [found["command"] for found in troubled([row])] == ([command] if command else [])
+
+
+def test_a_job_names_how_to_go_on() -> None:
+    assert for_job({"id": "j", "status": "running"}) == "chunkwise status j --watch"
+    assert for_job({"job_id": "j", "status": "partial"}) == "chunkwise retry j"
+    assert for_job({"id": "j", "status": "completed"}) is None
+
+
+def drawn(bars: Bars) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(bars.progress)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
