@@ -46,6 +46,7 @@ declare
 begin
   select array_agg(id) into v_run_ids from (
     select r.id from public.workspace_sync_runs as r
+    join public.polling_job_status as j on j.id = r.job_id
     where r.status = 'running' and (
       r.ending is not null
       or not sync.has_live_chunks(r.id)
@@ -53,13 +54,14 @@ begin
       where q.run_id = r.id and q.slot is not null) < r.max_concurrency
         and exists (select 1 from public.chunk_processing_queue as q
         where q.run_id = r.id and q.status = 'pending' and q.slot is null))
-    order by r.id for no key update skip locked
+    order by r.id for no key update of r, j skip locked
   ) as needy;
   perform sync.advance_runs(v_run_ids) where v_run_ids is not null;
 end; $$;
 comment on function sync.repair_runs() is
-$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. Locks:
-runs and queue rows by SKIP LOCKED.$$;
+$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. Whoever
+ends a job's last run must hold the job, or two that end its last runs at once leave it live; a job
+that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = '' as $$

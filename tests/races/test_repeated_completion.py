@@ -72,6 +72,7 @@ def test_repeated_batches_that_overlap(db: Db, new_worker: NewWorker) -> None:
     wait_until_blocked(db, again.db, by=worker.db)
     worker.db.commit()
 
-    assert list(reversed(answer_of(second))) == first
+    repeated = answer_of(second)
+    assert repeated[::-1] == first
     assert {outcome["outcome"] for outcome in first} == {"completed"}
     assert_ended(db)

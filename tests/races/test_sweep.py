@@ -118,3 +118,25 @@ def test_job_that_cannot_be_closed_takes_no_lease_with_it(db: Db, new_worker: Ne
     db.run("drop trigger refuse_closing on public.polling_job_status")
     worker.sweep()
     assert job_status(db, broken) == "completed"
+
+
+def test_sweep_ends_one_run_while_a_completion_ends_the_other(
+    db: Db, new_worker: NewWorker
+) -> None:
+    """Neither sees the other's run ended; the job must not be left without a live run."""
+    register_workspaces(db, "acme", "zen")
+    set_settings(db, sweep_interval_seconds=1_000_000, max_lease_losses=1)
+    worker, sweeper = new_worker(), new_worker()
+    job_id = str(worker.start()["job_id"])
+    leases = {lease.workspace: lease for lease in worker.claim()}
+    worker.db.begin()
+    assert worker.complete_from(leases["acme"], Accounts([1]))["outcome"] == "completed"
+    advance_clock(db, PAST_THE_LEASE)
+    sweeper.db.run("set lock_timeout = '1ms'")
+    assert sweeper.sweep() == 1
+    worker.db.commit()
+
+    assert_invariants(db)
+    sweeper.sweep()
+    assert job_status(db, job_id) == "partial"
+    assert_ended(db)

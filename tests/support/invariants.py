@@ -14,7 +14,8 @@ def violations(db: Db) -> list[str]:
 
 def assert_invariants(db: Db) -> None:
     """Invariants 3 and 4 of DESIGN, and that queue, events, counters and totals agree."""
-    assert violations(db) == []
+    found = violations(db)
+    assert not found, found
 
 
 def assert_ended(db: Db) -> None:
