@@ -146,14 +146,17 @@ comment on function sync.require_read_committed() is
 $$Raises: SY016 in any other isolation level.$$;
 
 create function sync.mask_secrets(p_text text) returns text
-language sql immutable set search_path = '' as $$
-  select pg_catalog.left(
-    pg_catalog.regexp_replace(
-      pg_catalog.regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi'),
-      '(\m[0-9]+\|[A-Za-z0-9]{8,}|\msb_secret_[A-Za-z0-9_-]+'
-        '|\meyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)', '***', 'g'),
-    1000);
-$$;
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_text text := regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi');
+begin
+  v_text := regexp_replace(v_text, '(\m[0-9]+\|[A-Za-z0-9]{8,}|\msb_secret_[A-Za-z0-9_-]+'
+    '|\meyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|\mya29\.[A-Za-z0-9_-]+'
+    '|\m1//[A-Za-z0-9_-]{20,})', '***', 'g');
+  v_text := regexp_replace(v_text, '((_token|password|_secret|api_key)["\\]*\s*[=:]\s*["\\]*)'
+    '[^\s"\\'',;&]+', '\1***', 'gi');
+  return left(v_text, 1000);
+end; $$;
 comment on function sync.mask_secrets(text) is
 $$Returns: the text without anything that looks like a token, at most 1,000 characters. The workers
 mask the exact keys before.$$;

@@ -114,6 +114,21 @@ end; $$;
 comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
 $$Returns: the page with the one record asked for. Raises: SY010.$$;
 
+create function sync.without_credentials(p_body text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  -- Looking for a few letters costs a tenth of what a pattern does, and hardly a page has them.
+  if strpos(p_body, '_token"') = 0 and strpos(p_body, 'password"') = 0
+    and strpos(p_body, '_secret"') = 0 and strpos(p_body, 'api_key"') = 0 then
+    return p_body;
+  end if;
+  return regexp_replace(p_body,
+    '("[a-z_]*(_token|password|_secret|api_key)"\s*:\s*)"([^"\\]|\\.)*"', '\1null', 'g');
+end; $$;
+comment on function sync.without_credentials(text) is
+$$Returns: an answer's text with null for every string that it calls a token, password, secret or
+key: what an API tells of its own credentials is stored nowhere.$$;
+
 create function sync.read_page(p_page sync.page_in_hand) returns sync.page_in_hand
 language plpgsql stable set search_path = '' as $$
 declare
@@ -132,7 +147,7 @@ begin
     v_page.is_past_pages := p_page.kind = 'page';
     return v_page;
   end if;
-  v_page.answer := p_page.body::jsonb;
+  v_page.answer := sync.without_credentials(p_page.body)::jsonb;
   if v_page.answer #> v_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
@@ -248,6 +263,6 @@ $$;
 comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
 
 revoke all on function sync.read_counted_page, sync.read_confirmation, sync.raise_shape,
-  sync.count_at, sync.check_records, sync.read_page, sync.found_records,
+  sync.count_at, sync.check_records, sync.without_credentials, sync.read_page, sync.found_records,
 sync.find_bad_field, sync.judge_error, sync.url_encode from public, anon, authenticated,
   service_role;
