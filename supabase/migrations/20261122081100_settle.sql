@@ -178,8 +178,7 @@ begin
       or (p.outcome = 'completed' and (
         (p.kind = 'page' and (p.last_page > coalesce(r.needed_pages, r.planned_pages)
         or r.progress_total is null or p.is_past_pages)) or p.kind = 'cursor'
-        or (p.kind = 'item' and sync.has_joined_items(p.queue_id, array(
-          select queue_id from unnest(v_ended) where outcome = 'completed'))))));
+        or (p.kind = 'item' and sync.has_joined_items(p.queue_id)))));
   if cardinality(v_run_ids) > 0 then
     perform 1 from public.workspace_sync_runs where id = any (v_run_ids)
       order by id for no key update;

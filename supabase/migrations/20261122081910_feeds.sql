@@ -193,13 +193,43 @@ cursors can be built and everything is to be read, the rest is split by id into 
 side by side; their number and width follow from the total and the ids seen. The caller holds the
 run's lock.$$;
 
+create function sync.read_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
+  returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_gap record;
+  v_found boolean := false;
+begin
+  for v_gap in
+    select n.page, n.highest_id, n.next_lowest_id from (
+      select s.page, s.total, lead(s.total) over by_page as next_total,
+        (select max(id::bigint) from unnest(s.record_ids) as id) as highest_id,
+        lead((select min(id::bigint) from unnest(s.record_ids) as id)) over by_page
+        as next_lowest_id
+      from sync.seen_pages as s
+      where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read
+      window by_page as (order by s.page)
+    ) as n
+    where n.next_total < n.total and n.next_lowest_id <= n.highest_id order by n.page
+  loop
+    perform sync.plan_cursor(p_run.id, jsonb_build_object('chain', -v_gap.page, 'pages_below', 0,
+      'cursor', sync.build_cursor(v_gap.highest_id + 1), 'low_id', v_gap.next_lowest_id));
+    v_found := true;
+  end loop;
+  return v_found;
+end; $$;
+comment on function sync.read_between_pages(public.workspace_sync_runs, int) is
+$$Where new records move others on, a page that was read before the one above it lacks what moved
+between them: its total is the smaller one. Such gaps are read by cursor. Returns: whether there are
+any. The caller holds the run's lock.$$;
+
 create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
 language plpgsql set search_path = '' as $$
 declare
   v_below bigint;
 begin
-  select sync.cursor_id(reading ->> 'cursor') into v_below from public.chunked_sync_jobs
-  where run_id = p_run.id and kind = 'cursor' order by id limit 1;
+  select max(sync.cursor_id(reading ->> 'cursor')) into v_below from public.chunked_sync_jobs
+  where run_id = p_run.id and kind = 'cursor' and reading -> 'chain' = '1';
   if not p_run.is_full_scan or v_below is null or exists (
     select 1 from public.chunked_sync_jobs
     where run_id = p_run.id and kind = 'cursor' and reading -> 'chain' = '0'
@@ -222,8 +252,11 @@ cursor is read by cursor too, once. Returns: whether it is. The caller holds the
 create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = '' as $$
 declare
+  v_stream public.sync_streams;
   v_pages_read int;
+  v_has_gaps boolean;
 begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   if p_run.phase = 'cursor' then
     perform sync.close_run(p_run.id, 'completed', null)
     where not sync.read_what_pages_skipped(p_run);
@@ -233,10 +266,14 @@ begin
     select page, row_number() over (order by page) as n from sync.seen_pages
     where run_id = p_run.id and scan = p_run.scan and page is not null
   ) as read_in_a_row where page = n;
-  if v_pages_read >= p_run.needed_pages then
+  v_has_gaps := v_stream.cursor_codec is not null
+    and sync.read_between_pages(p_run, v_pages_read);
+  if v_pages_read >= p_run.needed_pages and v_has_gaps then
+    update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
+    perform sync.fill_slots(p_run.id);
+  elsif v_pages_read >= p_run.needed_pages then
     perform sync.close_run(p_run.id, 'completed', null);
-  elsif exists (select 1 from public.sync_streams
-    where id = p_run.stream_id and cursor_params is not null) then
+  elsif v_stream.cursor_params is not null then
     perform sync.begin_cursors(p_run, v_pages_read);
   else
     perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were '
@@ -249,5 +286,6 @@ close. The caller holds the run's lock.$$;
 
 revoke all on function sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.read_feed_page,
   sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor, sync.begin_cursors,
+  sync.read_between_pages,
   sync.read_what_pages_skipped, sync.advance_feed
 from public, anon, authenticated, service_role;

@@ -151,7 +151,7 @@ comment on function sync.note_items(sync.page_in_hand[]) is
 $$Staged replies of fetched conversations are processed, but for those staged again after their
 conversation was asked for. Locks: their rows in the order in which replies stage them.$$;
 
-create function sync.joined_items(p_queue_id bigint, p_in_call bigint[]) returns bigint[]
+create function sync.joined_items(p_queue_id bigint) returns bigint[]
 language sql stable set search_path = '' as $$
   select coalesce(array_agg(distinct q.id), '{}')
   from public.thread_stage as mine
@@ -164,23 +164,22 @@ language sql stable set search_path = '' as $$
   join public.chunk_processing_queue as q on q.id = other.chunk_id
   join public.chunk_processing_queue as own on own.id = mine.chunk_id and own.run_id = q.run_id
   where mine.chunk_id = p_queue_id
-    and (q.status in ('pending', 'processing') or (q.id = any (p_in_call) and q.id > own.id));
+    and q.status in ('pending', 'processing', 'completed');
 $$;
-comment on function sync.joined_items(bigint, bigint[]) is
-$$Returns: other chunks whose staged replies came with this chunk's answer, because stored replies
-alone had not shown that they belong together: those still live, and later ones of the same call.$$;
+comment on function sync.joined_items(bigint) is
+$$Returns: the run's other chunks whose staged replies came with this chunk's answer: stored replies
+alone had not shown that they belong together.$$;
 
-create function sync.has_joined_items(p_queue_id bigint, p_in_call bigint[]) returns boolean
+create function sync.has_joined_items(p_queue_id bigint) returns boolean
 language sql stable set search_path = '' as $$
-  select cardinality(sync.joined_items(p_queue_id, p_in_call)) > 0;
+  select cardinality(sync.joined_items(p_queue_id)) > 0;
 $$;
-comment on function sync.has_joined_items(bigint, bigint[]) is
-$$Returns: whether joined_items() has any.$$;
+comment on function sync.has_joined_items(bigint) is $$Returns: whether joined_items() has any.$$;
 
 create function sync.cover_items(p_page sync.page_in_hand, p_in_call bigint[]) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_joined bigint[] := sync.joined_items(p_page.queue_id, p_in_call);
+  v_joined bigint[] := sync.joined_items(p_page.queue_id);
   v_covered bigint[];
 begin
   with pending as (
@@ -206,13 +205,16 @@ begin
   where s.id = came.id;
   update public.workspace_sync_runs set
     chunks_completed = chunks_completed + cardinality(v_covered),
-    extra_fetches = extra_fetches + cardinality(v_joined) - cardinality(v_covered)
+    extra_fetches = extra_fetches + exists (
+      select 1 from public.chunk_processing_queue as q
+      where q.id = any (v_joined) and q.id <> all (v_covered) and q.status = 'completed'
+        and (q.id < p_page.queue_id or q.id <> all (p_in_call)))::int
   where id = p_page.run_id and cardinality(v_joined) > 0;
 end; $$;
 comment on function sync.cover_items(sync.page_in_hand, bigint[]) is
-$$Chunks whose conversation came with this answer end as covered if they are pending; those on their
-way are counted as extra fetches. The caller holds the run's lock. Locks: queue rows by SKIP LOCKED,
-then the staged rows of those it got, likewise.$$;
+$$Chunks whose conversation came with this answer end as covered if they are pending; an answer
+that came after one that showed the same is an extra fetch. The caller holds the run's lock. Locks:
+queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.$$;
 
 create view public.thread_processing_queue with (security_invoker = true) as
 select

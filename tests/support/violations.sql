@@ -5,10 +5,10 @@ with chunks as (
 ), ended as (
   select q.id, q.run_id, q.status, count(e.id) as events
   from public.chunk_processing_queue as q
-  left join public.chunk_events as e on e.chunk_id = q.id and e.event in ('completed', 'failed', 'cancelled')
+  left join public.chunk_events as e on e.chunk_id = q.id and e.event in ('completed', 'failed', 'cancelled', 'covered')
   group by q.id
 ), events as (
-  select run_id, count(*) filter (where event = 'completed') as completed,
+  select run_id, count(*) filter (where event in ('completed', 'covered')) as completed,
     count(*) filter (where event = 'failed') as failed, count(*) filter (where event = 'cancelled') as cancelled,
     coalesce(sum((details ->> 'records')::bigint) filter (where event = 'completed'), 0) as records,
     coalesce(sum((details ->> 'changed')::bigint) filter (where event = 'completed'), 0) as changed
