@@ -37,7 +37,8 @@ async def test_sync_and_status_say_what_became_of_a_job(world: World, bison: Bis
     assert "HTTP 403" in partial.out
     assert (failed.json["status"], acme.json["status"]) == ("failed", "completed")
     assert "Traceback" not in partial.err + failed.err
-    assert [job["status"] for job in newest.json["jobs"]] == ["completed", "failed", "partial", "completed"]
+    statuses = [job["status"] for job in newest.json["jobs"]]
+    assert statuses == ["completed", "failed", "partial", "completed"]
     assert one.json == completed.json | {"waiting": [], "failed_chunks": [], "command": None}
     assert "2/2 workspaces, 60 accounts" in one_for_people.out
 

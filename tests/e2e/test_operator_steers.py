@@ -1,6 +1,7 @@
 """`chunkwise cancel`, `retry`, `approve`, `pause`, `resume` and what `status` says meanwhile."""
 
 import asyncio
+import signal
 
 from local.bison import BisonControl, Hold, Status
 from tests.e2e.world import World
@@ -119,6 +120,26 @@ async def test_many_deletions_wait_for_approve(world: World, bison: BisonControl
     assert (approved.code, approved.out) == (0, "20 rows deleted.\n")
     assert world.deleted_ids("acme") == sorted(doomed)
     assert (again.code, again.out) == (1, "")
+
+
+async def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(
+    world: World, bison: BisonControl
+) -> None:
+    await world.register(bison)
+    async with world.command("sync", "--watch") as watching:
+        assert watching.stdout is not None
+        first_line = await watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        _, err = await watching.communicate()
+    (job_id,) = world.db.column("select id from polling_job_status where status = 'running'")
+    async with world.workers():
+        followed = await world.chunkwise("status", str(job_id), "--watch", "--json")
+
+    assert b"0/2 workspaces" in first_line
+    assert watching.returncode == 130
+    assert f"Watch it again with: chunkwise status {job_id} --watch" in err.decode()
+    assert "Traceback" not in err.decode()
+    assert (followed.code, followed.json["status"]) == (0, "completed")
 
 
 def waits(world: World) -> list[str]:

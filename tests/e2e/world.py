@@ -218,6 +218,23 @@ class World:
                 process.terminate()
             await asyncio.wait_for(process.wait(), PATIENCE_S)
 
+    @asynccontextmanager
+    async def command(self, *arguments: str) -> AsyncIterator[Process]:
+        """A command that the test itself brings to its end."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "workers", *arguments),
+            env=_environment(self.env),
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=CHECKOUT,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
     async def chunkwise(self, *arguments: str, stdin: str = "", **env: str) -> Ended:
         """Run the command to its end."""
         return await run_chunkwise(arguments, self.env | env, stdin)
