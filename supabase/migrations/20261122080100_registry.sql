@@ -18,7 +18,8 @@ create table public.sync_sources (
   created_at timestamptz not null default sync.now(),
   constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
   constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key')),
-  constraint sync_sources_requests_per_second_check check (requests_per_second > 0),
+  constraint sync_sources_requests_per_second_check
+  check (requests_per_second between 0.001 and 100000),
   constraint sync_sources_max_in_flight_check check (max_in_flight > 0),
   constraint sync_sources_base_path_check check (base_path = '' or base_path ~ '^/.*[^/]$')
 );
@@ -43,7 +44,8 @@ create table public.sync_budgets (
   probe_until timestamptz,
   created_at timestamptz not null default sync.now(),
   unique (source_id, scope_key),
-  constraint sync_budgets_requests_per_second_check check (requests_per_second > 0),
+  constraint sync_budgets_requests_per_second_check
+  check (requests_per_second between 0.001 and 100000),
   constraint sync_budgets_max_in_flight_check check (max_in_flight > 0)
 ) with (fillfactor = 50);
 comment on table public.sync_budgets is
@@ -93,7 +95,7 @@ alter table public.sync_workspaces enable row level security;
 
 create function sync.host_of(p_base_url text) returns text
 language sql immutable set search_path = '' as $$
-  select pg_catalog.lower((pg_catalog.regexp_match(p_base_url, '^https?://([^/?#]+)'))[1]);
+  select pg_catalog.lower((pg_catalog.regexp_match(p_base_url, '^https?://([^/?#]+)', 'i'))[1]);
 $$;
 comment on function sync.host_of(text) is
 $$Returns: host and port of a URL, the name of an instance.$$;
@@ -123,8 +125,9 @@ the new row.$$;
 create function sync.check_base_url(p_base_url text) returns void
 language plpgsql stable set search_path = '' as $$
 declare
-  v_host text := regexp_replace(coalesce(sync.host_of(p_base_url), ''), ':[0-9]+$', '');
-  v_is_loopback boolean := v_host in ('localhost', '[::1]') or v_host ~ '^127\.';
+  v_host text := regexp_replace(coalesce(sync.host_of(p_base_url), ''), '\.?(:[0-9]+)?$', '');
+  v_is_loopback boolean := v_host in ('localhost', '[::1]')
+    or v_host ~ '^127(\.[0-9]{1,3}){3}$';
 begin
   if p_base_url is null or p_base_url !~* '^https?://[a-z0-9.:_\[\]-]+(/[^?#]*[^/?#])?$' then
     raise exception using errcode = 'SY015', message = format('%L is no base '
@@ -138,8 +141,9 @@ begin
   if not v_is_loopback and not sync.is_switched_on('allow_private_addresses') and (
     v_host ~ '^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2[0-9]|3[01])\.'
       '|0\.|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|\[)'
-    or v_host ~ '\.(internal|local|localhost)$' or v_host ~ '^[0-9.]+$'
-    and v_host !~ '^([0-9]{1,3}\.){3}[0-9]{1,3}$'
+    or v_host ~ '\.(internal|local|localhost)$'
+    or v_host ~ '^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*$'
+    and v_host !~ '^((0|[1-9][0-9]{0,2})(\.|$)){4}$'
   ) then
     raise exception using errcode = 'SY015', message = format('%s names a private '
       'address', p_base_url),
@@ -159,15 +163,19 @@ begin
     where workspace_name = new.workspace_name) then
     new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
   end if;
+  if tg_op = 'UPDATE' and new.external_id is distinct from old.external_id
+    and (old.key_status, new.key_status) = ('accepted', 'accepted') then
+    new.key_status := 'unchecked';
+  end if;
   return new;
 end; $$;
 comment on function sync.prepare_workspace() is
 $$Trigger: whoever writes a base URL, it is checked, and the workspace draws on the budget of its
-instance or key. An insert that becomes an update (on conflict) gets its budget from that update,
-under its own id. Raises: SY015.$$;
+instance or key; another external id has the key compared anew. An insert that becomes an update
+(on conflict) gets its budget from that update, under its own id. Raises: SY015.$$;
 
 create trigger sync_workspaces_prepare before insert or update of base_url,
-  source_id on public.sync_workspaces
+  source_id, external_id on public.sync_workspaces
 for each row execute function sync.prepare_workspace();
 
 revoke all on sequence public.sync_sources_id_seq, public.sync_budgets_id_seq,

@@ -14,9 +14,9 @@ begin
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
       hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
   end if;
-  if p_requests_per_second <= 0 or p_max_in_flight <= 0 then
+  if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
     raise exception using errcode = 'SY006',
-      message = 'a budget needs more than 0 requests per second and in flight',
+      message = 'a budget takes 0.001 to 100,000 requests per second, and 1 or more in flight',
       hint = 'Null means unlimited; pause_sync() stops a source.';
   end if;
   update public.sync_budgets

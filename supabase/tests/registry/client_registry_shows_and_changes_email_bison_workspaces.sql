@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(8);
+select plan(10);
 
 select register_workspace('acme', 'https://bison.example', '7|firstkey', p_external_id => '41');
 select declare_source('{"source_name": "other"}');
@@ -38,6 +38,12 @@ select results_eq($$
   from client_registry
 $$, $$values ('acme', sync.now(), 0::bigint, 3::bigint)$$,
   'after a complete sync it says when, how long and how many');
+
+prepare key_status as select key_status from public.sync_workspaces where workspace_name = 'acme';
+select results_eq('key_status', $$values ('accepted')$$, 'and its key is accepted');
+update client_registry set bison_workspace_id = '42' where workspace_name = 'acme';
+select results_eq('key_status', $$values ('unchecked')$$,
+  'with another id the key is compared anew before it writes a row');
 
 select * from finish();
 rollback;

@@ -14,7 +14,7 @@ select is_empty($$
   select url, tests.verdict_on(url) from unnest('{
     https://bison.example, https://bison.example:8443, https://bison.example/tenant,
     https://8.8.8.8, http://localhost:8080, http://127.0.0.1:9, https://127.0.0.1,
-    "http://[::1]:80", https://172.32.0.1, https://11.0.0.1
+    "http://[::1]:80", https://172.32.0.1, https://11.0.0.1, HTTPS://Bison.example
   }'::text[]) as url where tests.verdict_on(url) <> 'taken'
 $$, 'https anywhere in public, http to this machine itself');
 
@@ -25,7 +25,9 @@ select is_empty($$
     https://bison.example/, "https://bison example", https://10.0.0.1, https://192.168.1.1,
     https://172.16.0.1, https://172.31.255.255, https://169.254.169.254, https://0.0.0.0,
     https://100.64.0.1, https://2130706433, https://metadata.google.internal,
-    https://printer.local, "https://[fd00::1]", "https://[fe80::1]"
+    https://printer.local, "https://[fd00::1]", "https://[fe80::1]", HTTPS://10.0.0.1,
+    http://127.bison.example, https://0x7f000001, https://0xa.0.0.1, https://012.0.0.1,
+    https://printer.local., https://10.0.0.1.
   }'::text[]) as url where tests.verdict_on(url) <> 'SY015'
 $$, 'no http, no credentials in the address, nothing private');
 
