@@ -21,6 +21,18 @@ begin
         hint = 'select stream_name from sync_streams lists them; declare_stream() adds one.';
     end if;
   end loop;
+  select named into v_name from unnest(p_workspaces) as named
+  where not exists (
+    select 1 from public.sync_workspaces as w
+    join public.sync_streams as s on s.source_id = w.source_id
+    where w.workspace_name = named
+      and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
+  ) limit 1;
+  if found then
+    raise exception using errcode = 'SY005',
+      message = format('workspace %L serves none of the requested streams', v_name),
+      hint = 'select * from sync_streams shows what its source serves.';
+  end if;
   return query
   select w.id, s.id, w.workspace_name, w.max_concurrency
   from public.sync_workspaces as w
@@ -38,7 +50,7 @@ end; $$;
 comment on function sync.requested_runs(text[], text[]) is
 $$Returns: workspace x stream that a request means; null means every active workspace, every default
 stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005
-nothing to do.$$;
+nothing to do, or nothing for a workspace that is named.$$;
 
 create function sync.begin_pages(p_run_id bigint) returns void
 language plpgsql set search_path = '' as $$
@@ -213,8 +225,8 @@ comment on function public.start_sync_job(text, text[], text[]) is
 $$Ask for a sync; answers at once, over HTTP with 202. Null means every default stream, every active
 workspace. Returns: {"success", "job_id", "status": "accepted" or "already_running", "message",
 "workspaces_skipped": [names]}. Raises: SY002 unknown workspace, SY003 unknown stream, SY004
-inactive workspace, SY005 nothing to sync, SY006 no job name. Locks: new rows only; the live job
-name and the live workspace x stream are unique indices.$$;
+inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no job name. Locks: new
+rows only; the live job name and the live workspace x stream are unique indices.$$;
 
 revoke all on function sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_runs,
   sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(8);
+select plan(9);
 
 select throws_ok($$select start_sync_job()$$, 'SY005', null, 'an empty fleet');
 select tests.workspace('acme');
@@ -18,6 +18,9 @@ select declare_stream('{"source_name": "other", "stream_name": "things", "path":
   "page_size": 1}');
 select throws_ok($$select start_sync_job('x', '{things}', '{acme}')$$, 'SY005', null,
   'a stream that the workspace''s source does not serve');
+select register_workspace('other', 'https://other.example', 'k', 'other');
+select throws_ok($$select start_sync_job('x', '{things}', '{other,acme}')$$, 'SY005', null,
+  'also beside a workspace whose source serves it');
 select is_empty($$select 1 from public.polling_job_status$$, 'no job is left');
 
 select * from finish();
