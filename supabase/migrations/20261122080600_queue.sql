@@ -122,7 +122,7 @@ create table public.chunk_events (
 comment on table public.chunk_events is
 'What happened to chunks, append-only; kept longer than the chunks.';
 comment on column public.chunk_events.details is
-'completed: records, changed, total, duration_ms; others: class, message, attempt, for_ms.';
+'completed: records, changed, total, duration_ms; others: code, message, attempt, for_ms.';
 create index chunk_events_occurred_idx on public.chunk_events using brin (occurred_at);
 alter table public.chunk_events enable row level security;
 
@@ -187,7 +187,7 @@ comment on table sync.sweep_state is
 'When the last sweep ran, and below which turn no ready chunk stood then.';
 comment on column sync.sweep_state.claim_floor is
 'Lower bound of the claim''s index scan: under a long snapshot dead entries pile up below it. Never
-above a chunk that is ready: see sync.claim_floor().';
+above a chunk that is ready: see sync.lowest_turn().';
 insert into sync.sweep_state default values;
 alter table sync.sweep_state enable row level security;
 
