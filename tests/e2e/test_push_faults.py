@@ -8,9 +8,11 @@ from tests.e2e.receivers import (
     assert_all_once,
     claims,
     on_demand,
+    ready,
     receiver,
     receiver_process,
     register,
+    traces,
 )
 from tests.e2e.world import World
 from tests.support.setup import advance_clock
@@ -88,6 +90,35 @@ async def test_doubled_and_late_hints_do_no_harm(
     assert_all_once(world)
     chunks = world.db.value("select count(*) from chunk_processing_queue")
     assert claims(world)["claimed"] == chunks
+
+
+async def test_a_hint_that_comes_when_all_is_done_changes_nothing(
+    world: World, bison: BisonControl
+) -> None:
+    """A minute late by the database's clock, which holds it for lost; by the wall's clock the posts
+    are held for eight seconds, longer than the job takes."""
+    await world.register(bison)
+    async with receiver(world) as running:
+        register(world, running.url)
+        break_deliveries(world, "delay_ms = 8000")
+        job_id = world.start()
+        held = len(ready(world))
+        await world.until(lambda: world.db.column("select id from net.http_request_queue") == [])
+        break_deliveries(world, "delay_ms = 0")
+        advance_clock(world.db, 61)
+        world.db.run("select cleanup_stuck_chunks()")
+        job = await world.ended(job_id)
+        done = traces(world)
+        await world.until(lambda: claims(world)["not_pending"] == held)
+        assert traces(world) == done
+
+    assert job["status"] == "completed"
+    assert_all_once(world)
+    outcomes = world.db.run(
+        "select outcome, count(*) from hint_deliveries where direction = 'push' and attempt = 1"
+        " and outcome = 'lost' group by 1"
+    )
+    assert outcomes == [{"outcome": "lost", "count": held}]
 
 
 def break_deliveries(world: World, change: str) -> None:
