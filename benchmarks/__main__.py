@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import backlog, fleet, queue, resync, views, wake
+from benchmarks import backlog, fleet, queue, replies, resync, views, wake
 from benchmarks.report import Report
 from local.stack import Stack
 
@@ -14,6 +14,7 @@ from local.stack import Stack
 class Part(StrEnum):
     FLEET = "fleet"
     RESYNC = "resync"
+    REPLIES = "replies"
     WAKE = "wake"
     QUEUE = "queue"
     WAITING = "waiting"
@@ -26,7 +27,7 @@ def main(
     only: Annotated[list[Part] | None, typer.Option(help="Not all parts; may be repeated.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of every sync.")] = 3,
     seconds: Annotated[int, typer.Option(min=1, help="Length of every queue measurement.")] = 5,
-    scale: Annotated[float, typer.Option(help="Of the 1,000,000 chunks around.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="Of the 1,000,000 chunks, 270,000 replies.")] = 1.0,
     explain: Annotated[bool, typer.Option(help="Show the plans of slow views.")] = False,
 ) -> None:
     """Measure the parts in turn on a stack of their own."""
@@ -37,6 +38,8 @@ def main(
             asyncio.run(fleet.measure(stack, report, rounds))
         if Part.RESYNC in parts:
             asyncio.run(resync.measure(stack, report))
+        if Part.REPLIES in parts:
+            asyncio.run(replies.measure(stack, report, scale))
         if Part.WAKE in parts:
             asyncio.run(wake.measure(stack, report))
         if Part.QUEUE in parts:

@@ -8,10 +8,10 @@ from local.process import Child
 
 
 def of_stopped(workers: Sequence[Child]) -> Counter[str]:
-    """The looks of all of them, `<reason>_<found|empty>`."""
+    """The looks of all of them, `<reason>_<found|empty>`; workers that listen have none."""
     lines = [line for worker in workers for line in worker.log.read_text().splitlines()]
     stopped = [json.loads(line) for line in lines if "worker_stopped" in line]
-    return sum((Counter(line["looks"]) for line in stopped), Counter[str]())
+    return sum((Counter(line.get("looks", {})) for line in stopped), Counter[str]())
 
 
 def summary(looks: Counter[str]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,13 @@ async def register(verbs: Verbs, bison: BisonControl) -> int:
 
 @contextmanager
 def workers(
-    target: Target, count: int, *, concurrency: int, idle_seconds: float
+    target: Target,
+    count: int,
+    *,
+    concurrency: int,
+    idle_seconds: float,
+    options: Sequence[str] = (),
+    **settings: str,
 ) -> Iterator[list[Child]]:
     """`chunkwise worker` processes; at the end they hand back what they hold."""
     environment = {
@@ -94,17 +100,15 @@ def workers(
         "SUPABASE_SECRET_KEY": target.api.secret_key,
         "CHUNKWISE_CONCURRENCY": str(concurrency),
         "CHUNKWISE_IDLE_SECONDS": str(idle_seconds),
+        **settings,
     }
     started: list[Child] = []
     try:
         for number in range(1, count + 1):
             log = target.database.stack.folder.logs / f"worker-{number}.log"
             log.unlink(missing_ok=True)
-            started.append(
-                Child.start(
-                    f"worker {number}", [str(CHUNKWISE), "worker"], log, environment=environment
-                )
-            )
+            command = [str(CHUNKWISE), "worker", *options]
+            started.append(Child.start(f"worker {number}", command, log, environment=environment))
         yield started
     finally:
         for worker in started:
