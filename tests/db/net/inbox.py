@@ -23,7 +23,8 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Answers 202 with a short body; paths under /held wait for `release`, once it is cleared."""
+    """Answers 202 with a short body; paths under /held wait for `release`, once it is cleared;
+    /echo refuses with the token it was sent."""
 
     url: str
     received: "Queue[Received]" = field(default_factory=Queue)
@@ -45,7 +46,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
-    answers: ClassVar[dict[str, int]] = {"/refused": 500, "/away": 307}
+    answers: ClassVar[dict[str, int]] = {"/refused": 500, "/away": 307, "/echo": 401}
 
     def do_POST(self) -> None:
         inbox = self.server.inbox
@@ -54,6 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/held"):
             inbox.release.wait(PATIENCE_SECONDS)
         answer = b'{"message":"noted"}'
+        if self.path == "/echo":
+            answer = self.headers["Authorization"].removeprefix("Bearer ").encode()
         self.send_response(self.answers.get(self.path, 202))
         if self.path == "/away":
             self.send_header("Location", "/here")
