@@ -1,5 +1,5 @@
 -- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
--- Stands on: queue.
+-- Stands on: slots.
 
 create function sync.requested_runs(p_streams text[], p_workspaces text[])
 returns table (workspace_id bigint, stream_id bigint, workspace_name text, max_concurrency int)
