@@ -213,7 +213,7 @@ begin
     select p.workspace_id, case when bool_or(p.outcome = 'completed') then 'accepted' else 'refused'
       end as key_status
     from unnest(p_pages) as p where p.outcome = 'completed' or p.http_status = 401
-    group by p.workspace_id
+    group by p.workspace_id order by p.workspace_id
   ) as said
   where w.id = said.workspace_id and w.key_status is distinct from said.key_status
     and (w.key_status <> 'other_workspace' or said.key_status = 'refused');
@@ -223,7 +223,7 @@ begin
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, and that a blocked budget answers again. Locks:
-workspaces only where that changes, then budgets.$$;
+workspaces by id, only where that changes, then budgets.$$;
 
 revoke all on function sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
   sync.plan_revealed_pages, sync.settle_chunks, sync.note_key
