@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(27);
+select plan(30);
 
 select has_function('public'::name, verb::name, arguments::name[], 'verb ' || verb)
 from (values
@@ -27,6 +27,9 @@ from (values
   ('get_sync_job_progress', '{uuid}'),
   ('try_sync_lock', '{text,numeric}'),
   ('release_sync_lock', '{text,uuid}'),
+  ('register_worker_endpoint', '{text,text,text[]}'),
+  ('remove_worker_endpoint', '{text}'),
+  ('trigger_next_chunk_processing', '{}'),
   ('chunkwise_version', '{}')
 ) as contract (verb, arguments);
 
@@ -53,7 +56,10 @@ select is_empty($$
       daily_limit, warmup_enabled, tags, raw, created_at, updated_at, last_changed_at,
       last_synced_at, deleted_at'),
     ('synced_records', 'workspace_id, stream_id, id, raw'),
-    ('stale_workspaces', 'time_since_sync')
+    ('stale_workspaces', 'time_since_sync'),
+    ('worker_endpoints', 'id, url, streams, is_active, resting_until, last_answered_at'),
+    ('hint_deliveries', 'direction, id, chunk_id, occurred_at, endpoint, worker_id, attempt,
+      outcome, status_code, message, settled_at')
   ) as r (relation, columns) cross join regexp_split_to_table(r.columns, ',\s*') as column_name
   where not exists (
     select 1 from pg_attribute as a

@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/endpoints.psql
-select plan(10);
+select plan(11);
 
 select tests.workspace('acme', 4);
 select tests.serve('acme', 1, 2, 3, 4, 5, 6, 7, 8);
@@ -31,6 +31,15 @@ select results_eq($$
   join vault.decrypted_secrets as d on d.id = e.secret_id
 $$, $$values (true, 'POST', 2000, true, 'application/json', true)$$,
   'with its token, the record, and a short time to answer');
+
+-- Chunks of items, which have a table of their own.
+delete from net.http_request_queue;
+update sync_streams set completeness = 'items', item_path = '/items/{id}', parent_stream = 'replies'
+where stream_name = 'sender_emails';
+select trigger_next_chunk_processing();
+select results_eq($$
+  select distinct convert_from(body, 'utf8')::jsonb ->> 'table' from net.http_request_queue
+$$, $$values ('thread_processing_queue')$$, 'an item is posted as one');
 
 -- A stream of its own.
 delete from sync.hints;
