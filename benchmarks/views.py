@@ -38,6 +38,7 @@ QUESTIONS = {
     "workspace_health": "select * from workspace_health",
     "queue_health": "select * from queue_health",
     "worker_health": "select * from worker_health",
+    "waiting_runs": "select * from waiting_runs",
     "client_registry": "select * from client_registry where is_active",
     "sender_emails, 100 rows": "select * from sender_emails limit 100",
     "queue, newest 10": "select * from chunk_processing_queue order by created_at desc limit 10",

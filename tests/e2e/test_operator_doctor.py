@@ -13,6 +13,7 @@ from tests.e2e.world import Ended, World, run_chunkwise
 from tests.support.db import Db
 from workers.doctor.platform import PARTITION
 
+KEY = "7|OneKeyThatNobodyMaySeeInAnyOutput"
 FRESH = "select sync.beat('cron')"
 LATER = (
     "create or replace function sync.now() returns timestamptz language sql stable"
@@ -187,11 +188,13 @@ async def test_no_worker_and_no_pg_net_and_a_transaction_held_open(
     world.db.run(FRESH)
     with closing(Db.connect(database.dsn)) as other:
         other.begin()
+        other.run(f"select '{KEY}' as key")
         ended = await world.chunkwise("doctor", "--json", DATABASE_URL=database.dsn)
 
     findings = {one["check"]: one for one in ended.json["findings"]}
     assert sorted(findings) == ["locks", "pg_net alive", "workers"]
     assert "transaction open" in findings["locks"]["message"]
+    assert KEY.split("|")[1] not in ended.out
     assert findings["workers"]["mend"] == "Start one: chunkwise worker."
 
 

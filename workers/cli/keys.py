@@ -16,7 +16,7 @@ from workers.settings import Settings
 
 STREAM = "connection"
 JOB_NAME = "keys check"
-UNCHECKED = "no run: its source does not tell whose key it is, or it is not active"
+UNCHECKED = "not asked: its source tells no owner, it is not active, or another job asks now"
 COLUMNS = {
     "workspace": "workspace",
     "verdict": "key",

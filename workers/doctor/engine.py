@@ -34,7 +34,7 @@ from public.workspace_sync_runs as r where r.status = 'running' and r.close_erro
 LOCKS: Final = """
 select 'session ' || a.pid as subject,
   format('%s has had a transaction open for %s s: %s', coalesce(a.usename, 'somebody'),
-    floor(extract(epoch from sync.now() - a.xact_start)), left(a.query, 80)) as message,
+    floor(extract(epoch from sync.now() - a.xact_start)), left(sync.mask_secrets(a.query), 80)) as message,
   format('End what holds it open, or select pg_terminate_backend(%s);', a.pid) as mend
 from pg_catalog.pg_stat_activity as a
 where a.datname = current_database() and a.pid <> pg_backend_pid()
@@ -42,7 +42,7 @@ where a.datname = current_database() and a.pid <> pg_backend_pid()
 union all
 select 'session ' || a.pid,
   format('has waited for session %s for more than 10 s: %s',
-    array_to_string(pg_blocking_pids(a.pid), ', '), left(a.query, 80)),
+    array_to_string(pg_blocking_pids(a.pid), ', '), left(sync.mask_secrets(a.query), 80)),
   format('End what session %s does, or select pg_terminate_backend(%s);',
     (pg_blocking_pids(a.pid))[1], (pg_blocking_pids(a.pid))[1])
 from pg_catalog.pg_stat_activity as a

@@ -125,6 +125,9 @@ where n.nspname in ('sync', 'public') and c.relkind in ('r', 'p', 'v', 'm')
   and has_table_privilege(r.role, c.oid, g.what)
   and not (r.role = 'authenticated' and g.what = 'select')
 union all
+select 'schema sync', 'anon may look into it', 'revoke usage on schema sync from public, anon;'
+where has_schema_privilege('anon', 'sync', 'usage')
+union all
 select c.oid::regclass::text, 'has no row level security',
   format('alter table %s enable row level security;', c.oid::regclass)
 from pg_catalog.pg_class as c

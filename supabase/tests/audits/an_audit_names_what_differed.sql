@@ -15,14 +15,16 @@ select is(answer ->> 'status', 'accepted', 'an audit is a job') from audit;
 select tests.work();
 
 create temporary table found as
-select run from audit, jsonb_array_elements(get_audit((answer ->> 'job_id')::uuid) -> 'runs') as run;
+select run from audit
+cross join jsonb_array_elements(get_audit((answer ->> 'job_id')::uuid) -> 'runs') as run;
 select is(run - '{workspace,stream,scans,error_message,warnings}'::text[], '{
   "status": "completed", "api_total": 3, "distinct_ids": 3, "rows_before": 3, "rows_now": 3,
   "missing": ["1"], "stale": ["2"], "surplus": ["3"], "repeated": []}',
   'missing, stale and surplus accounts are named') from found;
 
 select throws_ok($$select get_audit(gen_random_uuid())$$, 'SY007', null, 'a job that is not there');
-select throws_ok($$select start_audit('{nobody}')$$, 'SY002', null, 'a workspace that is not there');
+select throws_ok($$select start_audit('{nobody}')$$, 'SY002', null,
+  'a workspace that is not there');
 select is(jsonb_array_length(get_audit(id) -> 'runs'), 0, 'a job that is no audit has none')
 from polling_job_status where job_name = 'test';
 delete from polling_job_status where job_name = 'audit';
