@@ -34,7 +34,8 @@ from public.workspace_sync_runs as r where r.status = 'running' and r.close_erro
 LOCKS: Final = """
 select 'session ' || a.pid as subject,
   format('%s has had a transaction open for %s s: %s', coalesce(a.usename, 'somebody'),
-    floor(extract(epoch from sync.now() - a.xact_start)), left(sync.mask_secrets(a.query), 80)) as message,
+    floor(extract(epoch from sync.now() - a.xact_start)),
+    left(sync.mask_secrets(a.query), 80)) as message,
   format('End what holds it open, or select pg_terminate_backend(%s);', a.pid) as mend
 from pg_catalog.pg_stat_activity as a
 where a.datname = current_database() and a.pid <> pg_backend_pid()

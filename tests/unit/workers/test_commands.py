@@ -12,7 +12,6 @@ COMMANDS = [
     ["sync"],
     ["sync", "--watch"],
     ["status"],
-    ["doctor"],
     ["keys", "check"],
     ["workspaces", "list"],
     ["workspaces", "add", "acme", "--base-url", "https://bison.example/api"],
