@@ -116,8 +116,9 @@ comment on column public.workspace_sync_runs.close_error is
 create unique index workspace_sync_runs_live_idx
   on public.workspace_sync_runs (workspace_id, stream_id) where status = 'running';
 create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id);
+-- By time, not by id: a limit on the order of ids would tempt the planner to walk the primary key.
 create index workspace_sync_runs_workspace_idx
-  on public.workspace_sync_runs (workspace_id, stream_id, id);
+  on public.workspace_sync_runs (workspace_id, stream_id, started_at, id);
 create index workspace_sync_runs_stream_idx on public.workspace_sync_runs (stream_id);
 create index workspace_sync_runs_parent_idx on public.workspace_sync_runs (parent_run_id);
 create index workspace_sync_runs_running_idx on public.workspace_sync_runs (id)

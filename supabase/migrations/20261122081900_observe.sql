@@ -15,7 +15,8 @@ left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stre
 left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
 left join lateral (
   select x.* from public.workspace_sync_runs as x
-  where x.workspace_id = w.id and x.stream_id = st.id order by x.id desc limit 1
+  where x.workspace_id = w.id and x.stream_id = st.id
+  order by x.started_at desc, x.id desc limit 1
 ) as r on true
 left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id;
 comment on view public.workspace_health is

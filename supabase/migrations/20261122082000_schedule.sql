@@ -45,6 +45,8 @@ begin
     select id from public.thread_stage
     where processed_at < sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int)
       limit p_rows);
+  delete from public.sync_alerts
+  where resolved_at < sync.now() - make_interval(days => sync.setting('events_kept_days')::int);
   delete from sync.hints where sent_at < sync.now() - interval '7 days';
   delete from sync.hinted_claims where occurred_at < sync.now() - interval '7 days';
   delete from sync.workers where last_seen_at < sync.now() - interval '7 days';

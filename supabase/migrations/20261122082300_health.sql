@@ -103,7 +103,7 @@ language sql stable set search_path = '' as $$
     select x.status, x.ending, x.warnings from public.workspace_sync_runs as x
     where x.workspace_id = w.id and x.stream_id = st.id
       and (x.status = 'completed' or x.status = 'partial' and x.ending is null)
-    order by x.id desc limit 1
+    order by x.started_at desc, x.id desc limit 1
   ) as r
   where w.is_active and r.status = 'partial'
   union all

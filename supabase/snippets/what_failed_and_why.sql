@@ -20,7 +20,7 @@ left join lateral (
 left join lateral (
   select x.id from public.workspace_sync_runs as x
   where x.workspace_id = r.workspace_id and x.stream_id = r.stream_id and x.id > r.id
-  order by x.id desc limit 1
+  order by x.started_at desc, x.id desc limit 1
 ) as newer on true
 where r.status in ('failed', 'partial') and r.completed_at > sync.now() - interval '7 days'
 order by r.completed_at desc
