@@ -156,6 +156,8 @@ begin
     select endpoint_id, bool_or(outcome in ('answered', 'busy')) as is_alive, count(*) as failures,
       max(message) filter (where outcome not in ('answered', 'busy')) as message
     from answered group by endpoint_id
+  ), free as (
+    select id from public.worker_endpoints order by id for no key update skip locked
   )
   update public.worker_endpoints as e set
     last_answered_at = case when b.is_alive then sync.now() else e.last_answered_at end,
@@ -164,7 +166,8 @@ begin
     resting_until = case when not b.is_alive and e.consecutive_failures + b.failures >= 3
       then sync.now() + least(30 * 2 ^ least(e.consecutive_failures + b.failures - 3, 5),
       900) * interval '1 second' end
-  from (select * from by_endpoint order by endpoint_id) as b where e.id = b.endpoint_id;
+  from by_endpoint as b join free on free.id = b.endpoint_id
+  where e.id = free.id;
   update sync.hints set outcome = 'lost', settled_at = sync.now()
   where outcome = 'sent' and sent_at < sync.now() - interval '60 seconds';
   perform sync.open_alert('endpoint_failing', url,
@@ -176,7 +179,9 @@ begin
 end; $$;
 comment on function sync.settle_hints() is
 $$Read what pg_net says of the posts; endpoints that fail three times in a row rest, with an alert,
-and longer each time. A post without an answer for a minute is lost.$$;
+and longer each time. A post without an answer for a minute is lost. A sweep comes here, so it waits
+for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoints by SKIP
+LOCKED.$$;
 
 create function sync.resend_hints(p_at_once boolean) returns int
 language plpgsql set search_path = '' as $$
