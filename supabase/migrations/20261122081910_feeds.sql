@@ -161,16 +161,17 @@ declare
   v_low bigint;
   v_records bigint;
   v_chains int := 1;
-  v_width bigint;
+  v_width numeric;
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   select min(id::bigint) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
-    max(s.total) - count(*), (max(id::bigint) - min(id::bigint)) / greatest(count(*), 1)
+    max(s.total) - count(*),
+    (max(id::bigint) - min(id::bigint))::numeric / greatest(count(*) - 1, 1)
   into v_start, v_records, v_width
   from sync.seen_pages as s cross join unnest(s.record_ids) as id
   where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read;
   if v_start is not null and v_stream.cursor_codec is not null and p_run.is_full_scan then
-    v_low := greatest(0, v_start - coalesce(v_records, 0) * greatest(v_width, 1));
+    v_low := greatest(0, v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
     v_chains := least(p_run.max_concurrency,
       greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
   end if;
