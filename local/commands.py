@@ -19,6 +19,8 @@ from local.stack import Stack
 from local.state import Grants
 
 READY = "the stack is ready"
+# The first start makes a cluster and pushes every migration.
+BUILD_TIMEOUT_SECONDS = 300.0
 Name = Annotated[str, typer.Option(help="Which stack.")]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -44,7 +46,8 @@ def up(
                 stderr=output,
                 start_new_session=True,
             )
-        Child("stack", holder, log).wait_until(lambda: READY in log.read_text())
+        child = Child("stack", holder, log)
+        child.wait_until(lambda: READY in log.read_text(), BUILD_TIMEOUT_SECONDS)
 
 
 @app.command()

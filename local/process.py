@@ -60,9 +60,11 @@ class Child:
             )
         return cls(name, process, log)
 
-    def wait_until(self, is_ready: Callable[[], bool]) -> None:
+    def wait_until(
+        self, is_ready: Callable[[], bool], seconds: float = START_TIMEOUT_SECONDS
+    ) -> None:
         """Return when ready; raise StartError if it ends first or takes too long."""
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        deadline = time.monotonic() + seconds
         while not is_ready():
             if self.process.poll() is not None:
                 raise StartError(
