@@ -11,7 +11,10 @@ from local.bison import BisonControl
 from local.stack import Database, Stack
 from tests.e2e.world import Ended, World, run_chunkwise
 from tests.support.db import Db
+from workers.doctor.database import Database as Doctor
+from workers.doctor.examine import examine
 from workers.doctor.platform import PARTITION
+from workers.settings import Settings
 
 KEY = "7|OneKeyThatNobodyMaySeeInAnyOutput"
 FRESH = "select sync.beat('cron')"
@@ -162,21 +165,27 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
 async def test_it_names_the_planted_fault_and_nothing_else(project: Project, name: str) -> None:
     plant, check, subject, mend = FAULTS[name]
     plant(project)
-    ended = await project.doctor()
+    with closing(Doctor.connect({"DATABASE_URL": project.database.dsn})) as database:
+        report = await examine(Settings.from_env(project.world.env), database)
 
-    found = [(one["check"], one["subject"]) for one in ended.json["findings"]]
-    assert found == [(check, subject)], ended.json["findings"]
-    assert mend in ended.json["findings"][0]["mend"]
-    assert (ended.code, ended.err, ended.json["unchecked"]) == (1, "", [])
+    (finding,) = report.findings
+    assert (finding.check, finding.subject) == (check, subject)
+    assert mend in finding.mend
+    assert (report.unchecked, report.is_well) == ([], False)
 
 
 async def test_it_finds_nothing_where_all_is_well(project: Project) -> None:
+    """Nor does the command, with code 0; and with a fault it ends with 1."""
     ended = await project.doctor()
     for_people = await project.world.chunkwise("doctor", DATABASE_URL=project.database.dsn)
 
     assert (ended.code, ended.json["findings"], ended.json["unchecked"]) == (0, [], [])
     assert len(ended.json["checked"]) == len(set(ended.json["checked"])) == 20
     assert for_people.out.endswith("Nothing found.\n")
+    project.world.db.run("select cron.unschedule('chunkwise sweep')")
+    faulty = await project.doctor()
+    assert (faulty.code, faulty.err) == (1, "")
+    assert [one["subject"] for one in faulty.json["findings"]] == ["chunkwise sweep"]
 
 
 async def test_no_worker_and_no_pg_net_and_a_transaction_held_open(

@@ -9,9 +9,8 @@ import typer
 
 from workers.cli.output import print_json, print_table
 from workers.doctor.database import Database
-from workers.doctor.examine import Examination
+from workers.doctor.examine import examine
 from workers.doctor.findings import Report
-from workers.gateway import Gateway
 from workers.settings import Settings
 
 FINDING_COLUMNS = {"check": "check", "subject": "what", "message": "finding", "mend": "mend"}
@@ -28,20 +27,12 @@ def doctor(
     """
     settings = Settings.from_env()
     with closing(Database.connect(os.environ)) as database:
-        report = asyncio.run(_examine(settings, database))
+        report = asyncio.run(examine(settings, database))
     if as_json:
         print_json(report.fields())
     else:
         _print(report)
     raise typer.Exit(0 if report.is_well else 1)
-
-
-async def _examine(settings: Settings, database: Database) -> Report:
-    examination = Examination()
-    examination.ask_database(database, settings.supabase_url)
-    async with Gateway.connect(settings.supabase_url, settings.supabase_secret_key) as gateway:
-        await examination.ask_api(gateway, database)
-    return examination.report
 
 
 def _print(report: Report) -> None:

@@ -1,5 +1,6 @@
 """Asks all the questions. One that cannot be asked is listed as unchecked, never as well."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from workers.doctor.findings import Finding, Report, Unchecked
 from workers.errors import ChunkwiseError, SchemaMissingError, VersionMismatchError
 from workers.gateway import Gateway
 from workers.protocol import Versions
+from workers.settings import Settings
 
 ANSWER_SECONDS: Final = 8.0
 LOOK_SECONDS: Final = 0.05
@@ -33,6 +35,14 @@ QUESTIONS: Final = (
     ("dead rows", engine.BLOAT),
     ("statement timeouts", engine.TIMEOUTS),
 )
+
+
+async def examine(settings: Settings, database: Database) -> Report:
+    examination = Examination()
+    await asyncio.to_thread(examination.ask_database, database, settings.supabase_url)
+    async with Gateway.connect(settings.supabase_url, settings.supabase_secret_key) as gateway:
+        await examination.ask_api(gateway, database)
+    return examination.report
 
 
 class Examination:
