@@ -39,6 +39,8 @@ QUESTIONS = {
     "queue_health": "select * from queue_health",
     "worker_health": "select * from worker_health",
     "waiting_runs": "select * from waiting_runs",
+    "hint_deliveries, 100 rows": "select * from hint_deliveries limit 100",
+    "alerts that are open": "select * from sync_alerts where resolved_at is null",
     "client_registry": "select * from client_registry where is_active",
     "sender_emails, 100 rows": "select * from sender_emails limit 100",
     "queue, newest 10": "select * from chunk_processing_queue order by created_at desc limit 10",
