@@ -117,7 +117,8 @@ overlap; no deeper than the API serves pages. Where pages end, the pending ones 
 cancelled. The caller holds the run's lock.$$;
 
 create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, reading)
     select job_id, id, 'cursor', scan, p_reading from public.workspace_sync_runs where id = p_run_id
@@ -128,7 +129,7 @@ language sql set search_path = '' as $$
   )
   update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
     progress_total = coalesce(progress_total, 1) where id = p_run_id;
-$$;
+end; $$;
 comment on function sync.plan_cursor(bigint, jsonb) is
 $$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
 

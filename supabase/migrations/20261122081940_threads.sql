@@ -66,7 +66,9 @@ create type sync.found_message as (
 comment on type sync.found_message is 'A message of an answer, mapped as far as it can be.';
 
 create function sync.messages_in(p_answer jsonb) returns setof sync.found_message
-language sql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' as $$
+begin
+  return query
   select distinct on (found.message_key) found.message_key, found.reply_id, found.sent_at,
     found.direction, found.raw
   from (
@@ -83,7 +85,7 @@ language sql stable set search_path = '' as $$
       as m
   ) as found
   order by found.message_key, found.sent_at nulls last;
-$$;
+end; $$;
 comment on function sync.messages_in(jsonb) is
 $$Whatever in an answer looks like a message: an object with a sender, a Message-ID or a text.
 Returns: each message once.$$;
@@ -91,14 +93,17 @@ Returns: each message once.$$;
 create function sync.thread_of(
   p_workspace_id bigint, p_asked_reply_id bigint, p_messages sync.found_message[]
 ) returns bigint
-language sql stable set search_path = '' as $$
-  select coalesce(
-    (select min(e.thread_id) from public.email_messages as e
-      where e.workspace_id = p_workspace_id and e.reply_id = any (
-        array(select m.reply_id from unnest(p_messages) as m) || p_asked_reply_id)),
-    (select min(m.reply_id) from unnest(p_messages) as m),
-    p_asked_reply_id);
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(
+      (select min(e.thread_id) from public.email_messages as e
+        where e.workspace_id = p_workspace_id and e.reply_id = any (
+          array(select m.reply_id from unnest(p_messages) as m) || p_asked_reply_id)),
+      (select min(m.reply_id) from unnest(p_messages) as m),
+      p_asked_reply_id)
+  );
+end; $$;
 comment on function sync.thread_of(bigint, bigint, sync.found_message[]) is
 $$Returns: the stored conversation that has one of an answer's messages; for a new one the lowest
 reply id it shows, or the reply asked for.$$;

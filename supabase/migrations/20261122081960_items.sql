@@ -152,28 +152,32 @@ $$Staged replies of fetched conversations are processed, but for those staged ag
 conversation was asked for. Locks: their rows in the order in which replies stage them.$$;
 
 create function sync.joined_items(p_queue_id bigint) returns bigint[]
-language sql stable set search_path = '' as $$
-  select coalesce(array_agg(distinct q.id), '{}')
-  from public.thread_stage as mine
-  join public.email_messages as m on m.workspace_id = mine.workspace_id
-    and m.reply_id = mine.reply_id
-  join public.email_messages as shown on shown.workspace_id = m.workspace_id
-    and shown.thread_id = m.thread_id
-  join public.thread_stage as other on other.workspace_id = shown.workspace_id
-    and other.reply_id = shown.reply_id and other.chunk_id <> mine.chunk_id
-  join public.chunk_processing_queue as q on q.id = other.chunk_id
-  join public.chunk_processing_queue as own on own.id = mine.chunk_id and own.run_id = q.run_id
-  where mine.chunk_id = p_queue_id
-    and q.status in ('pending', 'processing', 'completed');
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(array_agg(distinct q.id), '{}')
+    from public.thread_stage as mine
+    join public.email_messages as m on m.workspace_id = mine.workspace_id
+      and m.reply_id = mine.reply_id
+    join public.email_messages as shown on shown.workspace_id = m.workspace_id
+      and shown.thread_id = m.thread_id
+    join public.thread_stage as other on other.workspace_id = shown.workspace_id
+      and other.reply_id = shown.reply_id and other.chunk_id <> mine.chunk_id
+    join public.chunk_processing_queue as q on q.id = other.chunk_id
+    join public.chunk_processing_queue as own on own.id = mine.chunk_id and own.run_id = q.run_id
+    where mine.chunk_id = p_queue_id
+      and q.status in ('pending', 'processing', 'completed')
+  );
+end; $$;
 comment on function sync.joined_items(bigint) is
 $$Returns: the run's other chunks whose staged replies came with this chunk's answer: stored replies
 alone had not shown that they belong together.$$;
 
 create function sync.has_joined_items(p_queue_id bigint) returns boolean
-language sql stable set search_path = '' as $$
-  select cardinality(sync.joined_items(p_queue_id)) > 0;
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return cardinality(sync.joined_items(p_queue_id)) > 0;
+end; $$;
 comment on function sync.has_joined_items(bigint) is $$Returns: whether joined_items() has any.$$;
 
 create function sync.cover_items(p_page sync.page_in_hand, p_in_call bigint[]) returns void
