@@ -74,7 +74,7 @@ install_python_packages() {
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     refuse "Python 3.11 or newer is needed; this is $(python3 --version)."
   echo 'Installing Python packages'
-  [[ -x .venv/bin/python ]] || python3 -m venv .venv
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
   quietly .venv/bin/python -m pip install --require-hashes -r requirements.lock
   quietly .venv/bin/python -m pip install --no-deps --no-build-isolation --no-index -e .
   echo "$stamp" >.venv/stamp

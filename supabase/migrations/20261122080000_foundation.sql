@@ -29,6 +29,11 @@ create table public.sync_settings (
   constraint sync_settings_kind_check check (kind in ('boolean', 'number')),
   constraint sync_settings_value_check check (
     jsonb_typeof(value) = kind and (kind = 'boolean' or (value #>> '{}')::numeric >= 0)
+  ),
+  constraint sync_settings_above_zero_check check (
+    kind = 'boolean' or (value #>> '{}')::numeric > 0 or name not in (
+      'lease_seconds', 'max_lease_seconds', 'max_lease_losses', 'max_job_duration_seconds',
+      'max_scans', 'max_pages', 'stale_after_hours', 'chunks_kept_days', 'events_kept_days')
   )
 );
 comment on table public.sync_settings is 'Settings of the engine; changed by set_setting().';

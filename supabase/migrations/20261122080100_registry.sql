@@ -122,37 +122,39 @@ comment on function sync.ensure_budget(bigint, text, bigint) is
 $$The budget a workspace draws on, made with the source's defaults if new. Returns: its id. Locks:
 the new row.$$;
 
-create function sync.check_base_url(p_base_url text) returns void
+create function sync.check_base_url(p_base_url text, p_takes_private_http boolean default false)
+  returns void
 language plpgsql stable set search_path = '' as $$
 declare
   v_host text := regexp_replace(coalesce(sync.host_of(p_base_url), ''), '\.?(:[0-9]+)?$', '');
   v_is_loopback boolean := v_host in ('localhost', '[::1]')
     or v_host ~ '^127(\.[0-9]{1,3}){3}$';
+  v_is_private boolean := v_host ~ '^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2[0-9]|3[01])\.'
+      '|0\.|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|\[)'
+    or v_host ~ '\.(internal|local|localhost)$'
+    or v_host ~ '^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*$'
+    and v_host !~ '^((0|[1-9][0-9]{0,2})(\.|$)){4}$';
 begin
   if p_base_url is null or p_base_url !~* '^https?://[a-z0-9.:_\[\]-]+(/[^?#]*[^/?#])?$' then
     raise exception using errcode = 'SY015', message = format('%L is no base '
       'URL', coalesce(sync.mask_secrets(p_base_url), '')),
       hint = 'It reads https://host, without user, query, fragment or a slash at the end.';
   end if;
-  if p_base_url ~* '^http://' and not v_is_loopback then
+  if p_base_url ~* '^http://' and not v_is_loopback
+    and not (p_takes_private_http and v_is_private) then
     raise exception using errcode = 'SY015', message = format('%s is not https', p_base_url),
       hint = 'Keys travel over https only, except to this machine itself.';
   end if;
-  if not v_is_loopback and not sync.is_switched_on('allow_private_addresses') and (
-    v_host ~ '^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2[0-9]|3[01])\.'
-      '|0\.|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|\[)'
-    or v_host ~ '\.(internal|local|localhost)$'
-    or v_host ~ '^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*$'
-    and v_host !~ '^((0|[1-9][0-9]{0,2})(\.|$)){4}$'
-  ) then
+  if v_is_private and not v_is_loopback
+    and not sync.is_switched_on('allow_private_addresses') then
     raise exception using errcode = 'SY015', message = format('%s names a private '
       'address', p_base_url),
       hint = 'If that is meant: select set_setting(''allow_private_addresses'', ''true'').';
   end if;
 end; $$;
-comment on function sync.check_base_url(text) is
-$$Raises: SY015 not an https URL (http is for loopback only), or a private address while the setting
-forbids them.$$;
+comment on function sync.check_base_url(text, boolean) is
+$$Raises: SY015 not an https URL (http is for loopback, and for private hosts where the caller takes
+that), or a private address while the setting forbids them.$$;
 
 create function sync.prepare_workspace() returns trigger
 language plpgsql security definer set search_path = '' as $$

@@ -139,7 +139,9 @@ begin
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   select * into strict v_source from public.sync_sources where id = v_stream.source_id;
   if p_page.http_status not between 200 and 299 then
-    if p_page.kind = 'connection' or (p_page.kind = 'page' and v_stream.cursor_params is null) then
+    if (p_page.kind in ('confirmation', 'item') and p_page.http_status = 404) is not true
+      and (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
+        and v_stream.cursor_params is not null) is not true then
       perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
         'The status classes of its stream should not call it a page.');
     end if;

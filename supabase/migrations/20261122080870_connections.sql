@@ -40,8 +40,10 @@ language sql set search_path = '' as $$
     key_checked_at = sync.now(),
     key_status = case when w.external_id <> p.key_owner ->> 'id' then 'other_workspace'
     else 'accepted' end
-  from (select * from unnest(p_pages) as given where given.kind = 'connection'
-  order by given.workspace_id) as p
+  from (
+    select * from unnest(p_pages) as given
+    where given.kind = 'connection' and given.outcome = 'completed' order by given.workspace_id
+  ) as p
   where w.id = p.workspace_id;
 $$;
 comment on function sync.note_key_owners(sync.page_in_hand[]) is

@@ -180,6 +180,10 @@ declare
   v_reason text;
 begin
   perform sync.require_read_committed();
+  if p_queue_id is null then
+    raise exception using errcode = 'SY006', message = 'p_queue_id is null',
+      hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
+  end if;
   perform sync.note_worker(p_worker_id);
   perform sync.sweep_if_due();
   select * into v_chunk from public.chunk_processing_queue

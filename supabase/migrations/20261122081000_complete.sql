@@ -130,8 +130,6 @@ begin
   from unnest(p_pages) as p where p.kind in ('page', 'cursor');
   perform sync.note_confirmations(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
-  perform sync.note_key_owners(p_pages)
-    where exists (select 1 from unnest(p_pages) as p where p.kind = 'connection');
   perform sync.note_items(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
   return sync.applied(p_pages, v_found, v_changed);

@@ -191,6 +191,8 @@ begin
     perform sync.plan_revealed(array(
       select p from unnest(v_ended) as p
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+    perform sync.note_key_owners(v_ended)
+    where exists (select 1 from unnest(v_ended) as p where p.kind = 'connection');
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);

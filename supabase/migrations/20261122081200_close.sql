@@ -145,6 +145,7 @@ begin
   update public.workspace_sync_runs set expected_total = v_scan.total,
     distinct_ids = v_scan.distinct_ids where id = p_run_id;
   return case
+    when v_scan.last_page is null then 'no page was read'
     when v_scan.pages < v_scan.last_page
     then format('%s of %s pages were read', v_scan.pages, v_scan.last_page)
     when v_scan.first_total <> v_scan.total

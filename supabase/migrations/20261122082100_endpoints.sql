@@ -85,8 +85,7 @@ declare
   v_name text := 'chunkwise/endpoint/' || p_url;
   v_unknown text;
 begin
-  perform sync.check_base_url(regexp_replace(rtrim(p_url, '/'),
-    case when sync.is_switched_on('allow_private_addresses') then '^http:' else '^$' end, 'https:'));
+  perform sync.check_base_url(rtrim(p_url, '/'), p_takes_private_http => true);
   if coalesce(length(p_wake_token), 0) < 16 then
     raise exception using errcode = 'SY014', message = 'a wake token has at least 16 characters',
       hint = 'Make one for this purpose alone: it passes through pg_net, where every database '

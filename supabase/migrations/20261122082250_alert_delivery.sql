@@ -58,8 +58,7 @@ begin
     raise exception using errcode = 'SY015', message = 'that is no URL for alerts',
       hint = 'It reads https://host/path, without a user.';
   end if;
-  perform sync.check_base_url(case when sync.is_switched_on('allow_private_addresses')
-    then regexp_replace(v_origin, '^http:', 'https:', 'i') else v_origin end);
+  perform sync.check_base_url(v_origin, p_takes_private_http => true);
 end; $$;
 comment on function sync.check_alert_url(text) is
 $$Raises: SY015 not an https URL (http is for loopback only), or a private address while the setting
