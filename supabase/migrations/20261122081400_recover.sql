@@ -59,10 +59,10 @@ begin
   perform sync.advance_runs(v_run_ids) where v_run_ids is not null;
 end; $$;
 comment on function sync.repair_runs() is
-$$Settle live runs that are ending, have nothing live, or have waiting chunks
-  and free slots. Whoever
-ends a job's last run must hold the job, or two that end its last runs at once leave it live; a job
-that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
+$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots.
+Whoever ends a job's last run must hold the job, or two that end its last runs at once leave it
+live; a job that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by
+SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = '' as $$
