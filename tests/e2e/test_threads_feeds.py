@@ -28,7 +28,7 @@ PAGES = 20
 @pytest_asyncio.fixture
 async def bison() -> AsyncIterator[BisonControl]:
     """A feed of 20 pages."""
-    feeds = {"acme": FeedSpec(15 * PAGES, 60)}
+    feeds = {"acme": FeedSpec(15 * PAGES, 20)}
     async with running_bison(FleetSpec({"acme": 20}, replies=feeds)) as control:
         yield control
 
