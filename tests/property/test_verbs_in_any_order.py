@@ -243,8 +243,8 @@ def test_verbs_in_any_order(stack: Stack, database: Database) -> None:
     def fresh() -> Syncs:
         return Syncs(stack.create_database(f"{database.name}_{next(numbers) % 2}"))
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        fresh,
+    run_state_machine_as_test(
+        fresh,  # type: ignore[arg-type]
         settings=settings(
             max_examples=12,
             stateful_step_count=40,
