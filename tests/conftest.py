@@ -10,6 +10,7 @@ from local.folders import StackInUseError
 from local.stack import Database, Stack
 from local.state import Grants
 from tests.support.db import Db
+from tests.support.setup import beat_as_cron
 from tests.support.sql_worker import NewWorker, SqlWorker
 
 Connect = Callable[..., Db]
@@ -42,6 +43,7 @@ def database_numbers() -> Iterator[int]:
 def database(stack: Stack, database_numbers: Iterator[int]) -> Iterator[Database]:
     """A fresh copy of the migrated template. No test may leave a deadlock behind."""
     database = stack.create_database(f"t{next(database_numbers)}")
+    beat_as_cron(database)
     yield database
     deadlocks = stack.psql(
         "-c", f"select deadlocks from pg_stat_database where datname = '{database.name}'"

@@ -12,7 +12,7 @@ from local.stack import Database, Stack
 from tests.e2e.world import World
 from tests.support.db import Db
 from tests.support.invariants import violations
-from tests.support.setup import set_settings
+from tests.support.setup import beat_as_cron, set_settings
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def fleet_world(
 ) -> Iterator[World]:
     """A world that the tests of a module share."""
     database = stack.create_database(f"t{next(database_numbers)}")
+    beat_as_cron(database)
     with new_world(stack, database, tmp_path_factory.mktemp("fleet")) as new:
         yield new
     database.drop()

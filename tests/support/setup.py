@@ -2,6 +2,7 @@
 
 import json
 
+from local.stack import Database
 from tests.support.db import Db
 
 BASE_URL = "http://127.0.0.1:9"
@@ -56,3 +57,10 @@ def job_status(db: Db, job_id: str) -> str:
     return str(
         db.value("select status from polling_job_status where id = cast(:id as uuid)", id=job_id)
     )
+
+
+def beat_as_cron(database: Database) -> None:
+    """pg_cron runs in no copy, and the template's last heartbeat is as old as the template."""
+    db = Db.connect(database.dsn)
+    db.run("select sync.beat('cron')")
+    db.close()
