@@ -25,6 +25,9 @@ quietly() {
   fi
 }
 
+# Debian's own: every user may run it, unlike one in somebody's home.
+readonly system_python=/usr/bin/python3
+
 missing_packages() {
   if [[ -z ${CHUNKWISE_PG_BIN:-} ]]; then
     [[ -x /usr/lib/postgresql/15/bin/postgres ]] || echo postgresql-15
@@ -37,8 +40,8 @@ missing_packages() {
   command -v node >/dev/null || echo nodejs
   command -v npm >/dev/null || echo npm
   if [[ ! -x .venv/bin/python ]]; then
-    command -v python3 >/dev/null || echo python3
-    python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
+    [[ -x $system_python ]] || echo python3
+    "$system_python" -c 'import ensurepip' 2>/dev/null || echo python3-venv
   fi
 }
 
@@ -71,10 +74,10 @@ install_python_packages() {
   local stamp
   stamp=$(cat requirements.lock pyproject.toml <(ls -d workers local benchmarks 2>/dev/null) | sha256sum)
   [[ -x .venv/bin/python && $(cat .venv/stamp 2>/dev/null) == "$stamp" ]] && return
-  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    refuse "Python 3.11 or newer is needed; this is $(python3 --version)."
+  "$system_python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    refuse "Python 3.11 or newer is needed; this is $("$system_python" --version)."
   echo 'Installing Python packages'
-  .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || "$system_python" -m venv --clear .venv
   quietly .venv/bin/python -m pip install --require-hashes -r requirements.lock
   quietly .venv/bin/python -m pip install --no-deps --no-build-isolation --no-index -e .
   echo "$stamp" >.venv/stamp
