@@ -67,6 +67,8 @@ async def start_sync(crew: Crew, bison: BisonControl) -> None:
     await bison.fault(Hold(), workspace="acme", nth=2, times=None)
     for name in ("one", "two"):
         await crew.hire(name)
+    # One that cannot reach the API while it starts ends with a sentence, as it should.
+    await crew.world.until(lambda: crew.world.db.value("select count(*) from sync.workers") == 2)
     crew.world.start()
     await bison.wait_until_held(PAGES_HELD)
 
