@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import pytest
+
 from tests.support.accounts import Accounts
 from tests.support.background import (
     answer_of,
@@ -104,37 +106,23 @@ def test_closing_of_the_live_run_is_rolled_back_while_a_planner_waits(
     assert_ended(db)
 
 
-def test_job_that_closes_right_after_its_name_was_found_taken(
-    db: Db, new_worker: NewWorker
+@pytest.mark.parametrize(
+    ("table", "first", "second"),
+    [("polling_job_status", "nightly", "nightly"), ("workspace_sync_runs", "one", "two")],
+    ids=["name", "runs"],
+)
+def test_what_closes_right_after_it_was_found_taken(
+    db: Db, new_worker: NewWorker, table: str, first: str, second: str
 ) -> None:
-    """The start saw the name taken; before it reads whose it is, that job closes."""
+    """The start saw the name, or the runs, taken; before it reads whose they are, they close."""
     register_workspaces(db, "acme")
     accounts = Accounts.on_pages(1)
     worker, starter = new_worker(), new_worker()
-    worker.start("nightly")
+    worker.start(first)
     (lease,) = worker.claim()
-    pause_after_insert(db, "polling_job_status")
+    pause_after_insert(db, table)
     db.run("select pg_advisory_lock(1)")
-    start = in_background(partial(starter.start, "nightly"))
-    wait_until_blocked(worker.db, starter.db, by=db)
-    worker.complete_from(lease, accounts)
-    db.run("select pg_advisory_unlock(1)")
-
-    answer = answer_of(start)
-    assert answer["status"] == "accepted"
-    assert job_status(db, answer["job_id"]) == "running"
-    assert_invariants(db)
-
-
-def test_runs_that_close_right_after_they_were_found_live(db: Db, new_worker: NewWorker) -> None:
-    register_workspaces(db, "acme")
-    accounts = Accounts.on_pages(1)
-    worker, starter = new_worker(), new_worker()
-    worker.start("one")
-    (lease,) = worker.claim()
-    pause_after_insert(db, "workspace_sync_runs")
-    db.run("select pg_advisory_lock(1)")
-    start = in_background(partial(starter.start, "two"))
+    start = in_background(partial(starter.start, second))
     wait_until_blocked(worker.db, starter.db, by=db)
     worker.complete_from(lease, accounts)
     db.run("select pg_advisory_unlock(1)")
