@@ -1,0 +1,41 @@
+"""What CI runs starts on a bare machine, for root and for others."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CI = Path(__file__).resolve().parents[2] / ".ci" / "run"
+MAKE = '#!/bin/sh\necho "make $*"\n'
+APT_GET = '#!/bin/sh\necho "apt-get $1"\n[ "$1" = update ] || cp "$BARE/make.deb" "$BARE/make"\n'
+SUDO = '#!/bin/sh\necho -n "sudo "\nexec "$@"\n'
+
+
+@pytest.mark.parametrize(("user_id", "by"), [(0, ""), (1000, "sudo ")])
+def test_make_is_installed_by_whoever_may(tmp_path: Path, user_id: int, by: str) -> None:
+    programs = {
+        "make.deb": MAKE,
+        "apt-get": APT_GET,
+        "sudo": SUDO,
+        "id": f"#!/bin/sh\necho {user_id}",
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    for name in ("bash", "cp", "dirname", "sh"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    ended = subprocess.run(
+        [CI],
+        env={**os.environ, "PATH": str(tmp_path), "BARE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines() == [
+        f"{by}apt-get update",
+        f"{by}apt-get install",
+        "make check",
+        "make test",
+    ]
