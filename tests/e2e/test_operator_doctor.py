@@ -207,6 +207,27 @@ async def test_no_worker_and_no_pg_net_and_a_transaction_held_open(
     assert findings["workers"]["mend"] == "Start one: chunkwise worker."
 
 
+async def test_a_partition_is_missed_only_where_somebody_should_listen(
+    world: World, database: Database, stack: Stack
+) -> None:
+    """The worker that lives has not joined Realtime, and does not mean to where that is off."""
+    world.db.run("insert into sync.workers (worker_id) values ('one that only looks')")
+    found = {}
+    deliverer = stack.deliver(database)
+    for realtime in ("on", "off"):
+        settings = Settings.from_env(world.env | {"CHUNKWISE_REALTIME": realtime})
+        with closing(Doctor.connect({"DATABASE_URL": database.dsn})) as doctor:
+            report = await examine(settings, doctor)
+        looked = [*report.checked, *(one.check for one in report.unchecked)]
+        found[realtime] = (
+            "realtime partition" in looked,
+            "realtime partition" in [one.check for one in report.findings],
+        )
+    deliverer.stop()
+
+    assert found == {"on": (True, True), "off": (False, False)}
+
+
 async def test_what_cannot_be_asked_is_never_well(project: Project) -> None:
     project.superuser.run("alter schema cron rename to gone")
     project.superuser.run("alter view vault.decrypted_secrets rename to gone")

@@ -19,6 +19,7 @@ ANSWER_SECONDS: Final = 8.0
 LOOK_SECONDS: Final = 0.05
 CLOSED_SCHEMAS: Final = ("sync", "vault", "net", "cron")
 
+PARTITION: Final = "realtime partition"
 LOCKS: Final = "locks"
 PG_NET: Final = "pg_net alive"
 QUESTIONS: Final = (
@@ -27,7 +28,7 @@ QUESTIONS: Final = (
     ("cron alive", platform.CRON_ALIVE),
     ("vault", platform.VAULT),
     ("realtime", platform.REALTIME),
-    ("realtime partition", platform.PARTITION),
+    (PARTITION, platform.PARTITION),
     ("function grants", platform.FUNCTION_GRANTS),
     ("table grants", platform.TABLE_GRANTS),
     ("workers", engine.WORKERS),
@@ -39,7 +40,7 @@ QUESTIONS: Final = (
 
 async def examine(settings: Settings, database: Database) -> Report:
     examination = Examination()
-    await asyncio.to_thread(examination.ask_database, database, settings.supabase_url)
+    await asyncio.to_thread(examination.ask_database, database, settings)
     async with Gateway.connect(settings.supabase_url, settings.supabase_secret_key) as gateway:
         await examination.ask_api(gateway, database)
     return examination.report
@@ -66,17 +67,23 @@ class Examination:
         else:
             self.report.checked.append(check)
 
-    def ask_database(self, database: Database, api_url: str) -> None:
+    def ask_database(self, database: Database, settings: Settings) -> None:
+        # Nobody listens where Realtime is off, so that nobody makes partitions.
+        questions = {
+            check: question
+            for check, question in QUESTIONS
+            if settings.realtime or check != PARTITION
+        }
         if not self._has_schema(database):
-            for check in (*dict(QUESTIONS), LOCKS, PG_NET):
+            for check in (*questions, LOCKS, PG_NET):
                 self.cannot(check, "there is no Chunkwise schema to look at")
             return
-        for check, question in QUESTIONS:
+        for check, question in questions.items():
             with self.of(check) as found:
                 for row in database.rows(question):
                     found(str(row["subject"]), str(row["message"]), str(row["mend"]))
         self._ask_for_locks(database)
-        self._ask_pg_net(database, api_url)
+        self._ask_pg_net(database, settings.supabase_url)
 
     def _has_schema(self, database: Database) -> bool:
         with self.of("schema") as found:
