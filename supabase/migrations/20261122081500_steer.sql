@@ -75,17 +75,19 @@ begin
     select q.id, r.is_paused from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
       and q.status = 'pending'
-    where r.status = 'running' and (r.is_paused and r.id = any (v_run_ids) or not r.is_paused
-      and q.next_retry_at = 'infinity')
+    where r.status = 'running' and (
+      r.is_paused and (q.ready_seq is not null or q.next_retry_at <= sync.now())
+      or not r.is_paused and q.next_retry_at = 'infinity')
     order by q.id for no key update of q skip locked
   ) as held
   where q.id = held.id;
   return v_run_ids;
 end; $$;
 comment on function sync.mark_paused_runs() is
-$$Live runs learn that a pause holds them, or no longer does; their chunks with a slot are held
-until infinity, or are ready again. Returns: the runs that changed. Locks: runs and queue rows by
-SKIP LOCKED; a chunk that another holds is caught by the next claim or sweep.$$;
+$$Live runs learn that a pause holds them, or no longer does; their chunks that are ready or due are
+held until infinity, or are ready again. A delayed chunk keeps its time: a backoff lasts as long as
+without the pause. Returns: the runs that changed. Locks: runs and queue rows by SKIP LOCKED; a
+chunk that another holds is caught by the next claim or sweep.$$;
 
 create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz)
   returns bigint[]
