@@ -19,16 +19,20 @@ begin
       message = 'a budget takes 0.001 to 100,000 requests per second, and 1 or more in flight',
       hint = 'Null means unlimited; pause_sync() stops a source.';
   end if;
-  update public.sync_budgets
+  update public.sync_sources
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
+  where id = v_source_id and p_scope_key is null;
+  update public.sync_budgets as b
   set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
   next_send_at = null
-  where source_id = v_source_id and (p_scope_key is null or scope_key = p_scope_key);
+  from (
+    select id from public.sync_budgets
+    where source_id = v_source_id and (p_scope_key is null or scope_key = p_scope_key)
+    order by id for no key update
+  ) as meant
+  where b.id = meant.id;
   get diagnostics v_changed = row_count;
-  if p_scope_key is null then
-    update public.sync_sources
-    set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
-    where id = v_source_id;
-  elsif v_changed = 0 then
+  if p_scope_key is not null and v_changed = 0 then
     raise exception using errcode = 'SY006',
       message = format('source %s has no budget %L', p_source, p_scope_key),
       hint = 'select scope_key from sync_budgets lists them; they appear with their first '
@@ -39,7 +43,7 @@ end; $$;
 comment on function public.set_budget(text, numeric, int, text) is
 $$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
 future ones too. Returns: {"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad
-figure or scope. Locks: the budgets.$$;
+figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all.$$;
 
 create function sync.block_budget(p_workspace_id bigint, p_retry_after numeric) returns interval
 language plpgsql set search_path = '' as $$

@@ -92,6 +92,29 @@ def test_429_meets_claims(db: Db, new_worker: NewWorker, in_flight: int | None) 
     assert len(rest) == 3
 
 
+def test_budgets_are_set_while_a_worker_blocks_them(db: Db, new_worker: NewWorker) -> None:
+    """It blocks one, then the other; the first stands behind the other in the table."""
+    register_workspaces(db, "acme")
+    register_workspaces(db, "zen", base_url="http://127.0.0.1:10")
+    sweep_only_when_asked(db)
+    worker, operator = new_worker(), new_worker()
+    worker.start()
+    leases = {lease.workspace: lease for lease in worker.claim()}
+    budgets = db.column("select id from sync_budgets order by id")
+    db.run("update sync_budgets set next_send_at = null where id = :id", id=budgets[0])
+    assert db.column("select id from sync_budgets") == budgets[::-1]
+    worker.db.begin()
+    worker.fail(leases["acme"], "rate_limited", "HTTP 429", 5)
+    setting = start_until_blocked(
+        db, operator.db, partial(operator.db.value, "select set_budget('email_bison', 5, 10)")
+    )
+    worker.fail(leases["zen"], "rate_limited", "HTTP 429", 5)
+    worker.db.commit()
+
+    assert answer_of(setting) == {"source": "email_bison", "budgets_changed": len(budgets)}
+    assert_invariants(db)
+
+
 def test_probe_beside_requests_that_are_still_in_flight(db: Db, new_worker: NewWorker) -> None:
     """The probe's time has passed, its holder keeps it alive: no second one on top of the limit."""
     worker, *_ = fleet_past_page_one(db, new_worker)
