@@ -5,6 +5,11 @@ python := .venv/bin/python
 folders := $(wildcard workers local benchmarks tests)
 sql := $(wildcard supabase/migrations supabase/snippets supabase/tests)
 on_stack := $(python) -m local.stack
+# PG=17, with every target: PostgreSQL 17 in place of 15
+export PG ?= 15
+ifeq ($(PG),17)
+export CHUNKWISE_PG_BIN := $(shell local/postgres17.sh bin)
+endif
 
 help: ## Show this
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -15,7 +20,7 @@ setup: ## Install what is missing
 demo: setup ## Sync a fake fleet of 26 workspaces and show it
 	@exec $(python) -m local.demo
 
-test: setup ## Run every test
+test: setup ## Run every test; PG=17: on PostgreSQL 17
 	@$(python) -m local.prove; proved=$$?; $(python) -m pytest -q -n auto && exit $$proved
 
 check: setup ## Format, lint, types, imports, schema

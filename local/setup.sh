@@ -29,7 +29,8 @@ quietly() {
 readonly system_python=/usr/bin/python3
 
 missing_packages() {
-  if [[ -z ${CHUNKWISE_PG_BIN:-} ]]; then
+  # 17 comes without packages: the user `postgres` and the psql that pg_prove runs are 15's.
+  if [[ -z ${CHUNKWISE_PG_BIN:-} || ${PG:-15} == 17 ]]; then
     [[ -x /usr/lib/postgresql/15/bin/postgres ]] || echo postgresql-15
     [[ -e $postgres_share/pg_cron.control ]] || echo postgresql-15-cron
     [[ -e $postgres_share/pgtap.control ]] || echo postgresql-15-pgtap
@@ -104,3 +105,8 @@ fi
   refuse "The local stack's programs are for Linux on x86-64: use such a machine, $docker_way."
 install_python_packages
 install_npm_packages
+case ${PG:-15} in
+  15) ;;
+  17) local/postgres17.sh ;;
+  *) refuse "PG is 15 or 17, not $PG." ;;
+esac
