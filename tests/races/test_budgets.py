@@ -93,16 +93,18 @@ def test_429_meets_claims(db: Db, new_worker: NewWorker, in_flight: int | None) 
 
 
 def test_budgets_are_set_while_a_worker_blocks_them(db: Db, new_worker: NewWorker) -> None:
-    """It blocks one, then the other; the first stands behind the other in the table."""
+    """It blocks the older one first, which stands behind the other in table and index."""
     register_workspaces(db, "acme")
     register_workspaces(db, "zen", base_url="http://127.0.0.1:10")
     sweep_only_when_asked(db)
     worker, operator = new_worker(), new_worker()
     worker.start()
     leases = {lease.workspace: lease for lease in worker.claim()}
-    budgets = db.column("select id from sync_budgets order by id")
-    db.run("update sync_budgets set next_send_at = null where id = :id", id=budgets[0])
-    assert db.column("select id from sync_budgets") == budgets[::-1]
+    oldest, scope_key = db.one(
+        "select id, scope_key from sync_budgets order by id limit 1"
+    ).values()
+    for key in ("moved", scope_key):
+        db.run("update sync_budgets set scope_key = :key where id = :id", key=key, id=oldest)
     worker.db.begin()
     worker.fail(leases["acme"], "rate_limited", "HTTP 429", 5)
     setting = start_until_blocked(
@@ -111,8 +113,24 @@ def test_budgets_are_set_while_a_worker_blocks_them(db: Db, new_worker: NewWorke
     worker.fail(leases["zen"], "rate_limited", "HTTP 429", 5)
     worker.db.commit()
 
-    assert answer_of(setting) == {"source": "email_bison", "budgets_changed": len(budgets)}
+    assert answer_of(setting) == {"source": "email_bison", "budgets_changed": 2}
     assert_invariants(db)
+
+
+def test_budgets_are_set_while_their_source_is_declared(db: Db, new_worker: NewWorker) -> None:
+    """Whoever declares it goes on to set a budget in the same transaction."""
+    register_workspaces(db, "acme")
+    declaring, operator = new_worker(), new_worker()
+    declaring.db.begin()
+    declaring.db.run("""select declare_source('{"source_name": "email_bison"}')""")
+    setting = start_until_blocked(
+        db, operator.db, partial(operator.db.value, "select set_budget('email_bison', 5, 10)")
+    )
+    declaring.db.run("select set_budget('email_bison', 7, null)")
+    declaring.db.commit()
+
+    assert answer_of(setting) == {"source": "email_bison", "budgets_changed": 1}
+    assert db.column("select requests_per_second from sync_budgets") == [5]
 
 
 def test_probe_beside_requests_that_are_still_in_flight(db: Db, new_worker: NewWorker) -> None:
