@@ -1,12 +1,13 @@
 -- The login role of KEDA's scaler. Run once in the SQL editor, with a password of your own.
--- It can ask for one number and nothing else. queue_health shows each caller what that caller may
--- see, even through another view: so a function with its owner's rights asks, in a schema that the
--- API does not expose.
+-- It can ask for one number and nothing else: a function with its owner's rights counts, in a
+-- schema that the API does not expose. What a pause holds is no work for anybody.
 create role chunkwise_scaler login password 'change me' connection limit 10;
 create schema chunkwise_scaler;
 create function chunkwise_scaler.work() returns bigint
 language sql stable security definer set search_path = '' as $$
-  select (ready_chunks + delayed_chunks + chunks_in_flight)::bigint from public.queue_health
+  select count(*) from public.workspace_sync_runs as r
+  join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+  where r.status = 'running' and (q.status = 'processing' or not r.is_paused)
 $$;
 comment on function chunkwise_scaler.work() is 'Returns: chunks that workers can do now or soon.';
 revoke all on schema chunkwise_scaler from public;

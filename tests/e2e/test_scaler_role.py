@@ -32,11 +32,16 @@ async def test_the_scaler_sees_the_work_and_nothing_else(
         idle = scaler.value(query())
         job_id = world.start()
         ready = scaler.value(query())
+        world.db.run("select pause_sync()")
+        paused = scaler.value(query())
+        world.db.run("select resume_sync()")
         async with world.workers():
             await bison.wait_until_held(1, held)
             await world.until(lambda: world.run_pages("acme", "completed") == [1, 3])
             await world.until(lambda: world.run("zen")["status"] == "completed")
+            world.db.run("select pause_sync()")
             in_flight = scaler.value(query())
+            world.db.run("select resume_sync()")
             await bison.release(held)
             await world.ended(job_id)
         ended = scaler.value(query())
@@ -45,7 +50,7 @@ async def test_the_scaler_sees_the_work_and_nothing_else(
         scaler.close()
         world.db.run("drop schema chunkwise_scaler cascade; drop role chunkwise_scaler")
 
-    assert [idle, ready, in_flight, ended] == [0, 2, 1, 0]
+    assert [idle, ready, paused, in_flight, ended] == [0, 2, 0, 1, 0]
     assert set(refusals) == {DENIED}
     assert len(refusals) > 20
 
