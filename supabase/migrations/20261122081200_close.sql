@@ -39,6 +39,9 @@ begin
       if v_run.status = 'running' and not sync.has_live_chunks(v_run_id) then
         perform sync.advance_run(v_run_id);
       end if;
+      if v_run.status = 'running' and v_run.close_error is not null then
+        update public.workspace_sync_runs set close_error = null where id = v_run_id;
+      end if;
     exception when others then
       update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm)
       where id = v_run_id;

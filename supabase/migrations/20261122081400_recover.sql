@@ -104,7 +104,7 @@ $$Jobs without live runs that nobody closed are closed; overdue rows without run
 Locks: jobs by SKIP LOCKED.$$;
 
 create function sync.sweep() returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set lock_timeout = '10ms' as $$
 declare
   v_taken_back int;
 begin
@@ -114,17 +114,23 @@ begin
   perform sync.repair_runs();
   perform sync.close_left_jobs();
   perform sync.tend_hints();
-  perform sync.check_health_if_cron_is_silent();
-  perform sync.deliver_alerts() where exists (
-    select 1 from public.sync_alerts
-    where resolved_at is null or resolved_at > sync.now() - interval '1 day');
+  begin
+    perform sync.check_health_if_cron_is_silent();
+    perform sync.deliver_alerts() where exists (
+      select 1 from public.sync_alerts
+      where resolved_at is null or resolved_at > sync.now() - interval '1 day');
+  exception when lock_not_available then
+    -- A health check holds the alerts: it delivers them itself.
+    null;
+  end;
   update sync.sweep_state set swept_at = sync.now(), last_error = null,
     claim_floor = sync.lowest_turn() where is_only_row;
   return v_taken_back;
 end; $$;
 comment on function sync.sweep() is
-$$One sweep. Never waits for a lock, so it may run inside a claim. Returns: chunks taken back. The
-caller holds the sweep's advisory lock.$$;
+$$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
+closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
+chunks taken back. The caller holds the sweep's advisory lock.$$;
 
 create function sync.lowest_turn() returns bigint
 language sql stable set search_path = '' as $$
@@ -148,8 +154,10 @@ begin
   begin
     perform sync.sweep();
   exception when others then
-    update sync.sweep_state set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
-    where is_only_row;
+    update sync.sweep_state as s
+    set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
+    from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+    where s.is_only_row;
   end;
 end; $$;
 comment on function sync.sweep_if_due() is

@@ -9,7 +9,13 @@ from tests.support.invariants import (
     assert_invariants,
     assert_no_errors_noted,
 )
-from tests.support.setup import advance_clock, job_status, register_workspaces, set_settings
+from tests.support.setup import (
+    advance_clock,
+    job_status,
+    register_workspaces,
+    set_settings,
+    sweep_only_when_asked,
+)
 from tests.support.sql_worker import NewWorker
 
 PAST_THE_LEASE = 21
@@ -49,6 +55,74 @@ def test_claim_that_sweeps_while_another_holds_rows(
     assert worker.claim() == []
     assert job_status(db, job_id) == "cancelled"
     assert_ended(db)
+
+
+@pytest.mark.parametrize(
+    ("streams", "held"),
+    [
+        ("{sender_emails}", "sync_workspace_streams"),
+        ("{replies,conversation_threads}", "workspace_sync_runs where phase = 'parent'"),
+    ],
+)
+def test_claim_that_sweeps_while_another_holds_what_closing_writes(
+    db: Db, new_worker: NewWorker, streams: str, held: str
+) -> None:
+    """A run that can be closed stays for later, with a note why; the claim and its lease do not."""
+    register_workspaces(db, "acme", "zen")
+    sweep_only_when_asked(db)
+    worker = new_worker()
+    worker.start()
+    worker.drain({"acme": Accounts([1]), "zen": Accounts([2])})
+    db.run(
+        "create function public.refuse_closing() returns trigger language plpgsql as $$ begin "
+        "if new.status <> 'running' then raise 'no'; end if; return new; end; $$"
+    )
+    db.run(
+        "create trigger refuse_closing before update on public.workspace_sync_runs "
+        "for each row execute function public.refuse_closing()"
+    )
+    db.run("select start_sync_job('late', cast(:streams as text[]), '{acme}')", streams=streams)
+    (lease,) = worker.claim()
+    assert worker.complete_from(lease, Accounts([1]))["outcome"] == "completed"
+    (unclosed,) = db.column("select id from workspace_sync_runs where close_error = 'no'")
+    db.run("drop trigger refuse_closing on public.workspace_sync_runs")
+    worker.start("sound", ["zen"])
+    set_settings(db, sweep_interval_seconds=0)
+    worker.db.run("set statement_timeout = '10s'")
+
+    noted = "select close_error from workspace_sync_runs where close_error is not null"
+    with db.transaction():
+        db.run(f"select 1 from {held} for no key update")
+        assert [lease.workspace for lease in worker.claim()] == ["zen"]
+        assert db.column(noted) == ["canceling statement due to lock timeout"]
+        assert worker.sweep() == 0
+        assert db.column("select last_error from sync.sweep_state") == [None]
+        assert db.value("show lock_timeout") == "0"
+    worker.sweep()
+    closed = "select status from workspace_sync_runs where id = :id"
+    assert db.value(closed, id=unclosed) == "completed"
+    assert_invariants(db)
+    assert_no_errors_noted(db)
+
+
+def test_claim_that_sweeps_while_another_checks_health(db: Db, new_worker: NewWorker) -> None:
+    """What both would deliver is held; a dead worker's chunk comes back all the same."""
+    register_workspaces(db, "acme")
+    set_settings(db, sweep_interval_seconds=0)
+    worker = new_worker()
+    worker.start()
+    assert len(worker.claim()) == 1
+    db.run("select set_alert_url('webhook', 'https://alerts.example/hook')")
+    db.run("update sync_workspaces set key_status = 'refused'")
+    db.run("select sync.open_alert('key_refused', 'acme', 'the API refuses its key')")
+    advance_clock(db, PAST_THE_LEASE)
+    worker.db.run("set statement_timeout = '10s'")
+    with db.transaction():
+        db.run("select sync.check_health()")
+        assert db.column("select event from sync.alert_deliveries") == ["opened"]
+        assert len(worker.claim()) == 1
+    assert_invariants(db)
+    assert_no_errors_noted(db)
 
 
 def test_sweep_fills_slots_of_one_run_while_another_run_is_locked(
