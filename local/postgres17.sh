@@ -21,7 +21,12 @@ if [[ ${1:-} == bin ]]; then
 fi
 [[ -x $bin/postgres ]] && exit
 
+# Who comes second waits, and finds it done.
 mkdir -p "$(dirname "$root")"
+exec {folder}<"$(dirname "$root")"
+flock "$folder"
+[[ -x $bin/postgres ]] && exit
+
 work=$(mktemp -d "$root.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 readonly new=$work/root apt=$work/apt
