@@ -32,16 +32,17 @@ comment on function bench.stock(text, text, text, int, int, int) is
 $$A job of p_runs runs of p_pages chunks each, of which p_slots are ready: what page 1 reveals, before it is answered. Returns: its id.$$;
 
 create function bench.answers(p_claim jsonb) returns jsonb
-language sql stable as $$
-  select jsonb_agg(jsonb_build_object(
+language plpgsql stable set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+begin
+  return (select jsonb_agg(jsonb_build_object(
     'queue_id', l -> 'queue_id', 'lease_token', l -> 'lease_token', 'status', 200, 'duration_ms', 187,
     'body', format('{"data": [{"id": %s, "name": "one of two", "status": "Connected"}, {"id": %s, "name": "two of two", "status": "Connected"}], '
       || '"meta": {"total": %s, "last_page": %s}}', 2 * p.page - 1, 2 * p.page, 2 * r.planned_pages, r.planned_pages)))
   from jsonb_array_elements(p_claim -> 'leases') as l
   cross join lateral (select (l #>> '{request,params,page}')::int as page) as p
   join public.chunk_processing_queue as q on q.id = (l ->> 'queue_id')::bigint
-  join public.workspace_sync_runs as r on r.id = q.run_id;
-$$;
+  join public.workspace_sync_runs as r on r.id = q.run_id);
+end; $$;
 comment on function bench.answers(jsonb) is $$What an API would answer to these leases: two small records per page. Null if there are none.$$;
 
 create table bench.bodies (

@@ -21,9 +21,10 @@ create table vault.secrets (
 );
 create unique index secrets_name_idx on vault.secrets (name) where name is not null;
 
-create function vault._root_key() returns text language sql stable set search_path = '' as $$
-  select pg_catalog.pg_read_file('vault_root.key')
-$$;
+create function vault._root_key() returns text language plpgsql stable set search_path = '' as $$
+begin
+  return pg_catalog.pg_read_file('vault_root.key');
+end $$;
 revoke all on function vault._root_key() from public;
 
 -- The key is random, so one salted hash of it is enough: no slow key stretching per secret.
@@ -36,9 +37,10 @@ $$;
 revoke all on function vault._encrypt(text) from public;
 
 create function vault._decrypt(p_secret text) returns text
-language sql stable security definer set search_path = '' as $$
-  select extensions.pgp_sym_decrypt(pg_catalog.decode(p_secret, 'base64'), vault._root_key())
-$$;
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return extensions.pgp_sym_decrypt(pg_catalog.decode(p_secret, 'base64'), vault._root_key());
+end $$;
 revoke all on function vault._decrypt(text) from public;
 
 create view vault.decrypted_secrets as

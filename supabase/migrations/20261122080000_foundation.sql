@@ -7,9 +7,10 @@ revoke all on schema sync from public, anon, authenticated, service_role;
 grant usage on schema sync to authenticated, service_role;
 
 create function sync.now() returns timestamptz
-language sql stable set search_path = '' as $$
-  select pg_catalog.clock_timestamp();
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return pg_catalog.clock_timestamp();
+end; $$;
 comment on function sync.now() is
 $$The one clock. A verb reads it once. Tests replace it in their own database. Returns: the wall
 clock's time.$$;

@@ -57,7 +57,7 @@ begin
   where w.id = p_workspace_id for no key update of b;
   v_now := sync.now();
   v_until := greatest(v_budget.blocked_until, v_now + make_interval(secs => coalesce(
-    case when p_retry_after >= 0 then least(p_retry_after, 3600) end,
+    case when p_retry_after > 0 then least(p_retry_after, 3600) end,
     least(sync.setting('retry_cap_seconds'),
     sync.setting('retry_base_seconds') * 2 ^ least(v_budget.block_level, 10))
   )::double precision));
@@ -70,7 +70,8 @@ begin
 end; $$;
 comment on function sync.block_budget(bigint, numeric) is
 $$Nobody sends on this workspace's budget for so many seconds (at most an hour), or for a backoff
-where the API named none. Returns: how long the block lasts. Locks: the budget, last of all.$$;
+where the API named none, or none above 0. Returns: how long the block lasts. Locks: the budget,
+last of all.$$;
 
 create function sync.unblock_budgets(p_workspace_ids bigint[]) returns void
 language plpgsql set search_path = '' as $$

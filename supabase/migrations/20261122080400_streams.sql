@@ -88,7 +88,7 @@ comment on column public.sync_streams.target_table is
 'Where records live; has workspace_id, id, raw, last_changed_at, deleted_at (and stream_id, if
 shared by streams).';
 comment on column public.sync_streams.apply_function is
-'f(sync.incoming_record[]) returns setof sync.changed_record: one set-based upsert.';
+'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
 comment on column public.sync_streams.close_function is
 'f(workspace id) returns void: statistics after a completed run.';
 alter table public.sync_streams enable row level security;
@@ -109,9 +109,12 @@ are.';
 create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
 alter table public.sync_workspace_streams enable row level security;
 
-create type sync.incoming_record
-  as (workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb);
-comment on type sync.incoming_record is 'A record of a page, on its way to an apply function.';
+create type sync.incoming_record as (
+  workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
+  turn int
+);
+comment on type sync.incoming_record is
+'A record of a page, on its way to an apply function; turn: of which page of the call.';
 create type sync.changed_record
   as (workspace_id bigint, stream_id bigint, record_id text, change text);
 comment on type sync.changed_record is

@@ -6,7 +6,17 @@ comment on sequence sync.ready_seq is
 'Turns: drawn when a chunk becomes ready; claims go in this order, which is round robin between
 runs.';
 create sequence sync.lease_tokens cache 1;
-comment on sequence sync.lease_tokens is 'Lease tokens: never reused.';
+comment on sequence sync.lease_tokens is 'The lower 32 bits of lease tokens, see sync.new_token().';
+
+create function sync.new_token() returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return nextval('sync.lease_tokens') % 4294967296 + floor(random() * 2097152)::bigint * 4294967296;
+end; $$;
+comment on function sync.new_token() is
+$$Returns: a lease token: a number never drawn before, and 21 random bits above it, because a claim
+is not durable when it answers, and a crash may take the sequence back. Below 2^53, so that any JSON
+parser keeps it whole.$$;
 
 create table public.chunked_sync_jobs (
   id bigint generated always as identity primary key,
@@ -61,22 +71,15 @@ create table public.chunk_processing_queue (
   started_at timestamptz,
   completed_at timestamptz,
   error_message text,
-  constraint chunk_processing_queue_status_check
-  check (status in ('pending', 'processing', 'completed', 'failed', 'cancelled')),
-  constraint chunk_processing_queue_slot_check
-  check (slot is null or status in ('pending', 'processing')),
-  constraint chunk_processing_queue_ready_check
-  check (ready_seq is null or (status = 'pending' and slot is not null and next_retry_at is null)),
-  constraint chunk_processing_queue_delayed_check check (
-    next_retry_at is null or status <> 'pending' or (slot is not null and ready_seq is null)),
-  constraint chunk_processing_queue_pending_check check (
-    status <> 'pending' or (slot is null and next_retry_at is null) or ready_seq is not null
-    or next_retry_at is not null),
-  constraint chunk_processing_queue_lease_check check (
-    status <> 'processing' or (slot is not null and lease_token is not null
-    and lease_expires_at is not null)),
-  constraint chunk_processing_queue_completed_at_check
-  check ((status in ('pending', 'processing')) = (completed_at is null))
+  -- One constraint, because each is compiled anew by every statement that writes.
+  constraint chunk_processing_queue_state_check check (case status
+    when 'pending' then completed_at is null and case
+      when slot is null then ready_seq is null and next_retry_at is null
+      else (ready_seq is null) <> (next_retry_at is null) end
+    when 'processing' then completed_at is null and slot is not null and ready_seq is null
+      and lease_token is not null and lease_expires_at is not null
+    else status in ('completed', 'failed', 'cancelled') and completed_at is not null
+      and slot is null and ready_seq is null end)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,
   autovacuum_analyze_scale_factor = 0.02);
 comment on table public.chunk_processing_queue is
@@ -153,7 +156,7 @@ when it closes.';
 alter table sync.run_counters enable row level security;
 
 create table sync.seen_pages (
-  run_id bigint not null references public.workspace_sync_runs (id) on delete cascade,
+  run_id bigint not null,
   scan int not null,
   page int,
   chunk_id bigint not null,
@@ -164,7 +167,7 @@ create table sync.seen_pages (
 );
 comment on table sync.seen_pages is
 'The ids that each page of a scan showed, and the total it named: the proof that a scan is
-complete.';
+complete. Without a foreign key to the run, whose row every page would lock.';
 comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
 alter table sync.seen_pages enable row level security;
 
@@ -214,4 +217,5 @@ create policy workers_select_operator on sync.workers
 for select to authenticated using ((select sync.is_operator()));
 create policy sweep_state_select_operator on sync.sweep_state
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.refuse_event_change from public, anon, authenticated, service_role;
+revoke all on function sync.new_token, sync.refuse_event_change
+from public, anon, authenticated, service_role;

@@ -27,32 +27,32 @@ comment on function sync.budget_room(public.sync_budgets, timestamptz) is
 $$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
 holds the budget's lock.$$;
 
-create function sync.admit_chunks(p_queue_ids bigint[]) returns setof sync.admission
+create function sync.admit_chunks(p_queue_ids bigint[]) returns sync.admission[]
 language plpgsql set search_path = '' as $$
 declare
   v_now timestamptz;
-  v_ahead interval := sync.setting_seconds('send_ahead_seconds');
+  v_ahead interval;
+  v_budget_ids bigint[];
+  v_admissions sync.admission[];
 begin
-  perform 1 from public.sync_budgets
-  where id in (
-    select w.budget_id from public.chunk_processing_queue as q
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id where q.id = any (p_queue_ids))
-    and (requests_per_second is not null or max_in_flight is not null or block_level > 0)
-  order by id for no key update;
-  if not found then
-    return query
-    select q.id, case when r.ending is not null then 'ending' when r.is_paused then 'paused'
-      else 'admitted' end, interval '0', w.budget_id
-    from unnest(p_queue_ids) with ordinality as p (id, turn)
-    join public.chunk_processing_queue as q on q.id = p.id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    order by p.turn;
-    return;
+  select
+    coalesce(array_agg(row(q.id, case when r.ending is not null then 'ending'
+      when r.is_paused then 'paused' else 'admitted' end, interval '0',
+      w.budget_id)::sync.admission order by p.turn), '{}'),
+    array_agg(b.id) filter (where b.requests_per_second is not null
+      or b.max_in_flight is not null or b.block_level > 0)
+  into v_admissions, v_budget_ids
+  from unnest(p_queue_ids) with ordinality as p (id, turn)
+  join public.chunk_processing_queue as q on q.id = p.id
+  join public.workspace_sync_runs as r on r.id = q.run_id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  left join public.sync_budgets as b on b.id = w.budget_id;
+  if v_budget_ids is null then
+    return v_admissions;
   end if;
+  perform 1 from public.sync_budgets where id = any (v_budget_ids) order by id for no key update;
   v_now := sync.now();
-  return query
+  v_ahead := sync.setting_seconds('send_ahead_seconds');
   with picked as (
     select q.id, w.budget_id, r.ending, r.is_paused, p.turn,
       row_number() over (partition by w.budget_id order by r.ending is not null, p.turn) as n
@@ -94,9 +94,11 @@ begin
     join budget on budget.id = sent.budget_id
     where b.id = sent.budget_id and (b.requests_per_second is not null or b.block_level > 0)
   )
-  select v.id, v.verdict, case v.verdict when 'budget' then v.look_after else v.send_after end,
-    v.budget_id
-  from verdicts as v order by v.turn;
+  select array_agg(row(v.id, v.verdict,
+    case v.verdict when 'budget' then v.look_after else v.send_after end,
+    v.budget_id)::sync.admission order by v.turn) into v_admissions
+  from verdicts as v;
+  return v_admissions;
 end; $$;
 comment on function sync.admit_chunks(bigint[]) is
 $$Reserve send times for picked chunks, oldest turn first. Returns: which may be sent and which must

@@ -7,6 +7,7 @@ create type sync.page_in_hand as (
   run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
   page int, record_id text, worker_id text,
   attempts int, max_attempts int, is_repeat boolean,
+  known_pages int, is_key_accepted boolean, is_budget_blocked boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int,
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,
@@ -15,10 +16,6 @@ create type sync.page_in_hand as (
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
 of it, what became of it.';
-
-create type sync.found_record as (turn int, workspace_id bigint, stream_id bigint, record_id text,
-  updated_at timestamptz, record jsonb);
-comment on type sync.found_record is 'A record and the page in hand it stands on.';
 
 create function sync.raise_shape(p_what text, p_hint text) returns void
 language plpgsql set search_path = '' as $$
@@ -79,7 +76,8 @@ begin
   v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
   v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
     2147483647);
-  if v_page.last_page > sync.setting('max_pages') then
+  if (v_page.last_page <= p_page.known_pages) is not true
+    and v_page.last_page > sync.setting('max_pages') then
     perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
       format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
       sync.setting('max_pages')));
@@ -129,19 +127,16 @@ comment on function sync.without_credentials(text) is
 $$Returns: an answer's text with null for every string that it calls a token, password, secret or
 key: what an API tells of its own credentials is stored nowhere.$$;
 
-create function sync.read_page(p_page sync.page_in_hand) returns sync.page_in_hand
+create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
 language plpgsql stable set search_path = '' as $$
 declare
-  v_stream public.sync_streams;
-  v_source public.sync_sources;
   v_page sync.page_in_hand := p_page;
 begin
-  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
-  select * into strict v_source from public.sync_sources where id = v_stream.source_id;
   if p_page.http_status not between 200 and 299 then
     if (p_page.kind in ('confirmation', 'item') and p_page.http_status = 404) is not true
       and (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
-        and v_stream.cursor_params is not null) is not true then
+        and p_stream.cursor_params is not null) is not true then
       perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
         'The status classes of its stream should not call it a page.');
     end if;
@@ -150,37 +145,57 @@ begin
     return v_page;
   end if;
   v_page.answer := sync.without_credentials(p_page.body)::jsonb;
-  if v_page.answer #> v_source.success_path = 'false'::jsonb then
+  if v_page.answer #> p_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
-        coalesce(sync.mask_workspace_key(v_page.answer #>> v_source.message_path,
+        coalesce(sync.mask_workspace_key(v_page.answer #>> p_source.message_path,
         v_page.workspace_id), 'it says no more')),
       hint = 'It is tried again; if it stays, ask the API''s operator.';
   end if;
   v_page := case
-    when p_page.kind = 'connection' then sync.read_connection(v_page, v_source)
-    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, v_stream)
-    when v_stream.completeness = 'counted' then sync.read_counted_page(v_page, v_stream)
-    when v_stream.completeness = 'feed' then sync.read_feed_page(v_page, v_stream)
+    when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
+    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
+    when p_stream.completeness = 'counted' then sync.read_counted_page(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed_page(v_page, p_stream)
     else sync.read_item(v_page) end;
   v_page.records := jsonb_array_length(v_page.answer);
   return v_page;
 end; $$;
-comment on function sync.read_page(sync.page_in_hand) is
+comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
 $$Cast a body and check it by its stream. A status that the stream counts as a page although it is
 no success has no records: 404 says that a record is gone, 422 that pages end here. Returns: the
 page with answer = its records, and what it says of others. Raises: SY010 wrong shape, SY013 the API
 reports a failure, 22P02 not JSON, 22P05 a character that Postgres cannot hold.$$;
 
-create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.found_record[]
+create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_read sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if v_stream.id is distinct from v_page.stream_id then
+      select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
+      select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+    end if;
+    v_read := v_read || sync.read_page(v_page, v_stream, v_source);
+  end loop;
+  return v_read;
+end; $$;
+comment on function sync.read_pages(sync.page_in_hand[]) is
+$$Returns: the pages, read by their streams. Raises: as read_page().$$;
+
+create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
 language plpgsql stable set search_path = '' as $$
 begin
   return (
     select coalesce(array_agg(row(
-      p.turn, p.workspace_id, p.stream_id,
+      p.workspace_id, p.stream_id,
       case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
-      (r.record #>> st.updated_at_path)::timestamptz, r.record
-    )::sync.found_record), '{}')
+      (r.record #>> st.updated_at_path)::timestamptz, r.record, p.turn
+    )::sync.incoming_record), '{}')
     from unnest(p_pages) as p
     join public.sync_streams as st on st.id = p.stream_id
     cross join jsonb_array_elements(p.answer) as r (record)
@@ -265,6 +280,7 @@ $$;
 comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
 
 revoke all on function sync.read_counted_page, sync.read_confirmation, sync.raise_shape,
-  sync.count_at, sync.check_records, sync.without_credentials, sync.read_page, sync.found_records,
+  sync.count_at, sync.check_records, sync.without_credentials, sync.read_page, sync.read_pages,
+  sync.found_records,
 sync.find_bad_field, sync.judge_error, sync.url_encode from public, anon, authenticated,
   service_role;

@@ -4,6 +4,13 @@
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = '' set enable_sort = off as $$
 begin
+  if not exists (
+    select 1 from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and next_retry_at <= sync.now()
+  ) then
+    return;
+  end if;
   update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'),
     next_retry_at = null
   from (
@@ -32,91 +39,86 @@ comment on function sync.pick_ready_chunks(int) is
 $$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
 whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
-create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns void
+create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_now timestamptz := sync.now();
-  v_lease interval := sync.setting_seconds('lease_seconds');
+  v_lease_seconds numeric := sync.setting('lease_seconds');
+  v_leases jsonb;
+  v_workspace_ids bigint[];
 begin
-  update public.chunk_processing_queue as q set
-    status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
-    lease_token = case a.verdict when 'admitted' then nextval('sync.lease_tokens')
-    else q.lease_token end,
-    lease_expires_at = case a.verdict when 'admitted' then v_now + v_lease else q.lease_expires_at
-    end,
-    started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
-    worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
-    ready_seq = null,
-    next_retry_at = case a.verdict
-      when 'budget' then v_now + a.send_after
-      when 'paused' then 'infinity'
-      when 'ending' then v_now + interval '1 second' end
-  from unnest(p_admissions) as a
-  where q.id = a.queue_id;
+  if cardinality(p_admissions) = 0 then
+    return '{"leases": [], "credentials": {}}'::jsonb;
+  end if;
+  with leased as (
+    update public.chunk_processing_queue as q set
+      status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
+      lease_token = case a.verdict when 'admitted' then sync.new_token()
+      else q.lease_token end,
+      lease_expires_at = case a.verdict
+        when 'admitted' then v_now + make_interval(secs => v_lease_seconds::double precision)
+        else q.lease_expires_at end,
+      started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
+      worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
+      ready_seq = null,
+      next_retry_at = case a.verdict
+        when 'budget' then v_now + a.send_after
+        when 'paused' then 'infinity'
+        when 'ending' then v_now + interval '1 second' end
+    from unnest(p_admissions) as a
+    where q.id = a.queue_id
+    returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
+  )
+  select
+    jsonb_agg(jsonb_build_object(
+      'queue_id', l.id, 'lease_token', l.lease_token, 'lease_ms', v_lease_seconds * 1000,
+      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
+      'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
+      'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
+      'max_body_bytes', st.max_body_bytes,
+      'request', jsonb_build_object(
+        'method', 'GET',
+        'url', w.base_url || so.base_path || case
+          when c.kind = 'connection' then sync.connection_path(so.id)
+          when c.kind in ('page', 'cursor') then st.path
+          else replace(st.item_path, '{id}', sync.url_encode(c.record_id)) end,
+        'params', case c.kind
+          when 'page' then st.params || jsonb_build_object(st.page_param, c.page::text)
+          when 'cursor' then st.params || st.cursor_params
+            || case when c.reading ->> 'cursor' is null then '{}'::jsonb
+            else jsonb_build_object(st.cursor_param, c.reading ->> 'cursor') end
+          else '{}'::jsonb end,
+        'headers', '{"Accept": "application/json"}'::jsonb),
+      'status_classes', so.status_classes || st.status_classes || case
+        when c.kind in ('confirmation', 'item') then '{"404": "page"}'::jsonb
+        when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
+        then '{"422": "page"}'::jsonb else '{}'::jsonb end
+    ) order by l.send_after, l.id),
+    array_agg(distinct w.id)
+  into v_leases, v_workspace_ids
+  from leased as l
+  join public.chunked_sync_jobs as c on c.id = l.id
+  join public.workspace_sync_runs as r on r.id = l.run_id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id
+  join public.sync_sources as so on so.id = st.source_id
+  where l.status = 'processing';
+  return jsonb_build_object('leases', coalesce(v_leases, '[]'),
+    'credentials', sync.credentials_of(v_workspace_ids));
 end; $$;
 comment on function sync.lease_chunks(sync.admission[], text) is
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
-holds the rows.$$;
-
-create function sync.lease_answer(p_admissions sync.admission[]) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  return (
-    with leased as (
-      select a.budget_id, a.send_after, q.id as queue_id, q.lease_token, q.attempts, r.workspace_id,
-        w.workspace_name, w.base_url,
-        c.kind, c.page, c.record_id, c.reading, sync.connection_path(so.id) as connection_path,
-        st.cursor_params, st.cursor_param, so.base_path, st.stream_name, st.path, st.params,
-        st.page_param, st.item_path, st.status_classes, st.timeout_ms, st.max_body_bytes,
-        so.status_classes as source_classes
-      from unnest(p_admissions) as a
-      join public.chunk_processing_queue as q on q.id = a.queue_id
-      join public.chunked_sync_jobs as c on c.id = q.id
-      join public.workspace_sync_runs as r on r.id = q.run_id
-      join public.sync_workspaces as w on w.id = r.workspace_id
-      join public.sync_streams as st on st.id = r.stream_id
-      join public.sync_sources as so on so.id = st.source_id
-      where a.verdict = 'admitted'
-    )
-    select jsonb_build_object(
-      'leases', coalesce(jsonb_agg(jsonb_build_object(
-        'queue_id', l.queue_id, 'lease_token', l.lease_token, 'lease_ms',
-        sync.setting('lease_seconds') * 1000,
-        'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
-        'budget_id', l.budget_id, 'workspace', l.workspace_name, 'workspace_id', l.workspace_id,
-        'stream', l.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', l.timeout_ms,
-        'max_body_bytes', l.max_body_bytes,
-        'request', jsonb_build_object(
-          'method', 'GET',
-          'url', l.base_url || l.base_path || case when l.kind = 'connection' then l.connection_path
-          when l.kind in ('page', 'cursor') then l.path
-          else replace(l.item_path, '{id}', sync.url_encode(l.record_id)) end,
-          'params', case l.kind
-            when 'page' then l.params || jsonb_build_object(l.page_param, l.page::text)
-            when 'cursor' then l.params || l.cursor_params
-              || case when l.reading ->> 'cursor' is null then '{}'::jsonb
-              else jsonb_build_object(l.cursor_param, l.reading ->> 'cursor') end
-            else '{}'::jsonb end,
-          'headers', '{"Accept": "application/json"}'::jsonb),
-        'status_classes', l.source_classes || l.status_classes
-          || case when l.kind in ('confirmation', 'item') then '{"404": "page"}'::jsonb
-            when l.kind = 'page' and l.page > 1 and l.cursor_params is not null then '{"422":
-            "page"}'::jsonb else '{}'::jsonb end
-      ) order by l.send_after, l.queue_id), '[]'),
-      'credentials', sync.credentials_of(array_agg(distinct l.workspace_id)))
-    from leased as l
-  );
-end; $$;
-comment on function sync.lease_answer(sync.admission[]) is
-$$Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
+holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
   out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = '' as $$
 begin
-  o_admissions := coalesce(array(select a from sync.admit_chunks(p_queue_ids) as a), '{}');
-  perform sync.lease_chunks(o_admissions, p_worker_id);
-  o_answer := sync.lease_answer(o_admissions) || jsonb_build_object(
+  -- What a crash takes back of a claim is fetched again.
+  perform set_config('synchronous_commit', 'off', true);
+  o_admissions := sync.admit_chunks(p_queue_ids);
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id);
+  o_answer := o_answer || jsonb_build_object(
     'blocked_budgets', sync.blocked_budgets(),
     'next_look_ms', (
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
@@ -127,21 +129,25 @@ begin
 end; $$;
 comment on function sync.claim_chunks(bigint[], text) is
 $$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
-the rows.$$;
+the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
 
 create function sync.note_worker(p_worker_id text) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_last_seen_at timestamptz;
 begin
   if coalesce(btrim(p_worker_id), '') = '' or length(p_worker_id) > 200 then
     raise exception using errcode = 'SY006',
       message = 'a worker needs an id of 1 to 200 characters',
       hint = 'Host name and process id will do.';
   end if;
-  insert into sync.workers (worker_id)
-  select p_worker_id where not exists (select 1 from sync.workers where worker_id = p_worker_id)
-  on conflict (worker_id) do nothing;
-  update sync.workers set last_seen_at = sync.now()
-  where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds';
+  select last_seen_at into v_last_seen_at from sync.workers where worker_id = p_worker_id;
+  if v_last_seen_at is null then
+    insert into sync.workers (worker_id) values (p_worker_id) on conflict (worker_id) do nothing;
+  elsif v_last_seen_at < sync.now() - interval '5 seconds' then
+    update sync.workers set last_seen_at = sync.now()
+    where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds';
+  end if;
 end; $$;
 comment on function sync.note_worker(text) is
 $$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
@@ -273,7 +279,7 @@ $$Heartbeat for [{"queue_id", "lease_token"}], sent or not. Returns: {"lease_ms"
 SY006 not such a list. Locks: the queue rows, by id.$$;
 
 revoke all on function sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks,
-  sync.lease_answer, sync.claim_chunks,
+  sync.claim_chunks,
 sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
   public.extend_chunk_leases
 from public, anon, authenticated, service_role;

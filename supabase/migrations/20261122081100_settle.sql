@@ -31,32 +31,34 @@ language plpgsql set search_path = '' as $$
 declare
   v_now timestamptz := sync.now();
 begin
-  update public.chunk_processing_queue as q set
-    status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
-    else 'pending' end,
-    slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null else q.slot end,
-    completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
-    attempts = case when p.outcome in ('retry', 'failed') then coalesce(p.attempts + 1, q.attempts)
-    else q.attempts end,
-    ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
-    next_retry_at = case when p.outcome in ('retry', 'delayed') then v_now + p.wait end,
-    lease_expires_at = null,
-    error_message = coalesce(p.message,
-    case when p.outcome = 'completed' then null else q.error_message end)
-  from unnest(p_pages) as p
-  where q.id = p.queue_id;
-
-  insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
-    details)
-  select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
-    jsonb_strip_nulls(jsonb_build_object(
-    'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
-    'http_status', p.http_status,
-    'code', p.code, 'message', p.message, 'attempt',
-    case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
-    'for_ms', ceil(extract(epoch from p.wait) * 1000)))
-  from unnest(p_pages) as p;
-
+  with written as (
+    update public.chunk_processing_queue as q set
+      status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
+      else 'pending' end,
+      slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null
+      else q.slot end,
+      completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
+      attempts = case when p.outcome in ('retry', 'failed')
+        then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
+      ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
+      next_retry_at = case when p.outcome in ('retry', 'delayed') then v_now + p.wait end,
+      lease_expires_at = null,
+      error_message = coalesce(p.message,
+      case when p.outcome = 'completed' then null else q.error_message end)
+    from unnest(p_pages) as p
+    where q.id = p.queue_id
+  ), events as (
+    insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
+      details)
+    select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
+      jsonb_strip_nulls(jsonb_build_object(
+      'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
+      'http_status', p.http_status,
+      'code', p.code, 'message', p.message, 'attempt',
+      case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
+      'for_ms', ceil(extract(epoch from p.wait) * 1000)))
+    from unnest(p_pages) as p
+  )
   insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed)
   select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
     count(*) filter (where p.outcome = 'failed'),
@@ -79,33 +81,29 @@ declare
   v_short bigint[];
 begin
   with freed as (
-    select p.run_id, p.slot, row_number() over (partition by p.run_id order by p.slot) as turn,
-      min(p.queue_id) over (partition by p.run_id) as floor
+    select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
     from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
-  ), run as (
-    select f.run_id, count(*) as slots, min(f.floor) as floor, bool_or(r.is_paused) as is_paused
-    from freed as f join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
-    group by f.run_id
-  ), waiting as (
-    select w.id, run.run_id, run.is_paused,
-      row_number() over (partition by run.run_id order by w.id) as turn
-    from run cross join lateral (
-      select q.id from public.chunk_processing_queue as q
-      where q.run_id = run.run_id and q.status = 'pending' and q.slot is null and q.id > run.floor
-      order by q.id limit run.slots for no key update skip locked
-    ) as w
+    group by p.run_id
   ), promoted as (
     update public.chunk_processing_queue as q set
-      slot = freed.slot,
-      ready_seq = case when waiting.is_paused then null else nextval('sync.ready_seq') end,
-      next_retry_at = case when waiting.is_paused then 'infinity'::timestamptz end
-    from waiting join freed using (run_id, turn)
-    where q.id = waiting.id
+      slot = f.slots[w.turn],
+      ready_seq = case when r.is_paused then null else nextval('sync.ready_seq') end,
+      next_retry_at = case when r.is_paused then 'infinity'::timestamptz end
+    from freed as f
+    join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
+    cross join lateral (
+      select next.id, row_number() over () as turn from (
+        select x.id from public.chunk_processing_queue as x
+        where x.run_id = f.run_id and (x.run_id, x.id) > (f.run_id, f.floor)
+          and x.status = 'pending' and x.slot is null
+        order by x.run_id, x.id limit cardinality(f.slots) for no key update skip locked
+      ) as next
+    ) as w
+    where q.id = w.id
     returning q.run_id
   )
-  select coalesce(array_agg(f.run_id order by f.run_id), '{}') into v_short
-  from (select run_id, count(*) as n from freed group by run_id) as f
-  where f.n > (select count(*) from promoted as p where p.run_id = f.run_id);
+  select coalesce(array_agg(f.run_id), '{}') into v_short from freed as f
+  where cardinality(f.slots) > (select count(*) from promoted as p where p.run_id = f.run_id);
   return v_short;
 end; $$;
 comment on function sync.pass_slots(sync.page_in_hand[]) is
@@ -172,12 +170,11 @@ begin
   perform sync.end_or_delay(v_ended);
   v_run_ids := sync.pass_slots(v_ended) || array(
     select p.run_id from unnest(v_ended) as p
-    join public.workspace_sync_runs as r on r.id = p.run_id
     where p.outcome = 'cancelled'
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
       or (p.outcome = 'completed' and (
-        (p.kind = 'page' and (p.last_page > coalesce(r.needed_pages, r.planned_pages)
-        or r.progress_total is null or p.is_past_pages)) or p.kind = 'cursor'
+        (p.kind = 'page' and ((p.last_page <= p.known_pages) is not true or p.is_past_pages))
+        or p.kind = 'cursor'
         or (p.kind = 'item' and sync.has_joined_items(p.queue_id)))));
   if cardinality(v_run_ids) > 0 then
     perform 1 from public.workspace_sync_runs where id = any (v_run_ids)
@@ -206,22 +203,28 @@ outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budget
 
 create function sync.note_key(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_workspace_ids bigint[] := array(select distinct p.workspace_id from unnest(p_pages) as p
-    where p.outcome = 'completed');
 begin
-  update public.sync_workspaces as w set key_status = said.key_status, key_checked_at = sync.now()
-  from (
-    select p.workspace_id, case when bool_or(p.outcome = 'completed') then 'accepted' else 'refused'
-      end as key_status
-    from unnest(p_pages) as p where p.outcome = 'completed' or p.http_status = 401
-    group by p.workspace_id order by p.workspace_id
-  ) as said
-  where w.id = said.workspace_id and w.key_status is distinct from said.key_status
-    and (w.key_status <> 'other_workspace' or said.key_status = 'refused');
-  perform sync.unblock_budgets(v_workspace_ids);
-  perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
-  where p.outcome not in ('completed', 'delayed') having count(*) > 0;
+  if exists (
+    select 1 from unnest(p_pages) as p
+    where (p.outcome = 'completed' and not p.is_key_accepted) or p.http_status = 401
+  ) then
+    update public.sync_workspaces as w
+    set key_status = said.key_status, key_checked_at = sync.now()
+    from (
+      select p.workspace_id, case when bool_or(p.outcome = 'completed') then 'accepted'
+        else 'refused' end as key_status
+      from unnest(p_pages) as p where p.outcome = 'completed' or p.http_status = 401
+      group by p.workspace_id order by p.workspace_id
+    ) as said
+    where w.id = said.workspace_id and w.key_status is distinct from said.key_status
+      and (w.key_status <> 'other_workspace' or said.key_status = 'refused');
+  end if;
+  if exists (select 1 from unnest(p_pages) as p where p.is_budget_blocked) then
+    perform sync.unblock_budgets(array(select distinct p.workspace_id from unnest(p_pages) as p
+      where p.outcome = 'completed'));
+    perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome not in ('completed', 'delayed') having count(*) > 0;
+  end if;
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, and that a blocked budget answers again. Locks:

@@ -3,7 +3,7 @@
 
 create table public.synced_records (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
-  stream_id bigint not null references public.sync_streams (id),
+  stream_id bigint not null,
   id text not null,
   raw jsonb not null,
   updated_at timestamptz,
@@ -21,10 +21,12 @@ create index synced_records_stream_idx on public.synced_records (stream_id, work
 alter table public.synced_records enable row level security;
 
 create function sync.apply_synced_records(p_records sync.incoming_record[])
-  returns setof sync.changed_record
+  returns sync.changed_record[]
 language plpgsql set search_path = '' set enable_hashjoin = on as $$
+declare
+  v_now timestamptz := sync.now();
+  v_changed sync.changed_record[];
 begin
-  return query
   with incoming as (
     select distinct on (r.workspace_id, r.stream_id, r.record_id) r.workspace_id, r.stream_id,
       r.record_id, r.updated_at, r.record
@@ -47,7 +49,7 @@ begin
   ), written as (
     insert into public.synced_records
       as t (workspace_id, stream_id, id, raw, updated_at, last_changed_at)
-    select j.workspace_id, j.stream_id, j.record_id, j.raw, j.updated_at, sync.now()
+    select j.workspace_id, j.stream_id, j.record_id, j.raw, j.updated_at, v_now
     from judged as j
     order by j.workspace_id, j.stream_id, j.record_id
     on conflict (workspace_id, stream_id, id) do update set
@@ -58,10 +60,12 @@ begin
     from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
     returning t.workspace_id, t.stream_id, t.id
   )
-  select w.workspace_id, w.stream_id, w.id,
+  select array_agg(row(w.workspace_id, w.stream_id, w.id,
     case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
+    )::sync.changed_record) into v_changed
   from written as w join judged as j on j.workspace_id = w.workspace_id
     and j.stream_id = w.stream_id and j.record_id = w.id;
+  return v_changed;
 end; $$;
 comment on function sync.apply_synced_records(sync.incoming_record[]) is
 $$Upsert records as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a

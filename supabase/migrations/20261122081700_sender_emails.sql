@@ -41,10 +41,12 @@ create index sender_emails_email_idx on sync.sender_emails (email);
 alter table sync.sender_emails enable row level security;
 
 create function sync.apply_sender_emails(p_records sync.incoming_record[])
-  returns setof sync.changed_record
+  returns sync.changed_record[]
 language plpgsql set search_path = '' set enable_hashjoin = on as $$
+declare
+  v_now timestamptz := sync.now();
+  v_changed sync.changed_record[];
 begin
-  return query
   with incoming as (
     select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id,
       r.record_id::bigint as id, r.updated_at, r.record
@@ -77,7 +79,7 @@ begin
       r.total_opened_count, r.unsubscribed_count,
       r.bounced_count, r.unique_replied_count, r.unique_opened_count, r.total_leads_contacted_count,
       r.interested_leads_count,
-      r.tags, j.raw, r.created_at, r.updated_at, sync.now()
+      r.tags, j.raw, r.created_at, r.updated_at, v_now
     from judged as j cross join jsonb_populate_record(
       null::sync.sender_emails, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[])
       as r
@@ -105,9 +107,11 @@ begin
     from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
     returning t.workspace_id, t.id
   )
-  select w.workspace_id, j.stream_id, w.id::text,
+  select array_agg(row(w.workspace_id, j.stream_id, w.id::text,
     case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
+    )::sync.changed_record) into v_changed
   from written as w join judged as j on j.workspace_id = w.workspace_id and j.id = w.id;
+  return v_changed;
 end; $$;
 comment on function sync.apply_sender_emails(sync.incoming_record[]) is
 $$Upsert accounts as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a

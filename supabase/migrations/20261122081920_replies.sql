@@ -68,10 +68,12 @@ create index thread_stage_chunk_idx on public.thread_stage (chunk_id);
 alter table public.thread_stage enable row level security;
 
 create function sync.apply_email_replies(p_records sync.incoming_record[])
-  returns setof sync.changed_record
+  returns sync.changed_record[]
 language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_changed sync.changed_record[];
 begin
-  return query
   with incoming as (
     select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id,
       r.record_id::bigint as id, r.updated_at, r.record
@@ -94,7 +96,7 @@ begin
       r.parent_id, r.subject, r.text_body, r.html_body, r.date_received, r.from_email_address,
       r.from_name, r.primary_to_email_address,
       r.automated_reply, r.tracked_reply, r.interested, r.read, r.raw_message_id, j.raw,
-      r.created_at, r.updated_at, sync.now()
+      r.created_at, r.updated_at, v_now
     from judged as j cross join jsonb_populate_record(
       null::public.email_replies, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[])
       as r
@@ -121,11 +123,13 @@ begin
     insert into public.thread_stage as s (workspace_id, reply_id, payload)
     select w.workspace_id, w.id, w.raw from written as w order by w.workspace_id, w.id
     on conflict (workspace_id, reply_id) where processed_at is null do update
-    set payload = excluded.payload, staged_at = sync.now()
+    set payload = excluded.payload, staged_at = v_now
   )
-  select w.workspace_id, j.stream_id, w.id::text,
+  select array_agg(row(w.workspace_id, j.stream_id, w.id::text,
     case when j.is_new then 'inserted' else 'updated' end
+    )::sync.changed_record) into v_changed
   from written as w join judged as j on j.workspace_id = w.workspace_id and j.id = w.id;
+  return v_changed;
 end; $$;
 comment on function sync.apply_email_replies(sync.incoming_record[]) is
 $$Upsert replies as one set, and stage the new and changed ones for their conversation; unchanged

@@ -184,17 +184,20 @@ $$Write one conversation and its messages; stored ones that the answer joins bec
 whether anything changed. Locks: the thread, its messages by key.$$;
 
 create function sync.apply_conversations(p_records sync.incoming_record[])
-  returns setof sync.changed_record
+  returns sync.changed_record[]
 language plpgsql set search_path = '' as $$
 declare
   v_record sync.incoming_record;
+  v_changed sync.changed_record[] := '{}'::sync.changed_record[];
 begin
   for v_record in select r.* from unnest(p_records) as r order by r.workspace_id,
     r.record_id::bigint loop
     if sync.write_thread(v_record.workspace_id, v_record.record_id::bigint, v_record.record) then
-      return query select v_record.workspace_id, v_record.stream_id, v_record.record_id, 'updated';
+      v_changed := v_changed || row(v_record.workspace_id, v_record.stream_id,
+        v_record.record_id, 'updated')::sync.changed_record;
     end if;
   end loop;
+  return v_changed;
 end; $$;
 comment on function sync.apply_conversations(sync.incoming_record[]) is
 $$Write conversations; unchanged answers cost nothing. Returns: what changed. Locks: threads in the

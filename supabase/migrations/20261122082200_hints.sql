@@ -22,8 +22,8 @@ language plpgsql set search_path = '' as $$
 declare
   v_now timestamptz := sync.now();
 begin
-  if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null
-    or not exists (select 1 from sync.hint_state where last_broadcast_at <= v_now - p_pause) then
+  if not exists (select 1 from sync.hint_state where last_broadcast_at <= v_now - p_pause)
+    or to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null then
     return;
   end if;
   perform 1 from sync.hint_state

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(3);
+select plan(4);
 
 select tests.workspace('acme');
 select tests.start('acme');
@@ -28,6 +28,10 @@ select results_eq($$select attempts, status from public.chunk_processing_queue$$
 select tests.fail(l, 'rate_limited', 'HTTP 429', 999999) from tests.claim() as l;
 select is((select blocked_until - sync.now() from public.sync_budgets), interval '1 hour',
   'a block is at most an hour');
+select tests.advance('1 hour');
+select tests.fail(l, 'rate_limited', 'HTTP 429', 0) from tests.claim() as l;
+select is((select blocked_until - sync.now() from public.sync_budgets), interval '60 s',
+  'a Retry-After of 0 says no more than none: it would be asked again without a pause');
 
 select * from finish();
 rollback;
