@@ -1,14 +1,16 @@
 """Every question that people type, on a month of finished work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from benchmarks.databases import run_sql
 from benchmarks.history import database_with_history
 from benchmarks.pgbench import pgbench
 from benchmarks.report import Report, against
 from local.demo.world import connect
+from local.folders import CHECKOUT
 from local.stack import Database, Stack
 
+SNIPPETS = CHECKOUT / "supabase" / "snippets"
 AIM_MS = 5.0
 TIMES = 30
 OPERATOR = {
@@ -17,6 +19,8 @@ OPERATOR = {
 }
 QUESTIONS = {
     "(nothing: select 1)": "select 1",
+    "(3,000 jobs as they stand)": "select id, status, chunks_completed, chunks_failed"
+    " from polling_job_status",
     "chunk_processing_status": "select * from chunk_processing_status",
     "chunk_processing_status, live job": "select * from chunk_processing_status"
     " where parent_sync_job_id = '{live_job}'",
@@ -24,12 +28,15 @@ QUESTIONS = {
     " where parent_sync_job_id = '{giant_job}'",
     "chunk_processing_status, closed job": "select * from chunk_processing_status"
     " where parent_sync_job_id = '{closed_job}'",
+    "sync_progress": "select * from sync_progress",
     "sync_progress, newest 3": "select * from sync_progress order by updated_at desc limit 3",
     "get_sync_job_progress, live job": "select get_sync_job_progress('{live_job}')",
     "get_sync_job_progress, 18,000 chunks": "select get_sync_job_progress('{giant_job}')",
     "get_sync_job_progress, closed job": "select get_sync_job_progress('{closed_job}')",
     "sync_page_queue, 100 rows": "select * from sync_page_queue limit 100",
     "sync_page_queue, by id": "select * from sync_page_queue where id = {chunk}",
+    "thread_processing_queue, 100 rows": "select * from thread_processing_queue limit 100",
+    "thread_processing_queue, by id": "select * from thread_processing_queue where id = {item}",
     "failed_chunks, 100 rows": "select * from failed_chunks limit 100",
     "failed_chunks, one job": "select * from failed_chunks"
     " where parent_sync_job_id = '{partial_job}' limit 100",
@@ -40,12 +47,17 @@ QUESTIONS = {
     "worker_health": "select * from worker_health",
     "waiting_runs": "select * from waiting_runs",
     "hint_deliveries, 100 rows": "select * from hint_deliveries limit 100",
+    "hint_deliveries, one chunk": "select * from hint_deliveries where chunk_id = {pushed}",
     "alerts that are open": "select * from sync_alerts where resolved_at is null",
-    "client_registry": "select * from client_registry where is_active",
+    "client_registry": "select workspace_name, last_successful_sync_at,"
+    " now() - last_successful_sync_at as time_since_sync, estimated_account_count"
+    " from client_registry where is_active",
     "sender_emails, 100 rows": "select * from sender_emails limit 100",
     "queue, newest 10": "select * from chunk_processing_queue order by created_at desc limit 10",
     "jobs, newest 5": "select * from polling_job_status order by started_at desc limit 5",
     "jobs, running": "select * from polling_job_status where status = 'running'",
+    "jobs, newest 5 completed": "select * from polling_job_status where status = 'completed'"
+    " order by started_at desc limit 5",
     "jobs, newest 5 failed": "select * from polling_job_status where status = 'failed'"
     " order by started_at desc limit 5",
 }
@@ -56,6 +68,8 @@ NAMES = {
     "closed_job": JOB.format("status = 'completed'"),
     "partial_job": JOB.format("status = 'partial'"),
     "chunk": "(select min(id) from chunk_processing_queue)",
+    "item": "(select max(id) from chunked_sync_jobs where kind = 'item')",
+    "pushed": "(select max(chunk_id) from sync.hints)",
 }
 
 
@@ -71,17 +85,30 @@ def measure(stack: Stack, report: Report, scale: float, *, explain: bool) -> Dat
     rows, slow = [], []
     for title, template in QUESTIONS.items():
         sql = template.format(**names)
-        owner = pgbench(database, sql, transactions=TIMES).median_ms
-        operator = pgbench(database, sql, transactions=TIMES, settings=OPERATOR).median_ms
+        owner, operator = _medians(database, sql)
         worst = max(owner, operator)
         rows.append((title, f"{owner:.2f}", f"{operator:.2f}", against(worst, AIM_MS)))
         if worst > AIM_MS:
             slow.append(sql)
     report.table(("", "postgres", "operator", f"aim {AIM_MS:g} ms"), rows)
+    report.table(("snippets", "postgres", "operator"), _snippets(database))
     for sql in slow if explain else ():
         plan = run_sql(database, f"explain (analyze, buffers, verbose off) {sql}")
         report.section(sql, *plan.splitlines())
     return database
+
+
+def _snippets(database: Database) -> Iterator[tuple[str, str, str]]:
+    for snippet in sorted(SNIPPETS.glob("*.sql")):
+        owner, operator = _medians(database, snippet.read_text())
+        yield snippet.stem, f"{owner:.2f}", f"{operator:.2f}"
+
+
+def _medians(database: Database, sql: str) -> tuple[float, float]:
+    """Of postgres and of an operator, in milliseconds."""
+    owner = pgbench(database, sql, transactions=TIMES)
+    operator = pgbench(database, sql, transactions=TIMES, settings=OPERATOR)
+    return owner.median_ms, operator.median_ms
 
 
 def _names(database: Database) -> Mapping[str, str]:

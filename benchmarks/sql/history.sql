@@ -51,4 +51,39 @@ insert into sync.sender_emails (workspace_id, id, email, status, raw, created_at
 select w.id, w.id * 1000 + n, format('%s@%s.example', n, w.id), 'Connected', jsonb_build_object('id', w.id * 1000 + n), sync.now(), sync.now()
 from public.sync_workspaces as w cross join generate_series(1, 186) as n;
 
+-- The last job fetched 1,000 conversations too.
+with job as (
+  update public.polling_job_status set chunks_completed = chunks_completed + 1000
+  where started_at = (select max(started_at) from public.polling_job_status where status <> 'running')
+  returning *
+), run as (
+  insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, status, phase, max_concurrency, planned_chunks, progress_total,
+    chunks_completed, records_seen, started_at, completed_at)
+  select j.id, w.id, s.id, 'completed', 'items', 8, 1000, 1000, 1000, 1000, j.started_at, j.completed_at
+  from job as j
+  join public.sync_workspaces as w on w.workspace_name = 'fleet 1'
+  join public.sync_streams as s on s.source_id = w.source_id and s.stream_name = 'conversation_threads'
+  returning *
+), chunk as (
+  insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, record_id, created_at)
+  select run.job_id, run.id, 'item', 1, n::text, run.started_at from run cross join generate_series(1, 1000) as n
+  returning *
+), queued as (
+  insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id, status, lease_token, worker_id, created_at, started_at, completed_at)
+  select id, parent_sync_job_id, run_id, 'completed', nextval('sync.lease_tokens'), 'worker 1', created_at, created_at, created_at + interval '1 second'
+  from chunk
+)
+insert into public.thread_stage (workspace_id, reply_id, payload, thread_key, chunk_id, staged_at, processed_at)
+select run.workspace_id, c.record_id::bigint, '{}', c.record_id, c.id, c.created_at, c.created_at + interval '1 second'
+from run join chunk as c on c.run_id = run.id;
+
+-- Of the last week, which hints are kept for, every chunk was pushed to a receiver that claimed it.
+insert into public.worker_endpoints (url, is_active, last_answered_at) values ('https://receiver.example/wake', false, sync.now());
+insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at, outcome, status_code, settled_at)
+select q.id, e.id, q.id, 1, q.created_at, case when q.id % 1000 = 0 then 'timed_out' else 'answered' end, 200, q.completed_at
+from public.chunk_processing_queue as q cross join public.worker_endpoints as e
+where q.created_at > sync.now() - interval '7 days' order by q.id;
+insert into sync.hinted_claims (chunk_id, worker_id, verdict, occurred_at)
+select chunk_id, 'worker 1', 'claimed', sent_at from sync.hints order by id;
+
 set session_replication_role = origin;

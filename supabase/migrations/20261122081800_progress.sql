@@ -3,7 +3,8 @@
 
 create view sync.run_progress with (security_invoker = true) as
 select
-  r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.phase, r.scan,
+  r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
+  r.close_error, r.phase, r.scan,
   r.planned_chunks as planned,
   r.chunks_completed + coalesce(c.completed, 0) as completed,
   r.chunks_failed + coalesce(c.failed, 0) as failed,
@@ -38,40 +39,61 @@ comment on view sync.run_progress is
 progress_done never falls: its 100 % is fixed when page 1 was answered, and re-scans add nothing to
 it.';
 
--- Two branches, because a left join would count the runs of every closed job too.
+-- One statement whose plan a session keeps: planning it took longer than running it.
+create function sync.add_up_runs(p_job_id uuid)
+returns table (planned bigint, processing bigint, completed bigint, failed bigint, cancelled bigint,
+  ready bigint, delayed bigint, percentage numeric, workspaces_completed bigint,
+  last_claim_at timestamptz)
+language plpgsql stable rows 1 set search_path = '' set plan_cache_mode = force_generic_plan
+set enable_seqscan = off as $$
+begin
+  return query
+  select coalesce(sum(r.planned), 0)::bigint, coalesce(sum(r.processing), 0)::bigint,
+    coalesce(sum(r.completed), 0)::bigint, coalesce(sum(r.failed), 0)::bigint,
+    coalesce(sum(r.cancelled), 0)::bigint, coalesce(sum(r.ready), 0)::bigint,
+    coalesce(sum(r.delayed), 0)::bigint,
+    case when not bool_or(r.progress_total is null)
+    then least(99.9, trunc(100.0 * sum(r.progress_done) / sum(r.progress_total), 1)) end,
+    count(distinct r.workspace_id)
+    - count(distinct r.workspace_id) filter (where r.status <> 'completed'),
+    max(r.last_claim_at)
+  from sync.run_progress as r where r.job_id = p_job_id;
+end; $$;
+comment on function sync.add_up_runs(uuid) is
+$$Returns: the totals of a live job, summed over its runs; the percentage is null until every run's
+total is known.$$;
+
+-- Two branches, because a left join would add up the runs of every closed job too; of one type,
+-- because they would be converted row by row.
 create view sync.job_progress with (security_invoker = true) as
 select
-  j.id as job_id, j.job_name, j.status, j.total_workspaces, j.cancel_requested_at, j.error_message,
-  j.warnings,
-  j.chunks_completed + j.chunks_failed + j.chunks_cancelled as planned, 0 as pending,
-  0 as processing,
+  j.id as job_id, j.job_name, j.status, j.total_workspaces,
+  j.chunks_completed + j.chunks_failed + j.chunks_cancelled as planned, 0::bigint as pending,
+  0::bigint as processing,
   j.chunks_completed as completed, j.chunks_failed as failed, j.chunks_cancelled as cancelled,
-  0 as ready, 0 as delayed,
-  100.0 as percentage, j.workspaces_processed as workspaces_completed, j.updated_at
+  case j.status when 'completed' then 'completed' when 'cancelled' then 'cancelled'
+    else 'partial_failure' end as overall_status,
+  100.0 as percentage, j.workspaces_processed::bigint as workspaces_completed, j.updated_at,
+  coalesce(j.error_message, j.warnings[1]) as happening_now
 from public.polling_job_status as j
 where j.status <> 'running'
 union all
 select
-  j.id, j.job_name, j.status, j.total_workspaces, j.cancel_requested_at, j.error_message,
-  j.warnings,
-  coalesce(p.planned, 0), coalesce(p.planned - p.completed - p.failed - p.cancelled - p.processing,
-  0), coalesce(p.processing, 0),
-  coalesce(p.completed, 0), coalesce(p.failed, 0), coalesce(p.cancelled, 0), coalesce(p.ready, 0),
-  coalesce(p.delayed, 0),
-  case when not p.has_unknown_total then least(99.9, trunc(100.0 * p.done / p.total, 1)) end,
-  p.workspaces_completed, greatest(j.updated_at, p.last_change_at)
+  j.id, j.job_name, j.status, j.total_workspaces,
+  p.planned, left_over.pending, p.processing,
+  p.completed, p.failed, p.cancelled,
+  case when p.planned = left_over.pending then 'pending' else 'processing' end,
+  p.percentage, p.workspaces_completed, greatest(j.updated_at, p.last_claim_at),
+  case
+    when j.cancel_requested_at is not null
+    then format('cancelled; %s chunks still in flight', p.processing)
+    else format('%s chunks in flight, %s ready, %s delayed, %s waiting', p.processing, p.ready,
+    p.delayed, left_over.pending - p.ready - p.delayed) end
 from public.polling_job_status as j
+cross join lateral sync.add_up_runs(j.id) as p
 cross join lateral (
-  select sum(r.planned) as planned, sum(r.completed) as completed, sum(r.failed) as failed,
-    sum(r.cancelled) as cancelled,
-    sum(r.processing) as processing, sum(r.ready) as ready, sum(r.delayed) as delayed,
-    sum(r.progress_done) as done, sum(r.progress_total) as total,
-    bool_or(r.progress_total is null) as has_unknown_total,
-    count(distinct r.workspace_id) - count(distinct r.workspace_id) filter
-    (where r.status <> 'completed') as workspaces_completed,
-    max(r.last_claim_at) as last_change_at
-  from sync.run_progress as r where r.job_id = j.id
-) as p
+  select p.planned - p.completed - p.failed - p.cancelled - p.processing as pending
+) as left_over
 where j.status = 'running';
 comment on view sync.job_progress is
 'Totals of each job: of closed ones as written, of live ones summed over their runs.';
@@ -79,12 +101,7 @@ comment on view sync.job_progress is
 create view public.chunk_processing_status with (security_invoker = true) as
 select
   job_id as parent_sync_job_id, pending as pending_chunks, processing as processing_chunks,
-  completed as completed_chunks,
-  failed as failed_chunks,
-  case when status = 'cancelled' then 'cancelled' when status = 'completed' then 'completed'
-  when status <> 'running' then 'partial_failure'
-    when completed + failed + cancelled + processing = 0 then 'pending' else 'processing' end
-    as overall_status,
+  completed as completed_chunks, failed as failed_chunks, overall_status,
   percentage as progress_percentage
 from sync.job_progress;
 comment on view public.chunk_processing_status is
@@ -93,14 +110,7 @@ comment on view public.chunk_processing_status is
 create view public.sync_progress with (security_invoker = true) as
 select
   job_id, job_name, status, workspaces_completed, total_workspaces,
-  percentage as progress_percentage, updated_at,
-  case
-    when status <> 'running' then coalesce(error_message, warnings[1])
-    when cancel_requested_at is not null
-    then format('cancelled; %s chunks still in flight', processing)
-    else format('%s chunks in flight, %s ready, %s delayed, %s waiting', processing, ready, delayed,
-    pending - ready - delayed)
-  end as happening_now
+  percentage as progress_percentage, updated_at, happening_now
 from sync.job_progress;
 comment on view public.sync_progress is
 'What each job is doing: select * from sync_progress order by updated_at desc limit 3.';
@@ -166,5 +176,7 @@ revoke all on table sync.run_progress, sync.job_progress, public.chunk_processin
 from public, anon, authenticated, service_role;
 grant select on table sync.run_progress, sync.job_progress, public.chunk_processing_status,
   public.sync_progress to service_role, authenticated;
-revoke all on function public.get_sync_job_progress from public, anon, authenticated, service_role;
-grant execute on function public.get_sync_job_progress to service_role, authenticated;
+revoke all on function sync.add_up_runs, public.get_sync_job_progress
+from public, anon, authenticated, service_role;
+grant execute on function sync.add_up_runs, public.get_sync_job_progress
+to service_role, authenticated;

@@ -29,8 +29,8 @@ from public.sync_workspaces as w
 join public.sync_streams as st on st.source_id = w.source_id and st.is_default
 left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
 where w.is_active
-  and coalesce(s.last_complete_sync_at,
-  '-infinity') < sync.now() - make_interval(hours => sync.setting('stale_after_hours')::int)
+  and coalesce(s.last_complete_sync_at, '-infinity')
+  < (select sync.now() - make_interval(hours => sync.setting('stale_after_hours')::int))
 order by s.last_complete_sync_at nulls first, w.workspace_name;
 comment on view public.stale_workspaces is
 'Active workspaces without a complete sync in 24 hours, never-synced ones first.';
@@ -46,20 +46,27 @@ where w.is_active
 order by w.workspace_name;
 comment on view public.missing_workspaces is 'Active workspaces that have no accounts here.';
 
+-- Names are looked up, not joined: planning the joins took longer than running them. The job is
+-- the run's: by job, its runs lead to their failed chunks, however many others failed.
 create view public.failed_chunks with (security_invoker = true) as
 select
-  q.id, q.parent_sync_job_id, w.workspace_name, st.stream_name as stream, c.kind, c.scan, c.page,
-  c.record_id, q.attempts, q.lease_losses,
-  q.error_message, q.worker_id, q.completed_at as failed_at
+  q.id, r.job_id as parent_sync_job_id,
+  (select w.workspace_name from public.sync_workspaces as w where w.id = r.workspace_id)
+  as workspace_name,
+  (select st.stream_name from public.sync_streams as st where st.id = r.stream_id) as stream,
+  c.kind, c.scan, c.page, c.record_id, q.attempts, q.lease_losses, q.error_message, q.worker_id,
+  q.completed_at as failed_at
 from public.chunk_processing_queue as q
 join public.chunked_sync_jobs as c on c.id = q.id
 join public.workspace_sync_runs as r on r.id = q.run_id
-join public.sync_workspaces as w on w.id = r.workspace_id
-join public.sync_streams as st on st.id = r.stream_id
 where q.status = 'failed';
 comment on view public.failed_chunks is
 'Chunks that failed for good, and why. retry_failed_chunks(parent_sync_job_id) starts a new job for
 their runs.';
+
+-- What ended badly lately is found without a look at every run; entries are made when runs close.
+create index workspace_sync_runs_ended_badly_idx on public.workspace_sync_runs (completed_at)
+  where status in ('failed', 'partial');
 
 create view public.sync_page_queue with (security_invoker = true) as
 select q.id, q.status, q.attempts, q.next_retry_at, q.created_at, q.started_at, q.completed_at,

@@ -220,6 +220,9 @@ $$Chunks whose conversation came with this answer end as covered if they are pen
 that came after one that showed the same is an extra fetch. The caller holds the run's lock. Locks:
 queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.$$;
 
+-- A hundred of them, or none, are found without a look at every page.
+create index chunked_sync_jobs_item_idx on public.chunked_sync_jobs (id) where kind = 'item';
+
 create view public.thread_processing_queue with (security_invoker = true) as
 select
   q.id, (select min(s.id) from public.thread_stage as s where s.chunk_id = q.id) as thread_stage_id,

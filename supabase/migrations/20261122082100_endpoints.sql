@@ -46,6 +46,8 @@ comment on table sync.hints is
 'Pushed wake-ups. Unlogged, as pg_net''s own tables are: a crash loses hints, never work.';
 create index hints_chunk_idx on sync.hints (chunk_id, id);
 create index hints_unsettled_idx on sync.hints (request_id) where outcome = 'sent';
+create index hints_failed_idx on sync.hints (sent_at)
+  where outcome in ('lost', 'refused', 'timed_out', 'failed');
 alter table sync.hints enable row level security;
 
 create unlogged table sync.hinted_claims (

@@ -11,7 +11,7 @@ select
   case found.why when 'rate_limited' then b.blocked_until when 'retry' then p.next_retry_at end
     as waits_until,
   case found.why
-    when 'ending' then format('it ends (%s) with the next sweep', r.ending)
+    when 'ending' then format('it ends (%s) with the next sweep', p.ending)
     when 'paused' then format('paused: chunkwise resume%s lifts that', case
       when sync.is_switched_on('paused') then ''
       else coalesce((
@@ -19,24 +19,23 @@ select
         from public.sync_sources as so where so.id = w.source_id and so.paused_at is not null
       ), format(' --workspace %s', quote_ident(w.workspace_name))) end)
     when 'parent' then 'it waits for the stream it depends on, in the same job'
-    when 'closing_failed' then format('closing failed and is tried again: %s', r.close_error)
+    when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
     when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
     when 'rate_limited' then format('the API limits the rate of %s', b.scope_key)
     when 'retry' then concat_ws(': ', format('%s chunks are tried again', p.delayed), (
       select q.error_message from public.chunk_processing_queue as q
-      where q.run_id = r.id and q.slot is not null and q.error_message is not null
+      where q.run_id = p.run_id and q.slot is not null and q.error_message is not null
       order by q.next_retry_at limit 1))
     else format('%s chunks are ready and wait for their turn', p.ready) end as message
 from sync.run_progress as p
-join public.workspace_sync_runs as r on r.id = p.run_id
-join public.sync_workspaces as w on w.id = r.workspace_id
+join public.sync_workspaces as w on w.id = p.workspace_id
 left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
 cross join lateral (
   select case
-    when r.ending is not null then 'ending'
-    when r.is_paused then 'paused'
-    when r.phase = 'parent' then 'parent'
-    when r.close_error is not null then 'closing_failed'
+    when p.ending is not null then 'ending'
+    when p.is_paused then 'paused'
+    when p.phase = 'parent' then 'parent'
+    when p.close_error is not null then 'closing_failed'
     when not exists (
       select 1 from sync.workers where last_seen_at > sync.now() - interval '30 seconds'
     ) and not exists (

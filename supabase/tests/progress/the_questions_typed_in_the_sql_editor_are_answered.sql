@@ -21,13 +21,13 @@ select tests.claim();
 
 create temp table status as select * from chunk_processing_status;
 select results_eq($$select * from status order by overall_status$$, $$
-  select id, 0::numeric, 0::numeric, 2::numeric, 0::numeric, 'completed', 100.0::numeric from done
+  select id, 0::bigint, 0::bigint, 2::bigint, 0::bigint, 'completed', 100.0::numeric from done
   union all select id, 0, 0, 0, 1, 'partial_failure', 100.0 from broken
   union all select id, 1, 1, 2, 0, 'processing', 50.0 from going
 $$, 'select * from chunk_processing_status');
 select results_eq(format('select * from chunk_processing_status where parent_sync_job_id = %L', id),
   $$
-  select id, 1::numeric, 1::numeric, 2::numeric, 0::numeric, 'processing', 50.0::numeric from going
+  select id, 1::bigint, 1::bigint, 2::bigint, 0::bigint, 'processing', 50.0::numeric from going
 $$, 'of a running job') from going;
 select results_eq(
   format('select overall_status from chunk_processing_status where parent_sync_job_id = %L', id),

@@ -26,7 +26,7 @@ select results_eq($$select r.status, j.status from public.workspace_sync_runs as
   $$values ('cancelled', 'cancelled')$$, 'the other ends by expiry, and closes run and job');
 select results_eq($$select completed_chunks, failed_chunks, pending_chunks, processing_chunks,
   overall_status from chunk_processing_status$$,
-  $$values (1::numeric, 0::numeric, 0::numeric, 0::numeric, 'cancelled')$$, 'the totals say so');
+  $$values (1::bigint, 0::bigint, 0::bigint, 0::bigint, 'cancelled')$$, 'the totals say so');
 select throws_ok($$select cancel_sync_job(id) from job$$, 'SY008', null,
   'an ended job cannot be cancelled');
 select throws_ok($$select cancel_sync_job('00000000-0000-0000-0000-000000000000')$$, 'SY007', null,
