@@ -80,7 +80,8 @@ many. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_record_ids text[])
   returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id)
     select r.job_id, r.id, p_kind, r.scan, what.page, what.record_id
@@ -97,7 +98,7 @@ language sql set search_path = '' as $$
   )
   update public.workspace_sync_runs
   set planned_chunks = planned_chunks + (select count(*) from queued) where id = p_run_id;
-$$;
+end; $$;
 comment on function sync.plan_chunks(bigint, text, int[], text[]) is
 $$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
 run's lock and has checked that it lives.$$;

@@ -139,7 +139,7 @@ declare
 begin
   perform sync.plan_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   join public.sync_streams as st on st.id = p.stream_id and st.completeness = 'counted'
-  where p.kind = 'page' group by p.run_id;
+  where p.kind = 'page' and (p.last_page <= p.known_pages) is not true group by p.run_id;
   for v_page in
     select p.* from unnest(p_pages) as p
     join public.sync_streams as st on st.id = p.stream_id and st.completeness <> 'counted'

@@ -2,21 +2,25 @@
 -- Stands on: settle.
 
 create function sync.has_live_chunks(p_run_id bigint) returns boolean
-language sql stable set search_path = '' as $$
-  select exists (select 1 from public.chunk_processing_queue
-  where run_id = p_run_id and slot is not null)
-    or exists (select 1 from public.chunk_processing_queue
-    where run_id = p_run_id and status = 'pending' and slot is null);
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (
+    select 1 from public.chunk_processing_queue where run_id = p_run_id and slot is not null
+  ) or exists (
+    select 1 from public.chunk_processing_queue
+    where run_id = p_run_id and status = 'pending' and slot is null
+  );
+end; $$;
 comment on function sync.has_live_chunks(bigint) is
 $$Returns: whether anything of a run is pending or in flight.$$;
 
 create function sync.end_run_early(p_run_id bigint, p_ending text, p_message text) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   update public.workspace_sync_runs set ending = p_ending,
     error_message = coalesce(error_message, p_message)
   where id = p_run_id and status = 'running' and ending is null;
-$$;
+end; $$;
 comment on function sync.end_run_early(bigint, text, text) is
 $$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
 the run's lock and settles it.$$;
@@ -183,7 +187,8 @@ $$Begin the next scan of a run, or close it as partial when it had all it may ha
 the run's lock.$$;
 
 create function sync.fold_counters(p_run_id bigint) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   with folded as (
     delete from sync.run_counters where run_id = p_run_id returning *
   )
@@ -197,7 +202,7 @@ language sql set search_path = '' as $$
     from folded
   ) as f
   where r.id = p_run_id and f.completed is not null;
-$$;
+end; $$;
 comment on function sync.fold_counters(bigint) is
 $$Move a closing run's live totals into its row. The caller holds its lock; nothing of it is
 live.$$;

@@ -27,12 +27,15 @@ create index missing_records_held_idx on sync.missing_records (held_by_run_id)
 alter table sync.missing_records enable row level security;
 
 create function sync.target_sql(p_template text, p_stream_id bigint) returns text
-language sql stable set search_path = '' as $$
-  select format(p_template, target_table, 't.workspace_id = $1 and '
-    || case when target_table = 'public.synced_records' then 't.stream_id = $2'
-    else '$2 is not null' end)
-  from public.sync_streams where id = p_stream_id;
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select format(p_template, target_table, 't.workspace_id = $1 and '
+      || case when target_table = 'public.synced_records' then 't.stream_id = $2'
+      else '$2 is not null' end)
+    from public.sync_streams where id = p_stream_id
+  );
+end; $$;
 comment on function sync.target_sql(text, bigint) is
 $$Returns: a statement on a stream's target table: %1$s is the table, to be called t, %2$s its rows
 of workspace $1 and stream $2.$$;
@@ -197,12 +200,21 @@ comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
 $$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
 
 create function sync.forget_seen_again(p_run_id bigint) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (
+    select 1 from public.workspace_sync_runs as r
+    join sync.missing_records as m on m.workspace_id = r.workspace_id
+      and m.stream_id = r.stream_id
+    where r.id = p_run_id
+  ) then
+    return;
+  end if;
   delete from sync.missing_records as m using public.workspace_sync_runs as r, sync.seen_pages as s
   where r.id = p_run_id and s.run_id = r.id and m.workspace_id = r.workspace_id
     and m.stream_id = r.stream_id
     and m.record_id = any (s.record_ids) and (s.scan = r.scan or r.status <> 'completed');
-$$;
+end; $$;
 comment on function sync.forget_seen_again(bigint) is
 $$What the last scan, or any scan of a run that did not complete, showed is not missing.$$;
 

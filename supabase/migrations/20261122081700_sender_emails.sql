@@ -137,7 +137,8 @@ comment on table public.workspace_statistics is
 alter table public.workspace_statistics enable row level security;
 
 create function sync.write_workspace_statistics(p_workspace_id bigint) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   insert into public.workspace_statistics
     as s (workspace_id, accounts, connected_accounts, distinct_emails, deleted_accounts,
     emails_sent_count,
@@ -162,7 +163,7 @@ language sql set search_path = '' as $$
     unique_replied_count = excluded.unique_replied_count,
     bounced_count = excluded.bounced_count, unsubscribed_count = excluded.unsubscribed_count,
     interested_leads_count = excluded.interested_leads_count, updated_at = excluded.updated_at;
-$$;
+end; $$;
 comment on function sync.write_workspace_statistics(bigint) is
 $$Sum up a workspace's accounts after a complete sync. Locks: its row.$$;
 

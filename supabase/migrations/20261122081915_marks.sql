@@ -2,7 +2,8 @@
 -- Stands on: feeds.
 
 create function sync.advance_mark(p_run public.workspace_sync_runs) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   update public.sync_workspace_streams as s set marks = s.marks
     || jsonb_strip_nulls(jsonb_build_object('newest_id',
     greatest((s.marks ->> 'newest_id')::bigint, (
@@ -13,13 +14,14 @@ language sql set search_path = '' as $$
   from public.sync_streams as st
   where st.id = p_run.stream_id and st.completeness = 'feed' and s.workspace_id = p_run.workspace_id
     and s.stream_id = p_run.stream_id;
-$$;
+end; $$;
 comment on function sync.advance_mark(public.workspace_sync_runs) is
 $$After a complete scan of a feed: the newest id it saw is the mark of the next one. The caller
 holds the run's lock.$$;
 
 create function sync.set_mark(p_run_id bigint) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   update public.workspace_sync_runs as r set
     mark = (s.marks ->> 'newest_id')::bigint,
     is_full_scan = coalesce(s.marks ->> 'newest_id' is null
@@ -29,7 +31,7 @@ language sql set search_path = '' as $$
   from public.sync_streams as st, public.sync_workspace_streams as s
   where r.id = p_run_id and st.id = r.stream_id and st.completeness = 'feed'
     and s.workspace_id = r.workspace_id and s.stream_id = r.stream_id;
-$$;
+end; $$;
 comment on function sync.set_mark(bigint) is
 $$A new run of a feed reads to the mark of the last complete scan, or everything when that is
 due.$$;
