@@ -1,4 +1,4 @@
-"""Postgres crashes before a claim reached the disk: its page is fetched again, under another lease."""
+"""Postgres crashes before a claim reached the disk: the page is fetched under another lease."""
 
 import os
 import signal
