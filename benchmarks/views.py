@@ -74,7 +74,11 @@ NAMES = {
 
 
 def measure(stack: Stack, report: Report, scale: float, *, explain: bool) -> Database:
-    """Also gives the database, for what else is asked of one with a history."""
+    """Also gives the database, its live jobs cancelled, for what else is asked of a history.
+
+    Going on, they would ask for every account that their scans missed, and no answer to that is
+    made up here.
+    """
     database, contents, seconds = database_with_history(stack, "bench_history", scale)
     report.section(
         f"Views: median ms of {TIMES}, planning included",
@@ -95,6 +99,7 @@ def measure(stack: Stack, report: Report, scale: float, *, explain: bool) -> Dat
     for sql in slow if explain else ():
         plan = run_sql(database, f"explain (analyze, buffers, verbose off) {sql}")
         report.section(sql, *plan.splitlines())
+    run_sql(database, "select cancel_sync_job(id) from polling_job_status where status = 'running'")
     return database
 
 
