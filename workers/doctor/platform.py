@@ -106,8 +106,8 @@ where (n.nspname = 'sync' or n.nspname = 'public' and p.prosrc ~ '\\msync\\.')
   and not (r.role = 'authenticated' and p.proname = any (array['approve_deletions',
     'cancel_sync_job', 'get_sync_job_progress', 'pause_sync', 'resume_sync', 'retry_failed_chunks',
     'start_sync_job'])
-    or r.role = 'authenticated' and n.nspname = 'sync' and p.proname = any (array['is_operator',
-      'is_switched_on', 'now', 'setting', 'setting_seconds']))
+    or r.role = 'authenticated' and n.nspname = 'sync' and p.proname = any (array['add_up_runs',
+      'is_operator', 'is_switched_on', 'now', 'setting', 'setting_seconds']))
 """
 
 TABLE_GRANTS: Final = """
