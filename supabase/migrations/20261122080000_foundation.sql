@@ -117,9 +117,10 @@ $$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a 
 take. Locks: the setting's row.$$;
 
 create function sync.is_operator() returns boolean
-language sql stable set search_path = '' as $$
-  select coalesce(auth.jwt() -> 'app_metadata' ->> 'chunkwise' = 'operator', false);
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return coalesce(auth.jwt() -> 'app_metadata' ->> 'chunkwise' = 'operator', false);
+end; $$;
 comment on function sync.is_operator() is
 $$Returns: whether the signed-in user's token carries app_metadata.chunkwise = 'operator'.$$;
 

@@ -222,9 +222,8 @@ begin
       where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
   perform sync.forget_seen_again(p_run_id);
-  perform sync.open_items(child.id) from public.workspace_sync_runs as child
-  where child.parent_run_id = p_run_id and child.status = 'running' and child.ending is null
-    and child.phase = 'parent';
+  perform sync.open_items(id) from public.workspace_sync_runs
+  where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent';
   if p_status <> 'completed' then
     return;
   end if;
@@ -297,5 +296,5 @@ $$Close a job if its last run has closed: cancelled if it was, completed if ever
 none is completed or partial, else partial. Locks: the job; then it looks anew for live runs.$$;
 
 revoke all on function sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs,
-  sync.settle_runs, sync.advance_run, sync.scan_finding, sync.scan_again,
-sync.fold_counters, sync.close_run, sync.close_job from public, anon, authenticated, service_role;
+  sync.settle_runs, sync.advance_run, sync.scan_finding, sync.scan_again, sync.fold_counters,
+  sync.close_run, sync.close_job from public, anon, authenticated, service_role;

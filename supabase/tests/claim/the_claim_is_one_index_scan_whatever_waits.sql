@@ -95,17 +95,13 @@ select results_eq($$select * from tests.verdict(tests.plan_of_claim())$$,
   $$select * from expected$$, 'their dead entries cost the claim nothing after a sweep');
 
 -- What one round costs in rows read from the queue, whatever waits.
-create function tests.rows_read() returns bigint language sql volatile as $$
-  select pg_stat_get_xact_tuples_returned('public.chunk_processing_queue'::regclass)
-    + pg_stat_get_xact_tuples_fetched('public.chunk_processing_queue'::regclass);
-$$;
 create temp table cost (what text, rows bigint);
-insert into cost select 'before', tests.rows_read();
+insert into cost select 'before', tests.rows_read('{public.chunk_processing_queue}');
 create temp table held as select l as lease from tests.claim(10) as l;
-insert into cost select 'claim', tests.rows_read();
+insert into cost select 'claim', tests.rows_read('{public.chunk_processing_queue}');
 select complete_chunk_jobs_safe((select jsonb_agg(tests.answer(lease) || jsonb_build_object('body',
   tests.body('{}'::bigint[], 0, 1))) from held)) is not null;
-insert into cost select 'complete', tests.rows_read();
+insert into cost select 'complete', tests.rows_read('{public.chunk_processing_queue}');
 select is((select count(*) from held), 10::bigint, 'ten are claimed and completed');
 select cmp_ok((select max(rows) filter (where what = 'claim') - max(rows) filter
   (where what = 'before') from cost), '<', 1000::bigint,
