@@ -105,7 +105,7 @@ def _completed(database: Database) -> int:
 
 def _bare(stack: Stack, case: Case, seconds: int) -> float:
     database = bench_database(stack, "bench_bare")
-    chunks = seconds * (60_000 if case.limit > 1 else 12_000)
+    chunks = seconds * (150_000 if case.limit > 1 else 12_000)
     run_sql(database, f"select bench.stock_bare({chunks})")
     run_sql(database, "vacuum analyze bench.bare_queue", user="supabase_admin")
     done = pgbench(database, BARE.format(limit=case.limit), clients=case.clients, seconds=seconds)

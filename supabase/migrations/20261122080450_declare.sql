@@ -84,17 +84,23 @@ $$Add an API or declare it anew: the fields are the columns of sync_sources, wha
 its default. Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field.
 Locks: the source and its workspaces.$$;
 
-create function sync.require_function(p_name text, p_argument_type text) returns void
+create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
+  returns void
 language plpgsql stable set search_path = '' as $$
 begin
-  if to_regprocedure(format('%s(%s)', p_name, p_argument_type)) is null then
+  if not exists (
+    select 1 from pg_catalog.pg_proc
+    where oid = to_regprocedure(format('%s(%s)', p_name, p_argument_type))
+      and prorettype = p_return_type and not proretset
+  ) then
     raise exception using errcode = 'SY006',
-      message = format('there is no function %s(%s)', p_name, p_argument_type),
-      hint = 'Create it first, schema named; the columns of sync_streams say what it returns.';
+      message = format('there is no function %s(%s) that returns %s', p_name, p_argument_type,
+      p_return_type),
+      hint = 'Create it first, schema named; the columns of sync_streams say what it does.';
   end if;
 end; $$;
-comment on function sync.require_function(text, text) is
-$$Raises: SY006 unless a function of that name takes such an argument.$$;
+comment on function sync.require_function(text, text, regtype) is
+$$Raises: SY006 unless a function of that name takes such an argument and returns one such value.$$;
 
 create function sync.require_target_table(p_name text) returns void
 language plpgsql stable set search_path = '' as $$
@@ -165,8 +171,9 @@ begin
       hint = 'declare_source() adds one.';
   end if;
   v_stream := sync.write_stream(v_source_id, p_stream);
-  perform sync.require_function(v_stream.apply_function, 'sync.incoming_record[]');
-  perform sync.require_function(v_stream.close_function, 'bigint')
+  perform sync.require_function(v_stream.apply_function, 'sync.incoming_record[]',
+    'sync.changed_record[]'::regtype);
+  perform sync.require_function(v_stream.close_function, 'bigint', 'void'::regtype)
     where v_stream.close_function is not null;
   perform sync.require_target_table(v_stream.target_table);
   return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);

@@ -171,6 +171,18 @@ complete. Without a foreign key to the run, whose row every page would lock.';
 comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
 alter table sync.seen_pages enable row level security;
 
+create function sync.forget_seen_pages() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from sync.seen_pages as s using gone where s.run_id = gone.id;
+  return null;
+end; $$;
+comment on function sync.forget_seen_pages() is
+$$Trigger, per statement: the pages that a deleted run saw go with it.$$;
+create trigger workspace_sync_runs_forget_seen after delete on public.workspace_sync_runs
+referencing old table as gone
+for each statement execute function sync.forget_seen_pages();
+
 create table sync.workers (
   worker_id text primary key,
   first_seen_at timestamptz not null default sync.now(),
@@ -217,5 +229,5 @@ create policy workers_select_operator on sync.workers
 for select to authenticated using ((select sync.is_operator()));
 create policy sweep_state_select_operator on sync.sweep_state
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.new_token, sync.refuse_event_change
+revoke all on function sync.new_token, sync.refuse_event_change, sync.forget_seen_pages
 from public, anon, authenticated, service_role;

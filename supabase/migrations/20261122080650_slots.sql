@@ -54,8 +54,14 @@ declare
 begin
   with pending as (
     select q.id, q.slot from public.chunk_processing_queue as q
-    where q.run_id = p_run_id and q.status = 'pending'
-      and (p_beyond_page is null or exists (select 1 from public.chunked_sync_jobs as c
+    -- By the two partial indices of live chunks: neither covers all that is pending.
+    where q.id = any (array(
+        select w.id from public.chunk_processing_queue as w
+        where w.run_id = p_run_id and w.status = 'pending' and w.slot is null
+        union all
+        select s.id from public.chunk_processing_queue as s
+        where s.run_id = p_run_id and s.slot is not null))
+      and q.status = 'pending' and (p_beyond_page is null or exists (select 1 from public.chunked_sync_jobs as c
       where c.id = q.id and c.page > p_beyond_page))
     for no key update skip locked
   ), cancelled as (

@@ -9,8 +9,9 @@ comment on type sync.admission is
 paused, ending.';
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
-language sql stable set search_path = '' as $$
-  select case
+language plpgsql stable set search_path = '' as $$
+begin
+  return case
     when p_budget.blocked_until > p_now
     or (p_budget.block_level > 0 and p_budget.probe_until > p_now) then 0
     else least(
@@ -22,7 +23,7 @@ language sql stable set search_path = '' as $$
           and q.status = 'processing'
         where w.budget_id = p_budget.id)) end)
   end;
-$$;
+end; $$;
 comment on function sync.budget_room(public.sync_budgets, timestamptz) is
 $$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
 holds the budget's lock.$$;

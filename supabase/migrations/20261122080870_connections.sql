@@ -34,7 +34,8 @@ $$Returns: the page with the id and name of the workspace that the key belongs t
 answer is dropped, secrets with it. Raises: SY010.$$;
 
 create function sync.note_key_owners(p_pages sync.page_in_hand[]) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   update public.sync_workspaces as w set
     key_owner = concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')'),
     key_checked_at = sync.now(),
@@ -45,7 +46,7 @@ language sql set search_path = '' as $$
     where given.kind = 'connection' and given.outcome = 'completed' order by given.workspace_id
   ) as p
   where w.id = p.workspace_id;
-$$;
+end; $$;
 comment on function sync.note_key_owners(sync.page_in_hand[]) is
 $$Write whose keys they are; a key of another workspace than the registered external id is refused
 from then on. Locks: the workspaces.$$;

@@ -7,7 +7,7 @@ declare
   v_given jsonb;
   v_page sync.page_in_hand;
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
-  v_queue_ids text[] := array[]::text[];
+  v_queue_ids bigint[] := array[]::bigint[];
 begin
   if coalesce(jsonb_typeof(p_pages), 'null') <> 'array' or jsonb_array_length(p_pages) not between 1
     and 100 then
@@ -20,8 +20,9 @@ begin
     if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
       and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
       and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
-      and jsonb_typeof(v_given -> 'body') = 'string'
-      and v_given ->> 'queue_id' <> all (v_queue_ids)) is not true
+      and jsonb_typeof(v_given -> 'body') = 'string') is not true
+      or (case when v_given ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        then (v_given ->> 'queue_id')::bigint = any (v_queue_ids) end)
     then
       raise exception using errcode = 'SY006',
         message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
@@ -34,7 +35,7 @@ begin
     v_page.http_status := (v_given ->> 'status')::int;
     v_page.body := v_given ->> 'body';
     v_page.duration_ms := (v_given ->> 'duration_ms')::bigint;
-    v_queue_ids := v_queue_ids || (v_given ->> 'queue_id');
+    v_queue_ids := v_queue_ids || v_page.queue_id;
     v_pages := v_pages || v_page;
   end loop;
   return v_pages;
@@ -75,12 +76,13 @@ language plpgsql set search_path = '' as $$
 declare
   v_page sync.page_in_hand;
   v_chunk record;
+  v_ending bigint[];
   v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   perform sync.require_read_committed();
   for v_chunk in
     select p as given, q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
-      r.stream_id, r.ending, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
+      r.stream_id, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
       r.progress_total, w.key_status, b.block_level
     from unnest(p_pages) as p
     join public.chunk_processing_queue as q on q.id = p.queue_id
@@ -109,11 +111,19 @@ begin
         then v_chunk.planned_pages end;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_budget_blocked := v_chunk.block_level > 0;
-      v_page.outcome := case when v_chunk.ending is not null then 'cancelled' end;
     else
       v_page := sync.first_answer(v_page);
     end if;
     v_fenced := v_fenced || v_page;
+  end loop;
+  -- A statement of its own: a cancel may have committed while this call waited for a row.
+  v_ending := array(
+    select id from public.workspace_sync_runs
+    where id = any (array(select f.run_id from unnest(v_fenced) as f)) and ending is not null);
+  for v_turn in 1 .. case when cardinality(v_ending) > 0 then cardinality(v_fenced) else 0 end loop
+    if v_fenced[v_turn].outcome is null and v_fenced[v_turn].run_id = any (v_ending) then
+      v_fenced[v_turn].outcome := 'cancelled';
+    end if;
   end loop;
   return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
     select sync.first_answer(p) from unnest(p_pages) as p
@@ -121,8 +131,8 @@ begin
 end; $$;
 comment on function sync.fence(sync.page_in_hand[]) is
 $$Lock the chunks and check the leases, deadline included, so that a late worker is refused before
-any sweep ran. Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks:
-the queue rows, by id.$$;
+any sweep ran, and then whether their runs are ending. Returns: the pages; those still to be applied
+have no outcome. Raises: SY016. Locks: the queue rows, by id.$$;
 
 create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
 language plpgsql immutable set search_path = '' as $$

@@ -38,7 +38,7 @@ begin
     then 'delayed' else 'retry' end;
   v_page.wait := case p_error_class
     when 'rate_limited' then sync.block_budget(v_page.workspace_id, p_retry_after)
-    when 'transient' then case when p_retry_after >= 0
+    when 'transient' then case when p_retry_after > 0
     then make_interval(secs => least(p_retry_after, 3600)::double precision) end end;
   return v_page;
 end; $$;
@@ -77,7 +77,7 @@ begin
 end; $$;
 comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
 $$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
-until max_attempts, then failed. rate_limited: the budget is blocked, no attempt burnt. permanent:
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the budget is blocked, no attempt burnt. permanent:
 the run fails and its other chunks are cancelled; of a confirmation only that. released: handed
 back, nothing burnt. Returns: the outcome (retry, delayed, failed, released, cancelled) and
 "blocked_budgets"; repeated with the same token, the first outcome. Raises: SY001 lease lost, SY006

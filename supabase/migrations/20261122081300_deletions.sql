@@ -119,7 +119,8 @@ $$A complete scan: ask for each record it missed, where the stream has a path fo
 once. The caller holds the run's lock.$$;
 
 create function sync.note_confirmations(p_pages sync.page_in_hand[]) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   update sync.missing_records as m set is_confirmed = true
   from unnest(p_pages) as p
   where p.kind = 'confirmation' and p.http_status = 404
@@ -127,7 +128,7 @@ language sql set search_path = '' as $$
   delete from sync.missing_records as m using unnest(p_pages) as p
   where p.kind = 'confirmation' and p.http_status <> 404
     and m.workspace_id = p.workspace_id and m.stream_id = p.stream_id and m.record_id = p.record_id;
-$$;
+end; $$;
 comment on function sync.note_confirmations(sync.page_in_hand[]) is
 $$404 confirms that a record is gone; any other page shows that it lives and the scan missed it.
 Locks: rows that only the run of these chunks writes.$$;

@@ -120,11 +120,13 @@ begin
       select 1 from public.sync_alerts
       where resolved_at is null or resolved_at > sync.now() - interval '1 day');
   exception when lock_not_available then
-    -- A health check holds the alerts: it delivers them itself.
+    -- Mostly a health check holds the alerts, and delivers them itself.
     null;
   end;
-  update sync.sweep_state set swept_at = sync.now(), last_error = null,
-    claim_floor = sync.lowest_turn() where is_only_row;
+  update sync.sweep_state as s set swept_at = sync.now(), last_error = null,
+    claim_floor = sync.lowest_turn()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
   return v_taken_back;
 end; $$;
 comment on function sync.sweep() is
@@ -174,7 +176,7 @@ end; $$;
 comment on function public.cleanup_stuck_chunks() is
 $$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs.
 Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep; then everything by
-SKIP LOCKED.$$;
+SKIP LOCKED, or for 10 ms at most.$$;
 
 revoke all on function sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs,
   sync.close_left_jobs, sync.sweep, sync.lowest_turn, sync.sweep_if_due,

@@ -11,7 +11,9 @@ create table public.synced_records (
   deleted_at timestamptz,
   primary key (workspace_id, stream_id, id)
 );
-comment on table public.synced_records is 'Records of streams that have no typed table.';
+comment on table public.synced_records is
+'Records of streams that have no typed table. Without a foreign key to the stream, whose row every
+record would lock: no verb and no role deletes streams.';
 comment on column public.synced_records.raw is 'The record as the API serves it.';
 comment on column public.synced_records.updated_at is
 'The API''s, where the stream says where it stands.';

@@ -136,7 +136,8 @@ Where what is staged came with answers already, the next sweep goes on. The call
 lock.$$;
 
 create function sync.note_items(p_pages sync.page_in_hand[]) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   update public.thread_stage as s set processed_at = sync.now()
   from (
     select t.id from unnest(p_pages) as p
@@ -146,7 +147,7 @@ language sql set search_path = '' as $$
     order by t.workspace_id, t.reply_id for no key update of t
   ) as done
   where s.id = done.id;
-$$;
+end; $$;
 comment on function sync.note_items(sync.page_in_hand[]) is
 $$Staged replies of fetched conversations are processed, but for those staged again after their
 conversation was asked for. Locks: their rows in the order in which replies stage them.$$;

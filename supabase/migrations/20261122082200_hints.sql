@@ -220,8 +220,12 @@ begin
   perform sync.wake_due_chunks(1000);
   perform sync.settle_hints();
   perform sync.resend_hints(false);
-exception when others then
-  perform sync.note_hint_failure('realtime', sqlerrm);
+exception
+  when lock_not_available then
+    -- Another holds what this reads: the next sweep comes.
+    null;
+  when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
 end; $$;
 comment on function sync.tend_hints() is
 $$The sweep's part: due chunks become ready, answers are read, lost hints are sent again. A failure

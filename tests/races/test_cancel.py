@@ -57,6 +57,29 @@ def test_cancel_waits_for_no_completion_that_has_not_committed(
     assert_ended(db)
 
 
+def test_completion_that_waits_while_a_cancel_commits_is_cancelled(
+    db: Db, new_worker: NewWorker
+) -> None:
+    register_workspaces(db, "acme")
+    accounts = {"acme": Accounts.on_pages(4)}
+    worker, beating = new_worker(), new_worker()
+    job_id = worker.start_past_page_one(accounts)
+    lease, *_ = worker.claim()
+    beating.db.begin()
+    beating.extend([lease])
+    completion = in_background(lambda: worker.complete_from(lease, accounts["acme"]))
+    wait_until_blocked(db, worker.db, by=beating.db)
+    new_worker().cancel(job_id)
+    beating.db.commit()
+
+    assert answer_of(completion)["outcome"] == "cancelled"
+    assert db.column("select id from sync.sender_emails order by id") == [1, 2]
+    advance_clock(db, 21)
+    worker.sweep()
+    assert job_status(db, job_id) == "cancelled"
+    assert_ended(db)
+
+
 def test_cancel_waits_for_a_completion_that_closes(db: Db, new_worker: NewWorker) -> None:
     register_workspaces(db, "acme", "zen")
     accounts = {"acme": Accounts.on_pages(2), "zen": Accounts.on_pages(2, first_id=50)}

@@ -29,6 +29,8 @@ PAST_THE_LEASE = 21
         "chunk_processing_queue",
         "sync_workspaces",
         "sync_workspace_streams",
+        "sync.sweep_state",
+        "sync.hints",
     ],
 )
 def test_claim_that_sweeps_while_another_holds_rows(

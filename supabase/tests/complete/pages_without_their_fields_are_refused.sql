@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(7);
+select plan(8);
 
 create function tests.verdict_on(p_page jsonb) returns text language plpgsql as $$
 begin
@@ -26,6 +26,10 @@ select throws_ok($$select complete_chunk_jobs_safe('[{"queue_id": 1, "lease_toke
   "status": 200, "body": "{}"},
   {"queue_id": 1, "lease_token": 2, "status": 200, "body": "{}"}]')$$, 'SY006', null,
   'one chunk twice');
+select throws_ok($$select complete_chunk_jobs_safe('[{"queue_id": 1, "lease_token": 2,
+  "status": 200, "body": "{}"},
+  {"queue_id": "01", "lease_token": 2, "status": 200, "body": "{}"}]')$$, 'SY006', null,
+  'also where it is written in two ways');
 select throws_ok($$select complete_chunk_job_safe(1, 2, null)$$, 'SY006', null,
   'a single page of nothing');
 

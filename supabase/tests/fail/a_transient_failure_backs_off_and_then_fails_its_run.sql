@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(7);
+select plan(8);
 
 select tests.workspace('acme');
 select tests.workspace('zen');
@@ -45,6 +45,10 @@ select tests.fail(l, 'transient', 'HTTP 503', 7.5) from tests.claim() as l;
 select results_eq($$select next_retry_at - sync.now() from public.chunk_processing_queue
   where status = 'pending'$$, $$values (interval '7.5 seconds')$$,
   'a wait that the API names is kept');
+select tests.advance('8 seconds');
+select tests.fail(l, 'transient', 'HTTP 503', 0) from tests.claim() as l;
+select results_eq($$select next_retry_at > sync.now() from public.chunk_processing_queue
+  where status = 'pending'$$, $$values (true)$$, 'but for one of 0, which would be none');
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(6);
+select plan(7);
 
 select tests.workspace('acme', 1);
 select tests.serve('acme', 1, 2, 3);
@@ -23,6 +23,10 @@ select results_eq($$select chunks_completed, status from public.workspace_sync_r
   'a pruned run keeps its totals');
 select tests.advance('60 days');
 select is(sync.prune(100), 2, 'after 90 days the events go');
+select tests.sync('acme');
+delete from public.polling_job_status where status <> 'running';
+select is((select count(*) from sync.seen_pages), 0::bigint,
+  'what runs saw goes with them when somebody deletes their job');
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(9);
+select plan(11);
 
 select tests.workspace('acme', 3);
 select tests.serve('acme', variadic array(select generate_series(1, 20)::bigint));
@@ -31,6 +31,24 @@ select throws_ok($$select cancel_sync_job(id) from job$$, 'SY008', null,
   'an ended job cannot be cancelled');
 select throws_ok($$select cancel_sync_job('00000000-0000-0000-0000-000000000000')$$, 'SY007', null,
   'nor an unknown one');
+
+-- What has ended stands in no index by which live chunks are found.
+select tests.workspace('zen', 2);
+select tests.serve('zen', variadic array(select generate_series(1, 8)::bigint));
+update job set id = tests.start('zen');
+select tests.work(1);
+with ended as (
+  insert into chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
+  select r.job_id, r.id, 'page', 2, page from job join workspace_sync_runs as r on r.job_id = job.id
+  cross join generate_series(1, 20000) as page returning id, parent_sync_job_id, run_id
+)
+insert into chunk_processing_queue (id, parent_sync_job_id, run_id, status, completed_at)
+select id, parent_sync_job_id, run_id, 'completed', sync.now() from ended;
+create temp table before as select tests.rows_read('{public.chunk_processing_queue}') as rows_read;
+select is(cancel_sync_job(id) ->> 'status', 'cancelled', 'with 20,000 ended chunks a run is cancelled')
+  from job;
+select cmp_ok(tests.rows_read('{public.chunk_processing_queue}') - rows_read, '<', 200::bigint,
+  'and only what is live is read for it') from before;
 
 select * from finish();
 rollback;

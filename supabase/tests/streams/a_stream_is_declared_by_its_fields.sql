@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(12);
+select plan(13);
 
 select declare_source('{"source_name": "crm"}');
 select is(declare_stream('{"source_name": "crm", "stream_name": "people", "path": "/people",
@@ -38,6 +38,12 @@ select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": 
 select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": "x", "path": "/x",
   "page_size": 1,
   "apply_function": "public.nothing"}')$$, 'SY006', null, 'an apply function that does not exist');
+create function tests.apply_as_rows(sync.incoming_record[]) returns setof sync.changed_record
+language sql as $$ select null::sync.changed_record where false $$;
+select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": "x", "path": "/x",
+  "page_size": 1,
+  "apply_function": "tests.apply_as_rows"}')$$, 'SY006', null,
+  'an apply function that returns something else');
 select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": "x", "path": "/x",
   "page_size": 1,
   "target_table": "public.sync_settings"}')$$, 'SY006', null,
