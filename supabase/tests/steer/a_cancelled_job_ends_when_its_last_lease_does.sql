@@ -42,11 +42,12 @@ with ended as (
   select r.job_id, r.id, 'page', 2, page from job join workspace_sync_runs as r on r.job_id = job.id
   cross join generate_series(1, 20000) as page returning id, parent_sync_job_id, run_id
 )
+
 insert into chunk_processing_queue (id, parent_sync_job_id, run_id, status, completed_at)
 select id, parent_sync_job_id, run_id, 'completed', sync.now() from ended;
 create temp table before as select tests.rows_read('{public.chunk_processing_queue}') as rows_read;
-select is(cancel_sync_job(id) ->> 'status', 'cancelled', 'with 20,000 ended chunks a run is cancelled')
-  from job;
+select is(cancel_sync_job(id) ->> 'status', 'cancelled',
+  'with 20,000 ended chunks a run is cancelled') from job;
 select cmp_ok(tests.rows_read('{public.chunk_processing_queue}') - rows_read, '<', 200::bigint,
   'and only what is live is read for it') from before;
 
