@@ -32,12 +32,19 @@ def coloured(status: object) -> Text:
 
 
 def print_table(title: str | None, columns: Mapping[str, str], rows: Iterable[Row]) -> None:
-    """`columns`: field → heading."""
+    """`columns`: field → heading. One without a heading, for remarks, is left out if there are
+    none."""
+    shown = list(rows)
+    kept = {
+        field: heading
+        for field, heading in columns.items()
+        if heading or any(row.get(field) for row in shown)
+    }
     table = Table(title=title, title_justify="left")
-    for heading in columns.values():
+    for heading in kept.values():
         table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(field, row.get(field)) for field in columns))
+    for row in shown:
+        table.add_row(*(_cell(field, row.get(field)) for field in kept))
     _console().print(table)
 
 

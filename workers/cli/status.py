@@ -142,9 +142,9 @@ def _moment(waits_until: object) -> object:
 
 def _queue_line(queue: Row) -> str:
     return (
-        f"{queue['live_jobs']} jobs run: {queue['chunks_in_flight']} chunks in flight,"
+        f"Jobs running: {queue['live_jobs']}. Chunks: {queue['chunks_in_flight']} in flight,"
         f" {queue['ready_chunks']} ready, {queue['delayed_chunks']} delayed,"
-        f" {queue['waiting_chunks']} waiting; {queue['workers_alive']} workers alive."
+        f" {queue['waiting_chunks']} waiting. Workers alive: {queue['workers_alive']}."
     )
 
 
