@@ -99,6 +99,9 @@ def from_answer(status: int, body: bytes) -> ChunkwiseError:
     code = _text(answer, "code")
     message = _text(answer, "message") or f"HTTP {status} without a PostgREST error"
     hint = _text(answer, "hint")
+    if answer.get("code") == "":
+        # PostgREST's words, and status 400, for a connection that broke off within a statement.
+        return UnavailableError("the database broke off the connection", status=status)
     if code is None:
         if status in (401, 403):
             return KeyRefusedError(message, hint, str(status))

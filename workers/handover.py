@@ -96,8 +96,9 @@ class HandOver:
                 await self._complete(batch[:middle])
                 await self._complete(batch[middle:])
             else:
-                why = f"the page was refused: {error.message}"
-                await self.fail(batch[0][0], Failure("transient", why))
+                # Not awaited: repeated for as long as the lease lives, it would hold up the others.
+                failure = Failure("transient", f"the page was refused: {error.message}")
+                self._tasks.create_task(self.fail(batch[0][0], failure))
         else:
             self._answered(batch, answer)
 

@@ -26,6 +26,7 @@ def postgrest(code: str | None, message: str = "m", hint: str | None = "h") -> b
         (503, postgrest("08006"), errors.UnavailableError),
         (503, postgrest("53300"), errors.UnavailableError),
         (500, postgrest("40P01"), errors.UnavailableError),
+        (400, postgrest("", "", None), errors.UnavailableError),
         (502, b"<html>Bad Gateway</html>", errors.UnavailableError),
         (520, b"", errors.UnavailableError),
         (429, b"", errors.UnavailableError),
