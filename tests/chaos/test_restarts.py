@@ -56,10 +56,10 @@ async def test_restart_of_postgres(worker_id: str, tmp_path: Path, bison: BisonC
             crew.world = World(api, Db.connect(database.dsn), tmp_path)
             await assert_completed(crew, bison)
             assert_ended(crew.world.db)
-        finally:
-            await crew.stop_all()
             crew.world.db.close()
             database.drop()
+        finally:
+            await crew.stop_all()
 
 
 async def start_sync(crew: Crew, bison: BisonControl) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from pg8000.exceptions import Error
 from postgrest import AsyncRPCFilterRequestBuilder
 from postgrest.exceptions import APIError
 
@@ -167,6 +168,12 @@ class World:
 
     def state(self) -> object:
         """What a failing test wants to know."""
+        try:
+            return self._ask_state()
+        except (Error, OSError) as error:
+            return f"the database cannot be asked: {error}"
+
+    def _ask_state(self) -> list[object]:
         return [
             self.db.run("select * from sync_progress"),
             self.db.run("select * from chunk_processing_queue where completed_at is null"),
