@@ -19,6 +19,8 @@ async def test_the_figures_are_those_of_queue_health(world: World, bison: BisonC
     await bison.fault(Status(status=500), workspace="zen", page=1, times=None)
     world.db.run("select set_setting('retry_base_seconds', '600')")
     async with world.worker_processes(1, CHUNKWISE_METRICS_LISTEN=ANY_PORT) as (log,):
+        # Its first look has found nothing.
+        await world.until(lambda: world.db.value("select count(*) from sync.workers") == 1)
         world.start()
         await world.until(lambda: world.run("acme")["status"] == "completed")
         await world.until(lambda: health(world)["delayed_chunks"] == 1)
