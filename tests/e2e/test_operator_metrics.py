@@ -16,8 +16,7 @@ ANY_PORT = "127.0.0.1:0"
 
 async def test_the_figures_are_those_of_queue_health(world: World, bison: BisonControl) -> None:
     await world.register(bison)
-    await bison.fault(Status(status=500), workspace="zen", page=1, times=None)
-    world.db.run("select set_setting('retry_base_seconds', '600')")
+    await bison.fault(Status(status=500, retry_after_s=600), workspace="zen", page=1, times=None)
     async with world.worker_processes(1, CHUNKWISE_METRICS_LISTEN=ANY_PORT) as (log,):
         # Its first look has found nothing.
         await world.until(lambda: world.db.value("select count(*) from sync.workers") == 1)

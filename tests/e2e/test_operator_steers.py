@@ -38,7 +38,6 @@ async def test_a_rate_limit_and_a_retry_are_named_with_their_time(
     world: World, bison: BisonControl
 ) -> None:
     await world.register(bison)
-    world.db.run("select set_setting('retry_base_seconds', '600')")
     await bison.fault(Status(status=429, retry_after_s=600), workspace="acme", times=None)
     async with world.workers():
         job_id = world.start("acme")
@@ -46,7 +45,7 @@ async def test_a_rate_limit_and_a_retry_are_named_with_their_time(
         limited = await world.chunkwise("status", str(job_id), "--json")
         await world.chunkwise("cancel", str(job_id))
         world.db.run("update sync_budgets set blocked_until = null, block_level = 0")
-        await bison.fault(Status(status=500), workspace="zen", times=None)
+        await bison.fault(Status(status=500, retry_after_s=600), workspace="zen", times=None)
         job_id = world.start("zen")
         await world.until(lambda: waits(world) == ["retry"])
         retried = await world.chunkwise("status", str(job_id), "--json")
