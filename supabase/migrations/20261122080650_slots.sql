@@ -61,7 +61,8 @@ begin
         union all
         select s.id from public.chunk_processing_queue as s
         where s.run_id = p_run_id and s.slot is not null))
-      and q.status = 'pending' and (p_beyond_page is null or exists (select 1 from public.chunked_sync_jobs as c
+      and q.status = 'pending'
+      and (p_beyond_page is null or exists (select 1 from public.chunked_sync_jobs as c
       where c.id = q.id and c.page > p_beyond_page))
     for no key update skip locked
   ), cancelled as (

@@ -3,14 +3,6 @@ begin;
 \ir ../support/replies.psql
 select plan(4);
 
-create function tests.next_cursor(p_next text) returns jsonb language sql as $$
-  select (public.complete_chunk_jobs_safe(jsonb_build_array(jsonb_build_object(
-    'queue_id', l -> 'queue_id', 'lease_token', l -> 'lease_token', 'status', 200,
-    'body', jsonb_build_object('data', jsonb_build_array(tests.reply(1)),
-    'meta', jsonb_build_object('next_cursor', p_next))::text))) #> '{outcomes,0}')
-  from jsonb_array_elements(public.claim_next_chunk_job_safe('w', 1) -> 'leases') as l;
-$$;
-
 select tests.workspace('acme', 1);
 select tests.have_replies(6);
 update public.sync_streams set cursor_codec = null where stream_name = 'replies';
