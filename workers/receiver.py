@@ -1,10 +1,10 @@
 """The receiver: claims the chunks that POSTs name, and no others.
 
-A hint is answered when the claim is known, if that is within CLAIM_PATIENCE_SECONDS: 202 if the
-chunk is leased, else 200 with the reason. A slower claim is answered 202 and goes on. So the sender
-(pg_net keeps status and body) learns what became of nearly every hint, and no slow database keeps
-a batch of pg_net's requests open. A claim that fails while the sender waits is answered 503, and
-the hint comes again from the database.
+A hint is answered when the claim is known, if that is within `answer_seconds`: 202 if the chunk is
+leased, else 200 with the reason. A slower claim is answered 202 and goes on. So the sender (pg_net
+keeps status and body) learns what became of nearly every hint, and no slow database keeps a batch
+of pg_net's requests open. A claim that fails while the sender waits is answered 503, and the hint
+comes again from the database.
 """
 
 import asyncio
@@ -30,7 +30,6 @@ from workers.work import Work
 
 log = Log(__name__)
 
-CLAIM_PATIENCE_SECONDS: Final = 0.15
 BUSY_SECONDS: Final = 1
 NO_ROOM_MS: Final = 250
 FAILED_CLAIM_MS: Final = 500
@@ -134,7 +133,7 @@ class Receiver:
             log.warning("hint_without_id")
             return Answer(HTTPStatus.OK, {"message": "no id: nothing was claimed"})
         asking = self._tasks.create_task(self._ask(queue_id))
-        await asyncio.wait([asking], timeout=CLAIM_PATIENCE_SECONDS)
+        await asyncio.wait([asking], timeout=self._settings.answer_seconds)
         if not asking.done():
             asking.add_done_callback(lambda task: self._settled_late(queue_id, task))
             self._note_hint(queue_id, "accepted")

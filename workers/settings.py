@@ -20,7 +20,7 @@ SHORTEST_WAKE_TOKEN = 16
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`concurrency` requests are in flight at most; `claim_ahead` more leases may wait for their
-    turn, so that no request waits for a claim."""
+    turn, so that no request waits for a claim. A POST waits `answer_seconds` for its claim."""
 
     supabase_url: str
     supabase_secret_key: Secret
@@ -31,6 +31,7 @@ class Settings:
     stop_seconds: float
     realtime: bool
     realtime_renew_seconds: float
+    answer_seconds: float
     log_level: str
     wake_token: Secret | None
     pulse_file: Path | None
@@ -54,6 +55,8 @@ class Settings:
             realtime_renew_seconds=_seconds(
                 env, "CHUNKWISE_REALTIME_RENEW_SECONDS", 82_800, 1, 86_000
             ),
+            # The database gives a push up after 2 s.
+            answer_seconds=_seconds(env, "CHUNKWISE_ANSWER_SECONDS", 0.15, 0.01, 1.5),
             log_level=_log_level(env),
             wake_token=_wake_token(env),
             pulse_file=_pulse_file(env),

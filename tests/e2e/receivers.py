@@ -55,14 +55,20 @@ def token_env() -> dict[str, str]:
 
 @asynccontextmanager
 async def receiver(
-    world: World, name: str = "receiver", concurrency: int = 16, claim_ahead: int = 4
+    world: World,
+    name: str = "receiver",
+    concurrency: int = 16,
+    claim_ahead: int = 4,
+    answer_seconds: float = PATIENCE_S,
 ) -> AsyncIterator[Running]:
-    """In this process, with a real socket; stopped as by SIGTERM."""
+    """In this process, with a real socket; stopped as by SIGTERM. A busy machine is given time to
+    answer what became of a claim."""
     settings = replace(
         Settings.from_env(world.env | token_env()),
         worker_id=name,
         concurrency=concurrency,
         claim_ahead=claim_ahead,
+        answer_seconds=answer_seconds,
     )
     stop = asyncio.Event()
     with listening_on("127.0.0.1:0") as sock:
@@ -117,6 +123,7 @@ async def receiver_process(world: World, name: str = "receiver") -> AsyncIterato
                 **world.env,
                 **token_env(),
                 "CHUNKWISE_WORKER_ID": name,
+                "CHUNKWISE_ANSWER_SECONDS": "1.5",
             },
             stderr=stderr,
             cwd=CHECKOUT,

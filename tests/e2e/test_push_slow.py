@@ -28,7 +28,7 @@ async def test_a_slow_claim_is_answered_202_and_goes_on_and_later_posts_wait_for
     await world.register(bison)
     world.start("acme")
     (chunk,) = ready(world)
-    async with receiver(world) as running:
+    async with receiver(world, answer_seconds=0.15) as running:
         with lock.transaction():
             lock.run("lock table sync.hinted_claims in share mode")
             answers = [await post(http, running.url, chunk) for _ in range(3)]
@@ -68,7 +68,7 @@ async def test_a_claim_that_fails_after_its_202_is_repeated(
     await world.register(bison)
     world.start("acme")
     (chunk,) = ready(world)
-    async with receiver(world) as running:
+    async with receiver(world, answer_seconds=0.15) as running:
         with lock.transaction():
             lock.run("lock table sync.hinted_claims in share mode")
             assert (await post(http, running.url, chunk)).status_code == 202

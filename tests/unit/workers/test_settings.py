@@ -15,6 +15,7 @@ def test_defaults() -> None:
     assert (settings.concurrency, settings.claim_ahead) == (16, 4)
     assert (settings.idle_seconds, settings.stop_seconds) == (5, 8)
     assert (settings.realtime, settings.realtime_renew_seconds) == (True, 82_800)
+    assert settings.answer_seconds == 0.15
     assert settings.worker_id
 
 
@@ -33,12 +34,14 @@ def test_everything_can_be_set() -> None:
             "CHUNKWISE_STOP_SECONDS": "25",
             "CHUNKWISE_REALTIME": "Off",
             "CHUNKWISE_REALTIME_RENEW_SECONDS": "3600",
+            "CHUNKWISE_ANSWER_SECONDS": "0.5",
             "CHUNKWISE_LOG_LEVEL": "DEBUG",
         }
     )
     assert (settings.worker_id, settings.concurrency, settings.claim_ahead) == ("w1", 40, 0)
     assert (settings.idle_seconds, settings.stop_seconds) == (0.5, 25)
     assert (settings.realtime, settings.realtime_renew_seconds) == (False, 3600)
+    assert settings.answer_seconds == 0.5
     assert settings.log_level == "debug"
 
 
@@ -71,6 +74,7 @@ def test_the_key_is_not_shown() -> None:
         ("CHUNKWISE_STOP_SECONDS", "-1"),
         ("CHUNKWISE_REALTIME", "maybe"),
         ("CHUNKWISE_REALTIME_RENEW_SECONDS", "90000"),
+        ("CHUNKWISE_ANSWER_SECONDS", "2"),
         ("CHUNKWISE_LOG_LEVEL", "loud"),
     ],
 )
