@@ -46,7 +46,8 @@ QUESTIONS = {
     "queue_health": "select * from queue_health",
     "worker_health": "select * from worker_health",
     "waiting_runs": "select * from waiting_runs",
-    "hint_deliveries, 100 rows": "select * from hint_deliveries limit 100",
+    "hint_deliveries, newest 100": "select * from hint_deliveries"
+    " order by occurred_at desc limit 100",
     "hint_deliveries, one chunk": "select * from hint_deliveries where chunk_id = {pushed}",
     "alerts that are open": "select * from sync_alerts where resolved_at is null",
     "client_registry": "select workspace_name, last_successful_sync_at,"

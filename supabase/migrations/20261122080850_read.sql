@@ -9,7 +9,7 @@ create type sync.page_in_hand as (
   attempts int, max_attempts int, is_repeat boolean,
   known_pages int, is_key_accepted boolean, is_budget_blocked boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
-  records int, changed int, total bigint, last_page int,
+  records int, changed int, total bigint, last_page int, reveals_pages boolean,
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,
   key_owner jsonb
 );
@@ -76,8 +76,7 @@ begin
   v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
   v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
     2147483647);
-  if (v_page.last_page <= p_page.known_pages) is not true
-    and v_page.last_page > sync.setting('max_pages') then
+  if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
     perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
       format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
       sync.setting('max_pages')));
@@ -142,6 +141,7 @@ begin
     end if;
     v_page.answer := '[]';
     v_page.is_past_pages := p_page.kind = 'page';
+    v_page.reveals_pages := v_page.is_past_pages;
     return v_page;
   end if;
   v_page.answer := sync.without_credentials(p_page.body)::jsonb;
@@ -159,13 +159,16 @@ begin
     when p_stream.completeness = 'feed' then sync.read_feed_page(v_page, p_stream)
     else sync.read_item(v_page) end;
   v_page.records := jsonb_array_length(v_page.answer);
+  v_page.reveals_pages := v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true;
   return v_page;
 end; $$;
 comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
 $$Cast a body and check it by its stream. A status that the stream counts as a page although it is
 no success has no records: 404 says that a record is gone, 422 that pages end here. Returns: the
-page with answer = its records, and what it says of others. Raises: SY010 wrong shape, SY013 the API
-reports a failure, 22P02 not JSON, 22P05 a character that Postgres cannot hold.$$;
+page with answer = its records, and what it says of others; reveals_pages: the run did not know that
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON, 22P05 a
+character that Postgres cannot hold.$$;
 
 create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql stable set search_path = '' as $$

@@ -139,7 +139,7 @@ declare
 begin
   perform sync.plan_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   join public.sync_streams as st on st.id = p.stream_id and st.completeness = 'counted'
-  where p.kind = 'page' and (p.last_page <= p.known_pages) is not true group by p.run_id;
+  where p.reveals_pages group by p.run_id;
   for v_page in
     select p.* from unnest(p_pages) as p
     join public.sync_streams as st on st.id = p.stream_id and st.completeness <> 'counted'
@@ -173,8 +173,7 @@ begin
     where p.outcome = 'cancelled'
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
       or (p.outcome = 'completed' and (
-        (p.kind = 'page' and ((p.last_page <= p.known_pages) is not true or p.is_past_pages))
-        or p.kind = 'cursor'
+        p.reveals_pages or p.kind = 'cursor'
         or (p.kind = 'item' and sync.has_joined_items(p.queue_id)))));
   if cardinality(v_run_ids) > 0 then
     perform 1 from public.workspace_sync_runs where id = any (v_run_ids)

@@ -46,6 +46,7 @@ comment on table sync.hints is
 'Pushed wake-ups. Unlogged, as pg_net''s own tables are: a crash loses hints, never work.';
 create index hints_chunk_idx on sync.hints (chunk_id, id);
 create index hints_unsettled_idx on sync.hints (request_id) where outcome = 'sent';
+create index hints_sent_idx on sync.hints (sent_at);
 create index hints_failed_idx on sync.hints (sent_at)
   where outcome in ('lost', 'refused', 'timed_out', 'failed');
 alter table sync.hints enable row level security;
@@ -60,6 +61,7 @@ create unlogged table sync.hinted_claims (
 comment on table sync.hinted_claims is
 'What receivers asked for by id and got: claimed, or why not. Forged and replayed hints show here.';
 create index hinted_claims_chunk_idx on sync.hinted_claims (chunk_id, id);
+create index hinted_claims_occurred_idx on sync.hinted_claims (occurred_at);
 alter table sync.hinted_claims enable row level security;
 
 create table sync.hint_state (
@@ -138,10 +140,11 @@ endpoint.$$;
 
 create view public.hint_deliveries with (security_invoker = true) as
 select
-  'push' as direction, h.id, h.chunk_id, h.sent_at as occurred_at, e.url as endpoint,
+  'push' as direction, h.id, h.chunk_id, h.sent_at as occurred_at,
+  (select e.url from public.worker_endpoints as e where e.id = h.endpoint_id) as endpoint,
   null as worker_id, h.attempt, h.outcome,
   h.status_code, h.message, h.settled_at
-from sync.hints as h left join public.worker_endpoints as e on e.id = h.endpoint_id
+from sync.hints as h
 union all
 select 'claim', c.id, c.chunk_id, c.occurred_at, null, c.worker_id, null, c.verdict, null, null,
   null from sync.hinted_claims as c;

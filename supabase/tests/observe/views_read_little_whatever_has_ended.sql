@@ -34,6 +34,10 @@ select c.id, c.parent_sync_job_id, c.run_id,
 from chunked_sync_jobs as c join workspace_sync_runs as r on r.id = c.run_id order by c.id;
 insert into chunk_events (chunk_id, run_id, event, occurred_at)
 select id, run_id, status, completed_at from chunk_processing_queue order by id;
+insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at, outcome)
+select chunk_id, 1, id, 1, occurred_at, 'answered' from chunk_events;
+insert into sync.hinted_claims (chunk_id, worker_id, verdict, occurred_at)
+select chunk_id, 'worker', 'claimed', occurred_at from chunk_events;
 analyze;
 select cleanup_stuck_chunks();
 select set_setting('sweep_interval_seconds', '3600');
@@ -52,7 +56,7 @@ language plpgsql as $$
 declare
   v_before bigint;
   v_grown regclass[] := '{public.workspace_sync_runs,public.chunked_sync_jobs,
-    public.chunk_processing_queue,public.chunk_events}';
+    public.chunk_processing_queue,public.chunk_events,sync.hints,sync.hinted_claims}';
 begin
   for question, most_rows in
     values
@@ -74,7 +78,8 @@ begin
       ('queue_health', 40),
       ('worker_health', 40),
       ('waiting_runs', 40),
-      ('hint_deliveries limit 100', 0)
+      ('hint_deliveries order by occurred_at desc limit 100', 200),
+      ('hint_deliveries where chunk_id = (select chunk from job)', 4)
   loop
     v_before := tests.rows_read(v_grown);
     execute format('select count(x::text) from (select * from %s) as x', question);
