@@ -1,6 +1,7 @@
 """A stack per test process, a database per test."""
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +15,11 @@ from tests.support.setup import beat_as_cron
 from tests.support.sql_worker import NewWorker, SqlWorker
 
 Connect = Callable[..., Db]
+
+# A shell without job control has what it starts in the background ignore Ctrl-C, and the commands
+# that are started here inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
