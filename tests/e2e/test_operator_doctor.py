@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import dataclass
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from local.bison import BisonControl
 from local.stack import Database, Stack
 from tests.e2e.world import Ended, World, run_chunkwise
+from tests.support.background import wait_until
 from tests.support.db import Db
 from workers.doctor.database import Database as Doctor
 from workers.doctor.examine import examine
@@ -63,9 +65,23 @@ def sql(*statements: str) -> Callable[[Project], None]:
 def superuser_sql(*statements: str) -> Callable[[Project], None]:
     def plant(project: Project) -> None:
         for statement in statements:
-            project.superuser.run(statement.format(database=project.database.name))
+            project.superuser.run(statement)
 
     return plant
+
+
+def expose_sync(project: Project) -> None:
+    """PostgREST reads its configuration again when it gets to it."""
+    project.superuser.run(
+        f"alter role authenticator in database {project.database.name}"
+        " set pgrst.db_schemas = 'public, sync'"
+    )
+    project.superuser.run("notify pgrst, 'reload config'")
+    api = project.world.api
+    headers = {"apikey": api.secret_key, "Accept-Profile": "sync"}
+    wait_until(
+        lambda: httpx.head(f"{api.url}/rest/v1/", headers=headers).is_success, "sync is exposed"
+    )
 
 
 FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
@@ -150,10 +166,7 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
         "remove_worker_endpoint('https://w.example')",
     ),
     "sync is exposed": (
-        superuser_sql(
-            "alter role authenticator in database {database} set pgrst.db_schemas = 'public, sync'",
-            "notify pgrst, 'reload config'",
-        ),
+        expose_sync,
         "schema sync closed",
         "sync",
         "exposed schemas",

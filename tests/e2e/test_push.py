@@ -1,6 +1,7 @@
 """Pushed work: receivers claim what they are told, once, whatever happens to the posts."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,11 +19,10 @@ from tests.e2e.receivers import (
     post,
     ready,
     receiver,
-    receiver_process,
     register,
     traces,
 )
-from tests.e2e.world import World
+from tests.e2e.world import PATIENCE_S, World
 from tests.support.setup import set_settings
 from workers.errors import KeyRefusedError
 from workers.gateway import Gateway
@@ -44,6 +44,7 @@ async def test_pushes_alone_finish_a_job(world: World, bison: BisonControl) -> N
     async with receiver(world, "one") as one, receiver(world, "two") as two:
         register(world, one.url, two.url)
         job = await world.sync()
+        await world.until(lambda: world.db.column("select id from net.http_request_queue") == [])
 
     assert job["status"] == "completed"
     assert_all_once(world)
@@ -85,8 +86,12 @@ async def test_two_hundred_posts_for_one_chunk_are_one_claim(
 
 
 async def test_replayed_forged_and_finished_ids_change_nothing_and_are_told_apart(
-    world: World, bison: BisonControl, http: httpx.AsyncClient
+    world: World,
+    bison: BisonControl,
+    http: httpx.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "workers")
     await world.register(bison)
     async with world.workers():
         await world.sync("acme")
@@ -94,7 +99,7 @@ async def test_replayed_forged_and_finished_ids_change_nothing_and_are_told_apar
     world.start("zen")
     (taken,) = ready(world)
     finished = world.db.value("select min(id) from chunk_processing_queue")
-    async with receiver_process(world) as running:
+    async with receiver(world, answer_seconds=PATIENCE_S) as running:
         assert (await post(http, running.url, taken)).status_code == 202
         await bison.wait_until_held(1)
         before = traces(world)
@@ -106,7 +111,6 @@ async def test_replayed_forged_and_finished_ids_change_nothing_and_are_told_apar
         assert traces(world) == before
         await bison.release(hold)
         await world.until(lambda: ready(world) != [])
-        await running.stop()
 
     assert [answer.status_code for answer in (replayed, done, forged)] == [200, 200, 200]
     assert [answer.json()["reason"] for answer in (replayed, done, forged)] == [
@@ -117,16 +121,15 @@ async def test_replayed_forged_and_finished_ids_change_nothing_and_are_told_apar
     assert replayed.json()["message"] == "not found or already processing"
     assert (nameless.status_code, stranger.status_code) == (200, 401)
     assert claims(world) == {"claimed": 1, "not_pending": 2, "not_found": 1}
-    by_answer = Counter(line["answer"] for line in running.events("hint_received")[1:])
-    assert by_answer == {"not_pending": 2, "not_found": 1}
-    assert len(running.events("hint_without_id")) == 1
-    assert [(line["status"], line["why"]) for line in running.events("hint_refused")] == [
-        (401, "wrong_token")
-    ]
-    (stopped,) = running.events("worker_stopped")
-    assert stopped["hints"]["not_found"] == 1
-    assert stopped["hints"]["wrong_token"] == 1
-    assert stopped["leases_left"] == 0
+    assert running.hints == {
+        "claimed": 1,
+        "not_pending": 2,
+        "not_found": 1,
+        "without_id": 1,
+        "wrong_token": 1,
+    }
+    logged = Counter(record.message for record in caplog.records if "hint" in record.message)
+    assert logged == {"hint_received": 4, "hint_without_id": 1, "hint_refused": 1}
 
 
 async def test_three_receivers_that_all_get_every_hint_do_no_chunk_twice(
@@ -153,7 +156,7 @@ async def test_a_chunk_without_a_slot_is_not_due(
     world.db.run("update sync_workspaces set max_concurrency = 1")
     await bison.fault(Hold(), workspace="acme", page=2)
     world.start("acme")
-    async with receiver(world) as running:
+    async with receiver(world, answer_seconds=PATIENCE_S) as running:
         await post(http, running.url, ready(world)[0])
         await world.until(lambda: world.events("acme", "completed") != [])
         await post(http, running.url, ready(world)[0])

@@ -6,7 +6,7 @@ import httpx
 
 from local.bison import BisonControl
 from tests.e2e.receivers import assert_all_once, claims, post, ready, receiver
-from tests.e2e.world import World
+from tests.e2e.world import PATIENCE_S, World
 from tests.support.db import Db
 
 WAITING_CLAIMS = (
@@ -28,11 +28,11 @@ async def test_a_slow_claim_is_answered_202_and_goes_on_and_later_posts_wait_for
     await world.register(bison)
     world.start("acme")
     (chunk,) = ready(world)
-    async with receiver(world, answer_seconds=0.15) as running:
+    async with receiver(world) as running:
         with lock.transaction():
             lock.run("lock table sync.hinted_claims in share mode")
             answers = [await post(http, running.url, chunk) for _ in range(3)]
-            assert world.db.value(WAITING_CLAIMS) == 1
+            await world.until(lambda: world.db.value(WAITING_CLAIMS) == 1)
             assert claims(world) == {}
         await world.until(lambda: running.hints["late_not_pending"] == 2)
         await finish(world, http, running.url)
@@ -49,7 +49,7 @@ async def test_a_claim_that_fails_while_the_sender_waits_is_answered_503(
     await world.register(bison)
     world.start("acme")
     (chunk,) = ready(world)
-    async with receiver(world) as running:
+    async with receiver(world, answer_seconds=PATIENCE_S) as running:
         world.api.stop_postgrest()
         answer = await post(http, running.url, chunk)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
@@ -68,7 +68,7 @@ async def test_a_claim_that_fails_after_its_202_is_repeated(
     await world.register(bison)
     world.start("acme")
     (chunk,) = ready(world)
-    async with receiver(world, answer_seconds=0.15) as running:
+    async with receiver(world) as running:
         with lock.transaction():
             lock.run("lock table sync.hinted_claims in share mode")
             assert (await post(http, running.url, chunk)).status_code == 202
