@@ -119,6 +119,7 @@ begin
       and (d.sent_at is null or d.sent_at
         < sync.now() - least(30 * 2 ^ (d.attempts - 1), 3600) * interval '1 second')
       and not exists (select 1 from net.http_request_queue as q where q.id = d.request_id)
+      and not exists (select 1 from net._http_response as r where r.id = d.request_id)
       and (d.event = 'opened' or exists (
         select 1 from sync.alert_deliveries as first
         where first.alert_id = d.alert_id and first.event = 'opened'
@@ -134,7 +135,8 @@ begin
 end; $$;
 comment on function sync.send_deliveries(text) is
 $$Send what was not delivered, ten at a time, again after a longer wait each time; that something is
-resolved only after it was delivered that it is open. What pg_net still has is not sent twice.
+resolved only after it was delivered that it is open. What pg_net still has, or has answered
+since answers were read, is not sent twice.
 Locks: deliveries by SKIP LOCKED.$$;
 
 create function sync.deliver_alerts() returns void

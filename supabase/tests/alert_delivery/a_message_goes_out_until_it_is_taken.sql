@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/webhook.psql
-select plan(12);
+select plan(13);
 
 select sync.open_alert('key_refused', 'Müller & <!channel>', 'the API refuses its key');
 select sync.deliver_alerts();
@@ -33,6 +33,9 @@ select results_eq('select * from tests.sent()', $$values
   'and then goes');
 select tests.answer_webhook(200);
 select tests.advance('1 hour');
+select sync.send_deliveries('http://127.0.0.1:9/alerts');
+select is((select count(*) from tests.sent()), 0::bigint,
+  'an answer that came since answers were read is one');
 select sync.deliver_alerts();
 select is((select count(*) from tests.sent()), 0::bigint, 'what was taken is done');
 select results_eq($$select event, attempts, last_error from sync.alert_deliveries order by event$$,
