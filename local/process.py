@@ -12,7 +12,7 @@ from pathlib import Path
 from local.folders import Account, StackError
 
 STOP_TIMEOUT_SECONDS = 20.0
-START_TIMEOUT_SECONDS = 30.0
+START_TIMEOUT_SECONDS = 120.0
 LOOK_SECONDS = 0.01
 
 

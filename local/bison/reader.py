@@ -11,7 +11,7 @@ from local.bison.control import BisonControl
 
 def plain_client(base_url: str) -> httpx.AsyncClient:
     """Without TLS: there is none on loopback, and reading certificates takes longer than a test."""
-    return httpx.AsyncClient(base_url=base_url, trust_env=False, verify=False)
+    return httpx.AsyncClient(base_url=base_url, trust_env=False, verify=False, timeout=30)
 
 
 class BisonReader:

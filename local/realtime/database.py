@@ -4,7 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -95,7 +95,8 @@ class Policies:
     async def close(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            await connection.close(timeout=1)
+            with suppress(TimeoutError):
+                await connection.close(timeout=1)
 
     @asynccontextmanager
     async def _rolled_back(self) -> AsyncIterator[asyncpg.Connection]:

@@ -44,8 +44,10 @@ def test_crash_takes_back_a_claim_and_refuses_its_holder(worker_id: str) -> None
 
 
 def stop_writing_behind(stack: Stack) -> None:
-    """From now on WAL reaches the disk only by transactions that wait for that."""
-    (pid,) = stack.psql(
-        "-c", "select pid from pg_stat_activity where backend_type = 'walwriter'"
-    ).split()
-    os.kill(int(pid), signal.SIGSTOP)
+    """From now on WAL reaches the disk only by transactions that wait for that, and only those of
+    this test run."""
+    pids = stack.psql(
+        "-c", "select pid from pg_stat_activity where backend_type <> 'client backend'"
+    )
+    for pid in pids.split():
+        os.kill(int(pid), signal.SIGSTOP)

@@ -169,7 +169,7 @@ def work_under_watch(watcher: Db, clients: list[Chaotic]) -> None:
 
 def bring_to_an_end(db: Db, worker: SqlWorker) -> None:
     """No pause, no faults: everything live ends, and one more sync is complete and right."""
-    set_settings(db, sweep_interval_seconds=0)
+    set_settings(db, sweep_interval_seconds=0, lease_seconds=20)
     for name in FLEET:
         db.run("select resume_sync(p_workspace => :name)", name=name)
     drain_all(db, worker)

@@ -29,7 +29,7 @@ def deliverer(running_deliverer: Deliverer, net_database: Database) -> Iterator[
     yield running_deliverer
     running_deliverer.start()
     net_database.stack.psql(
-        "-c", "truncate net.http_request_queue, net._http_response restart identity",
+        "-c", "truncate net._http_response, net.http_request_queue restart identity",
         "-c", "update stand_in.net_faults set dropped_share = 0, doubled_share = 0, delay_ms = 0",
         database=net_database.name,
     )  # fmt: skip

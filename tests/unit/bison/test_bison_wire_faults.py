@@ -73,14 +73,15 @@ async def test_a_hang_lasts_until_the_client_leaves(
 
 
 async def test_a_drip_arrives_whole_and_in_parts(bison: BisonControl, reader: BisonReader) -> None:
+    """In fewer parts if the client is late: it then reads two at once."""
     plain = (await reader.page("acme", 1)).content
-    await bison.fault(Drip(parts=4, pause_ms=5))
+    await bison.fault(Drip(parts=4, pause_ms=200))
 
     key = {"authorization": f"Bearer {reader.keys['acme']}"}
     async with reader.http.stream("GET", "/sender-emails?page=1", headers=key) as answer:
         parts = [part async for part in answer.aiter_raw()]
     assert b"".join(parts) == plain
-    assert len(parts) == 4
+    assert 1 < len(parts) <= 4
 
 
 async def test_what_spoils_the_wire_adds_to_what_spoils_the_answer(
@@ -113,10 +114,18 @@ def test_any_second_lets_so_many_through_and_a_refusal_blankets_the_next_ones() 
 async def test_the_rate_of_an_instance_counts_all_keys(
     bison: BisonControl, reader: BisonReader
 ) -> None:
-    await bison.fault(RateLimit(per_second=2, blanket_s=60), kind="page", times=None)
-
-    wanted = ("acme", "zen", "void", "acme")
-    assert [(await reader.page(name, 1)).status_code for name in wanted] == [200, 200, 429, 429]
+    """Of three keys within one second, which a machine that stalls may miss at first."""
+    within_a_second = False
+    while not within_a_second:
+        rule = await bison.fault(RateLimit(per_second=2, blanket_s=60), kind="page", times=None)
+        seen = len((await bison.traffic()).requests)
+        wanted = ("acme", "zen", "void", "acme")
+        given = [(await reader.page(name, 1)).status_code for name in wanted]
+        first, _, third, _ = (await bison.traffic()).requests[seen:]
+        within_a_second = third.arrived_ms - first.arrived_ms < 1000
+        if not within_a_second:
+            await bison.clear_rules(rule)
+    assert given == [200, 200, 429, 429]
     assert (await reader.get("acme", "/users")).status_code == 200
 
 

@@ -21,7 +21,9 @@ NEVER = 1e9
 def wrong(path: Path, beat: float, answered: float, *, ready: bool) -> str | None:
     now = time.monotonic()
     path.write_text(f"{now - beat} {now - answered}\n")
-    return what_is_wrong(path, ready=ready)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: now)
+        return what_is_wrong(path, ready=ready)
 
 
 def test_a_worker_lives_whose_loop_turned_lately(tmp_path: Path) -> None:
