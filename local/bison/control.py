@@ -33,7 +33,7 @@ from local.bison.wire import (
     WorkspaceInfo,
 )
 
-WAIT_S = 30.0
+WAIT_S = 90.0
 
 
 class BisonControlError(Exception):

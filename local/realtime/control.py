@@ -8,7 +8,7 @@ import httpx
 
 from local.realtime.limits import Counts
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)

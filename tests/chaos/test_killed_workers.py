@@ -21,6 +21,7 @@ async def test_killed_worker_s_leases_come_back(crew: Crew, bison: BisonControl)
     lost = crew.chunks_of("doomed")
     assert len(lost) == 3
 
+    set_settings(crew.world.db, lease_seconds=20)
     await crew.hire("second")
     job = await crew.world.ended(job_id)
     assert job["status"] == "completed"

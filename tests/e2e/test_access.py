@@ -14,7 +14,7 @@ from postgrest.exceptions import APIError
 from tests.conftest import start_free_stack
 from tests.e2e.callers import DENIED, Callers, count, denied, may_call, seen_by_everybody
 from tests.e2e.conftest import new_world
-from tests.e2e.world import World, answered, refused
+from tests.e2e.world import PATIENCE_S, World, answered, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -181,7 +181,8 @@ async def test_schema_sync_is_not_reachable(callers: Callers) -> None:
 
 
 async def test_without_a_key_nothing_passes(callers: Callers) -> None:
-    async with httpx.AsyncClient(base_url=f"{callers.world.api.url}/rest/v1") as http:
+    url = f"{callers.world.api.url}/rest/v1"
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
         for headers in ({}, {"apikey": "sb_secret_guessed"}):
             answer = await http.get("/polling_job_status", headers=headers)
             assert answer.status_code == 401
@@ -222,7 +223,7 @@ async def nobody_writes_but_what_is_listed(callers: Callers) -> None:
         "operator": bearer(keys.publishable_key, api.operator_token()),
         "service": {"apikey": keys.secret_key},
     }
-    async with httpx.AsyncClient(base_url=f"{api.url}/rest/v1") as http:
+    async with httpx.AsyncClient(base_url=f"{api.url}/rest/v1", timeout=PATIENCE_S) as http:
         for row in callers.relations():
             name, column = row["name"], row["any_column"]
             for who, headers in passes.items():

@@ -109,13 +109,12 @@ async def test_a_host_that_does_not_answer_fails_its_workspace_alone(
     world: World, fleet: BisonControl
 ) -> None:
     await world.register(fleet)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    world.db.run(
-        "select register_workspace('nowhere', :url, '1|key')", url=f"http://127.0.0.1:{port}"
-    )
-    async with world.workers():
-        job = await world.sync()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{closed.getsockname()[1]}"
+        world.db.run("select register_workspace('nowhere', :url, '1|key')", url=f"http://{host}")
+        async with world.workers():
+            job = await world.sync()
 
     assert job["status"] == "partial"
     assert world.run_status(job["id"]) == {
@@ -126,7 +125,7 @@ async def test_a_host_that_does_not_answer_fails_its_workspace_alone(
     }
     assert [event["event"] for event in world.events("nowhere")] == ["retry", "retry", "failed"]
     error = world.run("nowhere")["error_message"]
-    assert error.startswith(f"no answer from 127.0.0.1:{port}: ")
+    assert error.startswith(f"no answer from {host}: ")
     assert "Look at the workspace's base URL" in error
     assert key_status(world)["nowhere"] == "unchecked"
 

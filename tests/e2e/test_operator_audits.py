@@ -18,7 +18,7 @@ async def test_an_audit_names_what_was_missing_stale_and_surplus(
         same = await world.chunkwise("workspaces", "audit", "acme")
 
     acme, zen = different.json["runs"]
-    assert (different.code, different.err, same.code) == (1, "", 0)
+    assert (different.code, different.complaints, same.code) == (1, "", 0)
     assert (acme["api_total"], acme["rows_before"], acme["rows_now"]) == (39, 39, 39)
     assert (acme["missing"], acme["stale"]) == ([str(ids[3])], [str(ids[5])])
     assert (acme["surplus"], acme["repeated"]) == ([str(ids[7])], [])

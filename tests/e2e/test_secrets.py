@@ -106,16 +106,18 @@ def plant_urls(world: World, inbox: Inbox) -> None:
 async def let_posts_fail(world: World) -> None:
     """Until alerts and hints were refused, and it was noted why."""
     check_health(world)
+    # A minute later every hint that nobody has answered is lost.
+    await sweep_until(world, "select bool_or(outcome = 'refused') from sync.hints")
     advance_clock(world.db, 61)
+    await sweep_until(world, "select bool_or(last_error is not null) from sync.alert_deliveries")
 
-    def noted() -> bool:
+
+async def sweep_until(world: World, question: str) -> None:
+    def is_so() -> bool:
         world.db.run("select cleanup_stuck_chunks()")
-        return bool(
-            world.db.value("select bool_or(last_error is not null) from sync.alert_deliveries")
-            and world.db.value("select bool_or(outcome = 'refused') from sync.hints")
-        )
+        return bool(world.db.value(question))
 
-    await world.until(noted)
+    await world.until(is_so)
 
 
 async def read_by_an_operator(world: World) -> str:

@@ -5,12 +5,12 @@ import asyncio
 import httpx
 
 from local.bison import BisonControl, Hold
-from tests.e2e.world import World, answered, refused
+from tests.e2e.world import PATIENCE_S, World, answered, refused
 
 
 async def test_start_answers_202_before_any_page_is_read(world: World, bison: BisonControl) -> None:
     await world.register(bison)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         answer = await http.post(
             f"{world.api.url}/rest/v1/rpc/start_sync_job",
             headers={"apikey": world.api.secret_key},

@@ -1,7 +1,7 @@
 """Every conversation of the default fleet once; then only what is new or edited."""
 
 from local.bison import BisonControl, running_bison
-from tests.e2e.threads import assert_stored, stored_threads, sync
+from tests.e2e.threads import assert_stored, start, stored_threads, sync
 from tests.e2e.world import World
 
 
@@ -14,7 +14,7 @@ async def test_3000_replies_in_1200_threads_of_26_workspaces(world: World) -> No
     async with running_bison() as bison, world.workers(3):
         await world.register(bison)
         names = [info.name for info in await bison.workspaces()]
-        job = await sync(world)
+        job = await world.ended(start(world), seconds=300)
         conversations = {name: await bison.conversations(name) for name in names}
 
         assert (job["status"], job["workspaces_processed"], job["warnings"]) == (

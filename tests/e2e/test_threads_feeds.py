@@ -13,6 +13,7 @@ from local.bison import (
     Cursors,
     FeedSpec,
     FleetSpec,
+    Hold,
     Mutate,
     Paging,
     Status,
@@ -233,8 +234,11 @@ async def test_accounts_and_replies_share_their_workspaces_budget(
     await world.register(bison)
     world.db.run("select set_budget('email_bison', null, 2)")
     await bison.set_latency(10)
+    first_two = await bison.fault(Hold(), times=2)
     async with world.workers(2):
         start(world, streams=["sender_emails", "replies"])
+        await bison.wait_until_held(2, first_two)
+        await bison.release(first_two)
         await world.until(
             lambda: (
                 not world.db.column("select id from workspace_sync_runs where status = 'running'")

@@ -46,6 +46,12 @@ class Ended:
     def json(self) -> Any:  # noqa: ANN401
         return json.loads(self.out)
 
+    @property
+    def complaints(self) -> str:
+        """What it said on stderr beside why nothing moves, which a busy machine makes it say."""
+        lines = self.err.splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("waiting: "))
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -150,7 +156,7 @@ class World:
         self, token: str | None = None, key: str | None = None
     ) -> AsyncIterator[AsyncClient]:
         """The official client: with the publishable key, or another, and perhaps a user's token."""
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
             options = AsyncClientOptions(httpx_client=http)
             client = await create_async_client(
                 self.api.url, key or self.api.publishable_key, options

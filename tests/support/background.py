@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tests.support.db import Db
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 90.0
 LOOK_SECONDS = 0.002
 T = TypeVar("T")
 

@@ -129,14 +129,14 @@ def test_a_failure_is_a_row_and_not_tried_again(db: Db, url: str, message: str) 
 def test_a_refusal_and_a_timeout_are_rows_too(db: Db, inbox: Inbox) -> None:
     inbox.release.clear()
     post(db, f"{inbox.url}/refused")
-    post(db, f"{inbox.url}/held", timeout_ms=50)
+    post(db, f"{inbox.url}/held", timeout_ms=1500)
     inbox.next_paths(2)
     wait_for_responses(db, 2)
 
     refused, late = db.run("select status_code, timed_out, error_msg from net._http_response")
     assert refused == {"status_code": 500, "timed_out": False, "error_msg": None}
     assert (late["status_code"], late["timed_out"]) == (None, True)
-    assert late["error_msg"].startswith("Timeout of 50 ms reached.")
+    assert late["error_msg"].startswith("Timeout of 1500 ms reached.")
     assert inbox.received.empty()
 
 

@@ -44,7 +44,7 @@ def test_doubled_requests_arrive_twice_and_are_answered_once(db: Db, inbox: Inbo
 
 
 def test_delayed_requests_let_others_pass(db: Db, inbox: Inbox) -> None:
-    db.run("update stand_in.net_faults set delay_ms = 300")
+    db.run("update stand_in.net_faults set delay_ms = 3000")
     post(db, f"{inbox.url}/delayed")
     wait_until(lambda: db.value("select count(*) from net.http_request_queue") == 0, "it was taken")
     db.run("update stand_in.net_faults set delay_ms = 0")

@@ -65,7 +65,7 @@ async def test_after_an_expired_token_the_client_never_comes_back(api: Api, list
 
 
 async def test_a_token_ends_its_channel_when_it_expires(api: Api, listen: Listen) -> None:
-    claims = {"role": "authenticated", "sub": "somebody", "exp": int(time.time()) + 2}
+    claims = {"role": "authenticated", "sub": "somebody", "exp": int(time.time()) + 6}
     token = jwt.encode(claims, api.keys.jwt_secret, "HS256")
     listener = await joined(listen, token, private=False)
     assert "Token has expired" in (await listener.state())[1]
@@ -85,7 +85,7 @@ async def test_a_refused_token_is_named(api: Api, listen: Listen) -> None:
 
 
 async def test_a_socket_with_a_key_only_is_closed_at_its_age(api: Api, listen: Listen) -> None:
-    await api.realtime.set(keyed_socket_seconds=0.1)
+    await api.realtime.set(keyed_socket_seconds=3)
     user = await joined(listen, api.user_token(), private=False)
     worker = await joined(listen)
     assert (await worker.state())[0] == ERROR

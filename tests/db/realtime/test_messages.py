@@ -108,10 +108,11 @@ async def test_no_message_is_lost_in_a_crowd(api: Api, db: Db, listen: Listen) -
 
 
 async def test_tests_can_drop_double_and_delay_messages(api: Api, db: Db, listen: Listen) -> None:
-    await api.realtime.break_next(drop=1, double=1, delay=1, delay_seconds=0.2)
+    await api.realtime.break_next(drop=1, double=1, delay=1, delay_seconds=1)
     listener = await joined(listen)
-    for event in ("dropped", "doubled", "delayed", "whole"):
-        send(db, event)
+    with db.transaction():
+        for event in ("dropped", "doubled", "delayed", "whole"):
+            send(db, event)
     heard = [(await listener.hear())["event"] for _ in range(4)]
     assert heard == ["doubled", "doubled", "whole", "delayed"]
     assert (await api.realtime.counts()).messages_dropped == 1
@@ -132,8 +133,9 @@ async def test_too_many_messages_per_second_end_the_channel(
 ) -> None:
     await api.realtime.set(messages_per_second=5)
     listener = await joined(listen)
-    for number in range(6):
-        send(db, str(number))
+    with db.transaction():
+        for number in range(6):
+            send(db, str(number))
     state, error = await listener.state()
     assert state == RealtimeSubscribeStates.CHANNEL_ERROR
     assert "Too many messages per second" in error

@@ -16,7 +16,7 @@ from workers.secret import Secret
 from workers.subscription import Patience
 
 KEY = "sb_secret_a+b/c"
-QUICK = Patience(answer=1, trouble=30, look_again=0.02, retry_first=0.01, retry_longest=0.05)
+QUICK = Patience(trouble=30, look_again=0.02, retry_first=0.01, retry_longest=0.05)
 ATTEMPTS_OF_THE_LIBRARY = 5
 
 Looked = asyncio.Queue[None]
@@ -254,7 +254,7 @@ async def test_a_join_is_repeated_until_it_is_granted(
 
 async def test_a_join_without_an_answer_is_given_up(server: RealtimeServer) -> None:
     server.answer = None
-    async with listening(server) as (looked, listener):
+    async with listening(server, replace(QUICK, answer=1)) as (looked, listener):
         await server.joined()
         server.answer = WELCOME
         await heard(server, looked, listener)
