@@ -5,6 +5,7 @@ Bodies are in test_bad_answers, limits of rate in test_hostile_limits, all at on
 test_hostile_chaos.
 """
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -29,13 +30,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GOOD = "all is well"
 ACCOUNTS = 20
-TIMEOUT_MS = 2_500
+# Where the API is silent; elsewhere it is the default, longer than a busy machine stalls.
+TIMEOUT_MS = 5_000
 # The API ignores both parameters, and drops them from its links.
-PARAMETERS = '{"per_page": "100", "workspace_id": "999"}'
+PARAMETERS = {"per_page": "100", "workspace_id": "999"}
 REDECLARE = """
-    select declare_stream(to_jsonb(s) - '{id,source_id,created_at}'::text[] || jsonb_build_object(
-      'source_name', 'email_bison', 'timeout_ms', cast(:ms as int),
-      'params', cast(:params as jsonb)))
+    select declare_stream(to_jsonb(s) - '{id,source_id,created_at}'::text[]
+      || '{"source_name": "email_bison"}' || cast(:changes as jsonb))
     from sync_streams as s where stream_name = 'sender_emails'
 """
 Counts = tuple[int, int, int]
@@ -94,7 +95,7 @@ def never_whole(fault: Fault, from_page: int, rows: tuple[int, ...], finding: st
 
 ONE_SHORT = f"the API counts {ACCOUNTS}, its pages show {ACCOUNTS - 1}"
 OTHER_MODE = "the answer has no count at meta.total. The API may page in another mode now"
-SLOW = Drip(parts=40, pause_ms=100)
+SLOW = Drip(parts=40, pause_ms=250)
 
 CASES = {
     "a reset": once(Break(how="reset"), "no answer from 127.0.0.1"),
@@ -126,19 +127,22 @@ CASES = {
     ),
     "items moved once": scanned_again(MovingItems(), 2, 1, f"scan 1: {ONE_SHORT}"),
 }
+SILENT_ONES = [name for name, case in CASES.items() if case.says == SILENT]
+SPEAKING_ONES = [name for name in CASES if name not in SILENT_ONES]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     world: World
     bison: BisonControl
-    job: Row
+    jobs: tuple[Row, Row]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def outcome(fleet_world: World) -> AsyncIterator[Outcome]:
-    """One job in which every case has a workspace of its own."""
-    fleet_world.db.run(REDECLARE, ms=TIMEOUT_MS, params=PARAMETERS)
+    """Every case has a workspace of its own, in a job of those that speak or in one of those that
+    are silent; in both all is well with one workspace."""
+    redeclare(fleet_world, params=PARAMETERS)
     async with running_bison(dict.fromkeys([*CASES, GOOD], ACCOUNTS)) as bison:
         for name, case in CASES.items():
             await bison.fault(
@@ -150,18 +154,22 @@ async def outcome(fleet_world: World) -> AsyncIterator[Outcome]:
             )
         await fleet_world.register(bison)
         async with fleet_world.workers(3):
-            yield Outcome(fleet_world, bison, await fleet_world.sync())
+            of_speaking = await fleet_world.sync(GOOD, *SPEAKING_ONES)
+            redeclare(fleet_world, timeout_ms=TIMEOUT_MS)
+            of_silent = await fleet_world.sync(GOOD, *SILENT_ONES)
+            yield Outcome(fleet_world, bison, (of_speaking, of_silent))
 
 
-async def test_the_job_is_partial_and_every_other_run_completes(outcome: Outcome) -> None:
-    assert outcome.job["status"] == "partial"
-    assert outcome.world.run_status(outcome.job["id"]) == {
-        GOOD: "completed",
-        **{name: case.status for name, case in CASES.items()},
-    }
-    assert outcome.job["workspaces_processed"] == 1 + sum(
-        case.status == "completed" for case in CASES.values()
-    )
+def redeclare(world: World, **changes: object) -> None:
+    world.db.run(REDECLARE, changes=json.dumps(changes))
+
+
+async def test_each_job_is_partial_and_every_other_run_completes(outcome: Outcome) -> None:
+    for job, names in zip(outcome.jobs, (SPEAKING_ONES, SILENT_ONES), strict=True):
+        expected = {GOOD: "completed", **{name: CASES[name].status for name in names}}
+        assert job["status"] == "partial"
+        assert outcome.world.run_status(job["id"]) == expected
+        assert job["workspaces_processed"] == list(expected.values()).count("completed")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -43,12 +43,13 @@ async def test_a_429_says_in_its_header_or_body_or_nowhere_how_long(world: World
 
 @pytest.mark.parametrize(
     ("limit", "budget", "sizes"),
-    [(3, None, {"acme": 90, "zen": 45}), (20, 15, {"acme": 400, "zen": 200})],
+    [(3, None, {"acme": 90, "zen": 45}), (20, 5, {"acme": 300, "zen": 150})],
 )
 async def test_an_instance_that_answers_all_with_429_above_a_rate(
     world: World, limit: int, budget: int | None, sizes: dict[str, int]
 ) -> None:
-    """Without a budget the limit is hit and waited out; within one it never is."""
+    """Without a budget the limit is hit and waited out; within one it never is, not even by what
+    was claimed two seconds ahead and is sent late, all at once."""
     async with running_bison(sizes) as bison:
         world.db.run("select set_budget('email_bison', cast(:rate as numeric), null)", rate=budget)
         await bison.fault(RateLimit(per_second=limit, blanket_s=0.3), kind="page", times=None)

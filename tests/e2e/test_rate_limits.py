@@ -80,13 +80,18 @@ async def test_after_a_429_nobody_asks_that_instance_until_it_may(
 
 
 async def test_all_workers_together_keep_the_rate(world: World) -> None:
-    """Each worker alone would do more than half of the rate."""
+    """Each worker alone would do more than half of the rate; both have begun before the first
+    answer."""
     async with running_bison({"acme": 180, "zen": 210}, latency_ms=50) as limited:
         await world.register(limited)
         world.db.run("select set_budget('email_bison', :rate, null)", rate=RATE)
         one_at_a_time = {"CHUNKWISE_CONCURRENCY": "1", "CHUNKWISE_CLAIM_AHEAD": "0"}
+        held = await limited.fault(Hold(), page=1, times=2)
         async with world.worker_processes(2, **one_at_a_time):
-            job = await world.sync()
+            job_id = world.start()
+            await limited.wait_until_held(2, held)
+            await limited.release(held)
+            job = await world.ended(job_id)
         arrived = [seen.arrived_ms / 1000 for seen in (await limited.traffic()).requests]
 
     assert job["status"] == "completed"

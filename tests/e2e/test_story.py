@@ -34,7 +34,7 @@ async def test_a_workspace_that_fails_for_18_days_is_found_and_mended(
             let_days_pass(world, day)
             assert await scheduled_sync(world) == "partial"
             check_health(world)
-        await webhook.delivered()
+            await webhook.delivered()
 
         listed = await world.chunkwise("workspaces", "stale", "--json")
         queried = world.db.run("select * from stale_workspaces")
