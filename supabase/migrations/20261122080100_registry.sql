@@ -73,6 +73,7 @@ create table public.sync_workspaces (
   key_status text not null default 'unchecked',
   key_checked_at timestamptz,
   key_owner text,
+  key_owner_id text,
   paused_at timestamptz,
   created_at timestamptz not null default sync.now(),
   constraint sync_workspaces_workspace_name_check
@@ -89,6 +90,8 @@ comment on column public.sync_workspaces.key_status is
 'What the API said of the key last: unchecked, accepted, refused (401), other_workspace.';
 comment on column public.sync_workspaces.key_owner is
 'Whose key it is, in the API''s own words, where it tells.';
+comment on column public.sync_workspaces.key_owner_id is
+'The id of that owner; null until the API was asked about this key at this address.';
 create index sync_workspaces_source_idx on public.sync_workspaces (source_id);
 create index sync_workspaces_budget_idx on public.sync_workspaces (budget_id);
 alter table public.sync_workspaces enable row level security;
@@ -165,7 +168,12 @@ begin
     where workspace_name = new.workspace_name) then
     new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
   end if;
-  if tg_op = 'UPDATE' and new.external_id is distinct from old.external_id
+  if tg_op = 'UPDATE' and (new.source_id, new.base_url) <> (old.source_id, old.base_url) then
+    new.key_owner := null;
+    new.key_owner_id := null;
+  end if;
+  if tg_op = 'UPDATE' and (new.source_id, new.base_url, new.external_id) is distinct
+    from (old.source_id, old.base_url, old.external_id)
     and (old.key_status, new.key_status) = ('accepted', 'accepted') then
     new.key_status := 'unchecked';
   end if;
@@ -173,8 +181,8 @@ begin
 end; $$;
 comment on function sync.prepare_workspace() is
 $$Trigger: whoever writes a base URL, it is checked, and the workspace draws on the budget of its
-instance or key; another external id has the key compared anew. An insert that becomes an update
-(on conflict) gets its budget from that update, under its own id. Raises: SY015.$$;
+instance or key; another address or external id has the key compared anew. An insert that becomes an
+update (on conflict) gets its budget from that update, under its own id. Raises: SY015.$$;
 
 create trigger sync_workspaces_prepare before insert or update of base_url,
   source_id, external_id on public.sync_workspaces

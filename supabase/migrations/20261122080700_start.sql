@@ -83,7 +83,7 @@ begin
   if found then
     return;
   elsif v_run.completeness = 'connection' or v_run.key_status = 'other_workspace' or (
-    v_run.key_status = 'unchecked' and v_run.external_id is not null
+    v_run.key_status <> 'accepted' and v_run.external_id is not null
       and sync.connection_path(v_run.source_id) is not null) then
     update public.workspace_sync_runs set phase = 'connect' where id = p_run_id;
     perform sync.plan_chunks(p_run_id, 'connection', null, array[null::text]);
@@ -95,9 +95,24 @@ begin
   end if;
 end; $$;
 comment on function sync.begin_run(bigint) is
-$$What a new run begins with: whose key it is, where that is not known yet and can be compared; else
-page 1; of an items stream what is staged already, or nothing while its feed runs in the same job.
-Locks: the new rows.$$;
+$$What a run begins with: whose key it is, where that can be compared and the key is not accepted as
+its own; else page 1; of an items stream what is staged already, or nothing while its feed runs in
+the same job. Locks: the new rows.$$;
+
+create function sync.begin_again(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_warning text := 'begun again: it had to be asked whose key it is';
+begin
+  perform sync.cancel_pending(p_run_id, v_warning);
+  update public.workspace_sync_runs
+  set scan = scan + 1, mark = null, needed_pages = null, warnings = warnings || v_warning
+  where id = p_run_id;
+  perform sync.begin_run(p_run_id);
+end; $$;
+comment on function sync.begin_again(bigint) is
+$$A live run starts over, in its next scan; what is in flight of the one before is not applied. The
+caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.begin_runs(p_job_id uuid) returns void
 language plpgsql set search_path = '' as $$
@@ -228,7 +243,8 @@ workspace. Returns: {"success", "job_id", "status": "accepted" or "already_runni
 inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no job name. Locks: new
 rows only; the live job name and the live workspace x stream are unique indices.$$;
 
-revoke all on function sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_runs,
+revoke all on function sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_again,
+  sync.begin_runs,
   sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
 public.start_sync_job from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;

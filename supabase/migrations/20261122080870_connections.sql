@@ -10,6 +10,17 @@ end; $$;
 comment on function sync.connection_path(bigint) is
 $$Returns: where a source tells whose key it is, or null if it does not.$$;
 
+create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return p_workspace.key_status <> 'accepted' and p_workspace.external_id is not null
+    and p_workspace.key_owner_id is distinct from p_workspace.external_id
+    and sync.connection_path(p_workspace.source_id) is not null;
+end; $$;
+comment on function sync.is_key_unproven(public.sync_workspaces) is
+$$Returns: whether a workspace's key may be another workspace's: its owner can be compared with the
+registered external id, and was not yet, or is another one. Nothing fetched with it is applied.$$;
+
 create function sync.read_connection(p_page sync.page_in_hand, p_source public.sync_sources)
   returns sync.page_in_hand
 language plpgsql stable set search_path = '' as $$
@@ -38,18 +49,21 @@ language plpgsql set search_path = '' as $$
 begin
   update public.sync_workspaces as w set
     key_owner = concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')'),
+    key_owner_id = p.key_owner ->> 'id',
     key_checked_at = sync.now(),
     key_status = case when w.external_id <> p.key_owner ->> 'id' then 'other_workspace'
     else 'accepted' end
   from (
-    select * from unnest(p_pages) as given
+    select given.* from unnest(p_pages) as given
+    join public.workspace_sync_runs as r on r.id = given.run_id and r.scan = given.scan
     where given.kind = 'connection' and given.outcome = 'completed' order by given.workspace_id
   ) as p
   where w.id = p.workspace_id;
 end; $$;
 comment on function sync.note_key_owners(sync.page_in_hand[]) is
 $$Write whose keys they are; a key of another workspace than the registered external id is refused
-from then on. Locks: the workspaces.$$;
+from then on. An answer to the key before, whose run has begun again meanwhile, says nothing. The
+caller holds the runs' locks. Locks: the workspaces.$$;
 
 create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = '' as $$
@@ -78,6 +92,6 @@ comment on function sync.advance_connection(public.workspace_sync_runs) is
 $$The key's owner is known: go on to what the run is for, or end it before it wrote anything. The
 caller holds the run's lock.$$;
 
-revoke all on function sync.connection_path, sync.read_connection, sync.note_key_owners,
-  sync.advance_connection
+revoke all on function sync.connection_path, sync.is_key_unproven, sync.read_connection,
+  sync.note_key_owners, sync.advance_connection
 from public, anon, authenticated, service_role;

@@ -76,14 +76,15 @@ language plpgsql set search_path = '' as $$
 declare
   v_page sync.page_in_hand;
   v_chunk record;
-  v_ending bigint[];
+  v_given_up bigint[];
   v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   perform sync.require_read_committed();
   for v_chunk in
     select p as given, q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
       r.stream_id, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
-      r.progress_total, w.key_status, b.block_level
+      r.progress_total, w.key_status, b.block_level,
+      case when w.key_status <> 'accepted' then sync.is_key_unproven(w) end as is_key_unproven
     from unnest(p_pages) as p
     join public.chunk_processing_queue as q on q.id = p.queue_id
     join public.chunked_sync_jobs as c on c.id = q.id
@@ -111,17 +112,22 @@ begin
         then v_chunk.planned_pages end;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_budget_blocked := v_chunk.block_level > 0;
+      v_page.outcome := case when v_chunk.is_key_unproven and v_chunk.kind <> 'connection'
+        then 'cancelled' end;
     else
       v_page := sync.first_answer(v_page);
     end if;
     v_fenced := v_fenced || v_page;
   end loop;
-  -- A statement of its own: a cancel may have committed while this call waited for a row.
-  v_ending := array(
-    select id from public.workspace_sync_runs
-    where id = any (array(select f.run_id from unnest(v_fenced) as f)) and ending is not null);
-  for v_turn in 1 .. case when cardinality(v_ending) > 0 then cardinality(v_fenced) else 0 end loop
-    if v_fenced[v_turn].outcome is null and v_fenced[v_turn].run_id = any (v_ending) then
+  -- A statement of its own: a cancel, or a new key, may have committed while this call waited for
+  -- a row.
+  v_given_up := array(
+    select f.queue_id from unnest(v_fenced) as f
+    join public.workspace_sync_runs as r on r.id = f.run_id
+    where r.ending is not null or r.scan <> f.scan);
+  for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
+  else 0 end loop
+    if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
       v_fenced[v_turn].outcome := 'cancelled';
     end if;
   end loop;
@@ -131,8 +137,9 @@ begin
 end; $$;
 comment on function sync.fence(sync.page_in_hand[]) is
 $$Lock the chunks and check the leases, deadline included, so that a late worker is refused before
-any sweep ran, and then whether their runs are ending. Returns: the pages; those still to be applied
-have no outcome. Raises: SY016. Locks: the queue rows, by id.$$;
+any sweep ran, that the key may write, and then whether their runs are ending or have begun again.
+Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
+by id.$$;
 
 create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
 language plpgsql immutable set search_path = '' as $$

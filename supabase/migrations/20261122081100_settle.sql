@@ -184,8 +184,15 @@ begin
       where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
       group by p.run_id
     ) as f;
+    -- Of a run that goes on, only a key that may not write had its page cancelled.
+    perform sync.begin_again(g.id) from (
+      select distinct r.id from unnest(v_ended) as p
+      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      where p.outcome = 'cancelled' and r.ending is null order by r.id
+    ) as g;
     perform sync.plan_revealed(array(
       select p from unnest(v_ended) as p
+      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
     perform sync.note_key_owners(v_ended)
     where exists (select 1 from unnest(v_ended) as p where p.kind = 'connection');
@@ -216,7 +223,8 @@ begin
       group by p.workspace_id order by p.workspace_id
     ) as said
     where w.id = said.workspace_id and w.key_status is distinct from said.key_status
-      and (w.key_status <> 'other_workspace' or said.key_status = 'refused');
+      and (said.key_status = 'refused' or (w.key_status <> 'other_workspace'
+        and not sync.is_key_unproven(w)));
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_budget_blocked) then
     perform sync.unblock_budgets(array(select distinct p.workspace_id from unnest(p_pages) as p
@@ -226,8 +234,9 @@ begin
   end if;
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
-$$What answers say of the workspaces' keys, and that a blocked budget answers again. Locks:
-workspaces by id, only where that changes, then budgets.$$;
+$$What answers say of the workspaces' keys, and that a blocked budget answers again. That a key is
+accepted whose owner can be compared is for note_key_owners() to find. Locks: workspaces by id, only
+where that changes, then budgets.$$;
 
 revoke all on function sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
   sync.plan_revealed_pages, sync.settle_chunks, sync.note_key

@@ -231,10 +231,12 @@ declare
   v_below bigint;
 begin
   select max(sync.cursor_id(reading ->> 'cursor')) into v_below from public.chunked_sync_jobs
-  where run_id = p_run.id and kind = 'cursor' and reading -> 'chain' = '1';
+  where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+    and reading -> 'chain' = '1';
   if not p_run.is_full_scan or v_below is null or exists (
     select 1 from public.chunked_sync_jobs
-    where run_id = p_run.id and kind = 'cursor' and reading -> 'chain' = '0'
+    where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+      and reading -> 'chain' = '0'
   ) or p_run.expected_total <= (
     select count(distinct id) from sync.seen_pages as s cross join unnest(s.record_ids) as id
     where s.run_id = p_run.id and s.scan = p_run.scan

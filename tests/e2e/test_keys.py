@@ -3,9 +3,10 @@
 import socket
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
-from local.bison import BisonControl, running_bison
+from local.bison import BisonControl, Hold, running_bison
 from tests.e2e.world import World, refused
 
 
@@ -103,6 +104,40 @@ async def test_a_key_of_another_workspace_writes_nothing(world: World, fleet: Bi
     assert {row["workspace_name"]: row["bison_workspace_id"] for row in registered} == {
         name: str(infos[name].workspace_id) for name in ("acme", "zen")
     }
+
+
+@pytest.mark.parametrize("is_put_right", [False, True])
+async def test_a_key_of_another_workspace_in_the_middle_of_a_run_writes_nothing(
+    world: World, fleet: BisonControl, is_put_right: bool
+) -> None:
+    """Put right meanwhile, the run ends as if nothing had been."""
+    acme, zen = await fleet.workspace("acme"), await fleet.workspace("zen")
+    world.db.run(
+        "select register_workspace('acme', :url, :key, p_external_id => :id)",
+        url=fleet.base_url,
+        key=acme.key,
+        id=str(acme.workspace_id),
+    )
+    held = await fleet.fault(Hold(), workspace="acme", page=2)
+    async with world.workers():
+        job_id = world.start()
+        await fleet.wait_until_held(1, held)
+        await world.until(lambda: world.run_pages("acme", "completed") == [1, 3])
+        for key in (zen.key, acme.key) if is_put_right else (zen.key,):
+            world.db.run("select rotate_workspace_key('acme', :key)", key=key)
+        await fleet.release(held)
+        job = await world.ended(job_id)
+
+    own = [record["id"] for record in await fleet.accounts("acme")]
+    if is_put_right:
+        assert (job["status"], world.live_ids("acme")) == ("completed", own)
+    else:
+        assert (job["status"], world.live_ids("acme")) == ("failed", own[:15] + own[30:])
+        assert (
+            f"belongs to workspace {zen.workspace_id} (zen)" in world.run("acme")["error_message"]
+        )
+    assert world.deleted_ids("acme") == []
+    assert (await fleet.traffic()).select("zen", kind="page") == ()
 
 
 async def test_a_host_that_does_not_answer_fails_its_workspace_alone(
