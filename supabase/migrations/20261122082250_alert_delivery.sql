@@ -14,7 +14,7 @@ create table sync.alert_deliveries (
   constraint alert_deliveries_event_check check (event in ('opened', 'resolved'))
 );
 comment on table sync.alert_deliveries is
-'Messages of alerts: each goes out until the webhook takes it, at most ten times.';
+'Messages of alerts: each goes out until the webhook takes it; of what is over ten times at most.';
 comment on column sync.alert_deliveries.request_id is
 'What pg_net called it, until its answer was read.';
 alter table sync.alert_deliveries enable row level security;
@@ -29,6 +29,8 @@ begin
     raise exception using errcode = 'SY006', message = format('%L is no kind of alert URL', p_kind),
       hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';
   end if;
+  -- What is being sent goes to the old URL still, and is noted before it is forgotten.
+  perform pg_advisory_xact_lock(hashtext('chunkwise alerts'));
   select id into v_secret_id from vault.secrets where name = v_name;
   if p_url is null then
     delete from vault.secrets where id = v_secret_id;
@@ -40,13 +42,18 @@ begin
       perform vault.update_secret(v_secret_id, p_url);
     end if;
   end if;
+  if p_kind = 'webhook' then
+    -- The other place knows nothing of what is open: forget who was told, and how often it failed.
+    delete from sync.alert_deliveries as d using public.sync_alerts as a
+    where a.id = d.alert_id and a.resolved_at is null;
+  end if;
   return jsonb_build_object('kind', p_kind, 'is_set', p_url is not null);
 end; $$;
 comment on function public.set_alert_url(text, text) is
 $$Where alerts go (webhook: a Slack-compatible URL) and what is pinged with every health check
-(dead_man); null takes it back. The URL goes to Vault. Alerts that are open are sent to a new
-webhook. Returns: {"kind", "is_set"}. Raises: SY006 unknown kind, SY015 refused address. Locks:
-nothing but the secret.$$;
+(dead_man); null takes it back. The URL goes to Vault. To set a webhook, also the same again, sends
+it every alert that is open. Returns: {"kind", "is_set"}. Raises: SY006 unknown kind, SY015 refused
+address. Locks: deliveries against being sent, the secret.$$;
 
 create function sync.check_alert_url(p_url text) returns void
 language plpgsql stable set search_path = '' as $$
@@ -115,16 +122,17 @@ begin
   -- Rows are locked before a request is made of them, so that two sweeps do not both make one.
   with due as (
     select d.alert_id, d.event from sync.alert_deliveries as d
-    where d.delivered_at is null and d.attempts < 10
+    join public.sync_alerts as a on a.id = d.alert_id
+    where d.delivered_at is null and (d.attempts < 10 or a.resolved_at is null)
       and (d.sent_at is null or d.sent_at
-        < sync.now() - least(30 * 2 ^ (d.attempts - 1), 3600) * interval '1 second')
+        < sync.now() - least(30 * 2 ^ least(d.attempts - 1, 7), 3600) * interval '1 second')
       and not exists (select 1 from net.http_request_queue as q where q.id = d.request_id)
       and not exists (select 1 from net._http_response as r where r.id = d.request_id)
       and (d.event = 'opened' or exists (
         select 1 from sync.alert_deliveries as first
         where first.alert_id = d.alert_id and first.event = 'opened'
           and first.delivered_at is not null))
-    order by d.alert_id, d.event limit 10 for no key update skip locked
+    order by d.alert_id, d.event limit 10 for no key update of d skip locked
   )
   update sync.alert_deliveries as d set
     attempts = d.attempts + 1, sent_at = sync.now(),
@@ -134,9 +142,10 @@ begin
   where d.alert_id = due.alert_id and d.event = due.event;
 end; $$;
 comment on function sync.send_deliveries(text) is
-$$Send what was not delivered, ten at a time, again after a longer wait each time; that something is
-resolved only after it was delivered that it is open. What pg_net still has, or has answered
-since answers were read, is not sent twice.
+$$Send what was not delivered, ten at a time, again after a longer wait each time: every hour in the
+end while the alert is open, ten times at most when it is over. That something is resolved goes only
+after it was delivered that it is open. What pg_net still has, or has answered since answers were
+read, is not sent twice.
 Locks: deliveries by SKIP LOCKED.$$;
 
 create function sync.deliver_alerts() returns void
@@ -144,6 +153,9 @@ language plpgsql set search_path = '' as $$
 declare
   v_url text;
 begin
+  if not pg_try_advisory_xact_lock(hashtext('chunkwise alerts')) then
+    return;
+  end if;
   v_url := sync.alert_url('webhook');
   if v_url is null or to_regclass('net.http_request_queue') is null then
     return;
@@ -156,7 +168,8 @@ exception when others then
 end; $$;
 comment on function sync.deliver_alerts() is
 $$Messages for alerts that were opened or resolved: each goes out once, and again until the webhook
-takes it. A failure is noted in sync.heartbeats and fails nothing else.$$;
+takes it. While another session sends, this one does not. A failure is noted in sync.heartbeats and
+fails nothing else.$$;
 
 create function sync.ping_dead_man() returns void
 language plpgsql set search_path = '' as $$

@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/webhook.psql
-select plan(13);
+select plan(15);
 
 select sync.open_alert('key_refused', 'Müller & <!channel>', 'the API refuses its key');
 select sync.deliver_alerts();
@@ -54,10 +54,14 @@ begin
   end loop;
   return v_sent;
 end; $$;
-select is(tests.refuse_for_ever(), 10::bigint, 'ten times at most');
+select is(tests.refuse_for_ever(), 40::bigint, 'every hour while it is open');
+update sync.alert_deliveries set attempts = 2000 where delivered_at is null;
+select is(tests.refuse_for_ever(), 40::bigint, 'however long');
 select sync.resolve_alert('no_worker', 'workers');
 select sync.deliver_alerts();
 select is((select count(*) from tests.sent()), 0::bigint, 'what nobody heard of is not resolved');
+update sync.alert_deliveries set attempts = 0 where delivered_at is null;
+select is(tests.refuse_for_ever(), 10::bigint, 'ten times at most when it is over');
 
 select set_alert_url('dead_man', 'http://127.0.0.1:9/alive');
 select sync.check_health();

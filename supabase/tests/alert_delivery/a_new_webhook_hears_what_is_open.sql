@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(4);
+select plan(7);
 
 select sync.open_alert('no_worker', 'workers', 'chunks are ready');
 select sync.open_alert('cron_silent', 'pg_cron', 'nothing ran');
@@ -13,6 +13,21 @@ select sync.deliver_alerts();
 select results_eq('select * from tests.sent()',
   $$values ('Chunkwise: no_worker: workers: chunks are ready')$$,
   'a new one hears what is open, however old, and not what is over');
+select tests.answer_webhook(200);
+select sync.deliver_alerts();
+select set_alert_url('dead_man', 'http://127.0.0.1:9/alive');
+select sync.deliver_alerts();
+select is_empty('select * from tests.sent()', 'what was taken is not sent again');
+select set_alert_url('webhook', 'http://127.0.0.1:9/mistyped');
+select sync.deliver_alerts();
+select tests.answer_webhook(404);
+select sync.deliver_alerts();
+select results_eq('select attempts, last_error from sync.alert_deliveries',
+  $$values (1, 'HTTP 404')$$, 'but what is open goes to another webhook, here one that refuses it');
+select set_alert_url('webhook', 'http://127.0.0.1:9/alerts');
+select sync.deliver_alerts();
+select results_eq('select * from tests.sent()',
+  $$values ('Chunkwise: no_worker: workers: chunks are ready')$$, 'at once when it is corrected');
 select tests.answer_webhook(200);
 select tests.advance('18 days');
 select sync.resolve_alert('no_worker', 'workers');
