@@ -35,6 +35,12 @@ create table public.sync_settings (
     kind = 'boolean' or (value #>> '{}')::numeric > 0 or name not in (
       'lease_seconds', 'max_lease_seconds', 'max_lease_losses', 'max_job_duration_seconds',
       'max_scans', 'max_pages', 'stale_after_hours', 'chunks_kept_days', 'events_kept_days')
+  ),
+  -- Beyond these a moment that is so far away, or a whole number, is out of range.
+  constraint sync_settings_limit_check check (
+    kind = 'boolean' or (value #>> '{}')::numeric <= case
+      when name in ('stale_after_hours', 'chunks_kept_days', 'events_kept_days') then 1000000
+      else 1000000000 end
   )
 );
 comment on table public.sync_settings is 'Settings of the engine; changed by set_setting().';
@@ -110,7 +116,8 @@ begin
   return jsonb_build_object('name', p_name, 'value', p_value);
 exception when check_violation then
   raise exception using errcode = 'SY006', message = format('setting %s cannot be '
-    '%s', p_name, p_value), hint = 'Numbers are 0 or more.';
+    '%s', p_name, p_value), hint = 'Numbers are 0 or more, some above 0; hours and days are at most '
+    '1,000,000, others at most 1,000,000,000.';
 end; $$;
 comment on function public.set_setting(text, jsonb) is
 $$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot

@@ -19,8 +19,8 @@ create table sync.heartbeats (
 ) with (fillfactor = 50);
 comment on table sync.heartbeats is 'When pg_cron last ran, and when health was last checked.';
 comment on column sync.heartbeats.last_error is
-'Of health: why the last check failed, or could not hand its messages to pg_net.';
-insert into sync.heartbeats (name, beat_at) values ('cron', sync.now()), ('health', '-infinity');
+'Of health: which parts of the last check failed and why, or why messages did not reach pg_net.';
+insert into sync.heartbeats (name, beat_at) values ('cron', sync.now()), ('health', sync.now());
 alter table sync.heartbeats enable row level security;
 
 create function sync.beat(p_name text) returns void
@@ -184,29 +184,41 @@ create function sync.check_health() returns int
 language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on
 set enable_bitmapscan = on set enable_hashjoin = on set enable_mergejoin = on as $$
 declare
-  v_causes sync.cause[];
+  v_part text;
+  v_causes sync.cause[] := '{}';
+  v_error text;
 begin
   if not pg_try_advisory_xact_lock(hashtext('chunkwise health')) then
     return null;
   end if;
   perform sync.watch_jobs();
-  v_causes := array(select c from sync.stale_causes() as c)
-    || array(select c from sync.workspace_causes() as c)
-    || array(select c from sync.job_causes() as c)
-    || array(select c from sync.engine_causes() as c);
+  foreach v_part in array '{stale_causes,workspace_causes,job_causes,engine_causes}'::text[] loop
+    begin
+      v_causes := v_causes || case v_part
+        when 'stale_causes' then array(select c from sync.stale_causes() as c)
+        when 'workspace_causes' then array(select c from sync.workspace_causes() as c)
+        when 'job_causes' then array(select c from sync.job_causes() as c)
+        else array(select c from sync.engine_causes() as c) end;
+    exception when others then
+      v_causes := v_causes || row('check_failing', v_part, sqlerrm)::sync.cause;
+      v_error := concat_ws('; ', v_error, format('%s: %s', v_part, sqlerrm));
+    end;
+  end loop;
   perform sync.open_alert(c.kind, c.subject, coalesce(string_agg(c.message, '; '), ''))
   from unnest(v_causes) as c group by c.kind, c.subject order by c.kind, c.subject;
   update public.sync_alerts as a set resolved_at = sync.now()
-  where a.resolved_at is null and a.kind <> 'endpoint_failing' and not exists (
+  where v_error is null and a.resolved_at is null and a.kind <> 'endpoint_failing' and not exists (
     select 1 from unnest(v_causes) as c where c.kind = a.kind and c.subject = a.subject);
-  perform sync.beat('health');
+  update sync.heartbeats set beat_at = sync.now(), last_error = sync.mask_secrets(v_error)
+  where name = 'health';
   perform sync.deliver_alerts();
   perform sync.ping_dead_man();
   return cardinality(v_causes);
 end; $$;
 comment on function sync.check_health() is
-$$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. Returns:
-causes that hold, or null while another session checks. Locks: the alerts.$$;
+$$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part that
+fails is an alert and stops no other; until it works again nothing is resolved, as what it would find
+is unknown. Returns: causes that hold, or null while another session checks. Locks: the alerts.$$;
 
 create function sync.check_health_if_cron_is_silent() returns void
 language plpgsql set search_path = '' as $$
