@@ -101,6 +101,7 @@ def _is_project_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         port_is_none_or_a_number = parts.port is None or parts.port > 0
+        (parts.hostname or "").encode("idna")  # as connecting will: `a..co` is no name
     except ValueError:
         return False
     is_http = parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -14,12 +14,13 @@ from tests.e2e.world import Ended, World, run_chunkwise
 from tests.support.background import wait_until
 from tests.support.db import Db
 from workers.doctor.database import Database as Doctor
+from workers.doctor.engine import TIMEOUTS
 from workers.doctor.examine import examine
-from workers.doctor.platform import PARTITION
+from workers.doctor.platform import FUNCTION_GRANTS, PARTITION
 from workers.settings import Settings
 
-KEY = "7|OneKeyThatNobodyMaySeeInAnyOutput"
-FRESH = "select sync.beat('cron')"
+KEY = "sk_live_OneKeyThatNobodyMaySeeInAnyOutput"
+FRESH = "select sync.beat(name) from sync.heartbeats"
 LATER = (
     "create or replace function sync.now() returns timestamptz language sql stable"
     " set search_path = '' as $$ select pg_catalog.clock_timestamp() + interval '5 minutes' $$"
@@ -97,11 +98,40 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
         "pg_cron",
         "Restart the database",
     ),
+    "the health check is not done": (
+        sql("update sync.heartbeats set beat_at = '-infinity' where name = 'health'"),
+        "health check",
+        "health check",
+        "select sync.check_health()",
+    ),
+    "a part of the health check fails": (
+        sql(
+            "create or replace function sync.stale_causes() returns setof sync.cause language sql"
+            " stable set search_path = '' as $$ select '', '', (1 / (select 0))::text $$",
+            "select sync.check_health()",
+        ),
+        "health check",
+        "health check",
+        "select sync.check_health()",
+    ),
+    "the webhook refuses alerts": (
+        sql(
+            "select sync.open_alert('no_worker', 'workers', 'chunks are ready')",
+            "insert into sync.alert_deliveries (alert_id, event, attempts, sent_at, last_error)"
+            " select id, 'opened', 1, sync.now(), 'HTTP 404' from sync_alerts",
+        ),
+        "alerts",
+        "webhook",
+        "select set_alert_url('webhook', '<url>')",
+    ),
     "a secret is gone from Vault": (
-        sql("delete from vault.secrets where name like 'chunkwise/workspace/%'"),
+        sql(
+            "delete from vault.secrets where name like 'chunkwise/workspace/%'",
+            "update sync_workspaces set workspace_name = 'O''Brien'",
+        ),
         "vault",
-        "acme",
-        "chunkwise keys rotate",
+        "O'Brien",
+        r"chunkwise keys rotate 'O'\''Brien'",
     ),
     "anon may claim": (
         sql("grant execute on function claim_next_chunk_job_safe to anon"),
@@ -193,7 +223,7 @@ async def test_it_finds_nothing_where_all_is_well(project: Project) -> None:
     for_people = await project.world.chunkwise("doctor", DATABASE_URL=project.database.dsn)
 
     assert (ended.code, ended.json["findings"], ended.json["unchecked"]) == (0, [], [])
-    assert len(ended.json["checked"]) == len(set(ended.json["checked"])) == 20
+    assert len(ended.json["checked"]) == len(set(ended.json["checked"])) == 22
     assert for_people.out.endswith("Nothing found.\n")
     project.world.db.run("select cron.unschedule('chunkwise sweep')")
     faulty = await project.doctor()
@@ -210,14 +240,28 @@ async def test_no_worker_and_no_pg_net_and_a_transaction_held_open(
     world.db.run(FRESH)
     with closing(Db.connect(database.dsn)) as other:
         other.begin()
-        other.run(f"select '{KEY}' as key")
+        other.run(f"select 'it''s', $tag${KEY}$tag$, '{KEY}'")
         ended = await world.chunkwise("doctor", "--json", DATABASE_URL=database.dsn)
 
     findings = {one["check"]: one for one in ended.json["findings"]}
     assert sorted(findings) == ["locks", "pg_net alive", "workers"]
-    assert "transaction open" in findings["locks"]["message"]
-    assert KEY.split("|")[1] not in ended.out
+    assert findings["locks"]["message"].endswith(" s: select …")
+    assert KEY not in ended.out
     assert findings["workers"]["mend"] == "Start one: chunkwise worker."
+
+
+async def test_it_knows_every_function_of_ours(world: World) -> None:
+    """Somebody granted everything to everybody, or took every time limit away."""
+    world.db.run("grant execute on all functions in schema public to anon")
+    verbs = world.db.column(
+        "select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace"
+    )
+    for verb in verbs:
+        world.db.run(f"alter function {verb} reset statement_timeout")
+
+    granted = [row["subject"] for row in world.db.run(FUNCTION_GRANTS)]
+    unlimited = [row["subject"] for row in world.db.run(TIMEOUTS)]
+    assert sorted(granted) == sorted(unlimited) == sorted(verbs)
 
 
 async def test_a_partition_is_missed_only_where_somebody_should_listen(
@@ -259,6 +303,16 @@ async def test_wrong_settings_are_one_sentence(world: World, database: Database)
     cases = [
         (env | {"DATABASE_URL": ""}, 2, "DATABASE_URL is not set"),
         (env | {"DATABASE_URL": "acme"}, 2, "DATABASE_URL is not the URL of a database"),
+        (
+            env | {"DATABASE_URL": "postgresql://postgres:pw@db..supabase.co:5432/postgres"},
+            2,
+            "DATABASE_URL is not the URL of a database",
+        ),
+        (
+            env | {"SUPABASE_URL": "https://münchen..co"},
+            2,
+            "SUPABASE_URL is not a URL of a Supabase project",
+        ),
         (env | {"DATABASE_URL": wrong_password}, 2, "the database of DATABASE_URL cannot be"),
         (env | {"SUPABASE_SECRET_KEY": ""}, 2, "SUPABASE_SECRET_KEY is not set"),
     ]

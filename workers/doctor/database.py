@@ -35,6 +35,7 @@ class Database:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port or 5432
+            (host or "").encode("idna")  # as connecting will: `db..supabase.co` is no name
         except ValueError:
             host, port = None, 0
         if not host or parts.scheme not in ("postgres", "postgresql"):

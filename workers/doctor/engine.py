@@ -31,11 +31,33 @@ select 'run ' || r.id, format('cannot be closed: %s', r.close_error),
 from public.workspace_sync_runs as r where r.status = 'running' and r.close_error is not null
 """
 
+HEALTH: Final = """
+select 'health check' as subject, case when last_error is not null then 'failed: ' || last_error
+    else format('was last done at %s', to_char(beat_at at time zone 'utc',
+      'YYYY-MM-DD HH24:MI:SS "UTC"')) end as message,
+  'select sync.check_health(); shows what stops it, cron.job_run_details what stopped it.' as mend
+from sync.heartbeats where name = 'health' and (last_error is not null
+  or beat_at < sync.now() - interval '15 minutes' and exists (
+    select 1 from sync.heartbeats
+    where name = 'cron' and beat_at >= sync.now() - interval '3 minutes'))
+"""
+
+ALERTS: Final = """
+select 'webhook' as subject,
+  format('does not take messages: %s; alerts: %s', d.last_error, count(*)) as message,
+  'select set_alert_url(''webhook'', ''<url>''); corrects it and sends again what is open.' as mend
+from sync.alert_deliveries as d join public.sync_alerts as a on a.id = d.alert_id
+where d.delivered_at is null and d.last_error is not null
+  and (a.resolved_at is null or d.attempts < 10)
+group by d.last_error
+"""
+
+# A session's text is cut where its first literal begins: that may be a key.
 LOCKS: Final = """
 select 'session ' || a.pid as subject,
   format('%s has had a transaction open for %s s: %s', coalesce(a.usename, 'somebody'),
     floor(extract(epoch from sync.now() - a.xact_start)),
-    left(sync.mask_secrets(a.query), 80)) as message,
+    left(regexp_replace(a.query, '(''|\\$\\D|\\$$).*', '…'), 80)) as message,
   format('End what holds it open, or select pg_terminate_backend(%s);', a.pid) as mend
 from pg_catalog.pg_stat_activity as a
 where a.datname = current_database() and a.pid <> pg_backend_pid()
@@ -43,7 +65,8 @@ where a.datname = current_database() and a.pid <> pg_backend_pid()
 union all
 select 'session ' || a.pid,
   format('has waited for session %s for more than 10 s: %s',
-    array_to_string(pg_blocking_pids(a.pid), ', '), left(sync.mask_secrets(a.query), 80)),
+    array_to_string(pg_blocking_pids(a.pid), ', '),
+    left(regexp_replace(a.query, '(''|\\$\\D|\\$$).*', '…'), 80)),
   format('End what session %s does, or select pg_terminate_backend(%s);',
     (pg_blocking_pids(a.pid))[1], (pg_blocking_pids(a.pid))[1])
 from pg_catalog.pg_stat_activity as a
@@ -69,8 +92,8 @@ TIMEOUTS: Final = """
 select p.oid::regprocedure::text as subject, 'declares no statement_timeout' as message,
   format('alter function %s set statement_timeout = ''20s'';', p.oid::regprocedure) as mend
 from pg_catalog.pg_proc as p
-where p.pronamespace = 'public'::regnamespace and p.prosrc ~ '\\msync\\.' and p.prokind = 'f'
-  and p.prorettype <> 'trigger'::regtype
+where p.pronamespace = 'public'::regnamespace and p.prokind = 'f'
+  and 'search_path=""' = any (p.proconfig) and obj_description(p.oid, 'pg_proc') ~ 'Returns:'
   and has_function_privilege('service_role', p.oid, 'execute')
   and not exists (
     select 1 from unnest(p.proconfig) as setting where setting ~ '^statement_timeout=[1-9]')

@@ -33,6 +33,8 @@ QUESTIONS: Final = (
     ("table grants", platform.TABLE_GRANTS),
     ("workers", engine.WORKERS),
     ("sweep", engine.SWEEP),
+    ("health check", engine.HEALTH),
+    ("alerts", engine.ALERTS),
     ("dead rows", engine.BLOAT),
     ("statement timeouts", engine.TIMEOUTS),
 )

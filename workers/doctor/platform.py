@@ -46,7 +46,8 @@ from sync.heartbeats where name = 'cron' and beat_at < sync.now() - interval '3 
 
 VAULT: Final = """
 select w.workspace_name as subject, 'its key is not in Vault, or cannot be read there' as message,
-  format('Hand it over again: chunkwise keys rotate %L', w.workspace_name) as mend
+  format('Hand it over again: chunkwise keys rotate ''%s''',
+    replace(w.workspace_name, '''', '''\\''''')) as mend
 from public.sync_workspaces as w
 left join vault.decrypted_secrets as d on d.id = w.secret_id
 where w.is_active and coalesce(d.decrypted_secret, '') = ''
@@ -94,13 +95,15 @@ where not exists (
   and exists (select 1 from sync.workers where last_seen_at > sync.now() - interval '30 seconds')
 """
 
+# Ours in `public` are those that pin their search path and state their contract.
 FUNCTION_GRANTS: Final = """
 select p.oid::regprocedure::text as subject, format('%s may execute it', r.role) as message,
   format('revoke execute on function %s from public, %s;', p.oid::regprocedure, r.role) as mend
 from pg_catalog.pg_proc as p
 join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
 cross join (values ('anon'), ('authenticated')) as r (role)
-where (n.nspname = 'sync' or n.nspname = 'public' and p.prosrc ~ '\\msync\\.')
+where (n.nspname = 'sync' or n.nspname = 'public' and 'search_path=""' = any (p.proconfig)
+    and obj_description(p.oid, 'pg_proc') ~ 'Returns:')
   and has_function_privilege(r.role, p.oid, 'execute')
   and not (r.role = 'anon' and n.nspname = 'sync' and p.proname = 'is_switched_on')
   and not (r.role = 'authenticated' and p.proname = any (array['approve_deletions',

@@ -57,6 +57,7 @@ def test_the_key_is_not_shown() -> None:
     [
         ("SUPABASE_URL", ""),
         ("SUPABASE_URL", "127.0.0.1:54321"),
+        ("SUPABASE_URL", "https://münchen..co"),
         ("SUPABASE_URL", "postgresql://postgres@db.example/postgres"),
         ("SUPABASE_URL", "https://user:password@project.example"),
         ("SUPABASE_URL", "http://[::1"),
