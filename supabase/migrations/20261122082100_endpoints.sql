@@ -103,8 +103,8 @@ begin
   end if;
   insert into public.worker_endpoints as e (url, streams) values (p_url, p_streams)
   on conflict (url) do update set
-    streams = excluded.streams, is_active = true, consecutive_failures = 0, resting_until = null,
-    last_error = null
+    streams = coalesce(excluded.streams, e.streams), is_active = true, consecutive_failures = 0,
+    resting_until = null, last_error = null
   returning * into v_endpoint;
   if v_endpoint.secret_id is null then
     update public.worker_endpoints
@@ -117,7 +117,8 @@ begin
 end; $$;
 comment on function public.register_worker_endpoint(text, text, text[]) is
 $$Wake a receiver by POST for chunks of some streams, or of all. The token goes to Vault; it is
-worth nothing beyond a wake. Returns: {"endpoint_id", "url"}. Raises: SY003 unknown stream, SY014
+worth nothing beyond a wake. To register it again replaces its token, and its streams if they are
+given: to widen them name them all, or remove it first. Returns: {"endpoint_id", "url"}. Raises: SY003 unknown stream, SY014
 token too short, SY015 refused address. Locks: the endpoint.$$;
 
 create function public.remove_worker_endpoint(p_url text) returns jsonb

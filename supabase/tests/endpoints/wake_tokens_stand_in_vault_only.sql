@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(15);
+select plan(17);
 
 create function tests.tokens() returns text[] language sql as $$
   select array_agg(decrypted_secret order by name) from vault.decrypted_secrets
@@ -23,6 +23,9 @@ select results_eq($$
 $$, $$values ('{sender_emails}'::text[], true, 0, null::timestamptz, null::text)$$,
   'to register it again is a new start');
 select is(tests.tokens(), '{token-two-for-waking}', 'and replaces its token');
+select register_worker_endpoint('https://one.example/wake', 'token-three-for-waking');
+select is(tests.tokens(), '{token-three-for-waking}', 'a token alone may be replaced');
+select is((select streams from worker_endpoints), '{sender_emails}', 'its streams stay then');
 
 select register_worker_endpoint('https://two.example/', 'token-of-the-second');
 select isnt_empty($$select 1 from worker_endpoints where url = 'https://two.example/'$$,
