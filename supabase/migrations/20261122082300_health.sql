@@ -117,24 +117,30 @@ $$Returns: what else is wrong with active workspaces: keys, counts, deletions th
 
 create function sync.job_causes() returns setof sync.cause
 language sql stable set search_path = '' as $$
-  select 'job_not_completed', j.job_name, format(
+  (select distinct on (j.job_name) 'job_not_completed', j.job_name, format(
     'job %s ended %s: chunkwise status %s tells why, retry_failed_chunks() tries again', j.id,
     j.status, j.id)
   from (
-    select distinct on (x.job_name) x.* from public.polling_job_status as x
-    where x.status in ('completed', 'partial', 'failed')
-      and x.started_at > sync.now() - interval '30 days'
-    order by x.job_name, x.started_at desc
+    select x.* from public.workspace_sync_runs as r
+    join public.polling_job_status as x on x.id = r.job_id and x.status in ('partial', 'failed')
+    join public.sync_workspaces as w on w.id = r.workspace_id and w.is_active
+    join public.sync_streams as st on st.id = r.stream_id and st.completeness <> 'connection'
+    left join public.sync_workspace_streams as s
+      on s.workspace_id = r.workspace_id and s.stream_id = r.stream_id
+    where r.status in ('failed', 'partial') and r.completed_at > sync.now() - interval '30 days'
+      and coalesce(s.last_complete_sync_at, '-infinity') < r.completed_at
+    union all
+    -- A job that the user's own code writes has no runs: the last of its name decides.
+    select own.* from (
+      select distinct on (x.job_name) x.* from public.polling_job_status as x
+      where x.status in ('completed', 'partial', 'failed')
+        and x.started_at > sync.now() - interval '30 days'
+      order by x.job_name, x.started_at desc
+    ) as own
+    where own.status <> 'completed'
+      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = own.id)
   ) as j
-  where j.status <> 'completed' and (
-    not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
-    or exists (
-      select 1 from public.workspace_sync_runs as r
-      join public.sync_workspaces as w on w.id = r.workspace_id and w.is_active
-      left join public.sync_workspace_streams as s
-        on s.workspace_id = r.workspace_id and s.stream_id = r.stream_id
-      where r.job_id = j.id and r.status <> 'completed'
-        and coalesce(s.last_complete_sync_at, '-infinity') < r.completed_at))
+  order by j.job_name, j.started_at desc)
   union all
   select 'job_stalled', j.job_name, format('job %s has not moved since %s: %s', j.id,
     sync.in_utc(w.since), sync.why_stalled(j.id))
@@ -143,8 +149,8 @@ language sql stable set search_path = '' as $$
   where w.since < sync.now() - make_interval(mins => sync.setting('stalled_after_minutes')::int);
 $$;
 comment on function sync.job_causes() is
-$$Returns: the last job of a name that did not complete, until it or another completed what it did
-not; live jobs that do not move.$$;
+$$Returns: by name the last job with a run that did not complete, until any job completed that
+workspace and stream (a refused key has an alert of its own); live jobs that do not move.$$;
 
 create function sync.engine_causes() returns setof sync.cause
 language sql stable set search_path = '' as $$
