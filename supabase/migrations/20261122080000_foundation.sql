@@ -71,6 +71,8 @@ insert into public.sync_settings (name, value, kind, description) values
 ('events_kept_days', '90', 'number', 'Age at which chunk events are pruned.'),
 ('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of '
   'polling_job_status.'),
+('expect_realtime', 'true', 'boolean', 'Whether workers are meant to hear hints by Realtime; '
+  'off, that none arrives is no alert.'),
 ('paused', 'false', 'boolean', 'Whether pause_sync() holds everything.'),
 ('allow_private_addresses', 'false', 'boolean', 'Whether a base URL may name a private address.');
 

@@ -152,6 +152,19 @@ comment on function sync.job_causes() is
 $$Returns: by name the last job with a run that did not complete, until any job completed that
 workspace and stream (a refused key has an alert of its own); live jobs that do not move.$$;
 
+create function sync.takes_broadcasts() returns boolean
+language sql stable set search_path = '' as $$
+  select to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null and exists (
+    select 1 from pg_catalog.pg_inherits as i
+    join pg_catalog.pg_class as c on c.oid = i.inhrelid
+    where i.inhparent = to_regclass('realtime.messages')
+      and pg_catalog.pg_get_expr(c.relpartbound, c.oid) like '%('''
+      || to_char(pg_catalog.now() at time zone 'utc', 'YYYY-MM-DD') || ' 00:00:00'') TO%');
+$$;
+comment on function sync.takes_broadcasts() is
+$$Returns: whether Realtime has a partition for today, without which realtime.send() loses every
+message and raises nothing. It files them by the time of the database, not by ours.$$;
+
 create function sync.engine_causes() returns setof sync.cause
 language sql stable set search_path = '' as $$
   select 'no_worker', 'workers', format(
@@ -172,6 +185,13 @@ language sql stable set search_path = '' as $$
   union all
   select 'hints_silent', 'realtime', 'hints by Realtime fail: ' || s.last_error
   from sync.hint_state as s where s.last_error is not null
+  union all
+  select 'hints_silent', 'realtime', 'Realtime takes no broadcast, so that every hint by it is '
+    'lost: chunkwise doctor tells why; where no worker is meant to listen, '
+    'set_setting(''expect_realtime'', ''false'') says so'
+  where sync.is_switched_on('expect_realtime') and not sync.takes_broadcasts() and exists (
+    select 1 from sync.workers where first_seen_at < sync.now() - interval '1 minute'
+      and last_seen_at > sync.now() - interval '30 seconds')
   union all
   select 'hints_silent', 'pg_net', 'hints by POST fail: ' || s.last_push_error
   from sync.hint_state as s where s.last_push_error is not null
@@ -255,6 +275,6 @@ for select to authenticated using ((select sync.is_operator()));
 create policy heartbeats_select_operator on sync.heartbeats
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function sync.beat, sync.watch_jobs, sync.why_stalled, sync.stale_causes,
-  sync.workspace_causes, sync.job_causes, sync.engine_causes, sync.check_health,
-  sync.check_health_if_cron_is_silent
+  sync.workspace_causes, sync.job_causes, sync.takes_broadcasts, sync.engine_causes,
+  sync.check_health, sync.check_health_if_cron_is_silent
 from public, anon, authenticated, service_role;

@@ -9,7 +9,12 @@ from local.folders import CHECKOUT
 from local.stack import Stack
 from tests.support.accounts import Accounts
 from tests.support.db import Db, Row
-from tests.support.setup import advance_clock, register_workspaces, sweep_only_when_asked
+from tests.support.setup import (
+    advance_clock,
+    register_workspaces,
+    set_settings,
+    sweep_only_when_asked,
+)
 from tests.support.sql_worker import SqlWorker
 
 SNIPPETS = CHECKOUT / "supabase" / "snippets"
@@ -46,6 +51,7 @@ def past(stack: Stack, database_numbers: Iterator[int]) -> Iterator[Past]:
     leave_one_running(past)
     lose_a_hint(db)
     db.run("select sync.beat('cron')")
+    set_settings(db, expect_realtime=False)
     db.run("select sync.check_health()")
     yield past
     db.close()

@@ -271,8 +271,12 @@ async def test_a_partition_is_missed_only_where_somebody_should_listen(
     world.db.run("insert into sync.workers (worker_id) values ('one that only looks')")
     found = {}
     deliverer = stack.deliver(database)
-    for realtime in ("on", "off"):
-        settings = Settings.from_env(world.env | {"CHUNKWISE_REALTIME": realtime})
+    for realtime in ("on", "off", "not expected"):
+        settings = Settings.from_env(
+            world.env | {"CHUNKWISE_REALTIME": "off" if realtime == "off" else "on"}
+        )
+        if realtime == "not expected":
+            world.db.run("select set_setting('expect_realtime', 'false')")
         with closing(Doctor.connect({"DATABASE_URL": database.dsn})) as doctor:
             report = await examine(settings, doctor)
         looked = [*report.checked, *(one.check for one in report.unchecked)]
@@ -282,7 +286,7 @@ async def test_a_partition_is_missed_only_where_somebody_should_listen(
         )
     deliverer.stop()
 
-    assert found == {"on": (True, True), "off": (False, False)}
+    assert found == {"on": (True, True), "off": (False, False), "not expected": (True, False)}
 
 
 async def test_what_cannot_be_asked_is_never_well(project: Project) -> None:

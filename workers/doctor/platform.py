@@ -86,12 +86,8 @@ select 'realtime.messages' as subject,
   'has no partition for today, so that every broadcast is lost' as message,
   'Start a worker with CHUNKWISE_REALTIME=on: Realtime makes partitions when somebody listens.'
     as mend
-where not exists (
-  select 1 from pg_catalog.pg_inherits as i
-  where i.inhparent = to_regclass('realtime.messages')
-    and pg_catalog.pg_get_expr((
-      select relpartbound from pg_catalog.pg_class where oid = i.inhrelid), i.inhrelid)
-      like '%(''' || to_char(now() at time zone 'utc', 'YYYY-MM-DD') || ' 00:00:00'') TO%')
+where to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null
+  and sync.is_switched_on('expect_realtime') and not sync.takes_broadcasts()
   and exists (select 1 from sync.workers where last_seen_at > sync.now() - interval '30 seconds')
 """
 

@@ -1,6 +1,7 @@
 begin;
 \ir ../support/setup.psql
 select plan(18);
+select set_setting('expect_realtime', 'false');
 
 create function tests.open_alerts() returns table (kind text, subject text) language sql as $$
   select kind, subject from public.sync_alerts where resolved_at is null order by kind, subject;

@@ -1,6 +1,7 @@
 begin;
 \ir ../support/setup.psql
-select plan(14);
+select plan(19);
+select set_setting('expect_realtime', 'false');
 
 create function tests.causes() returns table (kind text, subject text) language sql as $$
   select kind, subject from sync.engine_causes() order by kind, subject;
@@ -30,6 +31,22 @@ select tests.advance('2 hours');
 update sync.heartbeats set beat_at = sync.now() where name = 'cron';
 select tests.claim();
 select is((select count(*) from sync_alerts), 1::bigint, 'while it beats, claims do not check');
+
+-- Realtime, which has no partition here: it raises nothing, and nobody hears of work.
+select set_setting('expect_realtime', 'true');
+select results_eq('select * from tests.causes()', $$values ('hints_silent', 'realtime')$$,
+  'broadcasts are lost while a worker lives');
+update sync.workers set first_seen_at = sync.now();
+select is_empty('select * from tests.causes()', 'one that just began may not listen yet');
+select tests.advance('2 minutes');
+select is_empty('select * from tests.causes()', 'without a worker nobody misses them');
+select tests.claim();
+select set_setting('expect_realtime', 'false');
+select is_empty('select * from tests.causes()', 'where nobody is meant to listen it is no alert');
+select set_setting('expect_realtime', 'true');
+create or replace function sync.takes_broadcasts() returns boolean language sql
+return true;
+select is_empty('select * from tests.causes()', 'nor where they are taken');
 
 -- Hints that fail, by Realtime.
 create or replace function sync.broadcast_work(p_pause interval) returns void language plpgsql as $$
