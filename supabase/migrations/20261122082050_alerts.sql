@@ -19,8 +19,8 @@ create table public.sync_alerts (
 comment on table public.sync_alerts is
 'Alerts: opened once per cause, repeated while it lasts, resolved when it is gone.';
 comment on column public.sync_alerts.subject is
-'What it is about: a workspace and stream, a workspace, a job''s name, the URL of an endpoint, a part
-of the health check.';
+'What it is about: a workspace and stream, a workspace, a job''s name, the URL of an endpoint, a
+part of the health check.';
 comment on column public.sync_alerts.message is
 'What is wrong and what helps, as of the last check; without secrets.';
 comment on column public.sync_alerts.last_seen_at is 'When a check last found the cause.';

@@ -211,7 +211,7 @@ language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqs
 set enable_bitmapscan = on set enable_hashjoin = on set enable_mergejoin = on as $$
 declare
   v_part text;
-  v_causes sync.cause[] := '{}';
+  v_causes sync.cause[] := array[]::sync.cause[];
   v_error text;
 begin
   if not pg_try_advisory_xact_lock(hashtext('chunkwise health')) then
@@ -242,9 +242,9 @@ begin
   return cardinality(v_causes);
 end; $$;
 comment on function sync.check_health() is
-$$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part that
-fails is an alert and stops no other; until it works again nothing is resolved, as what it would find
-is unknown. Returns: causes that hold, or null while another session checks. Locks: the alerts.$$;
+$$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
+that fails is an alert and stops no other; until it works again nothing is resolved, as what it
+would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the alerts.$$;
 
 create function sync.check_health_if_cron_is_silent() returns void
 language plpgsql set search_path = '' as $$

@@ -10,7 +10,8 @@ from generate_series(1, 1400) as n
 cross join lateral (select sync.now() - n * interval '30 minutes' as at) as t;
 insert into workspace_sync_runs (job_id, workspace_id, stream_id, status, max_concurrency,
   started_at, completed_at)
-select j.id, w.id, s.id, j.status, 1, j.started_at, j.completed_at
+select j.id as job_id, w.id as workspace_id, s.id as stream_id, j.status, 1, j.started_at,
+  j.completed_at
 from polling_job_status as j cross join sync_workspaces as w
 join sync_streams as s on s.source_id = w.source_id;
 analyze polling_job_status, workspace_sync_runs;
