@@ -70,13 +70,14 @@ begin
     'stale', array(
       select unnest(v_changed) intersect select unnest(v_before) intersect select unnest(v_seen)
       order by 1),
-    'surplus', array(
-      select unnest(v_before) except select unnest(v_seen) order by 1));
+    'surplus', case when p_run.status = 'completed' then array(
+      select unnest(v_before) except select unnest(v_seen) order by 1) end);
 end; $$;
 comment on function sync.audit_of(public.workspace_sync_runs) is
 $$Returns: what the last scan of an audit's run showed against the rows that were here before it.
 missing: the API has it, it was not here; stale: it was here with other values; surplus: it was
-here, the API does not list it; repeated: it stands on more than one page.$$;
+here, the API does not list it, null if the run did not complete, for then nobody knows; repeated:
+it stands on more than one page.$$;
 
 create function public.get_audit(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' set statement_timeout = '20s' as $$
