@@ -1,5 +1,7 @@
 """`chunkwise workspaces audit|missing|stale` and `chunkwise keys check|rotate`."""
 
+import asyncio
+
 from local.bison import BisonControl, Status
 from tests.e2e.world import World
 
@@ -31,11 +33,37 @@ async def test_an_audit_that_could_not_read_everything_is_not_clean(
     world: World, bison: BisonControl
 ) -> None:
     await world.register(bison)
-    await bison.fault(Status(status=403), workspace="zen", times=None)
     async with world.workers():
+        await world.sync("zen")
+        await bison.fault(Status(status=403), workspace="zen", times=None)
         ended = await world.chunkwise("workspaces", "audit", "zen", "--json")
+        for_people = await world.chunkwise("workspaces", "audit", "zen")
     (run,) = ended.json["runs"]
     assert (ended.code, run["status"], run["api_total"]) == (1, "failed", None)
+    assert (run["rows_before"], run["surplus"]) == (20, None)
+    assert (for_people.code, "20: " in for_people.out) == (1, False)
+
+
+async def test_another_audit_that_runs_is_no_answer(world: World, bison: BisonControl) -> None:
+    await world.register(bison)
+    audit, check = (
+        world.db.value(f"select {start} ->> 'job_id'")
+        for start in (
+            "start_audit('{zen}')",
+            "start_sync_job('keys check', '{connection}', '{zen}')",
+        )
+    )
+    other, busy = await asyncio.gather(
+        world.chunkwise("workspaces", "audit", "acme", "--json"),
+        world.chunkwise("keys", "check", "acme", "--json"),
+    )
+
+    for ended, what, job in ((other, "audited", audit), (busy, "checked", check)):
+        assert (ended.code, ended.out) == (1, "")
+        said, way_out = ended.err.splitlines()
+        assert f"{what}: " in said
+        assert said.endswith(f"is already running (job {job})")
+        assert f"chunkwise status {job} --watch" in way_out
 
 
 async def test_stale_and_missing_workspaces_are_listed(world: World, bison: BisonControl) -> None:

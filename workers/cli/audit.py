@@ -8,8 +8,7 @@ import typer
 
 from workers.cli.advice import BAD_KEYS
 from workers.cli.output import Row, print_json, print_table
-from workers.cli.watch import watch
-from workers.errors import ChunkwiseError
+from workers.cli.watch import job_of, watch
 from workers.operating import operating
 from workers.settings import Settings
 
@@ -84,16 +83,11 @@ def missing(as_json: JsonOption = False) -> None:
 async def _audit(names: list[str], as_json: bool) -> int:
     async with operating(Settings.from_env()) as operator:
         started = await operator.start_audit(names)
-        job_id = str(started["job_id"])
+        job_id = job_of(started, "nothing was audited")
         await watch(operator, job_id, quiet=True)
         found = await operator.get_audit(job_id)
     skipped = list(started.get("workspaces_skipped") or [])
     runs: list[Row] = found["runs"]
-    if not runs:
-        raise ChunkwiseError(
-            f"nothing was audited: job {job_id} was already syncing these workspaces",
-            "It has ended now; ask again.",
-        )
     if as_json:
         print_json({**found, "workspaces_skipped": skipped})
     else:
@@ -113,7 +107,7 @@ def _in_words(run: Row) -> dict[str, Any]:
     return {**run, **words, "note": "\n".join(str(note) for note in notes if note)}
 
 
-def _named(ids: list[str]) -> str | None:
+def _named(ids: list[str] | None) -> str | None:
     if not ids:
         return None
     more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""

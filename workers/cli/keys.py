@@ -7,7 +7,7 @@ import typer
 
 from workers.cli.output import Row, print_json, print_table
 from workers.cli.secrets import masked, read_key
-from workers.cli.watch import watch
+from workers.cli.watch import job_of, watch
 from workers.errors import ChunkwiseError
 from workers.operating import Operator, operating
 from workers.protocol import Json
@@ -77,7 +77,7 @@ async def _check(names: list[str], as_json: bool) -> int:
     async with operating(Settings.from_env()) as operator:
         expected = names or await _active_names(operator)
         started = await operator.gateway.start_sync_job(JOB_NAME, [STREAM], names)
-        job_id = str(started["job_id"])
+        job_id = job_of(started, "no key was checked")
         progress = await watch(operator, job_id, quiet=True)
         found = {row["workspace"]: row for row in (await operator.get_key_check(job_id))["keys"]}
     keys = [_verdict(found.get(name) or _unchecked(name)) for name in expected]

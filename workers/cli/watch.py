@@ -12,7 +12,7 @@ from rich.text import Text
 
 from workers.cli.bars import Bars
 from workers.cli.output import Row, summary
-from workers.errors import EXIT_FAILED, UnavailableError
+from workers.errors import EXIT_FAILED, ChunkwiseError, UnavailableError
 from workers.operating import Operator
 
 LOOK_SECONDS: Final = 0.7
@@ -103,6 +103,17 @@ async def watch(operator: Operator, job_id: str, quiet: bool) -> Row:
             file=sys.stderr,
         )
         raise
+
+
+def job_of(started: Row, undone: str) -> str:
+    """The id of the job that was started; another's is no answer to what was asked."""
+    job_id = str(started["job_id"])
+    if started["status"] != "accepted":
+        raise ChunkwiseError(
+            f"{undone}: {started['message']} (job {job_id})",
+            f"Watch that one with: chunkwise status {job_id} --watch; then ask again.",
+        )
+    return job_id
 
 
 def exit_code(progress: Row) -> int:
