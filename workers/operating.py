@@ -31,6 +31,11 @@ class Operator:
     async def retry_failed_chunks(self, job_id: str) -> Json:
         return await self.gateway.call("retry_failed_chunks", {"p_job_id": job_id})
 
+    async def retryable_jobs(self, job_ids: Sequence[str]) -> set[str]:
+        """Those of which a retry would be accepted."""
+        answer = await self.gateway.call("get_retryable_jobs", {"p_job_ids": list(job_ids)})
+        return set(answer["job_ids"])
+
     async def approve_deletions(self, run_id: int) -> Json:
         return await self.gateway.call("approve_deletions", {"p_run_id": run_id})
 

@@ -171,33 +171,64 @@ $$Lift the pause of a source, of a workspace, or of everything; another pause th
 stays. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 unknown source,
 SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
 
-create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+create function sync.retry_obstacle(p_job_id uuid, out o_message text, out o_hint text)
+language plpgsql stable set search_path = '' as $$
 declare
-  v_job public.polling_job_status;
-  v_newer record;
+  v_status text := (select status from public.polling_job_status where id = p_job_id);
 begin
-  perform sync.require_operator();
-  perform sync.require_job(p_job_id);
-  select * into v_job from public.polling_job_status where id = p_job_id;
-  if v_job.status in ('running', 'completed') then
-    raise exception using errcode = 'SY008', message = format('job %s is %s: there is nothing to '
-      'retry', p_job_id, v_job.status),
-      hint = 'A running job retries by itself; cancel_sync_job() ends it.';
+  if v_status in ('running', 'completed') or not exists (
+    select 1 from public.workspace_sync_runs where job_id = p_job_id and status <> 'completed'
+  ) then
+    o_message := format('job %s is %s: there is nothing to retry', p_job_id, v_status);
+    o_hint := 'A running job retries by itself; cancel_sync_job() ends it.';
+    return;
   end if;
-  select newer.job_id, w.workspace_name into v_newer
+  select format('job %s is newer and has run %s again', newer.job_id, w.workspace_name),
+    'Look at that job, or start a new one.'
+  into o_message, o_hint
   from public.workspace_sync_runs as r
   join public.workspace_sync_runs as newer on newer.workspace_id = r.workspace_id
     and newer.stream_id = r.stream_id and newer.id > r.id
   join public.sync_workspaces as w on w.id = r.workspace_id
   where r.job_id = p_job_id and r.status <> 'completed' order by newer.id desc limit 1;
-  if v_newer.job_id is not null then
-    raise exception using errcode = 'SY008', message = format('job %s is newer '
-      'and has run %s again', v_newer.job_id, v_newer.workspace_name),
-      hint = 'Look at that job, or start a new one.';
+end; $$;
+comment on function sync.retry_obstacle(uuid) is
+$$Returns: why retry_failed_chunks() refuses a job with SY008, and what helps; nulls if it does
+not.$$;
+
+create function sync.is_retryable(p_job_id uuid) returns boolean
+language sql stable set search_path = '' as $$
+  select o.o_message is null and not exists (
+    select 1 from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.job_id = p_job_id and r.status <> 'completed' and not w.is_active)
+  from sync.retry_obstacle(p_job_id) as o;
+$$;
+comment on function sync.is_retryable(uuid) is
+$$Returns: whether retry_failed_chunks() takes a job: nothing in its way, no workspace inactive.$$;
+
+create function public.get_retryable_jobs(p_job_ids uuid[]) returns jsonb
+language sql stable security definer set search_path = '' set statement_timeout = '5s' as $$
+  select jsonb_build_object('job_ids', coalesce(jsonb_agg(id order by started_at, id), '[]'))
+  from public.polling_job_status where id = any (p_job_ids) and sync.is_retryable(id);
+$$;
+comment on function public.get_retryable_jobs(uuid[]) is
+$$Which of some jobs retry_failed_chunks() takes now. Returns: {"job_ids"}.$$;
+
+create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_obstacle record;
+begin
+  perform sync.require_operator();
+  perform sync.require_job(p_job_id);
+  select * into v_obstacle from sync.retry_obstacle(p_job_id);
+  if v_obstacle.o_message is not null then
+    raise exception using errcode = 'SY008', message = v_obstacle.o_message,
+      hint = v_obstacle.o_hint;
   end if;
   perform set_config('response.status', '202', true);
-  return sync.start_job(v_job.job_name,
+  return sync.start_job((select job_name from public.polling_job_status where id = p_job_id),
     array(select distinct s.stream_name from public.workspace_sync_runs as r
     join public.sync_streams as s on s.id = r.stream_id
       where r.job_id = p_job_id and r.status <> 'completed'),
@@ -221,9 +252,11 @@ nothing to retry, or a newer run exists (named). Locks: new rows only.$$;
 
 revoke all on function sync.cancel_sync_job, public.cancel_sync_job, sync.require_job,
   sync.mark_paused_runs, sync.mark_paused, sync.pause_sync, public.pause_sync,
-sync.resume_sync, public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks
+sync.resume_sync, public.resume_sync, sync.retry_obstacle, sync.is_retryable,
+  public.get_retryable_jobs, sync.retry_failed_chunks, public.retry_failed_chunks
   from public, anon, authenticated, service_role;
 grant execute on function sync.cancel_sync_job, public.cancel_sync_job, sync.pause_sync,
   public.pause_sync, sync.resume_sync,
 public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks to authenticated,
   service_role;
+grant execute on function public.get_retryable_jobs to service_role;

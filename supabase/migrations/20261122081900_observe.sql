@@ -8,7 +8,9 @@ select
   w.key_status, w.key_checked_at, w.paused_at, b.blocked_until as rate_limited_until,
   s.last_complete_run_id, r.job_id as last_job_id, r.id as last_run_id, r.status as last_run_status,
   r.error_message as last_error, r.warnings as last_warnings,
-  coalesce(held.deletions_waiting, 0) as deletions_waiting
+  coalesce(held.deletions_waiting, 0) as deletions_waiting,
+  ended.status as last_ended_status, ended.error_message as last_ended_error,
+  ended.warnings as last_ended_warnings
 from public.sync_workspaces as w
 join public.sync_streams as st on st.source_id = w.source_id
 left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
@@ -18,6 +20,11 @@ left join lateral (
   where x.workspace_id = w.id and x.stream_id = st.id
   order by x.started_at desc, x.id desc limit 1
 ) as r on true
+left join lateral (
+  select x.status, x.error_message, x.warnings from public.workspace_sync_runs as x
+  where x.workspace_id = w.id and x.stream_id = st.id and x.status <> 'running'
+  order by x.started_at desc, x.id desc limit 1
+) as ended on true
 left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id;
 comment on view public.workspace_health is
 'Each workspace and stream: last complete sync, key, last run, what waits.';

@@ -55,6 +55,11 @@ comment on column public.workspace_health.last_run_status is
 'running, completed, partial, failed or cancelled; null: none yet.';
 comment on column public.workspace_health.last_error is 'Why that run failed.';
 comment on column public.workspace_health.last_warnings is 'What that run found, with numbers.';
+comment on column public.workspace_health.last_ended_status is
+'How its newest run that has ended ended: the same run, unless that one is running.';
+comment on column public.workspace_health.last_ended_error is 'Why that one failed.';
+comment on column public.workspace_health.last_ended_warnings is
+'What that one found, with numbers.';
 comment on column public.workspace_health.deletions_waiting is
 'Rows that wait for approve_deletions().';
 

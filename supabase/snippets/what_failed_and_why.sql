@@ -14,7 +14,9 @@ select
     when w.key_status in ('refused', 'other_workspace')
       then format('select rotate_workspace_key(%L, ''the new key'')', w.workspace_name)
     when newer.id is not null then format('nothing: run %s came after it', newer.id)
-    else format('select retry_failed_chunks(%L)', r.job_id) end as what_helps
+    when sync.is_retryable(r.job_id) then format('select retry_failed_chunks(%L)', r.job_id)
+    else format('select start_sync_job(p_streams => array[%L], p_workspaces => array[%L])',
+      s.stream_name, w.workspace_name) end as what_helps
 from ended_badly as r
 join public.polling_job_status as j on j.id = r.job_id
 join public.sync_workspaces as w on w.id = r.workspace_id

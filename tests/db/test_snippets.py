@@ -43,7 +43,7 @@ def past(stack: Stack, database_numbers: Iterator[int]) -> Iterator[Past]:
     db, caller = Db.connect(database.dsn), Db.connect(database.dsn, "service_role")
     past = Past(db, SqlWorker(caller, "worker-1"))
     sweep_only_when_asked(db)
-    register_workspaces(db, "acme", "refused", "shrunk", "live", "never")
+    register_workspaces(db, "acme", "refused", "half", "other", "shrunk", "live", "never")
     finish_some(past)
     advance_clock(db, 86_400)
     fail_and_hold_some(past)
@@ -75,6 +75,10 @@ def fail_and_hold_some(past: Past) -> None:
     past.jobs["failed"] = past.worker.start("failed", ["refused"])["job_id"]
     for lease in past.worker.claim():
         past.worker.fail(lease, "permanent", "HTTP 403: not yours")
+    past.worker.start("half", ["half", "other"])
+    for lease in past.worker.claim():
+        past.worker.fail(lease, "permanent", "HTTP 403: not yours")
+    past.sync("other", "other", Accounts([5]))
     past.sync("shrunk", "shrunk", Accounts([1]))
 
 
@@ -125,13 +129,18 @@ def test_why_is_it_slow(past: Past) -> None:
 
 def test_which_workspaces_are_stale(past: Past) -> None:
     rows = past.ask("which_workspaces_are_stale")
-    assert [row["workspace_name"] for row in rows] == ["live", "never", "refused", "acme"]
-    assert rows[2]["last_error"].startswith("HTTP 403: not yours")
-    assert rows[3]["time_since_sync"].days == 1
+    stale = ["half", "live", "never", "refused", "acme"]
+    assert [row["workspace_name"] for row in rows] == stale
+    assert rows[3]["last_ended_error"].startswith("HTTP 403: not yours")
+    assert rows[4]["time_since_sync"].days == 1
 
 
 def test_what_failed_and_why(past: Past) -> None:
-    (row,) = past.ask("what_failed_and_why")
+    other, half, row = past.ask("what_failed_and_why")
+    assert other["what_helps"].startswith("nothing: run ")
+    assert half["what_helps"] == (
+        "select start_sync_job(p_streams => array['sender_emails'], p_workspaces => array['half'])"
+    )
     assert row["workspace_name"] == "refused"
     assert row["why"].startswith("HTTP 403: not yours")
     assert (row["failed_chunks"], row["first_failed_page"]) == (1, 1)
@@ -171,10 +180,11 @@ def test_which_alerts_are_open(past: Past) -> None:
     rows = past.ask("which_alerts_are_open")
     assert {(row["kind"], row["subject"]) for row in rows} == {
         ("job_not_completed", "failed"),
+        ("job_not_completed", "half"),
         ("deletions_waiting", "shrunk sender_emails"),
         *(
             ("stale_workspace", f"{name} sender_emails")
-            for name in ("acme", "live", "never", "refused")
+            for name in ("acme", "half", "live", "never", "refused")
         ),
     }
     assert {row["told_at"] for row in rows} == {None}

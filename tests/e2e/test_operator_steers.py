@@ -84,6 +84,33 @@ async def test_what_failed_is_named_with_the_command_that_helps(
     assert "there is nothing to retry" in nothing_left.err
 
 
+async def test_only_a_retry_that_is_taken_is_offered(world: World, bison: BisonControl) -> None:
+    await world.register(bison)
+    rule = await bison.fault(Status(status=403), times=None)
+    async with world.workers():
+        older, newer = await world.sync(), await world.sync()
+        both = await world.chunkwise("status", "--json")
+        await bison.clear_rules(rule)
+        await world.sync("zen")
+        one = await world.chunkwise("status", "--json")
+        not_taken = await world.chunkwise("retry", str(newer["id"]))
+    world.start("acme")
+    again = await world.chunkwise("status", "--json")
+
+    commands = {job["id"]: job["command"] for job in both.json["jobs"]}
+    assert commands == {
+        str(older["id"]): None,
+        str(newer["id"]): f"chunkwise retry {newer['id']}",
+    }
+    assert {row["command"] for row in both.json["failed"]} == {f"chunkwise retry {newer['id']}"}
+    assert (not_taken.code, {job["command"] for job in one.json["jobs"]}) == (1, {None})
+    (acme,) = one.json["failed"]
+    assert acme["command"] == "chunkwise sync --workspace acme --stream sender_emails --watch"
+    (acme,) = again.json["failed"]
+    assert (acme["workspace"], acme["status"]) == ("acme", "failed")
+    assert "HTTP 403" in acme["why"]
+
+
 async def test_a_cancelled_job_ends_with_what_is_in_flight(
     world: World, bison: BisonControl
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workers.cli.advice import for_job, troubled
+from workers.cli.advice import for_job, may_be_retried, troubled
 from workers.cli.output import Row, print_job, print_json, print_table
 from workers.cli.watch import exit_code, watch
 from workers.errors import ChunkwiseError
@@ -89,27 +89,30 @@ async def _newest_id(operator: Operator) -> str:
 
 async def _details(operator: Operator, job_id: str) -> dict[str, Any]:
     progress = await operator.gateway.get_sync_job_progress(job_id)
+    retryable = await operator.retryable_jobs(may_be_retried([progress]))
     return {
         **progress,
         "waiting": await operator.waiting_runs(job_id),
         "failed_chunks": await operator.failed_chunks(job_id),
-        "command": for_job(progress),
+        "command": for_job(progress, retryable),
     }
 
 
 async def _show_everything(operator: Operator, as_json: bool) -> None:
-    jobs, queue, waiting, healths, alerts = await asyncio.gather(
+    jobs, queue, waiting, healths, stale, alerts = await asyncio.gather(
         operator.gateway.latest_jobs(JOBS_SHOWN),
         operator.queue_health(),
         operator.waiting_runs(),
         operator.workspace_health(),
+        operator.stale_workspaces(),
         operator.open_alerts(),
     )
+    retryable = await operator.retryable_jobs(may_be_retried(jobs, healths))
     everything = {
-        "jobs": [job | {"command": for_job(job)} for job in jobs],
+        "jobs": [job | {"command": for_job(job, retryable)} for job in jobs],
         "queue": queue,
         "waiting": waiting,
-        "failed": troubled(healths),
+        "failed": troubled(healths, stale, retryable),
         "alerts": alerts,
     }
     if as_json:

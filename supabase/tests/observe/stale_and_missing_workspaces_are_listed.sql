@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(7);
+select plan(8);
 
 select tests.workspace('acme');
 select tests.workspace('zen');
@@ -25,6 +25,13 @@ select tests.start('acme');
 select tests.fail(l, 'permanent', 'HTTP 403') from tests.claim() as l;
 select results_eq($$select workspace_name from stale_workspaces$$, $$values ('never'), ('acme')$$,
   'a failed sync does not make it fresh');
+select tests.start('acme');
+select results_eq($$
+  select last_run_status, last_error, last_ended_status, left(last_ended_error, 8)
+  from workspace_health where workspace_name = 'acme' and stream = 'sender_emails'
+$$, $$values ('running', null, 'failed', 'HTTP 403')$$,
+  'while it runs again, what the last one ended with is still told');
+select tests.fail(l, 'permanent', 'HTTP 403') from tests.claim() as l;
 select set_setting('stale_after_hours', '48');
 select results_eq($$select workspace_name from stale_workspaces$$, $$values ('never')$$,
   'the age is a setting');

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from workers.cli import watch
-from workers.cli.advice import for_job, for_workspace, troubled
+from workers.cli.advice import for_job, may_be_retried, troubled
 from workers.cli.bars import MOST_RUNS_SHOWN, Bars
 from workers.cli.watch import Pace
 
@@ -78,36 +78,77 @@ def test_a_bar_for_the_job_and_for_each_workspace_that_runs() -> None:
     assert "3/6 pages, 2 delayed, next in 4 s, scan 2" in second
 
 
-@pytest.mark.parametrize(
-    ("health", "command"),
-    [
-        ({"key_status": "refused"}, "chunkwise keys rotate 'O'\"'\"'Hara Realty'"),
-        ({"deletions_waiting": 20}, "chunkwise approve 7"),
-        ({"last_run_status": "partial"}, "chunkwise retry j"),
-        ({"last_run_status": "completed"}, None),
-    ],
-)
-def test_what_is_wrong_with_a_workspace_names_its_command(
-    health: dict[str, object], command: str | None
-) -> None:
-    row = {
-        "workspace_name": "O'Hara Realty",
-        "stream": "sender_emails",
+STREAM = {"workspace_name": "O'Hara Realty", "stream": "sender_emails"}
+NAME = "'O'\"'\"'Hara Realty'"
+SYNC = f"chunkwise sync --workspace {NAME} --stream sender_emails --watch"
+
+
+def health(ended: str | None = "completed", **fields: object) -> dict[str, object]:
+    """A row of workspace_health: how the last run ended, and what else is so."""
+    return {
+        **STREAM,
         "key_status": "accepted",
         "deletions_waiting": 0,
-        "last_run_status": "completed",
+        "last_run_status": ended,
+        "last_ended_status": ended,
+        "last_ended_error": None,
+        "last_ended_warnings": None,
         "last_complete_run_id": 7,
         "last_complete_sync_at": None,
         "last_job_id": "j",
-    } | health
-    assert for_workspace(row) == command
-    assert [found["command"] for found in troubled([row])] == ([command] if command else [])
+        **fields,
+    }
 
 
-def test_a_job_names_how_to_go_on() -> None:
-    assert for_job({"id": "j", "status": "running"}) == "chunkwise status j --watch"
-    assert for_job({"job_id": "j", "status": "partial"}) == "chunkwise retry j"
-    assert for_job({"id": "j", "status": "completed"}) is None
+@pytest.mark.parametrize(
+    ("row", "retryable", "command"),
+    [
+        (health(key_status="refused"), {"j"}, f"chunkwise keys rotate {NAME}"),
+        (health(deletions_waiting=20), {"j"}, "chunkwise approve 7"),
+        (health("partial"), {"j"}, "chunkwise retry j"),
+        (health("partial"), {"k"}, SYNC),
+        (health("failed", last_run_status="running"), {"j"}, "chunkwise status j --watch"),
+        (health("cancelled"), {"j"}, SYNC),
+    ],
+)
+def test_what_is_wrong_with_a_workspace_names_its_command(
+    row: dict[str, object], retryable: set[str], command: str
+) -> None:
+    assert [found["command"] for found in troubled([row], [], retryable)] == [command]
+
+
+@pytest.mark.parametrize(
+    ("row", "stale", "why"),
+    [
+        (health(), [], None),
+        (health(None), [], None),
+        (health(None, last_run_status="running"), [STREAM], None),
+        (health(), [STREAM], "nothing ran since"),
+        (health(None), [STREAM], "it never ran"),
+        (health("cancelled"), [], "its last run was cancelled"),
+        (health("failed", last_ended_error="HTTP 403"), [STREAM], "HTTP 403"),
+        (health("partial", last_ended_warnings=["38 of 39"]), [], "38 of 39"),
+        (
+            health("failed", last_run_status="running", last_ended_error="HTTP 403"),
+            [],
+            "HTTP 403; it runs again now",
+        ),
+    ],
+)
+def test_what_is_not_complete_says_why_also_while_it_runs_again(
+    row: dict[str, object], stale: list[dict[str, object]], why: str | None
+) -> None:
+    found = troubled([row, health(stream="replies")], stale, set())
+    assert [trouble["why"] for trouble in found] == ([why] if why else [])
+
+
+def test_a_job_names_how_to_go_on_if_that_is_taken() -> None:
+    live, completed = {"id": "j", "status": "running"}, {"id": "j", "status": "completed"}
+    partial = {"job_id": "k", "status": "partial"}
+    assert for_job(live, set()) == "chunkwise status j --watch"
+    assert for_job(completed, set()) is None
+    assert (for_job(partial, {"k"}), for_job(partial, {"j"})) == ("chunkwise retry k", None)
+    assert may_be_retried([live, completed, partial], [health("failed")]) == ["j", "k"]
 
 
 def drawn(bars: Bars) -> str:
