@@ -23,6 +23,7 @@ def closed_port() -> Iterator[int]:
 
 async def test_sync_and_status_say_what_became_of_a_job(world: World, bison: BisonControl) -> None:
     await world.register(bison)
+    world.db.run("select sync.open_alert('cron_silent', 'pg_cron', 'nothing ran')")
     nothing_yet = await world.chunkwise("status")
     async with world.workers():
         completed = await world.chunkwise("sync", "--watch", "--json")
@@ -38,6 +39,8 @@ async def test_sync_and_status_say_what_became_of_a_job(world: World, bison: Bis
     )
 
     assert (nothing_yet.code, nothing_yet.err) == (0, "")
+    for shown in ("There is no job yet", "it never ran", "cron_silent", "Jobs running: 0"):
+        assert shown in nothing_yet.out
     assert (completed.code, completed.complaints) == (0, "")
     assert (completed.json["status"], completed.json["total_accounts_synced"]) == ("completed", 60)
     assert len(completed.json["runs"]) == 2

@@ -117,14 +117,15 @@ async def _show_everything(operator: Operator, as_json: bool) -> None:
     }
     if as_json:
         print_json(everything)
-    elif jobs:
-        _print_everything(everything)
     else:
-        print("There is no job yet. Start one with `chunkwise sync`.")
+        _print_everything(everything)
 
 
 def _print_everything(everything: Row) -> None:
-    print_table(None, JOB_COLUMNS, everything["jobs"])
+    if everything["jobs"]:
+        print_table(None, JOB_COLUMNS, everything["jobs"])
+    else:
+        print("There is no job yet. Start one with `chunkwise sync`.")
     _print_waiting(everything["waiting"])
     if everything["failed"]:
         print_table("Did not complete", TROUBLED_COLUMNS, everything["failed"])
