@@ -22,10 +22,14 @@ select
     when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
     when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
     when 'rate_limited' then format('the API limits the rate of %s', b.scope_key)
-    when 'retry' then concat_ws(': ', format('%s chunks are tried again', p.delayed), (
-      select q.error_message from public.chunk_processing_queue as q
-      where q.run_id = p.run_id and q.slot is not null and q.error_message is not null
-      order by q.next_retry_at limit 1))
+    when 'retry' then (
+      select concat_ws(': ', format('%s chunks are tried again', count(*)),
+        (array_agg(q.error_message order by q.next_retry_at)
+        filter (where q.error_message is not null))[1])
+      from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null
+        and (q.attempts > 0 or q.error_message is not null))
+    when 'budget' then 'its budget is used up: set_budget() allows more'
     else format('%s chunks are ready and wait for their turn', p.ready) end as message
 from sync.run_progress as p
 join public.sync_workspaces as w on w.id = p.workspace_id
@@ -43,7 +47,10 @@ cross join lateral (
       where is_active and last_answered_at > sync.now() - interval '5 minutes'
     ) then 'no_worker'
     when b.id is not null then 'rate_limited'
-    when p.delayed > 0 and p.ready = 0 then 'retry'
+    when p.delayed > 0 and p.ready = 0 then case when exists (
+      select 1 from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null
+        and (q.attempts > 0 or q.error_message is not null)) then 'retry' else 'budget' end
     else 'turn' end as why
   order by why limit 1
 ) as found
@@ -51,8 +58,8 @@ where p.status = 'running' and p.processing = 0;
 comment on view public.waiting_runs is
 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 comment on column public.waiting_runs.why is
-'ending, paused, parent, closing_failed, no_worker, rate_limited, retry or turn; the first that
-holds.';
+'ending, paused, parent, closing_failed, no_worker, rate_limited, retry, budget or turn; the first
+that holds.';
 
 revoke all on table public.waiting_runs from public, anon, authenticated, service_role;
 grant select on table public.waiting_runs to service_role, authenticated;

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(9);
+select plan(11);
 
 create function tests.why() returns text language sql as $$
   select string_agg(why, ',' order by run_id) from waiting_runs;
@@ -36,5 +36,18 @@ select results_eq('select why, message from waiting_runs',
   $$values ('retry', '1 chunks are tried again: HTTP 500: oops')$$, 'a retry, and its error');
 select ok((select waits_until > sync.now() from waiting_runs), 'and when it is due');
 
+
+select tests.workspace('zen');
+select set_budget('email_bison', null, 1);
+select tests.advance(interval '1 hour');
+select start_sync_job('other', null, '{zen}');
+select claim_chunk_job_safe((select min(id) from chunk_processing_queue), 'w') ->> 'claimed';
+select count(*) from claim_next_chunk_job_safe('w', 10);
+select results_eq('select workspace_name, why, waits_until, message from waiting_runs', $$
+  values ('zen', 'budget', null::timestamptz, 'its budget is used up: set_budget() allows more')
+$$, 'one whose chunk the budget turned away failed at nothing');
+select fail_chunk_job_safe(q.id, q.lease_token, 'transient', 'HTTP 500: oops')
+from chunk_processing_queue as q where status = 'processing';
+select is(tests.why(), 'retry,budget', 'and is told from one that did');
 select * from finish();
 rollback;
