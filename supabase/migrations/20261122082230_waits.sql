@@ -1,6 +1,14 @@
 -- Waits: what holds up a live run of which nothing is in flight, in words and with the way out.
 -- Stands on: progress, endpoints.
 
+create function sync.shell_word(p_text text) returns text
+language sql immutable set search_path = '' as $$
+  select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
+    else '''' || replace(p_text, '''', '''"''"''') || '''' end;
+$$;
+comment on function sync.shell_word(text) is
+$$Returns: a text as one word of a shell command, of which the shell expands nothing.$$;
+
 -- Words are made for the reason that holds only, and few tables are joined: most of the time goes
 -- into planning.
 create view public.waiting_runs with (security_invoker = true) as
@@ -15,9 +23,9 @@ select
     when 'paused' then format('paused: chunkwise resume%s lifts that', case
       when sync.is_switched_on('paused') then ''
       else coalesce((
-        select format(' --source %s', quote_ident(so.source_name))
+        select format(' --source %s', sync.shell_word(so.source_name))
         from public.sync_sources as so where so.id = w.source_id and so.paused_at is not null
-      ), format(' --workspace %s', quote_ident(w.workspace_name))) end)
+      ), format(' --workspace %s', sync.shell_word(w.workspace_name))) end)
     when 'parent' then 'it waits for the stream it depends on, in the same job'
     when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
     when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
@@ -63,3 +71,5 @@ that holds.';
 
 revoke all on table public.waiting_runs from public, anon, authenticated, service_role;
 grant select on table public.waiting_runs to service_role, authenticated;
+revoke all on function sync.shell_word from public, anon, authenticated, service_role;
+grant execute on function sync.shell_word to service_role, authenticated;

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from workers.cli import doctor, keys, status, steer, sync, worker, workspaces
+from workers.cli.output import printable
 from workers.errors import ChunkwiseError
 
 EPILOG = (
@@ -41,7 +42,7 @@ def main() -> None:
     try:
         build()()
     except ChunkwiseError as error:
-        print(f"chunkwise: {error.message}", file=sys.stderr)
+        print(printable(f"chunkwise: {error.message}"), file=sys.stderr)
         if error.hint:
-            print(error.hint, file=sys.stderr)
+            print(printable(error.hint), file=sys.stderr)
         sys.exit(error.exit_code)

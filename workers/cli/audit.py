@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from workers.cli.advice import BAD_KEYS
-from workers.cli.output import Row, print_json, print_table
+from workers.cli.output import Row, print_json, print_table, printable
 from workers.cli.watch import job_of, watch
 from workers.operating import operating
 from workers.settings import Settings
@@ -93,7 +93,7 @@ async def _audit(names: list[str], as_json: bool) -> int:
     else:
         print_table(None, AUDIT_COLUMNS, [_in_words(run) for run in runs])
         for name in skipped:
-            print(f"not audited, it is already being synced: {name}")
+            print(f"not audited, it is already being synced: {printable(name)}")
     return 0 if not skipped and all(map(_is_clean, runs)) else 1
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from workers.cli.output import Row
+from workers.cli.output import Row, printable
 
 MOST_RUNS_SHOWN: Final = 12
 LIVE: Final = "running"
@@ -13,10 +13,10 @@ LIVE: Final = "running"
 class Bars:
     def __init__(self) -> None:
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[words]}", markup=False),
         )
         self._job = self.progress.add_task("job", total=None, words="")
         self._runs: dict[int, TaskID] = {}
@@ -32,7 +32,7 @@ class Bars:
             self.progress.remove_task(self._runs.pop(run_id))
         for run in shown:
             if run["run_id"] not in self._runs:
-                name = f"{run['workspace']} {run['stream']}"
+                name = printable(f"{run['workspace']} {run['stream']}")
                 self._runs[run["run_id"]] = self.progress.add_task(name, total=None, words="")
             self._set(self._runs[run["run_id"]], run.get("percentage"), _run_words(run))
 

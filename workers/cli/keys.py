@@ -1,11 +1,12 @@
 """`chunkwise keys check|rotate`."""
 
 import asyncio
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
-from workers.cli.output import Row, print_json, print_table
+from workers.cli.output import Row, print_json, print_table, printable
 from workers.cli.secrets import masked, read_key
 from workers.cli.watch import job_of, watch
 from workers.errors import ChunkwiseError
@@ -65,7 +66,8 @@ def rotate(
     if as_json:
         print_json(answer)
     else:
-        print(f"{name} has a new key; `chunkwise keys check {name}` asks the API about it.")
+        check = f"chunkwise keys check {quote(name)}"
+        print(f"{printable(name)} has a new key; `{check}` asks the API about it.")
 
 
 async def _rotate(settings: Settings, name: str, key: Secret) -> Json:

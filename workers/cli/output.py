@@ -1,6 +1,7 @@
 """How jobs look on a terminal and as JSON."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,6 +14,8 @@ from rich.text import Text
 Row = Mapping[str, Any]
 
 FILE_COLUMNS: Final = 200
+# All but tab and line feed: a terminal would obey them.
+CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 STATUS_COLOURS: Mapping[str, str] = {
     "completed": "green",
     "running": "cyan",
@@ -24,6 +27,11 @@ STATUS_COLOURS: Mapping[str, str] = {
 
 def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def printable(text: str) -> str:
+    """Names and an API's texts, without what a terminal would take for a command."""
+    return CONTROLS.sub("", text)
 
 
 def coloured(status: object) -> Text:
@@ -61,13 +69,13 @@ def print_job(progress: Row) -> None:
     console = _console()
     console.print(summary(progress))
     for warning in progress.get("warnings") or []:
-        console.print(Text(f"warning: {warning}", style="yellow"))
+        console.print(Text(f"warning: {_shown(warning)}", style="yellow"))
     if progress.get("error_message"):
-        console.print(Text(str(progress["error_message"]), style="red"))
+        console.print(Text(_shown(progress["error_message"]), style="red"))
 
 
 def summary(progress: Row) -> Text:
-    line = Text(f"{progress.get('job_name')} {progress.get('job_id')} ")
+    line = Text(f"{_shown(progress.get('job_name'))} {progress.get('job_id')} ")
     line.append_text(coloured(progress.get("status")))
     done, total = progress.get("workspaces_processed"), progress.get("total_workspaces")
     accounts = _number(progress.get("total_accounts_synced"))
@@ -119,4 +127,4 @@ def _shown(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return printable(str(value))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workers.cli.output import print_json
+from workers.cli.output import print_json, printable
 from workers.operating import Operator, operating
 from workers.protocol import Json
 from workers.settings import Settings
@@ -92,4 +92,4 @@ def _tell(answer: Json, text: str, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        print(text)
+        print(printable(text))

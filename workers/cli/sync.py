@@ -6,7 +6,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from workers.cli.output import Row, print_job, print_json
+from workers.cli.output import Row, print_job, print_json, printable
 from workers.cli.watch import exit_code, watch
 from workers.operating import operating
 from workers.settings import Settings
@@ -62,6 +62,9 @@ async def _sync(
 
 
 def _say(started: Row, stream: TextIO) -> None:
-    print(f"{started['message']} (job {started['job_id']}, {started['status']})", file=stream)
+    print(
+        f"{printable(started['message'])} (job {started['job_id']}, {started['status']})",
+        file=stream,
+    )
     for workspace in started.get("workspaces_skipped") or []:
-        print(f"skipped, it is already being synced: {workspace}", file=stream)
+        print(f"skipped, it is already being synced: {printable(workspace)}", file=stream)

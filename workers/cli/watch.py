@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from workers.cli.bars import Bars
-from workers.cli.output import Row, summary
+from workers.cli.output import Row, printable, summary
 from workers.errors import EXIT_FAILED, ChunkwiseError, UnavailableError
 from workers.operating import Operator
 
@@ -84,7 +84,7 @@ class Notices:
         return sorted({str(run["message"]) for run in waiting})
 
     def _say(self, kind: str, text: str) -> None:
-        line = f"{kind}: {text}"
+        line = printable(f"{kind}: {text}")
         if line not in self._said:
             self._said.add(line)
             self._console.print(Text(line, style="yellow"), soft_wrap=True)

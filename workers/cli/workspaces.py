@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from workers.cli import audit
-from workers.cli.output import print_json, print_table
+from workers.cli.output import print_json, print_table, printable
 from workers.cli.secrets import masked, read_key
 from workers.connection import connected
 from workers.secret import Secret
@@ -85,7 +85,7 @@ async def _add(
         print_json(answer)
     else:
         done = "added" if answer.get("created") else "changed"
-        print(f"{answer.get('workspace_name', name)} {done}.")
+        print(f"{printable(answer.get('workspace_name', name))} {done}.")
 
 
 async def _list(as_json: bool) -> None:

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(11);
+select plan(12);
 
 create function tests.why() returns text language sql as $$
   select string_agg(why, ',' order by run_id) from waiting_runs;
@@ -49,5 +49,13 @@ $$, 'one whose chunk the budget turned away failed at nothing');
 select fail_chunk_job_safe(q.id, q.lease_token, 'transient', 'HTTP 500: oops')
 from chunk_processing_queue as q where status = 'processing';
 select is(tests.why(), 'retry,budget', 'and is told from one that did');
+
+select tests.workspace('$(reboot) O''Hara');
+select start_sync_job('third', null, array['$(reboot) O''Hara']);
+select pause_sync(p_workspace => '$(reboot) O''Hara');
+select is((select message from waiting_runs where why = 'paused'),
+  $$paused: chunkwise resume --workspace '$(reboot) O'"'"'Hara' lifts that$$,
+  'a shell expands nothing of a name');
+
 select * from finish();
 rollback;

@@ -3,6 +3,7 @@
 import io
 import time
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,8 @@ from rich.console import Console
 from workers.cli import watch
 from workers.cli.advice import for_job, may_be_retried, troubled
 from workers.cli.bars import MOST_RUNS_SHOWN, Bars
-from workers.cli.watch import Pace
+from workers.cli.output import print_job, print_table
+from workers.cli.watch import Notices, Pace
 
 
 def progress(completed: int, pending: int, percentage: float | None = 50.0) -> dict[str, Any]:
@@ -76,6 +78,34 @@ def test_a_bar_for_the_job_and_for_each_workspace_that_runs() -> None:
     assert f"w{MOST_RUNS_SHOWN + 1} " not in first
     assert "w1 " not in second
     assert "3/6 pages, 2 delayed, next in 4 s, scan 2" in second
+
+
+@pytest.mark.parametrize("name", ["acme [/eu]", "[bold]acme", "acme :smile:"])
+def test_a_name_is_shown_as_it_is(name: str) -> None:
+    bars = Bars()
+    run = {"run_id": 1, "workspace": name, "stream": "replies", "status": "running"}
+    bars.show({"percentage": None, "runs": [run]}, "[/]")
+    assert f"{name} replies" in drawn(bars)
+
+
+async def test_no_terminal_obeys_a_text_of_the_api(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "HTTP 500: \x1b[2J\x9b31m\x1b]0;gone\x07\r[red]caf\u00e9"
+    bars, console = Bars(), Console(file=io.StringIO(), width=160)
+    run = {"run_id": 1, "workspace": hostile, "stream": "s", "status": "running"}
+    row = {"job_name": hostile, "status": "failed", "error_message": hostile} | {
+        "warnings": [hostile],
+        "runs": [run | {"error_message": hostile, "warnings": [hostile]}],
+    }
+    bars.show(row, "")
+    await Notices(AsyncMock(), console).tell(row, is_still=False)
+    print_job(row)
+    print_table(None, {"note": "", "status": "status"}, [{"note": hostile, "status": hostile}])
+
+    shown = capsys.readouterr().out
+    assert shown.count("HTTP 500: [2J31m]0;gone[red]caf\u00e9") >= 6
+    assert isinstance(console.file, io.StringIO)
+    for text in (shown, console.file.getvalue(), drawn(bars)):
+        assert not set(text) & set("\x1b\x9b\x07\r")
 
 
 STREAM = {"workspace_name": "O'Hara Realty", "stream": "sender_emails"}
