@@ -128,7 +128,7 @@ def _print_everything(everything: Row) -> None:
         print("There is no job yet. Start one with `chunkwise sync`.")
     _print_waiting(everything["waiting"])
     if everything["failed"]:
-        print_table("Did not complete", TROUBLED_COLUMNS, everything["failed"])
+        print_table("Stale or not complete", TROUBLED_COLUMNS, everything["failed"])
     if everything["alerts"]:
         print_table("Open alerts", ALERT_COLUMNS, everything["alerts"])
     print(_queue_line(everything["queue"]))
