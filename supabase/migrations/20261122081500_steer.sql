@@ -259,4 +259,6 @@ grant execute on function sync.cancel_sync_job, public.cancel_sync_job, sync.pau
   public.pause_sync, sync.resume_sync,
 public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks to authenticated,
   service_role;
+-- These two also for an operator's questions in the SQL editor.
+grant execute on function sync.retry_obstacle, sync.is_retryable to authenticated, service_role;
 grant execute on function public.get_retryable_jobs to service_role;
