@@ -118,8 +118,8 @@ begin
   return jsonb_build_object('name', p_name, 'value', p_value);
 exception when check_violation then
   raise exception using errcode = 'SY006', message = format('setting %s cannot be '
-    '%s', p_name, p_value), hint = 'Numbers are 0 or more, some above 0; hours and days are at most '
-    '1,000,000, others at most 1,000,000,000.';
+    '%s', p_name, p_value), hint = 'Numbers are 0 or more, some above 0; hours and days are at '
+    'most 1,000,000, others at most 1,000,000,000.';
 end; $$;
 comment on function public.set_setting(text, jsonb) is
 $$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot

@@ -79,9 +79,10 @@ comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numer
 $$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
 until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the budget is
 blocked, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
-confirmation only that. released: handed back, nothing burnt. Returns: the outcome (retry, delayed, failed, released, cancelled) and
-"blocked_budgets"; repeated with the same token, the first outcome. Raises: SY001 lease lost, SY006
-unknown class, SY016 wrong isolation. Locks: the queue row, its budget, then run, job, workspace.$$;
+confirmation only that. released: handed back, nothing burnt. Returns: the outcome (retry, delayed,
+failed, released, cancelled) and "blocked_budgets"; repeated with the same token, the first outcome.
+Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, its
+budget, then run, job, workspace.$$;
 
 revoke all on function sync.way_out, sync.judge_failure, public.fail_chunk_job_safe from public,
   anon, authenticated, service_role;

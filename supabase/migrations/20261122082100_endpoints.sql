@@ -118,8 +118,8 @@ end; $$;
 comment on function public.register_worker_endpoint(text, text, text[]) is
 $$Wake a receiver by POST for chunks of some streams, or of all. The token goes to Vault; it is
 worth nothing beyond a wake. To register it again replaces its token, and its streams if they are
-given: to widen them name them all, or remove it first. Returns: {"endpoint_id", "url"}. Raises: SY003 unknown stream, SY014
-token too short, SY015 refused address. Locks: the endpoint.$$;
+given: to widen them name them all, or remove it first. Returns: {"endpoint_id", "url"}. Raises:
+SY003 unknown stream, SY014 token too short, SY015 refused address. Locks: the endpoint.$$;
 
 create function public.remove_worker_endpoint(p_url text) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$

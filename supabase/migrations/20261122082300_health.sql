@@ -73,8 +73,8 @@ language sql stable set search_path = '' as $$
       else format('last complete sync at %s, %s days ago', sync.in_utc(s.last_complete_sync_at),
         trunc(extract(epoch from s.time_since_sync) / 86400, 1)) end,
     case when h.paused_at is not null then 'it is paused' end,
-    case when h.last_run_status not in ('running', 'completed')
-      then format('its last run ended %s', concat_ws(': ', h.last_run_status, h.last_error)) end)
+    case when h.last_ended_status <> 'completed' then format('its last run ended %s',
+      concat_ws(': ', h.last_ended_status, h.last_ended_error)) end)
   from public.stale_workspaces as s
   join public.sync_workspaces as w using (workspace_name)
   join public.workspace_health as h using (workspace_name, stream)
@@ -244,7 +244,8 @@ end; $$;
 comment on function sync.check_health() is
 $$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
 that fails is an alert and stops no other; until it works again nothing is resolved, as what it
-would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the alerts.$$;
+would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
+alerts.$$;
 
 create function sync.check_health_if_cron_is_silent() returns void
 language plpgsql set search_path = '' as $$
