@@ -83,8 +83,7 @@ begin
   for v_chunk in
     select p as given, q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
       r.stream_id, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
-      r.progress_total, w.key_status, b.block_level,
-      case when w.key_status <> 'accepted' then sync.is_key_unproven(w) end as is_key_unproven
+      r.progress_total, w.key_status, b.block_level
     from unnest(p_pages) as p
     join public.chunk_processing_queue as q on q.id = p.queue_id
     join public.chunked_sync_jobs as c on c.id = q.id
@@ -112,8 +111,11 @@ begin
         then v_chunk.planned_pages end;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_budget_blocked := v_chunk.block_level > 0;
-      v_page.outcome := case when v_chunk.is_key_unproven and v_chunk.kind <> 'connection'
-        then 'cancelled' end;
+      if not v_page.is_key_accepted then
+        v_page.outcome := (
+          select 'cancelled' from public.sync_workspaces as w where w.id = v_page.workspace_id
+            and v_page.kind <> 'connection' and sync.is_key_unproven(w));
+      end if;
     else
       v_page := sync.first_answer(v_page);
     end if;
