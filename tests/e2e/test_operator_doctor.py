@@ -10,13 +10,12 @@ import pytest_asyncio
 
 from local.bison import BisonControl
 from local.stack import Database, Stack
-from tests.e2e.world import Ended, World, run_chunkwise
+from tests.e2e.world import Ended, World
 from tests.support.background import wait_until
 from tests.support.db import Db
 from workers.doctor.database import Database as Doctor
-from workers.doctor.engine import TIMEOUTS
 from workers.doctor.examine import examine
-from workers.doctor.platform import FUNCTION_GRANTS, PARTITION
+from workers.doctor.platform import PARTITION
 from workers.settings import Settings
 
 KEY = "sk_live_OneKeyThatNobodyMaySeeInAnyOutput"
@@ -250,20 +249,6 @@ async def test_no_worker_and_no_pg_net_and_a_transaction_held_open(
     assert findings["workers"]["mend"] == "Start one: chunkwise worker."
 
 
-async def test_it_knows_every_function_of_ours(world: World) -> None:
-    """Somebody granted everything to everybody, or took every time limit away."""
-    world.db.run("grant execute on all functions in schema public to anon")
-    verbs = world.db.column(
-        "select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace"
-    )
-    for verb in verbs:
-        world.db.run(f"alter function {verb} reset statement_timeout")
-
-    granted = [row["subject"] for row in world.db.run(FUNCTION_GRANTS)]
-    unlimited = [row["subject"] for row in world.db.run(TIMEOUTS)]
-    assert sorted(granted) == sorted(unlimited) == sorted(verbs)
-
-
 async def test_a_partition_is_missed_only_where_somebody_should_listen(
     world: World, database: Database, stack: Stack
 ) -> None:
@@ -299,29 +284,3 @@ async def test_what_cannot_be_asked_is_never_well(project: Project) -> None:
     assert (ended.code, sorted(unchecked)) == (1, ["cron jobs", "vault"])
     assert "cron.job" in unchecked["cron jobs"]
     assert not {"cron jobs", "vault"} & set(ended.json["checked"])
-
-
-async def test_wrong_settings_are_one_sentence(world: World, database: Database) -> None:
-    env = world.env | {"DATABASE_URL": database.dsn}
-    wrong_password = database.dsn.replace("postgres:", "nobody:", 1)
-    cases = [
-        (env | {"DATABASE_URL": ""}, 2, "DATABASE_URL is not set"),
-        (env | {"DATABASE_URL": "acme"}, 2, "DATABASE_URL is not the URL of a database"),
-        (
-            env | {"DATABASE_URL": "postgresql://postgres:pw@db..supabase.co:5432/postgres"},
-            2,
-            "DATABASE_URL is not the URL of a database",
-        ),
-        (
-            env | {"SUPABASE_URL": "https://münchen..co"},
-            2,
-            "SUPABASE_URL is not a URL of a Supabase project",
-        ),
-        (env | {"DATABASE_URL": wrong_password}, 2, "the database of DATABASE_URL cannot be"),
-        (env | {"SUPABASE_SECRET_KEY": ""}, 2, "SUPABASE_SECRET_KEY is not set"),
-    ]
-    for settings, code, sentence in cases:
-        ended = await run_chunkwise(("doctor",), settings)
-        assert (ended.code, ended.out) == (code, "")
-        assert ended.err.startswith(f"chunkwise: {sentence}")
-        assert len(ended.err.splitlines()) <= 2

@@ -1,0 +1,19 @@
+"""Doctor looks at every function of ours."""
+
+from tests.support.db import Db
+from workers.doctor.engine import TIMEOUTS
+from workers.doctor.platform import FUNCTION_GRANTS
+
+
+def test_it_knows_every_function_of_ours(db: Db) -> None:
+    """Somebody granted everything to everybody, or took every time limit away."""
+    db.run("grant execute on all functions in schema public to anon")
+    verbs = db.column(
+        "select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace"
+    )
+    for verb in verbs:
+        db.run(f"alter function {verb} reset statement_timeout")
+
+    granted = [row["subject"] for row in db.run(FUNCTION_GRANTS)]
+    unlimited = [row["subject"] for row in db.run(TIMEOUTS)]
+    assert sorted(granted) == sorted(unlimited) == sorted(verbs)
