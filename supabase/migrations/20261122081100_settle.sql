@@ -84,12 +84,9 @@ begin
     select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
     from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
     group by p.run_id
-  ), promoted as (
-    update public.chunk_processing_queue as q set
-      slot = f.slots[w.turn],
-      ready_seq = case when r.is_paused then null else nextval('sync.ready_seq') end,
-      next_retry_at = case when r.is_paused then 'infinity'::timestamptz end
-    from freed as f
+  ), picked as materialized (
+    -- On its own: a plan that looked once per updated row would give each of them the first slot.
+    select w.id, f.slots[w.turn] as slot, r.is_paused from freed as f
     join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
     cross join lateral (
       select next.id, row_number() over () as turn from (
@@ -99,6 +96,12 @@ begin
         order by x.run_id, x.id limit cardinality(f.slots) for no key update skip locked
       ) as next
     ) as w
+  ), promoted as (
+    update public.chunk_processing_queue as q set
+      slot = w.slot,
+      ready_seq = case when w.is_paused then null else nextval('sync.ready_seq') end,
+      next_retry_at = case when w.is_paused then 'infinity'::timestamptz end
+    from picked as w
     where q.id = w.id
     returning q.run_id
   )
