@@ -130,7 +130,7 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
         ),
         "vault",
         "O'Brien",
-        r"chunkwise keys rotate 'O'\''Brien'",
+        """chunkwise keys rotate 'O'"'"'Brien'""",
     ),
     "anon may claim": (
         sql("grant execute on function claim_next_chunk_job_safe to anon"),

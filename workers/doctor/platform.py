@@ -46,8 +46,8 @@ from sync.heartbeats where name = 'cron' and beat_at < sync.now() - interval '3 
 
 VAULT: Final = """
 select w.workspace_name as subject, 'its key is not in Vault, or cannot be read there' as message,
-  format('Hand it over again: chunkwise keys rotate ''%s''',
-    replace(w.workspace_name, '''', '''\\''''')) as mend
+  format('Hand it over again: chunkwise keys rotate %s', sync.shell_word(w.workspace_name))
+    as mend
 from public.sync_workspaces as w
 left join vault.decrypted_secrets as d on d.id = w.secret_id
 where w.is_active and coalesce(d.decrypted_secret, '') = ''
