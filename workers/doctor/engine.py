@@ -54,24 +54,25 @@ group by d.last_error
 
 # A session's text is cut where its first literal begins: that may be a key.
 LOCKS: Final = """
+with activity as (
+  select *, left(regexp_replace(query, '(''|\\$\\D|\\$$).*', '…'), 80) as said
+  from pg_catalog.pg_stat_activity where datname = current_database()
+)
 select 'session ' || a.pid as subject,
   format('%s has had a transaction open for %s s: %s', coalesce(a.usename, 'somebody'),
-    floor(extract(epoch from sync.now() - a.xact_start)),
-    left(regexp_replace(a.query, '(''|\\$\\D|\\$$).*', '…'), 80)) as message,
+    floor(extract(epoch from sync.now() - a.xact_start)), a.said) as message,
   format('End what holds it open, or select pg_terminate_backend(%s);', a.pid) as mend
-from pg_catalog.pg_stat_activity as a
-where a.datname = current_database() and a.pid <> pg_backend_pid()
-  and a.backend_type = 'client backend' and a.xact_start < sync.now() - interval '60 seconds'
+from activity as a
+where a.pid <> pg_backend_pid() and a.backend_type = 'client backend'
+  and a.xact_start < sync.now() - interval '60 seconds'
 union all
 select 'session ' || a.pid,
   format('has waited for session %s for more than 10 s: %s',
-    array_to_string(pg_blocking_pids(a.pid), ', '),
-    left(regexp_replace(a.query, '(''|\\$\\D|\\$$).*', '…'), 80)),
+    array_to_string(pg_blocking_pids(a.pid), ', '), a.said),
   format('End what session %s does, or select pg_terminate_backend(%s);',
     (pg_blocking_pids(a.pid))[1], (pg_blocking_pids(a.pid))[1])
-from pg_catalog.pg_stat_activity as a
-where a.datname = current_database() and a.wait_event_type = 'Lock'
-  and a.query_start < sync.now() - interval '10 seconds'
+from activity as a
+where a.wait_event_type = 'Lock' and a.query_start < sync.now() - interval '10 seconds'
 """
 
 SEES_OTHERS: Final = "select pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees"
