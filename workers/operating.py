@@ -32,7 +32,9 @@ class Operator:
         return await self.gateway.call("retry_failed_chunks", {"p_job_id": job_id})
 
     async def retryable_jobs(self, job_ids: Sequence[str]) -> set[str]:
-        """Those of which a retry would be accepted."""
+        """Those of which a retry would be accepted; of none, nothing is asked."""
+        if not job_ids:
+            return set()
         answer = await self.gateway.call("get_retryable_jobs", {"p_job_ids": list(job_ids)})
         return set(answer["job_ids"])
 

@@ -12,15 +12,12 @@ ENDED_BADLY = ("failed", "partial", "cancelled")
 
 def may_be_retried(jobs: Iterable[Row], healths: Iterable[Row] = ()) -> list[str]:
     """Jobs of which to ask the database whether it takes a retry."""
-    ended = {
-        str(job.get("id") or job.get("job_id")) for job in jobs if job.get("status") in ENDED_BADLY
-    }
+    ended = {_id(job) for job in jobs if job.get("status") in ENDED_BADLY}
     return sorted(ended | {str(row["last_job_id"]) for row in healths if _failed_last(row)})
 
 
 def for_job(job: Row, retryable: Set[str]) -> str | None:
-    """For a row of polling_job_status, or a job's progress."""
-    job_id = str(job.get("id") or job.get("job_id"))
+    job_id = _id(job)
     if job.get("status") == LIVE:
         return f"chunkwise status {job_id} --watch"
     return f"chunkwise retry {job_id}" if job_id in retryable else None
@@ -58,6 +55,11 @@ def troubled(
         for health in healths
         if _is_troubled(health, (health["workspace_name"], health["stream"]) in stale_ones)
     ]
+
+
+def _id(job: Row) -> str:
+    """Of a row of polling_job_status, or of a job's progress."""
+    return str(job.get("id") or job.get("job_id"))
 
 
 def _failed_last(health: Row) -> bool:
