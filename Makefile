@@ -1,9 +1,9 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench stack stack-stop lock clean
+.PHONY: help setup demo test check bench stack stack-stop migration lock clean
 python := .venv/bin/python
 folders := $(wildcard workers local benchmarks tests)
-sql := $(wildcard supabase/migrations supabase/snippets supabase/tests)
+sql := $(wildcard supabase/schemas supabase/snippets supabase/tests)
 on_stack := $(python) -m local.stack
 # PG=17, with every target: PostgreSQL 17 in place of 15
 export PG ?= 15
@@ -24,6 +24,7 @@ test: setup ## Run every test; PG=17: on PostgreSQL 17
 	@$(python) -m local.prove; proved=$$?; $(python) -m pytest -q -n auto && exit $$proved
 
 check: setup ## Format, lint, types, imports, schema
+	@$(python) -m local.migration --check
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --check . ; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@$(python) -m mypy $(folders)
@@ -43,6 +44,9 @@ stack: setup ## Start the local world and leave it running; writes .env.local
 stack-stop: setup ## Stop it
 	@$(on_stack) down
 	@rm -f .env.local
+
+migration: setup ## Write supabase/migrations from supabase/schemas
+	@$(python) -m local.migration
 
 lock: ## Pin requirements.in anew
 	@local/lock.sh

@@ -11,12 +11,12 @@ PROSE = re.compile(r"--[^\n]*|^comment on .*?;$", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\|\s*`?(SY[0-9]{3})`?\s*\|", re.MULTILINE)
 
 
-def migrations() -> list[str]:
-    return [path.read_text() for path in sorted((ROOT / "supabase/migrations").glob("*.sql"))]
+def schemas() -> list[str]:
+    return [path.read_text() for path in sorted((ROOT / "supabase/schemas").glob("*.sql"))]
 
 
 def given_by_sql() -> set[str]:
-    return {code for sql in migrations() for code in CODE.findall(PROSE.sub("", sql))}
+    return {code for sql in schemas() for code in CODE.findall(PROSE.sub("", sql))}
 
 
 def listed() -> list[str]:
@@ -28,7 +28,7 @@ def test_every_code_that_sql_gives_is_listed_once_and_no_other() -> None:
 
 
 def test_contracts_in_comments_name_listed_codes_only() -> None:
-    named = {code for sql in migrations() for code in CODE.findall(sql)}
+    named = {code for sql in schemas() for code in CODE.findall(sql)}
     assert named <= set(listed())
 
 

@@ -26,7 +26,7 @@ def test_settings() -> None:
 
 
 def test_kinds_of_alerts() -> None:
-    (path,) = (ROOT / "supabase/migrations").glob("*_alerts.sql")
+    (path,) = (ROOT / "supabase/schemas").glob("*_alerts.sql")
     (checked,) = KINDS.findall(path.read_text())
     kinds = re.findall(r"\w+", checked)
     assert sorted(first_cells("Alerts")) == sorted(f"`{kind}`" for kind in kinds)

@@ -1,0 +1,57 @@
+"""Writes supabase/migrations from supabase/schemas, the schema's source.
+
+The engine's files make one migration, Email Bison's another: one file is one transaction, so a push
+that cannot go through changes nothing. Until the first release both are written anew under the same
+time.
+
+    python -m local.migration            write them
+    python -m local.migration --check    exit code 1 if they are not what would be written
+"""
+
+import sys
+from pathlib import Path
+
+from local.folders import CHECKOUT
+
+SCHEMAS = CHECKOUT / "supabase" / "schemas"
+MIGRATIONS = CHECKOUT / "supabase" / "migrations"
+ENGINE = "20261122080000_chunkwise.sql"
+EMAIL_BISON = "20261122080100_chunkwise_email_bison.sql"
+HEADER = "-- Made from supabase/schemas by `make migration`. Edit those files, not this one.\n"
+
+
+def migrations() -> dict[str, str]:
+    """What each migration holds, by its file name."""
+    parts: dict[str, list[str]] = {ENGINE: [], EMAIL_BISON: []}
+    for path in sorted(SCHEMAS.glob("*.sql")):
+        parts[EMAIL_BISON if "_email_bison" in path.stem else ENGINE].append(path.read_text())
+    return {name: "\n".join([HEADER, *texts]) for name, texts in parts.items()}
+
+
+def out_of_date() -> list[str]:
+    """Names of migrations that are missing, differ, or are not made from the schemas."""
+    found = {path.name: path.read_text() for path in MIGRATIONS.glob("*.sql")}
+    made = migrations()
+    return sorted(name for name in found | made if found.get(name) != made.get(name))
+
+
+def write() -> None:
+    """Write them; files of other names go."""
+    for name in out_of_date():
+        path: Path = MIGRATIONS / name
+        text = migrations().get(name)
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+
+
+def main() -> None:
+    if "--check" not in sys.argv[1:]:
+        write()
+    elif names := out_of_date():
+        sys.exit(f"supabase/migrations: {', '.join(names)}: run `make migration`.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6902 @@
+-- Made from supabase/schemas by `make migration`. Edit those files, not this one.
+
+-- Foundation: schema `sync`, the clock, the isolation level, words and times in texts.
+-- Stands on: a Supabase project.
+
+create schema sync;
+comment on schema sync is 'Internals of Chunkwise. Never exposed through the API.';
+revoke all on schema sync from public, anon, authenticated, service_role;
+grant usage on schema sync to authenticated, service_role;
+
+create function sync.now() returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return pg_catalog.clock_timestamp();
+end; $$;
+comment on function sync.now() is
+$$The one clock. A verb reads it once. Tests replace it in their own database. Returns: the wall
+clock's time.$$;
+
+create function public.chunkwise_version() returns jsonb
+language sql stable set search_path = '' set statement_timeout = '5s' as $$
+  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
+$$;
+comment on function public.chunkwise_version() is
+$$What a worker asks before its first claim. Returns: {"schema_version", "protocol_version"}.$$;
+
+create function sync.require_read_committed() returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'SY016',
+      message = format('this verb runs in READ COMMITTED only, '
+      'not in %s', upper(current_setting('transaction_isolation'))),
+      hint = 'Closing a run looks again after it waited for a lock; '
+      'a held snapshot would hide what it waited for.';
+  end if;
+end; $$;
+comment on function sync.require_read_committed() is
+$$Raises: SY016 in any other isolation level.$$;
+
+create function sync.in_utc(p_at timestamptz) returns text
+language sql stable set search_path = '' as $$
+  select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
+$$;
+comment on function sync.in_utc(timestamptz) is
+$$Returns: a moment as messages name it, whatever the time zone of the session.$$;
+
+create function sync.shell_word(p_text text) returns text
+language sql immutable set search_path = '' as $$
+  select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
+    else '''' || replace(p_text, '''', '''"''"''') || '''' end;
+$$;
+comment on function sync.shell_word(text) is
+$$Returns: a text as one word of a shell command, of which the shell expands nothing.$$;
+
+revoke all on function
+  sync.now, public.chunkwise_version, sync.require_read_committed, sync.in_utc, sync.shell_word
+from public, anon, authenticated, service_role;
+grant execute on function sync.now, sync.shell_word to authenticated, service_role;
+grant execute on function public.chunkwise_version to service_role;
+
+-- Access: who is an operator, and the guard of what operators may do.
+-- Stands on: foundation, schema `auth`.
+
+create function sync.is_operator() returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return coalesce(auth.jwt() -> 'app_metadata' ->> 'chunkwise' = 'operator', false);
+end; $$;
+comment on function sync.is_operator() is
+$$Returns: whether the signed-in user's token carries app_metadata.chunkwise = 'operator'.$$;
+
+create function sync.require_operator() returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+begin
+  if v_role = 'anon' or (v_role = 'authenticated' and not sync.is_operator()) then
+    raise exception using errcode = '42501', message = 'only an operator may do this',
+      hint = 'Sign in as a user whose app_metadata carries {"chunkwise": "operator"}.';
+  end if;
+end; $$;
+comment on function sync.require_operator() is
+$$Guard of the definer functions behind operator verbs; it looks at the role the caller set, not at
+the definer. Raises: 42501.$$;
+
+revoke all on function
+  sync.is_operator, sync.require_operator
+from public, anon, authenticated, service_role;
+grant execute on function sync.is_operator to authenticated, service_role;
+
+-- Settings: the numbers and switches of the engine.
+-- Stands on: access.
+
+create table public.sync_settings (
+  name text primary key,
+  value jsonb not null,
+  kind text not null,
+  description text not null,
+  constraint sync_settings_kind_check check (kind in ('boolean', 'number')),
+  constraint sync_settings_value_check check (
+    jsonb_typeof(value) = kind and (kind = 'boolean' or (value #>> '{}')::numeric >= 0)
+  ),
+  constraint sync_settings_above_zero_check check (
+    kind = 'boolean' or (value #>> '{}')::numeric > 0 or name not in (
+      'lease_seconds', 'max_lease_seconds', 'max_lease_losses', 'max_job_duration_seconds',
+      'max_scans', 'max_pages', 'stale_after_hours', 'chunks_kept_days', 'events_kept_days')
+  ),
+  -- Beyond these a moment that is so far away, or a whole number, is out of range.
+  constraint sync_settings_limit_check check (
+    kind = 'boolean' or (value #>> '{}')::numeric <= case
+      when name in ('stale_after_hours', 'chunks_kept_days', 'events_kept_days') then 1000000
+      else 1000000000 end
+  )
+);
+comment on table public.sync_settings is 'Settings of the engine; changed by set_setting().';
+alter table public.sync_settings enable row level security;
+
+insert into public.sync_settings (name, value, kind, description) values
+('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),
+('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
+('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed '
+  'as a poison page.'),
+('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
+  'sweeps itself.'),
+('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),
+('retry_base_seconds', '2', 'number', 'First step of the backoff after a transient failure.'),
+('retry_cap_seconds', '60', 'number', 'Longest backoff after a transient failure '
+  'or an unexplained 429.'),
+('max_job_duration_seconds', '21600', 'number', 'A job older than this is closed as partial.'),
+('max_scans', '3', 'number', 'How often a counted stream is scanned in one run before it is '
+  'partial.'),
+('max_pages', '100000', 'number', 'A last page beyond this is refused as wrong shape.'),
+('deletion_guard_rows', '10', 'number', 'Deletions up to this many rows need no approval.'),
+('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no '
+  'approval.'),
+('stale_after_hours', '24', 'number', 'Age of the last complete sync '
+  'from which a workspace is stale.'),
+('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
+('chunks_kept_days', '30', 'number', 'Age at which chunks of closed runs are pruned.'),
+('events_kept_days', '90', 'number', 'Age at which chunk events are pruned.'),
+('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of '
+  'polling_job_status.'),
+('expect_realtime', 'true', 'boolean', 'Whether workers are meant to hear hints by Realtime; '
+  'off, that none arrives is no alert.'),
+('paused', 'false', 'boolean', 'Whether pause_sync() holds everything.'),
+('allow_private_addresses', 'false', 'boolean', 'Whether a base URL may name a private address.');
+
+create function sync.setting(p_name text) returns numeric
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select (value #>> '{}')::numeric from public.sync_settings where name = p_name);
+end; $$;
+comment on function sync.setting(text) is $$Returns: a number setting.$$;
+
+create function sync.setting_seconds(p_name text) returns interval
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings
+    where name = p_name);
+end; $$;
+comment on function sync.setting_seconds(text) is
+$$Returns: a setting given in seconds, as an interval.$$;
+
+create function sync.is_switched_on(p_name text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select value = 'true'::jsonb from public.sync_settings where name = p_name;
+$$;
+comment on function sync.is_switched_on(text) is
+$$Returns: a boolean setting. Definer, because a policy for anonymous visitors asks it.$$;
+
+create function public.set_setting(p_name text, p_value jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_kind text;
+begin
+  update public.sync_settings set value = p_value
+  where name = p_name and jsonb_typeof(p_value) = kind
+  returning kind into v_kind;
+  if v_kind is null then
+    select kind into v_kind from public.sync_settings where name = p_name;
+    raise exception using errcode = 'SY006',
+      message = case when v_kind is null then format('there is no setting %L', p_name)
+                else format('setting %s takes a %s, '
+                'not %s', p_name, v_kind, coalesce(p_value::text, 'null')) end,
+      hint = 'select name, kind, value, description from sync_settings shows them all.';
+  end if;
+  return jsonb_build_object('name', p_name, 'value', p_value);
+exception when check_violation then
+  raise exception using errcode = 'SY006', message = format('setting %s cannot be '
+    '%s', p_name, p_value), hint = 'Numbers are 0 or more, some above 0; hours and days are at '
+    'most 1,000,000, others at most 1,000,000,000.';
+end; $$;
+comment on function public.set_setting(text, jsonb) is
+$$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot
+take. Locks: the setting's row.$$;
+
+revoke all on table public.sync_settings from public, anon, authenticated, service_role;
+grant select on table public.sync_settings to authenticated, service_role;
+create policy sync_settings_select_operator on public.sync_settings
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.setting, sync.setting_seconds, sync.is_switched_on, public.set_setting
+from public, anon, authenticated, service_role;
+grant execute on function sync.is_switched_on to anon, authenticated, service_role;
+grant execute on function public.set_setting to service_role;
+grant execute on function sync.setting, sync.setting_seconds to authenticated, service_role;
+
+-- Keys: secrets in Vault, and texts without them.
+-- Stands on: foundation, Vault.
+
+create function sync.mask_secrets(p_text text) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_text text := regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi');
+begin
+  v_text := regexp_replace(v_text, '(\m[0-9]+\|[A-Za-z0-9]{8,}|\msb_secret_[A-Za-z0-9_-]+'
+    '|\meyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|\mya29\.[A-Za-z0-9_-]+'
+    '|\m1//[A-Za-z0-9_-]{20,})', '***', 'g');
+  v_text := regexp_replace(v_text, '((_token|password|_secret|api_key)["\\]*\s*[=:]\s*["\\]*)'
+    '[^\s"\\'',;&]+', '\1***', 'gi');
+  return left(v_text, 1000);
+end; $$;
+comment on function sync.mask_secrets(text) is
+$$Returns: the text without anything that looks like a token, at most 1,000 characters. The workers
+mask the exact keys before.$$;
+
+create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text, p_run_ids bigint[])
+  returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_name text := 'chunkwise/workspace/' || p_workspace_id;
+  v_secret_id uuid;
+  v_is_same boolean;
+begin
+  if coalesce(btrim(p_api_key), '') = '' then
+    raise exception using errcode = 'SY014', message = 'the key is empty',
+      hint = 'Hand over the key that the API gave for this workspace.';
+  end if;
+  perform 1 from public.sync_workspaces where id = p_workspace_id for no key update;
+  select id, decrypted_secret = btrim(p_api_key) into v_secret_id, v_is_same
+  from vault.decrypted_secrets where name = v_name;
+  if v_secret_id is null then
+    v_secret_id := vault.create_secret(btrim(p_api_key), v_name,
+      'API key of a Chunkwise workspace');
+  else
+    perform vault.update_secret(v_secret_id, btrim(p_api_key));
+  end if;
+  update public.sync_workspaces
+  set secret_id = v_secret_id, key_status = 'unchecked', key_checked_at = null,
+  key_owner = case when v_is_same then key_owner end,
+  key_owner_id = case when v_is_same then key_owner_id end
+  where id = p_workspace_id;
+  if v_is_same is not true then
+    perform sync.begin_again(id) from (
+      select r.id from public.workspace_sync_runs as r
+      join public.sync_workspaces as w on w.id = r.workspace_id
+      where r.id = any (p_run_ids) and r.ending is null and (r.phase = 'connect'
+        or r.phase <> 'parent' and sync.is_key_unproven(w)) order by r.id) as live;
+  end if;
+end; $$;
+comment on function sync.store_workspace_key(bigint, text, bigint[]) is
+$$Put a workspace's key into Vault, in place of the one before. Another key than before has its
+owner asked before anything that was fetched with it is written: live runs begin again with that.
+The caller holds these runs, see hold_runs(). Raises: SY014 empty. Locks: the workspace, pending
+queue rows by SKIP LOCKED.$$;
+
+create function sync.credentials_of(p_workspace_ids bigint[]) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_object_agg(w.id, jsonb_build_object(
+      'in', s.auth_in, 'name', s.auth_name, 'value', s.auth_prefix || d.decrypted_secret)), '{}')
+    from public.sync_workspaces as w
+    join public.sync_sources as s on s.id = w.source_id
+    join vault.decrypted_secrets as d on d.id = w.secret_id
+    where w.id = any (p_workspace_ids)
+  );
+end; $$;
+comment on function sync.credentials_of(bigint[]) is
+$$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and for nothing
+else.$$;
+
+create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_key text;
+  v_text text := p_text;
+begin
+  select d.decrypted_secret into v_key from public.sync_workspaces as w
+  join vault.decrypted_secrets as d on d.id = w.secret_id
+  where w.id = p_workspace_id;
+  v_text := replace(v_text, coalesce(v_key, ''), '***');
+  if length(split_part(v_key, '|', 2)) >= 8 then
+    v_text := replace(v_text, split_part(v_key, '|', 2), '***');
+  end if;
+  return sync.mask_secrets(v_text);
+end; $$;
+comment on function sync.mask_workspace_key(text, bigint) is
+$$Returns: the text without this workspace's key, whole or only the token behind its number, and
+without what looks like a token.$$;
+
+revoke all on function
+  sync.mask_secrets, sync.mask_workspace_key, sync.store_workspace_key, sync.credentials_of
+from public, anon, authenticated, service_role;
+
+-- Sources: APIs, their addresses, and how their errors look.
+-- Stands on: access, settings.
+
+create table public.sync_sources (
+  id bigint generated always as identity primary key,
+  source_name text not null unique,
+  base_path text not null default '',
+  auth_in text not null default 'header',
+  auth_name text not null default 'Authorization',
+  auth_prefix text not null default 'Bearer ',
+  budget_scope text not null default 'instance',
+  requests_per_second numeric default 5,
+  max_in_flight int default 10,
+  status_classes jsonb not null,
+  success_path text[],
+  message_path text[] not null default '{message}',
+  paused_at timestamptz,
+  created_at timestamptz not null default sync.now(),
+  constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
+  constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key')),
+  constraint sync_sources_requests_per_second_check
+  check (requests_per_second between 0.001 and 100000),
+  constraint sync_sources_max_in_flight_check check (max_in_flight > 0),
+  constraint sync_sources_base_path_check check (base_path = '' or base_path ~ '^/.*[^/]$')
+);
+comment on table public.sync_sources is
+'APIs: base path, where the key goes, default budget, how errors look. Written by
+declare_source().';
+comment on column public.sync_sources.status_classes is
+'HTTP status ("404"), hundred ("5xx") or "other" to page, transient, rate_limited or permanent.';
+comment on column public.sync_sources.success_path is
+'Where a 200 says whether it is one, for instance {success}; false there is a transient failure.';
+comment on column public.sync_sources.auth_in is 'header or query.';
+comment on column public.sync_sources.auth_name is 'The header or parameter that carries the key.';
+comment on column public.sync_sources.budget_scope is
+'Who shares a budget: all of an instance, or each key its own.';
+comment on column public.sync_sources.message_path is 'Where an answer''s error text stands.';
+comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
+comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
+alter table public.sync_sources enable row level security;
+
+create function sync.host_of(p_base_url text) returns text
+language sql immutable set search_path = '' as $$
+  select pg_catalog.lower((pg_catalog.regexp_match(p_base_url, '^https?://([^/?#]+)', 'i'))[1]);
+$$;
+comment on function sync.host_of(text) is
+$$Returns: host and port of a URL, the name of an instance.$$;
+
+create function sync.check_base_url(p_base_url text, p_takes_private_http boolean default false)
+  returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_host text := regexp_replace(coalesce(sync.host_of(p_base_url), ''), '\.?(:[0-9]+)?$', '');
+  v_is_loopback boolean := v_host in ('localhost', '[::1]')
+    or v_host ~ '^127(\.[0-9]{1,3}){3}$';
+  v_is_private boolean := v_host ~ '^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2[0-9]|3[01])\.'
+      '|0\.|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|\[)'
+    or v_host ~ '\.(internal|local|localhost)$'
+    or v_host ~ '^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*$'
+    and v_host !~ '^((0|[1-9][0-9]{0,2})(\.|$)){4}$';
+begin
+  if p_base_url is null or p_base_url !~* '^https?://[a-z0-9.:_\[\]-]+(/[^?#]*[^/?#])?$' then
+    raise exception using errcode = 'SY015', message = format('%L is no base '
+      'URL', coalesce(sync.mask_secrets(p_base_url), '')),
+      hint = 'It reads https://host, without user, query, fragment or a slash at the end.';
+  end if;
+  if p_base_url ~* '^http://' and not v_is_loopback
+    and not (p_takes_private_http and v_is_private) then
+    raise exception using errcode = 'SY015', message = format('%s is not https', p_base_url),
+      hint = 'Keys travel over https only, except to this machine itself.';
+  end if;
+  if v_is_private and not v_is_loopback
+    and not sync.is_switched_on('allow_private_addresses') then
+    raise exception using errcode = 'SY015', message = format('%s names a private '
+      'address', p_base_url),
+      hint = 'If that is meant: select set_setting(''allow_private_addresses'', ''true'').';
+  end if;
+end; $$;
+comment on function sync.check_base_url(text, boolean) is
+$$Raises: SY015 not an https URL (http is for loopback, and for private hosts where the caller takes
+that), or a private address while the setting forbids them.$$;
+
+revoke all on sequence public.sync_sources_id_seq from public, anon, authenticated, service_role;
+revoke all on table public.sync_sources from public, anon, authenticated, service_role;
+grant select on table public.sync_sources to authenticated, service_role;
+create policy sync_sources_select_operator on public.sync_sources
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.host_of, sync.check_base_url
+from public, anon, authenticated, service_role;
+
+-- Budgets: the requests per second and in flight that all workers share, per instance or per key.
+-- Stands on: sources.
+
+create table public.sync_budgets (
+  id bigint generated always as identity primary key,
+  source_id bigint not null references public.sync_sources (id) on delete cascade,
+  scope_key text not null,
+  requests_per_second numeric,
+  max_in_flight int,
+  next_send_at timestamptz,
+  blocked_until timestamptz,
+  block_level int not null default 0,
+  probe_until timestamptz,
+  created_at timestamptz not null default sync.now(),
+  unique (source_id, scope_key),
+  constraint sync_budgets_requests_per_second_check
+  check (requests_per_second between 0.001 and 100000),
+  constraint sync_budgets_max_in_flight_check check (max_in_flight > 0)
+) with (fillfactor = 50);
+comment on table public.sync_budgets is
+'What all workers together may send to one instance or with one key.';
+comment on column public.sync_budgets.scope_key is
+'The instance (host and port), or workspace:<id> for a budget per key.';
+comment on column public.sync_budgets.requests_per_second is 'Null: unlimited.';
+comment on column public.sync_budgets.max_in_flight is 'Null: unlimited.';
+comment on column public.sync_budgets.block_level is
+'Above 0 after a 429 until a request succeeds: one probe goes first.';
+comment on column public.sync_budgets.probe_until is
+'Until then one probe is on its way and nobody else sends.';
+comment on column public.sync_budgets.next_send_at is 'Until then every send time is reserved.';
+comment on column public.sync_budgets.blocked_until is 'After a 429 nobody sends until then.';
+alter table public.sync_budgets enable row level security;
+
+create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
+  returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_source public.sync_sources;
+  v_key text;
+  v_budget_id bigint;
+begin
+  select * into strict v_source from public.sync_sources where id = p_source_id;
+  v_key := case v_source.budget_scope
+    when 'key' then 'workspace:' || p_workspace_id else sync.host_of(p_base_url) end;
+  insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
+  values (p_source_id, v_key, v_source.requests_per_second, v_source.max_in_flight)
+  on conflict (source_id, scope_key) do nothing;
+  select id into strict v_budget_id from public.sync_budgets
+  where source_id = p_source_id and scope_key = v_key;
+  return v_budget_id;
+end; $$;
+comment on function sync.ensure_budget(bigint, text, bigint) is
+$$The budget a workspace draws on, made with the source's defaults if new. Returns: its id. Locks:
+the new row.$$;
+
+create function public.set_budget(
+  p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
+) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_source_id bigint;
+  v_changed int;
+begin
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
+  end if;
+  if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
+    raise exception using errcode = 'SY006',
+      message = 'a budget takes 0.001 to 100,000 requests per second, and 1 or more in flight',
+      hint = 'Null means unlimited; pause_sync() stops a source.';
+  end if;
+  update public.sync_sources
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
+  where id = v_source_id and p_scope_key is null;
+  update public.sync_budgets as b
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
+  next_send_at = null
+  from (
+    select id from public.sync_budgets
+    where source_id = v_source_id and (p_scope_key is null or scope_key = p_scope_key)
+    order by id for no key update
+  ) as meant
+  where b.id = meant.id;
+  get diagnostics v_changed = row_count;
+  if p_scope_key is not null and v_changed = 0 then
+    raise exception using errcode = 'SY006',
+      message = format('source %s has no budget %L', p_source, p_scope_key),
+      hint = 'select scope_key from sync_budgets lists them; they appear with their first '
+        'workspace.';
+  end if;
+  return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
+end; $$;
+comment on function public.set_budget(text, numeric, int, text) is
+$$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
+future ones too. Returns: {"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad
+figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all.$$;
+
+create function sync.block_budget(p_workspace_id bigint, p_retry_after numeric) returns interval
+language plpgsql set search_path = '' as $$
+declare
+  v_budget public.sync_budgets;
+  v_now timestamptz;
+  v_until timestamptz;
+begin
+  select b.* into strict v_budget from public.sync_budgets as b
+  join public.sync_workspaces as w on w.budget_id = b.id
+  where w.id = p_workspace_id for no key update of b;
+  v_now := sync.now();
+  v_until := greatest(v_budget.blocked_until, v_now + make_interval(secs => coalesce(
+    case when p_retry_after > 0 then least(p_retry_after, 3600) end,
+    least(sync.setting('retry_cap_seconds'),
+    sync.setting('retry_base_seconds') * 2 ^ least(v_budget.block_level, 10))
+  )::double precision));
+  update public.sync_budgets set
+    blocked_until = v_until, probe_until = null, next_send_at = null,
+    block_level = block_level + case when coalesce(v_budget.blocked_until, v_now) <= v_now then 1
+    else 0 end
+  where id = v_budget.id;
+  return v_until - v_now;
+end; $$;
+comment on function sync.block_budget(bigint, numeric) is
+$$Nobody sends on this workspace's budget for so many seconds (at most an hour), or for a backoff
+where the API named none, or none above 0. Returns: how long the block lasts. Locks: the budget,
+last of all.$$;
+
+create function sync.unblock_budgets(p_workspace_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.sync_budgets as b set block_level = 0, blocked_until = null, probe_until = null
+  from (
+    select id from public.sync_budgets
+    where id in (select budget_id from public.sync_workspaces where id = any (p_workspace_ids))
+      and block_level > 0 and blocked_until <= sync.now()
+    order by id for no key update
+  ) as probed
+  where b.id = probed.id;
+end; $$;
+comment on function sync.unblock_budgets(bigint[]) is
+$$A request succeeded after the block had passed: full speed again. An answer to a request sent
+before the 429 does not lift the block. Locks: the budgets, last of all.$$;
+
+create function sync.let_next_probe(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select s.id from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_budgets as s on s.id = w.budget_id
+    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at
+    order by s.id for no key update of s
+  ) as probed
+  where b.id = probed.id;
+end; $$;
+comment on function sync.let_next_probe(bigint[]) is
+$$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
+answers again: another may go. Locks: the budgets, last of all.$$;
+
+create function sync.blocked_budgets() returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'budget_id', id, 'for_ms', ceil(extract(epoch from blocked_until - sync.now()) * 1000)::bigint
+    ) order by id), '[]')
+    from public.sync_budgets where block_level > 0 and blocked_until > sync.now()
+  );
+end; $$;
+comment on function sync.blocked_budgets() is
+$$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now.$$;
+
+revoke all on sequence public.sync_budgets_id_seq from public, anon, authenticated, service_role;
+revoke all on table public.sync_budgets from public, anon, authenticated, service_role;
+grant select on table public.sync_budgets to authenticated, service_role;
+create policy sync_budgets_select_operator on public.sync_budgets
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.ensure_budget, public.set_budget, sync.block_budget, sync.unblock_budgets,
+  sync.let_next_probe, sync.blocked_budgets
+from public, anon, authenticated, service_role;
+grant execute on function public.set_budget to service_role;
+
+-- Workspaces: tenants of a source; register, rotate a key, deactivate.
+-- Stands on: budgets, keys.
+
+create table public.sync_workspaces (
+  id bigint generated always as identity primary key,
+  workspace_name text not null unique,
+  source_id bigint not null references public.sync_sources (id),
+  base_url text not null,
+  external_id text,
+  is_active boolean not null default true,
+  max_concurrency int not null default 8,
+  budget_id bigint references public.sync_budgets (id),
+  secret_id uuid,
+  key_status text not null default 'unchecked',
+  key_checked_at timestamptz,
+  key_owner text,
+  key_owner_id text,
+  paused_at timestamptz,
+  created_at timestamptz not null default sync.now(),
+  constraint sync_workspaces_workspace_name_check
+  check (workspace_name <> '' and length(workspace_name) <= 200),
+  constraint sync_workspaces_max_concurrency_check check (max_concurrency between 1 and 64),
+  constraint sync_workspaces_key_status_check
+  check (key_status in ('unchecked', 'accepted', 'refused', 'other_workspace'))
+);
+comment on table public.sync_workspaces is
+'Tenants of a source. The key is in Vault; here is only its id there.';
+comment on column public.sync_workspaces.max_concurrency is
+'Slots of a run: how many of its chunks are ready or in flight at once.';
+comment on column public.sync_workspaces.key_status is
+'What the API said of the key last: unchecked, accepted, refused (401), other_workspace.';
+comment on column public.sync_workspaces.key_owner is
+'Whose key it is, in the API''s own words, where it tells.';
+comment on column public.sync_workspaces.key_owner_id is
+'The id of that owner; null until the API was asked about this key at this address.';
+comment on column public.sync_workspaces.external_id is
+'The workspace''s id in the API: a key of another is refused.';
+comment on column public.sync_workspaces.secret_id is 'Where the key is in Vault.';
+comment on column public.sync_workspaces.paused_at is 'Since when pause_sync() holds it.';
+comment on column public.sync_workspaces.key_checked_at is
+'When the API said something else of the key than before.';
+create index sync_workspaces_source_idx on public.sync_workspaces (source_id);
+create index sync_workspaces_budget_idx on public.sync_workspaces (budget_id);
+alter table public.sync_workspaces enable row level security;
+
+create function sync.prepare_workspace() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  new.base_url := regexp_replace(new.base_url, '/+$', '');
+  perform sync.check_base_url(new.base_url);
+  if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces
+    where workspace_name = new.workspace_name) then
+    new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
+  end if;
+  if tg_op = 'UPDATE' and (new.source_id, new.base_url) <> (old.source_id, old.base_url) then
+    new.key_owner := null;
+    new.key_owner_id := null;
+  end if;
+  if tg_op = 'UPDATE' and (new.source_id, new.base_url, new.external_id) is distinct
+    from (old.source_id, old.base_url, old.external_id)
+    and (old.key_status, new.key_status) = ('accepted', 'accepted') then
+    new.key_status := 'unchecked';
+  end if;
+  return new;
+end; $$;
+comment on function sync.prepare_workspace() is
+$$Trigger: whoever writes a base URL, it is checked, and the workspace draws on the budget of its
+instance or key; another address or external id has the key compared anew. An insert that becomes an
+update (on conflict) gets its budget from that update, under its own id. Raises: SY015.$$;
+create trigger sync_workspaces_prepare before insert or update of base_url,
+  source_id, external_id on public.sync_workspaces
+for each row execute function sync.prepare_workspace();
+
+create function sync.hold_runs(p_workspace_name text) returns bigint[]
+language plpgsql set search_path = '' as $$
+begin
+  return array(
+    select r.id from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where w.workspace_name = p_workspace_name and r.status = 'running'
+    order by r.id for no key update of r);
+end; $$;
+comment on function sync.hold_runs(text) is
+$$Lock a workspace's live runs, as must be done before the workspace itself is locked. Returns:
+their ids. Locks: the runs by id.$$;
+
+create function sync.workspace_id_of(p_workspace_name text) returns bigint
+language plpgsql stable set search_path = '' as $$
+declare
+  v_workspace_id bigint;
+begin
+  select id into v_workspace_id from public.sync_workspaces where workspace_name = p_workspace_name;
+  if v_workspace_id is null then
+    raise exception using errcode = 'SY002', message = format('there is no workspace '
+      '%L', p_workspace_name),
+      hint = 'select workspace_name from sync_workspaces lists them; '
+      'register_workspace() adds one.';
+  end if;
+  return v_workspace_id;
+end; $$;
+comment on function sync.workspace_id_of(text) is
+$$Returns: a workspace's id. Raises: SY002 unknown.$$;
+
+create function public.register_workspace(
+  p_workspace_name text,
+  p_base_url text,
+  p_api_key text,
+  p_source text default 'email_bison',
+  p_external_id text default null,
+  p_max_concurrency int default null
+) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_source_id bigint;
+  v_workspace_id bigint;
+  v_is_new boolean;
+  v_run_ids bigint[];
+begin
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
+  end if;
+  if length(coalesce(p_workspace_name, '')) not between 1 and 200 or p_max_concurrency not between 1
+    and 64 then
+    raise exception using errcode = 'SY006',
+      message = 'a workspace needs a name of at most 200 characters and 1 to 64 slots',
+      hint = 'register_workspace(p_workspace_name => ''acme'', …, p_max_concurrency => 8)';
+  end if;
+  v_run_ids := sync.hold_runs(p_workspace_name);
+  insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id,
+    max_concurrency)
+  values (p_workspace_name, v_source_id, p_base_url, p_external_id, coalesce(p_max_concurrency, 8))
+  on conflict (workspace_name) do update set
+    source_id = excluded.source_id, base_url = excluded.base_url, is_active = true,
+    external_id = coalesce(excluded.external_id, sync_workspaces.external_id),
+    max_concurrency = coalesce(p_max_concurrency, sync_workspaces.max_concurrency)
+  returning id, xmax = 0 into v_workspace_id, v_is_new;
+  perform sync.store_workspace_key(v_workspace_id, p_api_key, v_run_ids);
+  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name,
+    'created', v_is_new);
+end; $$;
+comment on function public.register_workspace(text, text, text, text, text, int) is
+$$Add a workspace, or set its address, key and slots anew and activate it. The key goes to Vault.
+Returns: {"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown source, SY006 bad
+argument, SY014 empty key, SY015 refused address. Locks: as rotate_workspace_key().$$;
+
+create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
+begin
+  perform sync.store_workspace_key(v_workspace_id, p_api_key, sync.hold_runs(p_workspace_name));
+  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name);
+end; $$;
+comment on function public.rotate_workspace_key(text, text) is
+$$Give a workspace a new key; claims from now on use it. Where its owner can be compared, live runs
+begin again by asking for it; what is in flight is not applied. Returns: {"workspace_id",
+"workspace_name"}. Raises: SY002 unknown workspace, SY014 empty key. Locks: its live runs by id, the
+workspace, pending queue rows by SKIP LOCKED.$$;
+
+create function public.deactivate_workspace(p_workspace_name text) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
+begin
+  update public.sync_workspaces set is_active = false where id = v_workspace_id;
+  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name,
+    'is_active', false);
+end; $$;
+comment on function public.deactivate_workspace(text) is
+$$Start no more syncs of a workspace; its rows stay, a live run goes on. register_workspace()
+activates it again. Returns: {"workspace_id", "workspace_name", "is_active"}. Raises: SY002 unknown
+workspace. Locks: the workspace.$$;
+
+revoke all on sequence public.sync_workspaces_id_seq from public, anon, authenticated, service_role;
+revoke all on table public.sync_workspaces from public, anon, authenticated, service_role;
+grant select on table public.sync_workspaces to authenticated, service_role;
+grant update (workspace_name, external_id, base_url, is_active)
+on table public.sync_workspaces to service_role;
+create policy sync_workspaces_select_operator on public.sync_workspaces
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.prepare_workspace, sync.hold_runs, sync.workspace_id_of, public.register_workspace,
+  public.rotate_workspace_key, public.deactivate_workspace
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace
+to service_role;
+
+-- Streams: what kinds of record a source serves, and how far each workspace is with them.
+-- Stands on: workspaces.
+
+create table public.sync_streams (
+  id bigint generated always as identity primary key,
+  source_id bigint not null references public.sync_sources (id),
+  stream_name text not null,
+  is_default boolean not null default true,
+  completeness text not null default 'counted',
+  path text not null,
+  params jsonb not null default '{}',
+  page_param text not null default 'page',
+  page_size int not null,
+  records_path text[] not null default '{data}',
+  id_path text[] not null default '{id}',
+  id_type text not null default 'integer',
+  updated_at_path text[],
+  total_path text[] not null default '{meta,total}',
+  last_page_path text[] not null default '{meta,last_page}',
+  item_path text,
+  item_record_path text[] not null default '{data}',
+  name_path text[],
+  parent_stream text,
+  overlap_pages int not null default 3,
+  full_scan_days int not null default 7,
+  deep_page_limit int,
+  cursor_params jsonb,
+  cursor_param text not null default 'cursor',
+  next_cursor_path text[],
+  cursor_codec text,
+  status_classes jsonb not null default '{}',
+  timeout_ms int not null default 30000,
+  max_body_bytes int not null default 8388608,
+  target_table text not null default 'public.synced_records',
+  apply_function text not null default 'sync.apply_synced_records',
+  close_function text,
+  created_at timestamptz not null default sync.now(),
+  unique (source_id, stream_name),
+  constraint sync_streams_completeness_check
+  check (completeness in ('counted', 'feed', 'items', 'connection')),
+  constraint sync_streams_id_type_check check (id_type in ('integer', 'text')),
+  constraint sync_streams_path_check
+  check (path like '/%' and (item_path is null or item_path like '/%{id}%')),
+  constraint sync_streams_feed_check check (
+    completeness <> 'feed' or (id_type = 'integer' and overlap_pages between 0 and 100
+    and full_scan_days > 0)
+  ),
+  constraint sync_streams_items_check
+  check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),
+  constraint sync_streams_cursor_check check (
+    (cursor_params is null) = (next_cursor_path is null)
+    and (cursor_codec is null or cursor_params is not null)
+  ),
+  constraint sync_streams_cursor_codec_check check (cursor_codec = 'laravel_id'),
+  constraint sync_streams_page_size_check check (page_size between 1 and 10000),
+  constraint sync_streams_timeout_ms_check check (timeout_ms between 100 and 600000),
+  constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 8388608)
+);
+comment on table public.sync_streams is
+'Kinds of record: path, paging, where things stand in an answer, which SQL applies a page. Written
+by declare_stream().';
+comment on column public.sync_streams.completeness is
+'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed:
+newest first, read until the end or the mark of the last complete scan; never deletes. items: one
+request per record that the parent stream staged. connection: one request that tells whose key it is
+(id_path, name_path).';
+comment on column public.sync_streams.parent_stream is
+'Of an items stream: the feed whose run must have closed first.';
+comment on column public.sync_streams.overlap_pages is
+'Of a feed: pages read beyond the first one that lies below the mark.';
+comment on column public.sync_streams.full_scan_days is
+'Of a feed: how often a scan ignores the mark.';
+comment on column public.sync_streams.deep_page_limit is
+'The last page the API serves by number; deeper ones are read by cursor.';
+comment on column public.sync_streams.cursor_params is
+'Parameters that ask for cursor mode; null: the API has none.';
+comment on column public.sync_streams.cursor_codec is
+'laravel_id: the cursor is base64 of {"id", "_pointsToNextItems"}, ids descending, so that it can be
+built; null: opaque.';
+comment on column public.sync_streams.is_default is
+'Whether start_sync_job() without a list of streams takes it.';
+comment on column public.sync_streams.page_size is
+'Records per page as the API serves them; estimates only.';
+comment on column public.sync_streams.item_path is
+'Path of one record with {id} in it: asked before a record is deleted; 404 confirms.';
+comment on column public.sync_streams.status_classes is 'Additions to the source''s classes.';
+comment on column public.sync_streams.target_table is
+'Where records live; has workspace_id, id, raw, last_changed_at, deleted_at (and stream_id, if
+shared by streams).';
+comment on column public.sync_streams.apply_function is
+'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
+comment on column public.sync_streams.close_function is
+'f(workspace id) returns void: statistics after a completed run.';
+alter table public.sync_streams enable row level security;
+
+create table public.sync_workspace_streams (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  last_complete_sync_at timestamptz,
+  last_complete_run_id bigint,
+  last_sync_duration_ms bigint,
+  record_count bigint,
+  marks jsonb not null default '{}',
+  primary key (workspace_id, stream_id)
+);
+comment on table public.sync_workspace_streams is
+'When a stream of a workspace was last synced completely, how long that took, how many records there
+are.';
+comment on column public.sync_workspace_streams.record_count is
+'Distinct ids that the API showed then.';
+comment on column public.sync_workspace_streams.marks is 'Of a feed: where the next scan may stop.';
+create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
+alter table public.sync_workspace_streams enable row level security;
+
+create type sync.incoming_record as (
+  workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
+  turn int
+);
+comment on type sync.incoming_record is
+'A record of a page, on its way to an apply function; turn: of which page of the call.';
+
+create type sync.changed_record
+  as (workspace_id bigint, stream_id bigint, record_id text, change text);
+comment on type sync.changed_record is
+'What an apply function wrote: inserted, updated or revived.';
+
+revoke all on sequence public.sync_streams_id_seq from public, anon, authenticated, service_role;
+revoke all on table
+  public.sync_streams, public.sync_workspace_streams
+from public, anon, authenticated, service_role;
+grant select on table
+  public.sync_streams, public.sync_workspace_streams
+to authenticated, service_role;
+create policy sync_streams_select_operator on public.sync_streams
+for select to authenticated using ((select sync.is_operator()));
+create policy sync_workspace_streams_select_operator on public.sync_workspace_streams
+for select to authenticated using ((select sync.is_operator()));
+
+-- Declare: sources and streams are rows; a declaration is checked before it is one.
+-- Stands on: streams.
+
+create function sync.require_status_classes(p_status_classes jsonb) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if jsonb_typeof(p_status_classes) <> 'object' or exists (
+    select 1 from jsonb_each_text(p_status_classes) as c
+    where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
+      or c.value not in ('page', 'transient', 'rate_limited', 'permanent')
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%s are no status classes', p_status_classes),
+      hint = 'They read {"404": "page", "5xx": "transient", "other": "permanent"}; the fourth '
+        'class is rate_limited.';
+  end if;
+end; $$;
+comment on function sync.require_status_classes(jsonb) is
+$$Raises: SY006 unless it maps status codes to the four classes.$$;
+
+create function sync.require_known_fields(p_given jsonb, p_known text[], p_required text[])
+  returns void
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_unknown text;
+  v_missing text;
+begin
+  if coalesce(jsonb_typeof(p_given), 'null') <> 'object' then
+    raise exception using errcode = 'SY006', message = 'the declaration is not a JSON object',
+      hint = 'Fields: ' || array_to_string(p_known, ', ');
+  end if;
+  select string_agg(k, ', ') into v_unknown from jsonb_object_keys(p_given) as k
+  where k <> all (p_known);
+  select string_agg(k, ', ') into v_missing from unnest(p_required) as k
+  where p_given ->> k is null;
+  if v_unknown is not null or v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = concat_ws('; ', 'unknown fields: ' || v_unknown, 'missing fields: ' || v_missing),
+      hint = 'Fields: ' || array_to_string(p_known, ', ');
+  end if;
+end; $$;
+comment on function sync.require_known_fields(jsonb, text[], text[]) is
+$$Raises: SY006 naming unknown and missing fields.$$;
+
+create function public.declare_source(p_source jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_id bigint;
+begin
+  perform sync.require_known_fields(p_source,
+    '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,'
+      'max_in_flight,status_classes,success_path,message_path}',
+    '{source_name}');
+  perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
+  insert into public.sync_sources
+    as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
+    requests_per_second, max_in_flight, status_classes, success_path, message_path)
+  select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth_in, 'header'),
+    coalesce(r.auth_name, 'Authorization'),
+    coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
+    case when p_source ? 'requests_per_second' then r.requests_per_second else 5 end,
+    case when p_source ? 'max_in_flight' then r.max_in_flight else 10 end,
+    '{"2xx": "page", "408": "transient", "425": "transient", "429": "rate_limited",
+    "5xx": "transient", "other": "permanent"}'::jsonb
+      || coalesce(r.status_classes, '{}'),
+    r.success_path, coalesce(r.message_path, '{message}')
+  from jsonb_populate_record(null::public.sync_sources, p_source) as r
+  on conflict (source_name) do update set
+    base_path = excluded.base_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
+    auth_prefix = excluded.auth_prefix,
+    budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
+    max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
+    success_path = excluded.success_path, message_path = excluded.message_path
+  returning s.id into v_id;
+  update public.sync_workspaces set source_id = source_id where source_id = v_id;
+  return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
+exception when check_violation or invalid_text_representation or numeric_value_out_of_range then
+  raise exception using errcode = 'SY006',
+    message = format('source %L: %s', p_source ->> 'source_name', sqlerrm),
+    hint = 'The columns of sync_sources say what each field takes.';
+end; $$;
+comment on function public.declare_source(jsonb) is
+$$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
+its default. Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field.
+Locks: the source and its workspaces.$$;
+
+create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
+  returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if not exists (
+    select 1 from pg_catalog.pg_proc
+    where oid = to_regprocedure(format('%s(%s)', p_name, p_argument_type))
+      and prorettype = p_return_type and not proretset
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('there is no function %s(%s) that returns %s', p_name, p_argument_type,
+      p_return_type),
+      hint = 'Create it first, schema named; the columns of sync_streams say what it does.';
+  end if;
+end; $$;
+comment on function sync.require_function(text, text, regtype) is
+$$Raises: SY006 unless a function of that name takes such an argument and returns one such value.$$;
+
+create function sync.require_target_table(p_name text) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_missing text;
+begin
+  select string_agg(c, ', ') into v_missing
+  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at}'::text[]) as c
+  where not exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = to_regclass(p_name) and a.attname = c and not a.attisdropped);
+  if v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = format('table %s does not exist or lacks: %s', p_name, v_missing),
+      hint = 'Name it with its schema; an apply function fills it.';
+  end if;
+end; $$;
+comment on function sync.require_target_table(text) is
+$$Raises: SY006 unless the table exists with the columns that closing needs.$$;
+
+create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
+language plpgsql set search_path = '' as $$
+declare
+  v_assignments text;
+  v_stream public.sync_streams;
+begin
+  select string_agg(format(
+    case when p_stream ->> a.attname is null then '%1$I = default' else '%1$I = r.%1$I' end,
+    a.attname), ', ')
+  into v_assignments
+  from pg_catalog.pg_attribute as a
+  where a.attrelid = 'public.sync_streams'::regclass and a.attnum > 0 and not a.attisdropped
+    and a.attname <> all ('{id,source_id,stream_name,created_at}');
+  insert into public.sync_streams (source_id, stream_name, path, page_size)
+  values (p_source_id, p_stream ->> 'stream_name', p_stream ->> 'path',
+    (p_stream ->> 'page_size')::int)
+  on conflict (source_id, stream_name) do nothing;
+  execute format(
+    'update public.sync_streams as s set %s from jsonb_populate_record(null::public.sync_streams,
+      $1) as r
+     where s.source_id = $2 and s.stream_name = $3', v_assignments)
+  using p_stream, p_source_id, p_stream ->> 'stream_name';
+  select * into strict v_stream from public.sync_streams
+  where source_id = p_source_id and stream_name = p_stream ->> 'stream_name';
+  return v_stream;
+end; $$;
+comment on function sync.write_stream(bigint, jsonb) is
+$$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
+Raises: what the row's checks raise. Locks: the row.$$;
+
+create function public.declare_stream(p_stream jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_source_id bigint;
+  v_stream public.sync_streams;
+begin
+  perform sync.require_known_fields(p_stream,
+    array(select attname::text from pg_catalog.pg_attribute
+      where attrelid = 'public.sync_streams'::regclass and attnum > 0 and not attisdropped
+        and attname <> all ('{id,source_id,created_at}')) || array['source_name'],
+    '{source_name,stream_name,path,page_size}');
+  perform sync.require_status_classes(coalesce(p_stream -> 'status_classes', '{}'));
+  select id into v_source_id from public.sync_sources
+  where source_name = p_stream ->> 'source_name';
+  if v_source_id is null then
+    raise exception using errcode = 'SY003',
+      message = format('there is no source %L', p_stream ->> 'source_name'),
+      hint = 'declare_source() adds one.';
+  end if;
+  v_stream := sync.write_stream(v_source_id, p_stream);
+  perform sync.require_function(v_stream.apply_function, 'sync.incoming_record[]',
+    'sync.changed_record[]'::regtype);
+  perform sync.require_function(v_stream.close_function, 'bigint', 'void'::regtype)
+    where v_stream.close_function is not null;
+  perform sync.require_target_table(v_stream.target_table);
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+exception when check_violation or invalid_text_representation or numeric_value_out_of_range
+  or array_subscript_error then
+  raise exception using errcode = 'SY006',
+    message = format('stream %L: %s', p_stream ->> 'stream_name', sqlerrm),
+    hint = 'The columns of sync_streams say what each field takes.';
+end; $$;
+comment on function public.declare_stream(jsonb) is
+$$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
+left out has its default. Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006
+unknown, missing or bad field. Locks: the stream.$$;
+
+revoke all on function
+  sync.write_stream, sync.require_status_classes, sync.require_known_fields,
+  sync.require_function, sync.require_target_table, public.declare_source, public.declare_stream
+from public, anon, authenticated, service_role;
+grant execute on function public.declare_source, public.declare_stream to service_role;
+
+-- Jobs: what was asked for.
+-- Stands on: streams.
+
+create table public.polling_job_status (
+  id uuid primary key default gen_random_uuid(),
+  job_name text not null,
+  started_at timestamptz not null default sync.now(),
+  completed_at timestamptz,
+  status text not null default 'running',
+  total_workspaces int not null default 0,
+  workspaces_processed int not null default 0,
+  workspaces_skipped int not null default 0,
+  total_accounts_synced bigint not null default 0,
+  duration_ms bigint,
+  error_message text,
+  warnings text[] not null default '{}',
+  created_at timestamptz not null default sync.now(),
+  updated_at timestamptz not null default sync.now(),
+  cancel_requested_at timestamptz,
+  retry_of_job_id uuid references public.polling_job_status (id) on delete set null,
+  chunks_completed bigint not null default 0,
+  chunks_failed bigint not null default 0,
+  chunks_cancelled bigint not null default 0,
+  constraint polling_job_status_status_check
+  check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
+  constraint polling_job_status_completed_at_check
+  check ((status = 'running') = (completed_at is null))
+);
+comment on table public.polling_job_status is
+'Jobs: one row per request to sync. A running row is the lock of its job name.';
+comment on column public.polling_job_status.workspaces_processed is
+'Workspaces whose every requested stream completed.';
+comment on column public.polling_job_status.workspaces_skipped is
+'Workspaces of which a requested stream was already being synced; named in warnings.';
+comment on column public.polling_job_status.total_accounts_synced is
+'Distinct ids of the final scans.';
+comment on column public.polling_job_status.chunks_completed is
+'Written when the job closes; live totals are in chunk_processing_status.';
+comment on column public.polling_job_status.status is
+'completed: every run is; failed: none is completed or partial; partial: neither; cancelled.';
+comment on column public.polling_job_status.cancel_requested_at is
+'When cancel_sync_job() was called; what is in flight ends first.';
+comment on column public.polling_job_status.retry_of_job_id is
+'The job whose incomplete runs this one repeats.';
+comment on column public.polling_job_status.error_message is
+'Why runs of it failed, each with its workspace.';
+comment on column public.polling_job_status.warnings is
+'What was skipped, and what runs found, each with its workspace.';
+create unique index polling_job_status_live_name_idx on public.polling_job_status (job_name)
+  where status = 'running';
+create index polling_job_status_started_idx on public.polling_job_status (started_at);
+create index polling_job_status_retry_idx on public.polling_job_status (retry_of_job_id);
+alter table public.polling_job_status enable row level security;
+
+create function sync.check_job_transition() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if old.status <> 'running' and new.status <> old.status then
+    raise exception using errcode = 'SY009',
+      message = format('job %s is %s and stays so', old.id, old.status),
+      hint = 'Nothing terminal is reopened: start a new job, or retry_failed_chunks().';
+  end if;
+  if new.status <> 'running' and old.status = 'running' then
+    if exists (select 1 from public.workspace_sync_runs
+      where job_id = new.id and status = 'running') then
+      raise exception using errcode = 'SY009', message = format('job %s has live runs', old.id),
+        hint = 'cancel_sync_job() ends it; it closes by itself with its last run.';
+    end if;
+    new.completed_at := coalesce(new.completed_at, sync.now());
+    new.duration_ms := coalesce(new.duration_ms,
+    extract(epoch from new.completed_at - new.started_at) * 1000);
+  end if;
+  new.updated_at := sync.now();
+  return new;
+end; $$;
+comment on function sync.check_job_transition() is
+$$Trigger: a job ends once, and not before its runs; it notes when and how long it took. Raises:
+SY009.$$;
+create trigger polling_job_status_transition before update on public.polling_job_status
+for each row execute function sync.check_job_transition();
+
+revoke all on table public.polling_job_status from public, anon, authenticated, service_role;
+grant select, insert, update, delete on table public.polling_job_status to service_role;
+grant select on table public.polling_job_status to authenticated;
+grant select (id, job_name, started_at, completed_at, status, total_workspaces, workspaces_processed,
+  workspaces_skipped, total_accounts_synced, duration_ms, created_at, updated_at)
+on table public.polling_job_status to anon;
+create policy polling_job_status_select_operator on public.polling_job_status
+for select to authenticated using ((select sync.is_operator()));
+create policy polling_job_status_select_dashboard on public.polling_job_status
+for select to anon using ((select sync.is_switched_on('public_dashboard')));
+revoke all on function sync.check_job_transition from public, anon, authenticated, service_role;
+
+-- Runs: one workspace x one stream of a job, and how far it is.
+-- Stands on: jobs.
+
+create table public.workspace_sync_runs (
+  id bigint generated always as identity primary key,
+  job_id uuid not null references public.polling_job_status (id) on delete cascade,
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  status text not null default 'running',
+  ending text,
+  is_paused boolean not null default false,
+  phase text not null default 'scan',
+  scan int not null default 1,
+  max_concurrency int not null,
+  planned_chunks bigint not null default 0,
+  planned_pages int not null default 0,
+  progress_total bigint,
+  expected_total bigint,
+  distinct_ids bigint,
+  chunks_completed bigint not null default 0,
+  chunks_failed bigint not null default 0,
+  chunks_cancelled bigint not null default 0,
+  records_seen bigint not null default 0,
+  records_changed bigint not null default 0,
+  records_deleted bigint not null default 0,
+  deletions_waiting bigint not null default 0,
+  parent_run_id bigint references public.workspace_sync_runs (id) on delete set null,
+  mark bigint,
+  is_full_scan boolean not null default true,
+  needed_pages int,
+  extra_fetches bigint not null default 0,
+  started_at timestamptz not null default sync.now(),
+  completed_at timestamptz,
+  close_error text,
+  error_message text,
+  warnings text[] not null default '{}',
+  constraint workspace_sync_runs_status_check
+  check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
+  constraint workspace_sync_runs_ending_check check (ending in ('cancelled', 'failed', 'timeout')),
+  constraint workspace_sync_runs_phase_check
+  check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items')),
+  constraint workspace_sync_runs_completed_at_check
+  check ((status = 'running') = (completed_at is null))
+) with (fillfactor = 80);
+comment on table public.workspace_sync_runs is
+'Runs: one workspace x one stream in a job. A running row is the lock of that pair.';
+comment on column public.workspace_sync_runs.ending is
+'Why a live run ends early: no chunk of it is handed out or applied any more.';
+comment on column public.workspace_sync_runs.is_paused is
+'pause_sync() holds its workspace, its source or everything: no chunk of it is handed out.';
+comment on column public.workspace_sync_runs.phase is
+'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete
+scan missed; cursor: reading on where pages end; parent: waiting for its parent run; items: one
+request per staged item.';
+comment on column public.workspace_sync_runs.parent_run_id is
+'Of an items stream: the feed run that stages its items.';
+comment on column public.workspace_sync_runs.mark is
+'Of a feed: the newest id of the last complete scan, when this run began. Of an items stream: the
+staged record up to which items are queued.';
+comment on column public.workspace_sync_runs.is_full_scan is
+'Of a feed: whether it reads to the end and not only to the mark.';
+comment on column public.workspace_sync_runs.needed_pages is
+'Of a feed: pages to read as far as is known, also those only a cursor reaches.';
+comment on column public.workspace_sync_runs.extra_fetches is
+'Of an items stream: answers that another answer had made unnecessary too late.';
+comment on column public.workspace_sync_runs.progress_total is
+'Chunks of the first scan, fixed when page 1 was answered: the 100 % of its progress.';
+comment on column public.workspace_sync_runs.expected_total is
+'The API''s own total in the last scan.';
+comment on column public.workspace_sync_runs.chunks_completed is
+'Totals are written when the run closes; before, they are summed from sync.run_counters. Cancelled
+waiting chunks are added at once.';
+comment on column public.workspace_sync_runs.close_error is
+'Why closing failed; the next sweep tries again.';
+comment on column public.workspace_sync_runs.scan is
+'Which scan it is at, from 1: counts that disagree are scanned again.';
+comment on column public.workspace_sync_runs.distinct_ids is 'Of its last scan.';
+comment on column public.workspace_sync_runs.max_concurrency is
+'Its slots: how many chunks are ready or in flight at once.';
+comment on column public.workspace_sync_runs.planned_pages is 'Pages that answers revealed.';
+comment on column public.workspace_sync_runs.records_seen is
+'Records on all its pages, of every scan.';
+comment on column public.workspace_sync_runs.deletions_waiting is
+'Rows that wait for approve_deletions().';
+comment on column public.workspace_sync_runs.warnings is 'What its scans found, with numbers.';
+create unique index workspace_sync_runs_live_idx
+  on public.workspace_sync_runs (workspace_id, stream_id) where status = 'running';
+create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id);
+-- By time, not by id: a limit on the order of ids would tempt the planner to walk the primary key.
+create index workspace_sync_runs_workspace_idx
+  on public.workspace_sync_runs (workspace_id, stream_id, started_at, id);
+create index workspace_sync_runs_stream_idx on public.workspace_sync_runs (stream_id);
+create index workspace_sync_runs_parent_idx on public.workspace_sync_runs (parent_run_id);
+create index workspace_sync_runs_running_idx on public.workspace_sync_runs (id)
+  where status = 'running';
+alter table public.workspace_sync_runs enable row level security;
+alter table public.sync_workspace_streams add constraint
+  sync_workspace_streams_last_complete_run_id_fkey
+foreign key (last_complete_run_id) references public.workspace_sync_runs (id) on delete set null;
+create index sync_workspace_streams_run_idx on public.sync_workspace_streams (last_complete_run_id);
+-- What ended badly lately is found without a look at every run; entries are made when runs close.
+create index workspace_sync_runs_ended_badly_idx on public.workspace_sync_runs (completed_at)
+  where status in ('failed', 'partial');
+
+revoke all on sequence
+  public.workspace_sync_runs_id_seq
+from public, anon, authenticated, service_role;
+revoke all on table public.workspace_sync_runs from public, anon, authenticated, service_role;
+grant select on table public.workspace_sync_runs to authenticated;
+grant select on table public.workspace_sync_runs to service_role;
+create policy workspace_sync_runs_select_operator on public.workspace_sync_runs
+for select to authenticated using ((select sync.is_operator()));
+
+-- Queue: what to fetch, how far it is, what happened to it; leases, live counters.
+-- Stands on: runs.
+
+create sequence sync.ready_seq cache 1;
+comment on sequence sync.ready_seq is
+'Turns: drawn when a chunk becomes ready; claims go in this order, which is round robin between
+runs.';
+
+create sequence sync.lease_tokens cache 1;
+comment on sequence sync.lease_tokens is 'The lower 32 bits of lease tokens, see sync.new_token().';
+
+create function sync.new_token() returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return nextval('sync.lease_tokens') % 4294967296 + floor(random() * 2097152)::bigint * 4294967296;
+end; $$;
+comment on function sync.new_token() is
+$$Returns: a lease token: a number never drawn before, and 21 random bits above it, because a claim
+is not durable when it answers, and a crash may take the sequence back. Below 2^53, so that any JSON
+parser keeps it whole.$$;
+
+create table public.chunked_sync_jobs (
+  id bigint generated always as identity primary key,
+  parent_sync_job_id uuid not null,
+  run_id bigint not null references public.workspace_sync_runs (id) on delete cascade,
+  kind text not null,
+  scan int not null,
+  page int,
+  record_id text,
+  reading jsonb,
+  created_at timestamptz not null default sync.now(),
+  constraint chunked_sync_jobs_kind_check check (
+    kind in ('connection', 'page', 'confirmation', 'cursor', 'item')
+    and (kind = 'page') = (page is not null)
+    and (kind in ('confirmation', 'item')) = (record_id is not null)
+    and (kind = 'cursor') = (reading is not null)
+  )
+);
+comment on table public.chunked_sync_jobs is
+'Chunks: what to fetch. Written once. The request is made from the stream''s row when the chunk is
+claimed.';
+comment on column public.chunked_sync_jobs.kind is
+'page: a page by its number; cursor: a page by cursor; confirmation: the own GET of a record that a
+complete scan missed; item: of an items stream; connection: whose key it is.';
+comment on column public.chunked_sync_jobs.reading is
+'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
+"pages_below": in a row}.';
+comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';
+comment on column public.chunked_sync_jobs.record_id is 'Of a confirmation or an item.';
+create unique index chunked_sync_jobs_what_idx
+  on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, reading)
+nulls not distinct;
+create index chunked_sync_jobs_cursor_idx on public.chunked_sync_jobs
+(run_id, md5(reading ->> 'cursor')) where kind = 'cursor';
+alter table public.chunked_sync_jobs enable row level security;
+
+create table public.chunk_processing_queue (
+  id bigint primary key references public.chunked_sync_jobs (id) on delete cascade,
+  chunk_id bigint not null generated always as (id) stored,
+  parent_sync_job_id uuid not null,
+  run_id bigint not null,
+  status text not null default 'pending',
+  slot smallint,
+  ready_seq bigint,
+  attempts int not null default 0,
+  max_attempts int not null default 3,
+  lease_losses int not null default 0,
+  lease_token bigint,
+  lease_expires_at timestamptz,
+  worker_id text,
+  next_retry_at timestamptz,
+  created_at timestamptz not null default sync.now(),
+  started_at timestamptz,
+  completed_at timestamptz,
+  error_message text,
+  -- One constraint, because each is compiled anew by every statement that writes.
+  constraint chunk_processing_queue_state_check check (case status
+    when 'pending' then completed_at is null and case
+      when slot is null then ready_seq is null and next_retry_at is null
+      else (ready_seq is null) <> (next_retry_at is null) end
+    when 'processing' then completed_at is null and slot is not null and ready_seq is null
+      and lease_token is not null and lease_expires_at is not null
+    else status in ('completed', 'failed', 'cancelled') and completed_at is not null
+      and slot is null and ready_seq is null end)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,
+  autovacuum_analyze_scale_factor = 0.02);
+comment on table public.chunk_processing_queue is
+'Chunks: how far they are. pending is waiting (no slot), ready (slot, turn) or delayed (slot,
+next_retry_at); processing is in flight.';
+comment on column public.chunk_processing_queue.chunk_id is
+'The chunk in chunked_sync_jobs; the same number as id.';
+comment on column public.chunk_processing_queue.slot is
+'The run''s right to have this chunk ready or in flight; kept over retries and lost leases.';
+comment on column public.chunk_processing_queue.ready_seq is 'Its turn, while it is ready.';
+comment on column public.chunk_processing_queue.attempts is
+'Failures so far. Rate limits, releases and lost leases do not count.';
+comment on column public.chunk_processing_queue.lease_token is 'The last claim''s token.';
+comment on column public.chunk_processing_queue.next_retry_at is
+'When a delayed chunk falls due; infinity while its workspace is paused.';
+comment on column public.chunk_processing_queue.lease_losses is
+'How often its worker fell silent; after ten it fails.';
+comment on column public.chunk_processing_queue.lease_expires_at is
+'Until when its worker has it, unless a heartbeat comes.';
+comment on column public.chunk_processing_queue.worker_id is 'Who claimed it last.';
+comment on column public.chunk_processing_queue.started_at is 'When it was last claimed.';
+comment on column public.chunk_processing_queue.completed_at is 'When it ended, however it did.';
+create index chunk_processing_queue_ready_idx on public.chunk_processing_queue (ready_seq)
+  where ready_seq is not null;
+create index chunk_processing_queue_waiting_idx on public.chunk_processing_queue (run_id, id)
+  where status = 'pending' and slot is null;
+create unique index chunk_processing_queue_slot_idx on public.chunk_processing_queue (run_id, slot)
+  where slot is not null;
+create index chunk_processing_queue_delayed_idx on public.chunk_processing_queue (next_retry_at)
+where status = 'pending' and slot is not null and ready_seq is null;
+create index chunk_processing_queue_failed_idx on public.chunk_processing_queue (run_id)
+  where status = 'failed';
+create index chunk_processing_queue_created_idx on public.chunk_processing_queue (created_at);
+alter table public.chunk_processing_queue enable row level security;
+
+create table public.chunk_events (
+  id bigint generated always as identity,
+  chunk_id bigint not null,
+  run_id bigint not null,
+  event text not null,
+  occurred_at timestamptz not null default sync.now(),
+  lease_token bigint,
+  worker_id text,
+  details jsonb,
+  primary key (chunk_id, id),
+  constraint chunk_events_event_check check (
+    event in ('completed', 'retry', 'delayed', 'released', 'failed', 'cancelled', 'lease_lost',
+    'covered'))
+);
+comment on table public.chunk_events is
+'What happened to chunks, append-only; kept longer than the chunks.';
+comment on column public.chunk_events.details is
+'completed: records, changed, total, duration_ms; others: code, message, attempt, for_ms.';
+comment on column public.chunk_events.event is
+'completed, retry, delayed (rate limit), released, failed, cancelled, lease_lost or covered (its
+record came with another answer).';
+comment on column public.chunk_events.lease_token is 'Of which claim.';
+create index chunk_events_occurred_idx on public.chunk_events using brin (occurred_at);
+alter table public.chunk_events enable row level security;
+
+create function sync.refuse_event_change() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  raise exception using errcode = 'SY018', message = 'chunk_events is append-only',
+    hint = 'Pruning deletes by age.';
+end; $$;
+comment on function sync.refuse_event_change() is
+$$Trigger: what happened is not rewritten. Raises: SY018.$$;
+create trigger chunk_events_append_only before update on public.chunk_events
+for each statement execute function sync.refuse_event_change();
+
+create table sync.run_counters (
+  run_id bigint not null references public.workspace_sync_runs (id) on delete cascade,
+  slot smallint not null,
+  completed bigint not null default 0,
+  failed bigint not null default 0,
+  cancelled bigint not null default 0,
+  records bigint not null default 0,
+  changed bigint not null default 0,
+  primary key (run_id, slot)
+) with (fillfactor = 50);
+comment on table sync.run_counters is
+'Live totals of a run, one row per slot, written only by the slot''s holder; folded into the run
+when it closes.';
+alter table sync.run_counters enable row level security;
+
+create table sync.seen_pages (
+  run_id bigint not null,
+  scan int not null,
+  page int,
+  chunk_id bigint not null,
+  record_ids text[] not null,
+  total bigint,
+  last_page int,
+  primary key (run_id, scan, chunk_id)
+);
+comment on table sync.seen_pages is
+'The ids that each page of a scan showed, and the total it named: the proof that a scan is
+complete. Without a foreign key to the run, whose row every page would lock.';
+comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
+alter table sync.seen_pages enable row level security;
+
+create function sync.forget_seen_pages() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from sync.seen_pages as s using gone where s.run_id = gone.id;
+  return null;
+end; $$;
+comment on function sync.forget_seen_pages() is
+$$Trigger, per statement: the pages that a deleted run saw go with it.$$;
+create trigger workspace_sync_runs_forget_seen after delete on public.workspace_sync_runs
+referencing old table as gone
+for each statement execute function sync.forget_seen_pages();
+
+create table sync.workers (
+  worker_id text primary key,
+  first_seen_at timestamptz not null default sync.now(),
+  last_seen_at timestamptz not null default sync.now()
+) with (fillfactor = 50);
+comment on table sync.workers is 'Who claims work; refreshed at most every 5 s.';
+alter table sync.workers enable row level security;
+
+create table sync.sweep_state (
+  is_only_row boolean primary key default true,
+  swept_at timestamptz not null default '-infinity',
+  claim_floor bigint not null default 0,
+  last_error text,
+  constraint sweep_state_is_only_row_check check (is_only_row)
+) with (fillfactor = 10);
+comment on table sync.sweep_state is
+'When the last sweep ran, and below which turn no ready chunk stood then.';
+comment on column sync.sweep_state.claim_floor is
+'Lower bound of the claim''s index scan: under a long snapshot dead entries pile up below it. Never
+above a chunk that is ready: see sync.lowest_turn().';
+insert into sync.sweep_state default values;
+alter table sync.sweep_state enable row level security;
+-- A hundred of them, or none, are found without a look at every page.
+create index chunked_sync_jobs_item_idx on public.chunked_sync_jobs (id) where kind = 'item';
+
+revoke all on sequence
+  sync.ready_seq, sync.lease_tokens, public.chunked_sync_jobs_id_seq, public.chunk_events_id_seq
+from public, anon, authenticated, service_role;
+revoke all on table
+  public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events, sync.run_counters,
+  sync.seen_pages, sync.workers, sync.sweep_state
+from public, anon, authenticated, service_role;
+grant select on table
+  public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events, sync.run_counters,
+  sync.seen_pages, sync.workers, sync.sweep_state
+to authenticated, service_role;
+create policy chunked_sync_jobs_select_operator on public.chunked_sync_jobs
+for select to authenticated using ((select sync.is_operator()));
+create policy chunk_processing_queue_select_operator on public.chunk_processing_queue
+for select to authenticated using ((select sync.is_operator()));
+create policy chunk_events_select_operator on public.chunk_events
+for select to authenticated using ((select sync.is_operator()));
+create policy run_counters_select_operator on sync.run_counters
+for select to authenticated using ((select sync.is_operator()));
+create policy seen_pages_select_operator on sync.seen_pages
+for select to authenticated using ((select sync.is_operator()));
+create policy workers_select_operator on sync.workers
+for select to authenticated using ((select sync.is_operator()));
+create policy sweep_state_select_operator on sync.sweep_state
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.new_token, sync.refuse_event_change, sync.forget_seen_pages
+from public, anon, authenticated, service_role;
+
+-- Slots: waiting chunks are planned, get a slot of their run, or are cancelled.
+-- Stands on: queue.
+
+create function sync.is_paused(p_workspace_id bigint) returns boolean
+language sql stable set search_path = '' as $$
+  select w.paused_at is not null or s.paused_at is not null or sync.is_switched_on('paused')
+  from public.sync_workspaces as w join public.sync_sources as s on s.id = w.source_id
+  where w.id = p_workspace_id;
+$$;
+comment on function sync.is_paused(bigint) is
+$$Returns: whether pause_sync() holds this workspace, its source or everything.$$;
+
+create function sync.fill_slots(p_run_id bigint) returns int
+language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off
+  set enable_seqscan = off as $$
+declare
+  v_filled int;
+begin
+  with run as (
+    select id, max_concurrency, is_paused
+    from public.workspace_sync_runs where id = p_run_id and status = 'running' and ending is null
+  ), free as (
+    select s.slot, row_number() over (order by s.slot) as turn
+    from run, generate_series(1, run.max_concurrency) as s (slot)
+    where not exists (select 1 from public.chunk_processing_queue as q
+    where q.run_id = p_run_id and q.slot = s.slot)
+  ), waiting as (
+    select w.id, row_number() over (order by w.id) as turn
+    from (
+      select id from public.chunk_processing_queue
+      where run_id = p_run_id and status = 'pending' and slot is null
+      order by id limit (select count(*) from free) for no key update skip locked
+    ) as w
+  )
+  update public.chunk_processing_queue as q set
+    slot = free.slot,
+    ready_seq = case when run.is_paused then null else nextval('sync.ready_seq') end,
+    next_retry_at = case when run.is_paused then 'infinity'::timestamptz end
+  from run, waiting join free using (turn)
+  where q.id = waiting.id;
+  get diagnostics v_filled = row_count;
+  return v_filled;
+end; $$;
+comment on function sync.fill_slots(bigint) is
+$$Promote waiting chunks into a run's free slots. The caller holds the run's lock. Returns: how
+many. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.cancel_pending(p_run_id bigint, p_reason text, p_beyond_page int default null)
+  returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_waiting int;
+  v_slotted int;
+begin
+  with pending as (
+    select q.id, q.slot from public.chunk_processing_queue as q
+    -- By the two partial indices of live chunks: neither covers all that is pending.
+    where q.id = any (array(
+        select w.id from public.chunk_processing_queue as w
+        where w.run_id = p_run_id and w.status = 'pending' and w.slot is null
+        union all
+        select s.id from public.chunk_processing_queue as s
+        where s.run_id = p_run_id and s.slot is not null))
+      and q.status = 'pending'
+      and (p_beyond_page is null or exists (select 1 from public.chunked_sync_jobs as c
+      where c.id = q.id and c.page > p_beyond_page))
+    for no key update skip locked
+  ), cancelled as (
+    update public.chunk_processing_queue as q
+    set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null,
+    completed_at = sync.now(), error_message = p_reason
+    from pending where q.id = pending.id returning q.id, pending.slot
+  ), events as (
+    insert into public.chunk_events (chunk_id, run_id, event, details)
+    select id, p_run_id, 'cancelled', jsonb_build_object('message', p_reason) from cancelled
+  )
+  select count(*) filter (where slot is null), count(*) filter (where slot is not null)
+  into v_waiting, v_slotted from cancelled;
+  update public.workspace_sync_runs set chunks_cancelled = chunks_cancelled + v_waiting + v_slotted
+  where id = p_run_id and v_waiting + v_slotted > 0;
+  return v_waiting + v_slotted;
+end; $$;
+comment on function sync.cancel_pending(bigint, text, int) is
+$$Cancel what of an ending run is pending, or only its pages beyond one; what another transaction
+holds comes back in its own call or in the next sweep. The caller holds the run's lock. Returns: how
+many. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_record_ids text[])
+  returns void
+language plpgsql set search_path = '' as $$
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id)
+    select r.job_id, r.id, p_kind, r.scan, what.page, what.record_id
+    from public.workspace_sync_runs as r
+    cross join unnest(coalesce(p_pages, array_fill(null::int, array[cardinality(p_record_ids)])),
+      p_record_ids) as what (page, record_id)
+    where r.id = p_run_id
+    order by what.page, what.record_id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned order by id
+    returning id
+  )
+  update public.workspace_sync_runs
+  set planned_chunks = planned_chunks + (select count(*) from queued) where id = p_run_id;
+end; $$;
+comment on function sync.plan_chunks(bigint, text, int[], text[]) is
+$$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
+run's lock and has checked that it lives.$$;
+
+revoke all on function
+  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks
+from public, anon, authenticated, service_role;
+
+-- Requests: what of a chunk stands in the HTTP request.
+-- Stands on: foundation.
+
+create function sync.url_encode(p_text text) returns text
+language sql immutable set search_path = '' as $$
+  select string_agg(case when c ~ '[A-Za-z0-9_.~-]' then c
+    else regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, ''
+    order by n)
+  from regexp_split_to_table(p_text, '') with ordinality as t (c, n);
+$$;
+comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
+
+revoke all on function sync.url_encode from public, anon, authenticated, service_role;
+
+-- Admission: which picked chunks may be sent now, and when, so that all workers together keep
+-- within the budgets.
+-- Stands on: queue, budgets.
+
+create type sync.admission as (queue_id bigint, verdict text, send_after interval,
+  budget_id bigint);
+comment on type sync.admission is
+'verdict: admitted (send_after: wait before sending), budget (send_after: when to look again),
+paused, ending.';
+
+create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
+language plpgsql stable set search_path = '' as $$
+begin
+  return case
+    when p_budget.blocked_until > p_now
+    or (p_budget.block_level > 0 and p_budget.probe_until > p_now) then 0
+    else least(
+      case when p_budget.block_level > 0 then 1 else 2147483647 end,
+      case when p_budget.max_in_flight is not null then greatest(0, p_budget.max_in_flight - (
+        select count(*) from public.sync_workspaces as w
+        join public.workspace_sync_runs as r on r.workspace_id = w.id and r.status = 'running'
+        join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+          and q.status = 'processing'
+        where w.budget_id = p_budget.id)) end)
+  end;
+end; $$;
+comment on function sync.budget_room(public.sync_budgets, timestamptz) is
+$$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
+holds the budget's lock.$$;
+
+create function sync.admit_chunks(p_queue_ids bigint[]) returns sync.admission[]
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz;
+  v_ahead interval;
+  v_budget_ids bigint[];
+  v_admissions sync.admission[];
+begin
+  select
+    coalesce(array_agg(row(q.id, case when r.ending is not null then 'ending'
+      when r.is_paused then 'paused' else 'admitted' end, interval '0',
+      w.budget_id)::sync.admission order by p.turn), '{}'),
+    array_agg(b.id) filter (where b.requests_per_second is not null
+      or b.max_in_flight is not null or b.block_level > 0)
+  into v_admissions, v_budget_ids
+  from unnest(p_queue_ids) with ordinality as p (id, turn)
+  join public.chunk_processing_queue as q on q.id = p.id
+  join public.workspace_sync_runs as r on r.id = q.run_id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  left join public.sync_budgets as b on b.id = w.budget_id;
+  if v_budget_ids is null then
+    return v_admissions;
+  end if;
+  perform 1 from public.sync_budgets where id = any (v_budget_ids) order by id for no key update;
+  v_now := sync.now();
+  v_ahead := sync.setting_seconds('send_ahead_seconds');
+  with picked as (
+    select q.id, w.budget_id, r.ending, r.is_paused, p.turn,
+      row_number() over (partition by w.budget_id order by r.ending is not null, p.turn) as n
+    from unnest(p_queue_ids) with ordinality as p (id, turn)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+  ), budget as (
+    select b.id, sync.budget_room(b, v_now) as room,
+      greatest(b.next_send_at, v_now) - v_now as first_send,
+      coalesce(make_interval(secs => (1 / b.requests_per_second)::double precision), interval '0')
+      as pace,
+      greatest(b.blocked_until - v_now, interval '0') as blocked_for
+    from public.sync_budgets as b where b.id in (select budget_id from picked)
+  ), judged as (
+    select picked.*, budget.pace, budget.blocked_for, budget.room,
+      budget.first_send + (n - 1) * budget.pace as send_after
+    from picked join budget on budget.id = picked.budget_id
+  ), verdicts as (
+    select id, budget_id, turn, send_after,
+      case
+        when ending is not null then 'ending'
+        when is_paused then 'paused'
+        when n > room or send_after > v_ahead then 'budget'
+        else 'admitted' end as verdict,
+      case
+        when n <= room then send_after - v_ahead / 2
+        else coalesce(blocked_for, interval '0') + greatest((n - room) * pace,
+        (1 + (n - room) / greatest(room, 4)) * interval '100 ms')
+      end as look_after
+    from judged
+  ), reserved as (
+    update public.sync_budgets as b set
+      next_send_at = v_now + sent.last_send + budget.pace,
+      probe_until = case when b.block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
+      end
+    from (select budget_id, max(v.send_after) as last_send from verdicts as v
+    where v.verdict = 'admitted' group by 1) as sent
+    join budget on budget.id = sent.budget_id
+    where b.id = sent.budget_id and (b.requests_per_second is not null or b.block_level > 0)
+  )
+  select array_agg(row(v.id, v.verdict,
+    case v.verdict when 'budget' then v.look_after else v.send_after end,
+    v.budget_id)::sync.admission order by v.turn) into v_admissions
+  from verdicts as v;
+  return v_admissions;
+end; $$;
+comment on function sync.admit_chunks(bigint[]) is
+$$Reserve send times for picked chunks, oldest turn first. Returns: which may be sent and which must
+wait. Locks: the budgets that have a limit, last of all.$$;
+
+revoke all on function
+  sync.budget_room, sync.admit_chunks
+from public, anon, authenticated, service_role;
+
+-- Claim: hand out ready chunks as leases with ready-made requests, within the budgets.
+-- Stands on: admission, requests, workspaces.
+
+create function sync.wake_due_chunks(p_limit int) returns void
+language plpgsql set search_path = '' set enable_sort = off as $$
+begin
+  if not exists (
+    select 1 from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and next_retry_at <= sync.now()
+  ) then
+    return;
+  end if;
+  update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'),
+    next_retry_at = null
+  from (
+    select id from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and next_retry_at <= sync.now()
+    order by next_retry_at limit p_limit for no key update skip locked
+  ) as due
+  where q.id = due.id;
+end; $$;
+comment on function sync.wake_due_chunks(int) is
+$$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.pick_ready_chunks(p_limit int) returns bigint[]
+language plpgsql set search_path = '' set enable_sort = off as $$
+begin
+  return (
+    select array_agg(id) from (
+      select id from public.chunk_processing_queue
+      where ready_seq >= (select claim_floor from sync.sweep_state)
+      order by ready_seq limit p_limit for no key update skip locked
+    ) as picked
+  );
+end; $$;
+comment on function sync.pick_ready_chunks(int) is
+$$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
+whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_lease_seconds numeric := sync.setting('lease_seconds');
+  v_leases jsonb;
+  v_workspace_ids bigint[];
+begin
+  if cardinality(p_admissions) = 0 then
+    return '{"leases": [], "credentials": {}}'::jsonb;
+  end if;
+  with leased as (
+    update public.chunk_processing_queue as q set
+      status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
+      lease_token = case a.verdict when 'admitted' then sync.new_token()
+      else q.lease_token end,
+      lease_expires_at = case a.verdict
+        when 'admitted' then v_now + make_interval(secs => v_lease_seconds::double precision)
+        else q.lease_expires_at end,
+      started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
+      worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
+      ready_seq = null,
+      next_retry_at = case a.verdict
+        when 'budget' then v_now + a.send_after
+        when 'paused' then 'infinity'
+        when 'ending' then v_now + interval '1 second' end
+    from unnest(p_admissions) as a
+    where q.id = a.queue_id
+    returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
+  )
+  select
+    jsonb_agg(jsonb_build_object(
+      'queue_id', l.id, 'lease_token', l.lease_token, 'lease_ms', v_lease_seconds * 1000,
+      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
+      'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
+      'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
+      'max_body_bytes', st.max_body_bytes,
+      'request', jsonb_build_object(
+        'method', 'GET',
+        'url', w.base_url || so.base_path || case
+          when c.kind = 'connection' then sync.connection_path(so.id)
+          when c.kind in ('page', 'cursor') then st.path
+          else replace(st.item_path, '{id}', sync.url_encode(c.record_id)) end,
+        'params', case c.kind
+          when 'page' then st.params || jsonb_build_object(st.page_param, c.page::text)
+          when 'cursor' then st.params || st.cursor_params
+            || case when c.reading ->> 'cursor' is null then '{}'::jsonb
+            else jsonb_build_object(st.cursor_param, c.reading ->> 'cursor') end
+          else '{}'::jsonb end,
+        'headers', '{"Accept": "application/json"}'::jsonb),
+      'status_classes', so.status_classes || st.status_classes || case
+        when c.kind in ('confirmation', 'item') then '{"404": "page"}'::jsonb
+        when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
+        then '{"422": "page"}'::jsonb else '{}'::jsonb end
+    ) order by l.send_after, l.id),
+    array_agg(distinct w.id)
+  into v_leases, v_workspace_ids
+  from leased as l
+  join public.chunked_sync_jobs as c on c.id = l.id
+  join public.workspace_sync_runs as r on r.id = l.run_id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id
+  join public.sync_sources as so on so.id = st.source_id
+  where l.status = 'processing';
+  return jsonb_build_object('leases', coalesce(v_leases, '[]'),
+    'credentials', sync.credentials_of(v_workspace_ids));
+end; $$;
+comment on function sync.lease_chunks(sync.admission[], text) is
+$$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
+holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
+
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
+  out o_admissions sync.admission[], out o_answer jsonb)
+language plpgsql set search_path = '' as $$
+begin
+  -- What a crash takes back of a claim is fetched again.
+  perform set_config('synchronous_commit', 'off', true);
+  o_admissions := sync.admit_chunks(p_queue_ids);
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id);
+  o_answer := o_answer || jsonb_build_object(
+    'blocked_budgets', sync.blocked_budgets(),
+    'next_look_ms', (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and next_retry_at < 'infinity'
+      order by next_retry_at limit 1));
+end; $$;
+comment on function sync.claim_chunks(bigint[], text) is
+$$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
+the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
+
+create function sync.note_worker(p_worker_id text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_last_seen_at timestamptz;
+begin
+  if coalesce(btrim(p_worker_id), '') = '' or length(p_worker_id) > 200 then
+    raise exception using errcode = 'SY006',
+      message = 'a worker needs an id of 1 to 200 characters',
+      hint = 'Host name and process id will do.';
+  end if;
+  select last_seen_at into v_last_seen_at from sync.workers where worker_id = p_worker_id;
+  if v_last_seen_at is null then
+    insert into sync.workers (worker_id) values (p_worker_id) on conflict (worker_id) do nothing;
+  elsif v_last_seen_at < sync.now() - interval '5 seconds' then
+    update sync.workers set last_seen_at = sync.now()
+    where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds';
+  end if;
+end; $$;
+comment on function sync.note_worker(text) is
+$$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
+
+create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1)
+  returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+begin
+  perform sync.require_read_committed();
+  if p_limit is null or p_limit not between 1 and 100 then
+    raise exception using errcode = 'SY006', message = format('p_limit is '
+      '%s', coalesce(p_limit::text, 'null')),
+      hint = 'A claim takes 1 to 100 chunks.';
+  end if;
+  perform sync.note_worker(p_worker_id);
+  perform sync.sweep_if_due();
+  perform sync.wake_due_chunks(p_limit);
+  return (sync.claim_chunks(sync.pick_ready_chunks(p_limit), p_worker_id)).o_answer;
+end; $$;
+comment on function public.claim_next_chunk_job_safe(text, int) is
+$$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none is no error. Returns:
+{"leases", "credentials", "blocked_budgets", "next_look_ms"}, see docs/worker-protocol.md. Raises:
+SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
+
+create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_chunk public.chunk_processing_queue;
+  v_claim record;
+  v_reason text;
+begin
+  perform sync.require_read_committed();
+  if p_queue_id is null then
+    raise exception using errcode = 'SY006', message = 'p_queue_id is null',
+      hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
+  end if;
+  perform sync.note_worker(p_worker_id);
+  perform sync.sweep_if_due();
+  select * into v_chunk from public.chunk_processing_queue
+  where id = p_queue_id for no key update skip locked;
+  v_reason := case
+    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
+    where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null then 'not_found'
+    when v_chunk.status <> 'pending' then 'not_pending'
+    when v_chunk.next_retry_at = 'infinity' then 'paused'
+    when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
+  if v_reason is null then
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_reason := case (v_claim.o_admissions)[1].verdict
+      when 'budget' then 'budget' when 'paused' then 'paused' when 'ending' then 'not_pending' end;
+  else
+    v_claim := sync.claim_chunks('{}', p_worker_id);
+  end if;
+  insert into sync.hinted_claims (chunk_id, worker_id, verdict)
+  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'));
+  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
+    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity') end)
+        end;
+end; $$;
+comment on function public.claim_chunk_job_safe(bigint, text) is
+$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+not_found, not_pending, not_due, paused or budget, and "look_again_ms" when it pays to ask for it
+again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then
+its budget.$$;
+
+create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_now timestamptz;
+  v_longest interval := sync.setting_seconds('max_lease_seconds');
+  v_ids bigint[];
+  v_lost jsonb;
+  v_cancelled jsonb;
+begin
+  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
+    or exists (select 1 from jsonb_array_elements(p_leases) as l
+      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
+    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 '
+      'leases',
+      hint = '[{"queue_id": 1, "lease_token": 2}]';
+  end if;
+  v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
+  perform 1 from public.chunk_processing_queue
+  where id = any (v_ids) order by id for no key update;
+  v_now := sync.now();
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), extended as (
+    update public.chunk_processing_queue as q
+    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
+    q.started_at + v_longest)
+    from given
+    where q.id = given.id and q.lease_token = given.lease_token and q.status = 'processing'
+      and q.lease_expires_at > v_now and q.started_at + v_longest > v_now
+    returning q.id, q.run_id, q.worker_id
+  )
+  select
+    coalesce(jsonb_agg(given.id order by given.id) filter (where extended.id is null), '[]'),
+    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]')
+  into v_lost, v_cancelled
+  from given left join extended using (id)
+  left join public.workspace_sync_runs as r on r.id = extended.run_id;
+  perform sync.note_worker(worker_id) from (
+    select distinct worker_id from public.chunk_processing_queue
+    where id = any (v_ids) and status = 'processing'
+      and not v_lost @> to_jsonb(id)
+  ) as holders;
+  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
+    'cancelled', v_cancelled,
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.extend_chunk_leases(jsonb) is
+$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. Returns: {"lease_ms", "lost": [ids],
+"cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
+SY006 not such a list. Locks: the queue rows, by id.$$;
+
+revoke all on function
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks, sync.claim_chunks,
+  sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
+  public.extend_chunk_leases
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+to service_role;
+
+-- Answers: what an answer says. Shape checks, records, totals, and which class an error is.
+-- Stands on: streams, queue.
+
+create type sync.page_in_hand as (
+  turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
+  answer jsonb,
+  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
+  page int, record_id text, worker_id text,
+  attempts int, max_attempts int, is_repeat boolean,
+  known_pages int, is_key_accepted boolean, is_budget_blocked boolean,
+  outcome text, code text, message text, wait interval, is_permanent boolean,
+  records int, changed int, total bigint, last_page int, reveals_pages boolean,
+  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,
+  key_owner jsonb
+);
+comment on type sync.page_in_hand is
+'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
+of it, what became of it.';
+
+create function sync.raise_shape(p_what text, p_hint text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
+end; $$;
+comment on function sync.raise_shape(text, text) is
+$$Raises: SY010, the answer has the wrong shape.$$;
+
+create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
+language plpgsql immutable set search_path = '' as $$
+begin
+  if jsonb_typeof(p_answer #> p_path) is distinct
+    from 'number' or p_answer #>> p_path !~ '^[0-9]{1,15}$' then
+    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+      'The API may page in another mode now; declare_stream() says where the count stands.');
+  end if;
+  return (p_answer #>> p_path)::bigint;
+end; $$;
+comment on function sync.count_at(jsonb, text[]) is
+$$Returns: a whole number of 0 or more at a path. Raises: SY010.$$;
+
+create function sync.check_records(p_records jsonb, p_stream public.sync_streams) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_position bigint;
+begin
+  if coalesce(jsonb_typeof(p_records), 'null') <> 'array' then
+    perform sync.raise_shape(format('the answer has no list of records at %s',
+      array_to_string(p_stream.records_path, '.')),
+      'declare_stream() says where they stand.');
+  end if;
+  select r.n into v_position from (
+    select n, record #> p_stream.id_path as id
+    from jsonb_array_elements(p_records) with ordinality as e (record, n)
+  ) as r
+  where (case p_stream.id_type
+    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,18}$'
+    else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500 end) is not true
+  order by r.n limit 1;
+  if v_position is not null then
+    perform sync.raise_shape(
+      format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
+      array_to_string(p_stream.id_path, '.')),
+      'Nothing of the page was written. declare_stream() says where the id stands and of which '
+        'type it is.');
+  end if;
+end; $$;
+comment on function sync.check_records(jsonb, public.sync_streams) is
+$$Raises: SY010 unless it is a list of records with usable ids.$$;
+
+create function sync.read_counted_page(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
+  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+    2147483647);
+  if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
+    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
+      sync.setting('max_pages')));
+  end if;
+  if v_page.last_page > greatest(v_page.total, 1) then
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s records',
+      v_page.last_page, v_page.total),
+      'A list whose last page moves on with every page read has no end: ask the API''s operator.');
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page.answer, p_stream);
+  return v_page;
+end; $$;
+comment on function sync.read_counted_page(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records, total and last_page. Raises: SY010.$$;
+
+create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
+  perform sync.check_records(v_page.answer, p_stream);
+  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
+    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+      p_page.record_id),
+      'declare_stream() says under which path a record stands.');
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with the one record asked for. Raises: SY010.$$;
+
+create function sync.without_credentials(p_body text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  -- Looking for a few letters costs a tenth of what a pattern does, and hardly a page has them.
+  if strpos(p_body, '_token"') = 0 and strpos(p_body, 'password"') = 0
+    and strpos(p_body, '_secret"') = 0 and strpos(p_body, 'api_key"') = 0 then
+    return p_body;
+  end if;
+  return regexp_replace(p_body,
+    '("[a-z_]*(_token|password|_secret|api_key)"\s*:\s*)"([^"\\]|\\.)*"', '\1null', 'g');
+end; $$;
+comment on function sync.without_credentials(text) is
+$$Returns: an answer's text with null for every string that it calls a token, password, secret or
+key: what an API tells of its own credentials is stored nowhere.$$;
+
+create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if p_page.http_status not between 200 and 299 then
+    if (p_page.kind in ('confirmation', 'item') and p_page.http_status = 404) is not true
+      and (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
+        and p_stream.cursor_params is not null) is not true then
+      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+        'The status classes of its stream should not call it a page.');
+    end if;
+    v_page.answer := '[]';
+    v_page.is_past_pages := p_page.kind = 'page';
+    v_page.reveals_pages := v_page.is_past_pages;
+    return v_page;
+  end if;
+  v_page.answer := sync.without_credentials(p_page.body)::jsonb;
+  if v_page.answer #> p_source.success_path = 'false'::jsonb then
+    raise exception using errcode = 'SY013',
+      message = format('the API answers %s and reports a failure: %s', p_page.http_status,
+        coalesce(sync.mask_workspace_key(v_page.answer #>> p_source.message_path,
+        v_page.workspace_id), 'it says no more')),
+      hint = 'It is tried again; if it stays, ask the API''s operator.';
+  end if;
+  v_page := case
+    when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
+    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
+    when p_stream.completeness = 'counted' then sync.read_counted_page(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed_page(v_page, p_stream)
+    else sync.read_item(v_page) end;
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.reveals_pages := v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true;
+  return v_page;
+end; $$;
+comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
+$$Cast a body and check it by its stream. A status that the stream counts as a page although it is
+no success has no records: 404 says that a record is gone, 422 that pages end here. Returns: the
+page with answer = its records, and what it says of others; reveals_pages: the run did not know that
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON, 22P05 a
+character that Postgres cannot hold.$$;
+
+create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_read sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if v_stream.id is distinct from v_page.stream_id then
+      select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
+      select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+    end if;
+    v_read := v_read || sync.read_page(v_page, v_stream, v_source);
+  end loop;
+  return v_read;
+end; $$;
+comment on function sync.read_pages(sync.page_in_hand[]) is
+$$Returns: the pages, read by their streams. Raises: as read_page().$$;
+
+create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(array_agg(row(
+      p.workspace_id, p.stream_id,
+      case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+      (r.record #>> st.updated_at_path)::timestamptz, r.record, p.turn
+    )::sync.incoming_record), '{}')
+    from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id
+    cross join jsonb_array_elements(p.answer) as r (record)
+  );
+end; $$;
+comment on function sync.found_records(sync.page_in_hand[]) is
+$$Returns: the records of pages that were read. Raises: 22007 unreadable time.$$;
+
+create function sync.find_bad_field(p_page sync.page_in_hand) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_stream public.sync_streams;
+  v_field record;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  for v_field in
+    select r.record, a.attname, format_type(a.atttypid, a.atttypmod) as type_name
+    from jsonb_array_elements(p_page.answer) as r (record)
+    join pg_catalog.pg_attribute as a on a.attrelid = to_regclass(v_stream.target_table)
+      and a.attnum > 0
+    where a.attname <> all ('{workspace_id,stream_id,id,raw,last_changed_at,deleted_at}')
+      and r.record ->> a.attname is not null and a.atttypid <> 'jsonb'::regtype
+  loop
+    begin
+      execute format('select ($1)::%s', v_field.type_name) using v_field.record ->> v_field.attname;
+    exception when data_exception then
+      return format('%s.%s cannot take the value of record %s', v_stream.target_table,
+        v_field.attname,
+        v_field.record #>> v_stream.id_path);
+    end;
+  end loop;
+  return format('%s cannot take a value of page %s', v_stream.target_table,
+    coalesce(p_page.page::text, p_page.record_id));
+end; $$;
+comment on function sync.find_bad_field(sync.page_in_hand) is
+$$After a page failed with a data error: which table, column and record it was. Never the value.
+Returns: a sentence.$$;
+
+create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
+  p_hint text) returns sync.page_in_hand
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_was_read boolean := p_page.answer is not null;
+begin
+  v_page.code := case
+    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
+    when p_sqlstate ~ '^2[23]' and (v_was_read or p_sqlstate = '22P05') then 'SY012'
+    when p_sqlstate ~ '^22' then 'SY011'
+    else p_sqlstate end;
+  v_page.message := concat_ws('. ',
+    case
+      when v_page.code = 'SY012' and not v_was_read
+      then 'the body holds a character that Postgres cannot store, such as U+0000'
+      when v_page.code = 'SY012' then sync.find_bad_field(v_page)
+      when v_page.code = 'SY011' then 'the body is not JSON'
+      else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
+    case v_page.code
+      when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
+        'or the column widened.'
+      when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
+        'base URL.'
+      else nullif(p_hint, '') end);
+  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
+  v_page.outcome := 'retry';
+  v_page.records := null;
+  v_page.total := null;
+  return v_page;
+end; $$;
+comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
+$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
+not JSON, SY013 reported failure and anything unexpected are tried again. Returns: the page with
+outcome, code, and a message with the way out.$$;
+
+revoke all on function
+  sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
+  sync.check_records, sync.without_credentials, sync.read_page, sync.read_pages,
+  sync.found_records, sync.find_bad_field, sync.judge_error
+from public, anon, authenticated, service_role;
+
+-- Connections: whose key it is, asked before a workspace writes its first row with it.
+-- Stands on: answers.
+
+create function sync.connection_path(p_source_id bigint) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select path from public.sync_streams
+    where source_id = p_source_id and completeness = 'connection');
+end; $$;
+comment on function sync.connection_path(bigint) is
+$$Returns: where a source tells whose key it is, or null if it does not.$$;
+
+create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return p_workspace.key_status <> 'accepted' and p_workspace.external_id is not null
+    and p_workspace.key_owner_id is distinct from p_workspace.external_id
+    and sync.connection_path(p_workspace.source_id) is not null;
+end; $$;
+comment on function sync.is_key_unproven(public.sync_workspaces) is
+$$Returns: whether a workspace's key may be another workspace's: its owner can be compared with the
+registered external id, and was not yet, or is another one. Nothing fetched with it is applied.$$;
+
+create function sync.read_connection(p_page sync.page_in_hand, p_source public.sync_sources)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_stream public.sync_streams;
+begin
+  select * into strict v_stream from public.sync_streams
+  where source_id = p_source.id and completeness = 'connection';
+  if p_page.answer #>> v_stream.id_path is null then
+    perform sync.raise_shape(format('the answer does not tell whose key it is at %s',
+      array_to_string(v_stream.id_path, '.')),
+      'declare_stream() says where that stands.');
+  end if;
+  v_page.key_owner := jsonb_build_object('id', p_page.answer #>> v_stream.id_path, 'name',
+    p_page.answer #>> v_stream.name_path);
+  v_page.answer := '[]';
+  return v_page;
+end; $$;
+comment on function sync.read_connection(sync.page_in_hand, public.sync_sources) is
+$$Returns: the page with the id and name of the workspace that the key belongs to; the rest of the
+answer is dropped, secrets with it. Raises: SY010.$$;
+
+create function sync.note_key_owners(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.sync_workspaces as w set
+    key_owner = concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')'),
+    key_owner_id = p.key_owner ->> 'id',
+    key_checked_at = sync.now(),
+    key_status = case when w.external_id <> p.key_owner ->> 'id' then 'other_workspace'
+    else 'accepted' end
+  from (
+    select given.* from unnest(p_pages) as given
+    join public.workspace_sync_runs as r on r.id = given.run_id and r.scan = given.scan
+    where given.kind = 'connection' and given.outcome = 'completed' order by given.workspace_id
+  ) as p
+  where w.id = p.workspace_id;
+end; $$;
+comment on function sync.note_key_owners(sync.page_in_hand[]) is
+$$Write whose keys they are; a key of another workspace than the registered external id is refused
+from then on. An answer to the key before, whose run has begun again meanwhile, says nothing. The
+caller holds the runs' locks. Locks: the workspaces.$$;
+
+create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_workspace public.sync_workspaces;
+  v_completeness text;
+begin
+  select * into strict v_workspace from public.sync_workspaces where id = p_run.workspace_id;
+  select completeness into strict v_completeness from public.sync_streams
+  where id = p_run.stream_id;
+  if v_workspace.key_status = 'other_workspace' then
+    update public.workspace_sync_runs
+    set error_message = format('its key belongs to workspace %s, not to %s. '
+      'rotate_workspace_key() gives it its own.',
+      v_workspace.key_owner, v_workspace.external_id) where id = p_run.id;
+    perform sync.close_run(p_run.id, 'failed', null);
+  elsif v_completeness = 'connection' then
+    perform sync.close_run(p_run.id, 'completed', null);
+  elsif v_completeness = 'items' then
+    perform sync.open_items(p_run.id);
+  else
+    perform sync.begin_pages(p_run.id);
+  end if;
+end; $$;
+comment on function sync.advance_connection(public.workspace_sync_runs) is
+$$The key's owner is known: go on to what the run is for, or end it before it wrote anything. The
+caller holds the run's lock.$$;
+
+revoke all on function
+  sync.connection_path, sync.is_key_unproven, sync.read_connection, sync.note_key_owners,
+  sync.advance_connection
+from public, anon, authenticated, service_role;
+
+-- Records: where pages go of streams without a typed table.
+-- Stands on: streams.
+
+create table public.synced_records (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null,
+  id text not null,
+  raw jsonb not null,
+  updated_at timestamptz,
+  last_changed_at timestamptz not null default sync.now(),
+  deleted_at timestamptz,
+  primary key (workspace_id, stream_id, id)
+);
+comment on table public.synced_records is
+'Records of streams that have no typed table. Without a foreign key to the stream, whose row every
+record would lock: no verb and no role deletes streams.';
+comment on column public.synced_records.raw is 'The record as the API serves it.';
+comment on column public.synced_records.updated_at is
+'The API''s, where the stream says where it stands.';
+comment on column public.synced_records.deleted_at is
+'Gone from the API, proven twice; null while it lives.';
+create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
+alter table public.synced_records enable row level security;
+
+create function sync.apply_synced_records(p_records sync.incoming_record[])
+  returns sync.changed_record[]
+language plpgsql set search_path = '' set enable_hashjoin = on as $$
+declare
+  v_now timestamptz := sync.now();
+  v_changed sync.changed_record[];
+begin
+  with incoming as (
+    select distinct on (r.workspace_id, r.stream_id, r.record_id) r.workspace_id, r.stream_id,
+      r.record_id, r.updated_at, r.record
+    from unnest(p_records) as r
+    order by r.workspace_id, r.stream_id, r.record_id, r.updated_at desc nulls last
+  ), judged as (
+    select i.workspace_id, i.stream_id, i.record_id,
+      case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
+      greatest(i.updated_at, e.updated_at) as updated_at, e.id is null as is_new,
+      e.deleted_at is not null as is_revival
+    from incoming as i
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from public.synced_records as t
+      where t.workspace_id = i.workspace_id and t.stream_id = i.stream_id
+        and t.id = i.record_id offset 0
+    ) as e on true
+    where e.id is null or e.deleted_at is not null
+      or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
+  ), written as (
+    insert into public.synced_records
+      as t (workspace_id, stream_id, id, raw, updated_at, last_changed_at)
+    select j.workspace_id, j.stream_id, j.record_id, j.raw, j.updated_at, v_now
+    from judged as j
+    order by j.workspace_id, j.stream_id, j.record_id
+    on conflict (workspace_id, stream_id, id) do update set
+      raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    where (t.raw, t.deleted_at) is distinct
+    from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
+    returning t.workspace_id, t.stream_id, t.id
+  )
+  select array_agg(row(w.workspace_id, w.stream_id, w.id,
+    case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
+    )::sync.changed_record) into v_changed
+  from written as w join judged as j on j.workspace_id = w.workspace_id
+    and j.stream_id = w.stream_id and j.record_id = w.id;
+  return v_changed;
+end; $$;
+comment on function sync.apply_synced_records(sync.incoming_record[]) is
+$$Upsert records as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a
+deleted one that is seen lives again. Returns: what changed. Locks: rows in key order.$$;
+
+revoke all on table public.synced_records from public, anon, authenticated, service_role;
+grant select on table public.synced_records to authenticated, service_role;
+create policy synced_records_select_operator on public.synced_records
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function sync.apply_synced_records from public, anon, authenticated, service_role;
+
+-- Fence: what a holder hands over, whether it still holds its lease, what it is told.
+-- Stands on: answers.
+
+create function sync.given_pages(p_pages jsonb) returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_given jsonb;
+  v_page sync.page_in_hand;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_queue_ids bigint[] := array[]::bigint[];
+begin
+  if coalesce(jsonb_typeof(p_pages), 'null') <> 'array' or jsonb_array_length(p_pages) not between 1
+    and 100 then
+    raise exception using errcode = 'SY006', message = 'p_pages is not a list of 1 to 100 pages',
+      hint = '[{"queue_id": 1, "lease_token": 2, "status": 200, "body": "…", "duration_ms": 187}]';
+  end if;
+  v_page.is_repeat := false;
+  v_page.is_permanent := false;
+  for v_given in select page from jsonb_array_elements(p_pages) as g (page) loop
+    if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
+      and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
+      and jsonb_typeof(v_given -> 'body') = 'string') is not true
+      or (case when v_given ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        then (v_given ->> 'queue_id')::bigint = any (v_queue_ids) end)
+    then
+      raise exception using errcode = 'SY006',
+        message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
+        hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the '
+          'answer''s text.';
+    end if;
+    v_page.turn := cardinality(v_pages) + 1;
+    v_page.queue_id := (v_given ->> 'queue_id')::bigint;
+    v_page.lease_token := (v_given ->> 'lease_token')::bigint;
+    v_page.http_status := (v_given ->> 'status')::int;
+    v_page.body := v_given ->> 'body';
+    v_page.duration_ms := (v_given ->> 'duration_ms')::bigint;
+    v_queue_ids := v_queue_ids || v_page.queue_id;
+    v_pages := v_pages || v_page;
+  end loop;
+  return v_pages;
+end; $$;
+comment on function sync.given_pages(jsonb) is
+$$Returns: the argument of complete_chunk_jobs_safe(), checked. Raises: SY006.$$;
+
+create function sync.first_answer(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_event public.chunk_events;
+begin
+  select * into v_event from public.chunk_events
+  where chunk_id = p_page.queue_id and lease_token = p_page.lease_token
+  order by event = 'lease_lost' desc, id desc limit 1;
+  v_page.is_repeat := true;
+  v_page.outcome := case when v_event.id is null or v_event.event = 'lease_lost' then 'refused'
+    else v_event.event end;
+  if v_page.outcome = 'refused' then
+    v_page.code := 'SY001';
+    v_page.message := format('chunk %s is not leased under token %s', p_page.queue_id,
+      p_page.lease_token);
+  else
+    v_page.code := v_event.details ->> 'code';
+    v_page.message := v_event.details ->> 'message';
+    v_page.records := (v_event.details ->> 'records')::int;
+    v_page.changed := (v_event.details ->> 'changed')::int;
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.first_answer(sync.page_in_hand) is
+$$For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended
+it.$$;
+
+create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+  v_chunk record;
+  v_given_up bigint[];
+  v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  perform sync.require_read_committed();
+  for v_chunk in
+    select p as given, q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
+      r.stream_id, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
+      r.progress_total, w.key_status, b.block_level
+    from unnest(p_pages) as p
+    join public.chunk_processing_queue as q on q.id = p.queue_id
+    join public.chunked_sync_jobs as c on c.id = q.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    left join public.sync_budgets as b on b.id = w.budget_id
+    order by q.id for no key update of q
+  loop
+    v_page := v_chunk.given;
+    if v_chunk.lease_token = v_page.lease_token and v_chunk.status = 'processing'
+      and v_chunk.lease_expires_at > sync.now() then
+      v_page.run_id := v_chunk.run_id;
+      v_page.workspace_id := v_chunk.workspace_id;
+      v_page.stream_id := v_chunk.stream_id;
+      v_page.slot := v_chunk.slot;
+      v_page.kind := v_chunk.kind;
+      v_page.scan := v_chunk.scan;
+      v_page.page := v_chunk.page;
+      v_page.record_id := v_chunk.record_id;
+      v_page.reading := v_chunk.reading;
+      v_page.worker_id := v_chunk.worker_id;
+      v_page.attempts := v_chunk.attempts;
+      v_page.max_attempts := v_chunk.max_attempts;
+      v_page.known_pages := case when v_chunk.progress_total is not null
+        then v_chunk.planned_pages end;
+      v_page.is_key_accepted := v_chunk.key_status = 'accepted';
+      v_page.is_budget_blocked := v_chunk.block_level > 0;
+      if not v_page.is_key_accepted then
+        v_page.outcome := (
+          select 'cancelled' from public.sync_workspaces as w where w.id = v_page.workspace_id
+            and v_page.kind <> 'connection' and sync.is_key_unproven(w));
+      end if;
+    else
+      v_page := sync.first_answer(v_page);
+    end if;
+    v_fenced := v_fenced || v_page;
+  end loop;
+  -- A statement of its own: a cancel, or a new key, may have committed while this call waited for
+  -- a row.
+  v_given_up := array(
+    select f.queue_id from unnest(v_fenced) as f
+    join public.workspace_sync_runs as r on r.id = f.run_id
+    where r.ending is not null or r.scan <> f.scan);
+  for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
+  else 0 end loop
+    if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
+      v_fenced[v_turn].outcome := 'cancelled';
+    end if;
+  end loop;
+  return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
+    select sync.first_answer(p) from unnest(p_pages) as p
+    where p.queue_id <> all (array(select f.queue_id from unnest(v_fenced) as f))) end;
+end; $$;
+comment on function sync.fence(sync.page_in_hand[]) is
+$$Lock the chunks and check the leases, deadline included, so that a late worker is refused before
+any sweep ran, that the key may write, and then whether their runs are ending or have begun again.
+Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
+by id.$$;
+
+create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
+language plpgsql immutable set search_path = '' as $$
+begin
+  return jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome',
+    p_page.outcome, 'code', p_page.code,
+    'message', p_page.message, 'hint',
+    case p_page.outcome when 'refused' then 'Stop: another worker owns it.' end,
+    'records', p_page.records, 'changed', p_page.changed,
+    'look_again_ms', ceil(extract(epoch from p_page.wait) * 1000)::bigint));
+end; $$;
+comment on function sync.outcome_of(sync.page_in_hand) is
+$$Returns: what the holder is told, see docs/worker-protocol.md.$$;
+
+revoke all on function
+  sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
+from public, anon, authenticated, service_role;
+
+-- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
+-- reveals.
+-- Stands on: fence.
+
+create function sync.applied(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[])
+returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' set enable_hashjoin = on as $$
+declare
+  v_changed int[];
+  v_page sync.page_in_hand;
+  v_applied sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  if cardinality(p_changed) > 0 then
+    v_changed := array(
+      select count(c.record_id) from unnest(p_pages) with ordinality as p
+      left join (unnest(p_records) as f join unnest(p_changed) as c
+        using (workspace_id, stream_id, record_id)) on f.turn = p.turn
+      group by p.ordinality order by p.ordinality);
+  end if;
+  foreach v_page in array p_pages loop
+    v_page.outcome := 'completed';
+    v_page.records := coalesce(v_page.records, 0);
+    v_page.changed := coalesce(v_changed[cardinality(v_applied) + 1], 0);
+    v_page.body := null;
+    v_page.answer := null;
+    v_applied := v_applied || v_page;
+  end loop;
+  return v_applied;
+end; $$;
+comment on function sync.applied(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Returns: applied pages, with their outcome and how many records of each changed, and without their
+bodies.$$;
+
+create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
+  returns void
+language plpgsql set search_path = '' set enable_hashjoin = on as $$
+begin
+  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, total, last_page)
+  select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
+    coalesce(f.record_ids, '{}'), p.total, p.last_page
+  from unnest(p_pages) as p
+  left join (
+    select turn, array_agg(record_id) as record_ids from unnest(p_records) group by turn
+  ) as f on f.turn = p.turn
+  where p.kind in ('page', 'cursor');
+end; $$;
+comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[]) is
+$$Note the ids that pages showed: the proof that a scan is complete.$$;
+
+create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_records sync.incoming_record[] := sync.found_records(p_pages);
+  v_changed sync.changed_record[] := '{}'::sync.changed_record[];
+  v_part sync.changed_record[];
+  v_functions text[] := array(
+    select distinct apply_function from public.sync_streams
+    where id in (select stream_id from unnest(p_pages)) order by apply_function);
+  v_function text;
+begin
+  foreach v_function in array v_functions loop
+    execute format('select %s($1)', v_function) into v_part
+    using case when cardinality(v_functions) = 1 then v_records else array(
+      select f from unnest(v_records) as f join public.sync_streams as st on st.id = f.stream_id
+      where st.apply_function = v_function) end;
+    v_changed := v_changed || coalesce(v_part, '{}');
+  end loop;
+  perform sync.note_seen(p_pages, v_records);
+  perform sync.note_confirmations(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.note_items(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
+  return sync.applied(p_pages, v_records, v_changed);
+end; $$;
+comment on function sync.apply_pages(sync.page_in_hand[]) is
+$$Apply pages that were read as one set, and note the ids they showed. Returns: the pages with
+outcome completed and counts. Raises: whatever the data does to the tables. Locks: target rows, in
+key order.$$;
+
+create function sync.try_page(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_is_sound boolean := false;
+  v_message text;
+  v_hint text;
+begin
+  v_page := (sync.read_pages(array[p_page]))[1];
+  perform sync.apply_pages(array[v_page]);
+  v_is_sound := true;
+  raise exception 'this was a trial';
+exception when others then
+  if v_is_sound then
+    return v_page;
+  end if;
+  get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+  return sync.judge_error(v_page, sqlstate, v_message, v_hint);
+end; $$;
+comment on function sync.try_page(sync.page_in_hand) is
+$$Apply one page and take it back. Returns: the page as read, without an outcome if it can be
+applied, else with what its error means.$$;
+
+create function sync.apply_fenced(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_to_apply sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_sound sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if v_page.outcome is null then
+      v_to_apply := v_to_apply || v_page;
+    else
+      v_decided := v_decided || v_page;
+    end if;
+  end loop;
+  if cardinality(v_to_apply) = 0 then
+    return v_decided;
+  end if;
+  begin
+    return v_decided || sync.apply_pages(sync.read_pages(v_to_apply));
+  exception when others then
+    null;
+  end;
+  foreach v_page in array v_to_apply loop
+    v_page := sync.try_page(v_page);
+    if v_page.outcome is null then
+      v_sound := v_sound || v_page;
+    else
+      v_decided := v_decided || v_page;
+    end if;
+  end loop;
+  return v_decided || case when cardinality(v_sound) > 0 then sync.apply_pages(v_sound) end;
+end; $$;
+comment on function sync.apply_fenced(sync.page_in_hand[]) is
+$$Apply what has no outcome yet as one set; if that fails, find the bad pages by trying each alone,
+and apply the others as one set: pages applied one after the other would lock records out of key
+order. Returns: all pages, each with its outcome.$$;
+
+create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '25s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_pages sync.page_in_hand[] := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
+begin
+  v_pages := sync.settle_chunks(v_pages);
+  return jsonb_build_object(
+    'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.complete_chunk_jobs_safe(jsonb) is
+$$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
+the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
+outcomes: completed, cancelled, retry, failed, refused. Repeated with the same tokens it answers
+alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
+rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
+
+create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
+  p_page jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '25s' as $$
+declare
+  v_answer jsonb := public.complete_chunk_jobs_safe(jsonb_build_array(
+    coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token',
+    p_lease_token)));
+  v_outcome jsonb := v_answer -> 'outcomes' -> 0;
+begin
+  if v_outcome ->> 'outcome' = 'refused' then
+    raise exception using errcode = 'SY001', message = v_outcome ->> 'message',
+      hint = v_outcome ->> 'hint';
+  end if;
+  return v_outcome || jsonb_build_object('blocked_budgets', v_answer -> 'blocked_budgets');
+end; $$;
+comment on function public.complete_chunk_job_safe(bigint, bigint, jsonb) is
+$$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its outcome and
+"blocked_budgets". Raises: SY001 lease lost, SY006 bad page, SY016 wrong isolation. Locks: as
+complete_chunk_jobs_safe().$$;
+
+revoke all on function
+  sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.apply_fenced,
+  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+to service_role;
+
+-- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
+-- failures end or delay.
+-- Stands on: complete.
+
+create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if not v_page.is_repeat and v_page.outcome = 'retry' then
+      if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
+        v_page.outcome := 'failed';
+      else
+        v_page.wait := coalesce(v_page.wait, random() * make_interval(secs => least(
+          sync.setting('retry_cap_seconds'),
+          sync.setting('retry_base_seconds') * 2 ^ least(v_page.attempts, 20))::double precision));
+      end if;
+    end if;
+    v_decided := v_decided || v_page;
+  end loop;
+  return v_decided;
+end; $$;
+comment on function sync.decide_failures(sync.page_in_hand[]) is
+$$A failure is tried again after a backoff with full jitter, or after the wait the API asked for,
+until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.$$;
+
+create function sync.end_or_delay(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  with written as (
+    update public.chunk_processing_queue as q set
+      status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
+      else 'pending' end,
+      slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null
+      else q.slot end,
+      completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
+      attempts = case when p.outcome in ('retry', 'failed')
+        then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
+      ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
+      next_retry_at = case when p.outcome in ('retry', 'delayed') then v_now + p.wait end,
+      lease_expires_at = null,
+      error_message = coalesce(p.message,
+      case when p.outcome = 'completed' then null else q.error_message end)
+    from unnest(p_pages) as p
+    where q.id = p.queue_id
+  ), events as (
+    insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
+      details)
+    select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
+      jsonb_strip_nulls(jsonb_build_object(
+      'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
+      'http_status', p.http_status,
+      'code', p.code, 'message', p.message, 'attempt',
+      case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
+      'for_ms', ceil(extract(epoch from p.wait) * 1000)))
+    from unnest(p_pages) as p
+  )
+  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed)
+  select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
+    count(*) filter (where p.outcome = 'failed'),
+    count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
+    coalesce(sum(p.changed), 0)
+  from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+  group by p.run_id, p.slot order by p.run_id, p.slot
+  on conflict (run_id, slot) do update set
+    completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
+    cancelled = c.cancelled + excluded.cancelled,
+    records = c.records + excluded.records, changed = c.changed + excluded.changed;
+end; $$;
+comment on function sync.end_or_delay(sync.page_in_hand[]) is
+$$Write what became of leased chunks: queue row, event, the slot's counters. The caller holds the
+queue rows.$$;
+
+create function sync.pass_slots(p_pages sync.page_in_hand[]) returns bigint[]
+language plpgsql set search_path = '' as $$
+declare
+  v_short bigint[];
+begin
+  with freed as (
+    select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
+    from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+    group by p.run_id
+  ), picked as materialized (
+    -- On its own: a plan that looked once per updated row would give each of them the first slot.
+    select w.id, f.slots[w.turn] as slot, r.is_paused from freed as f
+    join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
+    cross join lateral (
+      select next.id, row_number() over () as turn from (
+        select x.id from public.chunk_processing_queue as x
+        where x.run_id = f.run_id and (x.run_id, x.id) > (f.run_id, f.floor)
+          and x.status = 'pending' and x.slot is null
+        order by x.run_id, x.id limit cardinality(f.slots) for no key update skip locked
+      ) as next
+    ) as w
+  ), promoted as (
+    update public.chunk_processing_queue as q set
+      slot = w.slot,
+      ready_seq = case when w.is_paused then null else nextval('sync.ready_seq') end,
+      next_retry_at = case when w.is_paused then 'infinity'::timestamptz end
+    from picked as w
+    where q.id = w.id
+    returning q.run_id
+  )
+  select coalesce(array_agg(f.run_id), '{}') into v_short from freed as f
+  where cardinality(f.slots) > (select count(*) from promoted as p where p.run_id = f.run_id);
+  return v_short;
+end; $$;
+comment on function sync.pass_slots(sync.page_in_hand[]) is
+$$Give freed slots to the next waiting chunks of the same runs. The bound by id skips dead index
+entries; the look under the run's lock has none. Returns: runs that did not get one chunk per slot,
+which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.plan_revealed_pages(p_run_id bigint, p_last_page int) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  update public.workspace_sync_runs
+  set planned_pages = greatest(planned_pages, p_last_page),
+  progress_total = coalesce(progress_total, p_last_page)
+  where id = p_run_id and ending is null
+  returning * into v_run;
+  perform sync.plan_chunks(p_run_id, 'page', array(
+    select page from generate_series(1, v_run.planned_pages) as page
+    except select c.page from public.chunked_sync_jobs as c
+    where c.run_id = p_run_id and c.scan = v_run.scan and c.page is not null
+  ), null)
+  where v_run.id is not null;
+end; $$;
+comment on function sync.plan_revealed_pages(bigint, int) is
+$$Queue the pages up to the last one that an answer named. The caller holds the run's lock. Nothing
+happens while the run is ending.$$;
+
+create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+begin
+  perform sync.plan_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  join public.sync_streams as st on st.id = p.stream_id and st.completeness = 'counted'
+  where p.reveals_pages group by p.run_id;
+  for v_page in
+    select p.* from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id and st.completeness <> 'counted'
+    order by p.turn
+  loop
+    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
+    perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
+    perform sync.cover_items(v_page, array(select queue_id from unnest(p_pages)))
+    where v_page.kind = 'item';
+  end loop;
+end; $$;
+comment on function sync.plan_revealed(sync.page_in_hand[]) is
+$$Queue what completed pages reveal: pages of counted streams up to the last one, of feeds as far as
+needed, the next cursor of a chain; and cover items that came with another answer. The caller holds
+the runs' locks.$$;
+
+create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
+  v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
+    where not p.is_repeat and p.outcome <> 'refused');
+  v_run_ids bigint[];
+begin
+  if cardinality(v_ended) = 0 then
+    return v_pages;
+  end if;
+  perform sync.end_or_delay(v_ended);
+  v_run_ids := sync.pass_slots(v_ended) || array(
+    select p.run_id from unnest(v_ended) as p
+    where p.outcome = 'cancelled'
+      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
+      or (p.outcome = 'completed' and (
+        p.reveals_pages or p.kind = 'cursor'
+        or (p.kind = 'item' and sync.has_joined_items(p.queue_id)))));
+  if cardinality(v_run_ids) > 0 then
+    perform 1 from public.workspace_sync_runs where id = any (v_run_ids)
+      order by id for no key update;
+    perform sync.end_run_early(f.run_id, 'failed', f.message) from (
+      select p.run_id, (array_agg(p.message order by p.turn))[1] as message
+      from unnest(v_ended) as p
+      where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
+      group by p.run_id
+    ) as f;
+    -- Of a run that goes on, only a key that may not write had its page cancelled.
+    perform sync.begin_again(g.id) from (
+      select distinct r.id from unnest(v_ended) as p
+      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      where p.outcome = 'cancelled' and r.ending is null order by r.id
+    ) as g;
+    perform sync.plan_revealed(array(
+      select p from unnest(v_ended) as p
+      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+    perform sync.note_key_owners(v_ended)
+    where exists (select 1 from unnest(v_ended) as p where p.kind = 'connection');
+    perform sync.settle_runs(v_run_ids);
+  end if;
+  perform sync.note_key(v_ended);
+  return v_pages;
+end; $$;
+comment on function sync.settle_chunks(sync.page_in_hand[]) is
+$$The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
+chunk it finished needs no lock on the run; otherwise it locks the run and, in a new statement,
+refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
+outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
+
+create function sync.note_key(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if exists (
+    select 1 from unnest(p_pages) as p
+    where (p.outcome = 'completed' and not p.is_key_accepted) or p.http_status = 401
+  ) then
+    update public.sync_workspaces as w
+    set key_status = said.key_status, key_checked_at = sync.now()
+    from (
+      select p.workspace_id, case when bool_or(p.outcome = 'completed') then 'accepted'
+        else 'refused' end as key_status
+      from unnest(p_pages) as p where p.outcome = 'completed' or p.http_status = 401
+      group by p.workspace_id order by p.workspace_id
+    ) as said
+    where w.id = said.workspace_id and w.key_status is distinct from said.key_status
+      and (said.key_status = 'refused' or (w.key_status <> 'other_workspace'
+        and not sync.is_key_unproven(w)));
+  end if;
+  if exists (select 1 from unnest(p_pages) as p where p.is_budget_blocked) then
+    perform sync.unblock_budgets(array(select distinct p.workspace_id from unnest(p_pages) as p
+      where p.outcome = 'completed'));
+    perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome not in ('completed', 'delayed') having count(*) > 0;
+  end if;
+end; $$;
+comment on function sync.note_key(sync.page_in_hand[]) is
+$$What answers say of the workspaces' keys, and that a blocked budget answers again. That a key is
+accepted whose owner can be compared is for note_key_owners() to find. Locks: workspaces by id, only
+where that changes, then budgets.$$;
+
+revoke all on function
+  sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
+  sync.plan_revealed_pages, sync.settle_chunks, sync.note_key
+from public, anon, authenticated, service_role;
+
+-- Fail: a lease ends without a page, by one of four classes.
+-- Stands on: settle.
+
+create function sync.way_out(p_http_status int, p_error_message text) returns text
+language sql immutable set search_path = '' as $$
+  select case
+    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
+    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
+      'may.'
+    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
+      'corrected.'
+    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
+      'deep: the list cannot be read whole by page number.'
+    when p_http_status between 300 and 399 or p_http_status = 404
+    then 'Look at the workspace''s base URL.'
+    when p_error_message like 'no answer%'
+    then 'Look at the workspace''s base URL, and whether its host answers.' end;
+$$;
+comment on function sync.way_out(int, text) is
+$$Returns: what to do about a failed fetch, null where the message says it all.$$;
+
+create function sync.judge_failure(
+  p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
+) returns sync.page_in_hand
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if v_page.outcome is not null then
+    return v_page;
+  end if;
+  v_page.message := sync.mask_workspace_key(p_error_message, v_page.workspace_id);
+  v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
+  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
+    sync.way_out(v_page.http_status, p_error_message));
+  v_page.is_permanent := p_error_class = 'permanent';
+  v_page.outcome := case p_error_class when 'released' then 'released' when 'rate_limited'
+    then 'delayed' else 'retry' end;
+  v_page.wait := case p_error_class
+    when 'rate_limited' then sync.block_budget(v_page.workspace_id, p_retry_after)
+    when 'transient' then case when p_retry_after > 0
+    then make_interval(secs => least(p_retry_after, 3600)::double precision) end end;
+  return v_page;
+end; $$;
+comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is
+$$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed or
+released. Locks: for rate_limited, the budget.$$;
+
+create function public.fail_chunk_job_safe(
+  p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
+  p_retry_after numeric default null
+) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '20s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_pages sync.page_in_hand[];
+begin
+  if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
+    'released') then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no error class', p_error_class),
+      hint = 'transient, rate_limited, permanent or released';
+  end if;
+  v_pages := sync.fence(array[jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'turn', 1, 'queue_id', p_queue_id, 'lease_token', p_lease_token, 'is_repeat', false,
+    'is_permanent', false))]);
+  if v_pages[1].outcome = 'refused' then
+    raise exception using errcode = 'SY001', message = v_pages[1].message,
+      hint = 'Stop: another worker owns it.';
+  end if;
+  v_pages := sync.settle_chunks(array[sync.judge_failure(v_pages[1], p_error_class, p_error_message,
+    p_retry_after)]);
+  return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
+    sync.blocked_budgets());
+end; $$;
+comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
+$$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the budget is
+blocked, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+confirmation only that. released: handed back, nothing burnt. Returns: the outcome (retry, delayed,
+failed, released, cancelled) and "blocked_budgets"; repeated with the same token, the first outcome.
+Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, its
+budget, then run, job, workspace.$$;
+
+revoke all on function
+  sync.way_out, sync.judge_failure, public.fail_chunk_job_safe
+from public, anon, authenticated, service_role;
+grant execute on function public.fail_chunk_job_safe to service_role;
+
+-- Deletions: a record goes only after a complete scan missed it and its own GET, or a second
+-- complete scan, says so too.
+-- Stands on: runs, access.
+
+create table sync.missing_records (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  record_id text not null,
+  missed_by_run_id bigint not null,
+  missed_scans int not null default 1,
+  is_confirmed boolean not null default false,
+  held_by_run_id bigint,
+  last_seen_at timestamptz,
+  primary key (workspace_id, stream_id, record_id)
+);
+comment on table sync.missing_records is
+'Live rows that the last complete scan did not show: not deleted yet.';
+comment on column sync.missing_records.missed_scans is 'Complete scans in a row that missed it.';
+comment on column sync.missing_records.is_confirmed is
+'Its own GET answered 404, or a second complete scan missed it too.';
+comment on column sync.missing_records.held_by_run_id is
+'The run that would have deleted it and waits for approve_deletions().';
+comment on column sync.missing_records.last_seen_at is 'The last complete sync that saw it.';
+create index missing_records_stream_idx on sync.missing_records (stream_id);
+create index missing_records_held_idx on sync.missing_records (held_by_run_id)
+  where held_by_run_id is not null;
+alter table sync.missing_records enable row level security;
+
+create function sync.target_sql(p_template text, p_stream_id bigint) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select format(p_template, target_table, 't.workspace_id = $1 and '
+      || case when target_table = 'public.synced_records' then 't.stream_id = $2'
+      else '$2 is not null' end)
+    from public.sync_streams where id = p_stream_id
+  );
+end; $$;
+comment on function sync.target_sql(text, bigint) is
+$$Returns: a statement on a stream's target table: %1$s is the table, to be called t, %2$s its rows
+of workspace $1 and stream $2.$$;
+
+create function sync.note_missing(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_missing text[];
+  v_last_seen_at timestamptz;
+begin
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t where %2$s and t.deleted_at is null
+    except
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
+  into v_missing using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  select last_complete_sync_at into v_last_seen_at from public.sync_workspace_streams
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+  delete from sync.missing_records
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id <> all (v_missing);
+  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
+    last_seen_at)
+  select p_run.workspace_id, p_run.stream_id, missed.id, p_run.id, v_last_seen_at
+    from unnest(v_missing) as missed (id) order by missed.id
+  on conflict (workspace_id, stream_id, record_id) do update set
+    missed_by_run_id = excluded.missed_by_run_id, missed_scans = m.missed_scans + 1,
+      is_confirmed = true, held_by_run_id = null;
+end; $$;
+comment on function sync.note_missing(public.workspace_sync_runs) is
+$$After a complete scan: which live rows it did not show; those that the complete scan before missed
+too are confirmed.$$;
+
+create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_ids text[];
+begin
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t where %2$s and t.deleted_at is not null
+    intersect
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  if cardinality(v_ids) > 0 then
+    execute sync.target_sql('update %1$s as t set deleted_at = null
+      where %2$s and t.id::text = any ($3)', p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_ids;
+  end if;
+end; $$;
+comment on function sync.revive_seen(public.workspace_sync_runs) is
+$$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
+applied.$$;
+
+create function sync.begin_confirmations(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_unconfirmed text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  -- In this order: an approval that has a missing record deletes before the revival looks, or
+  -- finds it decided anew.
+  perform sync.note_missing(v_run);
+  perform sync.revive_seen(v_run);
+  select array_agg(m.record_id order by m.record_id) into v_unconfirmed
+  from sync.missing_records as m join public.sync_streams as s on s.id = m.stream_id
+    and s.item_path is not null
+  where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+    and not m.is_confirmed;
+  if v_unconfirmed is null then
+    perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
+  else
+    update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
+    perform sync.plan_chunks(p_run_id, 'confirmation', null, v_unconfirmed);
+    perform sync.fill_slots(p_run_id);
+  end if;
+end; $$;
+comment on function sync.begin_confirmations(bigint) is
+$$A complete scan: ask for each record it missed, where the stream has a path for that, or close at
+once. The caller holds the run's lock.$$;
+
+create function sync.note_confirmations(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update sync.missing_records as m set is_confirmed = true
+  from unnest(p_pages) as p
+  where p.kind = 'confirmation' and p.http_status = 404
+    and m.workspace_id = p.workspace_id and m.stream_id = p.stream_id and m.record_id = p.record_id;
+  delete from sync.missing_records as m using unnest(p_pages) as p
+  where p.kind = 'confirmation' and p.http_status <> 404
+    and m.workspace_id = p.workspace_id and m.stream_id = p.stream_id and m.record_id = p.record_id;
+end; $$;
+comment on function sync.note_confirmations(sync.page_in_hand[]) is
+$$404 confirms that a record is gone; any other page shows that it lives and the scan missed it.
+Locks: rows that only the run of these chunks writes.$$;
+
+create function sync.confirmation_finding(p_run_id bigint) returns text
+language sql stable set search_path = '' as $$
+  select case when count(*) > 0 then format('still there although it missed them: %s', count(*)) end
+  from public.workspace_sync_runs as r
+  join public.chunked_sync_jobs as c on c.run_id = r.id and c.scan = r.scan
+    and c.kind = 'confirmation'
+  join public.chunk_processing_queue as q on q.id = c.id and q.status = 'completed'
+  where r.id = p_run_id and not exists (
+    select 1 from sync.missing_records as m
+    where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
+      and m.record_id = c.record_id);
+$$;
+comment on function sync.confirmation_finding(bigint) is
+$$Returns: what the confirmations say against the scan: records it missed answered for themselves;
+null if none did.$$;
+
+create function sync.delete_confirmed(p_run_id bigint) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_ids text[];
+  v_live bigint;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
+  execute sync.target_sql('select count(*),
+    coalesce(array_agg(t.id::text) filter (where t.id::text = any ($3)), ''{}'')
+    from %1$s as t where %2$s and t.deleted_at is null', v_run.stream_id)
+  into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
+  if cardinality(v_ids) > sync.setting('deletion_guard_rows')
+    and cardinality(v_ids) > sync.setting('deletion_guard_share') * v_live then
+    update sync.missing_records set held_by_run_id = p_run_id
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
+    update public.workspace_sync_runs set deletions_waiting = cardinality(v_ids)
+    where id = p_run_id;
+    return format('%s of %s rows would be deleted: waiting for approve_deletions(%s)',
+      cardinality(v_ids), v_live, p_run_id);
+  end if;
+  perform sync.delete_records(v_run, v_ids) where cardinality(v_ids) > 0;
+  return null;
+end; $$;
+comment on function sync.delete_confirmed(bigint) is
+$$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live
+ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
+
+create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_deleted bigint;
+begin
+  execute sync.target_sql('update %1$s as t set deleted_at = sync.now()
+    where %2$s and t.deleted_at is null and t.id::text = any ($3)', p_run.stream_id)
+  using p_run.workspace_id, p_run.stream_id, p_ids;
+  get diagnostics v_deleted = row_count;
+  delete from sync.missing_records
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id = any (p_ids);
+  update public.workspace_sync_runs set
+    records_deleted = records_deleted + v_deleted,
+    deletions_waiting = (select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id;
+  return v_deleted;
+end; $$;
+comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
+$$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
+
+create function sync.forget_seen_again(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (
+    select 1 from public.workspace_sync_runs as r
+    join sync.missing_records as m on m.workspace_id = r.workspace_id
+      and m.stream_id = r.stream_id
+    where r.id = p_run_id
+  ) then
+    return;
+  end if;
+  delete from sync.missing_records as m using public.workspace_sync_runs as r, sync.seen_pages as s
+  where r.id = p_run_id and s.run_id = r.id and m.workspace_id = r.workspace_id
+    and m.stream_id = r.stream_id
+    and m.record_id = any (s.record_ids) and (s.scan = r.scan or r.status <> 'completed');
+end; $$;
+comment on function sync.forget_seen_again(bigint) is
+$$What the last scan, or any scan of a run that did not complete, showed is not missing.$$;
+
+create function sync.approve_deletions(p_run_id bigint) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_newer_run_id bigint;
+  v_ids text[];
+begin
+  perform sync.require_operator();
+  perform sync.require_read_committed();
+  select * into v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.id is null then
+    raise exception using errcode = 'SY017', message = format('there is no run '
+      '%s', coalesce(p_run_id::text, 'null')),
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
+  end if;
+  -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
+  -- left to that run.
+  select array_agg(record_id) into v_ids from (
+    select record_id from sync.missing_records where held_by_run_id = p_run_id
+      order by record_id for update skip locked) as held;
+  select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+    and last_complete_run_id <> p_run_id;
+  if v_ids is null or v_newer_run_id is not null then
+    raise exception using errcode = 'SY008',
+      message = case when v_newer_run_id is null then format('no deletion of run %s is '
+      'waiting', p_run_id)
+                else format('run %s is newer and has decided anew', v_newer_run_id) end,
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
+  end if;
+  execute sync.target_sql('select array(select t.id::text from %1$s as t
+    where %2$s and t.deleted_at is null and t.id::text = any ($3)
+    order by t.id for no key update skip locked)', v_run.stream_id)
+  into v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
+  return jsonb_build_object('run_id', p_run_id, 'deleted', sync.delete_records(v_run, v_ids));
+end; $$;
+comment on function sync.approve_deletions(bigint) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+approve_deletions() raises.$$;
+
+create function public.approve_deletions(p_run_id bigint) returns jsonb
+language sql set search_path = '' set statement_timeout = '60s' as $$
+  select sync.approve_deletions(p_run_id);
+$$;
+comment on function public.approve_deletions(bigint) is
+$$Let the deletions happen that a run held back because they are more than 10 rows and more than 20
+% of the workspace's live ones. Returns: {"run_id", "deleted"}. Raises: SY008 nothing waits or a
+newer run decided, SY017 unknown run. Locks: missing records and target rows by SKIP LOCKED, then
+the run.$$;
+
+revoke all on table sync.missing_records from public, anon, authenticated, service_role;
+grant select on table sync.missing_records to authenticated, service_role;
+create policy missing_records_select_operator on sync.missing_records
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.target_sql, sync.note_missing, sync.revive_seen, sync.begin_confirmations,
+  sync.note_confirmations, sync.confirmation_finding, sync.delete_confirmed, sync.delete_records,
+  sync.forget_seen_again, sync.approve_deletions, public.approve_deletions
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.approve_deletions, public.approve_deletions
+to authenticated, service_role;
+
+-- Close: what a run without live chunks becomes; a job without live runs.
+-- Stands on: settle, deletions.
+
+create function sync.has_live_chunks(p_run_id bigint) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (
+    select 1 from public.chunk_processing_queue where run_id = p_run_id and slot is not null
+  ) or exists (
+    select 1 from public.chunk_processing_queue
+    where run_id = p_run_id and status = 'pending' and slot is null
+  );
+end; $$;
+comment on function sync.has_live_chunks(bigint) is
+$$Returns: whether anything of a run is pending or in flight.$$;
+
+create function sync.end_run_early(p_run_id bigint, p_ending text, p_message text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.workspace_sync_runs set ending = p_ending,
+    error_message = coalesce(error_message, p_message)
+  where id = p_run_id and status = 'running' and ending is null;
+end; $$;
+comment on function sync.end_run_early(bigint, text, text) is
+$$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
+the run's lock and settles it.$$;
+
+create function sync.advance_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_run_id bigint;
+begin
+  foreach v_run_id in array array(select distinct id from unnest(p_run_ids) as id order by id) loop
+    begin
+      select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
+      if v_run.status = 'running' and v_run.ending is null then
+        perform sync.fill_slots(v_run_id);
+      elsif v_run.status = 'running' then
+        perform sync.cancel_pending(v_run_id,
+          coalesce(v_run.error_message, 'the run was ' || v_run.ending));
+      end if;
+      if v_run.status = 'running' and not sync.has_live_chunks(v_run_id) then
+        perform sync.advance_run(v_run_id);
+      end if;
+      if v_run.status = 'running' and v_run.close_error is not null then
+        update public.workspace_sync_runs set close_error = null where id = v_run_id;
+      end if;
+    exception when others then
+      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm)
+      where id = v_run_id;
+    end;
+  end loop;
+end; $$;
+comment on function sync.advance_runs(bigint[]) is
+$$Refill the slots of live runs, cancel what is pending of ending ones, close those without live
+chunks. A failure in closing is noted on the run and left to the next sweep; it never takes a page
+with it. The caller holds the runs' locks, taken in order of id. Locks: queue rows by SKIP
+LOCKED.$$;
+
+create function sync.close_jobs(p_job_ids uuid[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_job_id uuid;
+begin
+  foreach v_job_id in array p_job_ids loop
+    begin
+      perform sync.close_job(v_job_id);
+    exception when others then
+      update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
+      from (select id from public.workspace_sync_runs where job_id = v_job_id
+      order by id for no key update skip locked) as free
+      where r.id = free.id;
+    end;
+  end loop;
+end; $$;
+comment on function sync.close_jobs(uuid[]) is
+$$Close jobs, each in a savepoint of its own; a failure is noted on the job's runs and left to the
+next sweep. Locks: the jobs, in the order given.$$;
+
+create function sync.settle_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.advance_runs(p_run_ids);
+  perform sync.close_jobs(array(
+    select distinct job_id from public.workspace_sync_runs
+    where id = any (p_run_ids) and status <> 'running' order by job_id));
+end; $$;
+comment on function sync.settle_runs(bigint[]) is
+$$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken
+in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
+
+create function sync.advance_run(p_run_id bigint) returns void
+language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on
+  set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_finding text;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.ending is not null then
+    perform sync.close_run(p_run_id,
+      case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
+      case v_run.ending when 'timeout' then 'time ran out' end);
+  elsif exists (
+    select 1 from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
+    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
+  ) then
+    perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.phase = 'connect' then
+    perform sync.advance_connection(v_run);
+  elsif v_run.phase in ('parent', 'items') then
+    perform sync.advance_items(v_run);
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'feed') then
+    perform sync.advance_feed(v_run);
+  elsif v_run.phase = 'scan' then
+    v_finding := sync.scan_finding(p_run_id);
+    if v_finding is null then
+      perform sync.begin_confirmations(p_run_id);
+    else
+      perform sync.scan_again(p_run_id, v_finding);
+    end if;
+  else
+    v_finding := sync.confirmation_finding(p_run_id);
+    if v_finding is null then
+      perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
+    else
+      perform sync.scan_again(p_run_id, v_finding);
+    end if;
+  end if;
+end; $$;
+comment on function sync.advance_run(bigint) is
+$$The next step of a run of which nothing is live: confirm what a complete scan missed, scan again,
+or close. The caller holds its lock.$$;
+
+create function sync.scan_finding(p_run_id bigint) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_scan record;
+begin
+  with pages as (
+    select s.* from public.workspace_sync_runs as r
+    join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan where r.id = p_run_id
+  )
+  select min(total) as first_total, max(total) as total, max(last_page) as last_page,
+    count(*) filter (where page <= (select max(last_page) from pages)) as pages,
+    (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
+    as distinct_ids
+  into v_scan from pages;
+  update public.workspace_sync_runs set expected_total = v_scan.total,
+    distinct_ids = v_scan.distinct_ids where id = p_run_id;
+  return case
+    when v_scan.last_page is null then 'no page was read'
+    when v_scan.pages < v_scan.last_page
+    then format('%s of %s pages were read', v_scan.pages, v_scan.last_page)
+    when v_scan.first_total <> v_scan.total
+    then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
+    when v_scan.distinct_ids <> v_scan.total
+    then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
+end; $$;
+comment on function sync.scan_finding(bigint) is
+$$Whether a counted scan is complete: every page, total unmoved, distinct ids = total. Returns: what
+speaks against it, with the numbers, or null.$$;
+
+create function sync.scan_again(p_run_id bigint, p_finding text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  update public.workspace_sync_runs set
+    warnings = warnings || format('scan %s: %s', scan, p_finding), scan = scan + 1, phase = 'scan',
+    planned_pages = 1
+  where id = p_run_id and scan < sync.setting('max_scans')
+  returning * into v_run;
+  if v_run.id is null then
+    perform sync.close_run(p_run_id, 'partial',
+      format('after %s scans: %s', sync.setting('max_scans'), p_finding));
+  else
+    perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+    perform sync.fill_slots(p_run_id);
+  end if;
+end; $$;
+comment on function sync.scan_again(bigint, text) is
+$$Begin the next scan of a run, or close it as partial when it had all it may have. The caller holds
+the run's lock.$$;
+
+create function sync.fold_counters(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  with folded as (
+    delete from sync.run_counters where run_id = p_run_id returning *
+  )
+  update public.workspace_sync_runs as r set
+    chunks_completed = r.chunks_completed + f.completed, chunks_failed = r.chunks_failed + f.failed,
+    chunks_cancelled = r.chunks_cancelled + f.cancelled, records_seen = r.records_seen + f.records,
+    records_changed = r.records_changed + f.changed
+  from (
+    select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+      sum(records) as records, sum(changed) as changed
+    from folded
+  ) as f
+  where r.id = p_run_id and f.completed is not null;
+end; $$;
+comment on function sync.fold_counters(bigint) is
+$$Move a closing run's live totals into its row. The caller holds its lock; nothing of it is
+live.$$;
+
+create function sync.close_run(p_run_id bigint, p_status text, p_warning text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_close_function text;
+begin
+  perform sync.fold_counters(p_run_id);
+  update public.workspace_sync_runs as r set
+    status = p_status, completed_at = sync.now(), close_error = null,
+    warnings = case when p_warning is null then warnings else warnings || p_warning end,
+    error_message = coalesce(error_message, case when p_status = 'failed' then (
+      select q.error_message from public.chunk_processing_queue as q
+      where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
+  where id = p_run_id returning * into strict v_run;
+  perform sync.forget_seen_again(p_run_id);
+  perform sync.open_items(id) from public.workspace_sync_runs
+  where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent';
+  if p_status <> 'completed' then
+    return;
+  end if;
+  insert into public.sync_workspace_streams as s
+    (workspace_id, stream_id, last_complete_sync_at, last_complete_run_id, last_sync_duration_ms,
+    record_count)
+  values (v_run.workspace_id, v_run.stream_id, v_run.completed_at, p_run_id,
+    extract(epoch from v_run.completed_at - v_run.started_at) * 1000, v_run.distinct_ids)
+  on conflict (workspace_id, stream_id) do update set
+    last_complete_sync_at = excluded.last_complete_sync_at,
+    last_complete_run_id = excluded.last_complete_run_id,
+    last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
+  perform sync.advance_mark(v_run);
+  select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
+  if v_close_function is not null then
+    execute format('select %s($1)', v_close_function) using v_run.workspace_id;
+  end if;
+end; $$;
+comment on function sync.close_run(bigint, text, text) is
+$$End a run: totals, status, and for a completed one the registry and statistics. The caller holds
+its lock; nothing of it is live.$$;
+
+create function sync.close_job(p_job_id uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_job public.polling_job_status;
+begin
+  select * into v_job from public.polling_job_status where id = p_job_id for no key update;
+  if v_job.status is distinct from 'running' or exists (
+    select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running') then
+    return;
+  end if;
+  update public.polling_job_status as j set
+    status = case
+      when j.cancel_requested_at is not null then 'cancelled'
+      when r.completed = r.runs then 'completed'
+      when r.completed + r.partial = 0 then 'failed'
+      else 'partial' end,
+    workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled,
+    warnings = j.warnings || r.warnings,
+    error_message = r.error_message
+  from (
+    select count(*) as runs, count(*) filter (where status = 'completed') as completed,
+      count(*) filter (where status = 'partial') as partial,
+      count(distinct r.workspace_id) - count(distinct r.workspace_id) filter
+      (where status <> 'completed') as workspaces_completed,
+      coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
+      sum(r.chunks_completed) as chunks_completed, sum(r.chunks_failed) as chunks_failed,
+      sum(r.chunks_cancelled) as chunks_cancelled,
+      coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
+      order by r.id) filter (where warning is not null), '{}') as warnings,
+      left(string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id)
+        filter (where r.error_message is not null), 2000) as error_message
+    from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    left join lateral (select array_to_string(r.warnings, '; ') as warning
+    where cardinality(r.warnings) > 0) as x on true
+    where r.job_id = p_job_id
+  ) as r
+  where j.id = p_job_id;
+  update public.workspace_sync_runs as r set close_error = null
+  from (select id from public.workspace_sync_runs
+  where job_id = p_job_id and close_error is not null for no key update skip locked) as noted
+  where r.id = noted.id;
+end; $$;
+comment on function sync.close_job(uuid) is
+$$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
+none is completed or partial, else partial. Locks: the job; then it looks anew for live runs.$$;
+
+revoke all on function
+  sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
+  sync.advance_run, sync.scan_finding, sync.scan_again, sync.fold_counters, sync.close_run,
+  sync.close_job
+from public, anon, authenticated, service_role;
+
+-- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of
+-- the last complete scan.
+-- Stands on: answers, close.
+
+create function sync.build_cursor(p_id bigint) returns text
+language sql immutable set search_path = '' as $$
+  select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'),
+    'base64'), '+/=' || chr(10), '-_');
+$$;
+comment on function sync.build_cursor(bigint) is
+$$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
+
+create function sync.cursor_id(p_cursor text) returns bigint
+language plpgsql immutable set search_path = '' as $$
+begin
+  return (convert_from(decode(
+    rpad(translate(p_cursor, '-_', '+/'), (4 * ceil(length(p_cursor) / 4.0))::int, '='), 'base64'),
+    'UTF8')::jsonb ->> 'id')::bigint;
+exception when data_exception then
+  return null;
+end; $$;
+comment on function sync.cursor_id(text) is
+$$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
+
+create function sync.check_cursor(p_page sync.page_in_hand) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_from bigint := sync.cursor_id(p_page.reading ->> 'cursor');
+  v_to bigint := sync.cursor_id(p_page.next_cursor);
+begin
+  if v_from is not null and v_to >= v_from then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s: from id %s to id %s',
+      case when v_to = v_from then 'repeats' else 'goes backwards' end, v_from, v_to),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+  if (v_from is null or v_to is null) and exists (
+    select 1 from public.chunked_sync_jobs
+    where run_id = p_page.run_id and scan = p_page.scan and kind = 'cursor'
+      and md5(reading ->> 'cursor') = md5(p_page.next_cursor)
+  ) then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s repeats', left(p_page.next_cursor, 80)),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+end; $$;
+comment on function sync.check_cursor(sync.page_in_hand) is
+$$Raises: SY020 the next cursor leads where the scan has been.$$;
+
+create function sync.read_feed_page(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.next_cursor := p_page.answer #>> p_stream.next_cursor_path;
+  if p_page.kind = 'cursor' then
+    if p_page.answer #> p_stream.next_cursor_path is null then
+      perform sync.raise_shape(format('the answer has no cursor at %s',
+        array_to_string(p_stream.next_cursor_path, '.')),
+        'declare_stream() says where the next cursor stands; at the end it is null.');
+    end if;
+    perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
+  elsif p_page.answer #> p_stream.last_page_path is null
+    and p_page.answer #> p_stream.next_cursor_path is not null then
+    v_page.is_past_pages := true;
+  else
+    v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+      2147483647);
+    if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
+      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+        format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
+        sync.setting('max_pages')));
+    end if;
+    v_page.total := case when p_page.answer #> p_stream.total_path is not null
+      then sync.count_at(p_page.answer, p_stream.total_path) end;
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page.answer, p_stream);
+  select min(id), max(id) into v_page.lowest_id, v_page.highest_id
+  from (select (r.record #>> p_stream.id_path)::bigint as id
+  from jsonb_array_elements(v_page.answer) as r (record)) as ids;
+  return v_page;
+end; $$;
+comment on function sync.read_feed_page(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records, lowest and highest id, and last_page or next_cursor;
+is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
+
+create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_needed int;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  if p_page.is_past_pages then
+    perform sync.cancel_pending(v_run.id, 'pages end before this one',
+      case when p_page.http_status = 422 then p_page.page else 0 end);
+    return;
+  end if;
+  v_needed := greatest(v_run.needed_pages, case
+    when v_run.is_full_scan then p_page.last_page
+    else least(p_page.last_page, v_stream.overlap_pages + 1 + case
+    when p_page.highest_id > v_run.mark then p_page.page else 0 end) end);
+  update public.workspace_sync_runs
+  set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
+  expected_total = coalesce(p_page.total, expected_total)
+  where id = v_run.id;
+  perform sync.plan_revealed_pages(v_run.id,
+    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)));
+end; $$;
+comment on function sync.plan_feed_pages(sync.page_in_hand) is
+$$Queue pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
+overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
+cancelled. The caller holds the run's lock.$$;
+
+create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
+language plpgsql set search_path = '' as $$
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, reading)
+    select job_id, id, 'cursor', scan, p_reading from public.workspace_sync_runs where id = p_run_id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id) select id,
+      parent_sync_job_id, run_id from planned
+  )
+  update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
+    progress_total = coalesce(progress_total, 1) where id = p_run_id;
+end; $$;
+comment on function sync.plan_cursor(bigint, jsonb) is
+$$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
+
+create function sync.plan_next_cursor(p_page sync.page_in_hand) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_below int;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  v_below := case when v_run.is_full_scan or p_page.highest_id > v_run.mark then 0
+    else (p_page.reading ->> 'pages_below')::int + 1 end;
+  if v_run.ending is not null or p_page.next_cursor is null
+    or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
+    or v_below > (select overlap_pages from public.sync_streams where id = p_page.stream_id) then
+    return;
+  end if;
+  perform sync.plan_cursor(v_run.id,
+    p_page.reading || jsonb_build_object('cursor', p_page.next_cursor, 'pages_below', v_below));
+end; $$;
+comment on function sync.plan_next_cursor(sync.page_in_hand) is
+$$Queue the next page of a chain, unless it reached the end, its range's lower end, or the mark and
+the overlap. The caller holds the run's lock.$$;
+
+create function sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_read int) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_stream public.sync_streams;
+  v_start bigint;
+  v_low bigint;
+  v_records bigint;
+  v_chains int := 1;
+  v_width numeric;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  select min(id::bigint) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
+    max(s.total) - count(*),
+    (max(id::bigint) - min(id::bigint))::numeric / greatest(count(*) - 1, 1)
+  into v_start, v_records, v_width
+  from sync.seen_pages as s cross join unnest(s.record_ids) as id
+  where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read;
+  if v_start is not null and v_stream.cursor_codec is not null and p_run.is_full_scan then
+    v_low := greatest(0, v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
+    v_chains := least(p_run.max_concurrency,
+      greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
+  end if;
+  perform sync.plan_cursor(p_run.id, jsonb_build_object(
+    'chain', chain, 'pages_below', 0,
+    'cursor', case when v_stream.cursor_codec is not null
+    then sync.build_cursor(v_start - (v_start - v_low) * (chain - 1) / v_chains) end,
+    'low_id', case when chain < v_chains then v_start - (v_start - v_low) * chain / v_chains end))
+  from generate_series(1, v_chains) as chain where v_chains > 1;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 1, 'pages_below', 0, 'low_id', null,
+    'cursor', case when v_stream.cursor_codec is not null and v_start is not null
+    then sync.build_cursor(v_start) end)) where v_chains = 1;
+  update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
+  perform sync.fill_slots(p_run.id);
+end; $$;
+comment on function sync.begin_cursors(public.workspace_sync_runs, int) is
+$$Read on by cursor from where the pages that were read in a row end, less the overlap. Where
+cursors can be built and everything is to be read, the rest is split by id into ranges that are read
+side by side; their number and width follow from the total and the ids seen. The caller holds the
+run's lock.$$;
+
+create function sync.read_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
+  returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_gap record;
+  v_found boolean := false;
+begin
+  for v_gap in
+    select n.page, n.highest_id, n.next_lowest_id from (
+      select s.page, s.total, lead(s.total) over by_page as next_total,
+        (select max(id::bigint) from unnest(s.record_ids) as id) as highest_id,
+        lead((select min(id::bigint) from unnest(s.record_ids) as id)) over by_page
+        as next_lowest_id
+      from sync.seen_pages as s
+      where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read
+      window by_page as (order by s.page)
+    ) as n
+    where n.next_total < n.total and n.next_lowest_id <= n.highest_id order by n.page
+  loop
+    perform sync.plan_cursor(p_run.id, jsonb_build_object('chain', -v_gap.page, 'pages_below', 0,
+      'cursor', sync.build_cursor(v_gap.highest_id + 1), 'low_id', v_gap.next_lowest_id));
+    v_found := true;
+  end loop;
+  return v_found;
+end; $$;
+comment on function sync.read_between_pages(public.workspace_sync_runs, int) is
+$$Where new records move others on, a page that was read before the one above it lacks what moved
+between them: its total is the smaller one. Such gaps are read by cursor. Returns: whether there are
+any. The caller holds the run's lock.$$;
+
+create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_below bigint;
+begin
+  select max(sync.cursor_id(reading ->> 'cursor')) into v_below from public.chunked_sync_jobs
+  where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+    and reading -> 'chain' = '1';
+  if not p_run.is_full_scan or v_below is null or exists (
+    select 1 from public.chunked_sync_jobs
+    where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+      and reading -> 'chain' = '0'
+  ) or p_run.expected_total <= (
+    select count(distinct id) from sync.seen_pages as s cross join unnest(s.record_ids) as id
+    where s.run_id = p_run.id and s.scan = p_run.scan
+  ) is not false then
+    return false;
+  end if;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 0, 'pages_below', 0, 'low_id', v_below, 'cursor', null));
+  perform sync.fill_slots(p_run.id);
+  return true;
+end; $$;
+comment on function sync.read_what_pages_skipped(public.workspace_sync_runs) is
+$$Pages go by date and cursors by id: a high id with an old date stands on no page that was read and
+above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
+cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
+
+create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_stream public.sync_streams;
+  v_pages_read int;
+  v_has_gaps boolean;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if p_run.phase = 'cursor' then
+    perform sync.close_run(p_run.id, 'completed', null)
+    where not sync.read_what_pages_skipped(p_run);
+    return;
+  end if;
+  select count(*) into v_pages_read from (
+    select page, row_number() over (order by page) as n from sync.seen_pages
+    where run_id = p_run.id and scan = p_run.scan and page is not null
+  ) as read_in_a_row where page = n;
+  v_has_gaps := v_stream.cursor_codec is not null
+    and sync.read_between_pages(p_run, v_pages_read);
+  if v_pages_read >= p_run.needed_pages and v_has_gaps then
+    update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
+    perform sync.fill_slots(p_run.id);
+  elsif v_pages_read >= p_run.needed_pages then
+    perform sync.close_run(p_run.id, 'completed', null);
+  elsif v_stream.cursor_params is not null then
+    perform sync.begin_cursors(p_run, v_pages_read);
+  else
+    perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were '
+      'read', v_pages_read, p_run.needed_pages));
+  end if;
+end; $$;
+comment on function sync.advance_feed(public.workspace_sync_runs) is
+$$The next step of a feed of which nothing is live: go on by cursor where pages ended too early, or
+close. The caller holds the run's lock.$$;
+
+revoke all on function
+  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.read_feed_page, sync.plan_feed_pages,
+  sync.plan_cursor, sync.plan_next_cursor, sync.begin_cursors, sync.read_between_pages,
+  sync.read_what_pages_skipped, sync.advance_feed
+from public, anon, authenticated, service_role;
+
+-- Marks: up to where a workspace's feed was read completely, and when everything is read again.
+-- Stands on: feeds.
+
+create function sync.advance_mark(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.sync_workspace_streams as s set marks = s.marks
+    || jsonb_strip_nulls(jsonb_build_object('newest_id',
+    greatest((s.marks ->> 'newest_id')::bigint, (
+      select max(id::bigint) from sync.seen_pages as p cross join unnest(p.record_ids) as id
+      where p.run_id = p_run.id))))
+    || case when p_run.is_full_scan then jsonb_build_object('full_scan_at', sync.now())
+    else '{}'::jsonb end
+  from public.sync_streams as st
+  where st.id = p_run.stream_id and st.completeness = 'feed' and s.workspace_id = p_run.workspace_id
+    and s.stream_id = p_run.stream_id;
+end; $$;
+comment on function sync.advance_mark(public.workspace_sync_runs) is
+$$After a complete scan of a feed: the newest id it saw is the mark of the next one. The caller
+holds the run's lock.$$;
+
+create function sync.set_mark(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.workspace_sync_runs as r set
+    mark = (s.marks ->> 'newest_id')::bigint,
+    is_full_scan = coalesce(s.marks ->> 'newest_id' is null
+      or (s.marks ->> 'full_scan_at')::timestamptz < sync.now() -
+      make_interval(days => st.full_scan_days)
+      or s.marks ->> 'full_scan_at' is null, true)
+  from public.sync_streams as st, public.sync_workspace_streams as s
+  where r.id = p_run_id and st.id = r.stream_id and st.completeness = 'feed'
+    and s.workspace_id = r.workspace_id and s.stream_id = r.stream_id;
+end; $$;
+comment on function sync.set_mark(bigint) is
+$$A new run of a feed reads to the mark of the last complete scan, or everything when that is
+due.$$;
+
+create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_workspace_id bigint := sync.workspace_id_of(p_workspace);
+begin
+  update public.sync_workspace_streams as s set marks = s.marks - 'full_scan_at'
+  from public.sync_streams as st
+  where st.id = s.stream_id and st.stream_name = p_stream and st.completeness = 'feed'
+    and s.workspace_id = v_workspace_id;
+  if not found and not exists (select 1 from public.sync_streams
+    where stream_name = p_stream and completeness = 'feed') then
+    raise exception using errcode = 'SY003', message = format('there is no feed %L', p_stream),
+      hint = 'select stream_name from sync_streams where completeness = ''feed'' lists them.';
+  end if;
+  return jsonb_build_object('stream', p_stream, 'workspace', p_workspace);
+end; $$;
+comment on function public.request_full_scan(text, text) is
+$$Let the next scan of a feed read everything, not only what is newer than its mark. Returns:
+{"stream", "workspace"}. Raises: SY002 unknown workspace, SY003 unknown feed. Locks: the workspace's
+row of that stream.$$;
+
+revoke all on function
+  sync.advance_mark, sync.set_mark, public.request_full_scan
+from public, anon, authenticated, service_role;
+grant execute on function public.request_full_scan to service_role;
+
+-- Items: one request per staged record, once its feed's run has closed; what comes with another
+-- answer is not fetched.
+-- Stands on: answers, close.
+
+create function sync.read_item(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if jsonb_typeof(p_page.answer) <> 'object' then
+    perform sync.raise_shape('the answer is not a JSON object',
+      'The item is tried again by the next job.');
+  end if;
+  v_page.answer := jsonb_build_array(p_page.answer);
+  return v_page;
+end; $$;
+comment on function sync.read_item(sync.page_in_hand) is
+$$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
+
+create function sync.queue_items(p_run_id bigint, p_limit int default 1000) returns boolean
+language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_reply_ids bigint[];
+  v_keys text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  v_reply_ids := array(
+    select reply_id from public.thread_stage
+    where workspace_id = v_run.workspace_id and processed_at is null
+      and reply_id > coalesce(v_run.mark, '-9223372036854775808'::bigint)
+    order by reply_id limit p_limit for no key update skip locked);
+  if cardinality(v_reply_ids) = 0 then
+    return false;
+  end if;
+  select array_agg(reply_id order by reply_id), array_agg(root_id::text order by reply_id)
+  into v_reply_ids, v_keys from sync.thread_roots(v_run.workspace_id, v_reply_ids);
+  perform sync.plan_chunks(p_run_id, 'item', null, array(
+    select distinct k from unnest(v_keys) as k where not exists (
+      select 1 from public.chunked_sync_jobs as c
+      where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'item' and c.page is null
+        and c.record_id = k)));
+  update public.thread_stage as s set
+    thread_key = c.record_id, chunk_id = c.id,
+    processed_at = case when q.status = 'completed'
+      and s.staged_at <= coalesce(q.started_at, q.completed_at) then sync.now() end
+  from unnest(v_reply_ids, v_keys) as staged (reply_id, thread_key)
+  join public.chunked_sync_jobs as c on c.run_id = p_run_id and c.scan = v_run.scan
+    and c.kind = 'item' and c.page is null and c.record_id = staged.thread_key
+  join public.chunk_processing_queue as q on q.id = c.id
+  where s.workspace_id = v_run.workspace_id and s.reply_id = staged.reply_id
+    and s.processed_at is null;
+  update public.workspace_sync_runs set
+    mark = v_reply_ids[cardinality(v_reply_ids)],
+    progress_total = case when cardinality(v_reply_ids) < p_limit
+      then greatest(1, least(progress_total, planned_chunks)) else progress_total end
+  where id = p_run_id;
+  return true;
+end; $$;
+comment on function sync.queue_items(bigint, int) is
+$$Queue the conversations of the next staged replies, those with the lowest ids: one chunk per
+conversation and run. In parts, because a first sync stages more than one call may take. Returns:
+whether there was anything. The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what
+another holds is left to the next job.$$;
+
+create function sync.open_items(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  perform 1 from public.workspace_sync_runs where id = p_run_id for no key update;
+  update public.workspace_sync_runs as r set phase = 'items', progress_total = greatest(1, (
+    select count(*) from public.thread_stage as s
+    where s.workspace_id = r.workspace_id and s.processed_at is null))
+  where id = p_run_id returning * into v_run;
+  perform sync.advance_items(v_run);
+end; $$;
+comment on function sync.open_items(bigint) is
+$$Queue the first conversations of what is staged, or close the run at once if nothing is. Locks:
+the run, after its parent.$$;
+
+create function sync.advance_items(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_failed bigint;
+begin
+  if p_run.phase = 'parent' then
+    perform sync.open_items(p_run.id) where not exists (
+      select 1 from public.workspace_sync_runs
+      where id = p_run.parent_run_id and status = 'running');
+    return;
+  end if;
+  for v_part in 1 .. 20 loop
+    if not sync.queue_items(p_run.id) then
+      select count(*) into v_failed from public.chunk_processing_queue
+      where run_id = p_run.id and status = 'failed';
+      update public.workspace_sync_runs set
+        expected_total = planned_chunks, warnings = warnings || sync.thread_warnings(id)
+      where id = p_run.id;
+      perform sync.close_run(p_run.id, case v_failed when 0 then 'completed' else 'partial' end,
+        case when v_failed > 0 then format('%s conversations could not be fetched', v_failed) end);
+      return;
+    end if;
+    exit when sync.fill_slots(p_run.id) > 0;
+  end loop;
+end; $$;
+comment on function sync.advance_items(public.workspace_sync_runs) is
+$$The next step of an items run of which nothing is live: wait for the parent, queue more, or close.
+Where what is staged came with answers already, the next sweep goes on. The caller holds its
+lock.$$;
+
+create function sync.note_items(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.thread_stage as s set processed_at = sync.now()
+  from (
+    select t.id from unnest(p_pages) as p
+    join public.chunk_processing_queue as q on q.id = p.queue_id
+    join public.thread_stage as t on t.chunk_id = q.id and t.staged_at <= q.started_at
+    where p.kind = 'item' and t.processed_at is null
+    order by t.workspace_id, t.reply_id for no key update of t
+  ) as done
+  where s.id = done.id;
+end; $$;
+comment on function sync.note_items(sync.page_in_hand[]) is
+$$Staged replies of fetched conversations are processed, but for those staged again after their
+conversation was asked for. Locks: their rows in the order in which replies stage them.$$;
+
+create function sync.joined_items(p_queue_id bigint) returns bigint[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(array_agg(distinct q.id), '{}')
+    from public.thread_stage as mine
+    join public.email_messages as m on m.workspace_id = mine.workspace_id
+      and m.reply_id = mine.reply_id
+    join public.email_messages as shown on shown.workspace_id = m.workspace_id
+      and shown.thread_id = m.thread_id
+    join public.thread_stage as other on other.workspace_id = shown.workspace_id
+      and other.reply_id = shown.reply_id and other.chunk_id <> mine.chunk_id
+    join public.chunk_processing_queue as q on q.id = other.chunk_id
+    join public.chunk_processing_queue as own on own.id = mine.chunk_id and own.run_id = q.run_id
+    where mine.chunk_id = p_queue_id
+      and q.status in ('pending', 'processing', 'completed')
+  );
+end; $$;
+comment on function sync.joined_items(bigint) is
+$$Returns: the run's other chunks whose staged replies came with this chunk's answer: stored replies
+alone had not shown that they belong together.$$;
+
+create function sync.has_joined_items(p_queue_id bigint) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return cardinality(sync.joined_items(p_queue_id)) > 0;
+end; $$;
+comment on function sync.has_joined_items(bigint) is $$Returns: whether joined_items() has any.$$;
+
+create function sync.cover_items(p_page sync.page_in_hand, p_in_call bigint[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_joined bigint[] := sync.joined_items(p_page.queue_id);
+  v_covered bigint[];
+begin
+  with pending as (
+    select id from public.chunk_processing_queue
+    where id = any (v_joined) and run_id = p_page.run_id and status = 'pending'
+    order by id for no key update skip locked
+  ), covered as (
+    update public.chunk_processing_queue as q
+    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null,
+    completed_at = sync.now()
+    from pending where q.id = pending.id returning q.id
+  )
+  select coalesce(array_agg(id), '{}') into v_covered from covered;
+  insert into public.chunk_events (chunk_id, run_id, event, details)
+  select id, p_page.run_id, 'covered', jsonb_build_object('by_chunk', p_page.queue_id)
+  from unnest(v_covered) as id;
+  update public.thread_stage as s set processed_at = sync.now()
+  from (
+    select t.id from public.chunk_processing_queue as q
+    join public.thread_stage as t on t.chunk_id = any (v_covered) and t.staged_at <= q.started_at
+    where q.id = p_page.queue_id and t.processed_at is null for no key update of t skip locked
+  ) as came
+  where s.id = came.id;
+  update public.workspace_sync_runs set
+    chunks_completed = chunks_completed + cardinality(v_covered),
+    extra_fetches = extra_fetches + exists (
+      select 1 from public.chunk_processing_queue as q
+      where q.id = any (v_joined) and q.id <> all (v_covered) and q.status = 'completed'
+        and (q.id < p_page.queue_id or q.id <> all (p_in_call)))::int
+  where id = p_page.run_id and cardinality(v_joined) > 0;
+end; $$;
+comment on function sync.cover_items(sync.page_in_hand, bigint[]) is
+$$Chunks whose conversation came with this answer end as covered if they are pending; an answer
+that came after one that showed the same is an extra fetch. The caller holds the run's lock. Locks:
+queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.$$;
+
+revoke all on function
+  sync.read_item, sync.queue_items, sync.open_items, sync.advance_items, sync.note_items,
+  sync.joined_items, sync.has_joined_items, sync.cover_items
+from public, anon, authenticated, service_role;
+
+-- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
+-- Stands on: slots.
+
+create function sync.requested_runs(p_streams text[], p_workspaces text[])
+returns table (workspace_id bigint, stream_id bigint, workspace_name text, max_concurrency int)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_name text;
+begin
+  foreach v_name in array coalesce(p_workspaces, '{}') loop
+    if not (select w.is_active from public.sync_workspaces as w
+      where w.id = sync.workspace_id_of(v_name)) then
+      raise exception using errcode = 'SY004',
+        message = format('workspace %L is not active', v_name),
+        hint = 'register_workspace() activates it again.';
+    end if;
+  end loop;
+  foreach v_name in array coalesce(p_streams, '{}') loop
+    if not exists (select 1 from public.sync_streams as s where s.stream_name = v_name) then
+      raise exception using errcode = 'SY003', message = format('there is no stream %L', v_name),
+        hint = 'select stream_name from sync_streams lists them; declare_stream() adds one.';
+    end if;
+  end loop;
+  select named into v_name from unnest(p_workspaces) as named
+  where not exists (
+    select 1 from public.sync_workspaces as w
+    join public.sync_streams as s on s.source_id = w.source_id
+    where w.workspace_name = named
+      and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
+  ) limit 1;
+  if found then
+    raise exception using errcode = 'SY005',
+      message = format('workspace %L serves none of the requested streams', v_name),
+      hint = 'select * from sync_streams shows what its source serves.';
+  end if;
+  return query
+  select w.id, s.id, w.workspace_name, w.max_concurrency
+  from public.sync_workspaces as w
+  join public.sync_streams as s on s.source_id = w.source_id
+  where w.is_active and (p_workspaces is null or w.workspace_name = any (p_workspaces))
+    and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
+  order by w.id, s.id;
+  if not found then
+    raise exception using errcode = 'SY005',
+      message = 'there is nothing to sync: no active workspace serves the requested streams',
+      hint = 'register_workspace() adds one; select * from sync_streams shows what its source '
+        'serves.';
+  end if;
+end; $$;
+comment on function sync.requested_runs(text[], text[]) is
+$$Returns: workspace x stream that a request means; null means every active workspace, every default
+stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005
+nothing to do, or nothing for a workspace that is named.$$;
+
+create function sync.begin_pages(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.set_mark(p_run_id);
+  update public.workspace_sync_runs set phase = 'scan', planned_pages = 1 where id = p_run_id;
+  perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+  perform sync.fill_slots(p_run_id);
+end; $$;
+comment on function sync.begin_pages(bigint) is
+$$Page 1 of a run, in slot 1. The caller holds the run's lock, or made it.$$;
+
+create function sync.begin_run(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run record;
+begin
+  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status,
+    w.external_id into strict v_run
+  from public.workspace_sync_runs as r
+  join public.sync_streams as st on st.id = r.stream_id
+  join public.sync_workspaces as w on w.id = r.workspace_id where r.id = p_run_id;
+  update public.workspace_sync_runs as r set phase = 'parent', parent_run_id = parent.id
+  from public.workspace_sync_runs as parent
+  join public.sync_streams as ps on ps.id = parent.stream_id
+  where r.id = p_run_id and v_run.completeness = 'items' and parent.job_id = v_run.job_id
+    and parent.workspace_id = v_run.workspace_id
+    and parent.status = 'running' and ps.source_id = v_run.source_id
+    and ps.stream_name = v_run.parent_stream;
+  if found then
+    return;
+  elsif v_run.completeness = 'connection' or v_run.key_status = 'other_workspace' or (
+    v_run.key_status <> 'accepted' and v_run.external_id is not null
+      and sync.connection_path(v_run.source_id) is not null) then
+    update public.workspace_sync_runs set phase = 'connect' where id = p_run_id;
+    perform sync.plan_chunks(p_run_id, 'connection', null, array[null::text]);
+    perform sync.fill_slots(p_run_id);
+  elsif v_run.completeness = 'items' then
+    perform sync.open_items(p_run_id);
+  else
+    perform sync.begin_pages(p_run_id);
+  end if;
+end; $$;
+comment on function sync.begin_run(bigint) is
+$$What a run begins with: whose key it is, where that can be compared and the key is not accepted as
+its own; else page 1; of an items stream what is staged already, or nothing while its feed runs in
+the same job. Locks: the new rows.$$;
+
+create function sync.begin_again(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_warning text := 'begun again: it had to be asked whose key it is';
+begin
+  perform sync.cancel_pending(p_run_id, v_warning);
+  update public.workspace_sync_runs
+  set scan = scan + 1, mark = null, needed_pages = null, warnings = warnings || v_warning
+  where id = p_run_id;
+  perform sync.begin_run(p_run_id);
+end; $$;
+comment on function sync.begin_again(bigint) is
+$$A live run starts over, in its next scan; what is in flight of the one before is not applied. The
+caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.begin_runs(p_job_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.begin_run(id) from (select id from public.workspace_sync_runs where job_id = p_job_id
+    order by id) as run;
+  perform sync.close_job(p_job_id);
+end; $$;
+comment on function sync.begin_runs(uuid) is
+$$Begin every run of a new job; a job of which nothing is left to do closes at once. Locks: the new
+rows.$$;
+
+create function sync.start_runs(
+  p_job_id uuid, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid,
+  out o_requested int, out o_skipped text[]
+)
+language sql set search_path = '' as $$
+  with requested as (
+    select q.* from sync.requested_runs(p_streams, p_workspaces) as q
+    where p_retry_of_job_id is null or exists (
+      select 1 from public.workspace_sync_runs as r
+      where r.job_id = p_retry_of_job_id and r.status <> 'completed'
+        and r.workspace_id = q.workspace_id and r.stream_id = q.stream_id)
+  ), started as (
+    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency,
+      is_paused)
+    select p_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id)
+    from requested
+    on conflict (workspace_id, stream_id) where status = 'running' do nothing
+    returning workspace_id, stream_id
+  )
+  select count(distinct r.workspace_id),
+    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}')
+  from requested as r left join started as s using (workspace_id, stream_id);
+$$;
+comment on function sync.start_runs(uuid, text[], text[], uuid) is
+$$The runs of a new job, without those that are live elsewhere; of a retry, those that did not
+complete. Returns: workspaces requested, names of those skipped. Raises: as requested_runs(). Locks:
+new rows; it waits for a run that is just being closed.$$;
+
+create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[],
+  p_retry_of_job_id uuid) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_job_id uuid;
+  v_live_job_id uuid;
+  v_requested int;
+  v_skipped text[];
+begin
+  perform sync.require_read_committed();
+  if coalesce(btrim(p_job_name), '') = '' then
+    raise exception using errcode = 'SY006', message = 'a job needs a '
+      'name', hint = 'start_sync_job(''nightly'')';
+  end if;
+  -- What was found taken may close before it is looked at: then it is free, and taken by the next
+  -- try.
+  loop
+    insert into public.polling_job_status (job_name, retry_of_job_id)
+    values (p_job_name, p_retry_of_job_id)
+    on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
+    exit when v_job_id is not null;
+    select id into v_live_job_id from public.polling_job_status
+    where job_name = p_job_name and status = 'running';
+    if v_live_job_id is not null then
+      return sync.start_answer('already_running', v_live_job_id, format('job %s is already '
+        'running', p_job_name), '{}');
+    end if;
+  end loop;
+  loop
+    select o_requested, o_skipped into v_requested, v_skipped from sync.start_runs(
+      v_job_id, p_streams, p_workspaces, p_retry_of_job_id);
+    exit when exists (select 1 from public.workspace_sync_runs where job_id = v_job_id);
+    select r.job_id into v_live_job_id from sync.requested_runs(p_streams, p_workspaces) as q
+    join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id
+      and r.stream_id = q.stream_id and r.status = 'running'
+    limit 1;
+    if v_live_job_id is not null then
+      delete from public.polling_job_status where id = v_job_id;
+      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already '
+        'being synced', '{}');
+    end if;
+  end loop;
+  update public.polling_job_status set
+    total_workspaces = v_requested, workspaces_skipped = cardinality(v_skipped),
+    warnings = array(select format('%s: skipped, '
+    'it is already being synced', name) from unnest(v_skipped) as name)
+  where id = v_job_id;
+  perform sync.begin_runs(v_job_id);
+  return sync.start_answer('accepted', v_job_id, format('syncing %s '
+    'workspaces', v_requested - cardinality(v_skipped)), v_skipped);
+end; $$;
+comment on function sync.start_job(text, text[], text[], uuid) is
+$$The body of start_sync_job() and retry_failed_chunks(). Returns and raises: as start_sync_job().
+Locks: new rows only.$$;
+
+create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
+  returns jsonb
+language sql set search_path = '' as $$
+  select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message',
+    p_message,
+    'workspaces_skipped', to_jsonb(p_skipped));
+$$;
+comment on function sync.start_answer(text, uuid, text, text[]) is
+$$Returns: the answer of start_sync_job().$$;
+
+create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[])
+  returns jsonb
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform sync.require_operator();
+  perform set_config('response.status', '202', true);
+  return sync.start_job(p_job_name, p_streams, p_workspaces, null);
+end; $$;
+comment on function sync.start_sync_job(text, text[], text[]) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+start_sync_job() raises.$$;
+
+create function public.start_sync_job(
+  p_job_name text default 'sync', p_streams text[] default null, p_workspaces text[] default null
+) returns jsonb
+language sql set search_path = '' set statement_timeout = '20s' as $$
+  select sync.start_sync_job(p_job_name, p_streams, p_workspaces);
+$$;
+comment on function public.start_sync_job(text, text[], text[]) is
+$$Ask for a sync; answers at once, over HTTP with 202. Null means every default stream, every active
+workspace. Returns: {"success", "job_id", "status": "accepted" or "already_running", "message",
+"workspaces_skipped": [names]}. Raises: SY002 unknown workspace, SY003 unknown stream, SY004
+inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no job name. Locks: new
+rows only; the live job name and the live workspace x stream are unique indices.$$;
+
+revoke all on function
+  sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_again, sync.begin_runs,
+  sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job, public.start_sync_job
+from public, anon, authenticated, service_role;
+grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;
+
+-- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
+-- Stands on: close.
+
+create function sync.take_back_expired() returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_expired sync.page_in_hand[];
+begin
+  select coalesce(array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
+    'lease_token', x.lease_token,
+    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
+    'http_status', null,
+    'outcome', case when x.ending is not null then 'cancelled'
+    when x.lease_losses + 1 >= sync.setting('max_lease_losses') then 'failed' end,
+    'message', case when x.ending is null and x.lease_losses + 1 >= sync.setting('max_lease_losses')
+      then format('lost its lease %s times: a poison page', x.lease_losses + 1) end))), '{}')
+  into v_expired
+  from (
+    select q.*, r.workspace_id, r.ending from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
+    order by q.id for no key update of q skip locked
+  ) as x;
+  insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
+  select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
+  update public.chunk_processing_queue as q
+  set status = 'pending', lease_losses = lease_losses + 1, lease_expires_at = null,
+  ready_seq = nextval('sync.ready_seq')
+  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is null;
+  update public.chunk_processing_queue as q set lease_losses = lease_losses + 1
+  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is not null;
+  perform sync.end_or_delay(array(select e from unnest(v_expired) as e
+    where e.outcome is not null));
+  return cardinality(v_expired);
+end; $$;
+comment on function sync.take_back_expired() is
+$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled,
+after the 10th loss they fail as poison. Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.repair_runs() returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run_ids bigint[];
+begin
+  select array_agg(id) into v_run_ids from (
+    select r.id from public.workspace_sync_runs as r
+    join public.polling_job_status as j on j.id = r.job_id
+    where r.status = 'running' and (
+      r.ending is not null
+      or not sync.has_live_chunks(r.id)
+      or (select count(*) from public.chunk_processing_queue as q
+      where q.run_id = r.id and q.slot is not null) < r.max_concurrency
+        and exists (select 1 from public.chunk_processing_queue as q
+        where q.run_id = r.id and q.status = 'pending' and q.slot is null))
+    order by r.id for no key update of r, j skip locked
+  ) as needy;
+  perform sync.advance_runs(v_run_ids) where v_run_ids is not null;
+end; $$;
+comment on function sync.repair_runs() is
+$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots.
+Whoever ends a job's last run must hold the job, or two that end its last runs at once leave it
+live; a job that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by
+SKIP LOCKED.$$;
+
+create function sync.end_overdue_runs() returns void
+language sql set search_path = '' as $$
+  update public.workspace_sync_runs as r set ending = 'timeout'
+  from (
+    select r.id from public.workspace_sync_runs as r
+    join public.polling_job_status as j on j.id = r.job_id
+    where r.status = 'running' and r.ending is null
+      and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
+    order by r.id for no key update of r skip locked
+  ) as overdue
+  where r.id = overdue.id;
+$$;
+comment on function sync.end_overdue_runs() is
+$$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
+
+create function sync.close_left_jobs() returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.close_jobs(array(
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and exists (select 1 from public.workspace_sync_runs as r
+    where r.job_id = j.id)
+      and not exists (select 1 from public.workspace_sync_runs as r
+      where r.job_id = j.id and r.status = 'running')
+    order by j.id for no key update skip locked));
+  update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
+  from (
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and j.started_at < sync.now() -
+      sync.setting_seconds('max_job_duration_seconds')
+      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+    order by j.id for no key update skip locked
+  ) as overdue
+  where j.id = overdue.id;
+end; $$;
+comment on function sync.close_left_jobs() is
+$$Jobs without live runs that nobody closed are closed; overdue rows without runs end as partial.
+Locks: jobs by SKIP LOCKED.$$;
+
+create function sync.sweep() returns int
+language plpgsql set search_path = '' set lock_timeout = '10ms' as $$
+declare
+  v_taken_back int;
+begin
+  v_taken_back := sync.take_back_expired();
+  perform sync.end_overdue_runs();
+  perform sync.mark_paused_runs();
+  perform sync.repair_runs();
+  perform sync.close_left_jobs();
+  perform sync.tend_hints();
+  begin
+    perform sync.check_health_if_cron_is_silent();
+    perform sync.deliver_alerts() where exists (
+      select 1 from public.sync_alerts
+      where resolved_at is null or resolved_at > sync.now() - interval '1 day');
+  exception when lock_not_available then
+    -- Mostly a health check holds the alerts, and delivers them itself.
+    null;
+  end;
+  update sync.sweep_state as s set swept_at = sync.now(), last_error = null,
+    claim_floor = sync.lowest_turn()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
+  return v_taken_back;
+end; $$;
+comment on function sync.sweep() is
+$$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
+closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
+chunks taken back. The caller holds the sweep's advisory lock.$$;
+
+create function sync.lowest_turn() returns bigint
+language sql stable set search_path = '' as $$
+  select coalesce((select min(ready_seq) from public.chunk_processing_queue
+  where ready_seq is not null), s.last_value) - 1000
+  from sync.ready_seq as s;
+$$;
+comment on function sync.lowest_turn() is
+$$Returns: a turn below which nothing is ready. 1,000 turns of margin cover transactions that drew a
+turn and have not committed; what is later still is found after the next sweep.$$;
+
+create function sync.sweep_if_due() returns void
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (
+    select 1 from sync.sweep_state
+    where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
+  ) or not pg_try_advisory_xact_lock(hashtext('chunkwise sweep')) then
+    return;
+  end if;
+  begin
+    perform sync.sweep();
+  exception when others then
+    update sync.sweep_state as s
+    set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
+    from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+    where s.is_only_row;
+  end;
+end; $$;
+comment on function sync.sweep_if_due() is
+$$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an error is noted in
+sync.sweep_state and never takes the claim with it. Locks: as sync.sweep().$$;
+
+create function public.cleanup_stuck_chunks() returns int
+language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
+begin
+  perform sync.require_read_committed();
+  perform pg_advisory_xact_lock(hashtext('chunkwise sweep'));
+  return sync.sweep();
+end; $$;
+comment on function public.cleanup_stuck_chunks() is
+$$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs.
+Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep; then everything by
+SKIP LOCKED, or for 10 ms at most.$$;
+
+revoke all on function
+  sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.close_left_jobs,
+  sync.sweep, sync.lowest_turn, sync.sweep_if_due, public.cleanup_stuck_chunks
+from public, anon, authenticated, service_role;
+grant execute on function public.cleanup_stuck_chunks to service_role;
+
+-- Steer: cancel, pause, resume, retry.
+-- Stands on: sweep, start.
+
+create function sync.cancel_sync_job(p_job_id uuid) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_status text;
+  v_run_ids bigint[];
+begin
+  perform sync.require_operator();
+  perform sync.require_read_committed();
+  perform sync.require_job(p_job_id);
+  select array_agg(id) into v_run_ids from (
+    select id from public.workspace_sync_runs where job_id = p_job_id and status = 'running'
+    order by id for no key update) as live;
+  update public.polling_job_status
+  set cancel_requested_at = coalesce(cancel_requested_at, sync.now())
+  where id = p_job_id and status = 'running' returning status into v_status;
+  if v_status is null then
+    raise exception using errcode = 'SY008', message = format('job %s has ended already', p_job_id),
+      hint = 'select status from polling_job_status tells how.';
+  end if;
+  perform sync.end_run_early(id, 'cancelled', null) from unnest(v_run_ids) as id;
+  perform sync.settle_runs(coalesce(v_run_ids, '{}'));
+  perform sync.close_job(p_job_id);
+  return (select jsonb_build_object('job_id', id, 'status', status,
+    'chunks_in_flight', (select count(*) from public.chunk_processing_queue as q
+      where q.run_id = any (v_run_ids) and q.slot is not null))
+    from public.polling_job_status where id = p_job_id);
+end; $$;
+comment on function sync.cancel_sync_job(uuid) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+cancel_sync_job() raises.$$;
+
+create function sync.require_job(p_job_id uuid) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if not exists (select 1 from public.polling_job_status where id = p_job_id) then
+    raise exception using errcode = 'SY007',
+      message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
+      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
+        '5 shows the last ones.';
+  end if;
+end; $$;
+comment on function sync.require_job(uuid) is $$Raises: SY007 unknown job.$$;
+
+create function public.cancel_sync_job(p_job_id uuid) returns jsonb
+language sql set search_path = '' set statement_timeout = '20s' as $$
+  select sync.cancel_sync_job(p_job_id);
+$$;
+comment on function public.cancel_sync_job(uuid) is
+$$End a job: pending chunks are cancelled, leased ones end by their holder's next call (nothing of
+them is applied) or by expiry, and the last one closes the run. Returns: {"job_id", "status",
+"chunks_in_flight"}. Raises: SY007 unknown job, SY008 it has ended, SY016 wrong isolation. Locks:
+its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
+
+create function sync.mark_paused_runs() returns bigint[]
+language plpgsql set search_path = '' as $$
+declare
+  v_run_ids bigint[];
+begin
+  with changed as (
+    select id from public.workspace_sync_runs
+    where status = 'running' and is_paused <> sync.is_paused(workspace_id)
+    order by id for no key update skip locked
+  ), marked as (
+    update public.workspace_sync_runs as r set is_paused = not r.is_paused from changed
+    where r.id = changed.id returning r.id
+  )
+  select coalesce(array_agg(id order by id), '{}') into v_run_ids from marked;
+  update public.chunk_processing_queue as q set
+    ready_seq = case when held.is_paused then null else nextval('sync.ready_seq') end,
+    next_retry_at = case when held.is_paused then 'infinity'::timestamptz end
+  from (
+    select q.id, r.is_paused from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      and q.status = 'pending'
+    where r.status = 'running' and (
+      r.is_paused and (q.ready_seq is not null or q.next_retry_at <= sync.now())
+      or not r.is_paused and q.next_retry_at = 'infinity')
+    order by q.id for no key update of q skip locked
+  ) as held
+  where q.id = held.id;
+  return v_run_ids;
+end; $$;
+comment on function sync.mark_paused_runs() is
+$$Live runs learn that a pause holds them, or no longer does; their chunks that are ready or due are
+held until infinity, or are ready again. A delayed chunk keeps its time: a backoff lasts as long as
+without the pause. Returns: the runs that changed. Locks: runs and queue rows by SKIP LOCKED; a
+chunk that another holds is caught by the next claim or sweep.$$;
+
+create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz)
+  returns bigint[]
+language plpgsql set search_path = '' as $$
+declare
+  v_source_id bigint;
+  v_workspace_id bigint;
+begin
+  if p_source is not null and p_workspace is not null then
+    raise exception using errcode = 'SY006', message = 'name a source or a workspace, '
+      'not both', hint = 'Neither means everything.';
+  end if;
+  v_workspace_id := case when p_workspace is not null then sync.workspace_id_of(p_workspace) end;
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if p_source is not null and v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them.';
+  end if;
+  perform 1 from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id)
+    and (v_source_id is null or w.source_id = v_source_id)
+  order by r.id for no key update of r;
+  if v_workspace_id is not null then
+    update public.sync_workspaces set paused_at = p_paused_at where id = v_workspace_id;
+  elsif v_source_id is not null then
+    update public.sync_sources set paused_at = p_paused_at where id = v_source_id;
+  else
+    update public.sync_settings set value = to_jsonb(p_paused_at is not null) where name = 'paused';
+  end if;
+  return sync.mark_paused_runs();
+end; $$;
+comment on function sync.mark_paused(text, text, timestamptz) is
+$$Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live
+runs it changes. Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its
+live runs by id, then that row.$$;
+
+create function sync.pause_sync(p_source text, p_workspace text) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_run_ids bigint[];
+begin
+  perform sync.require_operator();
+  v_run_ids := sync.mark_paused(p_source, p_workspace, sync.now());
+  return jsonb_build_object('paused', true, 'live_runs', cardinality(v_run_ids));
+end; $$;
+comment on function sync.pause_sync(text, text) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+pause_sync() raises.$$;
+
+create function public.pause_sync(p_source text default null, p_workspace text default null)
+  returns jsonb
+language sql set search_path = '' set statement_timeout = '20s' as $$
+  select sync.pause_sync(p_source, p_workspace);
+$$;
+comment on function public.pause_sync(text, text) is
+$$Hand out no more chunks of a source, of a workspace, or at all (no argument); what is in flight
+ends. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 unknown source, SY006
+both named. Locks: its live runs by id, that row, pending queue rows by SKIP LOCKED.$$;
+
+create function sync.resume_sync(p_source text, p_workspace text) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_run_ids bigint[];
+begin
+  perform sync.require_operator();
+  v_run_ids := sync.mark_paused(p_source, p_workspace, null);
+  return jsonb_build_object('paused', false, 'live_runs', cardinality(v_run_ids));
+end; $$;
+comment on function sync.resume_sync(text, text) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+resume_sync() raises.$$;
+
+create function public.resume_sync(p_source text default null, p_workspace text default null)
+  returns jsonb
+language sql set search_path = '' set statement_timeout = '20s' as $$
+  select sync.resume_sync(p_source, p_workspace);
+$$;
+comment on function public.resume_sync(text, text) is
+$$Lift the pause of a source, of a workspace, or of everything; another pause that still holds
+stays. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 unknown source,
+SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
+
+create function sync.retry_obstacle(p_job_id uuid, out o_message text, out o_hint text)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_status text := (select status from public.polling_job_status where id = p_job_id);
+begin
+  if v_status in ('running', 'completed') or not exists (
+    select 1 from public.workspace_sync_runs where job_id = p_job_id and status <> 'completed'
+  ) then
+    o_message := format('job %s is %s: there is nothing to retry', p_job_id, v_status);
+    o_hint := 'A running job retries by itself; cancel_sync_job() ends it.';
+    return;
+  end if;
+  select format('job %s is newer and has run %s again', newer.job_id, w.workspace_name),
+    'Look at that job, or start a new one.'
+  into o_message, o_hint
+  from public.workspace_sync_runs as r
+  join public.workspace_sync_runs as newer on newer.workspace_id = r.workspace_id
+    and newer.stream_id = r.stream_id and newer.id > r.id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.job_id = p_job_id and r.status <> 'completed' order by newer.id desc limit 1;
+end; $$;
+comment on function sync.retry_obstacle(uuid) is
+$$Returns: why retry_failed_chunks() refuses a job with SY008, and what helps; nulls if it does
+not.$$;
+
+create function sync.is_retryable(p_job_id uuid) returns boolean
+language sql stable set search_path = '' as $$
+  select o.o_message is null and not exists (
+    select 1 from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.job_id = p_job_id and r.status <> 'completed' and not w.is_active)
+  from sync.retry_obstacle(p_job_id) as o;
+$$;
+comment on function sync.is_retryable(uuid) is
+$$Returns: whether retry_failed_chunks() takes a job: nothing in its way, no workspace inactive.$$;
+
+create function public.get_retryable_jobs(p_job_ids uuid[]) returns jsonb
+language sql stable security definer set search_path = '' set statement_timeout = '5s' as $$
+  select jsonb_build_object('job_ids', coalesce(jsonb_agg(id order by started_at, id), '[]'))
+  from public.polling_job_status where id = any (p_job_ids) and sync.is_retryable(id);
+$$;
+comment on function public.get_retryable_jobs(uuid[]) is
+$$Which of some jobs retry_failed_chunks() takes now. Returns: {"job_ids"}.$$;
+
+create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_obstacle record;
+begin
+  perform sync.require_operator();
+  perform sync.require_job(p_job_id);
+  select * into v_obstacle from sync.retry_obstacle(p_job_id);
+  if v_obstacle.o_message is not null then
+    raise exception using errcode = 'SY008', message = v_obstacle.o_message,
+      hint = v_obstacle.o_hint;
+  end if;
+  perform set_config('response.status', '202', true);
+  return sync.start_job((select job_name from public.polling_job_status where id = p_job_id),
+    array(select distinct s.stream_name from public.workspace_sync_runs as r
+    join public.sync_streams as s on s.id = r.stream_id
+      where r.job_id = p_job_id and r.status <> 'completed'),
+    array(select distinct w.workspace_name from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+      where r.job_id = p_job_id and r.status <> 'completed'),
+    p_job_id);
+end; $$;
+comment on function sync.retry_failed_chunks(uuid) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+retry_failed_chunks() raises.$$;
+
+create function public.retry_failed_chunks(p_job_id uuid) returns jsonb
+language sql set search_path = '' set statement_timeout = '20s' as $$
+  select sync.retry_failed_chunks(p_job_id);
+$$;
+comment on function public.retry_failed_chunks(uuid) is
+$$Start a new job for what of an ended one did not complete, from page 1; nothing terminal is
+reopened. Returns: as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008
+nothing to retry, or a newer run exists (named). Locks: new rows only.$$;
+
+revoke all on function
+  sync.cancel_sync_job, public.cancel_sync_job, sync.require_job, sync.mark_paused_runs,
+  sync.mark_paused, sync.pause_sync, public.pause_sync, sync.resume_sync, public.resume_sync,
+  sync.retry_obstacle, sync.is_retryable, public.get_retryable_jobs, sync.retry_failed_chunks,
+  public.retry_failed_chunks
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.cancel_sync_job, public.cancel_sync_job, sync.pause_sync, public.pause_sync,
+  sync.resume_sync, public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks,
+  sync.retry_obstacle, sync.is_retryable
+to authenticated, service_role;
+grant execute on function public.get_retryable_jobs to service_role;
+
+-- Locks: named locks with owner and deadline, for users' own jobs.
+-- Stands on: foundation.
+
+create table sync.named_locks (
+  lock_name text primary key,
+  owner_id uuid not null,
+  expires_at timestamptz not null
+);
+comment on table sync.named_locks is 'Locks of try_sync_lock(), for users'' own jobs.';
+alter table sync.named_locks enable row level security;
+
+create function public.try_sync_lock(p_name text, p_seconds numeric) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '5s' as $$
+declare
+  v_owner_id uuid;
+begin
+  if coalesce(p_name, '') = '' or coalesce(p_seconds, 0) not between 1 and 86400 then
+    raise exception using errcode = 'SY006',
+      message = 'a lock needs a name and 1 to 86,400 seconds',
+      hint = 'try_sync_lock(''report'', 60)';
+  end if;
+  insert into sync.named_locks as l (lock_name, owner_id, expires_at)
+  values (p_name, gen_random_uuid(),
+    sync.now() + make_interval(secs => p_seconds::double precision))
+  on conflict (lock_name) do update set owner_id = excluded.owner_id,
+  expires_at = excluded.expires_at
+  where l.expires_at <= sync.now()
+  returning owner_id into v_owner_id;
+  return jsonb_build_object('acquired', v_owner_id is not null, 'owner_id', v_owner_id);
+end; $$;
+comment on function public.try_sync_lock(text, numeric) is
+$$Take a named lock for so many seconds, without waiting. Returns: {"acquired", "owner_id": what
+releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
+
+create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '5s' as $$
+begin
+  delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
+    and expires_at > sync.now();
+  return jsonb_build_object('released', found);
+end; $$;
+comment on function public.release_sync_lock(text, uuid) is
+$$Give a named lock back. Returns: {"released"}: false if it had expired or is another's. Locks: the
+lock's row.$$;
+
+revoke all on table sync.named_locks from public, anon, authenticated, service_role;
+revoke all on function
+  public.try_sync_lock, public.release_sync_lock
+from public, anon, authenticated, service_role;
+grant execute on function public.try_sync_lock, public.release_sync_lock to service_role;
+
+-- Audits: what a scan found different from the rows that were here.
+-- Stands on: start, deletions.
+
+create table sync.audits (
+  run_id bigint primary key references public.workspace_sync_runs (id) on delete cascade,
+  record_ids text[] not null
+);
+comment on table sync.audits is
+'The live rows that a workspace had here when an audit of it began.';
+alter table sync.audits enable row level security;
+
+create function sync.live_record_ids(p_run public.workspace_sync_runs) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_ids text[];
+begin
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t where %2$s and t.deleted_at is null order by t.id)',
+      p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id;
+  return v_ids;
+end; $$;
+comment on function sync.live_record_ids(public.workspace_sync_runs) is
+$$Returns: the ids of the rows of a run's workspace and stream that are not deleted.$$;
+
+create function public.start_audit(p_workspaces text[] default null) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '20s' as $$
+declare
+  v_answer jsonb;
+begin
+  perform set_config('response.status', '202', true);
+  v_answer := sync.start_job('audit', array(
+    select distinct stream_name from public.sync_streams
+    where completeness = 'counted' and is_default
+  ), p_workspaces, null);
+  insert into sync.audits (run_id, record_ids)
+  select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
+  where r.job_id = (v_answer ->> 'job_id')::uuid and v_answer ->> 'status' = 'accepted';
+  return v_answer;
+end; $$;
+comment on function public.start_audit(text[]) is
+$$Sync the counted streams of some workspaces, or of all active ones, and remember which rows were
+here before: get_audit() compares. Returns: as start_sync_job(). Raises: SY002 unknown workspace,
+SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation. Locks: new rows only.$$;
+
+create function sync.audit_of(p_run public.workspace_sync_runs) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_before text[] := (select record_ids from sync.audits where run_id = p_run.id);
+  v_seen text[];
+  v_repeated text[];
+  v_changed text[];
+begin
+  select coalesce(array_agg(s.id), '{}'), coalesce(array_agg(s.id) filter (where s.times > 1), '{}')
+  into v_seen, v_repeated
+  from (
+    select id, count(*) as times from sync.seen_pages as p cross join unnest(p.record_ids) as id
+    where p.run_id = p_run.id and p.scan = p_run.scan group by id
+  ) as s;
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t
+    where %2$s and t.last_changed_at between $3 and $4)', p_run.stream_id)
+  into v_changed using p_run.workspace_id, p_run.stream_id, p_run.started_at,
+    coalesce(p_run.completed_at, 'infinity');
+  return jsonb_build_object(
+    'api_total', p_run.expected_total, 'distinct_ids', cardinality(v_seen),
+    'rows_before', cardinality(v_before), 'rows_now', cardinality(sync.live_record_ids(p_run)),
+    'missing', array(select unnest(v_seen) except select unnest(v_before) order by 1),
+    'repeated', array(select unnest(v_repeated) order by 1),
+    'stale', array(
+      select unnest(v_changed) intersect select unnest(v_before) intersect select unnest(v_seen)
+      order by 1),
+    'surplus', case when p_run.status = 'completed' then array(
+      select unnest(v_before) except select unnest(v_seen) order by 1) end);
+end; $$;
+comment on function sync.audit_of(public.workspace_sync_runs) is
+$$Returns: what the last scan of an audit's run showed against the rows that were here before it.
+missing: the API has it, it was not here; stale: it was here with other values; surplus: it was
+here, the API does not list it, null if the run did not complete, for then nobody knows; repeated:
+it stands on more than one page.$$;
+
+create function public.get_audit(p_job_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' set statement_timeout = '20s' as $$
+begin
+  perform sync.require_job(p_job_id);
+  return jsonb_build_object('job_id', p_job_id, 'runs', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'workspace', w.workspace_name, 'stream', st.stream_name, 'status', r.status, 'scans', r.scan,
+      'error_message', r.error_message, 'warnings', to_jsonb(r.warnings)) || sync.audit_of(r)
+      order by w.workspace_name, st.stream_name), '[]')
+    from sync.audits as a
+    join public.workspace_sync_runs as r on r.id = a.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.job_id = p_job_id));
+end; $$;
+comment on function public.get_audit(uuid) is
+$$What an audit found, per workspace and stream; of an ended run it is final. Returns: {"job_id",
+"runs": [{"workspace", "stream", "status", "api_total", "distinct_ids", "rows_before", "rows_now",
+"missing", "repeated", "stale", "surplus", …}]}. Raises: SY007 unknown job.$$;
+
+revoke all on table sync.audits from public, anon, authenticated, service_role;
+grant select on table sync.audits to authenticated, service_role;
+create policy audits_select_operator on sync.audits
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.live_record_ids, public.start_audit, sync.audit_of, public.get_audit
+from public, anon, authenticated, service_role;
+grant execute on function public.start_audit, public.get_audit to service_role;
+
+-- Key checks: whose keys the workspaces have.
+-- Stands on: connections.
+
+create function public.get_key_check(p_job_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' set statement_timeout = '5s' as $$
+begin
+  perform sync.require_job(p_job_id);
+  return jsonb_build_object('job_id', p_job_id, 'keys', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'workspace', w.workspace_name, 'key_status', w.key_status, 'key_owner', w.key_owner,
+      'external_id', w.external_id, 'key_checked_at', w.key_checked_at,
+      'is_accepted', r.status = 'completed' and w.key_status = 'accepted',
+      'latency_ms', (
+        select (e.details ->> 'duration_ms')::bigint from public.chunked_sync_jobs as c
+        join public.chunk_events as e on e.chunk_id = c.id and e.event = 'completed'
+        where c.run_id = r.id and c.kind = 'connection' order by e.id desc limit 1),
+      'run_status', r.status, 'error_message', r.error_message) order by w.workspace_name), '[]')
+    from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id and st.completeness = 'connection'
+    where r.job_id = p_job_id));
+end; $$;
+comment on function public.get_key_check(uuid) is
+$$What a job of the stream connection found out about keys; never a key. Returns: {"job_id", "keys":
+[{"workspace", "key_status", "key_owner", "external_id", "is_accepted", "latency_ms", …}]}. Raises:
+SY007 unknown job.$$;
+
+revoke all on function public.get_key_check from public, anon, authenticated, service_role;
+grant execute on function public.get_key_check to service_role;
+
+-- Alerts: what a person should know of, one open row per cause.
+-- Stands on: access.
+
+create table public.sync_alerts (
+  id bigint generated always as identity primary key,
+  kind text not null,
+  subject text not null,
+  message text not null,
+  opened_at timestamptz not null default sync.now(),
+  last_seen_at timestamptz not null default sync.now(),
+  repeats int not null default 0,
+  resolved_at timestamptz,
+  constraint sync_alerts_kind_check check (kind in (
+    'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace',
+    'counts_disagree', 'deletions_waiting',
+    'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'hints_silent',
+    'check_failing'))
+);
+comment on table public.sync_alerts is
+'Alerts: opened once per cause, repeated while it lasts, resolved when it is gone.';
+comment on column public.sync_alerts.subject is
+'What it is about: a workspace and stream, a workspace, a job''s name, the URL of an endpoint, a
+part of the health check.';
+comment on column public.sync_alerts.message is
+'What is wrong and what helps, as of the last check; without secrets.';
+comment on column public.sync_alerts.last_seen_at is 'When a check last found the cause.';
+comment on column public.sync_alerts.repeats is 'How often a check found it again.';
+comment on column public.sync_alerts.kind is
+'What is wrong: docs/operations.md says what helps, kind by kind.';
+comment on column public.sync_alerts.resolved_at is 'When its cause was gone; null while it holds.';
+create unique index sync_alerts_open_idx on public.sync_alerts (kind, subject)
+  where resolved_at is null;
+alter table public.sync_alerts enable row level security;
+
+create function sync.open_alert(p_kind text, p_subject text, p_message text) returns void
+language sql set search_path = '' as $$
+  insert into public.sync_alerts as a (kind, subject, message)
+  values (p_kind, p_subject, sync.mask_secrets(p_message))
+  on conflict (kind, subject) where resolved_at is null
+  do update set last_seen_at = sync.now(), repeats = a.repeats + 1, message = excluded.message;
+$$;
+comment on function sync.open_alert(text, text, text) is
+$$Open an alert, or note that its cause lasts. Locks: its row.$$;
+
+create function sync.resolve_alert(p_kind text, p_subject text) returns void
+language sql set search_path = '' as $$
+  update public.sync_alerts set resolved_at = sync.now()
+  where kind = p_kind and subject = p_subject and resolved_at is null;
+$$;
+comment on function sync.resolve_alert(text, text) is
+$$Resolve the open alert of a cause, if there is one. Locks: its row.$$;
+
+revoke all on sequence public.sync_alerts_id_seq from public, anon, authenticated, service_role;
+revoke all on table public.sync_alerts from public, anon, authenticated, service_role;
+grant select on table public.sync_alerts to authenticated, service_role;
+create policy sync_alerts_select_operator on public.sync_alerts
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.open_alert, sync.resolve_alert
+from public, anon, authenticated, service_role;
+
+-- Endpoints: the receivers that pg_net wakes, and what was pushed to them.
+-- Stands on: workspaces, queue, alerts.
+
+do $$
+begin
+  if exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_net') then
+    create extension if not exists pg_net with schema extensions;
+  end if;
+end; $$;
+
+create table public.worker_endpoints (
+  id bigint generated always as identity primary key,
+  url text not null unique,
+  streams text[],
+  secret_id uuid,
+  is_active boolean not null default true,
+  consecutive_failures int not null default 0,
+  resting_until timestamptz,
+  last_answered_at timestamptz,
+  last_error text,
+  created_at timestamptz not null default sync.now()
+);
+comment on table public.worker_endpoints is
+'Receivers (chunkwise worker --listen) to which ready chunks are posted. The wake token is in
+Vault.';
+comment on column public.worker_endpoints.streams is 'Streams it is woken for; null means all.';
+comment on column public.worker_endpoints.resting_until is
+'After failures in a row it is left alone until then.';
+comment on column public.worker_endpoints.secret_id is 'Where the wake token is in Vault.';
+comment on column public.worker_endpoints.consecutive_failures is
+'Posts that failed since one was answered; after three it rests.';
+alter table public.worker_endpoints enable row level security;
+
+create unlogged table sync.hints (
+  id bigint generated always as identity primary key,
+  chunk_id bigint not null,
+  endpoint_id bigint not null,
+  request_id bigint not null,
+  attempt int not null,
+  sent_at timestamptz not null,
+  outcome text not null default 'sent',
+  status_code int,
+  message text,
+  settled_at timestamptz,
+  constraint hints_outcome_check
+  check (outcome in ('sent', 'answered', 'refused', 'busy', 'timed_out', 'failed', 'lost'))
+);
+comment on table sync.hints is
+'Pushed wake-ups. Unlogged, as pg_net''s own tables are: a crash loses hints, never work.';
+create index hints_chunk_idx on sync.hints (chunk_id, id);
+create index hints_unsettled_idx on sync.hints (request_id) where outcome = 'sent';
+create index hints_sent_idx on sync.hints (sent_at);
+create index hints_failed_idx on sync.hints (sent_at)
+  where outcome in ('lost', 'refused', 'timed_out', 'failed');
+alter table sync.hints enable row level security;
+
+create unlogged table sync.hinted_claims (
+  id bigint generated always as identity primary key,
+  chunk_id bigint not null,
+  worker_id text not null,
+  verdict text not null,
+  occurred_at timestamptz not null default sync.now()
+);
+comment on table sync.hinted_claims is
+'What receivers asked for by id and got: claimed, or why not. Forged and replayed hints show here.';
+create index hinted_claims_chunk_idx on sync.hinted_claims (chunk_id, id);
+create index hinted_claims_occurred_idx on sync.hinted_claims (occurred_at);
+alter table sync.hinted_claims enable row level security;
+
+create table sync.hint_state (
+  is_only_row boolean primary key default true,
+  last_broadcast_at timestamptz not null default '-infinity',
+  broadcasts bigint not null default 0,
+  last_error text,
+  last_push_error text,
+  constraint hint_state_is_only_row_check check (is_only_row)
+) with (fillfactor = 10);
+comment on table sync.hint_state is
+'When the last Realtime hint was sent, how many there were.';
+comment on column sync.hint_state.last_error is
+'Why the last Realtime hint failed; null again after one that did not.';
+comment on column sync.hint_state.last_push_error is
+'Why the last POST could not be handed to pg_net; null again after one that could.';
+insert into sync.hint_state default values;
+alter table sync.hint_state enable row level security;
+
+create function public.register_worker_endpoint(p_url text, p_wake_token text,
+  p_streams text[] default null) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_endpoint public.worker_endpoints;
+  v_name text := 'chunkwise/endpoint/' || p_url;
+  v_unknown text;
+begin
+  perform sync.check_base_url(rtrim(p_url, '/'), p_takes_private_http => true);
+  if coalesce(length(p_wake_token), 0) < 16 then
+    raise exception using errcode = 'SY014', message = 'a wake token has at least 16 characters',
+      hint = 'Make one for this purpose alone: it passes through pg_net, where every database '
+        'login can read it.';
+  end if;
+  select string_agg(name, ', ') into v_unknown from unnest(p_streams) as name
+  where not exists (select 1 from public.sync_streams where stream_name = name);
+  if v_unknown is not null then
+    raise exception using errcode = 'SY003', message = format('there is no stream %s', v_unknown),
+      hint = 'select stream_name from sync_streams lists them.';
+  end if;
+  insert into public.worker_endpoints as e (url, streams) values (p_url, p_streams)
+  on conflict (url) do update set
+    streams = coalesce(excluded.streams, e.streams), is_active = true, consecutive_failures = 0,
+    resting_until = null, last_error = null
+  returning * into v_endpoint;
+  if v_endpoint.secret_id is null then
+    update public.worker_endpoints
+    set secret_id = vault.create_secret(p_wake_token, v_name, 'Wake token of a Chunkwise worker')
+    where id = v_endpoint.id;
+  else
+    perform vault.update_secret(v_endpoint.secret_id, p_wake_token);
+  end if;
+  return jsonb_build_object('endpoint_id', v_endpoint.id, 'url', p_url);
+end; $$;
+comment on function public.register_worker_endpoint(text, text, text[]) is
+$$Wake a receiver by POST for chunks of some streams, or of all. The token goes to Vault; it is
+worth nothing beyond a wake. To register it again replaces its token, and its streams if they are
+given: to widen them name them all, or remove it first. Returns: {"endpoint_id", "url"}. Raises:
+SY003 unknown stream, SY014 token too short, SY015 refused address. Locks: the endpoint.$$;
+
+create function public.remove_worker_endpoint(p_url text) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_endpoint public.worker_endpoints;
+begin
+  delete from public.worker_endpoints where url = p_url returning * into v_endpoint;
+  if v_endpoint.id is null then
+    raise exception using errcode = 'SY006', message = format('there is no endpoint %L', p_url),
+      hint = 'select url from worker_endpoints lists them.';
+  end if;
+  delete from vault.secrets where id = v_endpoint.secret_id;
+  perform sync.resolve_alert('endpoint_failing', p_url);
+  return jsonb_build_object('endpoint_id', v_endpoint.id, 'url', p_url);
+end; $$;
+comment on function public.remove_worker_endpoint(text) is
+$$Wake a receiver no more. Returns: {"endpoint_id", "url"}. Raises: SY006 unknown URL. Locks: the
+endpoint.$$;
+
+create view public.hint_deliveries with (security_invoker = true) as
+select
+  'push' as direction, h.id, h.chunk_id, h.sent_at as occurred_at,
+  (select e.url from public.worker_endpoints as e where e.id = h.endpoint_id) as endpoint,
+  null as worker_id, h.attempt, h.outcome,
+  h.status_code, h.message, h.settled_at
+from sync.hints as h
+union all
+select 'claim', c.id, c.chunk_id, c.occurred_at, null, c.worker_id, null, c.verdict, null, null,
+  null from sync.hinted_claims as c;
+comment on view public.hint_deliveries is
+'push: wake-ups sent and what became of them (sent, answered, refused, busy, timed_out, failed,
+lost). claim: what receivers asked for by id and got.';
+comment on column public.hint_deliveries.direction is
+'push: a POST to an endpoint; claim: a receiver asked for a chunk.';
+comment on column public.hint_deliveries.id is 'Unique within its direction.';
+comment on column public.hint_deliveries.chunk_id is
+'The chunk it spoke of; of a claim perhaps none that exists.';
+comment on column public.hint_deliveries.occurred_at is 'When it was sent or asked.';
+comment on column public.hint_deliveries.endpoint is 'Where it was sent.';
+comment on column public.hint_deliveries.worker_id is 'Who asked.';
+comment on column public.hint_deliveries.attempt is 'Which hint of this chunk, from 1.';
+comment on column public.hint_deliveries.outcome is
+'Of a push: sent, answered, refused, busy, timed_out, failed or lost. Of a claim: claimed, or why
+not.';
+comment on column public.hint_deliveries.status_code is 'What the endpoint answered.';
+comment on column public.hint_deliveries.message is 'The same in its words, without the token.';
+comment on column public.hint_deliveries.settled_at is 'When that was known.';
+
+revoke all on sequence
+  public.worker_endpoints_id_seq, sync.hints_id_seq, sync.hinted_claims_id_seq
+from public, anon, authenticated, service_role;
+revoke all on table
+  public.worker_endpoints, sync.hints, sync.hinted_claims, sync.hint_state, public.hint_deliveries
+from public, anon, authenticated, service_role;
+grant select on table
+  public.worker_endpoints, sync.hints, sync.hinted_claims, sync.hint_state, public.hint_deliveries
+to authenticated, service_role;
+create policy worker_endpoints_select_operator on public.worker_endpoints
+for select to authenticated using ((select sync.is_operator()));
+create policy hints_select_operator on sync.hints
+for select to authenticated using ((select sync.is_operator()));
+create policy hinted_claims_select_operator on sync.hinted_claims
+for select to authenticated using ((select sync.is_operator()));
+create policy hint_state_select_operator on sync.hint_state
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  public.register_worker_endpoint, public.remove_worker_endpoint
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.register_worker_endpoint, public.remove_worker_endpoint
+to service_role;
+
+-- Hints: ready work wakes workers by Realtime and by POST; lost hints are sent again. Only speed
+-- depends on them.
+-- Stands on: endpoints, sweep.
+
+create function sync.note_hint_failure(p_channel text, p_message text) returns void
+language sql set search_path = '' as $$
+  update sync.hint_state as s set
+    last_error = case p_channel when 'realtime' then sync.mask_secrets(p_message)
+      else s.last_error end,
+    last_push_error = case p_channel when 'push' then sync.mask_secrets(p_message)
+      else s.last_push_error end
+  from (select is_only_row from sync.hint_state for no key update skip locked) as free
+  where s.is_only_row;
+$$;
+comment on function sync.note_hint_failure(text, text) is
+$$Note why hints fail; the next one that does not takes it back. A verb that holds runs may come
+here, so it waits for nobody: another notes the same. Locks: the row of hint_state, by SKIP
+LOCKED.$$;
+
+create function sync.broadcast_work(p_pause interval) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  if not exists (select 1 from sync.hint_state where last_broadcast_at <= v_now - p_pause)
+    or to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null then
+    return;
+  end if;
+  perform 1 from sync.hint_state
+    where last_broadcast_at <= v_now - p_pause for no key update skip locked;
+  if found then
+    update sync.hint_state set last_broadcast_at = v_now, broadcasts = broadcasts + 1,
+      last_error = null
+    where is_only_row;
+    perform realtime.send('{}'::jsonb, 'work', 'chunkwise:work', true);
+  end if;
+end; $$;
+comment on function sync.broadcast_work(interval) is
+$$Tell the workers by Realtime that there is work, unless that was said within the pause, or is just
+being said: a worker looks once more 500 ms after any hint. Locks: the row of hint_state, by SKIP
+LOCKED.$$;
+
+create function sync.push_chunks(p_queue_ids bigint[]) returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_sent int;
+begin
+  if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
+    return 0;
+  end if;
+  insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
+  select c.id, e.id, net.http_post(
+      url => e.url,
+      body => jsonb_build_object('type', 'UPDATE', 'table',
+      case when c.is_item then 'thread_processing_queue' else 'sync_page_queue' end, 'schema',
+      'public',
+        'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts,
+        'created_at', c.created_at), 'old_record', null),
+      headers => jsonb_build_object('Content-Type', 'application/json', 'Authorization',
+      'Bearer ' || d.decrypted_secret),
+      timeout_milliseconds => 2000),
+    c.attempt, sync.now()
+  from (
+    select q.*, st.stream_name, st.completeness = 'items' as is_item,
+      1 + (select count(*) from sync.hints as h where h.chunk_id = q.id)::int as attempt
+    from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where q.id = any (p_queue_ids)
+  ) as c
+  cross join lateral (
+    select x.*, row_number() over (order by x.id) - 1 as position, count(*) over () as endpoints
+    from public.worker_endpoints as x
+    where x.is_active and (x.resting_until is null or x.resting_until <= sync.now())
+      and (x.streams is null or c.stream_name = any (x.streams))
+  ) as e
+  join vault.decrypted_secrets as d on d.id = e.secret_id
+  where e.position = (c.id + c.attempt) % e.endpoints
+  order by c.ready_seq;
+  get diagnostics v_sent = row_count;
+  perform sync.note_hint_failure('push', null)
+  where exists (select 1 from sync.hint_state where last_push_error is not null);
+  return v_sent;
+exception when others then
+  perform sync.note_hint_failure('push', sqlerrm);
+  return 0;
+end; $$;
+comment on function sync.push_chunks(bigint[]) is
+$$Post one wake-up per chunk, spread over the endpoints; each further attempt goes to the next one.
+pg_net sends them after commit, once. A failure is noted in sync.hint_state and fails nothing else.
+Returns: how many.$$;
+
+create function sync.hint_ready_chunks() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if not exists (select 1 from changed where ready_seq is not null) then
+    return null;
+  end if;
+  begin
+    perform sync.broadcast_work(interval '250 milliseconds');
+  exception when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
+  end;
+  if exists (select 1 from public.worker_endpoints where is_active) then
+    perform sync.push_chunks(array(select id from changed where ready_seq is not null));
+  end if;
+  return null;
+end; $$;
+comment on function sync.hint_ready_chunks() is
+$$Trigger, per statement: chunks became ready. A failure is noted in sync.hint_state and never
+reaches the statement.$$;
+create trigger chunk_processing_queue_hint after update on public.chunk_processing_queue
+referencing new table as changed
+for each statement execute function sync.hint_ready_chunks();
+
+create function sync.hint_progress() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+    perform realtime.send(jsonb_build_object('job_id', new.job_id), 'progress',
+      'chunkwise:progress', true);
+  end if;
+  return null;
+exception when others then
+  perform sync.note_hint_failure('realtime', sqlerrm);
+  return null;
+end; $$;
+comment on function sync.hint_progress() is
+$$Trigger: a run ended; operators who watch are told to look. It cannot fail the statement.$$;
+create trigger workspace_sync_runs_hint after update of status on public.workspace_sync_runs
+for each row when (old.status = 'running'
+  and new.status <> 'running') execute function sync.hint_progress();
+
+create function sync.settle_hints() returns void
+language plpgsql set search_path = '' as $$
+begin
+  if to_regclass('net._http_response') is null
+    or not exists (select 1 from sync.hints where outcome = 'sent') then
+    return;
+  end if;
+  with tokens as (
+    select e.id as endpoint_id, d.decrypted_secret as token from public.worker_endpoints as e
+    join vault.decrypted_secrets as d on d.id = e.secret_id
+  ), answered as (
+    update sync.hints as h set
+      outcome = case when r.timed_out then 'timed_out' when r.error_msg is not null then 'failed'
+      when r.status_code = 503 then 'busy'
+        when r.status_code >= 300 then 'refused' else 'answered' end,
+      status_code = r.status_code, settled_at = r.created,
+      message = left(sync.mask_secrets(replace(coalesce(r.error_msg, r.content), coalesce(
+        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id), ''), '***')), 200)
+    from net._http_response as r
+    where h.outcome = 'sent' and r.id = h.request_id
+    returning h.endpoint_id, h.outcome, h.message
+  ), by_endpoint as (
+    select endpoint_id, bool_or(outcome in ('answered', 'busy')) as is_alive, count(*) as failures,
+      max(message) filter (where outcome not in ('answered', 'busy')) as message
+    from answered group by endpoint_id
+  ), free as (
+    select id from public.worker_endpoints order by id for no key update skip locked
+  )
+  update public.worker_endpoints as e set
+    last_answered_at = case when b.is_alive then sync.now() else e.last_answered_at end,
+    consecutive_failures = case when b.is_alive then 0 else e.consecutive_failures + b.failures end,
+    last_error = case when b.is_alive then null else b.message end,
+    resting_until = case when not b.is_alive and e.consecutive_failures + b.failures >= 3
+      then sync.now() + least(30 * 2 ^ least(e.consecutive_failures + b.failures - 3, 5),
+      900) * interval '1 second' end
+  from by_endpoint as b join free on free.id = b.endpoint_id
+  where e.id = free.id;
+  update sync.hints set outcome = 'lost', settled_at = sync.now()
+  where outcome = 'sent' and sent_at < sync.now() - interval '60 seconds';
+  perform sync.open_alert('endpoint_failing', url,
+    format('%s wake-ups in a row failed: %s', consecutive_failures,
+    coalesce(last_error, 'no reason')))
+  from public.worker_endpoints where is_active and resting_until > sync.now();
+  perform sync.resolve_alert('endpoint_failing', url) from public.worker_endpoints
+    where consecutive_failures = 0;
+end; $$;
+comment on function sync.settle_hints() is
+$$Read what pg_net says of the posts; endpoints that fail three times in a row rest, with an alert,
+and longer each time. A post without an answer for a minute is lost. A sweep comes here, so it waits
+for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoints by SKIP
+LOCKED.$$;
+
+create function sync.resend_hints(p_at_once boolean) returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_ready bigint[];
+begin
+  select coalesce(array_agg(q.id order by q.ready_seq), '{}') into v_ready
+  from public.workspace_sync_runs as r
+  join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    and q.ready_seq is not null
+  where r.status = 'running';
+  if cardinality(v_ready) = 0 then
+    return 0;
+  end if;
+  perform sync.broadcast_work(case when p_at_once then interval '0' else interval '250 milliseconds'
+    end);
+  if exists (select 1 from public.worker_endpoints where is_active) then
+    perform sync.push_chunks(array(
+      select c.ready_id from unnest(v_ready) as c (ready_id)
+      where p_at_once or not exists (
+        select 1 from sync.hints as h where h.chunk_id = c.ready_id
+        having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
+          300) * interval '1 second')
+      limit 200));
+  end if;
+  return cardinality(v_ready);
+end; $$;
+comment on function sync.resend_hints(boolean) is
+$$Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once.
+Returns: chunks that are ready.$$;
+
+create function sync.tend_hints() returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.wake_due_chunks(1000);
+  perform sync.settle_hints();
+  perform sync.resend_hints(false);
+exception
+  when lock_not_available then
+    -- Another holds what this reads: the next sweep comes.
+    null;
+  when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
+end; $$;
+comment on function sync.tend_hints() is
+$$The sweep's part: due chunks become ready, answers are read, lost hints are sent again. A failure
+is noted and fails nothing else.$$;
+
+create function public.trigger_next_chunk_processing() returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+begin
+  perform sync.wake_due_chunks(1000);
+  return jsonb_build_object('ready_chunks', sync.resend_hints(true));
+end; $$;
+comment on function public.trigger_next_chunk_processing() is
+$$Hint all ready work again, now. Returns: {"ready_chunks"}. Locks: due queue rows by SKIP
+LOCKED.$$;
+
+do $$
+begin
+  if to_regclass('realtime.messages') is not null then
+    create policy chunkwise_progress_select_operator
+      on realtime.messages for select to authenticated
+    using (extension = 'broadcast' and (select realtime.topic()) = 'chunkwise:progress'
+    and (select sync.is_operator()));
+  end if;
+end; $$;
+
+revoke all on function
+  sync.note_hint_failure, sync.broadcast_work, sync.push_chunks, sync.hint_ready_chunks,
+  sync.hint_progress, sync.settle_hints, sync.resend_hints, sync.tend_hints,
+  public.trigger_next_chunk_processing
+from public, anon, authenticated, service_role;
+grant execute on function public.trigger_next_chunk_processing to service_role;
+
+-- Progress: how far runs and jobs are, from totals that are counted once.
+-- Stands on: close.
+
+create view sync.run_progress with (security_invoker = true) as
+select
+  r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
+  r.close_error, r.phase, r.scan,
+  r.planned_chunks as planned,
+  r.chunks_completed + coalesce(c.completed, 0) as completed,
+  r.chunks_failed + coalesce(c.failed, 0) as failed,
+  r.chunks_cancelled + coalesce(c.cancelled, 0) as cancelled,
+  r.records_seen + coalesce(c.records, 0) as records,
+  r.records_changed + coalesce(c.changed, 0) as changed,
+  coalesce(q.processing, 0) as processing, coalesce(q.ready, 0) as ready,
+  coalesce(q.delayed, 0) as delayed, q.next_retry_at, q.last_claim_at,
+  case when r.status = 'running' then r.progress_total else coalesce(r.progress_total, 1) end
+  as progress_total,
+  case when r.status = 'running'
+    then least(r.progress_total, r.chunks_completed + r.chunks_failed + r.chunks_cancelled
+    + coalesce(c.completed + c.failed + c.cancelled, 0))
+    else coalesce(r.progress_total, 1) end as progress_done
+from public.workspace_sync_runs as r
+left join lateral (
+  select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+    sum(records) as records, sum(changed) as changed
+  from sync.run_counters where run_id = r.id and r.status = 'running'
+) as c on true
+left join lateral (
+  select count(*) filter (where status = 'processing') as processing,
+    count(*) filter (where ready_seq is not null) as ready,
+    count(*) filter (where next_retry_at is not null and status = 'pending') as delayed,
+    min(next_retry_at) filter (where status = 'pending') as next_retry_at,
+    max(started_at) as last_claim_at
+  from public.chunk_processing_queue
+  where run_id = r.id and slot is not null and r.status = 'running'
+) as q on true;
+comment on view sync.run_progress is
+'Totals of each run: of closed ones as written, of live ones summed from one counter row per slot.
+progress_done never falls: its 100 % is fixed when page 1 was answered, and re-scans add nothing to
+it.';
+
+-- One statement whose plan a session keeps: planning it took longer than running it.
+create function sync.add_up_runs(p_job_id uuid)
+returns table (planned bigint, processing bigint, completed bigint, failed bigint, cancelled bigint,
+  ready bigint, delayed bigint, percentage numeric, workspaces_completed bigint,
+  last_claim_at timestamptz)
+language plpgsql stable rows 1 set search_path = '' set plan_cache_mode = force_generic_plan
+set enable_seqscan = off as $$
+begin
+  return query
+  select coalesce(sum(r.planned), 0)::bigint, coalesce(sum(r.processing), 0)::bigint,
+    coalesce(sum(r.completed), 0)::bigint, coalesce(sum(r.failed), 0)::bigint,
+    coalesce(sum(r.cancelled), 0)::bigint, coalesce(sum(r.ready), 0)::bigint,
+    coalesce(sum(r.delayed), 0)::bigint,
+    case when not bool_or(r.progress_total is null)
+    then least(99.9, trunc(100.0 * sum(r.progress_done) / sum(r.progress_total), 1)) end,
+    count(distinct r.workspace_id)
+    - count(distinct r.workspace_id) filter (where r.status <> 'completed'),
+    max(r.last_claim_at)
+  from sync.run_progress as r where r.job_id = p_job_id;
+end; $$;
+comment on function sync.add_up_runs(uuid) is
+$$Returns: the totals of a live job, summed over its runs; the percentage is null until every run's
+total is known.$$;
+
+-- Two branches, because a left join would add up the runs of every closed job too; of one type,
+-- because they would be converted row by row.
+create view sync.job_progress with (security_invoker = true) as
+select
+  j.id as job_id, j.job_name, j.status, j.total_workspaces,
+  j.chunks_completed + j.chunks_failed + j.chunks_cancelled as planned, 0::bigint as pending,
+  0::bigint as processing,
+  j.chunks_completed as completed, j.chunks_failed as failed, j.chunks_cancelled as cancelled,
+  case j.status when 'completed' then 'completed' when 'cancelled' then 'cancelled'
+    else 'partial_failure' end as overall_status,
+  100.0 as percentage, j.workspaces_processed::bigint as workspaces_completed, j.updated_at,
+  coalesce(j.error_message, j.warnings[1]) as happening_now
+from public.polling_job_status as j
+where j.status <> 'running'
+union all
+select
+  j.id, j.job_name, j.status, j.total_workspaces,
+  p.planned, left_over.pending, p.processing,
+  p.completed, p.failed, p.cancelled,
+  case when p.planned = left_over.pending then 'pending' else 'processing' end,
+  p.percentage, p.workspaces_completed, greatest(j.updated_at, p.last_claim_at),
+  case
+    when j.cancel_requested_at is not null
+    then format('cancelled; %s chunks still in flight', p.processing)
+    else format('%s chunks in flight, %s ready, %s delayed, %s waiting', p.processing, p.ready,
+    p.delayed, left_over.pending - p.ready - p.delayed) end
+from public.polling_job_status as j
+cross join lateral sync.add_up_runs(j.id) as p
+cross join lateral (
+  select p.planned - p.completed - p.failed - p.cancelled - p.processing as pending
+) as left_over
+where j.status = 'running';
+comment on view sync.job_progress is
+'Totals of each job: of closed ones as written, of live ones summed over their runs.';
+
+create view public.chunk_processing_status with (security_invoker = true) as
+select
+  job_id as parent_sync_job_id, pending as pending_chunks, processing as processing_chunks,
+  completed as completed_chunks, failed as failed_chunks, overall_status,
+  percentage as progress_percentage
+from sync.job_progress;
+comment on view public.chunk_processing_status is
+'Chunks per job. The percentage is null until every run''s total is known, and never falls.';
+comment on column public.chunk_processing_status.parent_sync_job_id is
+'The job: polling_job_status.id.';
+comment on column public.chunk_processing_status.pending_chunks is
+'Chunks that wait, are ready or are delayed.';
+comment on column public.chunk_processing_status.processing_chunks is 'Chunks that a worker holds.';
+comment on column public.chunk_processing_status.completed_chunks is
+'Chunks whose page was applied.';
+comment on column public.chunk_processing_status.failed_chunks is
+'Chunks that failed for good: failed_chunks says why.';
+comment on column public.chunk_processing_status.overall_status is
+'pending (nothing begun), processing, completed, partial_failure or cancelled.';
+comment on column public.chunk_processing_status.progress_percentage is
+'0 to 99.9 while it runs, 100 at its end; null until every run''s total is known.';
+
+create view public.sync_progress with (security_invoker = true) as
+select
+  job_id, job_name, status, workspaces_completed, total_workspaces,
+  percentage as progress_percentage, updated_at, happening_now
+from sync.job_progress;
+comment on view public.sync_progress is
+'What each job is doing: select * from sync_progress order by updated_at desc limit 3.';
+comment on column public.sync_progress.job_id is 'The job: polling_job_status.id.';
+comment on column public.sync_progress.job_name is 'Jobs of one name run one after the other.';
+comment on column public.sync_progress.status is
+'running, completed, partial, failed or cancelled.';
+comment on column public.sync_progress.workspaces_completed is
+'Workspaces whose every requested stream completed.';
+comment on column public.sync_progress.total_workspaces is 'Workspaces that the job has runs for.';
+comment on column public.sync_progress.progress_percentage is
+'0 to 99.9 while it runs, 100 at its end; null until every run''s total is known.';
+comment on column public.sync_progress.updated_at is
+'When it last changed, or a chunk of it was last claimed.';
+comment on column public.sync_progress.happening_now is
+'What its chunks do; of an ended job, what went wrong.';
+
+create function public.get_sync_job_progress(p_job_id uuid) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '5s' as $$
+declare
+  v_progress jsonb;
+begin
+  select jsonb_build_object(
+    'job_id', j.id, 'job_name', j.job_name, 'status', j.status, 'started_at', j.started_at,
+    'completed_at', j.completed_at,
+    'duration_ms', coalesce(j.duration_ms,
+    (extract(epoch from sync.now() - j.started_at) * 1000)::bigint),
+    'percentage', p.percentage, 'total_workspaces', j.total_workspaces, 'workspaces_processed',
+    p.workspaces_completed,
+    'workspaces_skipped', j.workspaces_skipped,
+    'total_accounts_synced', case when j.status = 'running' then null else j.total_accounts_synced
+    end,
+    'chunks', jsonb_build_object('planned', p.planned, 'pending', p.pending, 'processing',
+    p.processing, 'completed', p.completed,
+      'failed', p.failed, 'cancelled', p.cancelled),
+    'warnings', to_jsonb(j.warnings), 'error_message', j.error_message,
+    'runs', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'run_id', r.run_id, 'workspace', w.workspace_name, 'stream', s.stream_name, 'status',
+        r.status, 'scan', r.scan, 'phase', r.phase,
+        'percentage', case when r.status <> 'running' then 100.0
+        else trunc(100.0 * r.progress_done / r.progress_total, 1) end,
+        'planned', r.planned, 'completed', r.completed, 'failed', r.failed, 'processing',
+        r.processing, 'delayed', r.delayed,
+        'next_retry_ms', case when r.next_retry_at < 'infinity'
+        then greatest(0, ceil(extract(epoch from r.next_retry_at - sync.now()) * 1000)) end,
+        'records', r.records, 'changed', r.changed, 'deleted', x.records_deleted, 'expected_total',
+        x.expected_total,
+        'duration_ms', (extract(epoch from coalesce(x.completed_at,
+        sync.now()) - x.started_at) * 1000)::bigint,
+        'error_message', x.error_message, 'warnings', to_jsonb(x.warnings))
+        order by w.workspace_name, s.stream_name), '[]')
+      from sync.run_progress as r
+      join public.workspace_sync_runs as x on x.id = r.run_id
+      join public.sync_workspaces as w on w.id = r.workspace_id
+      join public.sync_streams as s on s.id = r.stream_id
+      where r.job_id = j.id))
+  into v_progress
+  from public.polling_job_status as j join sync.job_progress as p on p.job_id = j.id
+  where j.id = p_job_id;
+  if v_progress is null then
+    raise exception using errcode = 'SY007',
+      message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
+      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
+        '5 shows the last ones.';
+  end if;
+  return v_progress;
+end; $$;
+comment on function public.get_sync_job_progress(uuid) is
+$$All that a progress bar needs, in one call: the job, its chunks, each of its runs; durations in
+ms. Never goes backwards. Returns: {"job_id", "job_name", "status", "percentage" (null until known),
+"chunks", "runs": […], "warnings", …}. Raises: SY007 unknown job.$$;
+
+revoke all on table
+  sync.run_progress, sync.job_progress, public.chunk_processing_status, public.sync_progress
+from public, anon, authenticated, service_role;
+grant select on table
+  sync.run_progress, sync.job_progress, public.chunk_processing_status, public.sync_progress
+to authenticated, service_role;
+revoke all on function
+  sync.add_up_runs, public.get_sync_job_progress
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.add_up_runs, public.get_sync_job_progress
+to authenticated, service_role;
+
+-- Views of the queue: what failed, what waits and why, how the queue and the workers are.
+-- Stands on: views_progress, endpoints.
+
+-- Names are looked up, not joined: planning the joins took longer than running them. The job is
+-- the run's: by job, its runs lead to their failed chunks, however many others failed.
+create view public.failed_chunks with (security_invoker = true) as
+select
+  q.id, r.job_id as parent_sync_job_id,
+  (select w.workspace_name from public.sync_workspaces as w where w.id = r.workspace_id)
+  as workspace_name,
+  (select st.stream_name from public.sync_streams as st where st.id = r.stream_id) as stream,
+  c.kind, c.scan, c.page, c.record_id, q.attempts, q.lease_losses, q.error_message, q.worker_id,
+  q.completed_at as failed_at
+from public.chunk_processing_queue as q
+join public.chunked_sync_jobs as c on c.id = q.id
+join public.workspace_sync_runs as r on r.id = q.run_id
+where q.status = 'failed';
+comment on view public.failed_chunks is
+'Chunks that failed for good, and why. retry_failed_chunks(parent_sync_job_id) starts a new job for
+their runs.';
+comment on column public.failed_chunks.id is 'The chunk.';
+comment on column public.failed_chunks.parent_sync_job_id is 'Its job: polling_job_status.id.';
+comment on column public.failed_chunks.workspace_name is 'Its workspace.';
+comment on column public.failed_chunks.stream is 'The kind of record.';
+comment on column public.failed_chunks.kind is
+'page, cursor, confirmation, item or connection: see chunked_sync_jobs.kind.';
+comment on column public.failed_chunks.scan is 'Which scan of its run, from 1.';
+comment on column public.failed_chunks.page is 'The page, of chunks of kind page.';
+comment on column public.failed_chunks.record_id is
+'The record, of chunks of kind confirmation or item.';
+comment on column public.failed_chunks.attempts is 'How often it was tried and failed.';
+comment on column public.failed_chunks.lease_losses is
+'How often its worker fell silent; after ten it fails.';
+comment on column public.failed_chunks.error_message is 'Why it failed last.';
+comment on column public.failed_chunks.worker_id is 'Who had it last.';
+comment on column public.failed_chunks.failed_at is 'When it failed for good.';
+
+create view public.sync_page_queue with (security_invoker = true) as
+select q.id, q.status, q.attempts, q.next_retry_at, q.created_at, q.started_at, q.completed_at,
+  q.parent_sync_job_id, q.run_id, c.scan, c.page
+from public.chunk_processing_queue as q
+join public.chunked_sync_jobs as c on c.id = q.id
+where c.kind = 'page';
+comment on view public.sync_page_queue is
+'Page chunks. Read only: claim_chunk_job_safe() and claim_next_chunk_job_safe() hand them out.';
+comment on column public.sync_page_queue.id is 'The chunk: what claim_chunk_job_safe() takes.';
+comment on column public.sync_page_queue.status is
+'pending, processing, completed, failed or cancelled.';
+comment on column public.sync_page_queue.attempts is 'Failures so far; rate limits do not count.';
+comment on column public.sync_page_queue.next_retry_at is 'When a delayed chunk is ready again.';
+comment on column public.sync_page_queue.created_at is 'When it was planned.';
+comment on column public.sync_page_queue.started_at is 'When it was last claimed.';
+comment on column public.sync_page_queue.completed_at is 'When it ended, however it did.';
+comment on column public.sync_page_queue.parent_sync_job_id is 'Its job: polling_job_status.id.';
+comment on column public.sync_page_queue.run_id is 'Its run: workspace_sync_runs.id.';
+comment on column public.sync_page_queue.scan is 'Which scan of its run, from 1.';
+comment on column public.sync_page_queue.page is 'The page to fetch.';
+
+create function sync.refuse_queue_write() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  raise exception using errcode = 'SY018', message = format('%s is read only', tg_table_name),
+    hint = 'claim_chunk_job_safe(id, worker) claims a chunk, complete_chunk_job_safe() and '
+      'fail_chunk_job_safe() end it.';
+end; $$;
+comment on function sync.refuse_queue_write() is
+$$Trigger: chunks move by the verbs only. Raises: SY018.$$;
+create trigger sync_page_queue_write instead of insert or update or delete on public.sync_page_queue
+for each row execute function sync.refuse_queue_write();
+
+create view public.worker_health with (security_invoker = true) as
+select
+  k.worker_id, k.first_seen_at, k.last_seen_at, sync.now() - k.last_seen_at as time_since_seen,
+  k.last_seen_at > sync.now() - interval '30 seconds' as is_alive,
+  (select count(*) from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      and q.status = 'processing'
+    where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight
+from sync.workers as k;
+comment on view public.worker_health is
+'Workers, when they were last heard of, what they hold. An idle worker looks at least every 5 s.';
+comment on column public.worker_health.worker_id is 'The name that the worker gave itself.';
+comment on column public.worker_health.first_seen_at is 'Its first claim.';
+comment on column public.worker_health.last_seen_at is 'Its last claim, to within 5 s.';
+comment on column public.worker_health.time_since_seen is 'Since then.';
+comment on column public.worker_health.is_alive is 'Whether it was heard of in the last 30 s.';
+comment on column public.worker_health.chunks_in_flight is 'What it holds now.';
+
+create view public.queue_health with (security_invoker = true) as
+select
+  (select count(*) from public.polling_job_status where status = 'running') as live_jobs,
+  coalesce(p.live_runs, 0) as live_runs, coalesce(p.ready, 0) as ready_chunks,
+  coalesce(p.delayed, 0) as delayed_chunks,
+  coalesce(p.processing, 0) as chunks_in_flight,
+  coalesce(p.unfinished - p.ready - p.delayed - p.processing, 0) as waiting_chunks,
+  p.next_retry_at,
+  (select count(*) from sync.workers where last_seen_at > sync.now() - interval '30 seconds')
+  as workers_alive,
+  (select count(*) from public.sync_budgets where blocked_until > sync.now()) as blocked_budgets,
+  s.swept_at as last_sweep_at, s.last_error as last_sweep_error
+from sync.sweep_state as s
+left join lateral (
+  select count(*) as live_runs, sum(r.ready) as ready, sum(r.delayed) as delayed,
+    sum(r.processing) as processing,
+    sum(r.planned - r.completed - r.failed - r.cancelled) as unfinished,
+    min(r.next_retry_at) as next_retry_at
+  from sync.run_progress as r where r.status = 'running'
+) as p on true;
+comment on view public.queue_health is 'One row: what waits, what is in flight, who works.';
+comment on column public.queue_health.live_jobs is 'Jobs that run.';
+comment on column public.queue_health.live_runs is 'Runs of theirs that have not ended.';
+comment on column public.queue_health.ready_chunks is 'What a claim would find.';
+comment on column public.queue_health.delayed_chunks is 'What waits for its time.';
+comment on column public.queue_health.chunks_in_flight is 'What workers hold.';
+comment on column public.queue_health.waiting_chunks is 'What waits for a slot of its run.';
+comment on column public.queue_health.next_retry_at is 'When the next delayed chunk is ready.';
+comment on column public.queue_health.workers_alive is 'Workers heard of in the last 30 s.';
+comment on column public.queue_health.blocked_budgets is
+'Instances or keys that nobody sends to, after a 429.';
+comment on column public.queue_health.last_sweep_at is 'When lost work was last looked for.';
+comment on column public.queue_health.last_sweep_error is 'Why that failed.';
+
+-- Words are made for the reason that holds only, and few tables are joined: most of the time goes
+-- into planning.
+create view public.waiting_runs with (security_invoker = true) as
+select
+  p.job_id, p.run_id, w.workspace_name,
+  (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
+  found.why,
+  case found.why when 'rate_limited' then b.blocked_until when 'retry' then p.next_retry_at end
+    as waits_until,
+  case found.why
+    when 'ending' then format('it ends (%s) with the next sweep', p.ending)
+    when 'paused' then format('paused: chunkwise resume%s lifts that', case
+      when sync.is_switched_on('paused') then ''
+      else coalesce((
+        select format(' --source %s', sync.shell_word(so.source_name))
+        from public.sync_sources as so where so.id = w.source_id and so.paused_at is not null
+      ), format(' --workspace %s', sync.shell_word(w.workspace_name))) end)
+    when 'parent' then 'it waits for the stream it depends on, in the same job'
+    when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
+    when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
+    when 'rate_limited' then format('the API limits the rate of %s', b.scope_key)
+    when 'retry' then (
+      select concat_ws(': ', format('%s chunks are tried again', count(*)),
+        (array_agg(q.error_message order by q.next_retry_at)
+        filter (where q.error_message is not null))[1])
+      from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null
+        and (q.attempts > 0 or q.error_message is not null))
+    when 'budget' then 'its budget is used up: set_budget() allows more'
+    else format('%s chunks are ready and wait for their turn', p.ready) end as message
+from sync.run_progress as p
+join public.sync_workspaces as w on w.id = p.workspace_id
+left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
+cross join lateral (
+  select case
+    when p.ending is not null then 'ending'
+    when p.is_paused then 'paused'
+    when p.phase = 'parent' then 'parent'
+    when p.close_error is not null then 'closing_failed'
+    when not exists (
+      select 1 from sync.workers where last_seen_at > sync.now() - interval '30 seconds'
+    ) and not exists (
+      select 1 from public.worker_endpoints
+      where is_active and last_answered_at > sync.now() - interval '5 minutes'
+    ) then 'no_worker'
+    when b.id is not null then 'rate_limited'
+    when p.delayed > 0 and p.ready = 0 then case when exists (
+      select 1 from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null
+        and (q.attempts > 0 or q.error_message is not null)) then 'retry' else 'budget' end
+    else 'turn' end as why
+  order by why limit 1
+) as found
+where p.status = 'running' and p.processing = 0;
+comment on view public.waiting_runs is
+'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
+comment on column public.waiting_runs.why is
+'ending, paused, parent, closing_failed, no_worker, rate_limited, retry, budget or turn; the first
+that holds.';
+comment on column public.waiting_runs.job_id is 'Its job: polling_job_status.id.';
+comment on column public.waiting_runs.run_id is 'The run: workspace_sync_runs.id.';
+comment on column public.waiting_runs.workspace_name is 'Its workspace.';
+comment on column public.waiting_runs.stream is 'The kind of record.';
+comment on column public.waiting_runs.waits_until is
+'When it goes on by itself; null: nobody knows.';
+comment on column public.waiting_runs.message is 'The same in words, with what helps.';
+
+revoke all on table
+  public.failed_chunks, public.sync_page_queue, public.worker_health, public.queue_health,
+  public.waiting_runs
+from public, anon, authenticated, service_role;
+grant select on table
+  public.failed_chunks, public.worker_health, public.queue_health, public.waiting_runs
+to authenticated, service_role;
+grant select, insert, update, delete on table public.sync_page_queue to service_role;
+grant select on table public.sync_page_queue to authenticated;
+revoke all on function sync.refuse_queue_write from public, anon, authenticated, service_role;
+
+-- Views of the workspaces: which are stale, how each of their streams is.
+-- Stands on: views_progress, deletions.
+
+create view public.workspace_health with (security_invoker = true) as
+select
+  w.workspace_name, st.stream_name as stream, w.is_active, s.last_complete_sync_at,
+  sync.now() - s.last_complete_sync_at as time_since_sync, s.last_sync_duration_ms, s.record_count,
+  w.key_status, w.key_checked_at, w.paused_at, b.blocked_until as rate_limited_until,
+  s.last_complete_run_id, r.job_id as last_job_id, r.id as last_run_id, r.status as last_run_status,
+  r.error_message as last_error, r.warnings as last_warnings,
+  coalesce(held.deletions_waiting, 0) as deletions_waiting,
+  ended.status as last_ended_status, ended.error_message as last_ended_error,
+  ended.warnings as last_ended_warnings
+from public.sync_workspaces as w
+join public.sync_streams as st on st.source_id = w.source_id
+left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
+left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
+left join lateral (
+  select x.* from public.workspace_sync_runs as x
+  where x.workspace_id = w.id and x.stream_id = st.id
+  order by x.started_at desc, x.id desc limit 1
+) as r on true
+left join lateral (
+  select x.status, x.error_message, x.warnings from public.workspace_sync_runs as x
+  where x.workspace_id = w.id and x.stream_id = st.id and x.status <> 'running'
+  order by x.started_at desc, x.id desc limit 1
+) as ended on true
+left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id;
+comment on view public.workspace_health is
+'Each workspace and stream: last complete sync, key, last run, what waits.';
+comment on column public.workspace_health.workspace_name is
+'The workspace; a row for each of its streams.';
+comment on column public.workspace_health.stream is 'The kind of record.';
+comment on column public.workspace_health.is_active is 'Whether syncs take it.';
+comment on column public.workspace_health.last_complete_sync_at is
+'When its last run that completed ended; null: never.';
+comment on column public.workspace_health.time_since_sync is 'Since then.';
+comment on column public.workspace_health.last_sync_duration_ms is 'How long that run took.';
+comment on column public.workspace_health.record_count is
+'Distinct ids that the API showed in that run.';
+comment on column public.workspace_health.key_status is
+'What the API said of the key last: unchecked, accepted, refused or other_workspace.';
+comment on column public.workspace_health.key_checked_at is
+'When it said something else than before.';
+comment on column public.workspace_health.paused_at is
+'Since when pause_sync() holds this workspace; its source or everything may be paused too.';
+comment on column public.workspace_health.rate_limited_until is
+'Until when nobody sends to its instance, after a 429.';
+comment on column public.workspace_health.last_complete_run_id is
+'That run; what approve_deletions() takes.';
+comment on column public.workspace_health.last_job_id is 'The job of its newest run.';
+comment on column public.workspace_health.last_run_id is 'Its newest run, complete or not.';
+comment on column public.workspace_health.last_run_status is
+'running, completed, partial, failed or cancelled; null: none yet.';
+comment on column public.workspace_health.last_error is 'Why that run failed.';
+comment on column public.workspace_health.last_warnings is 'What that run found, with numbers.';
+comment on column public.workspace_health.last_ended_status is
+'How its newest run that has ended ended: the same run, unless that one is running.';
+comment on column public.workspace_health.last_ended_error is 'Why that one failed.';
+comment on column public.workspace_health.last_ended_warnings is
+'What that one found, with numbers.';
+comment on column public.workspace_health.deletions_waiting is
+'Rows that wait for approve_deletions().';
+
+create view public.stale_workspaces with (security_invoker = true) as
+select w.workspace_name, st.stream_name as stream, s.last_complete_sync_at,
+  sync.now() - s.last_complete_sync_at as time_since_sync, w.key_status
+from public.sync_workspaces as w
+join public.sync_streams as st on st.source_id = w.source_id and st.is_default
+left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
+where w.is_active
+  and coalesce(s.last_complete_sync_at, '-infinity')
+  < (select sync.now() - make_interval(hours => sync.setting('stale_after_hours')::int))
+order by s.last_complete_sync_at nulls first, w.workspace_name;
+comment on view public.stale_workspaces is
+'Active workspaces without a complete sync in 24 hours, never-synced ones first.';
+comment on column public.stale_workspaces.workspace_name is
+'The workspace; a row for each stream that syncs take by default.';
+comment on column public.stale_workspaces.stream is 'The kind of record.';
+comment on column public.stale_workspaces.last_complete_sync_at is
+'When it was last synced completely; null: never.';
+comment on column public.stale_workspaces.time_since_sync is 'Since then; null: never.';
+comment on column public.stale_workspaces.key_status is
+'What the API said of the key last: unchecked, accepted, refused or other_workspace.';
+
+revoke all on table
+  public.workspace_health, public.stale_workspaces
+from public, anon, authenticated, service_role;
+grant select on table
+  public.workspace_health, public.stale_workspaces
+to authenticated, service_role;
+
+-- Alert delivery: opened and resolved alerts go to a webhook by pg_net, until it takes them; a dead
+-- man's switch is pinged.
+-- Stands on: alerts, endpoints.
+
+create table sync.alert_deliveries (
+  alert_id bigint not null references public.sync_alerts (id) on delete cascade,
+  event text not null,
+  attempts int not null default 0,
+  request_id bigint,
+  sent_at timestamptz,
+  delivered_at timestamptz,
+  last_error text,
+  primary key (alert_id, event),
+  constraint alert_deliveries_event_check check (event in ('opened', 'resolved'))
+);
+comment on table sync.alert_deliveries is
+'Messages of alerts: each goes out until the webhook takes it; of what is over ten times at most.';
+comment on column sync.alert_deliveries.request_id is
+'What pg_net called it, until its answer was read.';
+alter table sync.alert_deliveries enable row level security;
+
+create function public.set_alert_url(p_kind text, p_url text) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_name text := 'chunkwise/alert/' || p_kind;
+  v_secret_id uuid;
+begin
+  if p_kind is null or p_kind not in ('webhook', 'dead_man') then
+    raise exception using errcode = 'SY006', message = format('%L is no kind of alert URL', p_kind),
+      hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';
+  end if;
+  -- What is being sent goes to the old URL still, and is noted before it is forgotten.
+  perform pg_advisory_xact_lock(hashtext('chunkwise alerts'));
+  select id into v_secret_id from vault.secrets where name = v_name;
+  if p_url is null then
+    delete from vault.secrets where id = v_secret_id;
+  else
+    perform sync.check_alert_url(p_url);
+    if v_secret_id is null then
+      perform vault.create_secret(p_url, v_name, 'Where Chunkwise sends alerts');
+    else
+      perform vault.update_secret(v_secret_id, p_url);
+    end if;
+  end if;
+  if p_kind = 'webhook' then
+    -- The other place knows nothing of what is open: forget who was told, and how often it failed.
+    delete from sync.alert_deliveries as d using public.sync_alerts as a
+    where a.id = d.alert_id and a.resolved_at is null;
+  end if;
+  return jsonb_build_object('kind', p_kind, 'is_set', p_url is not null);
+end; $$;
+comment on function public.set_alert_url(text, text) is
+$$Where alerts go (webhook: a Slack-compatible URL) and what is pinged with every health check
+(dead_man); null takes it back. The URL goes to Vault. To set a webhook, also the same again, sends
+it every alert that is open. Returns: {"kind", "is_set"}. Raises: SY006 unknown kind, SY015 refused
+address. Locks: deliveries against being sent, the secret.$$;
+
+create function sync.check_alert_url(p_url text) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_origin text := (regexp_match(p_url, '^(https?://[a-z0-9.:_\[\]-]+)([/?][^\s]*)?$', 'i'))[1];
+begin
+  -- Only the host is checked and may stand in an error: the rest is the secret.
+  if v_origin is null then
+    raise exception using errcode = 'SY015', message = 'that is no URL for alerts',
+      hint = 'It reads https://host/path, without a user.';
+  end if;
+  perform sync.check_base_url(v_origin, p_takes_private_http => true);
+end; $$;
+comment on function sync.check_alert_url(text) is
+$$Raises: SY015 not an https URL (http is for loopback only), or a private address while the setting
+forbids them; the text names the host at most.$$;
+
+create function sync.alert_url(p_kind text) returns text
+language sql stable set search_path = '' as $$
+  select decrypted_secret from vault.decrypted_secrets where name = 'chunkwise/alert/' || p_kind;
+$$;
+comment on function sync.alert_url(text) is $$Returns: an alert URL, or null if none is set.$$;
+
+create function sync.alert_text(p_alert public.sync_alerts, p_event text) returns text
+language sql stable set search_path = '' as $$
+  select replace(replace(replace(
+    format('Chunkwise%s: %s: %s: %s', case p_event when 'resolved' then ', resolved' end,
+      p_alert.kind, p_alert.subject, p_alert.message), '&', '&amp;'), '<', '&lt;'), '>', '&gt;');
+$$;
+comment on function sync.alert_text(public.sync_alerts, text) is
+$$Returns: the message, escaped as Slack wants it: a workspace named <!channel> calls nobody.$$;
+
+create function sync.note_deliveries() returns void
+language sql set search_path = '' as $$
+  insert into sync.alert_deliveries (alert_id, event)
+  select id, 'opened' from public.sync_alerts where resolved_at is null
+  on conflict do nothing;
+  insert into sync.alert_deliveries (alert_id, event)
+  select a.id, 'resolved' from public.sync_alerts as a
+  join sync.alert_deliveries as d on d.alert_id = a.id and d.event = 'opened'
+  where a.resolved_at > sync.now() - interval '1 day'
+  on conflict do nothing;
+$$;
+comment on function sync.note_deliveries() is
+$$A message for every open alert, whenever it was opened, and for every resolved one of which it was
+said that it is open.$$;
+
+create function sync.settle_deliveries(p_url text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update sync.alert_deliveries as d set
+    delivered_at = case when r.status_code between 200 and 299 then sync.now() end,
+    last_error = case when r.status_code between 200 and 299 then null
+      else sync.mask_secrets(replace(coalesce(r.error_msg, 'HTTP ' || r.status_code, 'timed out'),
+        p_url, 'the webhook')) end,
+    request_id = null
+  from net._http_response as r
+  where d.delivered_at is null and r.id = d.request_id;
+end; $$;
+comment on function sync.settle_deliveries(text) is
+$$Read what pg_net says of the messages sent.$$;
+
+create function sync.send_deliveries(p_url text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  -- Rows are locked before a request is made of them, so that two sweeps do not both make one.
+  with due as (
+    select d.alert_id, d.event from sync.alert_deliveries as d
+    join public.sync_alerts as a on a.id = d.alert_id
+    where d.delivered_at is null and (d.attempts < 10 or a.resolved_at is null)
+      and (d.sent_at is null or d.sent_at
+        < sync.now() - least(30 * 2 ^ least(d.attempts - 1, 7), 3600) * interval '1 second')
+      and not exists (select 1 from net.http_request_queue as q where q.id = d.request_id)
+      and not exists (select 1 from net._http_response as r where r.id = d.request_id)
+      and (d.event = 'opened' or exists (
+        select 1 from sync.alert_deliveries as first
+        where first.alert_id = d.alert_id and first.event = 'opened'
+          and first.delivered_at is not null))
+    order by d.alert_id, d.event limit 10 for no key update of d skip locked
+  )
+  update sync.alert_deliveries as d set
+    attempts = d.attempts + 1, sent_at = sync.now(),
+    request_id = net.http_post(url => p_url, timeout_milliseconds => 3000,
+      body => jsonb_build_object('text', sync.alert_text(a, d.event)))
+  from due join public.sync_alerts as a on a.id = due.alert_id
+  where d.alert_id = due.alert_id and d.event = due.event;
+end; $$;
+comment on function sync.send_deliveries(text) is
+$$Send what was not delivered, ten at a time, again after a longer wait each time: every hour in the
+end while the alert is open, ten times at most when it is over. That something is resolved goes only
+after it was delivered that it is open. What pg_net still has, or has answered since answers were
+read, is not sent twice.
+Locks: deliveries by SKIP LOCKED.$$;
+
+create function sync.deliver_alerts() returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_url text;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('chunkwise alerts')) then
+    return;
+  end if;
+  v_url := sync.alert_url('webhook');
+  if v_url is null or to_regclass('net.http_request_queue') is null then
+    return;
+  end if;
+  perform sync.note_deliveries();
+  perform sync.settle_deliveries(v_url);
+  perform sync.send_deliveries(v_url);
+exception when others then
+  update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
+end; $$;
+comment on function sync.deliver_alerts() is
+$$Messages for alerts that were opened or resolved: each goes out once, and again until the webhook
+takes it. While another session sends, this one does not. A failure is noted in sync.heartbeats and
+fails nothing else.$$;
+
+create function sync.ping_dead_man() returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_url text;
+begin
+  v_url := sync.alert_url('dead_man');
+  if v_url is not null
+    and to_regprocedure('net.http_get(text,jsonb,jsonb,integer)') is not null then
+    perform net.http_get(url => v_url, timeout_milliseconds => 3000);
+  end if;
+exception when others then
+  update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
+end; $$;
+comment on function sync.ping_dead_man() is
+$$Tell the dead man's switch that health was checked. A failure is noted in sync.heartbeats.$$;
+
+revoke all on table sync.alert_deliveries from public, anon, authenticated, service_role;
+grant select on table sync.alert_deliveries to authenticated, service_role;
+create policy alert_deliveries_select_operator on sync.alert_deliveries
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  public.set_alert_url, sync.check_alert_url, sync.alert_url, sync.alert_text,
+  sync.note_deliveries, sync.settle_deliveries, sync.send_deliveries, sync.deliver_alerts,
+  sync.ping_dead_man
+from public, anon, authenticated, service_role;
+grant execute on function public.set_alert_url to service_role;
+
+-- Health: what is wrong now becomes alerts, also if no job ran at all; what is mended resolves
+-- them.
+-- Stands on: alert_delivery, views_queue, views_workspaces, hints.
+
+create table sync.job_watch (
+  job_id uuid primary key references public.polling_job_status (id) on delete cascade,
+  ended_chunks bigint not null,
+  since timestamptz not null
+);
+comment on table sync.job_watch is
+'How many chunks of each live job had ended, and since when it is that many.';
+alter table sync.job_watch enable row level security;
+
+create table sync.heartbeats (
+  name text primary key,
+  beat_at timestamptz not null,
+  last_error text,
+  constraint heartbeats_name_check check (name in ('cron', 'health'))
+) with (fillfactor = 50);
+comment on table sync.heartbeats is 'When pg_cron last ran, and when health was last checked.';
+comment on column sync.heartbeats.last_error is
+'Of health: which parts of the last check failed and why, or why messages did not reach pg_net.';
+insert into sync.heartbeats (name, beat_at) values ('cron', sync.now()), ('health', sync.now());
+alter table sync.heartbeats enable row level security;
+
+create function sync.beat(p_name text) returns void
+language sql set search_path = '' as $$
+  update sync.heartbeats set beat_at = sync.now(), last_error = null where name = p_name;
+$$;
+comment on function sync.beat(text) is $$Note a heartbeat. Locks: its row.$$;
+
+create function sync.watch_jobs() returns void
+language sql set search_path = '' as $$
+  delete from sync.job_watch as w where not exists (
+    select 1 from public.polling_job_status as j where j.id = w.job_id and j.status = 'running');
+  insert into sync.job_watch as w (job_id, ended_chunks, since)
+  select p.job_id, p.completed + p.failed + p.cancelled,
+    case when p.completed + p.failed + p.cancelled = 0 then j.started_at else sync.now() end
+  from public.polling_job_status as j join sync.job_progress as p on p.job_id = j.id
+  where j.status = 'running'
+  on conflict (job_id) do update set ended_chunks = excluded.ended_chunks, since = sync.now()
+  where w.ended_chunks <> excluded.ended_chunks;
+$$;
+comment on function sync.watch_jobs() is $$Note which live jobs moved since the last look.$$;
+
+create function sync.why_stalled(p_job_id uuid) returns text
+language sql stable set search_path = '' as $$
+  select coalesce(string_agg(x.message, '; ' order by x.runs desc, x.message),
+    'nothing of it is live: cleanup_stuck_chunks() closes it')
+  from (
+    select concat_ws(', until ', w.message, sync.in_utc(w.waits_until)) as message,
+      count(*) as runs
+    from public.waiting_runs as w where w.job_id = p_job_id group by 1
+    union all
+    select format('requests are in flight and do not end: %s', sum(p.processing)), count(*)
+    from sync.run_progress as p
+    where p.job_id = p_job_id and p.status = 'running' and p.processing > 0
+    having count(*) > 0
+    order by 2 desc, 1 limit 3
+  ) as x;
+$$;
+comment on function sync.why_stalled(uuid) is
+$$Returns: why a live job does not move, and what helps: what holds up most of its runs first.$$;
+
+create type sync.cause as (kind text, subject text, message text);
+comment on type sync.cause is 'Something that is wrong now: the kind and subject of an alert.';
+
+create function sync.stale_causes() returns setof sync.cause
+language sql stable set search_path = '' as $$
+  select 'stale_workspace', format('%s %s', s.workspace_name, s.stream), concat_ws('; ',
+    case when s.last_complete_sync_at is null
+      then 'never synced completely, registered at ' || sync.in_utc(w.created_at)
+      else format('last complete sync at %s, %s days ago', sync.in_utc(s.last_complete_sync_at),
+        trunc(extract(epoch from s.time_since_sync) / 86400, 1)) end,
+    case when h.paused_at is not null then 'it is paused' end,
+    case when h.last_ended_status <> 'completed' then format('its last run ended %s',
+      concat_ws(': ', h.last_ended_status, h.last_ended_error)) end)
+  from public.stale_workspaces as s
+  join public.sync_workspaces as w using (workspace_name)
+  join public.workspace_health as h using (workspace_name, stream)
+  where s.last_complete_sync_at is not null
+    or w.created_at < sync.now() - make_interval(hours => sync.setting('stale_after_hours')::int);
+$$;
+comment on function sync.stale_causes() is
+$$Returns: workspaces without a complete sync for too long; a new one has as long as any other.$$;
+
+create function sync.workspace_causes() returns setof sync.cause
+language sql stable set search_path = '' as $$
+  select 'key_refused', w.workspace_name,
+    'the API refuses its key: rotate_workspace_key() sets a new one'
+  from public.sync_workspaces as w where w.is_active and w.key_status = 'refused'
+  union all
+  select 'key_of_other_workspace', w.workspace_name,
+    format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
+  from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
+  union all
+  -- Live and failed runs say nothing new of the counts: the last one that could tell decides.
+  select 'counts_disagree', format('%s %s', w.workspace_name, st.stream_name),
+    array_to_string(r.warnings, '; ')
+  from public.sync_workspaces as w
+  join public.sync_streams as st on st.source_id = w.source_id and st.completeness = 'counted'
+  cross join lateral (
+    select x.status, x.ending, x.warnings from public.workspace_sync_runs as x
+    where x.workspace_id = w.id and x.stream_id = st.id
+      and (x.status = 'completed' or x.status = 'partial' and x.ending is null)
+    order by x.started_at desc, x.id desc limit 1
+  ) as r
+  where w.is_active and r.status = 'partial'
+  union all
+  select 'deletions_waiting', format('%s %s', h.workspace_name, h.stream), format(
+    'rows that would be deleted: %s; approve_deletions(%s) lets them go', h.deletions_waiting,
+    h.last_complete_run_id)
+  from public.workspace_health as h where h.is_active and h.deletions_waiting > 0;
+$$;
+comment on function sync.workspace_causes() is
+$$Returns: what else is wrong with active workspaces: keys, counts, deletions that wait.$$;
+
+create function sync.job_causes() returns setof sync.cause
+language sql stable set search_path = '' as $$
+  (select distinct on (j.job_name) 'job_not_completed', j.job_name, format(
+    'job %s ended %s: chunkwise status %s tells why, retry_failed_chunks() tries again', j.id,
+    j.status, j.id)
+  from (
+    select x.* from public.workspace_sync_runs as r
+    join public.polling_job_status as x on x.id = r.job_id and x.status in ('partial', 'failed')
+    join public.sync_workspaces as w on w.id = r.workspace_id and w.is_active
+    join public.sync_streams as st on st.id = r.stream_id and st.completeness <> 'connection'
+    left join public.sync_workspace_streams as s
+      on s.workspace_id = r.workspace_id and s.stream_id = r.stream_id
+    where r.status in ('failed', 'partial') and r.completed_at > sync.now() - interval '30 days'
+      and coalesce(s.last_complete_sync_at, '-infinity') < r.completed_at
+    union all
+    -- A job that the user's own code writes has no runs: the last of its name decides.
+    select own.* from (
+      select distinct on (x.job_name) x.* from public.polling_job_status as x
+      where x.status in ('completed', 'partial', 'failed')
+        and x.started_at > sync.now() - interval '30 days'
+      order by x.job_name, x.started_at desc
+    ) as own
+    where own.status <> 'completed'
+      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = own.id)
+  ) as j
+  order by j.job_name, j.started_at desc)
+  union all
+  select 'job_stalled', j.job_name, format('job %s has not moved since %s: %s', j.id,
+    sync.in_utc(w.since), sync.why_stalled(j.id))
+  from sync.job_watch as w
+  join public.polling_job_status as j on j.id = w.job_id and j.status = 'running'
+  where w.since < sync.now() - make_interval(mins => sync.setting('stalled_after_minutes')::int);
+$$;
+comment on function sync.job_causes() is
+$$Returns: by name the last job with a run that did not complete, until any job completed that
+workspace and stream (a refused key has an alert of its own); live jobs that do not move.$$;
+
+create function sync.takes_broadcasts() returns boolean
+language sql stable set search_path = '' as $$
+  select to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null and exists (
+    select 1 from pg_catalog.pg_inherits as i
+    join pg_catalog.pg_class as c on c.oid = i.inhrelid
+    where i.inhparent = to_regclass('realtime.messages')
+      and pg_catalog.pg_get_expr(c.relpartbound, c.oid) like '%('''
+      || to_char(pg_catalog.now() at time zone 'utc', 'YYYY-MM-DD') || ' 00:00:00'') TO%');
+$$;
+comment on function sync.takes_broadcasts() is
+$$Returns: whether Realtime has a partition for today, without which realtime.send() loses every
+message and raises nothing. It files them by the time of the database, not by ours.$$;
+
+create function sync.engine_causes() returns setof sync.cause
+language sql stable set search_path = '' as $$
+  select 'no_worker', 'workers', format(
+    'chunks that are ready: %s; no worker was heard of since %s', q.ready_chunks,
+    coalesce(sync.in_utc((select max(last_seen_at) from sync.workers)), 'ever'))
+  from public.queue_health as q
+  where q.ready_chunks > 0 and q.workers_alive = 0
+    and exists (select 1 from public.polling_job_status
+      where status = 'running' and started_at < sync.now() - interval '1 minute')
+    and not exists (select 1 from public.worker_endpoints
+      where is_active and last_answered_at > sync.now() - interval '5 minutes')
+  union all
+  select 'cron_silent', 'pg_cron', format(
+    'no job of pg_cron ended well since %s: cron.job_run_details tells more',
+    sync.in_utc(b.beat_at))
+  from sync.heartbeats as b
+  where b.name = 'cron' and b.beat_at < sync.now() - interval '3 minutes'
+  union all
+  select 'hints_silent', 'realtime', 'hints by Realtime fail: ' || s.last_error
+  from sync.hint_state as s where s.last_error is not null
+  union all
+  select 'hints_silent', 'realtime', 'Realtime takes no broadcast, so that every hint by it is '
+    'lost: chunkwise doctor tells why; where no worker is meant to listen, '
+    'set_setting(''expect_realtime'', ''false'') says so'
+  where sync.is_switched_on('expect_realtime') and not sync.takes_broadcasts() and exists (
+    select 1 from sync.workers where first_seen_at < sync.now() - interval '1 minute'
+      and last_seen_at > sync.now() - interval '30 seconds')
+  union all
+  select 'hints_silent', 'pg_net', 'hints by POST fail: ' || s.last_push_error
+  from sync.hint_state as s where s.last_push_error is not null
+  union all
+  select 'hints_silent', 'pg_net', 'pg_net sends nothing: none of the last POSTs was answered'
+  from (
+    select h.outcome from sync.hints as h where h.outcome <> 'sent' order by h.id desc limit 10
+  ) as h
+  where exists (select 1 from public.worker_endpoints where is_active)
+  having count(*) > 2 and bool_and(h.outcome = 'lost');
+$$;
+comment on function sync.engine_causes() is
+$$Returns: what is wrong with workers, cron and hints now.$$;
+
+create function sync.check_health() returns int
+language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on
+set enable_bitmapscan = on set enable_hashjoin = on set enable_mergejoin = on as $$
+declare
+  v_part text;
+  v_causes sync.cause[] := array[]::sync.cause[];
+  v_error text;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('chunkwise health')) then
+    return null;
+  end if;
+  perform sync.watch_jobs();
+  foreach v_part in array '{stale_causes,workspace_causes,job_causes,engine_causes}'::text[] loop
+    begin
+      v_causes := v_causes || case v_part
+        when 'stale_causes' then array(select c from sync.stale_causes() as c)
+        when 'workspace_causes' then array(select c from sync.workspace_causes() as c)
+        when 'job_causes' then array(select c from sync.job_causes() as c)
+        else array(select c from sync.engine_causes() as c) end;
+    exception when others then
+      v_causes := v_causes || row('check_failing', v_part, sqlerrm)::sync.cause;
+      v_error := concat_ws('; ', v_error, format('%s: %s', v_part, sqlerrm));
+    end;
+  end loop;
+  perform sync.open_alert(c.kind, c.subject, coalesce(string_agg(c.message, '; '), ''))
+  from unnest(v_causes) as c group by c.kind, c.subject order by c.kind, c.subject;
+  update public.sync_alerts as a set resolved_at = sync.now()
+  where v_error is null and a.resolved_at is null and a.kind <> 'endpoint_failing' and not exists (
+    select 1 from unnest(v_causes) as c where c.kind = a.kind and c.subject = a.subject);
+  update sync.heartbeats set beat_at = sync.now(), last_error = sync.mask_secrets(v_error)
+  where name = 'health';
+  perform sync.deliver_alerts();
+  perform sync.ping_dead_man();
+  return cardinality(v_causes);
+end; $$;
+comment on function sync.check_health() is
+$$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
+that fails is an alert and stops no other; until it works again nothing is resolved, as what it
+would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
+alerts.$$;
+
+create function sync.check_health_if_cron_is_silent() returns void
+language plpgsql set search_path = '' as $$
+begin
+  if exists (select 1 from sync.heartbeats where name = 'cron'
+      and beat_at < sync.now() - interval '3 minutes')
+    and exists (select 1 from sync.heartbeats where name = 'health'
+      and beat_at < sync.now() - interval '5 minutes') then
+    perform sync.check_health();
+  end if;
+exception when others then
+  update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
+end; $$;
+comment on function sync.check_health_if_cron_is_silent() is
+$$The sweep's part when pg_cron does not run. An error is noted in sync.heartbeats and fails
+nothing else.$$;
+
+revoke all on table sync.job_watch, sync.heartbeats from public, anon, authenticated, service_role;
+grant select on table sync.job_watch, sync.heartbeats to authenticated, service_role;
+create policy job_watch_select_operator on sync.job_watch
+for select to authenticated using ((select sync.is_operator()));
+create policy heartbeats_select_operator on sync.heartbeats
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.beat, sync.watch_jobs, sync.why_stalled, sync.stale_causes, sync.workspace_causes,
+  sync.job_causes, sync.takes_broadcasts, sync.engine_causes, sync.check_health,
+  sync.check_health_if_cron_is_silent
+from public, anon, authenticated, service_role;
+
+-- Prune: what is old enough goes, in batches.
+-- Stands on: queue, audits, locks, alerts, hints.
+
+create function sync.prune_runs(p_rows int) returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_until timestamptz := sync.now()
+    - make_interval(days => sync.setting('chunks_kept_days')::int);
+  v_chunks int;
+begin
+  -- An audit goes before the pages that it speaks of.
+  delete from sync.audits where run_id in (
+    select a.run_id from public.workspace_sync_runs as r
+    join sync.audits as a on a.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  delete from sync.seen_pages where (run_id, scan, chunk_id) in (
+    select s.run_id, s.scan, s.chunk_id from public.workspace_sync_runs as r
+    join sync.seen_pages as s on s.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  delete from public.thread_stage where id in (
+    select id from public.thread_stage where processed_at < v_until limit p_rows);
+  delete from public.chunked_sync_jobs where id in (
+    select c.id from public.workspace_sync_runs as r
+    join public.chunked_sync_jobs as c on c.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  get diagnostics v_chunks = row_count;
+  return v_chunks;
+end; $$;
+comment on function sync.prune_runs(int) is
+$$Delete at most so many chunks, pages seen and audits of runs closed 30 days ago, and staged
+replies processed 30 days ago. Returns: chunks deleted. Locks: those rows.$$;
+
+create function sync.prune_log(p_rows int) returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_until timestamptz := sync.now()
+    - make_interval(days => sync.setting('events_kept_days')::int);
+  v_week_ago timestamptz := sync.now() - interval '7 days';
+  v_events int;
+begin
+  delete from public.sync_alerts where id in (
+    select id from public.sync_alerts where resolved_at < v_until limit p_rows);
+  delete from sync.hints where id in (
+    select id from sync.hints where sent_at < v_week_ago limit p_rows);
+  delete from sync.hinted_claims where id in (
+    select id from sync.hinted_claims where occurred_at < v_week_ago limit p_rows);
+  delete from sync.workers where worker_id in (
+    select worker_id from sync.workers where last_seen_at < v_week_ago limit p_rows);
+  delete from sync.named_locks where lock_name in (
+    select lock_name from sync.named_locks where expires_at < v_week_ago limit p_rows)
+    and expires_at < v_week_ago;
+  delete from cron.job_run_details where runid in (
+    select d.runid from cron.job_run_details as d join cron.job as j on j.jobid = d.jobid
+    where j.jobname like 'chunkwise %' and d.end_time < v_week_ago limit p_rows);
+  delete from public.chunk_events where (chunk_id, id) in (
+    select chunk_id, id from public.chunk_events where occurred_at < v_until limit p_rows);
+  get diagnostics v_events = row_count;
+  return v_events;
+end; $$;
+comment on function sync.prune_log(int) is
+$$Delete at most so many events and resolved alerts 90 days old, and hints, workers, locks and
+pg_cron's own notes 7 days old. Returns: events deleted. Locks: those rows.$$;
+
+create function sync.prune(p_rows int) returns int
+language sql set search_path = '' as $$
+  select sync.prune_runs(p_rows) + sync.prune_log(p_rows);
+$$;
+comment on function sync.prune(int) is
+$$Delete one batch, at most so many rows of each table, of what is old enough. Jobs, runs and their
+totals stay. Returns: chunks and events deleted. Locks: those rows.$$;
+
+revoke all on function
+  sync.prune_runs, sync.prune_log, sync.prune
+from public, anon, authenticated, service_role;
+
+-- Schedule: what pg_cron runs. Jobs are named, so that running this again changes nothing; minutes
+-- are the finest step.
+-- Stands on: start, sweep, health, prune.
+
+create extension if not exists pg_cron with schema pg_catalog;
+
+create function sync.start_scheduled_sync() returns jsonb
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (
+    select 1 from public.sync_workspaces as w
+    join public.sync_streams as s on s.source_id = w.source_id
+    where w.is_active and s.stream_name = 'sender_emails')
+    or exists (select 1 from public.polling_job_status
+    where job_name = 'scheduled accounts' and status = 'running') then
+    return null;
+  end if;
+  return sync.start_job('scheduled accounts', '{sender_emails}', null, null);
+end; $$;
+comment on function sync.start_scheduled_sync() is
+$$Sync the accounts of every active workspace. Returns: as start_sync_job(), or null while one runs
+or no workspace that has accounts is active.$$;
+
+select cron.schedule('chunkwise sync accounts', '*/30 * * * *',
+  'set statement_timeout = ''60s''; select sync.start_scheduled_sync()');
+
+select cron.schedule('chunkwise prune', '* 3 * * *',
+  'set statement_timeout = ''55s''; select sync.prune(20000)');
+
+select cron.schedule('chunkwise health', '*/5 * * * *',
+  'set statement_timeout = ''55s''; select sync.beat(''cron''); select sync.check_health()');
+
+select cron.schedule('chunkwise sweep', '* * * * *',
+  'set statement_timeout = ''55s''; select sync.beat(''cron'');
+  select public.cleanup_stuck_chunks()');
+
+revoke all on function sync.start_scheduled_sync from public, anon, authenticated, service_role;

@@ -1,0 +1,792 @@
+-- Made from supabase/schemas by `make migration`. Edit those files, not this one.
+
+-- Email Bison: the API, and whose key it is.
+-- Stands on: declare.
+
+select public.declare_source('{
+  "source_name": "email_bison", "base_path": "/api", "success_path": ["success"],
+  "message_path": ["message"],
+  "requests_per_second": 5, "max_in_flight": 10, "budget_scope": "instance"}');
+
+select public.declare_stream('{
+  "source_name": "email_bison", "stream_name": "connection", "is_default": false,
+  "completeness": "connection", "path": "/users",
+  "page_size": 1, "id_path": ["data", "workspace", "id"],
+  "name_path": ["data", "workspace", "name"]}');
+
+-- Sender emails: the accounts of Email Bison, typed, with statistics per workspace; its workspaces
+-- in the first user's words.
+-- Stands on: email_bison_source, records.
+
+create table sync.sender_emails (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  id bigint not null,
+  name text,
+  email text,
+  email_signature text,
+  imap_server text,
+  imap_port bigint,
+  smtp_server text,
+  smtp_port bigint,
+  daily_limit bigint,
+  type text,
+  status text,
+  warmup_enabled boolean,
+  emails_sent_count bigint,
+  total_replied_count bigint,
+  total_opened_count bigint,
+  unsubscribed_count bigint,
+  bounced_count bigint,
+  unique_replied_count bigint,
+  unique_opened_count bigint,
+  total_leads_contacted_count bigint,
+  interested_leads_count bigint,
+  tags jsonb,
+  raw jsonb not null,
+  created_at timestamptz,
+  updated_at timestamptz,
+  last_changed_at timestamptz not null default sync.now(),
+  deleted_at timestamptz,
+  primary key (workspace_id, id)
+);
+comment on table sync.sender_emails is
+'Accounts: one row per workspace and id. Email addresses repeat and are no key. created_at and
+updated_at are the API''s.';
+comment on column sync.sender_emails.raw is
+'The record as the API serves it; every typed column derives from it.';
+create index sender_emails_email_idx on sync.sender_emails (email);
+alter table sync.sender_emails enable row level security;
+
+create function sync.apply_sender_emails(p_records sync.incoming_record[])
+  returns sync.changed_record[]
+language plpgsql set search_path = '' set enable_hashjoin = on as $$
+declare
+  v_now timestamptz := sync.now();
+  v_changed sync.changed_record[];
+begin
+  with incoming as (
+    select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id,
+      r.record_id::bigint as id, r.updated_at, r.record
+    from unnest(p_records) as r
+    order by r.workspace_id, r.record_id::bigint, r.updated_at desc nulls last
+  ), judged as (
+    select i.workspace_id, i.stream_id, i.id,
+      case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
+      e.id is null as is_new, e.deleted_at is not null as is_revival
+    from incoming as i
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from sync.sender_emails as t
+      where t.workspace_id = i.workspace_id and t.id = i.id offset 0
+    ) as e on true
+    where e.id is null or e.deleted_at is not null
+      or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
+  ), written as (
+    insert into sync.sender_emails
+      as t (workspace_id, id, name, email, email_signature, imap_server, imap_port, smtp_server,
+      smtp_port,
+      daily_limit, type, status, warmup_enabled, emails_sent_count, total_replied_count,
+      total_opened_count, unsubscribed_count,
+      bounced_count, unique_replied_count, unique_opened_count, total_leads_contacted_count,
+      interested_leads_count,
+      tags, raw, created_at, updated_at, last_changed_at)
+    select j.workspace_id, j.id, r.name, r.email, r.email_signature, r.imap_server, r.imap_port,
+      r.smtp_server, r.smtp_port,
+      r.daily_limit, r.type, r.status, r.warmup_enabled, r.emails_sent_count, r.total_replied_count,
+      r.total_opened_count, r.unsubscribed_count,
+      r.bounced_count, r.unique_replied_count, r.unique_opened_count, r.total_leads_contacted_count,
+      r.interested_leads_count,
+      r.tags, j.raw, r.created_at, r.updated_at, v_now
+    from judged as j cross join jsonb_populate_record(
+      null::sync.sender_emails, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[])
+      as r
+    order by j.workspace_id, j.id
+    on conflict (workspace_id, id) do update set
+      name = excluded.name, email = excluded.email, email_signature = excluded.email_signature,
+      imap_server = excluded.imap_server,
+      imap_port = excluded.imap_port, smtp_server = excluded.smtp_server,
+      smtp_port = excluded.smtp_port,
+      daily_limit = excluded.daily_limit, type = excluded.type, status = excluded.status,
+      warmup_enabled = excluded.warmup_enabled,
+      emails_sent_count = excluded.emails_sent_count,
+      total_replied_count = excluded.total_replied_count,
+      total_opened_count = excluded.total_opened_count,
+      unsubscribed_count = excluded.unsubscribed_count,
+      bounced_count = excluded.bounced_count, unique_replied_count = excluded.unique_replied_count,
+      unique_opened_count = excluded.unique_opened_count,
+      total_leads_contacted_count = excluded.total_leads_contacted_count,
+      interested_leads_count = excluded.interested_leads_count, tags = excluded.tags,
+      raw = excluded.raw,
+      created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = null,
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    where (t.raw, t.deleted_at) is distinct
+    from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
+    returning t.workspace_id, t.id
+  )
+  select array_agg(row(w.workspace_id, j.stream_id, w.id::text,
+    case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
+    )::sync.changed_record) into v_changed
+  from written as w join judged as j on j.workspace_id = w.workspace_id and j.id = w.id;
+  return v_changed;
+end; $$;
+comment on function sync.apply_sender_emails(sync.incoming_record[]) is
+$$Upsert accounts as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a
+deleted one that is seen lives again. Returns: what changed. Raises: 22xxx a value does not fit its
+column. Locks: rows in key order.$$;
+
+create table public.workspace_statistics (
+  workspace_id bigint primary key references public.sync_workspaces (id) on delete cascade,
+  accounts bigint not null,
+  connected_accounts bigint not null,
+  distinct_emails bigint not null,
+  deleted_accounts bigint not null,
+  emails_sent_count bigint not null,
+  total_replied_count bigint not null,
+  unique_replied_count bigint not null,
+  bounced_count bigint not null,
+  unsubscribed_count bigint not null,
+  interested_leads_count bigint not null,
+  updated_at timestamptz not null
+);
+comment on table public.workspace_statistics is
+'Sums over a workspace''s live accounts, as of its last complete sync.';
+comment on column public.workspace_statistics.distinct_emails is 'Addresses repeat among accounts.';
+comment on column public.workspace_statistics.deleted_accounts is 'Found to be gone, ever.';
+alter table public.workspace_statistics enable row level security;
+
+create function sync.write_workspace_statistics(p_workspace_id bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into public.workspace_statistics
+    as s (workspace_id, accounts, connected_accounts, distinct_emails, deleted_accounts,
+    emails_sent_count,
+    total_replied_count, unique_replied_count, bounced_count, unsubscribed_count,
+    interested_leads_count, updated_at)
+  select p_workspace_id, count(*) filter (where deleted_at is null),
+    count(*) filter (where deleted_at is null and status = 'Connected'),
+    count(distinct email) filter (where deleted_at is null),
+    count(*) filter (where deleted_at is not null),
+    coalesce(sum(emails_sent_count) filter (where deleted_at is null), 0),
+    coalesce(sum(total_replied_count) filter (where deleted_at is null), 0),
+    coalesce(sum(unique_replied_count) filter (where deleted_at is null), 0),
+    coalesce(sum(bounced_count) filter (where deleted_at is null), 0),
+    coalesce(sum(unsubscribed_count) filter (where deleted_at is null), 0),
+    coalesce(sum(interested_leads_count) filter (where deleted_at is null), 0), sync.now()
+  from sync.sender_emails where workspace_id = p_workspace_id
+  on conflict (workspace_id) do update set
+    accounts = excluded.accounts, connected_accounts = excluded.connected_accounts,
+    distinct_emails = excluded.distinct_emails,
+    deleted_accounts = excluded.deleted_accounts, emails_sent_count = excluded.emails_sent_count,
+    total_replied_count = excluded.total_replied_count,
+    unique_replied_count = excluded.unique_replied_count,
+    bounced_count = excluded.bounced_count, unsubscribed_count = excluded.unsubscribed_count,
+    interested_leads_count = excluded.interested_leads_count, updated_at = excluded.updated_at;
+end; $$;
+comment on function sync.write_workspace_statistics(bigint) is
+$$Sum up a workspace's accounts after a complete sync. Locks: its row.$$;
+
+select public.declare_stream('{
+  "source_name": "email_bison", "stream_name": "sender_emails", "path": "/sender-emails",
+  "page_size": 15,
+  "item_path": "/sender-emails/{id}", "updated_at_path": ["updated_at"],
+  "target_table": "sync.sender_emails",
+  "apply_function": "sync.apply_sender_emails",
+  "close_function": "sync.write_workspace_statistics"}');
+
+create view public.sender_emails with (security_invoker = true) as
+select
+  w.workspace_name, e.id, e.email as email_address, e.name, e.status, e.type, e.daily_limit,
+  e.warmup_enabled, e.emails_sent_count,
+  e.total_replied_count, e.total_opened_count, e.unsubscribed_count, e.bounced_count,
+  e.unique_replied_count, e.unique_opened_count,
+  e.total_leads_contacted_count, e.interested_leads_count, e.email_signature, e.imap_server,
+  e.imap_port, e.smtp_server, e.smtp_port,
+  e.tags, e.raw, e.created_at, e.updated_at, e.last_changed_at,
+  greatest(e.last_changed_at, case
+    when e.deleted_at is not null then null
+    when m.record_id is not null then m.last_seen_at
+    else s.last_complete_sync_at end) as last_synced_at,
+  e.deleted_at
+from sync.sender_emails as e
+join public.sync_workspaces as w on w.id = e.workspace_id
+join public.sync_streams as st on st.source_id = w.source_id and st.stream_name = 'sender_emails'
+left join public.sync_workspace_streams as s on s.workspace_id = e.workspace_id
+  and s.stream_id = st.id
+left join sync.missing_records as m on m.workspace_id = e.workspace_id and m.stream_id = st.id
+  and m.record_id = e.id::text;
+comment on view public.sender_emails is
+'Accounts. last_synced_at is derived: the later of the row''s change and the last complete sync that
+saw it. deleted_at is null while it lives.';
+comment on column public.sender_emails.workspace_name is 'The workspace.';
+comment on column public.sender_emails.id is
+'The account''s id in Email Bison; with the workspace, the key.';
+comment on column public.sender_emails.email_address is 'May repeat: it is no key.';
+comment on column public.sender_emails.name is 'The name that mails carry.';
+comment on column public.sender_emails.status is 'As the API has it: Connected or not.';
+comment on column public.sender_emails.type is 'How it is connected, as the API has it.';
+comment on column public.sender_emails.daily_limit is 'Mails a day.';
+comment on column public.sender_emails.warmup_enabled is 'Whether it is being warmed up.';
+comment on column public.sender_emails.emails_sent_count is 'Mails sent, in all.';
+comment on column public.sender_emails.total_replied_count is 'Replies.';
+comment on column public.sender_emails.total_opened_count is 'Openings.';
+comment on column public.sender_emails.unsubscribed_count is 'People who unsubscribed.';
+comment on column public.sender_emails.bounced_count is 'Mails that bounced.';
+comment on column public.sender_emails.unique_replied_count is 'People who replied.';
+comment on column public.sender_emails.unique_opened_count is 'People who opened.';
+comment on column public.sender_emails.total_leads_contacted_count is 'People written to.';
+comment on column public.sender_emails.interested_leads_count is 'People who showed interest.';
+comment on column public.sender_emails.email_signature is 'HTML under its mails.';
+comment on column public.sender_emails.imap_server is 'Where its mails are read.';
+comment on column public.sender_emails.imap_port is 'Port there.';
+comment on column public.sender_emails.smtp_server is 'Where its mails are sent.';
+comment on column public.sender_emails.smtp_port is 'Port there.';
+comment on column public.sender_emails.tags is 'Its tags, as the API has them.';
+comment on column public.sender_emails.raw is 'The record as the API serves it.';
+comment on column public.sender_emails.created_at is 'The API''s own.';
+comment on column public.sender_emails.updated_at is 'The API''s own.';
+comment on column public.sender_emails.last_changed_at is 'When a sync last wrote the row.';
+comment on column public.sender_emails.last_synced_at is
+'When the API was last known to have it: that, or a complete sync that saw it.';
+comment on column public.sender_emails.deleted_at is
+'When it was found to be gone; null while it lives.';
+
+create view public.client_registry with (security_invoker = true) as
+select
+  w.workspace_name, w.external_id as bison_workspace_id, w.base_url as bison_instance, w.is_active,
+  (select s.last_complete_sync_at from public.sync_workspace_streams as s
+  join public.sync_streams as st on st.id = s.stream_id
+    where s.workspace_id = w.id and st.stream_name = 'sender_emails') as last_successful_sync_at,
+  (select s.last_sync_duration_ms from public.sync_workspace_streams as s
+  join public.sync_streams as st on st.id = s.stream_id
+    where s.workspace_id = w.id and st.stream_name = 'sender_emails') as last_sync_duration_ms,
+  (select s.record_count from public.sync_workspace_streams as s
+  join public.sync_streams as st on st.id = s.stream_id
+    where s.workspace_id = w.id and st.stream_name = 'sender_emails') as estimated_account_count
+from public.sync_workspaces as w
+where w.source_id = (select so.id from public.sync_sources as so
+  where so.source_name = 'email_bison');
+comment on view public.client_registry is
+'The Email Bison workspaces in the first user''s words. Updatable: name, id, instance, is_active.
+The key is no column; register_workspace() adds.';
+comment on column public.client_registry.workspace_name is 'The workspace.';
+comment on column public.client_registry.bison_workspace_id is
+'Its id in Email Bison, where registered.';
+comment on column public.client_registry.bison_instance is 'The base URL of its instance.';
+comment on column public.client_registry.is_active is 'Whether syncs take it.';
+comment on column public.client_registry.last_successful_sync_at is
+'When its accounts were last synced completely.';
+comment on column public.client_registry.last_sync_duration_ms is 'How long that took.';
+comment on column public.client_registry.estimated_account_count is
+'How many accounts the API showed then.';
+
+create function sync.refuse_registry_insert() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  raise exception using errcode = 'SY018', message = 'a workspace is not added through '
+    'client_registry',
+    hint = 'select register_workspace(''name'', ''https://instance'', '
+    '''key'') adds it with its key.';
+end; $$;
+comment on function sync.refuse_registry_insert() is
+$$Trigger: a row without a key is of no use. Raises: SY018.$$;
+create trigger client_registry_insert instead of insert on public.client_registry
+for each row execute function sync.refuse_registry_insert();
+
+create view public.missing_workspaces with (security_invoker = true) as
+select w.workspace_name, w.base_url, w.key_status, s.last_complete_sync_at
+from public.sync_workspaces as w
+join public.sync_streams as st on st.source_id = w.source_id and st.stream_name = 'sender_emails'
+left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
+where w.is_active
+  and not exists (select 1 from sync.sender_emails as e
+  where e.workspace_id = w.id and e.deleted_at is null)
+order by w.workspace_name;
+comment on view public.missing_workspaces is 'Active workspaces that have no accounts here.';
+comment on column public.missing_workspaces.workspace_name is 'The workspace.';
+comment on column public.missing_workspaces.base_url is 'Where its API is.';
+comment on column public.missing_workspaces.key_status is
+'What the API said of the key last: unchecked, accepted, refused or other_workspace.';
+comment on column public.missing_workspaces.last_complete_sync_at is
+'If set, the API itself showed no accounts then.';
+
+revoke all on table
+  sync.sender_emails, public.workspace_statistics, public.sender_emails, public.client_registry,
+  public.missing_workspaces
+from public, anon, authenticated, service_role;
+grant select on table
+  sync.sender_emails, public.workspace_statistics, public.sender_emails, public.client_registry,
+  public.missing_workspaces
+to authenticated, service_role;
+grant insert, update on table public.client_registry to service_role;
+create policy sender_emails_select_operator on sync.sender_emails
+for select to authenticated using ((select sync.is_operator()));
+create policy workspace_statistics_select_operator on public.workspace_statistics
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.apply_sender_emails, sync.write_workspace_statistics, sync.refuse_registry_insert
+from public, anon, authenticated, service_role;
+
+-- Replies: the feed of Email Bison, typed; each new or changed one stages its conversation.
+-- Stands on: email_bison_source, feeds.
+
+create table public.email_replies (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  id bigint not null,
+  uuid text,
+  type text,
+  folder text,
+  campaign_id bigint,
+  lead_id bigint,
+  scheduled_email_id bigint,
+  sender_email_id bigint,
+  parent_id bigint,
+  subject text,
+  text_body text,
+  html_body text,
+  date_received timestamptz,
+  from_email_address text,
+  from_name text,
+  primary_to_email_address text,
+  automated_reply boolean,
+  tracked_reply boolean,
+  interested boolean,
+  read boolean,
+  raw_message_id text,
+  raw jsonb not null,
+  created_at timestamptz,
+  updated_at timestamptz,
+  last_changed_at timestamptz not null default sync.now(),
+  deleted_at timestamptz,
+  primary key (workspace_id, id)
+);
+comment on table public.email_replies is
+'Replies, outgoing mail included. created_at and updated_at are the API''s. A feed never deletes:
+deleted_at stays null.';
+comment on column public.email_replies.raw is
+'The reply as the API serves it: also to, cc, bcc, lead, headers, attachments.';
+create index email_replies_parent_idx on public.email_replies (workspace_id, parent_id)
+  where parent_id is not null;
+create index email_replies_received_idx on public.email_replies (workspace_id, date_received);
+alter table public.email_replies enable row level security;
+
+create table public.thread_stage (
+  id bigint generated always as identity primary key,
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  reply_id bigint not null,
+  payload jsonb not null,
+  thread_key text,
+  chunk_id bigint,
+  staged_at timestamptz not null default sync.now(),
+  processed_at timestamptz
+);
+comment on table public.thread_stage is
+'New and changed replies whose conversation is to be fetched.';
+comment on column public.thread_stage.payload is 'The reply as the API serves it.';
+comment on column public.thread_stage.thread_key is
+'The reply to ask the conversation of: the root that stored replies lead to, else the reply
+itself.';
+comment on column public.thread_stage.chunk_id is
+'The chunk that fetches it: one per conversation and job.';
+comment on column public.thread_stage.processed_at is
+'Null while its conversation was not fetched; a failed one stays for the next job.';
+create unique index thread_stage_pending_idx on public.thread_stage (workspace_id, reply_id)
+  where processed_at is null;
+create index thread_stage_reply_idx on public.thread_stage (workspace_id, reply_id);
+create index thread_stage_chunk_idx on public.thread_stage (chunk_id);
+alter table public.thread_stage enable row level security;
+
+create function sync.apply_email_replies(p_records sync.incoming_record[])
+  returns sync.changed_record[]
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_changed sync.changed_record[];
+begin
+  with incoming as (
+    select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id,
+      r.record_id::bigint as id, r.updated_at, r.record
+    from unnest(p_records) as r
+    order by r.workspace_id, r.record_id::bigint, r.updated_at desc nulls last
+  ), judged as (
+    select i.workspace_id, i.stream_id, i.id, i.record as raw, e.id is null as is_new
+    from incoming as i
+    left join public.email_replies as e on e.workspace_id = i.workspace_id and e.id = i.id
+    where e.id is null or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
+  ), written as (
+    insert into public.email_replies
+      as t (workspace_id, id, uuid, type, folder, campaign_id, lead_id, scheduled_email_id,
+      sender_email_id,
+      parent_id, subject, text_body, html_body, date_received, from_email_address, from_name,
+      primary_to_email_address, automated_reply,
+      tracked_reply, interested, read, raw_message_id, raw, created_at, updated_at, last_changed_at)
+    select j.workspace_id, j.id, r.uuid, r.type, r.folder, r.campaign_id, r.lead_id,
+      r.scheduled_email_id, r.sender_email_id,
+      r.parent_id, r.subject, r.text_body, r.html_body, r.date_received, r.from_email_address,
+      r.from_name, r.primary_to_email_address,
+      r.automated_reply, r.tracked_reply, r.interested, r.read, r.raw_message_id, j.raw,
+      r.created_at, r.updated_at, v_now
+    from judged as j cross join jsonb_populate_record(
+      null::public.email_replies, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[])
+      as r
+    order by j.workspace_id, j.id
+    on conflict (workspace_id, id) do update set
+      uuid = excluded.uuid, type = excluded.type, folder = excluded.folder,
+      campaign_id = excluded.campaign_id,
+      lead_id = excluded.lead_id, scheduled_email_id = excluded.scheduled_email_id,
+      sender_email_id = excluded.sender_email_id,
+      parent_id = excluded.parent_id, subject = excluded.subject, text_body = excluded.text_body,
+      html_body = excluded.html_body,
+      date_received = excluded.date_received, from_email_address = excluded.from_email_address,
+      from_name = excluded.from_name,
+      primary_to_email_address = excluded.primary_to_email_address,
+      automated_reply = excluded.automated_reply,
+      tracked_reply = excluded.tracked_reply, interested = excluded.interested,
+      read = excluded.read,
+      raw_message_id = excluded.raw_message_id, raw = excluded.raw,
+      created_at = excluded.created_at,
+      updated_at = excluded.updated_at, last_changed_at = excluded.last_changed_at
+    where t.raw is distinct from excluded.raw and (excluded.updated_at < t.updated_at) is not true
+    returning t.workspace_id, t.id, t.raw
+  ), staged as (
+    insert into public.thread_stage as s (workspace_id, reply_id, payload)
+    select w.workspace_id, w.id, w.raw from written as w order by w.workspace_id, w.id
+    on conflict (workspace_id, reply_id) where processed_at is null do update
+    set payload = excluded.payload, staged_at = v_now
+  )
+  select array_agg(row(w.workspace_id, j.stream_id, w.id::text,
+    case when j.is_new then 'inserted' else 'updated' end
+    )::sync.changed_record) into v_changed
+  from written as w join judged as j on j.workspace_id = w.workspace_id and j.id = w.id;
+  return v_changed;
+end; $$;
+comment on function sync.apply_email_replies(sync.incoming_record[]) is
+$$Upsert replies as one set, and stage the new and changed ones for their conversation; unchanged
+ones cost nothing, an older updated_at replaces nothing. Returns: what changed. Raises: 22xxx a
+value does not fit its column. Locks: rows in key order.$$;
+
+select public.declare_stream('{
+  "source_name": "email_bison", "stream_name": "replies", "is_default": false,
+  "completeness": "feed", "path": "/replies", "page_size": 15,
+  "deep_page_limit": 500, "cursor_params": {"pagination_type": "cursor"},
+  "next_cursor_path": ["meta", "next_cursor"],
+  "cursor_codec": "laravel_id", "updated_at_path": ["updated_at"],
+  "target_table": "public.email_replies",
+  "apply_function": "sync.apply_email_replies"}');
+
+revoke all on sequence public.thread_stage_id_seq from public, anon, authenticated, service_role;
+revoke all on table
+  public.email_replies, public.thread_stage
+from public, anon, authenticated, service_role;
+grant select on table public.email_replies, public.thread_stage to authenticated, service_role;
+create policy email_replies_select_operator on public.email_replies
+for select to authenticated using ((select sync.is_operator()));
+create policy thread_stage_select_operator on public.thread_stage
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function sync.apply_email_replies from public, anon, authenticated, service_role;
+
+-- Threads: conversations and their messages, mapped defensively from answers whose keys nobody
+-- documents.
+-- Stands on: email_bison_replies, items, views_queue.
+
+create table public.email_threads (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  id bigint not null,
+  asked_reply_id bigint not null,
+  subject text,
+  message_count int not null,
+  first_message_at timestamptz,
+  last_message_at timestamptz,
+  last_direction text,
+  warning text,
+  raw jsonb not null,
+  last_changed_at timestamptz not null default sync.now(),
+  deleted_at timestamptz,
+  primary key (workspace_id, id)
+);
+comment on table public.email_threads is 'Conversations.';
+comment on column public.email_threads.id is
+'The lowest reply id that the answer shows, or the reply asked for when it shows none.';
+comment on column public.email_threads.raw is 'The whole answer, also what could not be mapped.';
+comment on column public.email_threads.warning is 'What of the answer could not be mapped.';
+alter table public.email_threads enable row level security;
+
+create table public.email_messages (
+  workspace_id bigint not null,
+  thread_id bigint not null,
+  message_key text not null,
+  reply_id bigint,
+  position int not null,
+  direction text not null,
+  sent_at timestamptz,
+  from_email_address text,
+  to_email_address text,
+  subject text,
+  text_body text,
+  html_body text,
+  raw jsonb not null,
+  last_changed_at timestamptz not null default sync.now(),
+  primary key (workspace_id, thread_id, message_key),
+  foreign key (workspace_id, thread_id) references public.email_threads (workspace_id, id)
+  on delete cascade,
+  constraint email_messages_direction_check check (direction in ('incoming', 'outgoing'))
+);
+comment on table public.email_messages is 'Messages of conversations, both directions, in order.';
+comment on column public.email_messages.message_key is
+'The Message-ID, or reply:<id> where there is none.';
+comment on column public.email_messages.position is 'From 1, oldest first.';
+create index email_messages_reply_idx on public.email_messages (workspace_id, reply_id);
+alter table public.email_messages enable row level security;
+
+create function sync.try_time(p_text text) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return p_text::timestamptz;
+exception when data_exception then
+  return null;
+end; $$;
+comment on function sync.try_time(text) is $$Returns: the time, or null if it is none.$$;
+
+create type sync.found_message as (
+  message_key text, reply_id bigint, sent_at timestamptz, direction text, raw jsonb
+);
+comment on type sync.found_message is 'A message of an answer, mapped as far as it can be.';
+
+create function sync.messages_in(p_answer jsonb) returns setof sync.found_message
+language plpgsql stable set search_path = '' as $$
+begin
+  return query
+  select distinct on (found.message_key) found.message_key, found.reply_id, found.sent_at,
+    found.direction, found.raw
+  from (
+    select
+      coalesce(nullif(m ->> 'raw_message_id', ''), 'reply:' || (m ->> 'id'),
+        'content:' || md5(m::text)) as message_key,
+      case when jsonb_typeof(m -> 'id') = 'number' and m ->> 'id' ~ '^[0-9]{1,18}$'
+        then (m ->> 'id')::bigint end as reply_id,
+      coalesce(sync.try_time(m ->> 'date_received'), sync.try_time(m ->> 'created_at')) as sent_at,
+      case when m ->> 'type' ilike 'outgoing%' then 'outgoing' else 'incoming' end as direction,
+      m as raw
+    from jsonb_path_query(p_answer, 'strict $.** ? (@.type() == "object"
+      && (exists (@.from_email_address) || exists (@.raw_message_id) || exists (@.text_body)))')
+      as m
+  ) as found
+  order by found.message_key, found.sent_at nulls last;
+end; $$;
+comment on function sync.messages_in(jsonb) is
+$$Whatever in an answer looks like a message: an object with a sender, a Message-ID or a text.
+Returns: each message once.$$;
+
+create function sync.thread_of(
+  p_workspace_id bigint, p_asked_reply_id bigint, p_messages sync.found_message[]
+) returns bigint
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(
+      (select min(e.thread_id) from public.email_messages as e
+        where e.workspace_id = p_workspace_id and e.reply_id = any (
+          array(select m.reply_id from unnest(p_messages) as m) || p_asked_reply_id)),
+      (select min(m.reply_id) from unnest(p_messages) as m),
+      p_asked_reply_id)
+  );
+end; $$;
+comment on function sync.thread_of(bigint, bigint, sync.found_message[]) is
+$$Returns: the stored conversation that has one of an answer's messages; for a new one the lowest
+reply id it shows, or the reply asked for.$$;
+
+create function sync.write_messages(
+  p_workspace_id bigint, p_thread_id bigint, p_messages sync.found_message[]
+) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into public.email_messages as e (workspace_id, thread_id, message_key, reply_id, position,
+    direction, sent_at, from_email_address, to_email_address, subject, text_body, html_body, raw)
+  select p_workspace_id, p_thread_id, m.message_key, m.reply_id,
+    row_number() over (order by m.sent_at nulls last, m.reply_id, m.message_key), m.direction,
+    m.sent_at, m.raw ->> 'from_email_address', m.raw ->> 'primary_to_email_address',
+    m.raw ->> 'subject', m.raw ->> 'text_body', m.raw ->> 'html_body', m.raw
+  from unnest(p_messages) as m order by m.message_key
+  on conflict (workspace_id, thread_id, message_key) do update set
+    reply_id = excluded.reply_id, direction = excluded.direction, sent_at = excluded.sent_at,
+    from_email_address = excluded.from_email_address, to_email_address = excluded.to_email_address,
+    subject = excluded.subject, text_body = excluded.text_body, html_body = excluded.html_body,
+    raw = excluded.raw, last_changed_at = sync.now()
+  where e.raw is distinct from excluded.raw;
+  delete from public.email_messages as e using unnest(p_messages) as m
+  where e.workspace_id = p_workspace_id and e.reply_id = m.reply_id
+    and (e.thread_id, e.message_key) <> (p_thread_id, m.message_key);
+  update public.email_messages as e set position = ordered.position
+  from (
+    select message_key, row_number() over (order by sent_at nulls last, reply_id, message_key)
+      as position
+    from public.email_messages where workspace_id = p_workspace_id and thread_id = p_thread_id
+  ) as ordered
+  where e.workspace_id = p_workspace_id and e.thread_id = p_thread_id
+    and e.message_key = ordered.message_key and e.position <> ordered.position;
+end; $$;
+comment on function sync.write_messages(bigint, bigint, sync.found_message[]) is
+$$Write a conversation's messages in order. Those an answer no longer shows stay; a reply stands in
+one conversation only, under one key. Locks: messages by key.$$;
+
+create function sync.write_thread(p_workspace_id bigint, p_asked_reply_id bigint, p_answer jsonb)
+  returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_messages sync.found_message[] := array(select m from sync.messages_in(p_answer) as m);
+  v_thread_id bigint := sync.thread_of(p_workspace_id, p_asked_reply_id, v_messages);
+begin
+  if exists (select 1 from public.email_threads
+    where workspace_id = p_workspace_id and id = v_thread_id and raw = p_answer) then
+    return false;
+  end if;
+  insert into public.email_threads (workspace_id, id, asked_reply_id, message_count, raw)
+  values (p_workspace_id, v_thread_id, p_asked_reply_id, 0, p_answer)
+  on conflict (workspace_id, id) do nothing;
+  perform sync.write_messages(p_workspace_id, v_thread_id, v_messages);
+  update public.email_threads as t set
+    asked_reply_id = p_asked_reply_id, raw = p_answer, last_changed_at = sync.now(),
+    message_count = stored.count, subject = stored.subject, first_message_at = stored.first_at,
+    last_message_at = stored.last_at, last_direction = stored.direction,
+    warning = case when cardinality(v_messages) = 0 then 'the answer shows no message'
+      when stored.is_without_time then 'a message has no readable time' end
+  from (
+    select count(*) as count, (array_agg(e.subject order by e.position))[1] as subject,
+      min(e.sent_at) as first_at, max(e.sent_at) as last_at,
+      (array_agg(e.direction order by e.sent_at desc nulls last, e.reply_id desc))[1] as direction,
+      bool_or(e.sent_at is null) as is_without_time
+    from public.email_messages as e
+    where e.workspace_id = p_workspace_id and e.thread_id = v_thread_id
+  ) as stored
+  where t.workspace_id = p_workspace_id and t.id = v_thread_id;
+  delete from public.email_threads as t
+  where t.workspace_id = p_workspace_id and t.id <> v_thread_id and (t.id = p_asked_reply_id
+      or t.id in (select m.reply_id from unnest(v_messages) as m))
+    and not exists (select 1 from public.email_messages as e
+      where e.workspace_id = t.workspace_id and e.thread_id = t.id);
+  return true;
+end; $$;
+comment on function sync.write_thread(bigint, bigint, jsonb) is
+$$Write one conversation and its messages; stored ones that the answer joins become one. Returns:
+whether anything changed. Locks: the thread, its messages by key.$$;
+
+create function sync.apply_conversations(p_records sync.incoming_record[])
+  returns sync.changed_record[]
+language plpgsql set search_path = '' as $$
+declare
+  v_record sync.incoming_record;
+  v_changed sync.changed_record[] := '{}'::sync.changed_record[];
+begin
+  for v_record in select r.* from unnest(p_records) as r order by r.workspace_id,
+    r.record_id::bigint loop
+    if sync.write_thread(v_record.workspace_id, v_record.record_id::bigint, v_record.record) then
+      v_changed := v_changed || row(v_record.workspace_id, v_record.stream_id,
+        v_record.record_id, 'updated')::sync.changed_record;
+    end if;
+  end loop;
+  return v_changed;
+end; $$;
+comment on function sync.apply_conversations(sync.incoming_record[]) is
+$$Write conversations; unchanged answers cost nothing. Returns: what changed. Locks: threads in the
+order of the replies asked for.$$;
+
+create function sync.thread_warnings(p_run_id bigint) returns text[]
+language sql stable set search_path = '' as $$
+  select array(
+    select format('%s conversations: %s (asked for reply %s)', count(*), w.warning,
+      (array_agg(w.record_id order by w.record_id))[1])
+    from (
+      select c.record_id, case when e.details ->> 'http_status' = '404'
+        then 'gone, the API answers 404' else t.warning end as warning
+      from public.chunked_sync_jobs as c
+      join public.chunk_events as e on e.chunk_id = c.id and e.event = 'completed'
+      join public.workspace_sync_runs as r on r.id = c.run_id
+      left join public.email_threads as t on t.workspace_id = r.workspace_id
+        and t.asked_reply_id = c.record_id::bigint
+      where c.run_id = p_run_id and c.kind = 'item'
+    ) as w
+    where w.warning is not null group by w.warning order by w.warning);
+$$;
+comment on function sync.thread_warnings(bigint) is
+$$Returns: what of a run's conversations is gone or could not be mapped, with counts and one example
+each.$$;
+
+create function sync.thread_roots(p_workspace_id bigint, p_reply_ids bigint[])
+returns table (reply_id bigint, root_id bigint)
+language sql stable set search_path = '' set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+  with recursive ancestors as (
+    select asked.id as reply_id, asked.id, r.parent_id
+    from unnest(p_reply_ids) as asked (id)
+    left join public.email_replies as r on r.workspace_id = p_workspace_id and r.id = asked.id
+    union
+    select a.reply_id, r.id, r.parent_id
+    from ancestors as a
+    join public.email_replies as r on r.workspace_id = p_workspace_id and r.id = a.parent_id
+  ), steps as (
+    select a.reply_id, a.id, exists (
+      select 1 from public.email_replies as r
+      where r.workspace_id = p_workspace_id and r.id = a.parent_id) as goes_on
+    from ancestors as a
+  )
+  select reply_id, coalesce(min(id) filter (where not goes_on), min(id)) from steps
+  group by reply_id;
+$$;
+comment on function sync.thread_roots(bigint, bigint[]) is
+$$Follow parent_id through stored replies. Returns: each reply and its root; of replies that lead in
+a circle the lowest id.$$;
+
+create view public.thread_processing_queue with (security_invoker = true) as
+select
+  q.id, (select min(s.id) from public.thread_stage as s where s.chunk_id = q.id) as thread_stage_id,
+  q.parent_sync_job_id as sync_job_id,
+  case when q.status = 'completed' then q.completed_at end as processed_at, q.created_at,
+  q.status, q.attempts, q.next_retry_at, q.started_at, q.run_id, c.record_id as thread_key
+from public.chunk_processing_queue as q
+join public.chunked_sync_jobs as c on c.id = q.id
+where c.kind = 'item';
+comment on view public.thread_processing_queue is
+'Thread chunks; processed_at is set at completion. Read only: claim_chunk_job_safe() and
+claim_next_chunk_job_safe() hand them out.';
+comment on column public.thread_processing_queue.id is
+'The chunk: what claim_chunk_job_safe() takes.';
+comment on column public.thread_processing_queue.thread_stage_id is
+'The first reply that asked for it: thread_stage.id.';
+comment on column public.thread_processing_queue.sync_job_id is 'Its job: polling_job_status.id.';
+comment on column public.thread_processing_queue.processed_at is 'When it was completed.';
+comment on column public.thread_processing_queue.created_at is 'When it was planned.';
+comment on column public.thread_processing_queue.status is
+'pending, processing, completed, failed or cancelled.';
+comment on column public.thread_processing_queue.attempts is
+'Failures so far; rate limits do not count.';
+comment on column public.thread_processing_queue.next_retry_at is
+'When a delayed chunk is ready again.';
+comment on column public.thread_processing_queue.started_at is 'When it was last claimed.';
+comment on column public.thread_processing_queue.run_id is 'Its run: workspace_sync_runs.id.';
+comment on column public.thread_processing_queue.thread_key is
+'The conversation: thread_stage.thread_key.';
+create trigger thread_processing_queue_write instead of insert or update or delete
+  on public.thread_processing_queue
+for each row execute function sync.refuse_queue_write();
+
+select public.declare_stream('{
+  "source_name": "email_bison", "stream_name": "conversation_threads", "is_default": false,
+  "completeness": "items", "path": "/replies",
+  "page_size": 1, "parent_stream": "replies", "item_path": "/replies/{id}/conversation-thread",
+  "target_table": "public.email_threads",
+  "apply_function": "sync.apply_conversations"}');
+
+revoke all on table
+  public.email_threads, public.email_messages, public.thread_processing_queue
+from public, anon, authenticated, service_role;
+grant select on table public.email_threads, public.email_messages to authenticated, service_role;
+grant select on table public.thread_processing_queue to authenticated;
+grant select, insert, update, delete on table public.thread_processing_queue to service_role;
+create policy email_threads_select_operator on public.email_threads
+for select to authenticated using ((select sync.is_operator()));
+create policy email_messages_select_operator on public.email_messages
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.try_time, sync.messages_in, sync.thread_of, sync.write_messages, sync.write_thread,
+  sync.apply_conversations, sync.thread_warnings, sync.thread_roots
+from public, anon, authenticated, service_role;

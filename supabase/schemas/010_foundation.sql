@@ -1,0 +1,58 @@
+-- Foundation: schema `sync`, the clock, the isolation level, words and times in texts.
+-- Stands on: a Supabase project.
+
+create schema sync;
+comment on schema sync is 'Internals of Chunkwise. Never exposed through the API.';
+revoke all on schema sync from public, anon, authenticated, service_role;
+grant usage on schema sync to authenticated, service_role;
+
+create function sync.now() returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return pg_catalog.clock_timestamp();
+end; $$;
+comment on function sync.now() is
+$$The one clock. A verb reads it once. Tests replace it in their own database. Returns: the wall
+clock's time.$$;
+
+create function public.chunkwise_version() returns jsonb
+language sql stable set search_path = '' set statement_timeout = '5s' as $$
+  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
+$$;
+comment on function public.chunkwise_version() is
+$$What a worker asks before its first claim. Returns: {"schema_version", "protocol_version"}.$$;
+
+create function sync.require_read_committed() returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'SY016',
+      message = format('this verb runs in READ COMMITTED only, '
+      'not in %s', upper(current_setting('transaction_isolation'))),
+      hint = 'Closing a run looks again after it waited for a lock; '
+      'a held snapshot would hide what it waited for.';
+  end if;
+end; $$;
+comment on function sync.require_read_committed() is
+$$Raises: SY016 in any other isolation level.$$;
+
+create function sync.in_utc(p_at timestamptz) returns text
+language sql stable set search_path = '' as $$
+  select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
+$$;
+comment on function sync.in_utc(timestamptz) is
+$$Returns: a moment as messages name it, whatever the time zone of the session.$$;
+
+create function sync.shell_word(p_text text) returns text
+language sql immutable set search_path = '' as $$
+  select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
+    else '''' || replace(p_text, '''', '''"''"''') || '''' end;
+$$;
+comment on function sync.shell_word(text) is
+$$Returns: a text as one word of a shell command, of which the shell expands nothing.$$;
+
+revoke all on function
+  sync.now, public.chunkwise_version, sync.require_read_committed, sync.in_utc, sync.shell_word
+from public, anon, authenticated, service_role;
+grant execute on function sync.now, sync.shell_word to authenticated, service_role;
+grant execute on function public.chunkwise_version to service_role;

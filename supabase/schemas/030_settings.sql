@@ -1,0 +1,116 @@
+-- Settings: the numbers and switches of the engine.
+-- Stands on: access.
+
+create table public.sync_settings (
+  name text primary key,
+  value jsonb not null,
+  kind text not null,
+  description text not null,
+  constraint sync_settings_kind_check check (kind in ('boolean', 'number')),
+  constraint sync_settings_value_check check (
+    jsonb_typeof(value) = kind and (kind = 'boolean' or (value #>> '{}')::numeric >= 0)
+  ),
+  constraint sync_settings_above_zero_check check (
+    kind = 'boolean' or (value #>> '{}')::numeric > 0 or name not in (
+      'lease_seconds', 'max_lease_seconds', 'max_lease_losses', 'max_job_duration_seconds',
+      'max_scans', 'max_pages', 'stale_after_hours', 'chunks_kept_days', 'events_kept_days')
+  ),
+  -- Beyond these a moment that is so far away, or a whole number, is out of range.
+  constraint sync_settings_limit_check check (
+    kind = 'boolean' or (value #>> '{}')::numeric <= case
+      when name in ('stale_after_hours', 'chunks_kept_days', 'events_kept_days') then 1000000
+      else 1000000000 end
+  )
+);
+comment on table public.sync_settings is 'Settings of the engine; changed by set_setting().';
+alter table public.sync_settings enable row level security;
+
+insert into public.sync_settings (name, value, kind, description) values
+('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),
+('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
+('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed '
+  'as a poison page.'),
+('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
+  'sweeps itself.'),
+('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),
+('retry_base_seconds', '2', 'number', 'First step of the backoff after a transient failure.'),
+('retry_cap_seconds', '60', 'number', 'Longest backoff after a transient failure '
+  'or an unexplained 429.'),
+('max_job_duration_seconds', '21600', 'number', 'A job older than this is closed as partial.'),
+('max_scans', '3', 'number', 'How often a counted stream is scanned in one run before it is '
+  'partial.'),
+('max_pages', '100000', 'number', 'A last page beyond this is refused as wrong shape.'),
+('deletion_guard_rows', '10', 'number', 'Deletions up to this many rows need no approval.'),
+('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no '
+  'approval.'),
+('stale_after_hours', '24', 'number', 'Age of the last complete sync '
+  'from which a workspace is stale.'),
+('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
+('chunks_kept_days', '30', 'number', 'Age at which chunks of closed runs are pruned.'),
+('events_kept_days', '90', 'number', 'Age at which chunk events are pruned.'),
+('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of '
+  'polling_job_status.'),
+('expect_realtime', 'true', 'boolean', 'Whether workers are meant to hear hints by Realtime; '
+  'off, that none arrives is no alert.'),
+('paused', 'false', 'boolean', 'Whether pause_sync() holds everything.'),
+('allow_private_addresses', 'false', 'boolean', 'Whether a base URL may name a private address.');
+
+create function sync.setting(p_name text) returns numeric
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select (value #>> '{}')::numeric from public.sync_settings where name = p_name);
+end; $$;
+comment on function sync.setting(text) is $$Returns: a number setting.$$;
+
+create function sync.setting_seconds(p_name text) returns interval
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings
+    where name = p_name);
+end; $$;
+comment on function sync.setting_seconds(text) is
+$$Returns: a setting given in seconds, as an interval.$$;
+
+create function sync.is_switched_on(p_name text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select value = 'true'::jsonb from public.sync_settings where name = p_name;
+$$;
+comment on function sync.is_switched_on(text) is
+$$Returns: a boolean setting. Definer, because a policy for anonymous visitors asks it.$$;
+
+create function public.set_setting(p_name text, p_value jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+declare
+  v_kind text;
+begin
+  update public.sync_settings set value = p_value
+  where name = p_name and jsonb_typeof(p_value) = kind
+  returning kind into v_kind;
+  if v_kind is null then
+    select kind into v_kind from public.sync_settings where name = p_name;
+    raise exception using errcode = 'SY006',
+      message = case when v_kind is null then format('there is no setting %L', p_name)
+                else format('setting %s takes a %s, '
+                'not %s', p_name, v_kind, coalesce(p_value::text, 'null')) end,
+      hint = 'select name, kind, value, description from sync_settings shows them all.';
+  end if;
+  return jsonb_build_object('name', p_name, 'value', p_value);
+exception when check_violation then
+  raise exception using errcode = 'SY006', message = format('setting %s cannot be '
+    '%s', p_name, p_value), hint = 'Numbers are 0 or more, some above 0; hours and days are at '
+    'most 1,000,000, others at most 1,000,000,000.';
+end; $$;
+comment on function public.set_setting(text, jsonb) is
+$$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot
+take. Locks: the setting's row.$$;
+
+revoke all on table public.sync_settings from public, anon, authenticated, service_role;
+grant select on table public.sync_settings to authenticated, service_role;
+create policy sync_settings_select_operator on public.sync_settings
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.setting, sync.setting_seconds, sync.is_switched_on, public.set_setting
+from public, anon, authenticated, service_role;
+grant execute on function sync.is_switched_on to anon, authenticated, service_role;
+grant execute on function public.set_setting to service_role;
+grant execute on function sync.setting, sync.setting_seconds to authenticated, service_role;

@@ -1,0 +1,288 @@
+-- Claim: hand out ready chunks as leases with ready-made requests, within the budgets.
+-- Stands on: admission, requests, workspaces.
+
+create function sync.wake_due_chunks(p_limit int) returns void
+language plpgsql set search_path = '' set enable_sort = off as $$
+begin
+  if not exists (
+    select 1 from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and next_retry_at <= sync.now()
+  ) then
+    return;
+  end if;
+  update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'),
+    next_retry_at = null
+  from (
+    select id from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and next_retry_at <= sync.now()
+    order by next_retry_at limit p_limit for no key update skip locked
+  ) as due
+  where q.id = due.id;
+end; $$;
+comment on function sync.wake_due_chunks(int) is
+$$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.pick_ready_chunks(p_limit int) returns bigint[]
+language plpgsql set search_path = '' set enable_sort = off as $$
+begin
+  return (
+    select array_agg(id) from (
+      select id from public.chunk_processing_queue
+      where ready_seq >= (select claim_floor from sync.sweep_state)
+      order by ready_seq limit p_limit for no key update skip locked
+    ) as picked
+  );
+end; $$;
+comment on function sync.pick_ready_chunks(int) is
+$$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
+whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_lease_seconds numeric := sync.setting('lease_seconds');
+  v_leases jsonb;
+  v_workspace_ids bigint[];
+begin
+  if cardinality(p_admissions) = 0 then
+    return '{"leases": [], "credentials": {}}'::jsonb;
+  end if;
+  with leased as (
+    update public.chunk_processing_queue as q set
+      status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
+      lease_token = case a.verdict when 'admitted' then sync.new_token()
+      else q.lease_token end,
+      lease_expires_at = case a.verdict
+        when 'admitted' then v_now + make_interval(secs => v_lease_seconds::double precision)
+        else q.lease_expires_at end,
+      started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
+      worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
+      ready_seq = null,
+      next_retry_at = case a.verdict
+        when 'budget' then v_now + a.send_after
+        when 'paused' then 'infinity'
+        when 'ending' then v_now + interval '1 second' end
+    from unnest(p_admissions) as a
+    where q.id = a.queue_id
+    returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
+  )
+  select
+    jsonb_agg(jsonb_build_object(
+      'queue_id', l.id, 'lease_token', l.lease_token, 'lease_ms', v_lease_seconds * 1000,
+      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
+      'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
+      'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
+      'max_body_bytes', st.max_body_bytes,
+      'request', jsonb_build_object(
+        'method', 'GET',
+        'url', w.base_url || so.base_path || case
+          when c.kind = 'connection' then sync.connection_path(so.id)
+          when c.kind in ('page', 'cursor') then st.path
+          else replace(st.item_path, '{id}', sync.url_encode(c.record_id)) end,
+        'params', case c.kind
+          when 'page' then st.params || jsonb_build_object(st.page_param, c.page::text)
+          when 'cursor' then st.params || st.cursor_params
+            || case when c.reading ->> 'cursor' is null then '{}'::jsonb
+            else jsonb_build_object(st.cursor_param, c.reading ->> 'cursor') end
+          else '{}'::jsonb end,
+        'headers', '{"Accept": "application/json"}'::jsonb),
+      'status_classes', so.status_classes || st.status_classes || case
+        when c.kind in ('confirmation', 'item') then '{"404": "page"}'::jsonb
+        when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
+        then '{"422": "page"}'::jsonb else '{}'::jsonb end
+    ) order by l.send_after, l.id),
+    array_agg(distinct w.id)
+  into v_leases, v_workspace_ids
+  from leased as l
+  join public.chunked_sync_jobs as c on c.id = l.id
+  join public.workspace_sync_runs as r on r.id = l.run_id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id
+  join public.sync_sources as so on so.id = st.source_id
+  where l.status = 'processing';
+  return jsonb_build_object('leases', coalesce(v_leases, '[]'),
+    'credentials', sync.credentials_of(v_workspace_ids));
+end; $$;
+comment on function sync.lease_chunks(sync.admission[], text) is
+$$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
+holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
+
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
+  out o_admissions sync.admission[], out o_answer jsonb)
+language plpgsql set search_path = '' as $$
+begin
+  -- What a crash takes back of a claim is fetched again.
+  perform set_config('synchronous_commit', 'off', true);
+  o_admissions := sync.admit_chunks(p_queue_ids);
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id);
+  o_answer := o_answer || jsonb_build_object(
+    'blocked_budgets', sync.blocked_budgets(),
+    'next_look_ms', (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and next_retry_at < 'infinity'
+      order by next_retry_at limit 1));
+end; $$;
+comment on function sync.claim_chunks(bigint[], text) is
+$$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
+the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
+
+create function sync.note_worker(p_worker_id text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_last_seen_at timestamptz;
+begin
+  if coalesce(btrim(p_worker_id), '') = '' or length(p_worker_id) > 200 then
+    raise exception using errcode = 'SY006',
+      message = 'a worker needs an id of 1 to 200 characters',
+      hint = 'Host name and process id will do.';
+  end if;
+  select last_seen_at into v_last_seen_at from sync.workers where worker_id = p_worker_id;
+  if v_last_seen_at is null then
+    insert into sync.workers (worker_id) values (p_worker_id) on conflict (worker_id) do nothing;
+  elsif v_last_seen_at < sync.now() - interval '5 seconds' then
+    update sync.workers set last_seen_at = sync.now()
+    where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds';
+  end if;
+end; $$;
+comment on function sync.note_worker(text) is
+$$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
+
+create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1)
+  returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+begin
+  perform sync.require_read_committed();
+  if p_limit is null or p_limit not between 1 and 100 then
+    raise exception using errcode = 'SY006', message = format('p_limit is '
+      '%s', coalesce(p_limit::text, 'null')),
+      hint = 'A claim takes 1 to 100 chunks.';
+  end if;
+  perform sync.note_worker(p_worker_id);
+  perform sync.sweep_if_due();
+  perform sync.wake_due_chunks(p_limit);
+  return (sync.claim_chunks(sync.pick_ready_chunks(p_limit), p_worker_id)).o_answer;
+end; $$;
+comment on function public.claim_next_chunk_job_safe(text, int) is
+$$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none is no error. Returns:
+{"leases", "credentials", "blocked_budgets", "next_look_ms"}, see docs/worker-protocol.md. Raises:
+SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
+
+create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_chunk public.chunk_processing_queue;
+  v_claim record;
+  v_reason text;
+begin
+  perform sync.require_read_committed();
+  if p_queue_id is null then
+    raise exception using errcode = 'SY006', message = 'p_queue_id is null',
+      hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
+  end if;
+  perform sync.note_worker(p_worker_id);
+  perform sync.sweep_if_due();
+  select * into v_chunk from public.chunk_processing_queue
+  where id = p_queue_id for no key update skip locked;
+  v_reason := case
+    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
+    where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null then 'not_found'
+    when v_chunk.status <> 'pending' then 'not_pending'
+    when v_chunk.next_retry_at = 'infinity' then 'paused'
+    when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
+  if v_reason is null then
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_reason := case (v_claim.o_admissions)[1].verdict
+      when 'budget' then 'budget' when 'paused' then 'paused' when 'ending' then 'not_pending' end;
+  else
+    v_claim := sync.claim_chunks('{}', p_worker_id);
+  end if;
+  insert into sync.hinted_claims (chunk_id, worker_id, verdict)
+  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'));
+  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
+    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity') end)
+        end;
+end; $$;
+comment on function public.claim_chunk_job_safe(bigint, text) is
+$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+not_found, not_pending, not_due, paused or budget, and "look_again_ms" when it pays to ask for it
+again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then
+its budget.$$;
+
+create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_now timestamptz;
+  v_longest interval := sync.setting_seconds('max_lease_seconds');
+  v_ids bigint[];
+  v_lost jsonb;
+  v_cancelled jsonb;
+begin
+  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
+    or exists (select 1 from jsonb_array_elements(p_leases) as l
+      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
+    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 '
+      'leases',
+      hint = '[{"queue_id": 1, "lease_token": 2}]';
+  end if;
+  v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
+  perform 1 from public.chunk_processing_queue
+  where id = any (v_ids) order by id for no key update;
+  v_now := sync.now();
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), extended as (
+    update public.chunk_processing_queue as q
+    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
+    q.started_at + v_longest)
+    from given
+    where q.id = given.id and q.lease_token = given.lease_token and q.status = 'processing'
+      and q.lease_expires_at > v_now and q.started_at + v_longest > v_now
+    returning q.id, q.run_id, q.worker_id
+  )
+  select
+    coalesce(jsonb_agg(given.id order by given.id) filter (where extended.id is null), '[]'),
+    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]')
+  into v_lost, v_cancelled
+  from given left join extended using (id)
+  left join public.workspace_sync_runs as r on r.id = extended.run_id;
+  perform sync.note_worker(worker_id) from (
+    select distinct worker_id from public.chunk_processing_queue
+    where id = any (v_ids) and status = 'processing'
+      and not v_lost @> to_jsonb(id)
+  ) as holders;
+  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
+    'cancelled', v_cancelled,
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.extend_chunk_leases(jsonb) is
+$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. Returns: {"lease_ms", "lost": [ids],
+"cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
+SY006 not such a list. Locks: the queue rows, by id.$$;
+
+revoke all on function
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks, sync.claim_chunks,
+  sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
+  public.extend_chunk_leases
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+to service_role;

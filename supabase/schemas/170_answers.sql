@@ -1,0 +1,280 @@
+-- Answers: what an answer says. Shape checks, records, totals, and which class an error is.
+-- Stands on: streams, queue.
+
+create type sync.page_in_hand as (
+  turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
+  answer jsonb,
+  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
+  page int, record_id text, worker_id text,
+  attempts int, max_attempts int, is_repeat boolean,
+  known_pages int, is_key_accepted boolean, is_budget_blocked boolean,
+  outcome text, code text, message text, wait interval, is_permanent boolean,
+  records int, changed int, total bigint, last_page int, reveals_pages boolean,
+  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,
+  key_owner jsonb
+);
+comment on type sync.page_in_hand is
+'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
+of it, what became of it.';
+
+create function sync.raise_shape(p_what text, p_hint text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
+end; $$;
+comment on function sync.raise_shape(text, text) is
+$$Raises: SY010, the answer has the wrong shape.$$;
+
+create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
+language plpgsql immutable set search_path = '' as $$
+begin
+  if jsonb_typeof(p_answer #> p_path) is distinct
+    from 'number' or p_answer #>> p_path !~ '^[0-9]{1,15}$' then
+    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+      'The API may page in another mode now; declare_stream() says where the count stands.');
+  end if;
+  return (p_answer #>> p_path)::bigint;
+end; $$;
+comment on function sync.count_at(jsonb, text[]) is
+$$Returns: a whole number of 0 or more at a path. Raises: SY010.$$;
+
+create function sync.check_records(p_records jsonb, p_stream public.sync_streams) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_position bigint;
+begin
+  if coalesce(jsonb_typeof(p_records), 'null') <> 'array' then
+    perform sync.raise_shape(format('the answer has no list of records at %s',
+      array_to_string(p_stream.records_path, '.')),
+      'declare_stream() says where they stand.');
+  end if;
+  select r.n into v_position from (
+    select n, record #> p_stream.id_path as id
+    from jsonb_array_elements(p_records) with ordinality as e (record, n)
+  ) as r
+  where (case p_stream.id_type
+    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,18}$'
+    else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500 end) is not true
+  order by r.n limit 1;
+  if v_position is not null then
+    perform sync.raise_shape(
+      format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
+      array_to_string(p_stream.id_path, '.')),
+      'Nothing of the page was written. declare_stream() says where the id stands and of which '
+        'type it is.');
+  end if;
+end; $$;
+comment on function sync.check_records(jsonb, public.sync_streams) is
+$$Raises: SY010 unless it is a list of records with usable ids.$$;
+
+create function sync.read_counted_page(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
+  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+    2147483647);
+  if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
+    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
+      sync.setting('max_pages')));
+  end if;
+  if v_page.last_page > greatest(v_page.total, 1) then
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s records',
+      v_page.last_page, v_page.total),
+      'A list whose last page moves on with every page read has no end: ask the API''s operator.');
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page.answer, p_stream);
+  return v_page;
+end; $$;
+comment on function sync.read_counted_page(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records, total and last_page. Raises: SY010.$$;
+
+create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
+  perform sync.check_records(v_page.answer, p_stream);
+  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
+    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+      p_page.record_id),
+      'declare_stream() says under which path a record stands.');
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with the one record asked for. Raises: SY010.$$;
+
+create function sync.without_credentials(p_body text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  -- Looking for a few letters costs a tenth of what a pattern does, and hardly a page has them.
+  if strpos(p_body, '_token"') = 0 and strpos(p_body, 'password"') = 0
+    and strpos(p_body, '_secret"') = 0 and strpos(p_body, 'api_key"') = 0 then
+    return p_body;
+  end if;
+  return regexp_replace(p_body,
+    '("[a-z_]*(_token|password|_secret|api_key)"\s*:\s*)"([^"\\]|\\.)*"', '\1null', 'g');
+end; $$;
+comment on function sync.without_credentials(text) is
+$$Returns: an answer's text with null for every string that it calls a token, password, secret or
+key: what an API tells of its own credentials is stored nowhere.$$;
+
+create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if p_page.http_status not between 200 and 299 then
+    if (p_page.kind in ('confirmation', 'item') and p_page.http_status = 404) is not true
+      and (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
+        and p_stream.cursor_params is not null) is not true then
+      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+        'The status classes of its stream should not call it a page.');
+    end if;
+    v_page.answer := '[]';
+    v_page.is_past_pages := p_page.kind = 'page';
+    v_page.reveals_pages := v_page.is_past_pages;
+    return v_page;
+  end if;
+  v_page.answer := sync.without_credentials(p_page.body)::jsonb;
+  if v_page.answer #> p_source.success_path = 'false'::jsonb then
+    raise exception using errcode = 'SY013',
+      message = format('the API answers %s and reports a failure: %s', p_page.http_status,
+        coalesce(sync.mask_workspace_key(v_page.answer #>> p_source.message_path,
+        v_page.workspace_id), 'it says no more')),
+      hint = 'It is tried again; if it stays, ask the API''s operator.';
+  end if;
+  v_page := case
+    when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
+    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
+    when p_stream.completeness = 'counted' then sync.read_counted_page(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed_page(v_page, p_stream)
+    else sync.read_item(v_page) end;
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.reveals_pages := v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true;
+  return v_page;
+end; $$;
+comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
+$$Cast a body and check it by its stream. A status that the stream counts as a page although it is
+no success has no records: 404 says that a record is gone, 422 that pages end here. Returns: the
+page with answer = its records, and what it says of others; reveals_pages: the run did not know that
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON, 22P05 a
+character that Postgres cannot hold.$$;
+
+create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_read sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if v_stream.id is distinct from v_page.stream_id then
+      select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
+      select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+    end if;
+    v_read := v_read || sync.read_page(v_page, v_stream, v_source);
+  end loop;
+  return v_read;
+end; $$;
+comment on function sync.read_pages(sync.page_in_hand[]) is
+$$Returns: the pages, read by their streams. Raises: as read_page().$$;
+
+create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(array_agg(row(
+      p.workspace_id, p.stream_id,
+      case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+      (r.record #>> st.updated_at_path)::timestamptz, r.record, p.turn
+    )::sync.incoming_record), '{}')
+    from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id
+    cross join jsonb_array_elements(p.answer) as r (record)
+  );
+end; $$;
+comment on function sync.found_records(sync.page_in_hand[]) is
+$$Returns: the records of pages that were read. Raises: 22007 unreadable time.$$;
+
+create function sync.find_bad_field(p_page sync.page_in_hand) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_stream public.sync_streams;
+  v_field record;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  for v_field in
+    select r.record, a.attname, format_type(a.atttypid, a.atttypmod) as type_name
+    from jsonb_array_elements(p_page.answer) as r (record)
+    join pg_catalog.pg_attribute as a on a.attrelid = to_regclass(v_stream.target_table)
+      and a.attnum > 0
+    where a.attname <> all ('{workspace_id,stream_id,id,raw,last_changed_at,deleted_at}')
+      and r.record ->> a.attname is not null and a.atttypid <> 'jsonb'::regtype
+  loop
+    begin
+      execute format('select ($1)::%s', v_field.type_name) using v_field.record ->> v_field.attname;
+    exception when data_exception then
+      return format('%s.%s cannot take the value of record %s', v_stream.target_table,
+        v_field.attname,
+        v_field.record #>> v_stream.id_path);
+    end;
+  end loop;
+  return format('%s cannot take a value of page %s', v_stream.target_table,
+    coalesce(p_page.page::text, p_page.record_id));
+end; $$;
+comment on function sync.find_bad_field(sync.page_in_hand) is
+$$After a page failed with a data error: which table, column and record it was. Never the value.
+Returns: a sentence.$$;
+
+create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
+  p_hint text) returns sync.page_in_hand
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_was_read boolean := p_page.answer is not null;
+begin
+  v_page.code := case
+    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
+    when p_sqlstate ~ '^2[23]' and (v_was_read or p_sqlstate = '22P05') then 'SY012'
+    when p_sqlstate ~ '^22' then 'SY011'
+    else p_sqlstate end;
+  v_page.message := concat_ws('. ',
+    case
+      when v_page.code = 'SY012' and not v_was_read
+      then 'the body holds a character that Postgres cannot store, such as U+0000'
+      when v_page.code = 'SY012' then sync.find_bad_field(v_page)
+      when v_page.code = 'SY011' then 'the body is not JSON'
+      else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
+    case v_page.code
+      when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
+        'or the column widened.'
+      when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
+        'base URL.'
+      else nullif(p_hint, '') end);
+  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
+  v_page.outcome := 'retry';
+  v_page.records := null;
+  v_page.total := null;
+  return v_page;
+end; $$;
+comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
+$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
+not JSON, SY013 reported failure and anything unexpected are tried again. Returns: the page with
+outcome, code, and a message with the way out.$$;
+
+revoke all on function
+  sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
+  sync.check_records, sync.without_credentials, sync.read_page, sync.read_pages,
+  sync.found_records, sync.find_bad_field, sync.judge_error
+from public, anon, authenticated, service_role;

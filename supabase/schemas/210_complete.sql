@@ -1,0 +1,189 @@
+-- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
+-- reveals.
+-- Stands on: fence.
+
+create function sync.applied(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[])
+returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' set enable_hashjoin = on as $$
+declare
+  v_changed int[];
+  v_page sync.page_in_hand;
+  v_applied sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  if cardinality(p_changed) > 0 then
+    v_changed := array(
+      select count(c.record_id) from unnest(p_pages) with ordinality as p
+      left join (unnest(p_records) as f join unnest(p_changed) as c
+        using (workspace_id, stream_id, record_id)) on f.turn = p.turn
+      group by p.ordinality order by p.ordinality);
+  end if;
+  foreach v_page in array p_pages loop
+    v_page.outcome := 'completed';
+    v_page.records := coalesce(v_page.records, 0);
+    v_page.changed := coalesce(v_changed[cardinality(v_applied) + 1], 0);
+    v_page.body := null;
+    v_page.answer := null;
+    v_applied := v_applied || v_page;
+  end loop;
+  return v_applied;
+end; $$;
+comment on function sync.applied(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Returns: applied pages, with their outcome and how many records of each changed, and without their
+bodies.$$;
+
+create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
+  returns void
+language plpgsql set search_path = '' set enable_hashjoin = on as $$
+begin
+  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, total, last_page)
+  select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
+    coalesce(f.record_ids, '{}'), p.total, p.last_page
+  from unnest(p_pages) as p
+  left join (
+    select turn, array_agg(record_id) as record_ids from unnest(p_records) group by turn
+  ) as f on f.turn = p.turn
+  where p.kind in ('page', 'cursor');
+end; $$;
+comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[]) is
+$$Note the ids that pages showed: the proof that a scan is complete.$$;
+
+create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_records sync.incoming_record[] := sync.found_records(p_pages);
+  v_changed sync.changed_record[] := '{}'::sync.changed_record[];
+  v_part sync.changed_record[];
+  v_functions text[] := array(
+    select distinct apply_function from public.sync_streams
+    where id in (select stream_id from unnest(p_pages)) order by apply_function);
+  v_function text;
+begin
+  foreach v_function in array v_functions loop
+    execute format('select %s($1)', v_function) into v_part
+    using case when cardinality(v_functions) = 1 then v_records else array(
+      select f from unnest(v_records) as f join public.sync_streams as st on st.id = f.stream_id
+      where st.apply_function = v_function) end;
+    v_changed := v_changed || coalesce(v_part, '{}');
+  end loop;
+  perform sync.note_seen(p_pages, v_records);
+  perform sync.note_confirmations(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.note_items(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
+  return sync.applied(p_pages, v_records, v_changed);
+end; $$;
+comment on function sync.apply_pages(sync.page_in_hand[]) is
+$$Apply pages that were read as one set, and note the ids they showed. Returns: the pages with
+outcome completed and counts. Raises: whatever the data does to the tables. Locks: target rows, in
+key order.$$;
+
+create function sync.try_page(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_is_sound boolean := false;
+  v_message text;
+  v_hint text;
+begin
+  v_page := (sync.read_pages(array[p_page]))[1];
+  perform sync.apply_pages(array[v_page]);
+  v_is_sound := true;
+  raise exception 'this was a trial';
+exception when others then
+  if v_is_sound then
+    return v_page;
+  end if;
+  get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+  return sync.judge_error(v_page, sqlstate, v_message, v_hint);
+end; $$;
+comment on function sync.try_page(sync.page_in_hand) is
+$$Apply one page and take it back. Returns: the page as read, without an outcome if it can be
+applied, else with what its error means.$$;
+
+create function sync.apply_fenced(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_to_apply sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_sound sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if v_page.outcome is null then
+      v_to_apply := v_to_apply || v_page;
+    else
+      v_decided := v_decided || v_page;
+    end if;
+  end loop;
+  if cardinality(v_to_apply) = 0 then
+    return v_decided;
+  end if;
+  begin
+    return v_decided || sync.apply_pages(sync.read_pages(v_to_apply));
+  exception when others then
+    null;
+  end;
+  foreach v_page in array v_to_apply loop
+    v_page := sync.try_page(v_page);
+    if v_page.outcome is null then
+      v_sound := v_sound || v_page;
+    else
+      v_decided := v_decided || v_page;
+    end if;
+  end loop;
+  return v_decided || case when cardinality(v_sound) > 0 then sync.apply_pages(v_sound) end;
+end; $$;
+comment on function sync.apply_fenced(sync.page_in_hand[]) is
+$$Apply what has no outcome yet as one set; if that fails, find the bad pages by trying each alone,
+and apply the others as one set: pages applied one after the other would lock records out of key
+order. Returns: all pages, each with its outcome.$$;
+
+create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '25s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_pages sync.page_in_hand[] := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
+begin
+  v_pages := sync.settle_chunks(v_pages);
+  return jsonb_build_object(
+    'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.complete_chunk_jobs_safe(jsonb) is
+$$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
+the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
+outcomes: completed, cancelled, retry, failed, refused. Repeated with the same tokens it answers
+alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
+rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
+
+create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
+  p_page jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '25s' as $$
+declare
+  v_answer jsonb := public.complete_chunk_jobs_safe(jsonb_build_array(
+    coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token',
+    p_lease_token)));
+  v_outcome jsonb := v_answer -> 'outcomes' -> 0;
+begin
+  if v_outcome ->> 'outcome' = 'refused' then
+    raise exception using errcode = 'SY001', message = v_outcome ->> 'message',
+      hint = v_outcome ->> 'hint';
+  end if;
+  return v_outcome || jsonb_build_object('blocked_budgets', v_answer -> 'blocked_budgets');
+end; $$;
+comment on function public.complete_chunk_job_safe(bigint, bigint, jsonb) is
+$$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its outcome and
+"blocked_budgets". Raises: SY001 lease lost, SY006 bad page, SY016 wrong isolation. Locks: as
+complete_chunk_jobs_safe().$$;
+
+revoke all on function
+  sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.apply_fenced,
+  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+to service_role;

@@ -1,0 +1,247 @@
+-- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
+-- failures end or delay.
+-- Stands on: complete.
+
+create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if not v_page.is_repeat and v_page.outcome = 'retry' then
+      if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
+        v_page.outcome := 'failed';
+      else
+        v_page.wait := coalesce(v_page.wait, random() * make_interval(secs => least(
+          sync.setting('retry_cap_seconds'),
+          sync.setting('retry_base_seconds') * 2 ^ least(v_page.attempts, 20))::double precision));
+      end if;
+    end if;
+    v_decided := v_decided || v_page;
+  end loop;
+  return v_decided;
+end; $$;
+comment on function sync.decide_failures(sync.page_in_hand[]) is
+$$A failure is tried again after a backoff with full jitter, or after the wait the API asked for,
+until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.$$;
+
+create function sync.end_or_delay(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  with written as (
+    update public.chunk_processing_queue as q set
+      status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
+      else 'pending' end,
+      slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null
+      else q.slot end,
+      completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
+      attempts = case when p.outcome in ('retry', 'failed')
+        then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
+      ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
+      next_retry_at = case when p.outcome in ('retry', 'delayed') then v_now + p.wait end,
+      lease_expires_at = null,
+      error_message = coalesce(p.message,
+      case when p.outcome = 'completed' then null else q.error_message end)
+    from unnest(p_pages) as p
+    where q.id = p.queue_id
+  ), events as (
+    insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
+      details)
+    select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
+      jsonb_strip_nulls(jsonb_build_object(
+      'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
+      'http_status', p.http_status,
+      'code', p.code, 'message', p.message, 'attempt',
+      case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
+      'for_ms', ceil(extract(epoch from p.wait) * 1000)))
+    from unnest(p_pages) as p
+  )
+  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed)
+  select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
+    count(*) filter (where p.outcome = 'failed'),
+    count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
+    coalesce(sum(p.changed), 0)
+  from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+  group by p.run_id, p.slot order by p.run_id, p.slot
+  on conflict (run_id, slot) do update set
+    completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
+    cancelled = c.cancelled + excluded.cancelled,
+    records = c.records + excluded.records, changed = c.changed + excluded.changed;
+end; $$;
+comment on function sync.end_or_delay(sync.page_in_hand[]) is
+$$Write what became of leased chunks: queue row, event, the slot's counters. The caller holds the
+queue rows.$$;
+
+create function sync.pass_slots(p_pages sync.page_in_hand[]) returns bigint[]
+language plpgsql set search_path = '' as $$
+declare
+  v_short bigint[];
+begin
+  with freed as (
+    select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
+    from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+    group by p.run_id
+  ), picked as materialized (
+    -- On its own: a plan that looked once per updated row would give each of them the first slot.
+    select w.id, f.slots[w.turn] as slot, r.is_paused from freed as f
+    join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
+    cross join lateral (
+      select next.id, row_number() over () as turn from (
+        select x.id from public.chunk_processing_queue as x
+        where x.run_id = f.run_id and (x.run_id, x.id) > (f.run_id, f.floor)
+          and x.status = 'pending' and x.slot is null
+        order by x.run_id, x.id limit cardinality(f.slots) for no key update skip locked
+      ) as next
+    ) as w
+  ), promoted as (
+    update public.chunk_processing_queue as q set
+      slot = w.slot,
+      ready_seq = case when w.is_paused then null else nextval('sync.ready_seq') end,
+      next_retry_at = case when w.is_paused then 'infinity'::timestamptz end
+    from picked as w
+    where q.id = w.id
+    returning q.run_id
+  )
+  select coalesce(array_agg(f.run_id), '{}') into v_short from freed as f
+  where cardinality(f.slots) > (select count(*) from promoted as p where p.run_id = f.run_id);
+  return v_short;
+end; $$;
+comment on function sync.pass_slots(sync.page_in_hand[]) is
+$$Give freed slots to the next waiting chunks of the same runs. The bound by id skips dead index
+entries; the look under the run's lock has none. Returns: runs that did not get one chunk per slot,
+which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.plan_revealed_pages(p_run_id bigint, p_last_page int) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  update public.workspace_sync_runs
+  set planned_pages = greatest(planned_pages, p_last_page),
+  progress_total = coalesce(progress_total, p_last_page)
+  where id = p_run_id and ending is null
+  returning * into v_run;
+  perform sync.plan_chunks(p_run_id, 'page', array(
+    select page from generate_series(1, v_run.planned_pages) as page
+    except select c.page from public.chunked_sync_jobs as c
+    where c.run_id = p_run_id and c.scan = v_run.scan and c.page is not null
+  ), null)
+  where v_run.id is not null;
+end; $$;
+comment on function sync.plan_revealed_pages(bigint, int) is
+$$Queue the pages up to the last one that an answer named. The caller holds the run's lock. Nothing
+happens while the run is ending.$$;
+
+create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand;
+begin
+  perform sync.plan_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  join public.sync_streams as st on st.id = p.stream_id and st.completeness = 'counted'
+  where p.reveals_pages group by p.run_id;
+  for v_page in
+    select p.* from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id and st.completeness <> 'counted'
+    order by p.turn
+  loop
+    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
+    perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
+    perform sync.cover_items(v_page, array(select queue_id from unnest(p_pages)))
+    where v_page.kind = 'item';
+  end loop;
+end; $$;
+comment on function sync.plan_revealed(sync.page_in_hand[]) is
+$$Queue what completed pages reveal: pages of counted streams up to the last one, of feeds as far as
+needed, the next cursor of a chain; and cover items that came with another answer. The caller holds
+the runs' locks.$$;
+
+create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = '' as $$
+declare
+  v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
+  v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
+    where not p.is_repeat and p.outcome <> 'refused');
+  v_run_ids bigint[];
+begin
+  if cardinality(v_ended) = 0 then
+    return v_pages;
+  end if;
+  perform sync.end_or_delay(v_ended);
+  v_run_ids := sync.pass_slots(v_ended) || array(
+    select p.run_id from unnest(v_ended) as p
+    where p.outcome = 'cancelled'
+      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
+      or (p.outcome = 'completed' and (
+        p.reveals_pages or p.kind = 'cursor'
+        or (p.kind = 'item' and sync.has_joined_items(p.queue_id)))));
+  if cardinality(v_run_ids) > 0 then
+    perform 1 from public.workspace_sync_runs where id = any (v_run_ids)
+      order by id for no key update;
+    perform sync.end_run_early(f.run_id, 'failed', f.message) from (
+      select p.run_id, (array_agg(p.message order by p.turn))[1] as message
+      from unnest(v_ended) as p
+      where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
+      group by p.run_id
+    ) as f;
+    -- Of a run that goes on, only a key that may not write had its page cancelled.
+    perform sync.begin_again(g.id) from (
+      select distinct r.id from unnest(v_ended) as p
+      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      where p.outcome = 'cancelled' and r.ending is null order by r.id
+    ) as g;
+    perform sync.plan_revealed(array(
+      select p from unnest(v_ended) as p
+      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+    perform sync.note_key_owners(v_ended)
+    where exists (select 1 from unnest(v_ended) as p where p.kind = 'connection');
+    perform sync.settle_runs(v_run_ids);
+  end if;
+  perform sync.note_key(v_ended);
+  return v_pages;
+end; $$;
+comment on function sync.settle_chunks(sync.page_in_hand[]) is
+$$The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
+chunk it finished needs no lock on the run; otherwise it locks the run and, in a new statement,
+refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
+outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
+
+create function sync.note_key(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if exists (
+    select 1 from unnest(p_pages) as p
+    where (p.outcome = 'completed' and not p.is_key_accepted) or p.http_status = 401
+  ) then
+    update public.sync_workspaces as w
+    set key_status = said.key_status, key_checked_at = sync.now()
+    from (
+      select p.workspace_id, case when bool_or(p.outcome = 'completed') then 'accepted'
+        else 'refused' end as key_status
+      from unnest(p_pages) as p where p.outcome = 'completed' or p.http_status = 401
+      group by p.workspace_id order by p.workspace_id
+    ) as said
+    where w.id = said.workspace_id and w.key_status is distinct from said.key_status
+      and (said.key_status = 'refused' or (w.key_status <> 'other_workspace'
+        and not sync.is_key_unproven(w)));
+  end if;
+  if exists (select 1 from unnest(p_pages) as p where p.is_budget_blocked) then
+    perform sync.unblock_budgets(array(select distinct p.workspace_id from unnest(p_pages) as p
+      where p.outcome = 'completed'));
+    perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome not in ('completed', 'delayed') having count(*) > 0;
+  end if;
+end; $$;
+comment on function sync.note_key(sync.page_in_hand[]) is
+$$What answers say of the workspaces' keys, and that a blocked budget answers again. That a key is
+accepted whose owner can be compared is for note_key_owners() to find. Locks: workspaces by id, only
+where that changes, then budgets.$$;
+
+revoke all on function
+  sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
+  sync.plan_revealed_pages, sync.settle_chunks, sync.note_key
+from public, anon, authenticated, service_role;

@@ -1,0 +1,90 @@
+-- Fail: a lease ends without a page, by one of four classes.
+-- Stands on: settle.
+
+create function sync.way_out(p_http_status int, p_error_message text) returns text
+language sql immutable set search_path = '' as $$
+  select case
+    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
+    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
+      'may.'
+    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
+      'corrected.'
+    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
+      'deep: the list cannot be read whole by page number.'
+    when p_http_status between 300 and 399 or p_http_status = 404
+    then 'Look at the workspace''s base URL.'
+    when p_error_message like 'no answer%'
+    then 'Look at the workspace''s base URL, and whether its host answers.' end;
+$$;
+comment on function sync.way_out(int, text) is
+$$Returns: what to do about a failed fetch, null where the message says it all.$$;
+
+create function sync.judge_failure(
+  p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
+) returns sync.page_in_hand
+language plpgsql set search_path = '' as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if v_page.outcome is not null then
+    return v_page;
+  end if;
+  v_page.message := sync.mask_workspace_key(p_error_message, v_page.workspace_id);
+  v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
+  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
+    sync.way_out(v_page.http_status, p_error_message));
+  v_page.is_permanent := p_error_class = 'permanent';
+  v_page.outcome := case p_error_class when 'released' then 'released' when 'rate_limited'
+    then 'delayed' else 'retry' end;
+  v_page.wait := case p_error_class
+    when 'rate_limited' then sync.block_budget(v_page.workspace_id, p_retry_after)
+    when 'transient' then case when p_retry_after > 0
+    then make_interval(secs => least(p_retry_after, 3600)::double precision) end end;
+  return v_page;
+end; $$;
+comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is
+$$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed or
+released. Locks: for rate_limited, the budget.$$;
+
+create function public.fail_chunk_job_safe(
+  p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
+  p_retry_after numeric default null
+) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '20s'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_pages sync.page_in_hand[];
+begin
+  if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
+    'released') then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no error class', p_error_class),
+      hint = 'transient, rate_limited, permanent or released';
+  end if;
+  v_pages := sync.fence(array[jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'turn', 1, 'queue_id', p_queue_id, 'lease_token', p_lease_token, 'is_repeat', false,
+    'is_permanent', false))]);
+  if v_pages[1].outcome = 'refused' then
+    raise exception using errcode = 'SY001', message = v_pages[1].message,
+      hint = 'Stop: another worker owns it.';
+  end if;
+  v_pages := sync.settle_chunks(array[sync.judge_failure(v_pages[1], p_error_class, p_error_message,
+    p_retry_after)]);
+  return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
+    sync.blocked_budgets());
+end; $$;
+comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
+$$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the budget is
+blocked, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+confirmation only that. released: handed back, nothing burnt. Returns: the outcome (retry, delayed,
+failed, released, cancelled) and "blocked_budgets"; repeated with the same token, the first outcome.
+Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, its
+budget, then run, job, workspace.$$;
+
+revoke all on function
+  sync.way_out, sync.judge_failure, public.fail_chunk_job_safe
+from public, anon, authenticated, service_role;
+grant execute on function public.fail_chunk_job_safe to service_role;

@@ -1,0 +1,302 @@
+-- Close: what a run without live chunks becomes; a job without live runs.
+-- Stands on: settle, deletions.
+
+create function sync.has_live_chunks(p_run_id bigint) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (
+    select 1 from public.chunk_processing_queue where run_id = p_run_id and slot is not null
+  ) or exists (
+    select 1 from public.chunk_processing_queue
+    where run_id = p_run_id and status = 'pending' and slot is null
+  );
+end; $$;
+comment on function sync.has_live_chunks(bigint) is
+$$Returns: whether anything of a run is pending or in flight.$$;
+
+create function sync.end_run_early(p_run_id bigint, p_ending text, p_message text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.workspace_sync_runs set ending = p_ending,
+    error_message = coalesce(error_message, p_message)
+  where id = p_run_id and status = 'running' and ending is null;
+end; $$;
+comment on function sync.end_run_early(bigint, text, text) is
+$$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
+the run's lock and settles it.$$;
+
+create function sync.advance_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_run_id bigint;
+begin
+  foreach v_run_id in array array(select distinct id from unnest(p_run_ids) as id order by id) loop
+    begin
+      select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
+      if v_run.status = 'running' and v_run.ending is null then
+        perform sync.fill_slots(v_run_id);
+      elsif v_run.status = 'running' then
+        perform sync.cancel_pending(v_run_id,
+          coalesce(v_run.error_message, 'the run was ' || v_run.ending));
+      end if;
+      if v_run.status = 'running' and not sync.has_live_chunks(v_run_id) then
+        perform sync.advance_run(v_run_id);
+      end if;
+      if v_run.status = 'running' and v_run.close_error is not null then
+        update public.workspace_sync_runs set close_error = null where id = v_run_id;
+      end if;
+    exception when others then
+      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm)
+      where id = v_run_id;
+    end;
+  end loop;
+end; $$;
+comment on function sync.advance_runs(bigint[]) is
+$$Refill the slots of live runs, cancel what is pending of ending ones, close those without live
+chunks. A failure in closing is noted on the run and left to the next sweep; it never takes a page
+with it. The caller holds the runs' locks, taken in order of id. Locks: queue rows by SKIP
+LOCKED.$$;
+
+create function sync.close_jobs(p_job_ids uuid[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_job_id uuid;
+begin
+  foreach v_job_id in array p_job_ids loop
+    begin
+      perform sync.close_job(v_job_id);
+    exception when others then
+      update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
+      from (select id from public.workspace_sync_runs where job_id = v_job_id
+      order by id for no key update skip locked) as free
+      where r.id = free.id;
+    end;
+  end loop;
+end; $$;
+comment on function sync.close_jobs(uuid[]) is
+$$Close jobs, each in a savepoint of its own; a failure is noted on the job's runs and left to the
+next sweep. Locks: the jobs, in the order given.$$;
+
+create function sync.settle_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.advance_runs(p_run_ids);
+  perform sync.close_jobs(array(
+    select distinct job_id from public.workspace_sync_runs
+    where id = any (p_run_ids) and status <> 'running' order by job_id));
+end; $$;
+comment on function sync.settle_runs(bigint[]) is
+$$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken
+in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
+
+create function sync.advance_run(p_run_id bigint) returns void
+language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on
+  set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_finding text;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.ending is not null then
+    perform sync.close_run(p_run_id,
+      case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
+      case v_run.ending when 'timeout' then 'time ran out' end);
+  elsif exists (
+    select 1 from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
+    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
+  ) then
+    perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.phase = 'connect' then
+    perform sync.advance_connection(v_run);
+  elsif v_run.phase in ('parent', 'items') then
+    perform sync.advance_items(v_run);
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'feed') then
+    perform sync.advance_feed(v_run);
+  elsif v_run.phase = 'scan' then
+    v_finding := sync.scan_finding(p_run_id);
+    if v_finding is null then
+      perform sync.begin_confirmations(p_run_id);
+    else
+      perform sync.scan_again(p_run_id, v_finding);
+    end if;
+  else
+    v_finding := sync.confirmation_finding(p_run_id);
+    if v_finding is null then
+      perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
+    else
+      perform sync.scan_again(p_run_id, v_finding);
+    end if;
+  end if;
+end; $$;
+comment on function sync.advance_run(bigint) is
+$$The next step of a run of which nothing is live: confirm what a complete scan missed, scan again,
+or close. The caller holds its lock.$$;
+
+create function sync.scan_finding(p_run_id bigint) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_scan record;
+begin
+  with pages as (
+    select s.* from public.workspace_sync_runs as r
+    join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan where r.id = p_run_id
+  )
+  select min(total) as first_total, max(total) as total, max(last_page) as last_page,
+    count(*) filter (where page <= (select max(last_page) from pages)) as pages,
+    (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
+    as distinct_ids
+  into v_scan from pages;
+  update public.workspace_sync_runs set expected_total = v_scan.total,
+    distinct_ids = v_scan.distinct_ids where id = p_run_id;
+  return case
+    when v_scan.last_page is null then 'no page was read'
+    when v_scan.pages < v_scan.last_page
+    then format('%s of %s pages were read', v_scan.pages, v_scan.last_page)
+    when v_scan.first_total <> v_scan.total
+    then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
+    when v_scan.distinct_ids <> v_scan.total
+    then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
+end; $$;
+comment on function sync.scan_finding(bigint) is
+$$Whether a counted scan is complete: every page, total unmoved, distinct ids = total. Returns: what
+speaks against it, with the numbers, or null.$$;
+
+create function sync.scan_again(p_run_id bigint, p_finding text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  update public.workspace_sync_runs set
+    warnings = warnings || format('scan %s: %s', scan, p_finding), scan = scan + 1, phase = 'scan',
+    planned_pages = 1
+  where id = p_run_id and scan < sync.setting('max_scans')
+  returning * into v_run;
+  if v_run.id is null then
+    perform sync.close_run(p_run_id, 'partial',
+      format('after %s scans: %s', sync.setting('max_scans'), p_finding));
+  else
+    perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+    perform sync.fill_slots(p_run_id);
+  end if;
+end; $$;
+comment on function sync.scan_again(bigint, text) is
+$$Begin the next scan of a run, or close it as partial when it had all it may have. The caller holds
+the run's lock.$$;
+
+create function sync.fold_counters(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  with folded as (
+    delete from sync.run_counters where run_id = p_run_id returning *
+  )
+  update public.workspace_sync_runs as r set
+    chunks_completed = r.chunks_completed + f.completed, chunks_failed = r.chunks_failed + f.failed,
+    chunks_cancelled = r.chunks_cancelled + f.cancelled, records_seen = r.records_seen + f.records,
+    records_changed = r.records_changed + f.changed
+  from (
+    select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+      sum(records) as records, sum(changed) as changed
+    from folded
+  ) as f
+  where r.id = p_run_id and f.completed is not null;
+end; $$;
+comment on function sync.fold_counters(bigint) is
+$$Move a closing run's live totals into its row. The caller holds its lock; nothing of it is
+live.$$;
+
+create function sync.close_run(p_run_id bigint, p_status text, p_warning text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_close_function text;
+begin
+  perform sync.fold_counters(p_run_id);
+  update public.workspace_sync_runs as r set
+    status = p_status, completed_at = sync.now(), close_error = null,
+    warnings = case when p_warning is null then warnings else warnings || p_warning end,
+    error_message = coalesce(error_message, case when p_status = 'failed' then (
+      select q.error_message from public.chunk_processing_queue as q
+      where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
+  where id = p_run_id returning * into strict v_run;
+  perform sync.forget_seen_again(p_run_id);
+  perform sync.open_items(id) from public.workspace_sync_runs
+  where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent';
+  if p_status <> 'completed' then
+    return;
+  end if;
+  insert into public.sync_workspace_streams as s
+    (workspace_id, stream_id, last_complete_sync_at, last_complete_run_id, last_sync_duration_ms,
+    record_count)
+  values (v_run.workspace_id, v_run.stream_id, v_run.completed_at, p_run_id,
+    extract(epoch from v_run.completed_at - v_run.started_at) * 1000, v_run.distinct_ids)
+  on conflict (workspace_id, stream_id) do update set
+    last_complete_sync_at = excluded.last_complete_sync_at,
+    last_complete_run_id = excluded.last_complete_run_id,
+    last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
+  perform sync.advance_mark(v_run);
+  select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
+  if v_close_function is not null then
+    execute format('select %s($1)', v_close_function) using v_run.workspace_id;
+  end if;
+end; $$;
+comment on function sync.close_run(bigint, text, text) is
+$$End a run: totals, status, and for a completed one the registry and statistics. The caller holds
+its lock; nothing of it is live.$$;
+
+create function sync.close_job(p_job_id uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_job public.polling_job_status;
+begin
+  select * into v_job from public.polling_job_status where id = p_job_id for no key update;
+  if v_job.status is distinct from 'running' or exists (
+    select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running') then
+    return;
+  end if;
+  update public.polling_job_status as j set
+    status = case
+      when j.cancel_requested_at is not null then 'cancelled'
+      when r.completed = r.runs then 'completed'
+      when r.completed + r.partial = 0 then 'failed'
+      else 'partial' end,
+    workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled,
+    warnings = j.warnings || r.warnings,
+    error_message = r.error_message
+  from (
+    select count(*) as runs, count(*) filter (where status = 'completed') as completed,
+      count(*) filter (where status = 'partial') as partial,
+      count(distinct r.workspace_id) - count(distinct r.workspace_id) filter
+      (where status <> 'completed') as workspaces_completed,
+      coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
+      sum(r.chunks_completed) as chunks_completed, sum(r.chunks_failed) as chunks_failed,
+      sum(r.chunks_cancelled) as chunks_cancelled,
+      coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
+      order by r.id) filter (where warning is not null), '{}') as warnings,
+      left(string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id)
+        filter (where r.error_message is not null), 2000) as error_message
+    from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    left join lateral (select array_to_string(r.warnings, '; ') as warning
+    where cardinality(r.warnings) > 0) as x on true
+    where r.job_id = p_job_id
+  ) as r
+  where j.id = p_job_id;
+  update public.workspace_sync_runs as r set close_error = null
+  from (select id from public.workspace_sync_runs
+  where job_id = p_job_id and close_error is not null for no key update skip locked) as noted
+  where r.id = noted.id;
+end; $$;
+comment on function sync.close_job(uuid) is
+$$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
+none is completed or partial, else partial. Locks: the job; then it looks anew for live runs.$$;
+
+revoke all on function
+  sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
+  sync.advance_run, sync.scan_finding, sync.scan_again, sync.fold_counters, sync.close_run,
+  sync.close_job
+from public, anon, authenticated, service_role;

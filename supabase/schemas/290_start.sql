@@ -1,0 +1,250 @@
+-- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
+-- Stands on: slots.
+
+create function sync.requested_runs(p_streams text[], p_workspaces text[])
+returns table (workspace_id bigint, stream_id bigint, workspace_name text, max_concurrency int)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_name text;
+begin
+  foreach v_name in array coalesce(p_workspaces, '{}') loop
+    if not (select w.is_active from public.sync_workspaces as w
+      where w.id = sync.workspace_id_of(v_name)) then
+      raise exception using errcode = 'SY004',
+        message = format('workspace %L is not active', v_name),
+        hint = 'register_workspace() activates it again.';
+    end if;
+  end loop;
+  foreach v_name in array coalesce(p_streams, '{}') loop
+    if not exists (select 1 from public.sync_streams as s where s.stream_name = v_name) then
+      raise exception using errcode = 'SY003', message = format('there is no stream %L', v_name),
+        hint = 'select stream_name from sync_streams lists them; declare_stream() adds one.';
+    end if;
+  end loop;
+  select named into v_name from unnest(p_workspaces) as named
+  where not exists (
+    select 1 from public.sync_workspaces as w
+    join public.sync_streams as s on s.source_id = w.source_id
+    where w.workspace_name = named
+      and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
+  ) limit 1;
+  if found then
+    raise exception using errcode = 'SY005',
+      message = format('workspace %L serves none of the requested streams', v_name),
+      hint = 'select * from sync_streams shows what its source serves.';
+  end if;
+  return query
+  select w.id, s.id, w.workspace_name, w.max_concurrency
+  from public.sync_workspaces as w
+  join public.sync_streams as s on s.source_id = w.source_id
+  where w.is_active and (p_workspaces is null or w.workspace_name = any (p_workspaces))
+    and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
+  order by w.id, s.id;
+  if not found then
+    raise exception using errcode = 'SY005',
+      message = 'there is nothing to sync: no active workspace serves the requested streams',
+      hint = 'register_workspace() adds one; select * from sync_streams shows what its source '
+        'serves.';
+  end if;
+end; $$;
+comment on function sync.requested_runs(text[], text[]) is
+$$Returns: workspace x stream that a request means; null means every active workspace, every default
+stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005
+nothing to do, or nothing for a workspace that is named.$$;
+
+create function sync.begin_pages(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.set_mark(p_run_id);
+  update public.workspace_sync_runs set phase = 'scan', planned_pages = 1 where id = p_run_id;
+  perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+  perform sync.fill_slots(p_run_id);
+end; $$;
+comment on function sync.begin_pages(bigint) is
+$$Page 1 of a run, in slot 1. The caller holds the run's lock, or made it.$$;
+
+create function sync.begin_run(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run record;
+begin
+  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status,
+    w.external_id into strict v_run
+  from public.workspace_sync_runs as r
+  join public.sync_streams as st on st.id = r.stream_id
+  join public.sync_workspaces as w on w.id = r.workspace_id where r.id = p_run_id;
+  update public.workspace_sync_runs as r set phase = 'parent', parent_run_id = parent.id
+  from public.workspace_sync_runs as parent
+  join public.sync_streams as ps on ps.id = parent.stream_id
+  where r.id = p_run_id and v_run.completeness = 'items' and parent.job_id = v_run.job_id
+    and parent.workspace_id = v_run.workspace_id
+    and parent.status = 'running' and ps.source_id = v_run.source_id
+    and ps.stream_name = v_run.parent_stream;
+  if found then
+    return;
+  elsif v_run.completeness = 'connection' or v_run.key_status = 'other_workspace' or (
+    v_run.key_status <> 'accepted' and v_run.external_id is not null
+      and sync.connection_path(v_run.source_id) is not null) then
+    update public.workspace_sync_runs set phase = 'connect' where id = p_run_id;
+    perform sync.plan_chunks(p_run_id, 'connection', null, array[null::text]);
+    perform sync.fill_slots(p_run_id);
+  elsif v_run.completeness = 'items' then
+    perform sync.open_items(p_run_id);
+  else
+    perform sync.begin_pages(p_run_id);
+  end if;
+end; $$;
+comment on function sync.begin_run(bigint) is
+$$What a run begins with: whose key it is, where that can be compared and the key is not accepted as
+its own; else page 1; of an items stream what is staged already, or nothing while its feed runs in
+the same job. Locks: the new rows.$$;
+
+create function sync.begin_again(p_run_id bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_warning text := 'begun again: it had to be asked whose key it is';
+begin
+  perform sync.cancel_pending(p_run_id, v_warning);
+  update public.workspace_sync_runs
+  set scan = scan + 1, mark = null, needed_pages = null, warnings = warnings || v_warning
+  where id = p_run_id;
+  perform sync.begin_run(p_run_id);
+end; $$;
+comment on function sync.begin_again(bigint) is
+$$A live run starts over, in its next scan; what is in flight of the one before is not applied. The
+caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.begin_runs(p_job_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.begin_run(id) from (select id from public.workspace_sync_runs where job_id = p_job_id
+    order by id) as run;
+  perform sync.close_job(p_job_id);
+end; $$;
+comment on function sync.begin_runs(uuid) is
+$$Begin every run of a new job; a job of which nothing is left to do closes at once. Locks: the new
+rows.$$;
+
+create function sync.start_runs(
+  p_job_id uuid, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid,
+  out o_requested int, out o_skipped text[]
+)
+language sql set search_path = '' as $$
+  with requested as (
+    select q.* from sync.requested_runs(p_streams, p_workspaces) as q
+    where p_retry_of_job_id is null or exists (
+      select 1 from public.workspace_sync_runs as r
+      where r.job_id = p_retry_of_job_id and r.status <> 'completed'
+        and r.workspace_id = q.workspace_id and r.stream_id = q.stream_id)
+  ), started as (
+    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency,
+      is_paused)
+    select p_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id)
+    from requested
+    on conflict (workspace_id, stream_id) where status = 'running' do nothing
+    returning workspace_id, stream_id
+  )
+  select count(distinct r.workspace_id),
+    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}')
+  from requested as r left join started as s using (workspace_id, stream_id);
+$$;
+comment on function sync.start_runs(uuid, text[], text[], uuid) is
+$$The runs of a new job, without those that are live elsewhere; of a retry, those that did not
+complete. Returns: workspaces requested, names of those skipped. Raises: as requested_runs(). Locks:
+new rows; it waits for a run that is just being closed.$$;
+
+create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[],
+  p_retry_of_job_id uuid) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_job_id uuid;
+  v_live_job_id uuid;
+  v_requested int;
+  v_skipped text[];
+begin
+  perform sync.require_read_committed();
+  if coalesce(btrim(p_job_name), '') = '' then
+    raise exception using errcode = 'SY006', message = 'a job needs a '
+      'name', hint = 'start_sync_job(''nightly'')';
+  end if;
+  -- What was found taken may close before it is looked at: then it is free, and taken by the next
+  -- try.
+  loop
+    insert into public.polling_job_status (job_name, retry_of_job_id)
+    values (p_job_name, p_retry_of_job_id)
+    on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
+    exit when v_job_id is not null;
+    select id into v_live_job_id from public.polling_job_status
+    where job_name = p_job_name and status = 'running';
+    if v_live_job_id is not null then
+      return sync.start_answer('already_running', v_live_job_id, format('job %s is already '
+        'running', p_job_name), '{}');
+    end if;
+  end loop;
+  loop
+    select o_requested, o_skipped into v_requested, v_skipped from sync.start_runs(
+      v_job_id, p_streams, p_workspaces, p_retry_of_job_id);
+    exit when exists (select 1 from public.workspace_sync_runs where job_id = v_job_id);
+    select r.job_id into v_live_job_id from sync.requested_runs(p_streams, p_workspaces) as q
+    join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id
+      and r.stream_id = q.stream_id and r.status = 'running'
+    limit 1;
+    if v_live_job_id is not null then
+      delete from public.polling_job_status where id = v_job_id;
+      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already '
+        'being synced', '{}');
+    end if;
+  end loop;
+  update public.polling_job_status set
+    total_workspaces = v_requested, workspaces_skipped = cardinality(v_skipped),
+    warnings = array(select format('%s: skipped, '
+    'it is already being synced', name) from unnest(v_skipped) as name)
+  where id = v_job_id;
+  perform sync.begin_runs(v_job_id);
+  return sync.start_answer('accepted', v_job_id, format('syncing %s '
+    'workspaces', v_requested - cardinality(v_skipped)), v_skipped);
+end; $$;
+comment on function sync.start_job(text, text[], text[], uuid) is
+$$The body of start_sync_job() and retry_failed_chunks(). Returns and raises: as start_sync_job().
+Locks: new rows only.$$;
+
+create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
+  returns jsonb
+language sql set search_path = '' as $$
+  select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message',
+    p_message,
+    'workspaces_skipped', to_jsonb(p_skipped));
+$$;
+comment on function sync.start_answer(text, uuid, text, text[]) is
+$$Returns: the answer of start_sync_job().$$;
+
+create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[])
+  returns jsonb
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform sync.require_operator();
+  perform set_config('response.status', '202', true);
+  return sync.start_job(p_job_name, p_streams, p_workspaces, null);
+end; $$;
+comment on function sync.start_sync_job(text, text[], text[]) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+start_sync_job() raises.$$;
+
+create function public.start_sync_job(
+  p_job_name text default 'sync', p_streams text[] default null, p_workspaces text[] default null
+) returns jsonb
+language sql set search_path = '' set statement_timeout = '20s' as $$
+  select sync.start_sync_job(p_job_name, p_streams, p_workspaces);
+$$;
+comment on function public.start_sync_job(text, text[], text[]) is
+$$Ask for a sync; answers at once, over HTTP with 202. Null means every default stream, every active
+workspace. Returns: {"success", "job_id", "status": "accepted" or "already_running", "message",
+"workspaces_skipped": [names]}. Raises: SY002 unknown workspace, SY003 unknown stream, SY004
+inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no job name. Locks: new
+rows only; the live job name and the live workspace x stream are unique indices.$$;
+
+revoke all on function
+  sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_again, sync.begin_runs,
+  sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job, public.start_sync_job
+from public, anon, authenticated, service_role;
+grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;

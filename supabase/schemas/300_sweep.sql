@@ -1,0 +1,185 @@
+-- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
+-- Stands on: close.
+
+create function sync.take_back_expired() returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_expired sync.page_in_hand[];
+begin
+  select coalesce(array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
+    'lease_token', x.lease_token,
+    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
+    'http_status', null,
+    'outcome', case when x.ending is not null then 'cancelled'
+    when x.lease_losses + 1 >= sync.setting('max_lease_losses') then 'failed' end,
+    'message', case when x.ending is null and x.lease_losses + 1 >= sync.setting('max_lease_losses')
+      then format('lost its lease %s times: a poison page', x.lease_losses + 1) end))), '{}')
+  into v_expired
+  from (
+    select q.*, r.workspace_id, r.ending from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
+    order by q.id for no key update of q skip locked
+  ) as x;
+  insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
+  select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
+  update public.chunk_processing_queue as q
+  set status = 'pending', lease_losses = lease_losses + 1, lease_expires_at = null,
+  ready_seq = nextval('sync.ready_seq')
+  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is null;
+  update public.chunk_processing_queue as q set lease_losses = lease_losses + 1
+  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is not null;
+  perform sync.end_or_delay(array(select e from unnest(v_expired) as e
+    where e.outcome is not null));
+  return cardinality(v_expired);
+end; $$;
+comment on function sync.take_back_expired() is
+$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled,
+after the 10th loss they fail as poison. Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.repair_runs() returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_run_ids bigint[];
+begin
+  select array_agg(id) into v_run_ids from (
+    select r.id from public.workspace_sync_runs as r
+    join public.polling_job_status as j on j.id = r.job_id
+    where r.status = 'running' and (
+      r.ending is not null
+      or not sync.has_live_chunks(r.id)
+      or (select count(*) from public.chunk_processing_queue as q
+      where q.run_id = r.id and q.slot is not null) < r.max_concurrency
+        and exists (select 1 from public.chunk_processing_queue as q
+        where q.run_id = r.id and q.status = 'pending' and q.slot is null))
+    order by r.id for no key update of r, j skip locked
+  ) as needy;
+  perform sync.advance_runs(v_run_ids) where v_run_ids is not null;
+end; $$;
+comment on function sync.repair_runs() is
+$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots.
+Whoever ends a job's last run must hold the job, or two that end its last runs at once leave it
+live; a job that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by
+SKIP LOCKED.$$;
+
+create function sync.end_overdue_runs() returns void
+language sql set search_path = '' as $$
+  update public.workspace_sync_runs as r set ending = 'timeout'
+  from (
+    select r.id from public.workspace_sync_runs as r
+    join public.polling_job_status as j on j.id = r.job_id
+    where r.status = 'running' and r.ending is null
+      and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
+    order by r.id for no key update of r skip locked
+  ) as overdue
+  where r.id = overdue.id;
+$$;
+comment on function sync.end_overdue_runs() is
+$$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
+
+create function sync.close_left_jobs() returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform sync.close_jobs(array(
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and exists (select 1 from public.workspace_sync_runs as r
+    where r.job_id = j.id)
+      and not exists (select 1 from public.workspace_sync_runs as r
+      where r.job_id = j.id and r.status = 'running')
+    order by j.id for no key update skip locked));
+  update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
+  from (
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and j.started_at < sync.now() -
+      sync.setting_seconds('max_job_duration_seconds')
+      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+    order by j.id for no key update skip locked
+  ) as overdue
+  where j.id = overdue.id;
+end; $$;
+comment on function sync.close_left_jobs() is
+$$Jobs without live runs that nobody closed are closed; overdue rows without runs end as partial.
+Locks: jobs by SKIP LOCKED.$$;
+
+create function sync.sweep() returns int
+language plpgsql set search_path = '' set lock_timeout = '10ms' as $$
+declare
+  v_taken_back int;
+begin
+  v_taken_back := sync.take_back_expired();
+  perform sync.end_overdue_runs();
+  perform sync.mark_paused_runs();
+  perform sync.repair_runs();
+  perform sync.close_left_jobs();
+  perform sync.tend_hints();
+  begin
+    perform sync.check_health_if_cron_is_silent();
+    perform sync.deliver_alerts() where exists (
+      select 1 from public.sync_alerts
+      where resolved_at is null or resolved_at > sync.now() - interval '1 day');
+  exception when lock_not_available then
+    -- Mostly a health check holds the alerts, and delivers them itself.
+    null;
+  end;
+  update sync.sweep_state as s set swept_at = sync.now(), last_error = null,
+    claim_floor = sync.lowest_turn()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
+  return v_taken_back;
+end; $$;
+comment on function sync.sweep() is
+$$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
+closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
+chunks taken back. The caller holds the sweep's advisory lock.$$;
+
+create function sync.lowest_turn() returns bigint
+language sql stable set search_path = '' as $$
+  select coalesce((select min(ready_seq) from public.chunk_processing_queue
+  where ready_seq is not null), s.last_value) - 1000
+  from sync.ready_seq as s;
+$$;
+comment on function sync.lowest_turn() is
+$$Returns: a turn below which nothing is ready. 1,000 turns of margin cover transactions that drew a
+turn and have not committed; what is later still is found after the next sweep.$$;
+
+create function sync.sweep_if_due() returns void
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (
+    select 1 from sync.sweep_state
+    where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
+  ) or not pg_try_advisory_xact_lock(hashtext('chunkwise sweep')) then
+    return;
+  end if;
+  begin
+    perform sync.sweep();
+  exception when others then
+    update sync.sweep_state as s
+    set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
+    from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+    where s.is_only_row;
+  end;
+end; $$;
+comment on function sync.sweep_if_due() is
+$$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an error is noted in
+sync.sweep_state and never takes the claim with it. Locks: as sync.sweep().$$;
+
+create function public.cleanup_stuck_chunks() returns int
+language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
+begin
+  perform sync.require_read_committed();
+  perform pg_advisory_xact_lock(hashtext('chunkwise sweep'));
+  return sync.sweep();
+end; $$;
+comment on function public.cleanup_stuck_chunks() is
+$$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs.
+Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep; then everything by
+SKIP LOCKED, or for 10 ms at most.$$;
+
+revoke all on function
+  sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.close_left_jobs,
+  sync.sweep, sync.lowest_turn, sync.sweep_if_due, public.cleanup_stuck_chunks
+from public, anon, authenticated, service_role;
+grant execute on function public.cleanup_stuck_chunks to service_role;

@@ -1,0 +1,37 @@
+-- Schedule: what pg_cron runs. Jobs are named, so that running this again changes nothing; minutes
+-- are the finest step.
+-- Stands on: start, sweep, health, prune.
+
+create extension if not exists pg_cron with schema pg_catalog;
+
+create function sync.start_scheduled_sync() returns jsonb
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (
+    select 1 from public.sync_workspaces as w
+    join public.sync_streams as s on s.source_id = w.source_id
+    where w.is_active and s.stream_name = 'sender_emails')
+    or exists (select 1 from public.polling_job_status
+    where job_name = 'scheduled accounts' and status = 'running') then
+    return null;
+  end if;
+  return sync.start_job('scheduled accounts', '{sender_emails}', null, null);
+end; $$;
+comment on function sync.start_scheduled_sync() is
+$$Sync the accounts of every active workspace. Returns: as start_sync_job(), or null while one runs
+or no workspace that has accounts is active.$$;
+
+select cron.schedule('chunkwise sync accounts', '*/30 * * * *',
+  'set statement_timeout = ''60s''; select sync.start_scheduled_sync()');
+
+select cron.schedule('chunkwise prune', '* 3 * * *',
+  'set statement_timeout = ''55s''; select sync.prune(20000)');
+
+select cron.schedule('chunkwise health', '*/5 * * * *',
+  'set statement_timeout = ''55s''; select sync.beat(''cron''); select sync.check_health()');
+
+select cron.schedule('chunkwise sweep', '* * * * *',
+  'set statement_timeout = ''55s''; select sync.beat(''cron'');
+  select public.cleanup_stuck_chunks()');
+
+revoke all on function sync.start_scheduled_sync from public, anon, authenticated, service_role;
