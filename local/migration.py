@@ -9,7 +9,6 @@ time.
 """
 
 import sys
-from pathlib import Path
 
 from local.folders import CHECKOUT
 
@@ -38,7 +37,7 @@ def out_of_date() -> list[str]:
 def write() -> None:
     """Write them; files of other names go."""
     for name in out_of_date():
-        path: Path = MIGRATIONS / name
+        path = MIGRATIONS / name
         text = migrations().get(name)
         if text is None:
             path.unlink()

@@ -1188,8 +1188,9 @@ for each row execute function sync.check_job_transition();
 revoke all on table public.polling_job_status from public, anon, authenticated, service_role;
 grant select, insert, update, delete on table public.polling_job_status to service_role;
 grant select on table public.polling_job_status to authenticated;
-grant select (id, job_name, started_at, completed_at, status, total_workspaces, workspaces_processed,
-  workspaces_skipped, total_accounts_synced, duration_ms, created_at, updated_at)
+grant select (id, job_name, started_at, completed_at, status, total_workspaces,
+  workspaces_processed, workspaces_skipped, total_accounts_synced, duration_ms, created_at,
+  updated_at)
 on table public.polling_job_status to anon;
 create policy polling_job_status_select_operator on public.polling_job_status
 for select to authenticated using ((select sync.is_operator()));
