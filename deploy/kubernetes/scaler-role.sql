@@ -4,7 +4,7 @@
 create role chunkwise_scaler login password 'change me' connection limit 10;
 create schema chunkwise_scaler;
 create function chunkwise_scaler.work() returns bigint
-language sql stable security definer set search_path = '' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select count(*) from public.workspace_sync_runs as r
   join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
   where r.status = 'running' and (q.status = 'processing' or not r.is_paused)

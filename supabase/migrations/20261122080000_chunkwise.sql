@@ -9,7 +9,7 @@ revoke all on schema sync from public, anon, authenticated, service_role;
 grant usage on schema sync to authenticated, service_role;
 
 create function sync.now() returns timestamptz
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return pg_catalog.clock_timestamp();
 end; $$;
@@ -18,14 +18,14 @@ $$The one clock. A verb reads it once. Tests replace it in their own database. R
 clock's time.$$;
 
 create function public.chunkwise_version() returns jsonb
-language sql stable set search_path = '' set statement_timeout = '5s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$
   select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
 $$;
 comment on function public.chunkwise_version() is
 $$What a worker asks before its first claim. Returns: {"schema_version", "protocol_version"}.$$;
 
 create function sync.require_read_committed() returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'SY016',
@@ -39,14 +39,14 @@ comment on function sync.require_read_committed() is
 $$Raises: SY016 in any other isolation level.$$;
 
 create function sync.in_utc(p_at timestamptz) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
 $$;
 comment on function sync.in_utc(timestamptz) is
 $$Returns: a moment as messages name it, whatever the time zone of the session.$$;
 
 create function sync.shell_word(p_text text) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
     else '''' || replace(p_text, '''', '''"''"''') || '''' end;
 $$;
@@ -63,7 +63,7 @@ grant execute on function public.chunkwise_version to service_role;
 -- Stands on: foundation, schema `auth`.
 
 create function sync.is_operator() returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return coalesce(auth.jwt() -> 'app_metadata' ->> 'chunkwise' = 'operator', false);
 end; $$;
@@ -71,7 +71,7 @@ comment on function sync.is_operator() is
 $$Returns: whether the signed-in user's token carries app_metadata.chunkwise = 'operator'.$$;
 
 create function sync.require_operator() returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
 begin
@@ -147,14 +147,14 @@ insert into public.sync_settings (name, value, kind, description) values
 ('allow_private_addresses', 'false', 'boolean', 'Whether a base URL may name a private address.');
 
 create function sync.setting(p_name text) returns numeric
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (select (value #>> '{}')::numeric from public.sync_settings where name = p_name);
 end; $$;
 comment on function sync.setting(text) is $$Returns: a number setting.$$;
 
 create function sync.setting_seconds(p_name text) returns interval
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings
     where name = p_name);
@@ -163,14 +163,15 @@ comment on function sync.setting_seconds(text) is
 $$Returns: a setting given in seconds, as an interval.$$;
 
 create function sync.is_switched_on(p_name text) returns boolean
-language sql stable security definer set search_path = '' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select value = 'true'::jsonb from public.sync_settings where name = p_name;
 $$;
 comment on function sync.is_switched_on(text) is
 $$Returns: a boolean setting. Definer, because a policy for anonymous visitors asks it.$$;
 
 create function public.set_setting(p_name text, p_value jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_kind text;
 begin
@@ -210,7 +211,7 @@ grant execute on function sync.setting, sync.setting_seconds to authenticated, s
 -- Stands on: foundation, Vault.
 
 create function sync.mask_secrets(p_text text) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_text text := regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi');
 begin
@@ -227,7 +228,7 @@ mask the exact keys before.$$;
 
 create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text, p_run_ids bigint[])
   returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text := 'chunkwise/workspace/' || p_workspace_id;
   v_secret_id uuid;
@@ -266,7 +267,7 @@ The caller holds these runs, see hold_runs(). Raises: SY014 empty. Locks: the wo
 queue rows by SKIP LOCKED.$$;
 
 create function sync.credentials_of(p_workspace_ids bigint[]) returns jsonb
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(jsonb_object_agg(w.id, jsonb_build_object(
@@ -282,7 +283,7 @@ $$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and
 else.$$;
 
 create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_key text;
   v_text text := p_text;
@@ -346,7 +347,7 @@ comment on column public.sync_sources.max_in_flight is 'The default of its budge
 alter table public.sync_sources enable row level security;
 
 create function sync.host_of(p_base_url text) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select pg_catalog.lower((pg_catalog.regexp_match(p_base_url, '^https?://([^/?#]+)', 'i'))[1]);
 $$;
 comment on function sync.host_of(text) is
@@ -354,7 +355,7 @@ $$Returns: host and port of a URL, the name of an instance.$$;
 
 create function sync.check_base_url(p_base_url text, p_takes_private_http boolean default false)
   returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_host text := regexp_replace(coalesce(sync.host_of(p_base_url), ''), '\.?(:[0-9]+)?$', '');
   v_is_loopback boolean := v_host in ('localhost', '[::1]')
@@ -430,7 +431,7 @@ alter table public.sync_budgets enable row level security;
 
 create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
   returns bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_source public.sync_sources;
   v_key text;
@@ -453,7 +454,8 @@ the new row.$$;
 create function public.set_budget(
   p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
 ) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_source_id bigint;
   v_changed int;
@@ -495,7 +497,7 @@ future ones too. Returns: {"source", "budgets_changed"}. Raises: SY003 unknown s
 figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all.$$;
 
 create function sync.block_budget(p_workspace_id bigint, p_retry_after numeric) returns interval
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_budget public.sync_budgets;
   v_now timestamptz;
@@ -523,7 +525,7 @@ where the API named none, or none above 0. Returns: how long the block lasts. Lo
 last of all.$$;
 
 create function sync.unblock_budgets(p_workspace_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_budgets as b set block_level = 0, blocked_until = null, probe_until = null
   from (
@@ -539,7 +541,7 @@ $$A request succeeded after the block had passed: full speed again. An answer to
 before the 429 does not lift the block. Locks: the budgets, last of all.$$;
 
 create function sync.let_next_probe(p_queue_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_budgets as b set probe_until = null
   from (
@@ -557,7 +559,7 @@ $$A probe (a chunk claimed after the block had passed) ended without saying whet
 answers again: another may go. Locks: the budgets, last of all.$$;
 
 create function sync.blocked_budgets() returns jsonb
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object(
@@ -626,7 +628,7 @@ create index sync_workspaces_budget_idx on public.sync_workspaces (budget_id);
 alter table public.sync_workspaces enable row level security;
 
 create function sync.prepare_workspace() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   new.base_url := regexp_replace(new.base_url, '/+$', '');
   perform sync.check_base_url(new.base_url);
@@ -654,7 +656,7 @@ create trigger sync_workspaces_prepare before insert or update of base_url,
 for each row execute function sync.prepare_workspace();
 
 create function sync.hold_runs(p_workspace_name text) returns bigint[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
     select r.id from public.workspace_sync_runs as r
@@ -667,7 +669,7 @@ $$Lock a workspace's live runs, as must be done before the workspace itself is l
 their ids. Locks: the runs by id.$$;
 
 create function sync.workspace_id_of(p_workspace_name text) returns bigint
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_workspace_id bigint;
 begin
@@ -691,7 +693,8 @@ create function public.register_workspace(
   p_external_id text default null,
   p_max_concurrency int default null
 ) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_source_id bigint;
   v_workspace_id bigint;
@@ -728,7 +731,8 @@ Returns: {"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown so
 argument, SY014 empty key, SY015 refused address. Locks: as rotate_workspace_key().$$;
 
 create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
 begin
@@ -742,7 +746,8 @@ begin again by asking for it; what is in flight is not applied. Returns: {"works
 workspace, pending queue rows by SKIP LOCKED.$$;
 
 create function public.deactivate_workspace(p_workspace_name text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
 begin
@@ -912,7 +917,7 @@ for select to authenticated using ((select sync.is_operator()));
 -- Stands on: streams.
 
 create function sync.require_status_classes(p_status_classes jsonb) returns void
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof(p_status_classes) <> 'object' or exists (
     select 1 from jsonb_each_text(p_status_classes) as c
@@ -930,7 +935,7 @@ $$Raises: SY006 unless it maps status codes to the four classes.$$;
 
 create function sync.require_known_fields(p_given jsonb, p_known text[], p_required text[])
   returns void
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_unknown text;
   v_missing text;
@@ -953,7 +958,8 @@ comment on function sync.require_known_fields(jsonb, text[], text[]) is
 $$Raises: SY006 naming unknown and missing fields.$$;
 
 create function public.declare_source(p_source jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_id bigint;
 begin
@@ -996,7 +1002,7 @@ Locks: the source and its workspaces.$$;
 
 create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
   returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from pg_catalog.pg_proc
@@ -1013,7 +1019,7 @@ comment on function sync.require_function(text, text, regtype) is
 $$Raises: SY006 unless a function of that name takes such an argument and returns one such value.$$;
 
 create function sync.require_target_table(p_name text) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_missing text;
 begin
@@ -1032,7 +1038,7 @@ comment on function sync.require_target_table(text) is
 $$Raises: SY006 unless the table exists with the columns that closing needs.$$;
 
 create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_assignments text;
   v_stream public.sync_streams;
@@ -1062,7 +1068,8 @@ $$Write a stream's row: given fields as given, the others at their defaults. Ret
 Raises: what the row's checks raise. Locks: the row.$$;
 
 create function public.declare_stream(p_stream jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_source_id bigint;
   v_stream public.sync_streams;
@@ -1159,7 +1166,7 @@ create index polling_job_status_retry_idx on public.polling_job_status (retry_of
 alter table public.polling_job_status enable row level security;
 
 create function sync.check_job_transition() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if old.status <> 'running' and new.status <> old.status then
     raise exception using errcode = 'SY009',
@@ -1323,7 +1330,7 @@ create sequence sync.lease_tokens cache 1;
 comment on sequence sync.lease_tokens is 'The lower 32 bits of lease tokens, see sync.new_token().';
 
 create function sync.new_token() returns bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return nextval('sync.lease_tokens') % 4294967296 + floor(random() * 2097152)::bigint * 4294967296;
 end; $$;
@@ -1456,7 +1463,7 @@ create index chunk_events_occurred_idx on public.chunk_events using brin (occurr
 alter table public.chunk_events enable row level security;
 
 create function sync.refuse_event_change() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY018', message = 'chunk_events is append-only',
     hint = 'Pruning deletes by age.';
@@ -1498,7 +1505,7 @@ comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
 alter table sync.seen_pages enable row level security;
 
 create function sync.forget_seen_pages() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   delete from sync.seen_pages as s using gone where s.run_id = gone.id;
   return null;
@@ -1567,7 +1574,7 @@ from public, anon, authenticated, service_role;
 -- Stands on: queue.
 
 create function sync.is_paused(p_workspace_id bigint) returns boolean
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select w.paused_at is not null or s.paused_at is not null or sync.is_switched_on('paused')
   from public.sync_workspaces as w join public.sync_sources as s on s.id = w.source_id
   where w.id = p_workspace_id;
@@ -1576,7 +1583,8 @@ comment on function sync.is_paused(bigint) is
 $$Returns: whether pause_sync() holds this workspace, its source or everything.$$;
 
 create function sync.fill_slots(p_run_id bigint) returns int
-language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_sort = off set enable_bitmapscan = off
   set enable_seqscan = off as $$
 declare
   v_filled int;
@@ -1612,7 +1620,7 @@ many. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.cancel_pending(p_run_id bigint, p_reason text, p_beyond_page int default null)
   returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_waiting int;
   v_slotted int;
@@ -1652,7 +1660,7 @@ many. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_record_ids text[])
   returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id)
@@ -1683,7 +1691,7 @@ from public, anon, authenticated, service_role;
 -- Stands on: foundation.
 
 create function sync.url_encode(p_text text) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select string_agg(case when c ~ '[A-Za-z0-9_.~-]' then c
     else regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, ''
     order by n)
@@ -1704,7 +1712,7 @@ comment on type sync.admission is
 paused, ending.';
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return case
     when p_budget.blocked_until > p_now
@@ -1724,7 +1732,7 @@ $$Returns: how many more requests may be in flight on a budget; one probe after 
 holds the budget's lock.$$;
 
 create function sync.admit_chunks(p_queue_ids bigint[]) returns sync.admission[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz;
   v_ahead interval;
@@ -1808,7 +1816,7 @@ from public, anon, authenticated, service_role;
 -- Stands on: admission, requests, workspaces.
 
 create function sync.wake_due_chunks(p_limit int) returns void
-language plpgsql set search_path = '' set enable_sort = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 begin
   if not exists (
     select 1 from public.chunk_processing_queue
@@ -1831,7 +1839,7 @@ comment on function sync.wake_due_chunks(int) is
 $$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.pick_ready_chunks(p_limit int) returns bigint[]
-language plpgsql set search_path = '' set enable_sort = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 begin
   return (
     select array_agg(id) from (
@@ -1846,7 +1854,7 @@ $$Lock ready chunks in the order of their turns: one index scan from the floor o
 whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
@@ -1918,7 +1926,7 @@ holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md ha
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
   out o_admissions sync.admission[], out o_answer jsonb)
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
@@ -1938,7 +1946,7 @@ $$The common part of both claims. Returns: the verdicts, and the claim's answer.
 the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
 
 create function sync.note_worker(p_worker_id text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_last_seen_at timestamptz;
 begin
@@ -1960,7 +1968,8 @@ $$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the 
 
 create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1)
   returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -1982,7 +1991,8 @@ $$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none i
 SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -2029,7 +2039,8 @@ again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row 
 its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -2113,7 +2124,7 @@ comment on type sync.page_in_hand is
 of it, what became of it.';
 
 create function sync.raise_shape(p_what text, p_hint text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
 end; $$;
@@ -2121,7 +2132,7 @@ comment on function sync.raise_shape(text, text) is
 $$Raises: SY010, the answer has the wrong shape.$$;
 
 create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof(p_answer #> p_path) is distinct
     from 'number' or p_answer #>> p_path !~ '^[0-9]{1,15}$' then
@@ -2134,7 +2145,7 @@ comment on function sync.count_at(jsonb, text[]) is
 $$Returns: a whole number of 0 or more at a path. Raises: SY010.$$;
 
 create function sync.check_records(p_records jsonb, p_stream public.sync_streams) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_position bigint;
 begin
@@ -2164,7 +2175,7 @@ $$Raises: SY010 unless it is a list of records with usable ids.$$;
 
 create function sync.read_counted_page(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -2190,7 +2201,7 @@ $$Returns: the page with its records, total and last_page. Raises: SY010.$$;
 
 create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -2207,7 +2218,7 @@ comment on function sync.read_confirmation(sync.page_in_hand, public.sync_stream
 $$Returns: the page with the one record asked for. Raises: SY010.$$;
 
 create function sync.without_credentials(p_body text) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   -- Looking for a few letters costs a tenth of what a pattern does, and hardly a page has them.
   if strpos(p_body, '_token"') = 0 and strpos(p_body, 'password"') = 0
@@ -2223,7 +2234,7 @@ key: what an API tells of its own credentials is stored nowhere.$$;
 
 create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
   p_source public.sync_sources) returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -2266,7 +2277,7 @@ pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P
 character that Postgres cannot hold.$$;
 
 create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
   v_stream public.sync_streams;
@@ -2286,7 +2297,7 @@ comment on function sync.read_pages(sync.page_in_hand[]) is
 $$Returns: the pages, read by their streams. Raises: as read_page().$$;
 
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(array_agg(row(
@@ -2303,7 +2314,7 @@ comment on function sync.found_records(sync.page_in_hand[]) is
 $$Returns: the records of pages that were read. Raises: 22007 unreadable time.$$;
 
 create function sync.find_bad_field(p_page sync.page_in_hand) returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
   v_field record;
@@ -2334,7 +2345,7 @@ Returns: a sentence.$$;
 
 create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
   p_hint text) returns sync.page_in_hand
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_was_read boolean := p_page.answer is not null;
@@ -2378,7 +2389,7 @@ from public, anon, authenticated, service_role;
 -- Stands on: answers.
 
 create function sync.connection_path(p_source_id bigint) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (select path from public.sync_streams
     where source_id = p_source_id and completeness = 'connection');
@@ -2387,7 +2398,7 @@ comment on function sync.connection_path(bigint) is
 $$Returns: where a source tells whose key it is, or null if it does not.$$;
 
 create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_workspace.key_status <> 'accepted' and p_workspace.external_id is not null
     and p_workspace.key_owner_id is distinct from p_workspace.external_id
@@ -2399,7 +2410,7 @@ registered external id, and was not yet, or is another one. Nothing fetched with
 
 create function sync.read_connection(p_page sync.page_in_hand, p_source public.sync_sources)
   returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_stream public.sync_streams;
@@ -2421,7 +2432,7 @@ $$Returns: the page with the id and name of the workspace that the key belongs t
 answer is dropped, secrets with it. Raises: SY010.$$;
 
 create function sync.note_key_owners(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspaces as w set
     key_owner = concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')'),
@@ -2442,7 +2453,7 @@ from then on. An answer to the key before, whose run has begun again meanwhile, 
 caller holds the runs' locks. Locks: the workspaces.$$;
 
 create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_workspace public.sync_workspaces;
   v_completeness text;
@@ -2499,7 +2510,7 @@ alter table public.synced_records enable row level security;
 
 create function sync.apply_synced_records(p_records sync.incoming_record[])
   returns sync.changed_record[]
-language plpgsql set search_path = '' set enable_hashjoin = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 declare
   v_now timestamptz := sync.now();
   v_changed sync.changed_record[];
@@ -2558,7 +2569,7 @@ revoke all on function sync.apply_synced_records from public, anon, authenticate
 -- Stands on: answers.
 
 create function sync.given_pages(p_pages jsonb) returns sync.page_in_hand[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_given jsonb;
   v_page sync.page_in_hand;
@@ -2600,7 +2611,7 @@ comment on function sync.given_pages(jsonb) is
 $$Returns: the argument of complete_chunk_jobs_safe(), checked. Raises: SY006.$$;
 
 create function sync.first_answer(p_page sync.page_in_hand) returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_event public.chunk_events;
@@ -2628,7 +2639,7 @@ $$For a lease that has ended. Returns: what its holder was told, or refused (SY0
 it.$$;
 
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
   v_chunk record;
@@ -2700,7 +2711,7 @@ Returns: the pages; those still to be applied have no outcome. Raises: SY016. Lo
 by id.$$;
 
 create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome',
     p_page.outcome, 'code', p_page.code,
@@ -2723,7 +2734,7 @@ from public, anon, authenticated, service_role;
 create function sync.applied(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[])
 returns sync.page_in_hand[]
-language plpgsql stable set search_path = '' set enable_hashjoin = on as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 declare
   v_changed int[];
   v_page sync.page_in_hand;
@@ -2753,7 +2764,7 @@ bodies.$$;
 
 create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
   returns void
-language plpgsql set search_path = '' set enable_hashjoin = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, total, last_page)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
@@ -2768,7 +2779,7 @@ comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[]) 
 $$Note the ids that pages showed: the proof that a scan is complete.$$;
 
 create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_records sync.incoming_record[] := sync.found_records(p_pages);
   v_changed sync.changed_record[] := '{}'::sync.changed_record[];
@@ -2798,7 +2809,7 @@ outcome completed and counts. Raises: whatever the data does to the tables. Lock
 key order.$$;
 
 create function sync.try_page(p_page sync.page_in_hand) returns sync.page_in_hand
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_is_sound boolean := false;
@@ -2821,7 +2832,7 @@ $$Apply one page and take it back. Returns: the page as read, without an outcome
 applied, else with what its error means.$$;
 
 create function sync.apply_fenced(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
   v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
@@ -2859,7 +2870,8 @@ and apply the others as one set: pages applied one after the other would lock re
 order. Returns: all pages, each with its outcome.$$;
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '25s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '25s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -2880,7 +2892,8 @@ rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, work
 
 create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
   p_page jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '25s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '25s' as $$
 declare
   v_answer jsonb := public.complete_chunk_jobs_safe(jsonb_build_array(
     coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token',
@@ -2911,7 +2924,7 @@ to service_role;
 -- Stands on: complete.
 
 create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
   v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
@@ -2935,7 +2948,7 @@ $$A failure is tried again after a backoff with full jitter, or after the wait t
 until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.$$;
 
 create function sync.end_or_delay(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
 begin
@@ -2984,7 +2997,7 @@ $$Write what became of leased chunks: queue row, event, the slot's counters. The
 queue rows.$$;
 
 create function sync.pass_slots(p_pages sync.page_in_hand[]) returns bigint[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_short bigint[];
 begin
@@ -3023,7 +3036,7 @@ entries; the look under the run's lock has none. Returns: runs that did not get 
 which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.plan_revealed_pages(p_run_id bigint, p_last_page int) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
 begin
@@ -3044,7 +3057,7 @@ $$Queue the pages up to the last one that an answer named. The caller holds the 
 happens while the run is ending.$$;
 
 create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
 begin
@@ -3068,7 +3081,7 @@ needed, the next cursor of a chain; and cover items that came with another answe
 the runs' locks.$$;
 
 create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
@@ -3119,7 +3132,7 @@ refills the slots or closes. The caller holds the queue rows. Returns: the pages
 outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
 
 create function sync.note_key(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (
     select 1 from unnest(p_pages) as p
@@ -3158,7 +3171,7 @@ from public, anon, authenticated, service_role;
 -- Stands on: settle.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
     when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
@@ -3178,7 +3191,7 @@ $$Returns: what to do about a failed fetch, null where the message says it all.$
 create function sync.judge_failure(
   p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
 ) returns sync.page_in_hand
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -3206,7 +3219,8 @@ create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
   p_retry_after numeric default null
 ) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '20s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -3274,7 +3288,7 @@ create index missing_records_held_idx on sync.missing_records (held_by_run_id)
 alter table sync.missing_records enable row level security;
 
 create function sync.target_sql(p_template text, p_stream_id bigint) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select format(p_template, target_table, 't.workspace_id = $1 and '
@@ -3288,7 +3302,7 @@ $$Returns: a statement on a stream's target table: %1$s is the table, to be call
 of workspace $1 and stream $2.$$;
 
 create function sync.note_missing(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_missing text[];
   v_last_seen_at timestamptz;
@@ -3317,7 +3331,7 @@ $$After a complete scan: which live rows it did not show; those that the complet
 too are confirmed.$$;
 
 create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids text[];
 begin
@@ -3338,7 +3352,7 @@ $$What a complete scan showed lives, also if it was deleted (by an approval) aft
 applied.$$;
 
 create function sync.begin_confirmations(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_unconfirmed text[];
@@ -3366,7 +3380,7 @@ $$A complete scan: ask for each record it missed, where the stream has a path fo
 once. The caller holds the run's lock.$$;
 
 create function sync.note_confirmations(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.missing_records as m set is_confirmed = true
   from unnest(p_pages) as p
@@ -3381,7 +3395,7 @@ $$404 confirms that a record is gone; any other page shows that it lives and the
 Locks: rows that only the run of these chunks writes.$$;
 
 create function sync.confirmation_finding(p_run_id bigint) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select case when count(*) > 0 then format('still there although it missed them: %s', count(*)) end
   from public.workspace_sync_runs as r
   join public.chunked_sync_jobs as c on c.run_id = r.id and c.scan = r.scan
@@ -3397,7 +3411,7 @@ $$Returns: what the confirmations say against the scan: records it missed answer
 null if none did.$$;
 
 create function sync.delete_confirmed(p_run_id bigint) returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_ids text[];
@@ -3427,7 +3441,7 @@ $$Delete what is confirmed as gone, unless that is more than 10 rows and more th
 ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
 
 create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_deleted bigint;
 begin
@@ -3448,7 +3462,7 @@ comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
 $$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
 
 create function sync.forget_seen_again(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from public.workspace_sync_runs as r
@@ -3467,7 +3481,7 @@ comment on function sync.forget_seen_again(bigint) is
 $$What the last scan, or any scan of a run that did not complete, showed is not missing.$$;
 
 create function sync.approve_deletions(p_run_id bigint) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_newer_run_id bigint;
@@ -3509,7 +3523,7 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 approve_deletions() raises.$$;
 
 create function public.approve_deletions(p_run_id bigint) returns jsonb
-language sql set search_path = '' set statement_timeout = '60s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '60s' as $$
   select sync.approve_deletions(p_run_id);
 $$;
 comment on function public.approve_deletions(bigint) is
@@ -3535,7 +3549,7 @@ to authenticated, service_role;
 -- Stands on: settle, deletions.
 
 create function sync.has_live_chunks(p_run_id bigint) returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return exists (
     select 1 from public.chunk_processing_queue where run_id = p_run_id and slot is not null
@@ -3548,7 +3562,7 @@ comment on function sync.has_live_chunks(bigint) is
 $$Returns: whether anything of a run is pending or in flight.$$;
 
 create function sync.end_run_early(p_run_id bigint, p_ending text, p_message text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs set ending = p_ending,
     error_message = coalesce(error_message, p_message)
@@ -3559,7 +3573,7 @@ $$Mark a live run as ending: cancelled, failed or timeout; the first reason stay
 the run's lock and settles it.$$;
 
 create function sync.advance_runs(p_run_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_run_id bigint;
@@ -3592,7 +3606,7 @@ with it. The caller holds the runs' locks, taken in order of id. Locks: queue ro
 LOCKED.$$;
 
 create function sync.close_jobs(p_job_ids uuid[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job_id uuid;
 begin
@@ -3612,7 +3626,7 @@ $$Close jobs, each in a savepoint of its own; a failure is noted on the job's ru
 next sweep. Locks: the jobs, in the order given.$$;
 
 create function sync.settle_runs(p_run_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.advance_runs(p_run_ids);
   perform sync.close_jobs(array(
@@ -3624,7 +3638,8 @@ $$Refill, cancel or close runs, and then close their jobs. The caller holds the 
 in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
 
 create function sync.advance_run(p_run_id bigint) returns void
-language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = auto set enable_seqscan = on
   set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
@@ -3669,7 +3684,7 @@ $$The next step of a run of which nothing is live: confirm what a complete scan 
 or close. The caller holds its lock.$$;
 
 create function sync.scan_finding(p_run_id bigint) returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_scan record;
 begin
@@ -3698,7 +3713,7 @@ $$Whether a counted scan is complete: every page, total unmoved, distinct ids = 
 speaks against it, with the numbers, or null.$$;
 
 create function sync.scan_again(p_run_id bigint, p_finding text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
 begin
@@ -3720,7 +3735,7 @@ $$Begin the next scan of a run, or close it as partial when it had all it may ha
 the run's lock.$$;
 
 create function sync.fold_counters(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   with folded as (
     delete from sync.run_counters where run_id = p_run_id returning *
@@ -3741,7 +3756,7 @@ $$Move a closing run's live totals into its row. The caller holds its lock; noth
 live.$$;
 
 create function sync.close_run(p_run_id bigint, p_status text, p_warning text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_close_function text;
@@ -3780,7 +3795,7 @@ $$End a run: totals, status, and for a completed one the registry and statistics
 its lock; nothing of it is live.$$;
 
 create function sync.close_job(p_job_id uuid) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job public.polling_job_status;
 begin
@@ -3839,7 +3854,7 @@ from public, anon, authenticated, service_role;
 -- Stands on: answers, close.
 
 create function sync.build_cursor(p_id bigint) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'),
     'base64'), '+/=' || chr(10), '-_');
 $$;
@@ -3847,7 +3862,7 @@ comment on function sync.build_cursor(bigint) is
 $$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
 
 create function sync.cursor_id(p_cursor text) returns bigint
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return (convert_from(decode(
     rpad(translate(p_cursor, '-_', '+/'), (4 * ceil(length(p_cursor) / 4.0))::int, '='), 'base64'),
@@ -3859,7 +3874,7 @@ comment on function sync.cursor_id(text) is
 $$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
 
 create function sync.check_cursor(p_page sync.page_in_hand) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_from bigint := sync.cursor_id(p_page.reading ->> 'cursor');
   v_to bigint := sync.cursor_id(p_page.next_cursor);
@@ -3885,7 +3900,7 @@ $$Raises: SY020 the next cursor leads where the scan has been.$$;
 
 create function sync.read_feed_page(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -3923,7 +3938,7 @@ $$Returns: the page with its records, lowest and highest id, and last_page or ne
 is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
 
 create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_stream public.sync_streams;
@@ -3953,7 +3968,7 @@ overlap; no deeper than the API serves pages. Where pages end, the pending ones 
 cancelled. The caller holds the run's lock.$$;
 
 create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, reading)
@@ -3970,7 +3985,7 @@ comment on function sync.plan_cursor(bigint, jsonb) is
 $$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
 
 create function sync.plan_next_cursor(p_page sync.page_in_hand) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_below int;
@@ -3991,7 +4006,7 @@ $$Queue the next page of a chain, unless it reached the end, its range's lower e
 the overlap. The caller holds the run's lock.$$;
 
 create function sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_read int) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
   v_start bigint;
@@ -4033,7 +4048,7 @@ run's lock.$$;
 
 create function sync.read_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
   returns boolean
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_gap record;
   v_found boolean := false;
@@ -4062,7 +4077,7 @@ between them: its total is the smaller one. Such gaps are read by cursor. Return
 any. The caller holds the run's lock.$$;
 
 create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_below bigint;
 begin
@@ -4090,7 +4105,7 @@ above every cursor. Where a full scan saw fewer ids than the API counts, the par
 cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
 
 create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
   v_pages_read int;
@@ -4134,7 +4149,7 @@ from public, anon, authenticated, service_role;
 -- Stands on: feeds.
 
 create function sync.advance_mark(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspace_streams as s set marks = s.marks
     || jsonb_strip_nulls(jsonb_build_object('newest_id',
@@ -4152,7 +4167,7 @@ $$After a complete scan of a feed: the newest id it saw is the mark of the next 
 holds the run's lock.$$;
 
 create function sync.set_mark(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set
     mark = (s.marks ->> 'newest_id')::bigint,
@@ -4169,7 +4184,8 @@ $$A new run of a feed reads to the mark of the last complete scan, or everything
 due.$$;
 
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_workspace_id bigint := sync.workspace_id_of(p_workspace);
 begin
@@ -4199,7 +4215,7 @@ grant execute on function public.request_full_scan to service_role;
 -- Stands on: answers, close.
 
 create function sync.read_item(p_page sync.page_in_hand) returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -4214,7 +4230,8 @@ comment on function sync.read_item(sync.page_in_hand) is
 $$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
 
 create function sync.queue_items(p_run_id bigint, p_limit int default 1000) returns boolean
-language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
   v_run public.workspace_sync_runs;
@@ -4261,7 +4278,7 @@ whether there was anything. The caller holds the run's lock. Locks: staged rows 
 another holds is left to the next job.$$;
 
 create function sync.open_items(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
 begin
@@ -4277,7 +4294,7 @@ $$Queue the first conversations of what is staged, or close the run at once if n
 the run, after its parent.$$;
 
 create function sync.advance_items(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_failed bigint;
 begin
@@ -4307,7 +4324,7 @@ Where what is staged came with answers already, the next sweep goes on. The call
 lock.$$;
 
 create function sync.note_items(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.thread_stage as s set processed_at = sync.now()
   from (
@@ -4324,7 +4341,7 @@ $$Staged replies of fetched conversations are processed, but for those staged ag
 conversation was asked for. Locks: their rows in the order in which replies stage them.$$;
 
 create function sync.joined_items(p_queue_id bigint) returns bigint[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(array_agg(distinct q.id), '{}')
@@ -4346,14 +4363,14 @@ $$Returns: the run's other chunks whose staged replies came with this chunk's an
 alone had not shown that they belong together.$$;
 
 create function sync.has_joined_items(p_queue_id bigint) returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return cardinality(sync.joined_items(p_queue_id)) > 0;
 end; $$;
 comment on function sync.has_joined_items(bigint) is $$Returns: whether joined_items() has any.$$;
 
 create function sync.cover_items(p_page sync.page_in_hand, p_in_call bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_joined bigint[] := sync.joined_items(p_page.queue_id);
   v_covered bigint[];
@@ -4402,7 +4419,7 @@ from public, anon, authenticated, service_role;
 
 create function sync.requested_runs(p_streams text[], p_workspaces text[])
 returns table (workspace_id bigint, stream_id bigint, workspace_name text, max_concurrency int)
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text;
 begin
@@ -4452,7 +4469,7 @@ stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive wo
 nothing to do, or nothing for a workspace that is named.$$;
 
 create function sync.begin_pages(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.set_mark(p_run_id);
   update public.workspace_sync_runs set phase = 'scan', planned_pages = 1 where id = p_run_id;
@@ -4463,7 +4480,7 @@ comment on function sync.begin_pages(bigint) is
 $$Page 1 of a run, in slot 1. The caller holds the run's lock, or made it.$$;
 
 create function sync.begin_run(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run record;
 begin
@@ -4499,7 +4516,7 @@ its own; else page 1; of an items stream what is staged already, or nothing whil
 the same job. Locks: the new rows.$$;
 
 create function sync.begin_again(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_warning text := 'begun again: it had to be asked whose key it is';
 begin
@@ -4514,7 +4531,7 @@ $$A live run starts over, in its next scan; what is in flight of the one before 
 caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.begin_runs(p_job_id uuid) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.begin_run(id) from (select id from public.workspace_sync_runs where job_id = p_job_id
     order by id) as run;
@@ -4528,7 +4545,7 @@ create function sync.start_runs(
   p_job_id uuid, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid,
   out o_requested int, out o_skipped text[]
 )
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   with requested as (
     select q.* from sync.requested_runs(p_streams, p_workspaces) as q
     where p_retry_of_job_id is null or exists (
@@ -4554,7 +4571,7 @@ new rows; it waits for a run that is just being closed.$$;
 
 create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[],
   p_retry_of_job_id uuid) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job_id uuid;
   v_live_job_id uuid;
@@ -4609,7 +4626,7 @@ Locks: new rows only.$$;
 
 create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
   returns jsonb
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message',
     p_message,
     'workspaces_skipped', to_jsonb(p_skipped));
@@ -4619,7 +4636,7 @@ $$Returns: the answer of start_sync_job().$$;
 
 create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[])
   returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_operator();
   perform set_config('response.status', '202', true);
@@ -4632,7 +4649,7 @@ start_sync_job() raises.$$;
 create function public.start_sync_job(
   p_job_name text default 'sync', p_streams text[] default null, p_workspaces text[] default null
 ) returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.start_sync_job(p_job_name, p_streams, p_workspaces);
 $$;
 comment on function public.start_sync_job(text, text[], text[]) is
@@ -4652,7 +4669,7 @@ grant execute on function sync.start_sync_job, public.start_sync_job to authenti
 -- Stands on: close.
 
 create function sync.take_back_expired() returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_expired sync.page_in_hand[];
@@ -4690,7 +4707,7 @@ $$Chunks whose lease ran out are ready again in their slot; of an ending run the
 after the 10th loss they fail as poison. Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.repair_runs() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
@@ -4715,7 +4732,7 @@ live; a job that another holds is left to the next sweep. Locks: runs, their job
 SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   update public.workspace_sync_runs as r set ending = 'timeout'
   from (
     select r.id from public.workspace_sync_runs as r
@@ -4730,7 +4747,7 @@ comment on function sync.end_overdue_runs() is
 $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
 
 create function sync.close_left_jobs() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.close_jobs(array(
     select j.id from public.polling_job_status as j
@@ -4754,7 +4771,7 @@ $$Jobs without live runs that nobody closed are closed; overdue rows without run
 Locks: jobs by SKIP LOCKED.$$;
 
 create function sync.sweep() returns int
-language plpgsql set search_path = '' set lock_timeout = '10ms' as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
 declare
   v_taken_back int;
 begin
@@ -4785,7 +4802,7 @@ closing needs what another holds is left to the next sweep, with a note in close
 chunks taken back. The caller holds the sweep's advisory lock.$$;
 
 create function sync.lowest_turn() returns bigint
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce((select min(ready_seq) from public.chunk_processing_queue
   where ready_seq is not null), s.last_value) - 1000
   from sync.ready_seq as s;
@@ -4795,7 +4812,7 @@ $$Returns: a turn below which nothing is ready. 1,000 turns of margin cover tran
 turn and have not committed; what is later still is found after the next sweep.$$;
 
 create function sync.sweep_if_due() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from sync.sweep_state
@@ -4817,7 +4834,8 @@ $$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an
 sync.sweep_state and never takes the claim with it. Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
-language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '60s' as $$
 begin
   perform sync.require_read_committed();
   perform pg_advisory_xact_lock(hashtext('chunkwise sweep'));
@@ -4838,7 +4856,7 @@ grant execute on function public.cleanup_stuck_chunks to service_role;
 -- Stands on: sweep, start.
 
 create function sync.cancel_sync_job(p_job_id uuid) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_status text;
   v_run_ids bigint[];
@@ -4869,7 +4887,7 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 cancel_sync_job() raises.$$;
 
 create function sync.require_job(p_job_id uuid) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (select 1 from public.polling_job_status where id = p_job_id) then
     raise exception using errcode = 'SY007',
@@ -4881,7 +4899,7 @@ end; $$;
 comment on function sync.require_job(uuid) is $$Raises: SY007 unknown job.$$;
 
 create function public.cancel_sync_job(p_job_id uuid) returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.cancel_sync_job(p_job_id);
 $$;
 comment on function public.cancel_sync_job(uuid) is
@@ -4891,7 +4909,7 @@ them is applied) or by expiry, and the last one closes the run. Returns: {"job_i
 its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
 
 create function sync.mark_paused_runs() returns bigint[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
@@ -4927,7 +4945,7 @@ chunk that another holds is caught by the next claim or sweep.$$;
 
 create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz)
   returns bigint[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_source_id bigint;
   v_workspace_id bigint;
@@ -4962,7 +4980,7 @@ runs it changes. Raises: SY002 unknown workspace, SY003 unknown source, SY006 bo
 live runs by id, then that row.$$;
 
 create function sync.pause_sync(p_source text, p_workspace text) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
@@ -4976,7 +4994,7 @@ pause_sync() raises.$$;
 
 create function public.pause_sync(p_source text default null, p_workspace text default null)
   returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.pause_sync(p_source, p_workspace);
 $$;
 comment on function public.pause_sync(text, text) is
@@ -4985,7 +5003,7 @@ ends. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 u
 both named. Locks: its live runs by id, that row, pending queue rows by SKIP LOCKED.$$;
 
 create function sync.resume_sync(p_source text, p_workspace text) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
@@ -4999,7 +5017,7 @@ resume_sync() raises.$$;
 
 create function public.resume_sync(p_source text default null, p_workspace text default null)
   returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.resume_sync(p_source, p_workspace);
 $$;
 comment on function public.resume_sync(text, text) is
@@ -5008,7 +5026,7 @@ stays. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 
 SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
 
 create function sync.retry_obstacle(p_job_id uuid, out o_message text, out o_hint text)
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_status text := (select status from public.polling_job_status where id = p_job_id);
 begin
@@ -5033,7 +5051,7 @@ $$Returns: why retry_failed_chunks() refuses a job with SY008, and what helps; n
 not.$$;
 
 create function sync.is_retryable(p_job_id uuid) returns boolean
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select o.o_message is null and not exists (
     select 1 from public.workspace_sync_runs as r
     join public.sync_workspaces as w on w.id = r.workspace_id
@@ -5044,7 +5062,8 @@ comment on function sync.is_retryable(uuid) is
 $$Returns: whether retry_failed_chunks() takes a job: nothing in its way, no workspace inactive.$$;
 
 create function public.get_retryable_jobs(p_job_ids uuid[]) returns jsonb
-language sql stable security definer set search_path = '' set statement_timeout = '5s' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s' as $$
   select jsonb_build_object('job_ids', coalesce(jsonb_agg(id order by started_at, id), '[]'))
   from public.polling_job_status where id = any (p_job_ids) and sync.is_retryable(id);
 $$;
@@ -5052,7 +5071,7 @@ comment on function public.get_retryable_jobs(uuid[]) is
 $$Which of some jobs retry_failed_chunks() takes now. Returns: {"job_ids"}.$$;
 
 create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_obstacle record;
 begin
@@ -5078,7 +5097,7 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 retry_failed_chunks() raises.$$;
 
 create function public.retry_failed_chunks(p_job_id uuid) returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.retry_failed_chunks(p_job_id);
 $$;
 comment on function public.retry_failed_chunks(uuid) is
@@ -5111,7 +5130,8 @@ comment on table sync.named_locks is 'Locks of try_sync_lock(), for users'' own 
 alter table sync.named_locks enable row level security;
 
 create function public.try_sync_lock(p_name text, p_seconds numeric) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '5s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s' as $$
 declare
   v_owner_id uuid;
 begin
@@ -5134,7 +5154,8 @@ $$Take a named lock for so many seconds, without waiting. Returns: {"acquired", 
 releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
 
 create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '5s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s' as $$
 begin
   delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
     and expires_at > sync.now();
@@ -5162,7 +5183,7 @@ comment on table sync.audits is
 alter table sync.audits enable row level security;
 
 create function sync.live_record_ids(p_run public.workspace_sync_runs) returns text[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids text[];
 begin
@@ -5176,7 +5197,8 @@ comment on function sync.live_record_ids(public.workspace_sync_runs) is
 $$Returns: the ids of the rows of a run's workspace and stream that are not deleted.$$;
 
 create function public.start_audit(p_workspaces text[] default null) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '20s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s' as $$
 declare
   v_answer jsonb;
 begin
@@ -5196,7 +5218,7 @@ here before: get_audit() compares. Returns: as start_sync_job(). Raises: SY002 u
 SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation. Locks: new rows only.$$;
 
 create function sync.audit_of(p_run public.workspace_sync_runs) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_before text[] := (select record_ids from sync.audits where run_id = p_run.id);
   v_seen text[];
@@ -5232,7 +5254,8 @@ here, the API does not list it, null if the run did not complete, for then nobod
 it stands on more than one page.$$;
 
 create function public.get_audit(p_job_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = '' set statement_timeout = '20s' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s' as $$
 begin
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'runs', (
@@ -5264,7 +5287,8 @@ grant execute on function public.start_audit, public.get_audit to service_role;
 -- Stands on: connections.
 
 create function public.get_key_check(p_job_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = '' set statement_timeout = '5s' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s' as $$
 begin
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'keys', (
@@ -5325,7 +5349,7 @@ create unique index sync_alerts_open_idx on public.sync_alerts (kind, subject)
 alter table public.sync_alerts enable row level security;
 
 create function sync.open_alert(p_kind text, p_subject text, p_message text) returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   insert into public.sync_alerts as a (kind, subject, message)
   values (p_kind, p_subject, sync.mask_secrets(p_message))
   on conflict (kind, subject) where resolved_at is null
@@ -5335,7 +5359,7 @@ comment on function sync.open_alert(text, text, text) is
 $$Open an alert, or note that its cause lasts. Locks: its row.$$;
 
 create function sync.resolve_alert(p_kind text, p_subject text) returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   update public.sync_alerts set resolved_at = sync.now()
   where kind = p_kind and subject = p_subject and resolved_at is null;
 $$;
@@ -5439,7 +5463,8 @@ alter table sync.hint_state enable row level security;
 
 create function public.register_worker_endpoint(p_url text, p_wake_token text,
   p_streams text[] default null) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_endpoint public.worker_endpoints;
   v_name text := 'chunkwise/endpoint/' || p_url;
@@ -5478,7 +5503,8 @@ given: to widen them name them all, or remove it first. Returns: {"endpoint_id",
 SY003 unknown stream, SY014 token too short, SY015 refused address. Locks: the endpoint.$$;
 
 create function public.remove_worker_endpoint(p_url text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_endpoint public.worker_endpoints;
 begin
@@ -5553,7 +5579,7 @@ to service_role;
 -- Stands on: endpoints, sweep.
 
 create function sync.note_hint_failure(p_channel text, p_message text) returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   update sync.hint_state as s set
     last_error = case p_channel when 'realtime' then sync.mask_secrets(p_message)
       else s.last_error end,
@@ -5568,7 +5594,7 @@ here, so it waits for nobody: another notes the same. Locks: the row of hint_sta
 LOCKED.$$;
 
 create function sync.broadcast_work(p_pause interval) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
 begin
@@ -5591,7 +5617,7 @@ being said: a worker looks once more 500 ms after any hint. Locks: the row of hi
 LOCKED.$$;
 
 create function sync.push_chunks(p_queue_ids bigint[]) returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_sent int;
 begin
@@ -5641,7 +5667,7 @@ pg_net sends them after commit, once. A failure is noted in sync.hint_state and 
 Returns: how many.$$;
 
 create function sync.hint_ready_chunks() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (select 1 from changed where ready_seq is not null) then
     return null;
@@ -5664,7 +5690,7 @@ referencing new table as changed
 for each statement execute function sync.hint_ready_chunks();
 
 create function sync.hint_progress() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
     perform realtime.send(jsonb_build_object('job_id', new.job_id), 'progress',
@@ -5682,7 +5708,7 @@ for each row when (old.status = 'running'
   and new.status <> 'running') execute function sync.hint_progress();
 
 create function sync.settle_hints() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if to_regclass('net._http_response') is null
     or not exists (select 1 from sync.hints where outcome = 'sent') then
@@ -5734,7 +5760,7 @@ for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoi
 LOCKED.$$;
 
 create function sync.resend_hints(p_at_once boolean) returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_ready bigint[];
@@ -5765,7 +5791,7 @@ $$Hint ready chunks again that nobody claimed in time, with backoff per chunk, o
 Returns: chunks that are ready.$$;
 
 create function sync.tend_hints() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.wake_due_chunks(1000);
   perform sync.settle_hints();
@@ -5782,7 +5808,8 @@ $$The sweep's part: due chunks become ready, answers are read, lost hints are se
 is noted and fails nothing else.$$;
 
 create function public.trigger_next_chunk_processing() returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 begin
   perform sync.wake_due_chunks(1000);
   return jsonb_build_object('ready_chunks', sync.resend_hints(true));
@@ -5854,7 +5881,8 @@ create function sync.add_up_runs(p_job_id uuid)
 returns table (planned bigint, processing bigint, completed bigint, failed bigint, cancelled bigint,
   ready bigint, delayed bigint, percentage numeric, workspaces_completed bigint,
   last_claim_at timestamptz)
-language plpgsql stable rows 1 set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable rows 1 set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
 set enable_seqscan = off as $$
 begin
   return query
@@ -5952,7 +5980,7 @@ comment on column public.sync_progress.happening_now is
 'What its chunks do; of an ended job, what went wrong.';
 
 create function public.get_sync_job_progress(p_job_id uuid) returns jsonb
-language plpgsql stable set search_path = '' set statement_timeout = '5s' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$
 declare
   v_progress jsonb;
 begin
@@ -6079,7 +6107,7 @@ comment on column public.sync_page_queue.scan is 'Which scan of its run, from 1.
 comment on column public.sync_page_queue.page is 'The page to fetch.';
 
 create function sync.refuse_queue_write() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY018', message = format('%s is read only', tg_table_name),
     hint = 'claim_chunk_job_safe(id, worker) claims a chunk, complete_chunk_job_safe() and '
@@ -6334,7 +6362,8 @@ comment on column sync.alert_deliveries.request_id is
 alter table sync.alert_deliveries enable row level security;
 
 create function public.set_alert_url(p_kind text, p_url text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_name text := 'chunkwise/alert/' || p_kind;
   v_secret_id uuid;
@@ -6370,7 +6399,7 @@ it every alert that is open. Returns: {"kind", "is_set"}. Raises: SY006 unknown 
 address. Locks: deliveries against being sent, the secret.$$;
 
 create function sync.check_alert_url(p_url text) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_origin text := (regexp_match(p_url, '^(https?://[a-z0-9.:_\[\]-]+)([/?][^\s]*)?$', 'i'))[1];
 begin
@@ -6386,13 +6415,13 @@ $$Raises: SY015 not an https URL (http is for loopback only), or a private addre
 forbids them; the text names the host at most.$$;
 
 create function sync.alert_url(p_kind text) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select decrypted_secret from vault.decrypted_secrets where name = 'chunkwise/alert/' || p_kind;
 $$;
 comment on function sync.alert_url(text) is $$Returns: an alert URL, or null if none is set.$$;
 
 create function sync.alert_text(p_alert public.sync_alerts, p_event text) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select replace(replace(replace(
     format('Chunkwise%s: %s: %s: %s', case p_event when 'resolved' then ', resolved' end,
       p_alert.kind, p_alert.subject, p_alert.message), '&', '&amp;'), '<', '&lt;'), '>', '&gt;');
@@ -6401,7 +6430,7 @@ comment on function sync.alert_text(public.sync_alerts, text) is
 $$Returns: the message, escaped as Slack wants it: a workspace named <!channel> calls nobody.$$;
 
 create function sync.note_deliveries() returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   insert into sync.alert_deliveries (alert_id, event)
   select id, 'opened' from public.sync_alerts where resolved_at is null
   on conflict do nothing;
@@ -6416,7 +6445,7 @@ $$A message for every open alert, whenever it was opened, and for every resolved
 said that it is open.$$;
 
 create function sync.settle_deliveries(p_url text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.alert_deliveries as d set
     delivered_at = case when r.status_code between 200 and 299 then sync.now() end,
@@ -6431,7 +6460,7 @@ comment on function sync.settle_deliveries(text) is
 $$Read what pg_net says of the messages sent.$$;
 
 create function sync.send_deliveries(p_url text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- Rows are locked before a request is made of them, so that two sweeps do not both make one.
   with due as (
@@ -6463,7 +6492,7 @@ read, is not sent twice.
 Locks: deliveries by SKIP LOCKED.$$;
 
 create function sync.deliver_alerts() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_url text;
 begin
@@ -6486,7 +6515,7 @@ takes it. While another session sends, this one does not. A failure is noted in 
 fails nothing else.$$;
 
 create function sync.ping_dead_man() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_url text;
 begin
@@ -6538,13 +6567,13 @@ insert into sync.heartbeats (name, beat_at) values ('cron', sync.now()), ('healt
 alter table sync.heartbeats enable row level security;
 
 create function sync.beat(p_name text) returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   update sync.heartbeats set beat_at = sync.now(), last_error = null where name = p_name;
 $$;
 comment on function sync.beat(text) is $$Note a heartbeat. Locks: its row.$$;
 
 create function sync.watch_jobs() returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   delete from sync.job_watch as w where not exists (
     select 1 from public.polling_job_status as j where j.id = w.job_id and j.status = 'running');
   insert into sync.job_watch as w (job_id, ended_chunks, since)
@@ -6558,7 +6587,7 @@ $$;
 comment on function sync.watch_jobs() is $$Note which live jobs moved since the last look.$$;
 
 create function sync.why_stalled(p_job_id uuid) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(string_agg(x.message, '; ' order by x.runs desc, x.message),
     'nothing of it is live: cleanup_stuck_chunks() closes it')
   from (
@@ -6580,7 +6609,7 @@ create type sync.cause as (kind text, subject text, message text);
 comment on type sync.cause is 'Something that is wrong now: the kind and subject of an alert.';
 
 create function sync.stale_causes() returns setof sync.cause
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'stale_workspace', format('%s %s', s.workspace_name, s.stream), concat_ws('; ',
     case when s.last_complete_sync_at is null
       then 'never synced completely, registered at ' || sync.in_utc(w.created_at)
@@ -6599,7 +6628,7 @@ comment on function sync.stale_causes() is
 $$Returns: workspaces without a complete sync for too long; a new one has as long as any other.$$;
 
 create function sync.workspace_causes() returns setof sync.cause
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'key_refused', w.workspace_name,
     'the API refuses its key: rotate_workspace_key() sets a new one'
   from public.sync_workspaces as w where w.is_active and w.key_status = 'refused'
@@ -6630,7 +6659,7 @@ comment on function sync.workspace_causes() is
 $$Returns: what else is wrong with active workspaces: keys, counts, deletions that wait.$$;
 
 create function sync.job_causes() returns setof sync.cause
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   (select distinct on (j.job_name) 'job_not_completed', j.job_name, format(
     'job %s ended %s: chunkwise status %s tells why, retry_failed_chunks() tries again', j.id,
     j.status, j.id)
@@ -6667,7 +6696,7 @@ $$Returns: by name the last job with a run that did not complete, until any job 
 workspace and stream (a refused key has an alert of its own); live jobs that do not move.$$;
 
 create function sync.takes_broadcasts() returns boolean
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null and exists (
     select 1 from pg_catalog.pg_inherits as i
     join pg_catalog.pg_class as c on c.oid = i.inhrelid
@@ -6680,7 +6709,7 @@ $$Returns: whether Realtime has a partition for today, without which realtime.se
 message and raises nothing. It files them by the time of the database, not by ours.$$;
 
 create function sync.engine_causes() returns setof sync.cause
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'no_worker', 'workers', format(
     'chunks that are ready: %s; no worker was heard of since %s', q.ready_chunks,
     coalesce(sync.in_utc((select max(last_seen_at) from sync.workers)), 'ever'))
@@ -6721,7 +6750,8 @@ comment on function sync.engine_causes() is
 $$Returns: what is wrong with workers, cron and hints now.$$;
 
 create function sync.check_health() returns int
-language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = auto set enable_seqscan = on
 set enable_bitmapscan = on set enable_hashjoin = on set enable_mergejoin = on as $$
 declare
   v_part text;
@@ -6762,7 +6792,7 @@ would find is unknown. Returns: causes that hold, or null while another session 
 alerts.$$;
 
 create function sync.check_health_if_cron_is_silent() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select 1 from sync.heartbeats where name = 'cron'
       and beat_at < sync.now() - interval '3 minutes')
@@ -6793,7 +6823,7 @@ from public, anon, authenticated, service_role;
 -- Stands on: queue, audits, locks, alerts, hints.
 
 create function sync.prune_runs(p_rows int) returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_until timestamptz := sync.now()
     - make_interval(days => sync.setting('chunks_kept_days')::int);
@@ -6822,7 +6852,7 @@ $$Delete at most so many chunks, pages seen and audits of runs closed 30 days ag
 replies processed 30 days ago. Returns: chunks deleted. Locks: those rows.$$;
 
 create function sync.prune_log(p_rows int) returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_until timestamptz := sync.now()
     - make_interval(days => sync.setting('events_kept_days')::int);
@@ -6853,7 +6883,7 @@ $$Delete at most so many events and resolved alerts 90 days old, and hints, work
 pg_cron's own notes 7 days old. Returns: events deleted. Locks: those rows.$$;
 
 create function sync.prune(p_rows int) returns int
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   select sync.prune_runs(p_rows) + sync.prune_log(p_rows);
 $$;
 comment on function sync.prune(int) is
@@ -6871,7 +6901,7 @@ from public, anon, authenticated, service_role;
 create extension if not exists pg_cron with schema pg_catalog;
 
 create function sync.start_scheduled_sync() returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from public.sync_workspaces as w

@@ -59,7 +59,7 @@ alter table sync.sender_emails enable row level security;
 
 create function sync.apply_sender_emails(p_records sync.incoming_record[])
   returns sync.changed_record[]
-language plpgsql set search_path = '' set enable_hashjoin = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 declare
   v_now timestamptz := sync.now();
   v_changed sync.changed_record[];
@@ -156,7 +156,7 @@ comment on column public.workspace_statistics.deleted_accounts is 'Found to be g
 alter table public.workspace_statistics enable row level security;
 
 create function sync.write_workspace_statistics(p_workspace_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into public.workspace_statistics
     as s (workspace_id, accounts, connected_accounts, distinct_emails, deleted_accounts,
@@ -281,7 +281,7 @@ comment on column public.client_registry.estimated_account_count is
 'How many accounts the API showed then.';
 
 create function sync.refuse_registry_insert() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY018', message = 'a workspace is not added through '
     'client_registry',
@@ -398,7 +398,7 @@ alter table public.thread_stage enable row level security;
 
 create function sync.apply_email_replies(p_records sync.incoming_record[])
   returns sync.changed_record[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_changed sync.changed_record[];
@@ -539,7 +539,7 @@ create index email_messages_reply_idx on public.email_messages (workspace_id, re
 alter table public.email_messages enable row level security;
 
 create function sync.try_time(p_text text) returns timestamptz
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_text::timestamptz;
 exception when data_exception then
@@ -553,7 +553,7 @@ create type sync.found_message as (
 comment on type sync.found_message is 'A message of an answer, mapped as far as it can be.';
 
 create function sync.messages_in(p_answer jsonb) returns setof sync.found_message
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select distinct on (found.message_key) found.message_key, found.reply_id, found.sent_at,
@@ -580,7 +580,7 @@ Returns: each message once.$$;
 create function sync.thread_of(
   p_workspace_id bigint, p_asked_reply_id bigint, p_messages sync.found_message[]
 ) returns bigint
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(
@@ -598,7 +598,7 @@ reply id it shows, or the reply asked for.$$;
 create function sync.write_messages(
   p_workspace_id bigint, p_thread_id bigint, p_messages sync.found_message[]
 ) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into public.email_messages as e (workspace_id, thread_id, message_key, reply_id, position,
     direction, sent_at, from_email_address, to_email_address, subject, text_body, html_body, raw)
@@ -631,7 +631,7 @@ one conversation only, under one key. Locks: messages by key.$$;
 
 create function sync.write_thread(p_workspace_id bigint, p_asked_reply_id bigint, p_answer jsonb)
   returns boolean
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_messages sync.found_message[] := array(select m from sync.messages_in(p_answer) as m);
   v_thread_id bigint := sync.thread_of(p_workspace_id, p_asked_reply_id, v_messages);
@@ -672,7 +672,7 @@ whether anything changed. Locks: the thread, its messages by key.$$;
 
 create function sync.apply_conversations(p_records sync.incoming_record[])
   returns sync.changed_record[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_record sync.incoming_record;
   v_changed sync.changed_record[] := '{}'::sync.changed_record[];
@@ -691,7 +691,7 @@ $$Write conversations; unchanged answers cost nothing. Returns: what changed. Lo
 order of the replies asked for.$$;
 
 create function sync.thread_warnings(p_run_id bigint) returns text[]
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select array(
     select format('%s conversations: %s (asked for reply %s)', count(*), w.warning,
       (array_agg(w.record_id order by w.record_id))[1])
@@ -713,7 +713,8 @@ each.$$;
 
 create function sync.thread_roots(p_workspace_id bigint, p_reply_ids bigint[])
 returns table (reply_id bigint, root_id bigint)
-language sql stable set search_path = '' set enable_seqscan = off set enable_hashjoin = off
+language sql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
   with recursive ancestors as (
     select asked.id as reply_id, asked.id, r.parent_id

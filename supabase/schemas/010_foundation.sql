@@ -7,7 +7,7 @@ revoke all on schema sync from public, anon, authenticated, service_role;
 grant usage on schema sync to authenticated, service_role;
 
 create function sync.now() returns timestamptz
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return pg_catalog.clock_timestamp();
 end; $$;
@@ -16,14 +16,14 @@ $$The one clock. A verb reads it once. Tests replace it in their own database. R
 clock's time.$$;
 
 create function public.chunkwise_version() returns jsonb
-language sql stable set search_path = '' set statement_timeout = '5s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$
   select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
 $$;
 comment on function public.chunkwise_version() is
 $$What a worker asks before its first claim. Returns: {"schema_version", "protocol_version"}.$$;
 
 create function sync.require_read_committed() returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'SY016',
@@ -37,14 +37,14 @@ comment on function sync.require_read_committed() is
 $$Raises: SY016 in any other isolation level.$$;
 
 create function sync.in_utc(p_at timestamptz) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
 $$;
 comment on function sync.in_utc(timestamptz) is
 $$Returns: a moment as messages name it, whatever the time zone of the session.$$;
 
 create function sync.shell_word(p_text text) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
     else '''' || replace(p_text, '''', '''"''"''') || '''' end;
 $$;

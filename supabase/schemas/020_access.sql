@@ -2,7 +2,7 @@
 -- Stands on: foundation, schema `auth`.
 
 create function sync.is_operator() returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return coalesce(auth.jwt() -> 'app_metadata' ->> 'chunkwise' = 'operator', false);
 end; $$;
@@ -10,7 +10,7 @@ comment on function sync.is_operator() is
 $$Returns: whether the signed-in user's token carries app_metadata.chunkwise = 'operator'.$$;
 
 create function sync.require_operator() returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
 begin

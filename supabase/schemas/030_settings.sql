@@ -56,14 +56,14 @@ insert into public.sync_settings (name, value, kind, description) values
 ('allow_private_addresses', 'false', 'boolean', 'Whether a base URL may name a private address.');
 
 create function sync.setting(p_name text) returns numeric
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (select (value #>> '{}')::numeric from public.sync_settings where name = p_name);
 end; $$;
 comment on function sync.setting(text) is $$Returns: a number setting.$$;
 
 create function sync.setting_seconds(p_name text) returns interval
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings
     where name = p_name);
@@ -72,14 +72,15 @@ comment on function sync.setting_seconds(text) is
 $$Returns: a setting given in seconds, as an interval.$$;
 
 create function sync.is_switched_on(p_name text) returns boolean
-language sql stable security definer set search_path = '' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select value = 'true'::jsonb from public.sync_settings where name = p_name;
 $$;
 comment on function sync.is_switched_on(text) is
 $$Returns: a boolean setting. Definer, because a policy for anonymous visitors asks it.$$;
 
 create function public.set_setting(p_name text, p_value jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_kind text;
 begin

@@ -2,7 +2,7 @@
 -- Stands on: foundation, Vault.
 
 create function sync.mask_secrets(p_text text) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_text text := regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi');
 begin
@@ -19,7 +19,7 @@ mask the exact keys before.$$;
 
 create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text, p_run_ids bigint[])
   returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text := 'chunkwise/workspace/' || p_workspace_id;
   v_secret_id uuid;
@@ -58,7 +58,7 @@ The caller holds these runs, see hold_runs(). Raises: SY014 empty. Locks: the wo
 queue rows by SKIP LOCKED.$$;
 
 create function sync.credentials_of(p_workspace_ids bigint[]) returns jsonb
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(jsonb_object_agg(w.id, jsonb_build_object(
@@ -74,7 +74,7 @@ $$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and
 else.$$;
 
 create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_key text;
   v_text text := p_text;

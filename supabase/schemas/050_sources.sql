@@ -40,7 +40,7 @@ comment on column public.sync_sources.max_in_flight is 'The default of its budge
 alter table public.sync_sources enable row level security;
 
 create function sync.host_of(p_base_url text) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select pg_catalog.lower((pg_catalog.regexp_match(p_base_url, '^https?://([^/?#]+)', 'i'))[1]);
 $$;
 comment on function sync.host_of(text) is
@@ -48,7 +48,7 @@ $$Returns: host and port of a URL, the name of an instance.$$;
 
 create function sync.check_base_url(p_base_url text, p_takes_private_http boolean default false)
   returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_host text := regexp_replace(coalesce(sync.host_of(p_base_url), ''), '\.?(:[0-9]+)?$', '');
   v_is_loopback boolean := v_host in ('localhost', '[::1]')

@@ -33,7 +33,7 @@ alter table public.sync_budgets enable row level security;
 
 create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
   returns bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_source public.sync_sources;
   v_key text;
@@ -56,7 +56,8 @@ the new row.$$;
 create function public.set_budget(
   p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
 ) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_source_id bigint;
   v_changed int;
@@ -98,7 +99,7 @@ future ones too. Returns: {"source", "budgets_changed"}. Raises: SY003 unknown s
 figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all.$$;
 
 create function sync.block_budget(p_workspace_id bigint, p_retry_after numeric) returns interval
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_budget public.sync_budgets;
   v_now timestamptz;
@@ -126,7 +127,7 @@ where the API named none, or none above 0. Returns: how long the block lasts. Lo
 last of all.$$;
 
 create function sync.unblock_budgets(p_workspace_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_budgets as b set block_level = 0, blocked_until = null, probe_until = null
   from (
@@ -142,7 +143,7 @@ $$A request succeeded after the block had passed: full speed again. An answer to
 before the 429 does not lift the block. Locks: the budgets, last of all.$$;
 
 create function sync.let_next_probe(p_queue_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_budgets as b set probe_until = null
   from (
@@ -160,7 +161,7 @@ $$A probe (a chunk claimed after the block had passed) ended without saying whet
 answers again: another may go. Locks: the budgets, last of all.$$;
 
 create function sync.blocked_budgets() returns jsonb
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object(

@@ -44,7 +44,7 @@ create index sync_workspaces_budget_idx on public.sync_workspaces (budget_id);
 alter table public.sync_workspaces enable row level security;
 
 create function sync.prepare_workspace() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   new.base_url := regexp_replace(new.base_url, '/+$', '');
   perform sync.check_base_url(new.base_url);
@@ -72,7 +72,7 @@ create trigger sync_workspaces_prepare before insert or update of base_url,
 for each row execute function sync.prepare_workspace();
 
 create function sync.hold_runs(p_workspace_name text) returns bigint[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
     select r.id from public.workspace_sync_runs as r
@@ -85,7 +85,7 @@ $$Lock a workspace's live runs, as must be done before the workspace itself is l
 their ids. Locks: the runs by id.$$;
 
 create function sync.workspace_id_of(p_workspace_name text) returns bigint
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_workspace_id bigint;
 begin
@@ -109,7 +109,8 @@ create function public.register_workspace(
   p_external_id text default null,
   p_max_concurrency int default null
 ) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_source_id bigint;
   v_workspace_id bigint;
@@ -146,7 +147,8 @@ Returns: {"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown so
 argument, SY014 empty key, SY015 refused address. Locks: as rotate_workspace_key().$$;
 
 create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
 begin
@@ -160,7 +162,8 @@ begin again by asking for it; what is in flight is not applied. Returns: {"works
 workspace, pending queue rows by SKIP LOCKED.$$;
 
 create function public.deactivate_workspace(p_workspace_name text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
 begin

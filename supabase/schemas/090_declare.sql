@@ -2,7 +2,7 @@
 -- Stands on: streams.
 
 create function sync.require_status_classes(p_status_classes jsonb) returns void
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof(p_status_classes) <> 'object' or exists (
     select 1 from jsonb_each_text(p_status_classes) as c
@@ -20,7 +20,7 @@ $$Raises: SY006 unless it maps status codes to the four classes.$$;
 
 create function sync.require_known_fields(p_given jsonb, p_known text[], p_required text[])
   returns void
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_unknown text;
   v_missing text;
@@ -43,7 +43,8 @@ comment on function sync.require_known_fields(jsonb, text[], text[]) is
 $$Raises: SY006 naming unknown and missing fields.$$;
 
 create function public.declare_source(p_source jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_id bigint;
 begin
@@ -86,7 +87,7 @@ Locks: the source and its workspaces.$$;
 
 create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
   returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from pg_catalog.pg_proc
@@ -103,7 +104,7 @@ comment on function sync.require_function(text, text, regtype) is
 $$Raises: SY006 unless a function of that name takes such an argument and returns one such value.$$;
 
 create function sync.require_target_table(p_name text) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_missing text;
 begin
@@ -122,7 +123,7 @@ comment on function sync.require_target_table(text) is
 $$Raises: SY006 unless the table exists with the columns that closing needs.$$;
 
 create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_assignments text;
   v_stream public.sync_streams;
@@ -152,7 +153,8 @@ $$Write a stream's row: given fields as given, the others at their defaults. Ret
 Raises: what the row's checks raise. Locks: the row.$$;
 
 create function public.declare_stream(p_stream jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_source_id bigint;
   v_stream public.sync_streams;

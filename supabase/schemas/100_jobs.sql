@@ -53,7 +53,7 @@ create index polling_job_status_retry_idx on public.polling_job_status (retry_of
 alter table public.polling_job_status enable row level security;
 
 create function sync.check_job_transition() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if old.status <> 'running' and new.status <> old.status then
     raise exception using errcode = 'SY009',

@@ -10,7 +10,7 @@ create sequence sync.lease_tokens cache 1;
 comment on sequence sync.lease_tokens is 'The lower 32 bits of lease tokens, see sync.new_token().';
 
 create function sync.new_token() returns bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return nextval('sync.lease_tokens') % 4294967296 + floor(random() * 2097152)::bigint * 4294967296;
 end; $$;
@@ -143,7 +143,7 @@ create index chunk_events_occurred_idx on public.chunk_events using brin (occurr
 alter table public.chunk_events enable row level security;
 
 create function sync.refuse_event_change() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY018', message = 'chunk_events is append-only',
     hint = 'Pruning deletes by age.';
@@ -185,7 +185,7 @@ comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
 alter table sync.seen_pages enable row level security;
 
 create function sync.forget_seen_pages() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   delete from sync.seen_pages as s using gone where s.run_id = gone.id;
   return null;

@@ -2,7 +2,7 @@
 -- Stands on: queue.
 
 create function sync.is_paused(p_workspace_id bigint) returns boolean
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select w.paused_at is not null or s.paused_at is not null or sync.is_switched_on('paused')
   from public.sync_workspaces as w join public.sync_sources as s on s.id = w.source_id
   where w.id = p_workspace_id;
@@ -11,7 +11,8 @@ comment on function sync.is_paused(bigint) is
 $$Returns: whether pause_sync() holds this workspace, its source or everything.$$;
 
 create function sync.fill_slots(p_run_id bigint) returns int
-language plpgsql set search_path = '' set enable_sort = off set enable_bitmapscan = off
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_sort = off set enable_bitmapscan = off
   set enable_seqscan = off as $$
 declare
   v_filled int;
@@ -47,7 +48,7 @@ many. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.cancel_pending(p_run_id bigint, p_reason text, p_beyond_page int default null)
   returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_waiting int;
   v_slotted int;
@@ -87,7 +88,7 @@ many. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_record_ids text[])
   returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id)

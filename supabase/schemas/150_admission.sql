@@ -9,7 +9,7 @@ comment on type sync.admission is
 paused, ending.';
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return case
     when p_budget.blocked_until > p_now
@@ -29,7 +29,7 @@ $$Returns: how many more requests may be in flight on a budget; one probe after 
 holds the budget's lock.$$;
 
 create function sync.admit_chunks(p_queue_ids bigint[]) returns sync.admission[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz;
   v_ahead interval;

@@ -2,7 +2,7 @@
 -- Stands on: admission, requests, workspaces.
 
 create function sync.wake_due_chunks(p_limit int) returns void
-language plpgsql set search_path = '' set enable_sort = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 begin
   if not exists (
     select 1 from public.chunk_processing_queue
@@ -25,7 +25,7 @@ comment on function sync.wake_due_chunks(int) is
 $$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.pick_ready_chunks(p_limit int) returns bigint[]
-language plpgsql set search_path = '' set enable_sort = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 begin
   return (
     select array_agg(id) from (
@@ -40,7 +40,7 @@ $$Lock ready chunks in the order of their turns: one index scan from the floor o
 whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
@@ -112,7 +112,7 @@ holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md ha
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
   out o_admissions sync.admission[], out o_answer jsonb)
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
@@ -132,7 +132,7 @@ $$The common part of both claims. Returns: the verdicts, and the claim's answer.
 the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
 
 create function sync.note_worker(p_worker_id text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_last_seen_at timestamptz;
 begin
@@ -154,7 +154,8 @@ $$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the 
 
 create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1)
   returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -176,7 +177,8 @@ $$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none i
 SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -223,7 +225,8 @@ again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row 
 its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$

@@ -18,7 +18,7 @@ comment on type sync.page_in_hand is
 of it, what became of it.';
 
 create function sync.raise_shape(p_what text, p_hint text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
 end; $$;
@@ -26,7 +26,7 @@ comment on function sync.raise_shape(text, text) is
 $$Raises: SY010, the answer has the wrong shape.$$;
 
 create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof(p_answer #> p_path) is distinct
     from 'number' or p_answer #>> p_path !~ '^[0-9]{1,15}$' then
@@ -39,7 +39,7 @@ comment on function sync.count_at(jsonb, text[]) is
 $$Returns: a whole number of 0 or more at a path. Raises: SY010.$$;
 
 create function sync.check_records(p_records jsonb, p_stream public.sync_streams) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_position bigint;
 begin
@@ -69,7 +69,7 @@ $$Raises: SY010 unless it is a list of records with usable ids.$$;
 
 create function sync.read_counted_page(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -95,7 +95,7 @@ $$Returns: the page with its records, total and last_page. Raises: SY010.$$;
 
 create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -112,7 +112,7 @@ comment on function sync.read_confirmation(sync.page_in_hand, public.sync_stream
 $$Returns: the page with the one record asked for. Raises: SY010.$$;
 
 create function sync.without_credentials(p_body text) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   -- Looking for a few letters costs a tenth of what a pattern does, and hardly a page has them.
   if strpos(p_body, '_token"') = 0 and strpos(p_body, 'password"') = 0
@@ -128,7 +128,7 @@ key: what an API tells of its own credentials is stored nowhere.$$;
 
 create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
   p_source public.sync_sources) returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -171,7 +171,7 @@ pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P
 character that Postgres cannot hold.$$;
 
 create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
   v_stream public.sync_streams;
@@ -191,7 +191,7 @@ comment on function sync.read_pages(sync.page_in_hand[]) is
 $$Returns: the pages, read by their streams. Raises: as read_page().$$;
 
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(array_agg(row(
@@ -208,7 +208,7 @@ comment on function sync.found_records(sync.page_in_hand[]) is
 $$Returns: the records of pages that were read. Raises: 22007 unreadable time.$$;
 
 create function sync.find_bad_field(p_page sync.page_in_hand) returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
   v_field record;
@@ -239,7 +239,7 @@ Returns: a sentence.$$;
 
 create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
   p_hint text) returns sync.page_in_hand
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_was_read boolean := p_page.answer is not null;

@@ -2,7 +2,7 @@
 -- Stands on: answers.
 
 create function sync.connection_path(p_source_id bigint) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (select path from public.sync_streams
     where source_id = p_source_id and completeness = 'connection');
@@ -11,7 +11,7 @@ comment on function sync.connection_path(bigint) is
 $$Returns: where a source tells whose key it is, or null if it does not.$$;
 
 create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_workspace.key_status <> 'accepted' and p_workspace.external_id is not null
     and p_workspace.key_owner_id is distinct from p_workspace.external_id
@@ -23,7 +23,7 @@ registered external id, and was not yet, or is another one. Nothing fetched with
 
 create function sync.read_connection(p_page sync.page_in_hand, p_source public.sync_sources)
   returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_stream public.sync_streams;
@@ -45,7 +45,7 @@ $$Returns: the page with the id and name of the workspace that the key belongs t
 answer is dropped, secrets with it. Raises: SY010.$$;
 
 create function sync.note_key_owners(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspaces as w set
     key_owner = concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')'),
@@ -66,7 +66,7 @@ from then on. An answer to the key before, whose run has begun again meanwhile, 
 caller holds the runs' locks. Locks: the workspaces.$$;
 
 create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_workspace public.sync_workspaces;
   v_completeness text;

@@ -24,7 +24,7 @@ alter table public.synced_records enable row level security;
 
 create function sync.apply_synced_records(p_records sync.incoming_record[])
   returns sync.changed_record[]
-language plpgsql set search_path = '' set enable_hashjoin = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 declare
   v_now timestamptz := sync.now();
   v_changed sync.changed_record[];

@@ -2,7 +2,7 @@
 -- Stands on: answers.
 
 create function sync.given_pages(p_pages jsonb) returns sync.page_in_hand[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_given jsonb;
   v_page sync.page_in_hand;
@@ -44,7 +44,7 @@ comment on function sync.given_pages(jsonb) is
 $$Returns: the argument of complete_chunk_jobs_safe(), checked. Raises: SY006.$$;
 
 create function sync.first_answer(p_page sync.page_in_hand) returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_event public.chunk_events;
@@ -72,7 +72,7 @@ $$For a lease that has ended. Returns: what its holder was told, or refused (SY0
 it.$$;
 
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
   v_chunk record;
@@ -144,7 +144,7 @@ Returns: the pages; those still to be applied have no outcome. Raises: SY016. Lo
 by id.$$;
 
 create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome',
     p_page.outcome, 'code', p_page.code,

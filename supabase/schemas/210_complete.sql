@@ -5,7 +5,7 @@
 create function sync.applied(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[])
 returns sync.page_in_hand[]
-language plpgsql stable set search_path = '' set enable_hashjoin = on as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 declare
   v_changed int[];
   v_page sync.page_in_hand;
@@ -35,7 +35,7 @@ bodies.$$;
 
 create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
   returns void
-language plpgsql set search_path = '' set enable_hashjoin = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, total, last_page)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
@@ -50,7 +50,7 @@ comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[]) 
 $$Note the ids that pages showed: the proof that a scan is complete.$$;
 
 create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_records sync.incoming_record[] := sync.found_records(p_pages);
   v_changed sync.changed_record[] := '{}'::sync.changed_record[];
@@ -80,7 +80,7 @@ outcome completed and counts. Raises: whatever the data does to the tables. Lock
 key order.$$;
 
 create function sync.try_page(p_page sync.page_in_hand) returns sync.page_in_hand
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_is_sound boolean := false;
@@ -103,7 +103,7 @@ $$Apply one page and take it back. Returns: the page as read, without an outcome
 applied, else with what its error means.$$;
 
 create function sync.apply_fenced(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
   v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
@@ -141,7 +141,8 @@ and apply the others as one set: pages applied one after the other would lock re
 order. Returns: all pages, each with its outcome.$$;
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '25s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '25s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -162,7 +163,8 @@ rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, work
 
 create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
   p_page jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '25s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '25s' as $$
 declare
   v_answer jsonb := public.complete_chunk_jobs_safe(jsonb_build_array(
     coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token',

@@ -3,7 +3,7 @@
 -- Stands on: complete.
 
 create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
   v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
@@ -27,7 +27,7 @@ $$A failure is tried again after a backoff with full jitter, or after the wait t
 until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.$$;
 
 create function sync.end_or_delay(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
 begin
@@ -76,7 +76,7 @@ $$Write what became of leased chunks: queue row, event, the slot's counters. The
 queue rows.$$;
 
 create function sync.pass_slots(p_pages sync.page_in_hand[]) returns bigint[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_short bigint[];
 begin
@@ -115,7 +115,7 @@ entries; the look under the run's lock has none. Returns: runs that did not get 
 which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.plan_revealed_pages(p_run_id bigint, p_last_page int) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
 begin
@@ -136,7 +136,7 @@ $$Queue the pages up to the last one that an answer named. The caller holds the 
 happens while the run is ending.$$;
 
 create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
 begin
@@ -160,7 +160,7 @@ needed, the next cursor of a chain; and cover items that came with another answe
 the runs' locks.$$;
 
 create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
@@ -211,7 +211,7 @@ refills the slots or closes. The caller holds the queue rows. Returns: the pages
 outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
 
 create function sync.note_key(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (
     select 1 from unnest(p_pages) as p

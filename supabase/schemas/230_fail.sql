@@ -2,7 +2,7 @@
 -- Stands on: settle.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
     when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
@@ -22,7 +22,7 @@ $$Returns: what to do about a failed fetch, null where the message says it all.$
 create function sync.judge_failure(
   p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
 ) returns sync.page_in_hand
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -50,7 +50,8 @@ create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
   p_retry_after numeric default null
 ) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '20s'
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$

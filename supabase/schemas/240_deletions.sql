@@ -27,7 +27,7 @@ create index missing_records_held_idx on sync.missing_records (held_by_run_id)
 alter table sync.missing_records enable row level security;
 
 create function sync.target_sql(p_template text, p_stream_id bigint) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select format(p_template, target_table, 't.workspace_id = $1 and '
@@ -41,7 +41,7 @@ $$Returns: a statement on a stream's target table: %1$s is the table, to be call
 of workspace $1 and stream $2.$$;
 
 create function sync.note_missing(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_missing text[];
   v_last_seen_at timestamptz;
@@ -70,7 +70,7 @@ $$After a complete scan: which live rows it did not show; those that the complet
 too are confirmed.$$;
 
 create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids text[];
 begin
@@ -91,7 +91,7 @@ $$What a complete scan showed lives, also if it was deleted (by an approval) aft
 applied.$$;
 
 create function sync.begin_confirmations(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_unconfirmed text[];
@@ -119,7 +119,7 @@ $$A complete scan: ask for each record it missed, where the stream has a path fo
 once. The caller holds the run's lock.$$;
 
 create function sync.note_confirmations(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.missing_records as m set is_confirmed = true
   from unnest(p_pages) as p
@@ -134,7 +134,7 @@ $$404 confirms that a record is gone; any other page shows that it lives and the
 Locks: rows that only the run of these chunks writes.$$;
 
 create function sync.confirmation_finding(p_run_id bigint) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select case when count(*) > 0 then format('still there although it missed them: %s', count(*)) end
   from public.workspace_sync_runs as r
   join public.chunked_sync_jobs as c on c.run_id = r.id and c.scan = r.scan
@@ -150,7 +150,7 @@ $$Returns: what the confirmations say against the scan: records it missed answer
 null if none did.$$;
 
 create function sync.delete_confirmed(p_run_id bigint) returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_ids text[];
@@ -180,7 +180,7 @@ $$Delete what is confirmed as gone, unless that is more than 10 rows and more th
 ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
 
 create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_deleted bigint;
 begin
@@ -201,7 +201,7 @@ comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
 $$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
 
 create function sync.forget_seen_again(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from public.workspace_sync_runs as r
@@ -220,7 +220,7 @@ comment on function sync.forget_seen_again(bigint) is
 $$What the last scan, or any scan of a run that did not complete, showed is not missing.$$;
 
 create function sync.approve_deletions(p_run_id bigint) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_newer_run_id bigint;
@@ -262,7 +262,7 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 approve_deletions() raises.$$;
 
 create function public.approve_deletions(p_run_id bigint) returns jsonb
-language sql set search_path = '' set statement_timeout = '60s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '60s' as $$
   select sync.approve_deletions(p_run_id);
 $$;
 comment on function public.approve_deletions(bigint) is

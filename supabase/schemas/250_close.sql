@@ -2,7 +2,7 @@
 -- Stands on: settle, deletions.
 
 create function sync.has_live_chunks(p_run_id bigint) returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return exists (
     select 1 from public.chunk_processing_queue where run_id = p_run_id and slot is not null
@@ -15,7 +15,7 @@ comment on function sync.has_live_chunks(bigint) is
 $$Returns: whether anything of a run is pending or in flight.$$;
 
 create function sync.end_run_early(p_run_id bigint, p_ending text, p_message text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs set ending = p_ending,
     error_message = coalesce(error_message, p_message)
@@ -26,7 +26,7 @@ $$Mark a live run as ending: cancelled, failed or timeout; the first reason stay
 the run's lock and settles it.$$;
 
 create function sync.advance_runs(p_run_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_run_id bigint;
@@ -59,7 +59,7 @@ with it. The caller holds the runs' locks, taken in order of id. Locks: queue ro
 LOCKED.$$;
 
 create function sync.close_jobs(p_job_ids uuid[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job_id uuid;
 begin
@@ -79,7 +79,7 @@ $$Close jobs, each in a savepoint of its own; a failure is noted on the job's ru
 next sweep. Locks: the jobs, in the order given.$$;
 
 create function sync.settle_runs(p_run_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.advance_runs(p_run_ids);
   perform sync.close_jobs(array(
@@ -91,7 +91,8 @@ $$Refill, cancel or close runs, and then close their jobs. The caller holds the 
 in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
 
 create function sync.advance_run(p_run_id bigint) returns void
-language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = auto set enable_seqscan = on
   set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
@@ -136,7 +137,7 @@ $$The next step of a run of which nothing is live: confirm what a complete scan 
 or close. The caller holds its lock.$$;
 
 create function sync.scan_finding(p_run_id bigint) returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_scan record;
 begin
@@ -165,7 +166,7 @@ $$Whether a counted scan is complete: every page, total unmoved, distinct ids = 
 speaks against it, with the numbers, or null.$$;
 
 create function sync.scan_again(p_run_id bigint, p_finding text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
 begin
@@ -187,7 +188,7 @@ $$Begin the next scan of a run, or close it as partial when it had all it may ha
 the run's lock.$$;
 
 create function sync.fold_counters(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   with folded as (
     delete from sync.run_counters where run_id = p_run_id returning *
@@ -208,7 +209,7 @@ $$Move a closing run's live totals into its row. The caller holds its lock; noth
 live.$$;
 
 create function sync.close_run(p_run_id bigint, p_status text, p_warning text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_close_function text;
@@ -247,7 +248,7 @@ $$End a run: totals, status, and for a completed one the registry and statistics
 its lock; nothing of it is live.$$;
 
 create function sync.close_job(p_job_id uuid) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job public.polling_job_status;
 begin

@@ -3,7 +3,7 @@
 -- Stands on: answers, close.
 
 create function sync.build_cursor(p_id bigint) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'),
     'base64'), '+/=' || chr(10), '-_');
 $$;
@@ -11,7 +11,7 @@ comment on function sync.build_cursor(bigint) is
 $$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
 
 create function sync.cursor_id(p_cursor text) returns bigint
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return (convert_from(decode(
     rpad(translate(p_cursor, '-_', '+/'), (4 * ceil(length(p_cursor) / 4.0))::int, '='), 'base64'),
@@ -23,7 +23,7 @@ comment on function sync.cursor_id(text) is
 $$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
 
 create function sync.check_cursor(p_page sync.page_in_hand) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_from bigint := sync.cursor_id(p_page.reading ->> 'cursor');
   v_to bigint := sync.cursor_id(p_page.next_cursor);
@@ -49,7 +49,7 @@ $$Raises: SY020 the next cursor leads where the scan has been.$$;
 
 create function sync.read_feed_page(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -87,7 +87,7 @@ $$Returns: the page with its records, lowest and highest id, and last_page or ne
 is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
 
 create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_stream public.sync_streams;
@@ -117,7 +117,7 @@ overlap; no deeper than the API serves pages. Where pages end, the pending ones 
 cancelled. The caller holds the run's lock.$$;
 
 create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, reading)
@@ -134,7 +134,7 @@ comment on function sync.plan_cursor(bigint, jsonb) is
 $$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
 
 create function sync.plan_next_cursor(p_page sync.page_in_hand) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_below int;
@@ -155,7 +155,7 @@ $$Queue the next page of a chain, unless it reached the end, its range's lower e
 the overlap. The caller holds the run's lock.$$;
 
 create function sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_read int) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
   v_start bigint;
@@ -197,7 +197,7 @@ run's lock.$$;
 
 create function sync.read_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
   returns boolean
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_gap record;
   v_found boolean := false;
@@ -226,7 +226,7 @@ between them: its total is the smaller one. Such gaps are read by cursor. Return
 any. The caller holds the run's lock.$$;
 
 create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_below bigint;
 begin
@@ -254,7 +254,7 @@ above every cursor. Where a full scan saw fewer ids than the API counts, the par
 cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
 
 create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
   v_pages_read int;

@@ -2,7 +2,7 @@
 -- Stands on: feeds.
 
 create function sync.advance_mark(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspace_streams as s set marks = s.marks
     || jsonb_strip_nulls(jsonb_build_object('newest_id',
@@ -20,7 +20,7 @@ $$After a complete scan of a feed: the newest id it saw is the mark of the next 
 holds the run's lock.$$;
 
 create function sync.set_mark(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set
     mark = (s.marks ->> 'newest_id')::bigint,
@@ -37,7 +37,8 @@ $$A new run of a feed reads to the mark of the last complete scan, or everything
 due.$$;
 
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_workspace_id bigint := sync.workspace_id_of(p_workspace);
 begin

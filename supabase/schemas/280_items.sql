@@ -3,7 +3,7 @@
 -- Stands on: answers, close.
 
 create function sync.read_item(p_page sync.page_in_hand) returns sync.page_in_hand
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -18,7 +18,8 @@ comment on function sync.read_item(sync.page_in_hand) is
 $$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
 
 create function sync.queue_items(p_run_id bigint, p_limit int default 1000) returns boolean
-language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
   v_run public.workspace_sync_runs;
@@ -65,7 +66,7 @@ whether there was anything. The caller holds the run's lock. Locks: staged rows 
 another holds is left to the next job.$$;
 
 create function sync.open_items(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
 begin
@@ -81,7 +82,7 @@ $$Queue the first conversations of what is staged, or close the run at once if n
 the run, after its parent.$$;
 
 create function sync.advance_items(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_failed bigint;
 begin
@@ -111,7 +112,7 @@ Where what is staged came with answers already, the next sweep goes on. The call
 lock.$$;
 
 create function sync.note_items(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.thread_stage as s set processed_at = sync.now()
   from (
@@ -128,7 +129,7 @@ $$Staged replies of fetched conversations are processed, but for those staged ag
 conversation was asked for. Locks: their rows in the order in which replies stage them.$$;
 
 create function sync.joined_items(p_queue_id bigint) returns bigint[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(array_agg(distinct q.id), '{}')
@@ -150,14 +151,14 @@ $$Returns: the run's other chunks whose staged replies came with this chunk's an
 alone had not shown that they belong together.$$;
 
 create function sync.has_joined_items(p_queue_id bigint) returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return cardinality(sync.joined_items(p_queue_id)) > 0;
 end; $$;
 comment on function sync.has_joined_items(bigint) is $$Returns: whether joined_items() has any.$$;
 
 create function sync.cover_items(p_page sync.page_in_hand, p_in_call bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_joined bigint[] := sync.joined_items(p_page.queue_id);
   v_covered bigint[];

@@ -3,7 +3,7 @@
 
 create function sync.requested_runs(p_streams text[], p_workspaces text[])
 returns table (workspace_id bigint, stream_id bigint, workspace_name text, max_concurrency int)
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text;
 begin
@@ -53,7 +53,7 @@ stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive wo
 nothing to do, or nothing for a workspace that is named.$$;
 
 create function sync.begin_pages(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.set_mark(p_run_id);
   update public.workspace_sync_runs set phase = 'scan', planned_pages = 1 where id = p_run_id;
@@ -64,7 +64,7 @@ comment on function sync.begin_pages(bigint) is
 $$Page 1 of a run, in slot 1. The caller holds the run's lock, or made it.$$;
 
 create function sync.begin_run(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run record;
 begin
@@ -100,7 +100,7 @@ its own; else page 1; of an items stream what is staged already, or nothing whil
 the same job. Locks: the new rows.$$;
 
 create function sync.begin_again(p_run_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_warning text := 'begun again: it had to be asked whose key it is';
 begin
@@ -115,7 +115,7 @@ $$A live run starts over, in its next scan; what is in flight of the one before 
 caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.begin_runs(p_job_id uuid) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.begin_run(id) from (select id from public.workspace_sync_runs where job_id = p_job_id
     order by id) as run;
@@ -129,7 +129,7 @@ create function sync.start_runs(
   p_job_id uuid, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid,
   out o_requested int, out o_skipped text[]
 )
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   with requested as (
     select q.* from sync.requested_runs(p_streams, p_workspaces) as q
     where p_retry_of_job_id is null or exists (
@@ -155,7 +155,7 @@ new rows; it waits for a run that is just being closed.$$;
 
 create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[],
   p_retry_of_job_id uuid) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job_id uuid;
   v_live_job_id uuid;
@@ -210,7 +210,7 @@ Locks: new rows only.$$;
 
 create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
   returns jsonb
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message',
     p_message,
     'workspaces_skipped', to_jsonb(p_skipped));
@@ -220,7 +220,7 @@ $$Returns: the answer of start_sync_job().$$;
 
 create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[])
   returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_operator();
   perform set_config('response.status', '202', true);
@@ -233,7 +233,7 @@ start_sync_job() raises.$$;
 create function public.start_sync_job(
   p_job_name text default 'sync', p_streams text[] default null, p_workspaces text[] default null
 ) returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.start_sync_job(p_job_name, p_streams, p_workspaces);
 $$;
 comment on function public.start_sync_job(text, text[], text[]) is

@@ -2,7 +2,7 @@
 -- Stands on: close.
 
 create function sync.take_back_expired() returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_expired sync.page_in_hand[];
@@ -40,7 +40,7 @@ $$Chunks whose lease ran out are ready again in their slot; of an ending run the
 after the 10th loss they fail as poison. Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.repair_runs() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
@@ -65,7 +65,7 @@ live; a job that another holds is left to the next sweep. Locks: runs, their job
 SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   update public.workspace_sync_runs as r set ending = 'timeout'
   from (
     select r.id from public.workspace_sync_runs as r
@@ -80,7 +80,7 @@ comment on function sync.end_overdue_runs() is
 $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
 
 create function sync.close_left_jobs() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.close_jobs(array(
     select j.id from public.polling_job_status as j
@@ -104,7 +104,7 @@ $$Jobs without live runs that nobody closed are closed; overdue rows without run
 Locks: jobs by SKIP LOCKED.$$;
 
 create function sync.sweep() returns int
-language plpgsql set search_path = '' set lock_timeout = '10ms' as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
 declare
   v_taken_back int;
 begin
@@ -135,7 +135,7 @@ closing needs what another holds is left to the next sweep, with a note in close
 chunks taken back. The caller holds the sweep's advisory lock.$$;
 
 create function sync.lowest_turn() returns bigint
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce((select min(ready_seq) from public.chunk_processing_queue
   where ready_seq is not null), s.last_value) - 1000
   from sync.ready_seq as s;
@@ -145,7 +145,7 @@ $$Returns: a turn below which nothing is ready. 1,000 turns of margin cover tran
 turn and have not committed; what is later still is found after the next sweep.$$;
 
 create function sync.sweep_if_due() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from sync.sweep_state
@@ -167,7 +167,8 @@ $$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an
 sync.sweep_state and never takes the claim with it. Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
-language plpgsql security definer set search_path = '' set statement_timeout = '60s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '60s' as $$
 begin
   perform sync.require_read_committed();
   perform pg_advisory_xact_lock(hashtext('chunkwise sweep'));

@@ -2,7 +2,7 @@
 -- Stands on: sweep, start.
 
 create function sync.cancel_sync_job(p_job_id uuid) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_status text;
   v_run_ids bigint[];
@@ -33,7 +33,7 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 cancel_sync_job() raises.$$;
 
 create function sync.require_job(p_job_id uuid) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (select 1 from public.polling_job_status where id = p_job_id) then
     raise exception using errcode = 'SY007',
@@ -45,7 +45,7 @@ end; $$;
 comment on function sync.require_job(uuid) is $$Raises: SY007 unknown job.$$;
 
 create function public.cancel_sync_job(p_job_id uuid) returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.cancel_sync_job(p_job_id);
 $$;
 comment on function public.cancel_sync_job(uuid) is
@@ -55,7 +55,7 @@ them is applied) or by expiry, and the last one closes the run. Returns: {"job_i
 its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
 
 create function sync.mark_paused_runs() returns bigint[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
@@ -91,7 +91,7 @@ chunk that another holds is caught by the next claim or sweep.$$;
 
 create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz)
   returns bigint[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_source_id bigint;
   v_workspace_id bigint;
@@ -126,7 +126,7 @@ runs it changes. Raises: SY002 unknown workspace, SY003 unknown source, SY006 bo
 live runs by id, then that row.$$;
 
 create function sync.pause_sync(p_source text, p_workspace text) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
@@ -140,7 +140,7 @@ pause_sync() raises.$$;
 
 create function public.pause_sync(p_source text default null, p_workspace text default null)
   returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.pause_sync(p_source, p_workspace);
 $$;
 comment on function public.pause_sync(text, text) is
@@ -149,7 +149,7 @@ ends. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 u
 both named. Locks: its live runs by id, that row, pending queue rows by SKIP LOCKED.$$;
 
 create function sync.resume_sync(p_source text, p_workspace text) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
@@ -163,7 +163,7 @@ resume_sync() raises.$$;
 
 create function public.resume_sync(p_source text default null, p_workspace text default null)
   returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.resume_sync(p_source, p_workspace);
 $$;
 comment on function public.resume_sync(text, text) is
@@ -172,7 +172,7 @@ stays. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 
 SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
 
 create function sync.retry_obstacle(p_job_id uuid, out o_message text, out o_hint text)
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_status text := (select status from public.polling_job_status where id = p_job_id);
 begin
@@ -197,7 +197,7 @@ $$Returns: why retry_failed_chunks() refuses a job with SY008, and what helps; n
 not.$$;
 
 create function sync.is_retryable(p_job_id uuid) returns boolean
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select o.o_message is null and not exists (
     select 1 from public.workspace_sync_runs as r
     join public.sync_workspaces as w on w.id = r.workspace_id
@@ -208,7 +208,8 @@ comment on function sync.is_retryable(uuid) is
 $$Returns: whether retry_failed_chunks() takes a job: nothing in its way, no workspace inactive.$$;
 
 create function public.get_retryable_jobs(p_job_ids uuid[]) returns jsonb
-language sql stable security definer set search_path = '' set statement_timeout = '5s' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s' as $$
   select jsonb_build_object('job_ids', coalesce(jsonb_agg(id order by started_at, id), '[]'))
   from public.polling_job_status where id = any (p_job_ids) and sync.is_retryable(id);
 $$;
@@ -216,7 +217,7 @@ comment on function public.get_retryable_jobs(uuid[]) is
 $$Which of some jobs retry_failed_chunks() takes now. Returns: {"job_ids"}.$$;
 
 create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_obstacle record;
 begin
@@ -242,7 +243,7 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 retry_failed_chunks() raises.$$;
 
 create function public.retry_failed_chunks(p_job_id uuid) returns jsonb
-language sql set search_path = '' set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
   select sync.retry_failed_chunks(p_job_id);
 $$;
 comment on function public.retry_failed_chunks(uuid) is

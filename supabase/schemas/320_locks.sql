@@ -10,7 +10,8 @@ comment on table sync.named_locks is 'Locks of try_sync_lock(), for users'' own 
 alter table sync.named_locks enable row level security;
 
 create function public.try_sync_lock(p_name text, p_seconds numeric) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '5s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s' as $$
 declare
   v_owner_id uuid;
 begin
@@ -33,7 +34,8 @@ $$Take a named lock for so many seconds, without waiting. Returns: {"acquired", 
 releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
 
 create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '5s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s' as $$
 begin
   delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
     and expires_at > sync.now();

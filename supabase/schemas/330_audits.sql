@@ -10,7 +10,7 @@ comment on table sync.audits is
 alter table sync.audits enable row level security;
 
 create function sync.live_record_ids(p_run public.workspace_sync_runs) returns text[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids text[];
 begin
@@ -24,7 +24,8 @@ comment on function sync.live_record_ids(public.workspace_sync_runs) is
 $$Returns: the ids of the rows of a run's workspace and stream that are not deleted.$$;
 
 create function public.start_audit(p_workspaces text[] default null) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '20s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s' as $$
 declare
   v_answer jsonb;
 begin
@@ -44,7 +45,7 @@ here before: get_audit() compares. Returns: as start_sync_job(). Raises: SY002 u
 SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation. Locks: new rows only.$$;
 
 create function sync.audit_of(p_run public.workspace_sync_runs) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_before text[] := (select record_ids from sync.audits where run_id = p_run.id);
   v_seen text[];
@@ -80,7 +81,8 @@ here, the API does not list it, null if the run did not complete, for then nobod
 it stands on more than one page.$$;
 
 create function public.get_audit(p_job_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = '' set statement_timeout = '20s' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s' as $$
 begin
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'runs', (

@@ -2,7 +2,8 @@
 -- Stands on: connections.
 
 create function public.get_key_check(p_job_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = '' set statement_timeout = '5s' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s' as $$
 begin
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'keys', (

@@ -33,7 +33,7 @@ create unique index sync_alerts_open_idx on public.sync_alerts (kind, subject)
 alter table public.sync_alerts enable row level security;
 
 create function sync.open_alert(p_kind text, p_subject text, p_message text) returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   insert into public.sync_alerts as a (kind, subject, message)
   values (p_kind, p_subject, sync.mask_secrets(p_message))
   on conflict (kind, subject) where resolved_at is null
@@ -43,7 +43,7 @@ comment on function sync.open_alert(text, text, text) is
 $$Open an alert, or note that its cause lasts. Locks: its row.$$;
 
 create function sync.resolve_alert(p_kind text, p_subject text) returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   update public.sync_alerts set resolved_at = sync.now()
   where kind = p_kind and subject = p_subject and resolved_at is null;
 $$;

@@ -86,7 +86,8 @@ alter table sync.hint_state enable row level security;
 
 create function public.register_worker_endpoint(p_url text, p_wake_token text,
   p_streams text[] default null) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_endpoint public.worker_endpoints;
   v_name text := 'chunkwise/endpoint/' || p_url;
@@ -125,7 +126,8 @@ given: to widen them name them all, or remove it first. Returns: {"endpoint_id",
 SY003 unknown stream, SY014 token too short, SY015 refused address. Locks: the endpoint.$$;
 
 create function public.remove_worker_endpoint(p_url text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_endpoint public.worker_endpoints;
 begin

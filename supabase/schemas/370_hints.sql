@@ -3,7 +3,7 @@
 -- Stands on: endpoints, sweep.
 
 create function sync.note_hint_failure(p_channel text, p_message text) returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   update sync.hint_state as s set
     last_error = case p_channel when 'realtime' then sync.mask_secrets(p_message)
       else s.last_error end,
@@ -18,7 +18,7 @@ here, so it waits for nobody: another notes the same. Locks: the row of hint_sta
 LOCKED.$$;
 
 create function sync.broadcast_work(p_pause interval) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
 begin
@@ -41,7 +41,7 @@ being said: a worker looks once more 500 ms after any hint. Locks: the row of hi
 LOCKED.$$;
 
 create function sync.push_chunks(p_queue_ids bigint[]) returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_sent int;
 begin
@@ -91,7 +91,7 @@ pg_net sends them after commit, once. A failure is noted in sync.hint_state and 
 Returns: how many.$$;
 
 create function sync.hint_ready_chunks() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (select 1 from changed where ready_seq is not null) then
     return null;
@@ -114,7 +114,7 @@ referencing new table as changed
 for each statement execute function sync.hint_ready_chunks();
 
 create function sync.hint_progress() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
     perform realtime.send(jsonb_build_object('job_id', new.job_id), 'progress',
@@ -132,7 +132,7 @@ for each row when (old.status = 'running'
   and new.status <> 'running') execute function sync.hint_progress();
 
 create function sync.settle_hints() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if to_regclass('net._http_response') is null
     or not exists (select 1 from sync.hints where outcome = 'sent') then
@@ -184,7 +184,7 @@ for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoi
 LOCKED.$$;
 
 create function sync.resend_hints(p_at_once boolean) returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_ready bigint[];
@@ -215,7 +215,7 @@ $$Hint ready chunks again that nobody claimed in time, with backoff per chunk, o
 Returns: chunks that are ready.$$;
 
 create function sync.tend_hints() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.wake_due_chunks(1000);
   perform sync.settle_hints();
@@ -232,7 +232,8 @@ $$The sweep's part: due chunks become ready, answers are read, lost hints are se
 is noted and fails nothing else.$$;
 
 create function public.trigger_next_chunk_processing() returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 begin
   perform sync.wake_due_chunks(1000);
   return jsonb_build_object('ready_chunks', sync.resend_hints(true));

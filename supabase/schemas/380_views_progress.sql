@@ -44,7 +44,8 @@ create function sync.add_up_runs(p_job_id uuid)
 returns table (planned bigint, processing bigint, completed bigint, failed bigint, cancelled bigint,
   ready bigint, delayed bigint, percentage numeric, workspaces_completed bigint,
   last_claim_at timestamptz)
-language plpgsql stable rows 1 set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable rows 1 set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
 set enable_seqscan = off as $$
 begin
   return query
@@ -142,7 +143,7 @@ comment on column public.sync_progress.happening_now is
 'What its chunks do; of an ended job, what went wrong.';
 
 create function public.get_sync_job_progress(p_job_id uuid) returns jsonb
-language plpgsql stable set search_path = '' set statement_timeout = '5s' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$
 declare
   v_progress jsonb;
 begin

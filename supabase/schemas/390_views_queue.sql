@@ -57,7 +57,7 @@ comment on column public.sync_page_queue.scan is 'Which scan of its run, from 1.
 comment on column public.sync_page_queue.page is 'The page to fetch.';
 
 create function sync.refuse_queue_write() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY018', message = format('%s is read only', tg_table_name),
     hint = 'claim_chunk_job_safe(id, worker) claims a chunk, complete_chunk_job_safe() and '

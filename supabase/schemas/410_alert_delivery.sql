@@ -20,7 +20,8 @@ comment on column sync.alert_deliveries.request_id is
 alter table sync.alert_deliveries enable row level security;
 
 create function public.set_alert_url(p_kind text, p_url text) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '10s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
 declare
   v_name text := 'chunkwise/alert/' || p_kind;
   v_secret_id uuid;
@@ -56,7 +57,7 @@ it every alert that is open. Returns: {"kind", "is_set"}. Raises: SY006 unknown 
 address. Locks: deliveries against being sent, the secret.$$;
 
 create function sync.check_alert_url(p_url text) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_origin text := (regexp_match(p_url, '^(https?://[a-z0-9.:_\[\]-]+)([/?][^\s]*)?$', 'i'))[1];
 begin
@@ -72,13 +73,13 @@ $$Raises: SY015 not an https URL (http is for loopback only), or a private addre
 forbids them; the text names the host at most.$$;
 
 create function sync.alert_url(p_kind text) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select decrypted_secret from vault.decrypted_secrets where name = 'chunkwise/alert/' || p_kind;
 $$;
 comment on function sync.alert_url(text) is $$Returns: an alert URL, or null if none is set.$$;
 
 create function sync.alert_text(p_alert public.sync_alerts, p_event text) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select replace(replace(replace(
     format('Chunkwise%s: %s: %s: %s', case p_event when 'resolved' then ', resolved' end,
       p_alert.kind, p_alert.subject, p_alert.message), '&', '&amp;'), '<', '&lt;'), '>', '&gt;');
@@ -87,7 +88,7 @@ comment on function sync.alert_text(public.sync_alerts, text) is
 $$Returns: the message, escaped as Slack wants it: a workspace named <!channel> calls nobody.$$;
 
 create function sync.note_deliveries() returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   insert into sync.alert_deliveries (alert_id, event)
   select id, 'opened' from public.sync_alerts where resolved_at is null
   on conflict do nothing;
@@ -102,7 +103,7 @@ $$A message for every open alert, whenever it was opened, and for every resolved
 said that it is open.$$;
 
 create function sync.settle_deliveries(p_url text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.alert_deliveries as d set
     delivered_at = case when r.status_code between 200 and 299 then sync.now() end,
@@ -117,7 +118,7 @@ comment on function sync.settle_deliveries(text) is
 $$Read what pg_net says of the messages sent.$$;
 
 create function sync.send_deliveries(p_url text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- Rows are locked before a request is made of them, so that two sweeps do not both make one.
   with due as (
@@ -149,7 +150,7 @@ read, is not sent twice.
 Locks: deliveries by SKIP LOCKED.$$;
 
 create function sync.deliver_alerts() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_url text;
 begin
@@ -172,7 +173,7 @@ takes it. While another session sends, this one does not. A failure is noted in 
 fails nothing else.$$;
 
 create function sync.ping_dead_man() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_url text;
 begin

@@ -24,13 +24,13 @@ insert into sync.heartbeats (name, beat_at) values ('cron', sync.now()), ('healt
 alter table sync.heartbeats enable row level security;
 
 create function sync.beat(p_name text) returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   update sync.heartbeats set beat_at = sync.now(), last_error = null where name = p_name;
 $$;
 comment on function sync.beat(text) is $$Note a heartbeat. Locks: its row.$$;
 
 create function sync.watch_jobs() returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   delete from sync.job_watch as w where not exists (
     select 1 from public.polling_job_status as j where j.id = w.job_id and j.status = 'running');
   insert into sync.job_watch as w (job_id, ended_chunks, since)
@@ -44,7 +44,7 @@ $$;
 comment on function sync.watch_jobs() is $$Note which live jobs moved since the last look.$$;
 
 create function sync.why_stalled(p_job_id uuid) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(string_agg(x.message, '; ' order by x.runs desc, x.message),
     'nothing of it is live: cleanup_stuck_chunks() closes it')
   from (
@@ -66,7 +66,7 @@ create type sync.cause as (kind text, subject text, message text);
 comment on type sync.cause is 'Something that is wrong now: the kind and subject of an alert.';
 
 create function sync.stale_causes() returns setof sync.cause
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'stale_workspace', format('%s %s', s.workspace_name, s.stream), concat_ws('; ',
     case when s.last_complete_sync_at is null
       then 'never synced completely, registered at ' || sync.in_utc(w.created_at)
@@ -85,7 +85,7 @@ comment on function sync.stale_causes() is
 $$Returns: workspaces without a complete sync for too long; a new one has as long as any other.$$;
 
 create function sync.workspace_causes() returns setof sync.cause
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'key_refused', w.workspace_name,
     'the API refuses its key: rotate_workspace_key() sets a new one'
   from public.sync_workspaces as w where w.is_active and w.key_status = 'refused'
@@ -116,7 +116,7 @@ comment on function sync.workspace_causes() is
 $$Returns: what else is wrong with active workspaces: keys, counts, deletions that wait.$$;
 
 create function sync.job_causes() returns setof sync.cause
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   (select distinct on (j.job_name) 'job_not_completed', j.job_name, format(
     'job %s ended %s: chunkwise status %s tells why, retry_failed_chunks() tries again', j.id,
     j.status, j.id)
@@ -153,7 +153,7 @@ $$Returns: by name the last job with a run that did not complete, until any job 
 workspace and stream (a refused key has an alert of its own); live jobs that do not move.$$;
 
 create function sync.takes_broadcasts() returns boolean
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null and exists (
     select 1 from pg_catalog.pg_inherits as i
     join pg_catalog.pg_class as c on c.oid = i.inhrelid
@@ -166,7 +166,7 @@ $$Returns: whether Realtime has a partition for today, without which realtime.se
 message and raises nothing. It files them by the time of the database, not by ours.$$;
 
 create function sync.engine_causes() returns setof sync.cause
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'no_worker', 'workers', format(
     'chunks that are ready: %s; no worker was heard of since %s', q.ready_chunks,
     coalesce(sync.in_utc((select max(last_seen_at) from sync.workers)), 'ever'))
@@ -207,7 +207,8 @@ comment on function sync.engine_causes() is
 $$Returns: what is wrong with workers, cron and hints now.$$;
 
 create function sync.check_health() returns int
-language plpgsql set search_path = '' set plan_cache_mode = auto set enable_seqscan = on
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = auto set enable_seqscan = on
 set enable_bitmapscan = on set enable_hashjoin = on set enable_mergejoin = on as $$
 declare
   v_part text;
@@ -248,7 +249,7 @@ would find is unknown. Returns: causes that hold, or null while another session 
 alerts.$$;
 
 create function sync.check_health_if_cron_is_silent() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select 1 from sync.heartbeats where name = 'cron'
       and beat_at < sync.now() - interval '3 minutes')

@@ -2,7 +2,7 @@
 -- Stands on: queue, audits, locks, alerts, hints.
 
 create function sync.prune_runs(p_rows int) returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_until timestamptz := sync.now()
     - make_interval(days => sync.setting('chunks_kept_days')::int);
@@ -31,7 +31,7 @@ $$Delete at most so many chunks, pages seen and audits of runs closed 30 days ag
 replies processed 30 days ago. Returns: chunks deleted. Locks: those rows.$$;
 
 create function sync.prune_log(p_rows int) returns int
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_until timestamptz := sync.now()
     - make_interval(days => sync.setting('events_kept_days')::int);
@@ -62,7 +62,7 @@ $$Delete at most so many events and resolved alerts 90 days old, and hints, work
 pg_cron's own notes 7 days old. Returns: events deleted. Locks: those rows.$$;
 
 create function sync.prune(p_rows int) returns int
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   select sync.prune_runs(p_rows) + sync.prune_log(p_rows);
 $$;
 comment on function sync.prune(int) is

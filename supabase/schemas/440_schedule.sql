@@ -5,7 +5,7 @@
 create extension if not exists pg_cron with schema pg_catalog;
 
 create function sync.start_scheduled_sync() returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from public.sync_workspaces as w

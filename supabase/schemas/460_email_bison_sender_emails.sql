@@ -43,7 +43,7 @@ alter table sync.sender_emails enable row level security;
 
 create function sync.apply_sender_emails(p_records sync.incoming_record[])
   returns sync.changed_record[]
-language plpgsql set search_path = '' set enable_hashjoin = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 declare
   v_now timestamptz := sync.now();
   v_changed sync.changed_record[];
@@ -140,7 +140,7 @@ comment on column public.workspace_statistics.deleted_accounts is 'Found to be g
 alter table public.workspace_statistics enable row level security;
 
 create function sync.write_workspace_statistics(p_workspace_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into public.workspace_statistics
     as s (workspace_id, accounts, connected_accounts, distinct_emails, deleted_accounts,
@@ -265,7 +265,7 @@ comment on column public.client_registry.estimated_account_count is
 'How many accounts the API showed then.';
 
 create function sync.refuse_registry_insert() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY018', message = 'a workspace is not added through '
     'client_registry',

@@ -69,7 +69,7 @@ alter table public.thread_stage enable row level security;
 
 create function sync.apply_email_replies(p_records sync.incoming_record[])
   returns sync.changed_record[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_changed sync.changed_record[];

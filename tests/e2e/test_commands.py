@@ -184,7 +184,7 @@ async def test_a_schema_that_does_not_fit_is_one_sentence(
     else:
         world.db.run(
             "create or replace function chunkwise_version() returns jsonb language sql stable"
-            " set search_path = '' as $$ select pg_catalog.jsonb_build_object("
+            " set search_path = pg_catalog, pg_temp as $$ select pg_catalog.jsonb_build_object("
             f"'schema_version', {versions[0]}, 'protocol_version', {versions[1]}) $$"
         )
     ended = await world.chunkwise(command)

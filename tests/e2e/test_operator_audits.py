@@ -145,6 +145,6 @@ async def test_a_key_of_another_workspace_is_refused_before_it_writes(
 def pass_days(world: World, days: int) -> None:
     world.db.run(
         "create or replace function sync.now() returns timestamptz language sql stable"
-        " set search_path = '' as $$ select pg_catalog.clock_timestamp()"
+        " set search_path = pg_catalog, pg_temp as $$ select pg_catalog.clock_timestamp()"
         f" + interval '{days} days' $$"
     )

@@ -22,7 +22,8 @@ KEY = "sk_live_OneKeyThatNobodyMaySeeInAnyOutput"
 FRESH = "select sync.beat(name) from sync.heartbeats"
 LATER = (
     "create or replace function sync.now() returns timestamptz language sql stable"
-    " set search_path = '' as $$ select pg_catalog.clock_timestamp() + interval '5 minutes' $$"
+    " set search_path = pg_catalog, pg_temp"
+    " as $$ select pg_catalog.clock_timestamp() + interval '5 minutes' $$"
 )
 
 
@@ -106,7 +107,8 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
     "a part of the health check fails": (
         sql(
             "create or replace function sync.stale_causes() returns setof sync.cause language sql"
-            " stable set search_path = '' as $$ select '', '', (1 / (select 0))::text $$",
+            " stable set search_path = pg_catalog, pg_temp"
+            " as $$ select '', '', (1 / (select 0))::text $$",
             "select sync.check_health()",
         ),
         "health check",
@@ -159,7 +161,7 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
     "an old schema": (
         sql(
             "create or replace function chunkwise_version() returns jsonb language sql stable"
-            " set search_path = '' set statement_timeout = '5s' as $$ select"
+            " set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$ select"
             " pg_catalog.jsonb_build_object('schema_version', 0, 'protocol_version', 1) $$"
         ),
         "schema",

@@ -11,7 +11,7 @@ from tests.support.sql_worker import NewWorker
 
 FAILING = (
     "create or replace function sync.broadcast_work(p_pause interval) returns void"
-    " language plpgsql set search_path = '' as"
+    " language plpgsql set search_path = pg_catalog, pg_temp as"
     " $$ begin raise exception 'no partition of relation messages'; end $$"
 )
 

@@ -39,7 +39,7 @@ def advance_clock(db: Db, seconds: float) -> None:
     """Move this database's clock to so many seconds ahead of the wall clock."""
     db.run(
         "create or replace function sync.now() returns timestamptz language sql stable "
-        "set search_path = '' as "
+        "set search_path = pg_catalog, pg_temp as "
         f"$$ select pg_catalog.clock_timestamp() + interval '{seconds} seconds' $$"
     )
 
@@ -48,7 +48,7 @@ def stop_clock(db: Db, seconds: float = 0) -> None:
     """Hold this database's clock at so many seconds after a fixed moment."""
     db.run(
         "create or replace function sync.now() returns timestamptz language sql stable "
-        "set search_path = '' as "
+        "set search_path = pg_catalog, pg_temp as "
         f"$$ select timestamptz '2026-11-01 12:00:00+00' + interval '{seconds} seconds' $$"
     )
 

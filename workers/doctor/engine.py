@@ -94,7 +94,8 @@ select p.oid::regprocedure::text as subject, 'declares no statement_timeout' as 
   format('alter function %s set statement_timeout = ''20s'';', p.oid::regprocedure) as mend
 from pg_catalog.pg_proc as p
 where p.pronamespace = 'public'::regnamespace and p.prokind = 'f'
-  and 'search_path=""' = any (p.proconfig) and obj_description(p.oid, 'pg_proc') ~ 'Returns:'
+  and 'search_path=pg_catalog, pg_temp' = any (p.proconfig)
+  and obj_description(p.oid, 'pg_proc') ~ 'Returns:'
   and has_function_privilege('service_role', p.oid, 'execute')
   and not exists (
     select 1 from unnest(p.proconfig) as setting where setting ~ '^statement_timeout=[1-9]')

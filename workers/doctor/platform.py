@@ -98,7 +98,8 @@ select p.oid::regprocedure::text as subject, format('%s may execute it', r.role)
 from pg_catalog.pg_proc as p
 join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
 cross join (values ('anon'), ('authenticated')) as r (role)
-where (n.nspname = 'sync' or n.nspname = 'public' and 'search_path=""' = any (p.proconfig)
+where (n.nspname = 'sync' or n.nspname = 'public'
+    and 'search_path=pg_catalog, pg_temp' = any (p.proconfig)
     and obj_description(p.oid, 'pg_proc') ~ 'Returns:')
   and has_function_privilege(r.role, p.oid, 'execute')
   and not (r.role = 'anon' and n.nspname = 'sync' and p.proname = 'is_switched_on')

@@ -9,7 +9,7 @@ select cmp_ok((select count(*) from pg_proc
 select is_empty($$
   select oid::regprocedure from pg_proc
   where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)
-    and 'search_path=""' <> all (coalesce(proconfig, '{}'))
+    and 'search_path=pg_catalog, pg_temp' <> all (coalesce(proconfig, '{}'))
 $$, 'every function of public and sync sets search_path = ''''');
 
 select * from finish();
