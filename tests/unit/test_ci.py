@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-CI = Path(__file__).resolve().parents[2] / ".ci" / "run"
+ROOT = Path(__file__).resolve().parents[2]
+CI = ROOT / ".ci" / "run"
 MAKE = '#!/bin/sh\necho "make $*"\n'
 APT_GET = '#!/bin/sh\necho "apt-get $1"\n[ "$1" = update ] || cp "$BARE/make.deb" "$BARE/make"\n'
 SUDO = '#!/bin/sh\necho -n "sudo "\nexec "$@"\n'
@@ -39,3 +41,17 @@ def test_make_is_installed_by_whoever_may(tmp_path: Path, user_id: int, by: str)
         "make check",
         "make test",
     ]
+
+
+def test_the_workflow_runs_what_runs_here_on_the_system_that_sets_itself_up() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    assert job["container"] == "debian:12"
+    assert [step["run"] for step in job["steps"]][-1] == ".ci/run"
+
+
+def test_hooks_before_a_commit_run_tools_that_the_lock_file_pins() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    tools = {hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in hooks} - {"python"}
+    pinned = (ROOT / "requirements.lock").read_text()
+    assert [tool for tool in tools if f"\n{tool}==" not in pinned] == []
