@@ -47,7 +47,7 @@ def test_the_workflow_runs_what_runs_here_on_the_system_that_sets_itself_up() ->
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     (job,) = workflow["jobs"].values()
     assert job["container"] == "debian:12"
-    assert [step["run"] for step in job["steps"]][-1] == ".ci/run"
+    assert job["steps"][-1]["run"] == ".ci/run"
 
 
 def test_hooks_before_a_commit_run_tools_that_the_lock_file_pins() -> None:
