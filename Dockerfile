@@ -6,7 +6,9 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_RO
 WORKDIR /opt/chunkwise
 COPY requirements-worker.lock ./
 RUN pip install --require-hashes -r requirements-worker.lock
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml LICENSE README.md ./
+COPY supabase/migrations ./supabase/migrations
+COPY supabase/snippets ./supabase/snippets
 COPY workers ./workers
 RUN pip install --no-deps --no-build-isolation --no-index .
 
@@ -14,6 +16,6 @@ RUN pip install --no-deps --no-build-isolation --no-index .
 WORKDIR /tmp
 USER 10001:10001
 ENV CHUNKWISE_PULSE_FILE=/tmp/chunkwise.pulse
-HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "-m", "workers.pulse"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "-m", "chunkwise.worker.liveness"]
 ENTRYPOINT ["chunkwise"]
 CMD ["worker"]

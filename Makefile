@@ -1,6 +1,6 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench stack stack-stop migration lock clean
+.PHONY: help setup demo test check bench stack stack-stop migration lock wheel clean
 python := .venv/bin/python
 folders := $(wildcard workers local benchmarks tests)
 sql := $(wildcard supabase/schemas supabase/snippets supabase/tests)
@@ -48,10 +48,13 @@ stack-stop: setup ## Stop it
 migration: setup ## Write supabase/migrations from supabase/schemas
 	@$(python) -m local.migration
 
+wheel: setup ## Build the package into dist/
+	@$(python) -m hatchling build --target wheel
+
 lock: ## Pin requirements.in anew
 	@local/lock.sh
 
 clean: ## Remove all that was installed or written here
 	@[ ! -x $(python) ] || $(on_stack) erase
-	@rm -rf .venv node_modules .env.local .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	@rm -rf .venv node_modules dist .env.local .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -73,7 +73,7 @@ keep_debian_from_making_a_cluster() {
 
 install_python_packages() {
   local stamp
-  stamp=$(cat requirements.lock pyproject.toml <(ls -d workers local benchmarks 2>/dev/null) | sha256sum)
+  stamp=$(cat requirements.lock pyproject.toml workers/chunkwise/__init__.py | sha256sum)
   [[ -x .venv/bin/python && $(cat .venv/stamp 2>/dev/null) == "$stamp" ]] && return
   "$system_python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     refuse "Python 3.11 or newer is needed; this is $("$system_python" --version)."

@@ -2,23 +2,33 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from local.realtime.database import DatabaseError
+from local.realtime.hub import Hub
 from local.realtime.tokens import Token, TokenError, check, refuse_expired
 from local.realtime.wire import Broadcast, Message
 
-if TYPE_CHECKING:
-    from local.realtime.connection import Connection
-
 NO_READING = "You do not have permissions to read from this Channel topic: {}"
+
+
+class Client(Protocol):
+    """A client's connection, as far as its channels know it."""
+
+    hub: Hub
+    is_keyed: bool
+    channels: dict[str, "Channel"]
+
+    def push(self, message: Message) -> None: ...
+    def push_broadcast(self, topic: str, broadcast: Broadcast) -> None: ...
+    def reply(self, to: Message, status: str, response: dict[str, Any]) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class Channel:
     """`topic` is `realtime:` and the name; `may_write` is asked at the first own broadcast."""
 
-    connection: "Connection"
+    connection: Client
     topic: str
     name: str
     private: bool

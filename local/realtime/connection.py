@@ -3,20 +3,17 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from local.realtime.channel import NO_READING, Channel
 from local.realtime.database import DatabaseError
+from local.realtime.hub import GOING_AWAY, Hub
 from local.realtime.tokens import Token, TokenError, check
 from local.realtime.wire import Broadcast, Frame, FrameError, Message, Serializer
 
-if TYPE_CHECKING:
-    from local.realtime.hub import Hub
-
 TOPIC_PREFIX = "realtime:"
-GOING_AWAY = 1001
 UNREADABLE = 1003
 
 
@@ -28,7 +25,7 @@ class RefusedError(Exception):
 class Connection:
     """`token` is the key's; `is_keyed` until a channel is given the token of a user."""
 
-    hub: "Hub"
+    hub: Hub
     socket: WebSocket
     serializer: Serializer
     token: Token

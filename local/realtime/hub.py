@@ -6,14 +6,37 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
-from local.realtime.channel import Channel
-from local.realtime.connection import GOING_AWAY, Connection
 from local.realtime.database import CONNECT_SECONDS, DatabaseError, Follower, Policies, Stored
 from local.realtime.limits import Counts, Faults, Meter, Settings
 from local.realtime.wire import Broadcast
 
+GOING_AWAY = 1001
+
 log = logging.getLogger("realtime")
+
+
+class Member(Protocol):
+    """A client's channel, as far as the hub knows it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def private(self) -> bool: ...
+    def push_broadcast(self, broadcast: Broadcast) -> None: ...
+    def tell_replication(self) -> None: ...
+    def leave(self) -> None: ...
+    def shut(self, reason: str) -> None: ...
+    def end(self, event: str) -> None: ...
+
+
+class Client(Protocol):
+    """A client's connection, as far as the hub knows it."""
+
+    @property
+    def channels(self) -> Mapping[str, Member]: ...
+    def close(self, code: int) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -25,9 +48,9 @@ class Hub:
     settings: Settings = field(default_factory=Settings)
     faults: Faults = field(default_factory=Faults)
     counts: Counts = field(default_factory=Counts)
-    connections: set[Connection] = field(default_factory=set)
+    connections: set[Client] = field(default_factory=set)
     policies: Policies = field(init=False)
-    _members: dict[tuple[str, bool], set[Channel]] = field(init=False)
+    _members: dict[tuple[str, bool], set[Member]] = field(init=False)
     _meter: Meter | None = None
     _follower: Follower = field(init=False)
     _following: asyncio.Task[None] | None = None
@@ -38,11 +61,11 @@ class Hub:
         self._members = defaultdict(set)
         self._follower = Follower(self.dsn, self.receive, lambda: self.count("follows"))
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: Client) -> None:
         self.connections.add(connection)
         self.count("sockets_opened", sockets=1)
 
-    async def disconnected(self, connection: Connection) -> None:
+    async def disconnected(self, connection: Client) -> None:
         """Forget it; nothing stays open for nobody."""
         self.connections.discard(connection)
         for channel in list(connection.channels.values()):
@@ -72,11 +95,11 @@ class Hub:
             text = "Realtime was unable to connect to the project database"
             raise DatabaseError("UnableToConnectToProject", text) from None
 
-    def admit(self, channel: Channel) -> None:
+    def admit(self, channel: Member) -> None:
         self._members[channel.name, channel.private].add(channel)
         self.count("joins", channels=1)
 
-    def dismiss(self, channel: Channel) -> None:
+    def dismiss(self, channel: Member) -> None:
         members = self._members[channel.name, channel.private]
         members.discard(channel)
         if not members:
@@ -107,7 +130,7 @@ class Hub:
                 self.deliver(stored.topic, stored.private, broadcast)
 
     def deliver(
-        self, name: str, private: bool, broadcast: Broadcast, without: Channel | None = None
+        self, name: str, private: bool, broadcast: Broadcast, without: Member | None = None
     ) -> None:
         """Push to every member but one; a member who meets the rate limit is shut out."""
         for channel in list(self._members.get((name, private), ())):
@@ -159,5 +182,5 @@ class Hub:
         finally:
             self._waiting.remove(entry)
 
-    def channels(self) -> list[Channel]:
+    def channels(self) -> list[Member]:
         return [channel for members in self._members.values() for channel in members]

@@ -25,7 +25,7 @@ class Crew:
         own = {"PATH": os.environ["PATH"], "HOME": "/", "CHUNKWISE_WORKER_ID": name}
         with self.log(name).open("ab") as log:
             self.processes[name] = await create_subprocess_exec(
-                *(sys.executable, "-m", "workers", "worker"),
+                *(sys.executable, "-m", "chunkwise", "worker"),
                 env={**own, **QUICK, **self.world.env, **env},
                 stderr=log,
                 cwd=CHECKOUT,

@@ -1,8 +1,8 @@
 """Doctor looks at every function of ours."""
 
+from chunkwise.doctor.engine import TIMEOUTS
+from chunkwise.doctor.platform import FUNCTION_GRANTS
 from tests.support.db import Db
-from workers.doctor.engine import TIMEOUTS
-from workers.doctor.platform import FUNCTION_GRANTS
 
 
 def test_it_knows_every_function_of_ours(db: Db) -> None:

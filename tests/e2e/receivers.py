@@ -19,12 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from chunkwise.gateway.compatibility import connected
+from chunkwise.settings import Settings
+from chunkwise.worker.fetch import Fetcher
+from chunkwise.worker.http_server import Listener, listening_on
+from chunkwise.worker.receiver import Receiver
 from tests.e2e.world import CHECKOUT, PATIENCE_S, World
-from workers.connection import connected
-from workers.fetch import Fetcher
-from workers.listening import Listener, listening_on
-from workers.receiver import Receiver
-from workers.settings import Settings
 
 # It has asked, and holds nothing.
 DONE = (
@@ -117,7 +117,7 @@ async def receiver_process(world: World, name: str = "receiver") -> AsyncIterato
     log = world.logs / f"{name}.log"
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "workers", "worker", "--listen", "127.0.0.1:0"),
+            *(sys.executable, "-m", "chunkwise", "worker", "--listen", "127.0.0.1:0"),
             env={
                 "PATH": os.environ["PATH"],
                 **world.env,

@@ -138,8 +138,9 @@ def test_only_the_worker_is_in_it(image: Image) -> None:
     (packages,) = image.venv.glob("lib/python*/site-packages")
     installed = {path.name for path in packages.iterdir()}
 
-    assert "workers" in installed
-    assert installed.isdisjoint({"local", "benchmarks", "tests", "pytest", "mypy", "asyncpg"})
+    assert "chunkwise" in installed
+    others = {"workers", "local", "benchmarks", "tests", "pytest", "mypy", "asyncpg"}
+    assert installed.isdisjoint(others)
     copied = {path.name for path in image.root.rglob("*") if path.is_file()}
     assert not {name for name in copied if name.startswith(".env")}
     for secret in (".env", ".env.local", ".git", "supabase", "local", "tests"):

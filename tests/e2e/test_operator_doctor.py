@@ -8,15 +8,15 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from chunkwise.doctor.database import Database as Doctor
+from chunkwise.doctor.examine import examine
+from chunkwise.doctor.platform import PARTITION
+from chunkwise.settings import Settings
 from local.bison import BisonControl
 from local.stack import Database, Stack
 from tests.e2e.world import Ended, World
 from tests.support.background import wait_until
 from tests.support.db import Db
-from workers.doctor.database import Database as Doctor
-from workers.doctor.examine import examine
-from workers.doctor.platform import PARTITION
-from workers.settings import Settings
 
 KEY = "sk_live_OneKeyThatNobodyMaySeeInAnyOutput"
 FRESH = "select sync.beat(name) from sync.heartbeats"

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from chunkwise.metrics import QUEUE_FIGURES
 from local.bison import BisonControl, Status
 from tests.e2e.receivers import TOKEN, receiver_process
 from tests.e2e.world import LOOK_S, PATIENCE_S, World
-from workers.metrics import QUEUE_FIGURES
 
 ANY_PORT = "127.0.0.1:0"
 

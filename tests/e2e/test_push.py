@@ -9,6 +9,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from chunkwise.errors import KeyRefusedError
+from chunkwise.gateway.client import Gateway
+from chunkwise.secret import Secret
 from local.api import Api
 from local.bison import BisonControl, Hold, Status
 from local.keys import Keys
@@ -24,9 +27,6 @@ from tests.e2e.receivers import (
 )
 from tests.e2e.world import PATIENCE_S, World
 from tests.support.setup import set_settings
-from workers.errors import KeyRefusedError
-from workers.gateway import Gateway
-from workers.secret import Secret
 
 RECEIVER_VERBS = (
     "claim_chunk_job_safe(bigint, text)",
@@ -91,7 +91,7 @@ async def test_replayed_forged_and_finished_ids_change_nothing_and_are_told_apar
     http: httpx.AsyncClient,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, "workers")
+    caplog.set_level(logging.INFO, "chunkwise")
     await world.register(bison)
     async with world.workers():
         await world.sync("acme")

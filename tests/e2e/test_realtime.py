@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from chunkwise.gateway.compatibility import connected
+from chunkwise.settings import Settings
+from chunkwise.worker.fetch import Fetcher
+from chunkwise.worker.loop import Worker
+from chunkwise.worker.polling import Reason
 from local.bison import BisonControl
 from local.realtime.control import RealtimeControl
 from tests.e2e.receivers import traces
 from tests.e2e.test_operator_metrics import ANY_PORT, figures_when
 from tests.e2e.world import World
-from workers.connection import connected
-from workers.fetch import Fetcher
-from workers.looks import Reason
-from workers.settings import Settings
-from workers.worker import Worker
 
 SELDOM_S = 1.0
 OFTEN_S = 0.1

@@ -19,14 +19,14 @@ from pg8000.exceptions import Error
 from postgrest import AsyncRPCFilterRequestBuilder
 from postgrest.exceptions import APIError
 
+from chunkwise.gateway.compatibility import connected
+from chunkwise.settings import Settings
+from chunkwise.worker.fetch import Fetcher
+from chunkwise.worker.loop import Worker
 from local.api import Api
 from local.bison import BisonControl
 from supabase import AsyncClient, AsyncClientOptions, create_async_client
 from tests.support.db import Db, Row
-from workers.connection import connected
-from workers.fetch import Fetcher
-from workers.settings import Settings
-from workers.worker import Worker
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Bounds what hangs, on a machine that is busy with other tests.
@@ -219,7 +219,7 @@ class World:
     async def _worker_process(self, log: Path, env: dict[str, str]) -> AsyncIterator[Process]:
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "workers", "worker"),
+                *(sys.executable, "-m", "chunkwise", "worker"),
                 env=_environment(self.env | {"CHUNKWISE_IDLE_SECONDS": "0.2"} | env),
                 stderr=stderr,
                 cwd=CHECKOUT,
@@ -235,7 +235,7 @@ class World:
     async def command(self, *arguments: str) -> AsyncIterator[Process]:
         """A command that the test itself brings to its end."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "workers", *arguments),
+            *(sys.executable, "-m", "chunkwise", *arguments),
             env=_environment(self.env),
             stdout=PIPE,
             stderr=PIPE,
@@ -255,7 +255,7 @@ class World:
 
 async def run_chunkwise(arguments: Sequence[str], env: dict[str, str], stdin: str = "") -> Ended:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "workers", *arguments),
+        *(sys.executable, "-m", "chunkwise", *arguments),
         env=_environment(env),
         stdin=PIPE,
         stdout=PIPE,

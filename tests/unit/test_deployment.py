@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from workers import VERSION
-from workers.settings import Settings
+from chunkwise import VERSION
+from chunkwise.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 KUBERNETES = CHECKOUT / "deploy" / "kubernetes"
 # To hand back what is not finished by then, see the worker's RELEASE_SECONDS, and to end.
 LEFT_TO_HAND_BACK_S = 5
-HEALTH = ["python", "-m", "workers.pulse"]
+HEALTH = ["python", "-m", "chunkwise.worker.liveness"]
 
 Document = dict[str, Any]
 
@@ -64,7 +64,7 @@ def test_every_setting_is_one_that_the_worker_takes(worker: Document, service: D
     given = {entry["name"]: entry["value"] for entry in worker["env"]}
     of_compose = service["environment"]
     required = {"SUPABASE_URL", "SUPABASE_SECRET_KEY"}
-    settings = (CHECKOUT / "workers" / "settings.py").read_text()
+    settings = (CHECKOUT / "workers/chunkwise/settings.py").read_text()
 
     for name in (given.keys() | of_compose.keys()) - required:
         assert f'"{name}"' in settings, name

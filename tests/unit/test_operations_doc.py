@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer import Typer
 
-from workers.cli.app import build
+from chunkwise.cli.app import build
 
 ROOT = Path(__file__).parents[2]
 SETTING = re.compile(r"\b(?:SUPABASE|CHUNKWISE)_[A-Z_]+\b")
@@ -20,8 +20,7 @@ def first_cells(section: str) -> list[str]:
 
 
 def test_settings() -> None:
-    sources = [ROOT / "workers/settings.py", ROOT / "workers/pulse.py"]
-    read = {name for path in sources for name in SETTING.findall(path.read_text())}
+    read = set(SETTING.findall((ROOT / "workers/chunkwise/settings.py").read_text()))
     assert sorted(first_cells("Settings")) == sorted(f"`{name}`" for name in read)
 
 

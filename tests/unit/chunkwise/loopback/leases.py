@@ -1,0 +1,48 @@
+"""Leases as a claim gives them."""
+
+from typing import Any
+
+from chunkwise.gateway.protocol import Claim, Lease
+
+KEY = "17|s3cr3t+token/with=signs"
+
+
+def claim_json(url: str, **changes: object) -> dict[str, Any]:
+    lease = {
+        "queue_id": 4711,
+        "lease_token": 90210,
+        "lease_ms": 20_000,
+        "send_after_ms": 0,
+        "budget_id": 3,
+        "workspace": "acme",
+        "workspace_id": 12,
+        "stream": "sender_emails",
+        "attempt": 1,
+        "request": {
+            "method": "GET",
+            "url": url,
+            "params": {"page": "2"},
+            "headers": {"Accept": "application/json"},
+        },
+        "timeout_ms": 5000,
+        "max_body_bytes": 8_388_608,
+        "status_classes": {
+            "2xx": "page",
+            "408": "transient",
+            "429": "rate_limited",
+            "5xx": "transient",
+            "other": "permanent",
+        },
+    }
+    return {
+        "leases": [{**lease, **changes}],
+        "credentials": {
+            "12": {"in": "header", "name": "Authorization", "value": f"Bearer {KEY}"},
+        },
+        "blocked_budgets": [],
+        "next_look_ms": None,
+    }
+
+
+def lease_to(url: str, **changes: object) -> Lease:
+    return Claim.from_json(claim_json(url, **changes), asked_at=0).leases[0]

@@ -1,0 +1,136 @@
+"""What the gateway makes of answers that are no success, from a real server."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chunkwise import errors
+from chunkwise.gateway.client import Gateway
+from chunkwise.gateway.compatibility import connected
+from chunkwise.secret import Secret
+from chunkwise.settings import Settings
+from loopback.server import Server, reply
+
+JSON = "Content-Type: application/json\r\n"
+
+
+@pytest.fixture
+async def gateway(server: Server) -> AsyncIterator[Gateway]:
+    async with Gateway.connect(server.url, Secret("sb_secret_abc")) as opened:
+        yield opened
+
+
+def answer(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+async def test_a_call_is_one_request_with_the_key(gateway: Gateway, server: Server) -> None:
+    server.answer = reply(answer({"schema_version": 1, "protocol_version": 1}), headers=JSON)
+
+    await gateway.chunkwise_version()
+
+    line, *headers = server.requests[0].split("\r\n")
+    assert line == "POST /rest/v1/rpc/chunkwise_version HTTP/1.1"
+    assert "apiKey: sb_secret_abc" in headers
+    assert len(server.requests) == 1
+
+
+async def test_calls_share_a_connection(gateway: Gateway, server: Server) -> None:
+    server.answer = reply(answer({"lease_ms": 20_000}), headers=JSON)
+    for _ in range(3):
+        await gateway.extend_chunk_leases([])
+    assert server.connections == 1
+
+
+async def test_a_refusal_keeps_code_message_and_hint(gateway: Gateway, server: Server) -> None:
+    refusal = {"code": "SY004", "message": "inactive", "details": None, "hint": "activate it"}
+    server.answer = reply(answer(refusal), "400 Bad Request", JSON)
+
+    with pytest.raises(errors.DatabaseError) as raised:
+        await gateway.start_sync_job(None, [], [])
+
+    error = raised.value
+    assert (error.code, error.message, error.hint) == ("SY004", "inactive", "activate it")
+
+
+async def test_an_outage_is_told_from_a_refusal_and_sent_once(
+    gateway: Gateway, server: Server
+) -> None:
+    server.answer = reply(b"<html>", "502 Bad Gateway")
+
+    with pytest.raises(errors.UnavailableError):
+        await gateway.claim_next_chunk_job_safe("w", 1)
+
+    assert len(server.requests) == 1
+
+
+async def test_a_lease_without_its_fields_is_a_protocol_error(
+    gateway: Gateway, server: Server
+) -> None:
+    server.answer = reply(answer({"leases": [{"queue_id": 1}]}), headers=JSON)
+    with pytest.raises(errors.ProtocolError):
+        await gateway.claim_next_chunk_job_safe("w", 1)
+
+
+def settings_for(url: str) -> Settings:
+    return Settings.from_env({"SUPABASE_URL": url, "SUPABASE_SECRET_KEY": "sb_secret_abc"})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "named"),
+    [
+        ("200 OK", b"<html>", errors.SettingsError, "SUPABASE_URL"),
+        ("302 Found", b"", errors.SettingsError, "SUPABASE_URL"),
+        ("404 Not Found", b"nothing here", errors.SettingsError, "SUPABASE_URL"),
+        (
+            "401 Unauthorized",
+            answer({"message": "Invalid API key"}),
+            errors.SettingsError,
+            "SUPABASE_SECRET_KEY",
+        ),
+        (
+            "403 Forbidden",
+            answer({"code": "42501", "message": "permission denied"}),
+            errors.SettingsError,
+            "SUPABASE_SECRET_KEY",
+        ),
+        (
+            "404 Not Found",
+            answer({"code": "PGRST202", "message": "no such function"}),
+            errors.VersionMismatchError,
+            "no Chunkwise schema",
+        ),
+        (
+            "200 OK",
+            answer({"schema_version": 0, "protocol_version": 1}),
+            errors.VersionMismatchError,
+            "older",
+        ),
+        (
+            "200 OK",
+            answer({"schema_version": 1, "protocol_version": 2}),
+            errors.VersionMismatchError,
+            "newer",
+        ),
+    ],
+)
+async def test_a_start_that_cannot_work_names_the_thing_and_the_way_out(
+    server: Server, status: str, body: bytes, error: type[errors.ChunkwiseError], named: str
+) -> None:
+    server.answer = reply(body, status, JSON)
+
+    with pytest.raises(error) as raised:
+        async with connected(settings_for(server.url)):
+            pytest.fail("it connected")
+
+    assert named in raised.value.message
+    assert raised.value.hint
+    assert "sb_secret_abc" not in raised.value.message + raised.value.hint
+
+
+async def test_an_unreachable_project_is_a_wrong_setting(server: Server) -> None:
+    await server.close()
+    with pytest.raises(errors.SettingsError, match="SUPABASE_URL"):
+        async with connected(settings_for("http://127.0.0.1:9")):
+            pytest.fail("it connected")

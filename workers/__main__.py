@@ -1,6 +1,0 @@
-"""The command `chunkwise`."""
-
-from workers.cli.app import main
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,45 @@
+"""`chunkwise doctor`."""
+
+import asyncio
+import os
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from chunkwise.cli.output import print_json, print_table
+from chunkwise.doctor.database import Database
+from chunkwise.doctor.examine import examine
+from chunkwise.doctor.findings import Report
+from chunkwise.settings import Settings
+
+FINDING_COLUMNS = {"check": "check", "subject": "what", "message": "finding", "mend": "mend"}
+UNCHECKED_COLUMNS = {"check": "not checked", "reason": "why"}
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look for what keeps the project from working: through DATABASE_URL and over the API.
+
+    Exit codes: 0 all was checked and is well; 1 findings, or something could not be checked; 2 a
+    setting or the connection.
+    """
+    settings = Settings.from_env()
+    with closing(Database.connect(os.environ)) as database:
+        report = asyncio.run(examine(settings, database))
+    if as_json:
+        print_json(report.fields())
+    else:
+        _print(report)
+    raise typer.Exit(0 if report.is_well else 1)
+
+
+def _print(report: Report) -> None:
+    if report.findings:
+        print_table(None, FINDING_COLUMNS, [finding.fields() for finding in report.findings])
+    if report.unchecked:
+        print_table(None, UNCHECKED_COLUMNS, report.fields()["unchecked"])
+    print(f"Checked: {', '.join(report.checked) or 'nothing'}.")
+    if report.is_well:
+        print("Nothing found.")

@@ -1,0 +1,95 @@
+"""`chunkwise cancel`, `retry`, `approve`, `pause`, `resume`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+
+from chunkwise.cli.output import print_json, printable
+from chunkwise.gateway.protocol import Json
+from chunkwise.operator.client import Operator, operating
+from chunkwise.settings import Settings
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SourceOption = Annotated[str | None, typer.Option(help="Only this source.")]
+WorkspaceOption = Annotated[str | None, typer.Option(help="Only this workspace.")]
+
+
+def cancel(
+    job: Annotated[str, typer.Argument(help="Its id.")], as_json: JsonOption = False
+) -> None:
+    """End a job: what waits is cancelled, what is in flight ends without being written.
+
+    Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
+    """
+    answer = _ask(lambda operator: operator.cancel_sync_job(job))
+    if answer["status"] == "running":
+        text = f"Job {job} ends with the {answer['chunks_in_flight']} requests now in flight."
+    else:
+        text = f"Job {job} is cancelled."
+    _tell(answer, text, as_json)
+
+
+def retry(job: Annotated[str, typer.Argument(help="Its id.")], as_json: JsonOption = False) -> None:
+    """Start a new job for what of an ended one did not complete.
+
+    Exit codes: 0 accepted, 1 refused, 2 a setting or the connection, 3 schema and program do not
+    fit together.
+    """
+    answer = _ask(lambda operator: operator.retry_failed_chunks(job))
+    text = (
+        f"{answer['message']} (job {answer['job_id']}, {answer['status']})\n"
+        f"Watch it with: chunkwise status {answer['job_id']} --watch"
+    )
+    _tell(answer, text, as_json)
+    raise typer.Exit(0 if answer["status"] == "accepted" else 1)
+
+
+def approve(
+    run: Annotated[int, typer.Argument(help="The run that waits; `chunkwise status` names it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Let the deletions happen that a run held back because there are so many.
+
+    Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
+    """
+    answer = _ask(lambda operator: operator.approve_deletions(run))
+    _tell(answer, f"{answer['deleted']} rows deleted.", as_json)
+
+
+def pause(
+    source: SourceOption = None, workspace: WorkspaceOption = None, as_json: JsonOption = False
+) -> None:
+    """Hand out no more work of a source, of a workspace, or at all; what is in flight ends.
+
+    Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
+    """
+    answer = _ask(lambda operator: operator.pause_sync(source, workspace))
+    _tell(answer, f"Paused; {answer['live_runs']} running workspaces wait.", as_json)
+
+
+def resume(
+    source: SourceOption = None, workspace: WorkspaceOption = None, as_json: JsonOption = False
+) -> None:
+    """Lift the pause of a source, of a workspace, or of everything.
+
+    Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
+    """
+    answer = _ask(lambda operator: operator.resume_sync(source, workspace))
+    _tell(answer, f"Resumed; {answer['live_runs']} running workspaces go on.", as_json)
+
+
+def _ask(question: Callable[[Operator], Awaitable[Json]]) -> Json:
+    async def ask() -> Json:
+        async with operating(Settings.from_env()) as operator:
+            return await question(operator)
+
+    return asyncio.run(ask())
+
+
+def _tell(answer: Json, text: str, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        print(printable(text))

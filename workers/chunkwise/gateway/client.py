@@ -1,0 +1,262 @@
+"""The only module that speaks to Supabase. One method is one SQL function or one table."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, Self, TypeVar
+
+import httpx
+from postgrest import APIResponse
+from postgrest.exceptions import APIError
+
+from chunkwise import errors
+from chunkwise.gateway.protocol import (
+    Claim,
+    Extension,
+    Failure,
+    Json,
+    Lease,
+    Outcome,
+    Outcomes,
+    Page,
+    Versions,
+    blocked_budgets,
+)
+from chunkwise.logs import quieten_http_libraries
+from chunkwise.secret import Secret
+from supabase import AsyncClient, AsyncClientOptions
+
+_TIMEOUT = httpx.Timeout(30, connect=5)
+# A hung call must not cost the leases: they last 20 s.
+_CLAIM_SECONDS = 10
+_EXTEND_SECONDS = 5
+_CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30)
+
+Parsed = TypeVar("Parsed")
+
+
+class _Query(Protocol):
+    def execute(self) -> Awaitable[APIResponse]: ...
+
+
+class Gateway:
+    """Calls are sent once; `UnavailableError` says which failures may be repeated. `answered_at`
+    (monotonic seconds) is when the database last answered a call."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self.answered_at = 0.0
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, url: str, key: Secret) -> AsyncIterator[Self]:
+        quieten_http_libraries()
+        async with httpx.AsyncClient(
+            timeout=_TIMEOUT,
+            limits=_CONNECTIONS,
+            follow_redirects=False,
+            event_hooks={"response": [_raise_refusal]},
+        ) as http:
+            options = AsyncClientOptions(
+                httpx_client=http,
+                auto_refresh_token=False,
+                persist_session=False,
+                postgrest_client_retry=False,
+            )
+            yield cls(AsyncClient(url, key.reveal(), options))
+
+    async def chunkwise_version(self) -> Versions:
+        return await self._call(
+            "chunkwise_version",
+            {},
+            lambda json: Versions(json["schema_version"], json["protocol_version"]),
+        )
+
+    async def claim_next_chunk_job_safe(self, worker_id: str, limit: int) -> Claim:
+        asked_at = time.monotonic()
+        return await self._call(
+            "claim_next_chunk_job_safe",
+            {"p_worker_id": worker_id, "p_limit": limit},
+            lambda json: Claim.from_json(json, asked_at),
+            _CLAIM_SECONDS,
+        )
+
+    async def claim_chunk_job_safe(self, queue_id: int, worker_id: str) -> Claim:
+        asked_at = time.monotonic()
+        return await self._call(
+            "claim_chunk_job_safe",
+            {"p_queue_id": queue_id, "p_worker_id": worker_id},
+            lambda json: Claim.from_json(json, asked_at),
+            _CLAIM_SECONDS,
+        )
+
+    async def complete_chunk_jobs_safe(self, pages: Sequence[tuple[Lease, Page]]) -> Outcomes:
+        handed_over = [
+            lease.key | {"status": page.status, "body": page.body, "duration_ms": page.duration_ms}
+            for lease, page in pages
+        ]
+        return await self._call(
+            "complete_chunk_jobs_safe",
+            {"p_pages": handed_over},
+            lambda json: Outcomes(
+                [Outcome.from_json(outcome) for outcome in json["outcomes"]], blocked_budgets(json)
+            ),
+        )
+
+    async def fail_chunk_job_safe(self, lease: Lease, failure: Failure) -> Outcomes:
+        return await self._call(
+            "fail_chunk_job_safe",
+            {
+                "p_queue_id": lease.queue_id,
+                "p_lease_token": lease.lease_token,
+                "p_error_class": failure.error_class,
+                "p_error_message": failure.message,
+                "p_retry_after": failure.retry_after,
+            },
+            lambda json: Outcomes([Outcome.from_json(json)], blocked_budgets(json)),
+        )
+
+    async def extend_chunk_leases(self, leases: Sequence[Lease]) -> Extension:
+        return await self._call(
+            "extend_chunk_leases",
+            {"p_leases": [lease.key for lease in leases]},
+            Extension.from_json,
+            _EXTEND_SECONDS,
+        )
+
+    async def start_sync_job(
+        self, name: str | None, streams: Sequence[str], workspaces: Sequence[str]
+    ) -> Json:
+        """What is not given is left to the function's defaults."""
+        arguments: dict[str, object] = {}
+        if name:
+            arguments["p_job_name"] = name
+        if streams:
+            arguments["p_streams"] = list(streams)
+        if workspaces:
+            arguments["p_workspaces"] = list(workspaces)
+        return await self._call("start_sync_job", arguments, _as_it_is)
+
+    async def get_sync_job_progress(self, job_id: str) -> Json:
+        return await self._call("get_sync_job_progress", {"p_job_id": job_id}, _as_it_is)
+
+    async def register_workspace(
+        self,
+        name: str,
+        base_url: str,
+        key: Secret,
+        source: str,
+        external_id: str | None,
+        max_concurrency: int | None,
+    ) -> Json:
+        return await self._call(
+            "register_workspace",
+            {
+                "p_workspace_name": name,
+                "p_base_url": base_url,
+                "p_api_key": key.reveal(),
+                "p_source": source,
+                "p_external_id": external_id,
+                "p_max_concurrency": max_concurrency,
+            },
+            _as_it_is,
+        )
+
+    async def latest_jobs(self, limit: int) -> list[dict[str, Any]]:
+        query = self._client.table("polling_job_status").select("*")
+        return await self._rows(query.order("started_at", desc=True).limit(limit))
+
+    async def workspaces(self) -> list[dict[str, Any]]:
+        query = self._client.table("sync_workspaces").select(
+            "workspace_name, source_id, base_url, external_id, is_active, max_concurrency,"
+            " key_status, key_checked_at"
+        )
+        return await self._rows(query.order("workspace_name"))
+
+    async def call(self, function: str, arguments: dict[str, Any]) -> Json:
+        """A function of which the answer is passed on as it is."""
+        return await self._call(function, arguments, _as_it_is)
+
+    async def select(
+        self,
+        relation: str,
+        columns: str = "*",
+        order: str | None = None,
+        limit: int | None = None,
+        **equal: object,
+    ) -> list[dict[str, Any]]:
+        """Rows of a view or table. `order`: a column, and perhaps "desc" behind it; `equal`: None
+        means null."""
+        query = self._client.table(relation).select(columns)
+        for column, value in equal.items():
+            query = query.is_(column, "null") if value is None else query.eq(column, value)
+        if order is not None:
+            column, _, direction = order.partition(" ")
+            query = query.order(column, desc=direction == "desc")
+        return await self._rows(query if limit is None else query.limit(limit))
+
+    async def exposes(self, schema: str) -> bool:
+        """Whether the API serves a schema; PGRST106 says that it does not."""
+        query = self._client.schema(schema).table("nothing").select("*")
+        try:
+            await self._rows(query.limit(0))
+        except errors.DatabaseError as error:
+            return error.code != "PGRST106"
+        return True
+
+    async def _call(
+        self,
+        function: str,
+        arguments: dict[str, Any],
+        parse: Callable[[Json], Parsed],
+        seconds: float | None = None,
+    ) -> Parsed:
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self._execute(self._client.rpc(function, arguments))
+        except TimeoutError:
+            raise errors.UnavailableError(f"{function} did not answer within {seconds} s") from None
+        self.answered_at = time.monotonic()
+        if not isinstance(answer, dict):
+            raise errors.ProtocolError(
+                f"{function} answered something that is no JSON object",
+                "SUPABASE_URL must point at a Supabase project with Chunkwise's migrations.",
+            )
+        try:
+            return parse(answer)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise errors.ProtocolError(
+                f"{function} answered what this program cannot read: {error!r}",
+                errors.SCHEMA_HINT,
+            ) from None
+
+    async def _rows(self, query: _Query) -> list[dict[str, Any]]:
+        rows = await self._execute(query)
+        if not isinstance(rows, list):
+            raise errors.ProtocolError(
+                "a table answered something that is no JSON array",
+                "SUPABASE_URL must point at a Supabase project with Chunkwise's migrations.",
+            )
+        return rows
+
+    async def _execute(self, query: _Query) -> object:
+        try:
+            return (await query.execute()).data
+        except httpx.RequestError as error:
+            text = str(error) or type(error).__name__
+            raise errors.UnavailableError(
+                f"no answer from {self._client.supabase_url}: {text}"
+            ) from None
+        except APIError as error:
+            raise errors.DatabaseError(error.message or "refused", error.hint, error.code) from None
+
+
+def _as_it_is(json: Json) -> Json:
+    return json
+
+
+async def _raise_refusal(response: httpx.Response) -> None:
+    """Before the official client sees it: its errors do not carry the HTTP status."""
+    if not response.is_success:
+        raise errors.from_answer(response.status_code, await response.aread())

@@ -1,0 +1,77 @@
+"""Connecting to a project, and finding out at once, in one sentence, if that cannot work."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from chunkwise import PROTOCOL_VERSION, SCHEMA_VERSION
+from chunkwise.errors import (
+    SCHEMA_HINT,
+    ChunkwiseError,
+    KeyRefusedError,
+    SchemaMissingError,
+    SettingsError,
+    UnavailableError,
+    VersionMismatchError,
+)
+from chunkwise.gateway.backoff import Backoff
+from chunkwise.gateway.client import Gateway
+from chunkwise.gateway.protocol import Versions
+from chunkwise.settings import Settings
+
+UPDATE_HINT: Final = "Update the worker: `git pull`, then `pip install .`."
+# A project that has just been started answers, but not yet with its schema.
+STARTING_SECONDS: Final = 15.0
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Gateway]:
+    """A gateway to a project whose schema and protocol this program knows."""
+    async with Gateway.connect(settings.supabase_url, settings.supabase_secret_key) as gateway:
+        check_versions(await _versions(gateway, settings.supabase_url))
+        yield gateway
+
+
+def check_versions(versions: Versions) -> None:
+    for what, theirs, ours in (
+        ("protocol", versions.protocol, PROTOCOL_VERSION),
+        ("schema", versions.schema, SCHEMA_VERSION),
+    ):
+        if theirs < ours:
+            message = f"the database has {what} {theirs}, older than this program's {ours}"
+            raise VersionMismatchError(message, SCHEMA_HINT)
+        if theirs > ours:
+            message = f"the database has {what} {theirs}, newer than this program's {ours}"
+            raise VersionMismatchError(message, UPDATE_HINT)
+
+
+async def _versions(gateway: Gateway, url: str) -> Versions:
+    backoff = Backoff()
+    deadline = time.monotonic() + STARTING_SECONDS
+    while True:
+        try:
+            return await gateway.chunkwise_version()
+        except UnavailableError as error:
+            if error.status is None or time.monotonic() > deadline:
+                raise _unreachable(url, error) from None
+        except KeyRefusedError as error:
+            raise SettingsError(
+                f"SUPABASE_SECRET_KEY is not accepted by {url}: {error.message}",
+                "Copy the secret key (sb_secret_…) from this project's API settings.",
+            ) from None
+        except SchemaMissingError:
+            raise VersionMismatchError(f"{url} has no Chunkwise schema", SCHEMA_HINT) from None
+        except ChunkwiseError as error:
+            raise SettingsError(
+                f"SUPABASE_URL={url} does not answer like a Supabase project: {error.message}",
+                "Set it to the project's URL, https://<ref>.supabase.co, without a path.",
+            ) from None
+        await backoff.wait()
+
+
+def _unreachable(url: str, error: UnavailableError) -> SettingsError:
+    return SettingsError(
+        f"SUPABASE_URL={url} cannot be reached: {error.message}",
+        "Check the setting, and that the project runs; `make stack` starts a local one.",
+    )

@@ -1,0 +1,1 @@
+"""What operators see and do, beyond a worker's calls."""

@@ -1,0 +1,93 @@
+"""What operators do and see beyond a worker's calls: one method is one SQL function or one view."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from chunkwise.gateway.client import Gateway
+from chunkwise.gateway.compatibility import connected
+from chunkwise.gateway.protocol import Json
+from chunkwise.secret import Secret
+from chunkwise.settings import Settings
+
+Rows = list[dict[str, Any]]
+
+MOST_FAILURES_SHOWN: Final = 20
+
+
+@asynccontextmanager
+async def operating(settings: Settings) -> AsyncIterator["Operator"]:
+    async with connected(settings) as gateway:
+        yield Operator(gateway)
+
+
+class Operator:
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    async def cancel_sync_job(self, job_id: str) -> Json:
+        return await self.gateway.call("cancel_sync_job", {"p_job_id": job_id})
+
+    async def retry_failed_chunks(self, job_id: str) -> Json:
+        return await self.gateway.call("retry_failed_chunks", {"p_job_id": job_id})
+
+    async def retryable_jobs(self, job_ids: Sequence[str]) -> set[str]:
+        """Those of which a retry would be accepted; of none, nothing is asked."""
+        if not job_ids:
+            return set()
+        answer = await self.gateway.call("get_retryable_jobs", {"p_job_ids": list(job_ids)})
+        return set(answer["job_ids"])
+
+    async def approve_deletions(self, run_id: int) -> Json:
+        return await self.gateway.call("approve_deletions", {"p_run_id": run_id})
+
+    async def pause_sync(self, source: str | None, workspace: str | None) -> Json:
+        return await self.gateway.call("pause_sync", {"p_source": source, "p_workspace": workspace})
+
+    async def resume_sync(self, source: str | None, workspace: str | None) -> Json:
+        return await self.gateway.call(
+            "resume_sync", {"p_source": source, "p_workspace": workspace}
+        )
+
+    async def rotate_workspace_key(self, workspace: str, key: Secret) -> Json:
+        return await self.gateway.call(
+            "rotate_workspace_key", {"p_workspace_name": workspace, "p_api_key": key.reveal()}
+        )
+
+    async def start_audit(self, workspaces: Sequence[str]) -> Json:
+        return await self.gateway.call("start_audit", {"p_workspaces": list(workspaces) or None})
+
+    async def get_audit(self, job_id: str) -> Json:
+        return await self.gateway.call("get_audit", {"p_job_id": job_id})
+
+    async def get_key_check(self, job_id: str) -> Json:
+        return await self.gateway.call("get_key_check", {"p_job_id": job_id})
+
+    async def queue_health(self) -> Json:
+        (row,) = await self.gateway.select("queue_health")
+        return row
+
+    async def worker_health(self) -> Rows:
+        return await self.gateway.select("worker_health", order="worker_id")
+
+    async def workspace_health(self) -> Rows:
+        return await self.gateway.select("workspace_health", order="workspace_name", is_active=True)
+
+    async def waiting_runs(self, job_id: str | None = None) -> Rows:
+        if job_id is None:
+            return await self.gateway.select("waiting_runs", order="run_id")
+        return await self.gateway.select("waiting_runs", order="run_id", job_id=job_id)
+
+    async def failed_chunks(self, job_id: str) -> Rows:
+        return await self.gateway.select(
+            "failed_chunks", order="id", limit=MOST_FAILURES_SHOWN, parent_sync_job_id=job_id
+        )
+
+    async def open_alerts(self) -> Rows:
+        return await self.gateway.select("sync_alerts", order="opened_at", resolved_at=None)
+
+    async def stale_workspaces(self) -> Rows:
+        return await self.gateway.select("stale_workspaces")
+
+    async def missing_workspaces(self) -> Rows:
+        return await self.gateway.select("missing_workspaces", order="workspace_name")

@@ -1,0 +1,1 @@
+"""How a worker hears that there is work before it would look by itself."""

@@ -1,0 +1,1 @@
+"""The worker: claims leases, fetches their pages and hands them over."""
