@@ -1,0 +1,144 @@
+"""The schema's files call upward only, apart from what `calls_between_files.txt` still records.
+
+A file stands on those before it: no function or view of it calls one of a later file, and no files
+need each other in a circle. Calls are read from the catalog, so what runs counts, not what a file
+says. A name in a text that dynamic SQL runs is a call; a function that a stream's row names is
+not: rows are how the engine calls what it does not know.
+
+`pytest -s` prints every call that is forward, and every circle.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.db import Db
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SCHEMAS = CHECKOUT / "supabase" / "schemas"
+RECORDED = Path(__file__).with_name("calls_between_files.txt")
+
+CREATED = re.compile(r"(?im)^create (?:or replace )?(?:function|view) ((?:sync|public)\.\w+)")
+COMMENT_OR_TEXT = re.compile(r"(?s)--[^\n]*|/\*.*?\*/|'((?:[^']|'')*)'")
+WHOLE_NAME = re.compile(r"(?:sync|public)\.\w+")
+NAME = re.compile(r"\b((?:sync|public)\.\w+)(\s*\()?")
+
+# An extension's own functions are nobody's here.
+BODIES = """
+    select n.nspname || '.' || o.name as name, o.is_view, o.body
+    from (
+      select oid, pronamespace as namespace, proname as name, false as is_view,
+        pg_get_functiondef(oid) as body
+      from pg_proc where prokind in ('f', 'p')
+      union all
+      select oid, relnamespace, relname, true, pg_get_viewdef(oid)
+      from pg_class where relkind in ('v', 'm')
+    ) as o
+    join pg_namespace as n on n.oid = o.namespace
+    where n.nspname in ('sync', 'public')
+      and not exists (select from pg_depend where objid = o.oid and deptype = 'e')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """By the function or view of one file, to one of another."""
+
+    file: str
+    caller: str
+    to_file: str
+    called: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.caller} -> {self.to_file}: {self.called}"
+
+
+def test_no_new_call_is_forward_and_no_new_circle_exists(db: Db) -> None:
+    files = files_in_reading_order(SCHEMAS)
+    found = calls(db, homes(files))
+    order = {name: position for position, name in enumerate(files)}
+    forward = [str(call) for call in found if order[call.file] < order[call.to_file]]
+    found_lines = {*forward, *circles(found, order)}
+    print(*sorted(found_lines), sep="\n")
+
+    recorded = {line for line in RECORDED.read_text().splitlines() if line}
+    new = sorted(found_lines - recorded)
+    gone = sorted(recorded - found_lines)
+    assert not new, "forward calls or circles that were not there before:\n" + "\n".join(new)
+    assert not gone, f"gone, so take them out of {RECORDED.name}:\n" + "\n".join(gone)
+
+
+def test_a_name_in_a_text_is_a_call_and_in_a_comment_is_none() -> None:
+    body = """
+        select '-- ', sync.a(1); -- sync.b(), isn't called
+        /* sync.c() */ execute 'select sync.d ()'; perform 'sync.e'::regproc;
+        insert into sync.f values (1);
+    """
+    found = NAME.findall(without_comments(body))
+    assert [name for name, opens in found if opens] == ["sync.a", "sync.d", "sync.e"]
+
+
+def files_in_reading_order(folder: Path) -> dict[str, str]:
+    """Each file's text by its name without number, so that renumbering changes nothing here."""
+    paths = sorted(folder.glob("*.sql"))
+    files = {path.stem.partition("_")[2]: path.read_text() for path in paths}
+    assert len(files) == len(paths), "two files of one name"
+    return files
+
+
+def homes(files: Mapping[str, str]) -> dict[str, str]:
+    """The file that creates each function and view; overloads stand in one."""
+    found: dict[str, str] = {}
+    for file, text in files.items():
+        for name in CREATED.findall(text):
+            assert found.setdefault(name, file) == file, f"{name}: in {found[name]} and in {file}"
+    return found
+
+
+def calls(db: Db, home: Mapping[str, str]) -> set[Call]:
+    """Every call between two files, as the catalog has it."""
+    db.run("set search_path = ''")  # pg_get_viewdef() then qualifies every name
+    rows = db.run(BODIES)
+    homeless = sorted({row["name"] for row in rows} ^ home.keys())
+    assert not homeless, f"in the catalog or in a file, but not in both: {homeless}"
+    is_view = {row["name"]: row["is_view"] for row in rows}
+    return {
+        Call(home[row["name"]], row["name"], home[called], called)
+        for row in rows
+        for called, opens in NAME.findall(without_comments(row["body"]))
+        # A function's name without arguments is a table's or a type's of that name.
+        if called in home and (opens or is_view[called]) and home[called] != home[row["name"]]
+    }
+
+
+def without_comments(body: str) -> str:
+    """A text stays, since it may be SQL that is run; one that is a name, as regproc, calls it."""
+
+    def kept(match: re.Match[str]) -> str:
+        text = match[1] or ""
+        return f" {text}() " if WHOLE_NAME.fullmatch(text) else f" {text} "
+
+    return COMMENT_OR_TEXT.sub(kept, body)
+
+
+def circles(found: Iterable[Call], order: Mapping[str, int]) -> list[str]:
+    """Files of which each reaches every other: one line for each such group."""
+    reached: dict[str, set[str]] = defaultdict(set)
+    for call in found:
+        reached[call.file].add(call.to_file)
+    grows = True
+    while grows:
+        grows = False
+        for file in list(reached):
+            further = set().union(*(reached.get(next_file, set()) for next_file in reached[file]))
+            if not further <= reached[file]:
+                reached[file] |= further
+                grows = True
+    groups = {
+        frozenset(other for other in reached[file] if file in reached.get(other, set()))
+        for file in reached
+        if file in reached[file]
+    }
+    return [f"circle: {', '.join(sorted(group, key=order.__getitem__))}" for group in groups]
