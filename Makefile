@@ -20,8 +20,12 @@ setup: ## Install what is missing
 demo: setup ## Sync a fake fleet of 26 workspaces and show it
 	@exec $(python) -m local.demo
 
-test: setup ## Run every test; PG=17: on PostgreSQL 17
+test: setup ## Run every test, or T=… (a file, folder or word); PG=17: on PostgreSQL 17
+ifeq ($(T),)
 	@$(python) -m local.prove; proved=$$?; $(python) -m pytest -q -n auto && exit $$proved
+else
+	@exec $(python) -m local.chosen "$$T"
+endif
 
 check: setup ## Format, lint, types, imports, schema
 	@$(python) -m local.migration --check

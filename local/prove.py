@@ -1,8 +1,9 @@
-"""Runs the pgTAP tests with `pg_prove`, as `supabase test db` does, in a database of their own."""
+"""Runs pgTAP tests with `pg_prove`, as `supabase test db` does, in a database of their own."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from local.folders import CHECKOUT
 from local.stack import Stack
@@ -10,18 +11,11 @@ from local.stack import Stack
 TESTS = CHECKOUT / "supabase" / "tests"
 
 
-def main() -> None:
-    with Stack.start("prove") as stack:
+def prove(files: Sequence[str]) -> int:
+    """Run files, or all below folders, named from the checkout. Returns: pg_prove's exit code."""
+    with Stack.start_free("prove") as stack:
         database = stack.create_database("pgtap")
-        command = [
-            "pg_prove",
-            "--ext",
-            ".sql",
-            "--recurse",
-            "--failures",
-            "--quiet",
-            str(TESTS.relative_to(CHECKOUT)),
-        ]
+        command = ["pg_prove", "--ext", ".sql", "--recurse", "--failures", "--quiet", *files]
         environment = {
             **os.environ,
             "PGHOST": "127.0.0.1",
@@ -32,8 +26,8 @@ def main() -> None:
         }
         outcome = subprocess.run(command, env=environment, cwd=CHECKOUT, check=False)
         database.drop()
-    sys.exit(outcome.returncode)
+    return outcome.returncode
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(prove([str(TESTS.relative_to(CHECKOUT))]))

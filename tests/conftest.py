@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from local.api import Api
-from local.folders import StackInUseError
 from local.stack import Database, Stack
-from local.state import Grants
 from tests.support.db import Db
 from tests.support.setup import beat_as_cron
 from tests.support.sql_worker import NewWorker, SqlWorker
@@ -25,19 +23,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def stack(worker_id: str) -> Iterator[Stack]:
     """A running stack that no other test process uses; its data folder is kept."""
-    with start_free_stack(f"test-{worker_id}") as stack:
+    with Stack.start_free(f"test-{worker_id}") as stack:
         yield stack
-
-
-def start_free_stack(name: str, *, grants: Grants = "new", fsync: bool = False) -> Stack:
-    """The first of name, name-2, name-3 … that nobody runs."""
-    for number in itertools.count(1):
-        try:
-            free = name if number == 1 else f"{name}-{number}"
-            return Stack.start(free, grants=grants, fsync=fsync)
-        except StackInUseError:
-            continue
-    raise AssertionError("unreachable")
 
 
 @pytest.fixture(scope="session")

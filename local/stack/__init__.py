@@ -22,6 +22,7 @@ PostgreSQL. Everything started ends with the thread that started it, even if tha
     python -m local.stack up|down|env|sql [--name NAME]
 """
 
+import itertools
 import os
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -89,6 +90,17 @@ class Stack:
         state = replace(state, port=cluster.port)
         state.write(folder)
         return cls(folder, state, cluster, lock)
+
+    @classmethod
+    def start_free(cls, name: str, *, grants: Grants = "new", fsync: bool = False) -> Self:
+        """The first of name, name-2, name-3 … that nobody runs."""
+        for number in itertools.count(1):
+            try:
+                free = name if number == 1 else f"{name}-{number}"
+                return cls.start(free, grants=grants, fsync=fsync)
+            except StackInUseError:
+                continue
+        raise AssertionError("unreachable")
 
     @classmethod
     def attach(cls, name: str) -> Self:

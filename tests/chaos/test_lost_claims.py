@@ -4,7 +4,6 @@ import os
 import signal
 
 from local.stack import Stack
-from tests.conftest import start_free_stack
 from tests.support.accounts import Accounts
 from tests.support.db import Db
 from tests.support.invariants import assert_ended
@@ -13,7 +12,7 @@ from tests.support.sql_worker import SqlWorker
 
 
 def test_crash_takes_back_a_claim_and_refuses_its_holder(worker_id: str) -> None:
-    with start_free_stack(f"lost-{worker_id}", fsync=True) as stack:
+    with Stack.start_free(f"lost-{worker_id}", fsync=True) as stack:
         database = stack.create_database("lost")
         db = Db.connect(database.dsn)
         register_workspaces(db, "acme")

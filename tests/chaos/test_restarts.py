@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from local.bison import BisonControl, Hold
+from local.stack import Stack
 from tests.chaos.crew import Crew, assert_synced_exactly, events
-from tests.conftest import start_free_stack
 from tests.e2e.world import World
 from tests.support.db import Db
 from tests.support.invariants import assert_ended
@@ -41,7 +41,7 @@ async def test_restart_of_the_api(crew: Crew, bison: BisonControl, what: str) ->
 
 async def test_restart_of_postgres(worker_id: str, tmp_path: Path, bison: BisonControl) -> None:
     """An immediate stop, as a crash: the next start recovers from the log."""
-    with start_free_stack(f"crash-{worker_id}", fsync=True) as stack:
+    with Stack.start_free(f"crash-{worker_id}", fsync=True) as stack:
         database = stack.create_database("crash")
         api = stack.serve(database)
         crew = Crew(World(api, Db.connect(database.dsn), tmp_path))

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from postgrest.exceptions import APIError
 
-from tests.conftest import start_free_stack
+from local.stack import Stack
 from tests.e2e.callers import DENIED, Callers, count, denied, may_call, seen_by_everybody
 from tests.e2e.conftest import new_world
 from tests.e2e.world import PATIENCE_S, World, answered, refused
@@ -77,7 +77,7 @@ async def test_under_the_old_default_grants_it_is_all_the_same(
 ) -> None:
     """Hosted projects made before the new defaults grant everything to everybody at creation."""
     with (
-        start_free_stack(f"test-old-{worker_id}", grants="old") as stack,
+        Stack.start_free(f"test-old-{worker_id}", grants="old") as stack,
         new_world(stack, stack.create_database("old"), tmp_path) as world,
     ):
         async with seen_by_everybody(world) as callers:
