@@ -15,7 +15,7 @@ def prove(files: Sequence[str]) -> int:
     """Run files, or all below folders, named from the checkout. Returns: pg_prove's exit code."""
     with Stack.start_free("prove") as stack:
         database = stack.create_database("pgtap")
-        command = ["pg_prove", "--ext", ".sql", "--recurse", "--failures", "--quiet", *files]
+        command = ["pg_prove", "--ext", ".sql", "--recurse", "--failures", *files]
         environment = {
             **os.environ,
             "PGHOST": "127.0.0.1",
