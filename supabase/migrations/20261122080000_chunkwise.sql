@@ -3302,7 +3302,8 @@ $$Returns: a statement on a stream's target table: %1$s is the table, to be call
 of workspace $1 and stream $2.$$;
 
 create function sync.note_missing(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
   v_missing text[];
   v_last_seen_at timestamptz;
@@ -3315,9 +3316,9 @@ begin
   into v_missing using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
   select last_complete_sync_at into v_last_seen_at from public.sync_workspace_streams
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
-  delete from sync.missing_records
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and record_id <> all (v_missing);
+  delete from sync.missing_records as m
+  where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+    and not exists (select 1 from unnest(v_missing) as missed (id) where missed.id = m.record_id);
   insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
     last_seen_at)
   select p_run.workspace_id, p_run.stream_id, missed.id, p_run.id, v_last_seen_at
@@ -3331,7 +3332,8 @@ $$After a complete scan: which live rows it did not show; those that the complet
 too are confirmed.$$;
 
 create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
   v_ids text[];
 begin
@@ -3343,7 +3345,7 @@ begin
   into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
   if cardinality(v_ids) > 0 then
     execute sync.target_sql('update %1$s as t set deleted_at = null
-      where %2$s and t.id::text = any ($3)', p_run.stream_id)
+      where %2$s and t.id::text in (select unnest($3))', p_run.stream_id)
     using p_run.workspace_id, p_run.stream_id, v_ids;
   end if;
 end; $$;
@@ -3401,17 +3403,20 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   join public.chunked_sync_jobs as c on c.run_id = r.id and c.scan = r.scan
     and c.kind = 'confirmation'
   join public.chunk_processing_queue as q on q.id = c.id and q.status = 'completed'
+  -- A plan made while no record was missing would read all of them for each; offset 0 keeps the
+  -- look by key.
   where r.id = p_run_id and not exists (
     select 1 from sync.missing_records as m
     where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
-      and m.record_id = c.record_id);
+      and m.record_id = c.record_id offset 0);
 $$;
 comment on function sync.confirmation_finding(bigint) is
 $$Returns: what the confirmations say against the scan: records it missed answered for themselves;
 null if none did.$$;
 
 create function sync.delete_confirmed(p_run_id bigint) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
   v_ids text[];
@@ -3420,9 +3425,10 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
-  execute sync.target_sql('select count(*),
-    coalesce(array_agg(t.id::text) filter (where t.id::text = any ($3)), ''{}'')
-    from %1$s as t where %2$s and t.deleted_at is null', v_run.stream_id)
+  execute sync.target_sql('select count(*), coalesce(array_agg(t.id::text)
+    filter (where confirmed.id is not null), ''{}'')
+    from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = t.id::text
+    where %2$s and t.deleted_at is null', v_run.stream_id)
   into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
   if cardinality(v_ids) > sync.setting('deletion_guard_rows')
     and cardinality(v_ids) > sync.setting('deletion_guard_share') * v_live then
@@ -3441,17 +3447,18 @@ $$Delete what is confirmed as gone, unless that is more than 10 rows and more th
 ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
 
 create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
   v_deleted bigint;
 begin
   execute sync.target_sql('update %1$s as t set deleted_at = sync.now()
-    where %2$s and t.deleted_at is null and t.id::text = any ($3)', p_run.stream_id)
+    where %2$s and t.deleted_at is null and t.id::text in (select unnest($3))', p_run.stream_id)
   using p_run.workspace_id, p_run.stream_id, p_ids;
   get diagnostics v_deleted = row_count;
   delete from sync.missing_records
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and record_id = any (p_ids);
+    and record_id in (select unnest(p_ids));
   update public.workspace_sync_runs set
     records_deleted = records_deleted + v_deleted,
     deletions_waiting = (select count(*) from sync.missing_records where held_by_run_id = p_run.id)
@@ -3462,20 +3469,24 @@ comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
 $$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
 
 create function sync.forget_seen_again(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
 begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   if not exists (
-    select 1 from public.workspace_sync_runs as r
-    join sync.missing_records as m on m.workspace_id = r.workspace_id
-      and m.stream_id = r.stream_id
-    where r.id = p_run_id
+    select 1 from sync.missing_records
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
   ) then
     return;
   end if;
-  delete from sync.missing_records as m using public.workspace_sync_runs as r, sync.seen_pages as s
-  where r.id = p_run_id and s.run_id = r.id and m.workspace_id = r.workspace_id
-    and m.stream_id = r.stream_id
-    and m.record_id = any (s.record_ids) and (s.scan = r.scan or r.status <> 'completed');
+  delete from sync.missing_records as m using (
+    select distinct seen.id from sync.seen_pages as s cross join unnest(s.record_ids) as seen (id)
+    where s.run_id = v_run.id and (s.scan = v_run.scan or v_run.status <> 'completed')
+  ) as shown
+  where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+    and m.record_id = shown.id;
 end; $$;
 comment on function sync.forget_seen_again(bigint) is
 $$What the last scan, or any scan of a run that did not complete, showed is not missing.$$;
