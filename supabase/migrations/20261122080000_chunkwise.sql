@@ -1192,6 +1192,18 @@ SY009.$$;
 create trigger polling_job_status_transition before update on public.polling_job_status
 for each row execute function sync.check_job_transition();
 
+create function sync.require_job(p_job_id uuid) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not exists (select 1 from public.polling_job_status where id = p_job_id) then
+    raise exception using errcode = 'SY007',
+      message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
+      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
+        '5 shows the last ones.';
+  end if;
+end; $$;
+comment on function sync.require_job(uuid) is $$Raises: SY007 unknown job.$$;
+
 revoke all on table public.polling_job_status from public, anon, authenticated, service_role;
 grant select, insert, update, delete on table public.polling_job_status to service_role;
 grant select on table public.polling_job_status to authenticated;
@@ -1203,7 +1215,8 @@ create policy polling_job_status_select_operator on public.polling_job_status
 for select to authenticated using ((select sync.is_operator()));
 create policy polling_job_status_select_dashboard on public.polling_job_status
 for select to anon using ((select sync.is_switched_on('public_dashboard')));
-revoke all on function sync.check_job_transition from public, anon, authenticated, service_role;
+revoke all on function sync.check_job_transition, sync.require_job
+from public, anon, authenticated, service_role;
 
 -- Runs: one workspace x one stream of a job, and how far it is.
 -- Stands on: jobs.
@@ -3818,22 +3831,25 @@ begin
   update public.polling_job_status as j set
     status = case
       when j.cancel_requested_at is not null then 'cancelled'
-      when r.completed = r.runs then 'completed'
       when r.completed + r.partial = 0 then 'failed'
+      when r.completed = r.runs then 'completed'
       else 'partial' end,
     workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
     chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
     chunks_cancelled = r.chunks_cancelled,
     warnings = j.warnings || r.warnings,
-    error_message = r.error_message
+    error_message = case
+      when r.runs > 0 or j.cancel_requested_at is not null then r.error_message
+      else coalesce(j.error_message, 'it has no runs: they were deleted, or never were') end
   from (
     select count(*) as runs, count(*) filter (where status = 'completed') as completed,
       count(*) filter (where status = 'partial') as partial,
       count(distinct r.workspace_id) - count(distinct r.workspace_id) filter
       (where status <> 'completed') as workspaces_completed,
       coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
-      sum(r.chunks_completed) as chunks_completed, sum(r.chunks_failed) as chunks_failed,
-      sum(r.chunks_cancelled) as chunks_cancelled,
+      coalesce(sum(r.chunks_completed), 0) as chunks_completed,
+      coalesce(sum(r.chunks_failed), 0) as chunks_failed,
+      coalesce(sum(r.chunks_cancelled), 0) as chunks_cancelled,
       coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
       order by r.id) filter (where warning is not null), '{}') as warnings,
       left(string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id)
@@ -3852,7 +3868,8 @@ begin
 end; $$;
 comment on function sync.close_job(uuid) is
 $$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
-none is completed or partial, else partial. Locks: the job; then it looks anew for live runs.$$;
+none is completed or partial (or there is none at all), else partial. Locks: the job; then it looks
+anew for live runs.$$;
 
 revoke all on function
   sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
@@ -4428,11 +4445,16 @@ from public, anon, authenticated, service_role;
 -- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
 -- Stands on: slots.
 
+create type sync.requested_run as (workspace_id bigint, stream_id bigint);
+comment on type sync.requested_run is
+'A run that a new job is to have, unless it is live elsewhere.';
+
 create function sync.requested_runs(p_streams text[], p_workspaces text[])
-returns table (workspace_id bigint, stream_id bigint, workspace_name text, max_concurrency int)
+  returns sync.requested_run[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text;
+  v_requested sync.requested_run[];
 begin
   foreach v_name in array coalesce(p_workspaces, '{}') loop
     if not (select w.is_active from public.sync_workspaces as w
@@ -4460,19 +4482,18 @@ begin
       message = format('workspace %L serves none of the requested streams', v_name),
       hint = 'select * from sync_streams shows what its source serves.';
   end if;
-  return query
-  select w.id, s.id, w.workspace_name, w.max_concurrency
+  select array_agg(row(w.id, s.id)::sync.requested_run order by w.id, s.id) into v_requested
   from public.sync_workspaces as w
   join public.sync_streams as s on s.source_id = w.source_id
   where w.is_active and (p_workspaces is null or w.workspace_name = any (p_workspaces))
-    and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
-  order by w.id, s.id;
-  if not found then
+    and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end;
+  if v_requested is null then
     raise exception using errcode = 'SY005',
       message = 'there is nothing to sync: no active workspace serves the requested streams',
       hint = 'register_workspace() adds one; select * from sync_streams shows what its source '
         'serves.';
   end if;
+  return v_requested;
 end; $$;
 comment on function sync.requested_runs(text[], text[]) is
 $$Returns: workspace x stream that a request means; null means every active workspace, every default
@@ -4552,17 +4573,15 @@ comment on function sync.begin_runs(uuid) is
 $$Begin every run of a new job; a job of which nothing is left to do closes at once. Locks: the new
 rows.$$;
 
-create function sync.start_runs(
-  p_job_id uuid, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid,
-  out o_requested int, out o_skipped text[]
-)
+create function sync.start_runs(p_job_id uuid, p_requested sync.requested_run[],
+  out o_requested int, out o_skipped text[], out o_started int)
 language sql set search_path = pg_catalog, pg_temp as $$
   with requested as (
-    select q.* from sync.requested_runs(p_streams, p_workspaces) as q
-    where p_retry_of_job_id is null or exists (
-      select 1 from public.workspace_sync_runs as r
-      where r.job_id = p_retry_of_job_id and r.status <> 'completed'
-        and r.workspace_id = q.workspace_id and r.stream_id = q.stream_id)
+    select w.id as workspace_id, s.id as stream_id, w.workspace_name, w.max_concurrency
+    from unnest(p_requested) as q
+    join public.sync_workspaces as w on w.id = q.workspace_id
+    join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
+    order by w.id, s.id
   ), started as (
     insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency,
       is_paused)
@@ -4572,22 +4591,22 @@ language sql set search_path = pg_catalog, pg_temp as $$
     returning workspace_id, stream_id
   )
   select count(distinct r.workspace_id),
-    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}')
+    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}'),
+    count(s.workspace_id)
   from requested as r left join started as s using (workspace_id, stream_id);
 $$;
-comment on function sync.start_runs(uuid, text[], text[], uuid) is
-$$The runs of a new job, without those that are live elsewhere; of a retry, those that did not
-complete. Returns: workspaces requested, names of those skipped. Raises: as requested_runs(). Locks:
-new rows; it waits for a run that is just being closed.$$;
+comment on function sync.start_runs(uuid, sync.requested_run[]) is
+$$The runs of a new job, without those that are live elsewhere and those whose workspace has been
+removed or has moved to another source meanwhile. Returns: workspaces requested, names of those
+skipped, runs started. Locks: new rows; it waits for a run that is just being closed.$$;
 
-create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[],
+create function sync.start_job(p_job_name text, p_requested sync.requested_run[],
   p_retry_of_job_id uuid) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job_id uuid;
   v_live_job_id uuid;
-  v_requested int;
-  v_skipped text[];
+  v_started record;
 begin
   perform sync.require_read_committed();
   if coalesce(btrim(p_job_name), '') = '' then
@@ -4595,8 +4614,8 @@ begin
       'name', hint = 'start_sync_job(''nightly'')';
   end if;
   -- What was found taken may close before it is looked at: then it is free, and taken by the next
-  -- try.
-  loop
+  -- try. More than a few tries only what is not there at all would need.
+  for v_try in 1 .. 100 loop
     insert into public.polling_job_status (job_name, retry_of_job_id)
     values (p_job_name, p_retry_of_job_id)
     on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
@@ -4608,11 +4627,10 @@ begin
         'running', p_job_name), '{}');
     end if;
   end loop;
-  loop
-    select o_requested, o_skipped into v_requested, v_skipped from sync.start_runs(
-      v_job_id, p_streams, p_workspaces, p_retry_of_job_id);
-    exit when exists (select 1 from public.workspace_sync_runs where job_id = v_job_id);
-    select r.job_id into v_live_job_id from sync.requested_runs(p_streams, p_workspaces) as q
+  for v_try in 1 .. 100 loop
+    v_started := sync.start_runs(v_job_id, p_requested);
+    exit when v_started.o_started > 0 or v_started.o_requested = 0;
+    select r.job_id into v_live_job_id from unnest(p_requested) as q
     join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id
       and r.stream_id = q.stream_id and r.status = 'running'
     limit 1;
@@ -4622,18 +4640,24 @@ begin
         'being synced', '{}');
     end if;
   end loop;
+  if v_job_id is null or v_started.o_started = 0 then
+    raise exception using errcode = 'SY005',
+      message = 'there is nothing to sync: what was requested was removed, moved or ended meanwhile',
+      hint = 'Ask again: select * from sync_workspaces shows what there is now.';
+  end if;
   update public.polling_job_status set
-    total_workspaces = v_requested, workspaces_skipped = cardinality(v_skipped),
+    total_workspaces = v_started.o_requested,
+    workspaces_skipped = cardinality(v_started.o_skipped),
     warnings = array(select format('%s: skipped, '
-    'it is already being synced', name) from unnest(v_skipped) as name)
+    'it is already being synced', name) from unnest(v_started.o_skipped) as name)
   where id = v_job_id;
   perform sync.begin_runs(v_job_id);
   return sync.start_answer('accepted', v_job_id, format('syncing %s '
-    'workspaces', v_requested - cardinality(v_skipped)), v_skipped);
+    'workspaces', v_started.o_requested - cardinality(v_started.o_skipped)), v_started.o_skipped);
 end; $$;
-comment on function sync.start_job(text, text[], text[], uuid) is
-$$The body of start_sync_job() and retry_failed_chunks(). Returns and raises: as start_sync_job().
-Locks: new rows only.$$;
+comment on function sync.start_job(text, sync.requested_run[], uuid) is
+$$The body of every verb that starts a job. Returns: as start_sync_job(). Raises: SY005 what was
+requested is gone, SY006 no name, SY016 wrong isolation. Locks: new rows only.$$;
 
 create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
   returns jsonb
@@ -4651,7 +4675,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_operator();
   perform set_config('response.status', '202', true);
-  return sync.start_job(p_job_name, p_streams, p_workspaces, null);
+  return sync.start_job(p_job_name, sync.requested_runs(p_streams, p_workspaces), null);
 end; $$;
 comment on function sync.start_sync_job(text, text[], text[]) is
 $$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
@@ -4760,13 +4784,6 @@ $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP
 create function sync.close_left_jobs() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.close_jobs(array(
-    select j.id from public.polling_job_status as j
-    where j.status = 'running' and exists (select 1 from public.workspace_sync_runs as r
-    where r.job_id = j.id)
-      and not exists (select 1 from public.workspace_sync_runs as r
-      where r.job_id = j.id and r.status = 'running')
-    order by j.id for no key update skip locked));
   update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
   from (
     select j.id from public.polling_job_status as j
@@ -4776,10 +4793,20 @@ begin
     order by j.id for no key update skip locked
   ) as overdue
   where j.id = overdue.id;
+  -- A job that somebody's own code writes has no runs; one that is at work touches its row.
+  perform sync.close_jobs(array(
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and case
+      when exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+      then not exists (select 1 from public.workspace_sync_runs as r
+        where r.job_id = j.id and r.status = 'running')
+      else j.updated_at <= sync.now() - interval '1 minute' end
+    order by j.id for no key update skip locked));
 end; $$;
 comment on function sync.close_left_jobs() is
-$$Jobs without live runs that nobody closed are closed; overdue rows without runs end as partial.
-Locks: jobs by SKIP LOCKED.$$;
+$$Jobs whose runs have all ended and that nobody closed are closed; so are rows without runs that
+nobody has touched for a minute (their runs or workspaces were deleted, or they were written by
+hand), as failed, and overdue ones as partial. Locks: jobs by SKIP LOCKED.$$;
 
 create function sync.sweep() returns int
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
@@ -4863,8 +4890,138 @@ revoke all on function
 from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;
 
+-- Audits: what a scan found different from the rows that were here.
+-- Stands on: start, deletions.
+
+create table sync.audits (
+  run_id bigint primary key references public.workspace_sync_runs (id) on delete cascade,
+  record_ids text[] not null
+);
+comment on table sync.audits is
+'The live rows that a workspace had here when an audit of it began.';
+alter table sync.audits enable row level security;
+
+create function sync.live_record_ids(p_run public.workspace_sync_runs) returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ids text[];
+begin
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t where %2$s and t.deleted_at is null order by t.id)',
+      p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id;
+  return v_ids;
+end; $$;
+comment on function sync.live_record_ids(public.workspace_sync_runs) is
+$$Returns: the ids of the rows of a run's workspace and stream that are not deleted.$$;
+
+create function sync.remember_records(p_job_id uuid) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into sync.audits (run_id, record_ids)
+  select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
+  where r.job_id = p_job_id;
+$$;
+comment on function sync.remember_records(uuid) is
+$$A job that was just started is an audit: remember which rows are here now.$$;
+
+create function sync.is_audit(p_job_id uuid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select 1 from public.workspace_sync_runs as r join sync.audits as a on a.run_id = r.id
+    where r.job_id = p_job_id);
+$$;
+comment on function sync.is_audit(uuid) is
+$$Returns: whether a job compares rows, see get_audit().$$;
+
+create function public.start_audit(p_workspaces text[] default null) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s' as $$
+declare
+  v_answer jsonb;
+begin
+  perform set_config('response.status', '202', true);
+  v_answer := sync.start_job('audit', sync.requested_runs(array(
+    select distinct stream_name from public.sync_streams
+    where completeness = 'counted' and is_default
+  ), p_workspaces), null);
+  perform sync.remember_records((v_answer ->> 'job_id')::uuid)
+  where v_answer ->> 'status' = 'accepted';
+  return v_answer;
+end; $$;
+comment on function public.start_audit(text[]) is
+$$Sync the counted streams of some workspaces, or of all active ones, and remember which rows were
+here before: get_audit() compares. Returns: as start_sync_job(). Raises: SY002 unknown workspace,
+SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation. Locks: new rows only.$$;
+
+create function sync.audit_of(p_run public.workspace_sync_runs) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_before text[] := (select record_ids from sync.audits where run_id = p_run.id);
+  v_seen text[];
+  v_repeated text[];
+  v_changed text[];
+begin
+  select coalesce(array_agg(s.id), '{}'), coalesce(array_agg(s.id) filter (where s.times > 1), '{}')
+  into v_seen, v_repeated
+  from (
+    select id, count(*) as times from sync.seen_pages as p cross join unnest(p.record_ids) as id
+    where p.run_id = p_run.id and p.scan = p_run.scan group by id
+  ) as s;
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t
+    where %2$s and t.last_changed_at between $3 and $4)', p_run.stream_id)
+  into v_changed using p_run.workspace_id, p_run.stream_id, p_run.started_at,
+    coalesce(p_run.completed_at, 'infinity');
+  return jsonb_build_object(
+    'api_total', p_run.expected_total, 'distinct_ids', cardinality(v_seen),
+    'rows_before', cardinality(v_before), 'rows_now', cardinality(sync.live_record_ids(p_run)),
+    'missing', array(select unnest(v_seen) except select unnest(v_before) order by 1),
+    'repeated', array(select unnest(v_repeated) order by 1),
+    'stale', array(
+      select unnest(v_changed) intersect select unnest(v_before) intersect select unnest(v_seen)
+      order by 1),
+    'surplus', case when p_run.status = 'completed' then array(
+      select unnest(v_before) except select unnest(v_seen) order by 1) end);
+end; $$;
+comment on function sync.audit_of(public.workspace_sync_runs) is
+$$Returns: what the last scan of an audit's run showed against the rows that were here before it.
+missing: the API has it, it was not here; stale: it was here with other values; surplus: it was
+here, the API does not list it, null if the run did not complete, for then nobody knows; repeated:
+it stands on more than one page.$$;
+
+create function public.get_audit(p_job_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s' as $$
+begin
+  perform sync.require_job(p_job_id);
+  return jsonb_build_object('job_id', p_job_id, 'runs', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'workspace', w.workspace_name, 'stream', st.stream_name, 'status', r.status, 'scans', r.scan,
+      'error_message', r.error_message, 'warnings', to_jsonb(r.warnings)) || sync.audit_of(r)
+      order by w.workspace_name, st.stream_name), '[]')
+    from sync.audits as a
+    join public.workspace_sync_runs as r on r.id = a.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.job_id = p_job_id));
+end; $$;
+comment on function public.get_audit(uuid) is
+$$What an audit found, per workspace and stream; of an ended run it is final. Returns: {"job_id",
+"runs": [{"workspace", "stream", "status", "api_total", "distinct_ids", "rows_before", "rows_now",
+"missing", "repeated", "stale", "surplus", …}]}. Raises: SY007 unknown job.$$;
+
+revoke all on table sync.audits from public, anon, authenticated, service_role;
+grant select on table sync.audits to authenticated, service_role;
+create policy audits_select_operator on sync.audits
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.live_record_ids, sync.remember_records, sync.is_audit, public.start_audit, sync.audit_of,
+  public.get_audit
+from public, anon, authenticated, service_role;
+grant execute on function public.start_audit, public.get_audit to service_role;
+
 -- Steer: cancel, pause, resume, retry.
--- Stands on: sweep, start.
+-- Stands on: sweep, start, audits.
 
 create function sync.cancel_sync_job(p_job_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -4896,18 +5053,6 @@ end; $$;
 comment on function sync.cancel_sync_job(uuid) is
 $$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
 cancel_sync_job() raises.$$;
-
-create function sync.require_job(p_job_id uuid) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  if not exists (select 1 from public.polling_job_status where id = p_job_id) then
-    raise exception using errcode = 'SY007',
-      message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
-      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
-        '5 shows the last ones.';
-  end if;
-end; $$;
-comment on function sync.require_job(uuid) is $$Raises: SY007 unknown job.$$;
 
 create function public.cancel_sync_job(p_job_id uuid) returns jsonb
 language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
@@ -5036,6 +5181,18 @@ $$Lift the pause of a source, of a workspace, or of everything; another pause th
 stays. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 unknown source,
 SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
 
+create function sync.retried_runs(p_job_id uuid) returns sync.requested_run[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(row(r.workspace_id, r.stream_id)::sync.requested_run order by r.id), '{}')
+  from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id and st.source_id = w.source_id
+  where r.job_id = p_job_id and r.status <> 'completed';
+$$;
+comment on function sync.retried_runs(uuid) is
+$$Returns: what of an ended job a retry runs again: what did not complete, without workspaces that
+have moved to another source.$$;
+
 create function sync.retry_obstacle(p_job_id uuid, out o_message text, out o_hint text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -5045,7 +5202,9 @@ begin
     select 1 from public.workspace_sync_runs where job_id = p_job_id and status <> 'completed'
   ) then
     o_message := format('job %s is %s: there is nothing to retry', p_job_id, v_status);
-    o_hint := 'A running job retries by itself; cancel_sync_job() ends it.';
+    o_hint := case v_status
+      when 'running' then 'It retries by itself; cancel_sync_job() ends it.'
+      else 'start_sync_job() starts another.' end;
     return;
   end if;
   select format('job %s is newer and has run %s again', newer.job_id, w.workspace_name),
@@ -5056,6 +5215,11 @@ begin
     and newer.stream_id = r.stream_id and newer.id > r.id
   join public.sync_workspaces as w on w.id = r.workspace_id
   where r.job_id = p_job_id and r.status <> 'completed' order by newer.id desc limit 1;
+  if o_message is null and cardinality(sync.retried_runs(p_job_id)) = 0 then
+    o_message := format('what job %s left belongs to workspaces that have moved to another source',
+      p_job_id);
+    o_hint := 'start_sync_job() syncs what their new source serves.';
+  end if;
 end; $$;
 comment on function sync.retry_obstacle(uuid) is
 $$Returns: why retry_failed_chunks() refuses a job with SY008, and what helps; nulls if it does
@@ -5064,9 +5228,8 @@ not.$$;
 create function sync.is_retryable(p_job_id uuid) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select o.o_message is null and not exists (
-    select 1 from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    where r.job_id = p_job_id and r.status <> 'completed' and not w.is_active)
+    select 1 from unnest(sync.retried_runs(p_job_id)) as q
+    join public.sync_workspaces as w on w.id = q.workspace_id where not w.is_active)
   from sync.retry_obstacle(p_job_id) as o;
 $$;
 comment on function sync.is_retryable(uuid) is
@@ -5085,6 +5248,8 @@ create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_obstacle record;
+  v_inactive text;
+  v_answer jsonb;
 begin
   perform sync.require_operator();
   perform sync.require_job(p_job_id);
@@ -5093,15 +5258,20 @@ begin
     raise exception using errcode = 'SY008', message = v_obstacle.o_message,
       hint = v_obstacle.o_hint;
   end if;
+  select w.workspace_name into v_inactive from unnest(sync.retried_runs(p_job_id)) as q
+  join public.sync_workspaces as w on w.id = q.workspace_id
+  where not w.is_active order by w.id limit 1;
+  if v_inactive is not null then
+    raise exception using errcode = 'SY004',
+      message = format('workspace %L is not active', v_inactive),
+      hint = 'register_workspace() activates it again.';
+  end if;
   perform set_config('response.status', '202', true);
-  return sync.start_job((select job_name from public.polling_job_status where id = p_job_id),
-    array(select distinct s.stream_name from public.workspace_sync_runs as r
-    join public.sync_streams as s on s.id = r.stream_id
-      where r.job_id = p_job_id and r.status <> 'completed'),
-    array(select distinct w.workspace_name from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-      where r.job_id = p_job_id and r.status <> 'completed'),
-    p_job_id);
+  v_answer := sync.start_job((select job_name from public.polling_job_status where id = p_job_id),
+    sync.retried_runs(p_job_id), p_job_id);
+  perform sync.remember_records((v_answer ->> 'job_id')::uuid)
+  where v_answer ->> 'status' = 'accepted' and sync.is_audit(p_job_id);
+  return v_answer;
 end; $$;
 comment on function sync.retry_failed_chunks(uuid) is
 $$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
@@ -5113,19 +5283,20 @@ language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
 $$;
 comment on function public.retry_failed_chunks(uuid) is
 $$Start a new job for what of an ended one did not complete, from page 1; nothing terminal is
-reopened. Returns: as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008
-nothing to retry, or a newer run exists (named). Locks: new rows only.$$;
+reopened. What has moved to another source is left out; of an audit it is an audit again. Returns:
+as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008 nothing to retry, or
+a newer run exists (named). Locks: new rows only.$$;
 
 revoke all on function
-  sync.cancel_sync_job, public.cancel_sync_job, sync.require_job, sync.mark_paused_runs,
+  sync.cancel_sync_job, public.cancel_sync_job, sync.mark_paused_runs,
   sync.mark_paused, sync.pause_sync, public.pause_sync, sync.resume_sync, public.resume_sync,
-  sync.retry_obstacle, sync.is_retryable, public.get_retryable_jobs, sync.retry_failed_chunks,
-  public.retry_failed_chunks
+  sync.retried_runs, sync.retry_obstacle, sync.is_retryable,
+  public.get_retryable_jobs, sync.retry_failed_chunks, public.retry_failed_chunks
 from public, anon, authenticated, service_role;
 grant execute on function
   sync.cancel_sync_job, public.cancel_sync_job, sync.pause_sync, public.pause_sync,
   sync.resume_sync, public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks,
-  sync.retry_obstacle, sync.is_retryable
+  sync.retried_runs, sync.retry_obstacle, sync.is_retryable
 to authenticated, service_role;
 grant execute on function public.get_retryable_jobs to service_role;
 
@@ -5181,118 +5352,6 @@ revoke all on function
   public.try_sync_lock, public.release_sync_lock
 from public, anon, authenticated, service_role;
 grant execute on function public.try_sync_lock, public.release_sync_lock to service_role;
-
--- Audits: what a scan found different from the rows that were here.
--- Stands on: start, deletions.
-
-create table sync.audits (
-  run_id bigint primary key references public.workspace_sync_runs (id) on delete cascade,
-  record_ids text[] not null
-);
-comment on table sync.audits is
-'The live rows that a workspace had here when an audit of it began.';
-alter table sync.audits enable row level security;
-
-create function sync.live_record_ids(p_run public.workspace_sync_runs) returns text[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_ids text[];
-begin
-  execute sync.target_sql('select array(
-    select t.id::text from %1$s as t where %2$s and t.deleted_at is null order by t.id)',
-      p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id;
-  return v_ids;
-end; $$;
-comment on function sync.live_record_ids(public.workspace_sync_runs) is
-$$Returns: the ids of the rows of a run's workspace and stream that are not deleted.$$;
-
-create function public.start_audit(p_workspaces text[] default null) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '20s' as $$
-declare
-  v_answer jsonb;
-begin
-  perform set_config('response.status', '202', true);
-  v_answer := sync.start_job('audit', array(
-    select distinct stream_name from public.sync_streams
-    where completeness = 'counted' and is_default
-  ), p_workspaces, null);
-  insert into sync.audits (run_id, record_ids)
-  select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
-  where r.job_id = (v_answer ->> 'job_id')::uuid and v_answer ->> 'status' = 'accepted';
-  return v_answer;
-end; $$;
-comment on function public.start_audit(text[]) is
-$$Sync the counted streams of some workspaces, or of all active ones, and remember which rows were
-here before: get_audit() compares. Returns: as start_sync_job(). Raises: SY002 unknown workspace,
-SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation. Locks: new rows only.$$;
-
-create function sync.audit_of(p_run public.workspace_sync_runs) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_before text[] := (select record_ids from sync.audits where run_id = p_run.id);
-  v_seen text[];
-  v_repeated text[];
-  v_changed text[];
-begin
-  select coalesce(array_agg(s.id), '{}'), coalesce(array_agg(s.id) filter (where s.times > 1), '{}')
-  into v_seen, v_repeated
-  from (
-    select id, count(*) as times from sync.seen_pages as p cross join unnest(p.record_ids) as id
-    where p.run_id = p_run.id and p.scan = p_run.scan group by id
-  ) as s;
-  execute sync.target_sql('select array(
-    select t.id::text from %1$s as t
-    where %2$s and t.last_changed_at between $3 and $4)', p_run.stream_id)
-  into v_changed using p_run.workspace_id, p_run.stream_id, p_run.started_at,
-    coalesce(p_run.completed_at, 'infinity');
-  return jsonb_build_object(
-    'api_total', p_run.expected_total, 'distinct_ids', cardinality(v_seen),
-    'rows_before', cardinality(v_before), 'rows_now', cardinality(sync.live_record_ids(p_run)),
-    'missing', array(select unnest(v_seen) except select unnest(v_before) order by 1),
-    'repeated', array(select unnest(v_repeated) order by 1),
-    'stale', array(
-      select unnest(v_changed) intersect select unnest(v_before) intersect select unnest(v_seen)
-      order by 1),
-    'surplus', case when p_run.status = 'completed' then array(
-      select unnest(v_before) except select unnest(v_seen) order by 1) end);
-end; $$;
-comment on function sync.audit_of(public.workspace_sync_runs) is
-$$Returns: what the last scan of an audit's run showed against the rows that were here before it.
-missing: the API has it, it was not here; stale: it was here with other values; surplus: it was
-here, the API does not list it, null if the run did not complete, for then nobody knows; repeated:
-it stands on more than one page.$$;
-
-create function public.get_audit(p_job_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '20s' as $$
-begin
-  perform sync.require_job(p_job_id);
-  return jsonb_build_object('job_id', p_job_id, 'runs', (
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'workspace', w.workspace_name, 'stream', st.stream_name, 'status', r.status, 'scans', r.scan,
-      'error_message', r.error_message, 'warnings', to_jsonb(r.warnings)) || sync.audit_of(r)
-      order by w.workspace_name, st.stream_name), '[]')
-    from sync.audits as a
-    join public.workspace_sync_runs as r on r.id = a.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    join public.sync_streams as st on st.id = r.stream_id
-    where r.job_id = p_job_id));
-end; $$;
-comment on function public.get_audit(uuid) is
-$$What an audit found, per workspace and stream; of an ended run it is final. Returns: {"job_id",
-"runs": [{"workspace", "stream", "status", "api_total", "distinct_ids", "rows_before", "rows_now",
-"missing", "repeated", "stale", "surplus", …}]}. Raises: SY007 unknown job.$$;
-
-revoke all on table sync.audits from public, anon, authenticated, service_role;
-grant select on table sync.audits to authenticated, service_role;
-create policy audits_select_operator on sync.audits
-for select to authenticated using ((select sync.is_operator()));
-revoke all on function
-  sync.live_record_ids, public.start_audit, sync.audit_of, public.get_audit
-from public, anon, authenticated, service_role;
-grant execute on function public.start_audit, public.get_audit to service_role;
 
 -- Key checks: whose keys the workspaces have.
 -- Stands on: connections.
@@ -6672,8 +6731,9 @@ $$Returns: what else is wrong with active workspaces: keys, counts, deletions th
 create function sync.job_causes() returns setof sync.cause
 language sql stable set search_path = pg_catalog, pg_temp as $$
   (select distinct on (j.job_name) 'job_not_completed', j.job_name, format(
-    'job %s ended %s: chunkwise status %s tells why, retry_failed_chunks() tries again', j.id,
-    j.status, j.id)
+    'job %s ended %s: chunkwise status %s tells why, %s', j.id, j.status, j.id, case
+      when exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+      then 'retry_failed_chunks() tries again' else 'start_sync_job() starts another' end)
   from (
     select x.* from public.workspace_sync_runs as r
     join public.polling_job_status as x on x.id = r.job_id and x.status in ('partial', 'failed')
@@ -6700,6 +6760,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     sync.in_utc(w.since), sync.why_stalled(j.id))
   from sync.job_watch as w
   join public.polling_job_status as j on j.id = w.job_id and j.status = 'running'
+    and exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
   where w.since < sync.now() - make_interval(mins => sync.setting('stalled_after_minutes')::int);
 $$;
 comment on function sync.job_causes() is
@@ -6922,7 +6983,7 @@ begin
     where job_name = 'scheduled accounts' and status = 'running') then
     return null;
   end if;
-  return sync.start_job('scheduled accounts', '{sender_emails}', null, null);
+  return sync.start_job('scheduled accounts', sync.requested_runs('{sender_emails}', null), null);
 end; $$;
 comment on function sync.start_scheduled_sync() is
 $$Sync the accounts of every active workspace. Returns: as start_sync_job(), or null while one runs

@@ -79,6 +79,18 @@ SY009.$$;
 create trigger polling_job_status_transition before update on public.polling_job_status
 for each row execute function sync.check_job_transition();
 
+create function sync.require_job(p_job_id uuid) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not exists (select 1 from public.polling_job_status where id = p_job_id) then
+    raise exception using errcode = 'SY007',
+      message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
+      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
+        '5 shows the last ones.';
+  end if;
+end; $$;
+comment on function sync.require_job(uuid) is $$Raises: SY007 unknown job.$$;
+
 revoke all on table public.polling_job_status from public, anon, authenticated, service_role;
 grant select, insert, update, delete on table public.polling_job_status to service_role;
 grant select on table public.polling_job_status to authenticated;
@@ -90,4 +102,5 @@ create policy polling_job_status_select_operator on public.polling_job_status
 for select to authenticated using ((select sync.is_operator()));
 create policy polling_job_status_select_dashboard on public.polling_job_status
 for select to anon using ((select sync.is_switched_on('public_dashboard')));
-revoke all on function sync.check_job_transition from public, anon, authenticated, service_role;
+revoke all on function sync.check_job_transition, sync.require_job
+from public, anon, authenticated, service_role;

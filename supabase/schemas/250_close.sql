@@ -260,22 +260,25 @@ begin
   update public.polling_job_status as j set
     status = case
       when j.cancel_requested_at is not null then 'cancelled'
-      when r.completed = r.runs then 'completed'
       when r.completed + r.partial = 0 then 'failed'
+      when r.completed = r.runs then 'completed'
       else 'partial' end,
     workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
     chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
     chunks_cancelled = r.chunks_cancelled,
     warnings = j.warnings || r.warnings,
-    error_message = r.error_message
+    error_message = case
+      when r.runs > 0 or j.cancel_requested_at is not null then r.error_message
+      else coalesce(j.error_message, 'it has no runs: they were deleted, or never were') end
   from (
     select count(*) as runs, count(*) filter (where status = 'completed') as completed,
       count(*) filter (where status = 'partial') as partial,
       count(distinct r.workspace_id) - count(distinct r.workspace_id) filter
       (where status <> 'completed') as workspaces_completed,
       coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
-      sum(r.chunks_completed) as chunks_completed, sum(r.chunks_failed) as chunks_failed,
-      sum(r.chunks_cancelled) as chunks_cancelled,
+      coalesce(sum(r.chunks_completed), 0) as chunks_completed,
+      coalesce(sum(r.chunks_failed), 0) as chunks_failed,
+      coalesce(sum(r.chunks_cancelled), 0) as chunks_cancelled,
       coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
       order by r.id) filter (where warning is not null), '{}') as warnings,
       left(string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id)
@@ -294,7 +297,8 @@ begin
 end; $$;
 comment on function sync.close_job(uuid) is
 $$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
-none is completed or partial, else partial. Locks: the job; then it looks anew for live runs.$$;
+none is completed or partial (or there is none at all), else partial. Locks: the job; then it looks
+anew for live runs.$$;
 
 revoke all on function
   sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,

@@ -1,11 +1,16 @@
 -- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
 -- Stands on: slots.
 
+create type sync.requested_run as (workspace_id bigint, stream_id bigint);
+comment on type sync.requested_run is
+'A run that a new job is to have, unless it is live elsewhere.';
+
 create function sync.requested_runs(p_streams text[], p_workspaces text[])
-returns table (workspace_id bigint, stream_id bigint, workspace_name text, max_concurrency int)
+  returns sync.requested_run[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text;
+  v_requested sync.requested_run[];
 begin
   foreach v_name in array coalesce(p_workspaces, '{}') loop
     if not (select w.is_active from public.sync_workspaces as w
@@ -33,19 +38,18 @@ begin
       message = format('workspace %L serves none of the requested streams', v_name),
       hint = 'select * from sync_streams shows what its source serves.';
   end if;
-  return query
-  select w.id, s.id, w.workspace_name, w.max_concurrency
+  select array_agg(row(w.id, s.id)::sync.requested_run order by w.id, s.id) into v_requested
   from public.sync_workspaces as w
   join public.sync_streams as s on s.source_id = w.source_id
   where w.is_active and (p_workspaces is null or w.workspace_name = any (p_workspaces))
-    and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
-  order by w.id, s.id;
-  if not found then
+    and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end;
+  if v_requested is null then
     raise exception using errcode = 'SY005',
       message = 'there is nothing to sync: no active workspace serves the requested streams',
       hint = 'register_workspace() adds one; select * from sync_streams shows what its source '
         'serves.';
   end if;
+  return v_requested;
 end; $$;
 comment on function sync.requested_runs(text[], text[]) is
 $$Returns: workspace x stream that a request means; null means every active workspace, every default
@@ -125,17 +129,15 @@ comment on function sync.begin_runs(uuid) is
 $$Begin every run of a new job; a job of which nothing is left to do closes at once. Locks: the new
 rows.$$;
 
-create function sync.start_runs(
-  p_job_id uuid, p_streams text[], p_workspaces text[], p_retry_of_job_id uuid,
-  out o_requested int, out o_skipped text[]
-)
+create function sync.start_runs(p_job_id uuid, p_requested sync.requested_run[],
+  out o_requested int, out o_skipped text[], out o_started int)
 language sql set search_path = pg_catalog, pg_temp as $$
   with requested as (
-    select q.* from sync.requested_runs(p_streams, p_workspaces) as q
-    where p_retry_of_job_id is null or exists (
-      select 1 from public.workspace_sync_runs as r
-      where r.job_id = p_retry_of_job_id and r.status <> 'completed'
-        and r.workspace_id = q.workspace_id and r.stream_id = q.stream_id)
+    select w.id as workspace_id, s.id as stream_id, w.workspace_name, w.max_concurrency
+    from unnest(p_requested) as q
+    join public.sync_workspaces as w on w.id = q.workspace_id
+    join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
+    order by w.id, s.id
   ), started as (
     insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency,
       is_paused)
@@ -145,22 +147,22 @@ language sql set search_path = pg_catalog, pg_temp as $$
     returning workspace_id, stream_id
   )
   select count(distinct r.workspace_id),
-    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}')
+    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}'),
+    count(s.workspace_id)
   from requested as r left join started as s using (workspace_id, stream_id);
 $$;
-comment on function sync.start_runs(uuid, text[], text[], uuid) is
-$$The runs of a new job, without those that are live elsewhere; of a retry, those that did not
-complete. Returns: workspaces requested, names of those skipped. Raises: as requested_runs(). Locks:
-new rows; it waits for a run that is just being closed.$$;
+comment on function sync.start_runs(uuid, sync.requested_run[]) is
+$$The runs of a new job, without those that are live elsewhere and those whose workspace has been
+removed or has moved to another source meanwhile. Returns: workspaces requested, names of those
+skipped, runs started. Locks: new rows; it waits for a run that is just being closed.$$;
 
-create function sync.start_job(p_job_name text, p_streams text[], p_workspaces text[],
+create function sync.start_job(p_job_name text, p_requested sync.requested_run[],
   p_retry_of_job_id uuid) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job_id uuid;
   v_live_job_id uuid;
-  v_requested int;
-  v_skipped text[];
+  v_started record;
 begin
   perform sync.require_read_committed();
   if coalesce(btrim(p_job_name), '') = '' then
@@ -168,8 +170,8 @@ begin
       'name', hint = 'start_sync_job(''nightly'')';
   end if;
   -- What was found taken may close before it is looked at: then it is free, and taken by the next
-  -- try.
-  loop
+  -- try. More than a few tries only what is not there at all would need.
+  for v_try in 1 .. 100 loop
     insert into public.polling_job_status (job_name, retry_of_job_id)
     values (p_job_name, p_retry_of_job_id)
     on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
@@ -181,11 +183,10 @@ begin
         'running', p_job_name), '{}');
     end if;
   end loop;
-  loop
-    select o_requested, o_skipped into v_requested, v_skipped from sync.start_runs(
-      v_job_id, p_streams, p_workspaces, p_retry_of_job_id);
-    exit when exists (select 1 from public.workspace_sync_runs where job_id = v_job_id);
-    select r.job_id into v_live_job_id from sync.requested_runs(p_streams, p_workspaces) as q
+  for v_try in 1 .. 100 loop
+    v_started := sync.start_runs(v_job_id, p_requested);
+    exit when v_started.o_started > 0 or v_started.o_requested = 0;
+    select r.job_id into v_live_job_id from unnest(p_requested) as q
     join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id
       and r.stream_id = q.stream_id and r.status = 'running'
     limit 1;
@@ -195,18 +196,24 @@ begin
         'being synced', '{}');
     end if;
   end loop;
+  if v_job_id is null or v_started.o_started = 0 then
+    raise exception using errcode = 'SY005',
+      message = 'there is nothing to sync: what was requested was removed, moved or ended meanwhile',
+      hint = 'Ask again: select * from sync_workspaces shows what there is now.';
+  end if;
   update public.polling_job_status set
-    total_workspaces = v_requested, workspaces_skipped = cardinality(v_skipped),
+    total_workspaces = v_started.o_requested,
+    workspaces_skipped = cardinality(v_started.o_skipped),
     warnings = array(select format('%s: skipped, '
-    'it is already being synced', name) from unnest(v_skipped) as name)
+    'it is already being synced', name) from unnest(v_started.o_skipped) as name)
   where id = v_job_id;
   perform sync.begin_runs(v_job_id);
   return sync.start_answer('accepted', v_job_id, format('syncing %s '
-    'workspaces', v_requested - cardinality(v_skipped)), v_skipped);
+    'workspaces', v_started.o_requested - cardinality(v_started.o_skipped)), v_started.o_skipped);
 end; $$;
-comment on function sync.start_job(text, text[], text[], uuid) is
-$$The body of start_sync_job() and retry_failed_chunks(). Returns and raises: as start_sync_job().
-Locks: new rows only.$$;
+comment on function sync.start_job(text, sync.requested_run[], uuid) is
+$$The body of every verb that starts a job. Returns: as start_sync_job(). Raises: SY005 what was
+requested is gone, SY006 no name, SY016 wrong isolation. Locks: new rows only.$$;
 
 create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
   returns jsonb
@@ -224,7 +231,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_operator();
   perform set_config('response.status', '202', true);
-  return sync.start_job(p_job_name, p_streams, p_workspaces, null);
+  return sync.start_job(p_job_name, sync.requested_runs(p_streams, p_workspaces), null);
 end; $$;
 comment on function sync.start_sync_job(text, text[], text[]) is
 $$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what

@@ -82,13 +82,6 @@ $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP
 create function sync.close_left_jobs() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.close_jobs(array(
-    select j.id from public.polling_job_status as j
-    where j.status = 'running' and exists (select 1 from public.workspace_sync_runs as r
-    where r.job_id = j.id)
-      and not exists (select 1 from public.workspace_sync_runs as r
-      where r.job_id = j.id and r.status = 'running')
-    order by j.id for no key update skip locked));
   update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
   from (
     select j.id from public.polling_job_status as j
@@ -98,10 +91,20 @@ begin
     order by j.id for no key update skip locked
   ) as overdue
   where j.id = overdue.id;
+  -- A job that somebody's own code writes has no runs; one that is at work touches its row.
+  perform sync.close_jobs(array(
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and case
+      when exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+      then not exists (select 1 from public.workspace_sync_runs as r
+        where r.job_id = j.id and r.status = 'running')
+      else j.updated_at <= sync.now() - interval '1 minute' end
+    order by j.id for no key update skip locked));
 end; $$;
 comment on function sync.close_left_jobs() is
-$$Jobs without live runs that nobody closed are closed; overdue rows without runs end as partial.
-Locks: jobs by SKIP LOCKED.$$;
+$$Jobs whose runs have all ended and that nobody closed are closed; so are rows without runs that
+nobody has touched for a minute (their runs or workspaces were deleted, or they were written by
+hand), as failed, and overdue ones as partial. Locks: jobs by SKIP LOCKED.$$;
 
 create function sync.sweep() returns int
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$

@@ -1,5 +1,5 @@
 -- Steer: cancel, pause, resume, retry.
--- Stands on: sweep, start.
+-- Stands on: sweep, start, audits.
 
 create function sync.cancel_sync_job(p_job_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -31,18 +31,6 @@ end; $$;
 comment on function sync.cancel_sync_job(uuid) is
 $$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
 cancel_sync_job() raises.$$;
-
-create function sync.require_job(p_job_id uuid) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  if not exists (select 1 from public.polling_job_status where id = p_job_id) then
-    raise exception using errcode = 'SY007',
-      message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
-      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
-        '5 shows the last ones.';
-  end if;
-end; $$;
-comment on function sync.require_job(uuid) is $$Raises: SY007 unknown job.$$;
 
 create function public.cancel_sync_job(p_job_id uuid) returns jsonb
 language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
@@ -171,6 +159,18 @@ $$Lift the pause of a source, of a workspace, or of everything; another pause th
 stays. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 unknown source,
 SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
 
+create function sync.retried_runs(p_job_id uuid) returns sync.requested_run[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(row(r.workspace_id, r.stream_id)::sync.requested_run order by r.id), '{}')
+  from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id and st.source_id = w.source_id
+  where r.job_id = p_job_id and r.status <> 'completed';
+$$;
+comment on function sync.retried_runs(uuid) is
+$$Returns: what of an ended job a retry runs again: what did not complete, without workspaces that
+have moved to another source.$$;
+
 create function sync.retry_obstacle(p_job_id uuid, out o_message text, out o_hint text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -180,7 +180,9 @@ begin
     select 1 from public.workspace_sync_runs where job_id = p_job_id and status <> 'completed'
   ) then
     o_message := format('job %s is %s: there is nothing to retry', p_job_id, v_status);
-    o_hint := 'A running job retries by itself; cancel_sync_job() ends it.';
+    o_hint := case v_status
+      when 'running' then 'It retries by itself; cancel_sync_job() ends it.'
+      else 'start_sync_job() starts another.' end;
     return;
   end if;
   select format('job %s is newer and has run %s again', newer.job_id, w.workspace_name),
@@ -191,6 +193,11 @@ begin
     and newer.stream_id = r.stream_id and newer.id > r.id
   join public.sync_workspaces as w on w.id = r.workspace_id
   where r.job_id = p_job_id and r.status <> 'completed' order by newer.id desc limit 1;
+  if o_message is null and cardinality(sync.retried_runs(p_job_id)) = 0 then
+    o_message := format('what job %s left belongs to workspaces that have moved to another source',
+      p_job_id);
+    o_hint := 'start_sync_job() syncs what their new source serves.';
+  end if;
 end; $$;
 comment on function sync.retry_obstacle(uuid) is
 $$Returns: why retry_failed_chunks() refuses a job with SY008, and what helps; nulls if it does
@@ -199,9 +206,8 @@ not.$$;
 create function sync.is_retryable(p_job_id uuid) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select o.o_message is null and not exists (
-    select 1 from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    where r.job_id = p_job_id and r.status <> 'completed' and not w.is_active)
+    select 1 from unnest(sync.retried_runs(p_job_id)) as q
+    join public.sync_workspaces as w on w.id = q.workspace_id where not w.is_active)
   from sync.retry_obstacle(p_job_id) as o;
 $$;
 comment on function sync.is_retryable(uuid) is
@@ -220,6 +226,8 @@ create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_obstacle record;
+  v_inactive text;
+  v_answer jsonb;
 begin
   perform sync.require_operator();
   perform sync.require_job(p_job_id);
@@ -228,15 +236,20 @@ begin
     raise exception using errcode = 'SY008', message = v_obstacle.o_message,
       hint = v_obstacle.o_hint;
   end if;
+  select w.workspace_name into v_inactive from unnest(sync.retried_runs(p_job_id)) as q
+  join public.sync_workspaces as w on w.id = q.workspace_id
+  where not w.is_active order by w.id limit 1;
+  if v_inactive is not null then
+    raise exception using errcode = 'SY004',
+      message = format('workspace %L is not active', v_inactive),
+      hint = 'register_workspace() activates it again.';
+  end if;
   perform set_config('response.status', '202', true);
-  return sync.start_job((select job_name from public.polling_job_status where id = p_job_id),
-    array(select distinct s.stream_name from public.workspace_sync_runs as r
-    join public.sync_streams as s on s.id = r.stream_id
-      where r.job_id = p_job_id and r.status <> 'completed'),
-    array(select distinct w.workspace_name from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-      where r.job_id = p_job_id and r.status <> 'completed'),
-    p_job_id);
+  v_answer := sync.start_job((select job_name from public.polling_job_status where id = p_job_id),
+    sync.retried_runs(p_job_id), p_job_id);
+  perform sync.remember_records((v_answer ->> 'job_id')::uuid)
+  where v_answer ->> 'status' = 'accepted' and sync.is_audit(p_job_id);
+  return v_answer;
 end; $$;
 comment on function sync.retry_failed_chunks(uuid) is
 $$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
@@ -248,18 +261,19 @@ language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
 $$;
 comment on function public.retry_failed_chunks(uuid) is
 $$Start a new job for what of an ended one did not complete, from page 1; nothing terminal is
-reopened. Returns: as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008
-nothing to retry, or a newer run exists (named). Locks: new rows only.$$;
+reopened. What has moved to another source is left out; of an audit it is an audit again. Returns:
+as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008 nothing to retry, or
+a newer run exists (named). Locks: new rows only.$$;
 
 revoke all on function
-  sync.cancel_sync_job, public.cancel_sync_job, sync.require_job, sync.mark_paused_runs,
+  sync.cancel_sync_job, public.cancel_sync_job, sync.mark_paused_runs,
   sync.mark_paused, sync.pause_sync, public.pause_sync, sync.resume_sync, public.resume_sync,
-  sync.retry_obstacle, sync.is_retryable, public.get_retryable_jobs, sync.retry_failed_chunks,
-  public.retry_failed_chunks
+  sync.retried_runs, sync.retry_obstacle, sync.is_retryable,
+  public.get_retryable_jobs, sync.retry_failed_chunks, public.retry_failed_chunks
 from public, anon, authenticated, service_role;
 grant execute on function
   sync.cancel_sync_job, public.cancel_sync_job, sync.pause_sync, public.pause_sync,
   sync.resume_sync, public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks,
-  sync.retry_obstacle, sync.is_retryable
+  sync.retried_runs, sync.retry_obstacle, sync.is_retryable
 to authenticated, service_role;
 grant execute on function public.get_retryable_jobs to service_role;

@@ -118,8 +118,9 @@ $$Returns: what else is wrong with active workspaces: keys, counts, deletions th
 create function sync.job_causes() returns setof sync.cause
 language sql stable set search_path = pg_catalog, pg_temp as $$
   (select distinct on (j.job_name) 'job_not_completed', j.job_name, format(
-    'job %s ended %s: chunkwise status %s tells why, retry_failed_chunks() tries again', j.id,
-    j.status, j.id)
+    'job %s ended %s: chunkwise status %s tells why, %s', j.id, j.status, j.id, case
+      when exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+      then 'retry_failed_chunks() tries again' else 'start_sync_job() starts another' end)
   from (
     select x.* from public.workspace_sync_runs as r
     join public.polling_job_status as x on x.id = r.job_id and x.status in ('partial', 'failed')
@@ -146,6 +147,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     sync.in_utc(w.since), sync.why_stalled(j.id))
   from sync.job_watch as w
   join public.polling_job_status as j on j.id = w.job_id and j.status = 'running'
+    and exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
   where w.since < sync.now() - make_interval(mins => sync.setting('stalled_after_minutes')::int);
 $$;
 comment on function sync.job_causes() is

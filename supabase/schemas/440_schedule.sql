@@ -15,7 +15,7 @@ begin
     where job_name = 'scheduled accounts' and status = 'running') then
     return null;
   end if;
-  return sync.start_job('scheduled accounts', '{sender_emails}', null, null);
+  return sync.start_job('scheduled accounts', sync.requested_runs('{sender_emails}', null), null);
 end; $$;
 comment on function sync.start_scheduled_sync() is
 $$Sync the accounts of every active workspace. Returns: as start_sync_job(), or null while one runs

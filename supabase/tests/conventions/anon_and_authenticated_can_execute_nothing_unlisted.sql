@@ -20,7 +20,7 @@ select results_eq($$select tests.executable_by('authenticated')$$, $$
     ('sync.cancel_sync_job(uuid)'), ('sync.is_operator()'), ('sync.is_retryable(uuid)'),
     ('sync.is_switched_on(text)'),
     ('sync.now()'), ('sync.pause_sync(text,text)'), ('sync.resume_sync(text,text)'),
-    ('sync.retry_failed_chunks(uuid)'), ('sync.retry_obstacle(uuid)'),
+    ('sync.retried_runs(uuid)'), ('sync.retry_failed_chunks(uuid)'), ('sync.retry_obstacle(uuid)'),
     ('sync.setting(text)'), ('sync.setting_seconds(text)'), ('sync.shell_word(text)'),
     ('sync.start_sync_job(text,text[],text[])')
 $$, 'authenticated can execute the operator''s verbs, what stands behind them and what views ask');

@@ -107,8 +107,8 @@ where (n.nspname = 'sync' or n.nspname = 'public'
     'cancel_sync_job', 'get_sync_job_progress', 'pause_sync', 'resume_sync', 'retry_failed_chunks',
     'start_sync_job'])
     or r.role = 'authenticated' and n.nspname = 'sync' and p.proname = any (array['add_up_runs',
-      'is_operator', 'is_retryable', 'is_switched_on', 'now', 'retry_obstacle', 'setting',
-      'setting_seconds', 'shell_word']))
+      'is_operator', 'is_retryable', 'is_switched_on', 'now', 'retried_runs',
+      'retry_obstacle', 'setting', 'setting_seconds', 'shell_word']))
 """
 
 TABLE_GRANTS: Final = """

@@ -23,6 +23,24 @@ end; $$;
 comment on function sync.live_record_ids(public.workspace_sync_runs) is
 $$Returns: the ids of the rows of a run's workspace and stream that are not deleted.$$;
 
+create function sync.remember_records(p_job_id uuid) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into sync.audits (run_id, record_ids)
+  select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
+  where r.job_id = p_job_id;
+$$;
+comment on function sync.remember_records(uuid) is
+$$A job that was just started is an audit: remember which rows are here now.$$;
+
+create function sync.is_audit(p_job_id uuid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select 1 from public.workspace_sync_runs as r join sync.audits as a on a.run_id = r.id
+    where r.job_id = p_job_id);
+$$;
+comment on function sync.is_audit(uuid) is
+$$Returns: whether a job compares rows, see get_audit().$$;
+
 create function public.start_audit(p_workspaces text[] default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '20s' as $$
@@ -30,13 +48,12 @@ declare
   v_answer jsonb;
 begin
   perform set_config('response.status', '202', true);
-  v_answer := sync.start_job('audit', array(
+  v_answer := sync.start_job('audit', sync.requested_runs(array(
     select distinct stream_name from public.sync_streams
     where completeness = 'counted' and is_default
-  ), p_workspaces, null);
-  insert into sync.audits (run_id, record_ids)
-  select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
-  where r.job_id = (v_answer ->> 'job_id')::uuid and v_answer ->> 'status' = 'accepted';
+  ), p_workspaces), null);
+  perform sync.remember_records((v_answer ->> 'job_id')::uuid)
+  where v_answer ->> 'status' = 'accepted';
   return v_answer;
 end; $$;
 comment on function public.start_audit(text[]) is
@@ -106,6 +123,7 @@ grant select on table sync.audits to authenticated, service_role;
 create policy audits_select_operator on sync.audits
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.live_record_ids, public.start_audit, sync.audit_of, public.get_audit
+  sync.live_record_ids, sync.remember_records, sync.is_audit, public.start_audit, sync.audit_of,
+  public.get_audit
 from public, anon, authenticated, service_role;
 grant execute on function public.start_audit, public.get_audit to service_role;
