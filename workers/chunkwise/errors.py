@@ -12,6 +12,8 @@ ChunkwiseError                   message, hint, exit code
 """
 
 import json
+import re
+from http import HTTPStatus
 from typing import Final
 
 EXIT_FAILED: Final = 1
@@ -87,10 +89,15 @@ _BY_CODE: Final[dict[str, type[DatabaseError]]] = {
     "42501": KeyRefusedError,
 }
 
-# Connection lost, out of resources, shutting down, no connection from PostgREST's pool,
-# a deadlock or a lock not had in time: the same call may well succeed later.
-_NOT_NOW: Final = ("08", "53", "57P", "PGRST00", "40P01", "55P03")
-_NOT_NOW_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+# Trouble of the database's own, as sync.is_own_trouble() has it: the same call may well succeed
+# later. Connection lost; a deadlock; out of memory, disk or connections; a lock not had in time;
+# canceled, out of time or shutting down; disk errors; read only; errors of its own; no connection
+# from PostgREST's pool.
+_NOT_NOW: Final = ("08", "40", "53", "55P03", "57", "58", "25006", "25P04", "XX", "PGRST00")
+_NOT_NOW_STATUS: Final = frozenset({408, 425, 429})
+# A hosted gateway's clock runs ahead of PostgREST's now and then: the key is not the reason.
+_TOO_EARLY: Final = re.compile(r"issued ?at ?future|not ?yet ?valid", re.IGNORECASE)
+_KNOWN_CODE: Final = re.compile(r"PGRST[0-9]{3}|[0-9A-Z]{5}")
 
 
 def from_answer(status: int, body: bytes) -> ChunkwiseError:
@@ -102,15 +109,21 @@ def from_answer(status: int, body: bytes) -> ChunkwiseError:
     if answer.get("code") == "":
         # PostgREST's words, and status 400, for a connection that broke off within a statement.
         return UnavailableError("the database broke off the connection", status=status)
-    if code is None:
-        if status in (401, 403):
-            return KeyRefusedError(message, hint, str(status))
-        if status in _NOT_NOW_STATUS:
-            return UnavailableError(message, str(status), status)
-        return DatabaseError(message, hint, str(status))
-    if code.startswith(_NOT_NOW):
+    if code is None or not _KNOWN_CODE.fullmatch(code):
+        return _from_status(status, message, hint)
+    is_too_early = status == HTTPStatus.UNAUTHORIZED and _TOO_EARLY.search(message)
+    if code.startswith(_NOT_NOW) or is_too_early:
         return UnavailableError(message, code, status)
     return _BY_CODE.get(code, DatabaseError)(message, hint, code)
+
+
+def _from_status(status: int, message: str, hint: str | None) -> ChunkwiseError:
+    """What stands before PostgREST answered."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _NOT_NOW_STATUS:
+        return UnavailableError(message, str(status), status)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return KeyRefusedError(message, hint, str(status))
+    return DatabaseError(message, hint, str(status))
 
 
 def _json_object(body: bytes) -> dict[str, object]:

@@ -26,9 +26,22 @@ def postgrest(code: str | None, message: str = "m", hint: str | None = "h") -> b
         (503, postgrest("08006"), errors.UnavailableError),
         (503, postgrest("53300"), errors.UnavailableError),
         (500, postgrest("40P01"), errors.UnavailableError),
+        (500, postgrest("40001"), errors.UnavailableError),
+        (503, postgrest("53100"), errors.UnavailableError),
+        (500, postgrest("55P03"), errors.UnavailableError),
+        (500, postgrest("57014"), errors.UnavailableError),
+        (500, postgrest("58030"), errors.UnavailableError),
+        (405, postgrest("25006"), errors.UnavailableError),
+        (500, postgrest("XX000"), errors.UnavailableError),
+        (401, postgrest("PGRST303", "JWT issued at future"), errors.UnavailableError),
+        (401, postgrest("PGRST301", "JWTIssuedAtFuture"), errors.UnavailableError),
+        (401, postgrest("PGRST303", "JWT not yet valid"), errors.UnavailableError),
+        (401, postgrest("PGRST303", "JWT expired"), errors.KeyRefusedError),
         (400, postgrest("", "", None), errors.UnavailableError),
         (502, b"<html>Bad Gateway</html>", errors.UnavailableError),
         (520, b"", errors.UnavailableError),
+        (500, b'{"code": 500, "message": "no upstream"}', errors.UnavailableError),
+        (530, b'{"code": "origin_dns_error"}', errors.UnavailableError),
         (429, b"", errors.UnavailableError),
     ],
 )
@@ -36,7 +49,7 @@ def test_the_code_decides(status: int, body: bytes, error: type[errors.Chunkwise
     assert type(errors.from_answer(status, body)) is error
 
 
-@pytest.mark.parametrize("code", ["SY999", "22P05", "57014", "XX000", "P0001"])
+@pytest.mark.parametrize("code", ["SY999", "22P05", "25P02", "55000", "P0001"])
 def test_unknown_codes_pass_through(code: str) -> None:
     error = errors.from_answer(400, postgrest(code, "what", "how"))
 
