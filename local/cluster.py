@@ -14,9 +14,10 @@ from local.process import STOP_TIMEOUT_SECONDS, Child, StartError, listening_soc
 
 SQL_FOLDER = CHECKOUT / "local" / "sql"
 SUPERUSER = "supabase_admin"
+# Those that no package registry has: where the server has one, its stand-in steps aside.
+REAL_WHERE_PROVIDED = ("pg_net", "supabase_vault")
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "shared_preload_libraries": "pg_cron",
     "cron.database_name": "postgres",
     "cron.use_background_workers": "on",
     "cron.timezone": "GMT",
@@ -42,6 +43,15 @@ class DatabaseError(StackError):
 def binaries() -> Path:
     """The folder of PostgreSQL's programs; `CHUNKWISE_PG_BIN` names another version's."""
     return Path(os.environ.get("CHUNKWISE_PG_BIN", "/usr/lib/postgresql/15/bin"))
+
+
+def provided_extensions() -> list[str]:
+    """Which of the originals of our stand-ins this server has."""
+    share = subprocess.run(
+        [binaries() / "pg_config", "--sharedir"], capture_output=True, text=True, check=True
+    )
+    folder = Path(share.stdout.strip()) / "extension"
+    return [name for name in REAL_WHERE_PROVIDED if (folder / f"{name}.control").exists()]
 
 
 @dataclass(slots=True)
@@ -110,11 +120,18 @@ class Cluster:
             password_file.unlink()
         root_key.write_text(secrets.token_hex(32))
         self._hand_over(root_key)
-        settings = self.folder.data / "postgresql.conf"
-        settings.write_text("".join(f"{name} = '{value}'\n" for name, value in SETTINGS.items()))
+        provided = provided_extensions()
+        settings = SETTINGS | {"shared_preload_libraries": ",".join(["pg_cron", *provided])}
+        if "supabase_vault" in provided:
+            script = self.folder.data / "vault_getkey"
+            script.write_text(f"#!/bin/sh\nexec cat '{root_key}'\n")
+            self._hand_over(script, mode=0o700)
+            settings["vault.getkey_script"] = str(script)
+        lines = (f"{name} = '{value}'\n" for name, value in settings.items())
+        (self.folder.data / "postgresql.conf").write_text("".join(lines))
 
-    def _hand_over(self, path: Path) -> None:
-        path.chmod(0o600)
+    def _hand_over(self, path: Path, mode: int = 0o600) -> None:
+        path.chmod(mode)
         os.chown(path, self.account.uid, self.account.gid)
 
     def _start_server(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.cluster import SETTINGS, SQL_FOLDER, binaries
+from local.cluster import SETTINGS, SQL_FOLDER, binaries, provided_extensions
 from local.folders import CHECKOUT, StackError
 
 MIGRATIONS = CHECKOUT / "supabase" / "migrations"
@@ -62,7 +62,7 @@ class Project:
 
 def fingerprint(grants: str) -> str:
     """Of all that a cluster is built from; another one means: build anew."""
-    digest = hashlib.sha256(f"{grants} {binaries()} {SETTINGS}".encode())
+    digest = hashlib.sha256(f"{grants} {binaries()} {provided_extensions()} {SETTINGS}".encode())
     for path in sorted([*SQL_FOLDER.glob("*.sql"), *MIGRATIONS.glob("*.sql")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

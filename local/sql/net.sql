@@ -1,8 +1,9 @@
--- pg_net: the real extension where the server has it (a migration creates it), else a stand-in
--- with the same signatures, grants and weaknesses. `local.net` is the process that delivers.
+-- pg_net: the real extension where the server has it, else a stand-in with the same signatures,
+-- grants and weaknesses. `local.net` is the process that delivers.
 
 select exists (select from pg_available_extensions where name = 'pg_net') as is_real \gset
 \if :is_real
+create extension pg_net with schema extensions;
 \else
 
 create schema net;
@@ -40,17 +41,43 @@ language sql immutable strict set search_path = '' as $$
   from regexp_split_to_table(string, '') with ordinality as t (c, n)
 $$;
 
-create function net._encode_url_with_params_array(url text, params_array text[]) returns text
+-- As libcurl writes a URL: scheme in lower case, a path of at least "/", without dot segments.
+create function net._normalized_url(p_url text) returns text
 language plpgsql immutable strict set search_path = '' as $$
+declare
+  v_part text[] := regexp_match(p_url, '^([A-Za-z][A-Za-z0-9+.-]*)://([^/?#[:space:]]+)'
+    '([^?#[:space:]]*)([^[:space:]]*)$');
+  v_segment text;
+  v_kept text[] := '{}';
+  v_segments text[];
 begin
-  if url !~ '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#[:space:]]+[^[:space:]]*$' then
+  if v_part is null then
     raise exception 'Malformed input to a URL function';
   end if;
-  if cardinality(params_array) = 0 then
-    return url;
-  end if;
-  return url || case when strpos(url, '?') > 0 then '&' else '?' end
-    || array_to_string(params_array, '&');
+  v_segments := string_to_array(substr(v_part[3], 2), '/');
+  for v_turn in 1 .. cardinality(v_segments) loop
+    v_segment := v_segments[v_turn];
+    if v_segment = '..' then
+      v_kept := trim_array(v_kept, least(1, cardinality(v_kept)));
+    elsif v_segment <> '.' then
+      v_kept := array_append(v_kept, v_segment);
+    end if;
+    if v_turn = cardinality(v_segments) and v_segment in ('.', '..') then
+      v_kept := array_append(v_kept, '');
+    end if;
+  end loop;
+  return lower(v_part[1]) || '://' || v_part[2] || '/' || array_to_string(v_kept, '/')
+    || v_part[4];
+end; $$;
+
+create function net._encode_url_with_params_array(url text, params_array text[]) returns text
+language plpgsql immutable strict set search_path = '' as $$
+declare
+  v_url text := net._normalized_url(url);
+begin
+  return case when cardinality(params_array) = 0 then v_url
+    else v_url || case when strpos(v_url, '?') > 0 then '&' else '?' end
+      || array_to_string(params_array, '&') end;
 end; $$;
 
 -- The real one registers a callback of the commit: a notification, too, leaves with it.
@@ -101,7 +128,7 @@ create function net.http_get(
   params jsonb default '{}',
   headers jsonb default '{}',
   timeout_milliseconds integer default 5000
-) returns bigint language sql strict set search_path = '' as $$
+) returns bigint language sql set search_path = '' as $$
   select net._enqueue('GET', url, params, headers, null, timeout_milliseconds)
 $$;
 
@@ -120,9 +147,6 @@ declare
 begin
   if v_content_type <> 'application/json' then
     raise exception 'Content-Type header must be "application/json"';
-  end if;
-  if body is null then
-    raise exception 'body must not be null';
   end if;
   return net._enqueue(
     'POST', url, params,

@@ -20,8 +20,9 @@ RAISING = {
     "realtime": "create or replace function realtime.send(payload jsonb, event text, topic text,"
     " private boolean default true) returns void language plpgsql as $$ begin"
     " raise exception 'full, says 7|%', repeat('x', 40); end; $$",
-    "push": "create or replace function net._enqueue(p_method text, p_url text, p_params jsonb,"
-    " p_headers jsonb, p_body jsonb, p_timeout integer) returns bigint language plpgsql as $$ begin"
+    "push": "create or replace function net.http_post(url text, body jsonb default '{}', params"
+    " jsonb default '{}', headers jsonb default '{}', timeout_milliseconds integer default 5000)"
+    " returns bigint language plpgsql as $$ begin"
     " raise exception 'full, says 7|%', repeat('x', 40); end; $$",
 }
 MISSING = {

@@ -19,7 +19,7 @@ select set_eq('select chunk from tests.posts()',
 select results_eq('select count(*), count(distinct endpoint) from tests.posts()',
   'values (3::bigint, 3::bigint)', 'each to another of three endpoints');
 select results_eq($$
-  select distinct q.url = e.url, q.method::text, q.timeout_milliseconds,
+  select distinct q.url = e.url || '/', q.method::text, q.timeout_milliseconds,
     q.headers ->> 'Authorization' = 'Bearer ' || d.decrypted_secret,
     q.headers ->> 'Content-Type', convert_from(q.body, 'utf8')::jsonb
       = jsonb_build_object('type', 'UPDATE', 'table', 'sync_page_queue', 'schema', 'public',

@@ -5,7 +5,7 @@ select plan(6);
 select register_workspace('acme', 'https://bison.example', '7|topsecretkey');
 
 select results_eq($$
-  select d.decrypted_secret from public.sync_workspaces as w
+  select d.decrypted_secret collate "default" from public.sync_workspaces as w
   join vault.decrypted_secrets as d on d.id = w.secret_id
 $$, $$values ('7|topsecretkey')$$, 'Vault has the key');
 select is_empty($$select 1 from vault.secrets where secret ~ 'topsecretkey'$$, 'encrypted');
@@ -31,7 +31,7 @@ select is_empty($$select tests.tables_holding('topsecretkey')$$, 'but not the ke
 
 select rotate_workspace_key('acme', '8|anothersecret');
 select results_eq($$
-  select d.decrypted_secret from public.sync_workspaces as w
+  select d.decrypted_secret collate "default" from public.sync_workspaces as w
   join vault.decrypted_secrets as d on d.id = w.secret_id
 $$, $$values ('8|anothersecret')$$, 'a rotated key takes its place');
 select is((select count(*) from vault.secrets), 1::bigint, 'the old one is gone');
