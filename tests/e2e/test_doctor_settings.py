@@ -1,5 +1,12 @@
 """`chunkwise doctor` with settings that cannot be: one sentence, no traceback."""
 
+import errno
+import socket
+
+import pytest
+
+from chunkwise.doctor.database import Database as Doctor
+from chunkwise.errors import SettingsError
 from local.stack import Database
 from tests.e2e.world import World, run_chunkwise
 
@@ -28,3 +35,22 @@ async def test_wrong_settings_are_one_sentence(world: World, database: Database)
         assert (ended.code, ended.out) == (code, "")
         assert ended.err.startswith(f"chunkwise: {sentence}")
         assert len(ended.err.splitlines()) <= 2
+
+
+def test_a_host_of_ipv6_alone_that_cannot_be_reached_asks_for_the_session_pooler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2600:1f16::1", 5432, 0, 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address])
+    asked: list[object] = []
+
+    def refuse(_: socket.socket, where: object) -> None:
+        asked.append(where)
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(SettingsError) as raised:
+        Doctor.connect({"DATABASE_URL": "postgresql://postgres:pw@db.abc.supabase.co/postgres"})
+    assert asked == [("2600:1f16::1", 5432, 0, 0)]
+    assert "Session pooler" in str(raised.value.hint)
+    assert "IPv6" in str(raised.value.hint)

@@ -85,6 +85,11 @@ def expose_sync(project: Project) -> None:
     )
 
 
+def read_only(project: Project) -> None:
+    name = project.database.name
+    project.superuser.run(f"alter database {name} set default_transaction_read_only = on")
+
+
 FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
     "a cron job is gone": (
         superuser_sql("delete from cron.job where jobname = 'chunkwise sweep'"),
@@ -196,6 +201,12 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
         "https://w.example",
         "remove_worker_endpoint('https://w.example')",
     ),
+    "sessions begin read-only": (
+        read_only,
+        "read only",
+        "default_transaction_read_only",
+        "alter database … reset default_transaction_read_only",
+    ),
     "sync is exposed": (
         expose_sync,
         "schema sync closed",
@@ -224,7 +235,7 @@ async def test_it_finds_nothing_where_all_is_well(project: Project) -> None:
     for_people = await project.world.chunkwise("doctor", DATABASE_URL=project.database.dsn)
 
     assert (ended.code, ended.json["findings"], ended.json["unchecked"]) == (0, [], [])
-    assert len(ended.json["checked"]) == len(set(ended.json["checked"])) == 22
+    assert len(ended.json["checked"]) == len(set(ended.json["checked"])) == 23
     assert for_people.out.endswith("Nothing found.\n")
     project.world.db.run("select cron.unschedule('chunkwise sweep')")
     faulty = await project.doctor()

@@ -1,19 +1,33 @@
-"""A connection of its own, as DATABASE_URL names it."""
+"""A connection of its own, as DATABASE_URL names it.
 
+It may lead through a transaction pooler, which gives every transaction another session: each
+question is a transaction of its own, with the simple protocol and settings that end with it.
+"""
+
+import contextlib
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pg8000.exceptions import DatabaseError, Error
-from pg8000.native import Connection
+from pg8000.native import Connection, literal
 
 from chunkwise.errors import ChunkwiseError, SettingsError
 
 STATEMENT_SECONDS: Final = 10
 CONNECT_SECONDS: Final = 10
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-HINT: Final = "It reads postgresql://user:password@host:5432/postgres; the dashboard shows it."
+HINT: Final = (
+    "It reads postgresql://user:password@host:5432/postgres: the dashboard shows it under Connect,"
+    " Session pooler."
+)
+IPV4_HINT: Final = (
+    "Its host has IPv6 only, as a project's direct connection does, and this machine may have none:"
+    " take the string that the dashboard shows under Connect, Session pooler."
+)
+BEGIN: Final = f"begin read write; set local statement_timeout = '{STATEMENT_SECONDS}s'"
 
 Row = dict[str, Any]
 
@@ -53,18 +67,24 @@ class Database:
             )
         except (Error, OSError) as error:
             raise SettingsError(
-                f"the database of DATABASE_URL cannot be reached: {_reason(error)}", HINT
+                f"the database of DATABASE_URL cannot be reached: {_reason(error)}",
+                IPV4_HINT if host not in LOOPBACK and _has_ipv6_only(host, port) else HINT,
             ) from None
-        connection.run(f"set statement_timeout = '{STATEMENT_SECONDS}s'")
         return cls(connection)
 
     def rows(self, sql: str, **arguments: object) -> list[Row]:
         """Raises QueryError."""
+        for name, value in arguments.items():
+            sql = sql.replace(f":{name}", literal(value))
         try:
-            found = self._connection.run(sql, **arguments)
+            self._connection.run(BEGIN)
+            found = self._connection.run(sql)
+            names = [str(column["name"]) for column in self._connection.columns or ()]
+            self._connection.run("commit")
         except (Error, OSError) as error:
+            with contextlib.suppress(Error, OSError):
+                self._connection.run("rollback")
             raise QueryError(_reason(error)) from None
-        names = [str(column["name"]) for column in self._connection.columns or ()]
         return [dict(zip(names, row, strict=True)) for row in found or ()]
 
     def close(self) -> None:
@@ -81,6 +101,14 @@ def _ssl_context(host: str, query: str) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _has_ipv6_only(host: str, port: int) -> bool:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return {family for family, *_ in found} == {socket.AF_INET6}
 
 
 def _reason(error: Exception) -> str:

@@ -24,6 +24,7 @@ LOCKS: Final = "locks"
 PG_NET: Final = "pg_net alive"
 QUESTIONS: Final = (
     ("extensions", platform.EXTENSIONS),
+    ("read only", platform.READ_ONLY),
     ("cron jobs", platform.CRON_JOBS),
     ("cron alive", platform.CRON_ALIVE),
     ("vault", platform.VAULT),

@@ -19,6 +19,20 @@ where not exists (
   where n.nspname = w.schema_name and p.proname = w.function_name)
 """
 
+# Doctor's own transactions ask to write; those of others, of the workers too, do not.
+READ_ONLY: Final = """
+select 'default_transaction_read_only' as subject,
+  'is on, so that sessions which do not say otherwise cannot write' as message,
+  case s.source
+    when 'session' then 'A session of the pooler kept it: restart the pooler in the dashboard, or '
+      'take the session pooler (port 5432).'
+    when 'configuration file' then 'Supabase sets it when the disk is full: make room, then '
+      'restart the database in the dashboard.'
+    else format('alter %s … reset default_transaction_read_only;', s.source) end as mend
+from pg_catalog.pg_settings as s
+where s.name = 'default_transaction_read_only' and s.setting = 'on'
+"""
+
 CRON_JOBS: Final = """
 select w.name as subject,
   case when j.jobname is null then 'is not scheduled' when not j.active then 'is switched off'
