@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.bison import BisonControl
-from tests.e2e.world import CHECKOUT, World
+from tests.e2e.world import WITHOUT_SETTINGS, World
 
 QUICK = {"CHUNKWISE_IDLE_SECONDS": "0.1", "CHUNKWISE_CONCURRENCY": "4"}
 
@@ -28,7 +28,7 @@ class Crew:
                 *(sys.executable, "-m", "chunkwise", "worker"),
                 env={**own, **QUICK, **self.world.env, **env},
                 stderr=log,
-                cwd=CHECKOUT,
+                cwd=WITHOUT_SETTINGS,
             )
 
     def log(self, name: str) -> Path:

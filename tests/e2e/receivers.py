@@ -9,7 +9,7 @@ from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from chunkwise.settings import Settings
 from chunkwise.worker.fetch import Fetcher
 from chunkwise.worker.http_server import Listener, listening_on
 from chunkwise.worker.receiver import Receiver
-from tests.e2e.world import CHECKOUT, PATIENCE_S, World
+from tests.e2e.world import PATIENCE_S, WITHOUT_SETTINGS, World
 
 # It has asked, and holds nothing.
 DONE = (
@@ -63,13 +63,13 @@ async def receiver(
 ) -> AsyncIterator[Running]:
     """In this process, with a real socket; stopped as by SIGTERM. `answer_seconds` is long where
     the answer must say what became of the claim, however busy the machine is."""
-    settings = replace(
-        Settings.from_env(world.env | token_env()),
-        worker_id=name,
-        concurrency=concurrency,
-        claim_ahead=claim_ahead,
-        answer_seconds=answer_seconds,
-    )
+    mine = {
+        "worker_id": name,
+        "concurrency": concurrency,
+        "claim_ahead": claim_ahead,
+        "answer_seconds": answer_seconds,
+    }
+    settings = Settings.read(**world.env, **token_env()).model_copy(update=mine)
     stop = asyncio.Event()
     with listening_on("127.0.0.1:0") as sock:
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -125,7 +125,7 @@ async def receiver_process(world: World, name: str = "receiver") -> AsyncIterato
                 "CHUNKWISE_WORKER_ID": name,
             },
             stderr=stderr,
-            cwd=CHECKOUT,
+            cwd=WITHOUT_SETTINGS,
         )
     running = ReceiverProcess(process, log)
     try:

@@ -4,6 +4,7 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 from chunkwise.doctor.database import Database as Doctor
+from chunkwise.secret import Secret
 from local.stack import Database
 from tests.support.db import Db
 from tests.support.transaction_pooler import SESSIONS, transaction_pooler
@@ -27,7 +28,7 @@ def test_the_pooler_of_these_tests_is_as_bad_as_a_real_one(database: Database) -
 
 def test_each_question_has_its_time_limit_and_leaves_none(database: Database) -> None:
     with transaction_pooler(database.dsn) as dsn:
-        doctor = Doctor.connect({"DATABASE_URL": dsn})
+        doctor = Doctor.connect(Secret(dsn))
         asked = [doctor.rows(ASKED, what=f"it's {n}")[0]["what"] for n in range(2 * SESSIONS)]
         limited = {doctor.rows(TIMEOUT)[0]["timeout"] for _ in range(SESSIONS)}
         doctor.close()
@@ -41,7 +42,7 @@ def test_each_question_has_its_time_limit_and_leaves_none(database: Database) ->
 
 def test_a_failed_question_leaves_no_transaction_behind(database: Database) -> None:
     with transaction_pooler(database.dsn) as dsn:
-        doctor = Doctor.connect({"DATABASE_URL": dsn})
+        doctor = Doctor.connect(Secret(dsn))
         for _ in range(SESSIONS):
             with pytest.raises(Exception, match="division by zero"):
                 doctor.rows("select 1 / 0")
@@ -55,6 +56,6 @@ def test_it_writes_where_the_pool_kept_read_only(database: Database) -> None:
         for _ in range(SESSIONS):
             db.run("set default_transaction_read_only = on")
         db.close()
-        doctor = Doctor.connect({"DATABASE_URL": dsn})
+        doctor = Doctor.connect(Secret(dsn))
         assert doctor.rows("select nextval('sync.ready_seq') > 0 as is_written")[0]["is_written"]
         doctor.close()

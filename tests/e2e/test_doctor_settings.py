@@ -7,6 +7,7 @@ import pytest
 
 from chunkwise.doctor.database import Database as Doctor
 from chunkwise.errors import SettingsError
+from chunkwise.secret import Secret
 from local.stack import Database
 from tests.e2e.world import World, run_chunkwise
 
@@ -50,7 +51,7 @@ def test_a_host_of_ipv6_alone_that_cannot_be_reached_asks_for_the_session_pooler
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     with pytest.raises(SettingsError) as raised:
-        Doctor.connect({"DATABASE_URL": "postgresql://postgres:pw@db.abc.supabase.co/postgres"})
+        Doctor.connect(Secret("postgresql://postgres:pw@db.abc.supabase.co/postgres"))
     assert asked == [("2600:1f16::1", 5432, 0, 0)]
     assert "Session pooler" in str(raised.value.hint)
     assert "IPv6" in str(raised.value.hint)

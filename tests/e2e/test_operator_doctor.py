@@ -11,6 +11,7 @@ import pytest_asyncio
 from chunkwise.doctor.database import Database as Doctor
 from chunkwise.doctor.examine import examine
 from chunkwise.doctor.platform import PARTITION
+from chunkwise.secret import Secret
 from chunkwise.settings import Settings
 from local.bison import BisonControl
 from local.stack import Database, Stack
@@ -220,8 +221,8 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
 async def test_it_names_the_planted_fault_and_nothing_else(project: Project, name: str) -> None:
     plant, check, subject, mend = FAULTS[name]
     plant(project)
-    with closing(Doctor.connect({"DATABASE_URL": project.database.dsn})) as database:
-        report = await examine(Settings.from_env(project.world.env), database)
+    with closing(Doctor.connect(Secret(project.database.dsn))) as database:
+        report = await examine(Settings.read(**project.world.env), database)
 
     (finding,) = report.findings
     assert (finding.check, finding.subject) == (check, subject)
@@ -270,12 +271,12 @@ async def test_a_partition_is_missed_only_where_somebody_should_listen(
     found = {}
     deliverer = stack.deliver(database)
     for realtime in ("on", "off", "not expected"):
-        settings = Settings.from_env(
-            world.env | {"CHUNKWISE_REALTIME": "off" if realtime == "off" else "on"}
+        settings = Settings.read(
+            **world.env, CHUNKWISE_REALTIME="off" if realtime == "off" else "on"
         )
         if realtime == "not expected":
             world.db.run("select set_setting('expect_realtime', 'false')")
-        with closing(Doctor.connect({"DATABASE_URL": database.dsn})) as doctor:
+        with closing(Doctor.connect(Secret(database.dsn))) as doctor:
             report = await examine(settings, doctor)
         looked = [*report.checked, *(one.check for one in report.unchecked)]
         found[realtime] = (

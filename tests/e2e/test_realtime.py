@@ -36,7 +36,7 @@ Fault = Callable[[RealtimeControl], Awaitable[object]]
 async def listening_worker(world: World, idle_seconds: float = SELDOM_S) -> AsyncIterator[Worker]:
     """In this process, so that its looks can be read; it has joined."""
     stop = asyncio.Event()
-    settings = Settings.from_env(world.env | {"CHUNKWISE_IDLE_SECONDS": f"{idle_seconds}"})
+    settings = Settings.read(**world.env, CHUNKWISE_IDLE_SECONDS=str(idle_seconds))
     async with (
         connected(settings) as gateway,
         Fetcher.open(settings.concurrency) as fetcher,

@@ -8,7 +8,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,8 @@ from supabase import AsyncClient, AsyncClientOptions, create_async_client
 from tests.support.db import Db, Row
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# Where no .env and no .env.local are.
+WITHOUT_SETTINGS = CHECKOUT / "tests"
 # Bounds what hangs, on a machine that is busy with other tests.
 PATIENCE_S = 90.0
 LOOK_S = 0.02
@@ -191,10 +193,11 @@ class World:
     async def workers(self, count: int = 1, concurrency: int = 16) -> AsyncIterator[None]:
         """Workers in this process; they look often, so that no test waits for an interval."""
         stop = asyncio.Event()
-        settings = Settings.from_env(self.env | {"CHUNKWISE_IDLE_SECONDS": "0.1"})
+        settings = Settings.read(**self.env, CHUNKWISE_IDLE_SECONDS="0.1")
         async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
             for number in range(count):
-                mine = replace(settings, worker_id=f"inside-{number}", concurrency=concurrency)
+                named = {"worker_id": f"inside-{number}", "concurrency": concurrency}
+                mine = settings.model_copy(update=named)
                 gateway = await resources.enter_async_context(connected(mine))
                 fetcher = await resources.enter_async_context(Fetcher.open(concurrency))
                 tasks.create_task(Worker(mine, gateway, fetcher, stop).run())
@@ -222,7 +225,7 @@ class World:
                 *(sys.executable, "-m", "chunkwise", "worker"),
                 env=_environment(self.env | {"CHUNKWISE_IDLE_SECONDS": "0.2"} | env),
                 stderr=stderr,
-                cwd=CHECKOUT,
+                cwd=WITHOUT_SETTINGS,
             )
         try:
             yield process
@@ -239,7 +242,7 @@ class World:
             env=_environment(self.env),
             stdout=PIPE,
             stderr=PIPE,
-            cwd=CHECKOUT,
+            cwd=WITHOUT_SETTINGS,
         )
         try:
             yield process
@@ -260,7 +263,7 @@ async def run_chunkwise(arguments: Sequence[str], env: dict[str, str], stdin: st
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
-        cwd=CHECKOUT,
+        cwd=WITHOUT_SETTINGS,
     )
     try:
         out, err = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE_S)

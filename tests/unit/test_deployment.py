@@ -70,8 +70,8 @@ def test_every_setting_is_one_that_the_worker_takes(worker: Document, service: D
         assert f'"{name}"' in settings, name
     assert {name for name, value in of_compose.items() if ":?" in value} == required
     assert worker["envFrom"] == [{"secretRef": {"name": "chunkwise"}}]
-    Settings.from_env(
-        given | {"SUPABASE_URL": "https://ref.supabase.co", "SUPABASE_SECRET_KEY": "sb_secret_x"}
+    Settings.read(
+        **given, SUPABASE_URL="https://ref.supabase.co", SUPABASE_SECRET_KEY="sb_secret_x"
     )
 
 

@@ -1,75 +1,34 @@
-"""Settings of the worker and the commands: environment variables, read once."""
+"""Settings of the worker and the commands, read once: from the environment, `.env.local`, `.env`.
+
+The first of them that has a value counts. SUPABASE_URL and SUPABASE_SECRET_KEY always come from the
+same one: a key must not be sent to another project.
+"""
 
 import os
 import secrets
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from chunkwise.errors import SettingsError
 from chunkwise.secret import Secret
 
-MAX_CONCURRENCY = 1000
-SHORTEST_WAKE_TOKEN = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """`concurrency` requests are in flight at most; `claim_ahead` more leases may wait for their
-    turn, so that no request waits for a claim. A POST waits `answer_seconds` for its claim."""
-
-    supabase_url: str
-    supabase_secret_key: Secret
-    worker_id: str
-    concurrency: int
-    claim_ahead: int
-    idle_seconds: float
-    stop_seconds: float
-    realtime: bool
-    realtime_renew_seconds: float
-    answer_seconds: float
-    log_level: str
-    wake_token: Secret | None
-    pulse_file: Path | None
-    metrics_listen: str | None
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
-        env = os.environ if env is None else env
-        concurrency = _whole_number(env, "CHUNKWISE_CONCURRENCY", 16, 1, MAX_CONCURRENCY)
-        ahead = ahead_of(concurrency)
-        return cls(
-            supabase_url=_url(env),
-            supabase_secret_key=_key(env),
-            worker_id=env.get("CHUNKWISE_WORKER_ID", "").strip() or _new_worker_id(),
-            concurrency=concurrency,
-            claim_ahead=_whole_number(env, "CHUNKWISE_CLAIM_AHEAD", ahead, 0, MAX_CONCURRENCY),
-            idle_seconds=_seconds(env, "CHUNKWISE_IDLE_SECONDS", 5, 0.05, 5),
-            stop_seconds=_seconds(env, "CHUNKWISE_STOP_SECONDS", 8, 0, 600),
-            realtime=_on_or_off(env, "CHUNKWISE_REALTIME"),
-            # The server ends a connection after 24 h.
-            realtime_renew_seconds=_seconds(
-                env, "CHUNKWISE_REALTIME_RENEW_SECONDS", 82_800, 1, 86_000
-            ),
-            # The database gives a push up after 2 s.
-            answer_seconds=_seconds(env, "CHUNKWISE_ANSWER_SECONDS", 0.15, 0.01, 1.5),
-            log_level=_log_level(env),
-            wake_token=_wake_token(env),
-            pulse_file=_pulse_file(env),
-            metrics_listen=env.get("CHUNKWISE_METRICS_LISTEN", "").strip() or None,
-        )
-
-    def required_wake_token(self) -> Secret:
-        """Raises SettingsError if there is none."""
-        if self.wake_token is None:
-            raise SettingsError(
-                "CHUNKWISE_WAKE_TOKEN is not set",
-                "With --listen it is what register_worker_endpoint() was given for this worker.",
-            )
-        return self.wake_token
+FILES: Final = (".env.local", ".env")
+PROJECT: Final = ("SUPABASE_URL", "SUPABASE_SECRET_KEY")
+MAX_CONCURRENCY: Final = 1000
+SHORTEST_WAKE_TOKEN: Final = 16
 
 
 def ahead_of(concurrency: int) -> int:
@@ -80,40 +39,29 @@ def _new_worker_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
-def _url(env: Mapping[str, str]) -> str:
-    url = env.get("SUPABASE_URL", "").strip().rstrip("/")
-    if not url:
-        raise SettingsError(
-            "SUPABASE_URL is not set",
-            "Set it to the project's URL, https://<ref>.supabase.co, or run `make stack`, which"
-            " writes it to .env.local.",
-        )
-    if not _is_project_url(url):
-        raise SettingsError(
-            "SUPABASE_URL is not a URL of a Supabase project",
-            "It looks like https://<ref>.supabase.co, or http://127.0.0.1:54321 locally.",
-        )
-    return url
-
-
-def _is_project_url(url: str) -> bool:
+def _project_url(text: str) -> str:
+    url = text.rstrip("/")
     try:
         parts = urlsplit(url)
         port_is_none_or_a_number = parts.port is None or parts.port > 0
         (parts.hostname or "").encode("idna")  # as connecting will: `a..co` is no name
     except ValueError:
-        return False
+        raise _no_project_url() from None
     is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
-    return is_http and port_is_none_or_a_number and not parts.username
+    if not is_http or not port_is_none_or_a_number or parts.username:
+        raise _no_project_url()
+    return url
 
 
-def _key(env: Mapping[str, str]) -> Secret:
-    key = env.get("SUPABASE_SECRET_KEY", "").strip()
-    if not key:
-        raise SettingsError(
-            "SUPABASE_SECRET_KEY is not set",
-            "Copy the secret key (sb_secret_…) from the project's API settings.",
-        )
+def _no_project_url() -> SettingsError:
+    """Not with the value: a URL may hold a password."""
+    return SettingsError(
+        "SUPABASE_URL is not a URL of a Supabase project",
+        "It looks like https://<ref>.supabase.co, or http://127.0.0.1:54321 locally.",
+    )
+
+
+def _secret_key(key: str) -> Secret:
     if key.startswith("sb_publishable_"):
         raise SettingsError(
             "SUPABASE_SECRET_KEY holds a publishable key",
@@ -127,56 +75,7 @@ def _key(env: Mapping[str, str]) -> Secret:
     return Secret(key)
 
 
-def _whole_number(
-    env: Mapping[str, str], name: str, default: int, smallest: int, largest: int
-) -> int:
-    text = env.get(name, "").strip()
-    try:
-        number = int(text) if text else default
-    except ValueError:
-        number = smallest - 1
-    if not smallest <= number <= largest:
-        raise SettingsError(
-            f"{name} is {text!r}", f"Set it to a whole number from {smallest} to {largest}."
-        )
-    return number
-
-
-def _seconds(
-    env: Mapping[str, str], name: str, default: float, smallest: float, largest: float
-) -> float:
-    text = env.get(name, "").strip()
-    try:
-        number = float(text) if text else default
-    except ValueError:
-        number = smallest - 1
-    if not smallest <= number <= largest:
-        raise SettingsError(
-            f"{name} is {text!r}", f"Set it to seconds from {smallest:g} to {largest:g}."
-        )
-    return number
-
-
-def _on_or_off(env: Mapping[str, str], name: str) -> bool:
-    text = env.get(name, "").strip().lower() or "on"
-    if text not in ("on", "off"):
-        raise SettingsError(f"{name} is {text!r}", "Set it to on or off.")
-    return text == "on"
-
-
-def _log_level(env: Mapping[str, str]) -> str:
-    level = env.get("CHUNKWISE_LOG_LEVEL", "").strip().lower() or "info"
-    if level not in ("debug", "info", "warning", "error"):
-        raise SettingsError(
-            f"CHUNKWISE_LOG_LEVEL is {level!r}", "Set it to debug, info, warning or error."
-        )
-    return level
-
-
-def _wake_token(env: Mapping[str, str]) -> Secret | None:
-    token = env.get("CHUNKWISE_WAKE_TOKEN", "").strip()
-    if not token:
-        return None
+def _wake_token(token: str) -> Secret:
     if len(token) < SHORTEST_WAKE_TOKEN or not token.isascii() or not token.isprintable():
         raise SettingsError(
             "CHUNKWISE_WAKE_TOKEN is no wake token",
@@ -190,13 +89,162 @@ def _wake_token(env: Mapping[str, str]) -> Secret | None:
     return Secret(token)
 
 
-def _pulse_file(env: Mapping[str, str]) -> Path | None:
-    path = env.get("CHUNKWISE_PULSE_FILE", "").strip()
-    if not path:
-        return None
-    if not os.access(Path(path).parent, os.W_OK):
+def _on_or_off(text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise ValueError
+    return text.lower() == "on"
+
+
+def _in_a_writable_folder(path: Path) -> Path:
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError
+    return path
+
+
+def _number(smallest: float, largest: float, what: str) -> FieldInfo:
+    way_out = f"Set it to {what} from {smallest:g} to {largest:g}."
+    return FieldInfo(ge=smallest, le=largest, description=way_out)
+
+
+def _whole_number(smallest: int, largest: int) -> FieldInfo:
+    return _number(smallest, largest, "a whole number")
+
+
+def _seconds(smallest: float, largest: float) -> FieldInfo:
+    return _number(smallest, largest, "seconds")
+
+
+class Settings(BaseSettings):
+    """`concurrency` requests are in flight at most; `claim_ahead` more leases may wait for their
+    turn, so that no request waits for a claim. A POST waits `answer_seconds` for its claim.
+
+    A field's description is the way out if its value is missing or wrong."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", case_sensitive=True, validate_default=False
+    )
+
+    supabase_url: Annotated[str, AfterValidator(_project_url)] = Field(
+        validation_alias="SUPABASE_URL",
+        description="Set it to the project's URL, https://<ref>.supabase.co, where its key is set;"
+        " or run `make stack`, which writes both to .env.local.",
+    )
+    supabase_secret_key: Annotated[Secret, PlainValidator(_secret_key)] = Field(
+        validation_alias="SUPABASE_SECRET_KEY",
+        description="Copy the secret key (sb_secret_…) from the project's API settings to where"
+        " SUPABASE_URL is set.",
+    )
+    database_url: Annotated[Secret, PlainValidator(Secret)] | None = Field(
+        None, validation_alias="DATABASE_URL"
+    )
+    worker_id: str = Field(validation_alias="CHUNKWISE_WORKER_ID", default_factory=_new_worker_id)
+    concurrency: Annotated[int, _whole_number(1, MAX_CONCURRENCY)] = Field(
+        16, validation_alias="CHUNKWISE_CONCURRENCY"
+    )
+    claim_ahead: Annotated[int, _whole_number(0, MAX_CONCURRENCY)] = Field(
+        validation_alias="CHUNKWISE_CLAIM_AHEAD",
+        default_factory=lambda others: ahead_of(others["concurrency"]),
+    )
+    idle_seconds: Annotated[float, _seconds(0.05, 5)] = Field(
+        5, validation_alias="CHUNKWISE_IDLE_SECONDS"
+    )
+    stop_seconds: Annotated[float, _seconds(0, 600)] = Field(
+        8, validation_alias="CHUNKWISE_STOP_SECONDS"
+    )
+    realtime: Annotated[bool, PlainValidator(_on_or_off)] = Field(
+        True, validation_alias="CHUNKWISE_REALTIME", description="Set it to on or off."
+    )
+    # The server ends a connection after 24 h.
+    realtime_renew_seconds: Annotated[float, _seconds(1, 86_000)] = Field(
+        82_800, validation_alias="CHUNKWISE_REALTIME_RENEW_SECONDS"
+    )
+    # The database gives a push up after 2 s.
+    answer_seconds: Annotated[float, _seconds(0.01, 1.5)] = Field(
+        0.15, validation_alias="CHUNKWISE_ANSWER_SECONDS"
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)
+    ] = Field(
+        "info",
+        validation_alias="CHUNKWISE_LOG_LEVEL",
+        description="Set it to debug, info, warning or error.",
+    )
+    wake_token: Annotated[Secret, PlainValidator(_wake_token)] | None = Field(
+        None, validation_alias="CHUNKWISE_WAKE_TOKEN"
+    )
+    pulse_file: Annotated[Path, AfterValidator(_in_a_writable_folder)] | None = Field(
+        None,
+        validation_alias="CHUNKWISE_PULSE_FILE",
+        description="Name a file in a folder that the worker may write to.",
+    )
+    metrics_listen: str | None = Field(None, validation_alias="CHUNKWISE_METRICS_LISTEN")
+
+    @classmethod
+    def read(cls, **given: str) -> Self:
+        """What is given, by a setting's name, counts before all sources. Raises SettingsError."""
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise _in_words(error) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """One in place of these four: each by itself, they would mix URL and key."""
+        sources = [init_settings(), os.environ, *(_in_file(name) for name in FILES)]
+        return (InitSettingsSource(settings_cls, _merged(sources)),)
+
+    def with_concurrency(self, concurrency: int) -> Self:
+        update = {"concurrency": concurrency, "claim_ahead": ahead_of(concurrency)}
+        return self.model_copy(update=update)
+
+    def required_wake_token(self) -> Secret:
+        """Raises SettingsError if there is none."""
+        if self.wake_token is None:
+            raise SettingsError(
+                "CHUNKWISE_WAKE_TOKEN is not set",
+                "With --listen it is what register_worker_endpoint() was given for this worker.",
+            )
+        return self.wake_token
+
+
+def _in_file(name: str) -> Mapping[str, str | None]:
+    try:
+        return DotEnvSettingsSource(Settings, env_file=name).env_vars
+    except (OSError, UnicodeError) as error:
         raise SettingsError(
-            f"CHUNKWISE_PULSE_FILE is {path!r}",
-            "Name a file in a folder that the worker may write to.",
-        )
-    return Path(path)
+            f"{name} cannot be read: {error}", "Let it be text, with NAME=value on a line."
+        ) from None
+
+
+def _merged(sources: Iterable[Mapping[str, str | None]]) -> dict[str, str]:
+    """The first that has a value counts, and who has one of PROJECT for both. Empty is not set."""
+    merged: dict[str, str] = {}
+    for source in sources:
+        known = {name: (source.get(name) or "").strip() for name in _NAMES}
+        present = {name: value for name, value in known.items() if value}
+        if not merged.keys().isdisjoint(PROJECT):
+            present = {name: value for name, value in present.items() if name not in PROJECT}
+        merged = present | merged
+    return merged
+
+
+def _in_words(error: ValidationError) -> SettingsError:
+    """The first that is wrong. No secret comes here: its own check finds the words."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = str(first["loc"][0])
+    if first["type"] == "missing":
+        return SettingsError(f"{name} is not set", _WAYS_OUT[name])
+    return SettingsError(f"{name} is {first['input']!r}", _WAYS_OUT[name])
+
+
+_WAYS_OUT: Final = {
+    str(field.validation_alias): field.description for field in Settings.model_fields.values()
+}
+_NAMES: Final = _WAYS_OUT.keys()

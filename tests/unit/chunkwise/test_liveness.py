@@ -93,6 +93,6 @@ def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -
         PULSE_FILE: str(tmp_path / "nowhere" / "pulse"),
     }
     with pytest.raises(SettingsError, match=PULSE_FILE):
-        Settings.from_env(env)
-    assert Settings.from_env(env | {PULSE_FILE: ""}).pulse_file is None
-    assert Settings.from_env(env | {PULSE_FILE: str(tmp_path / "p")}).pulse_file == tmp_path / "p"
+        Settings.read(**env)
+    assert Settings.read(**(env | {PULSE_FILE: ""})).pulse_file is None
+    assert Settings.read(**(env | {PULSE_FILE: str(tmp_path / "p")})).pulse_file == tmp_path / "p"

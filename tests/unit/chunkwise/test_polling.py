@@ -7,7 +7,7 @@ import pytest
 from chunkwise.gateway.protocol import BlockedBudget, Claim
 from chunkwise.worker.polling import Polling, Reason
 
-NOTHING = Claim([], [], None)
+NOTHING = Claim(leases=())
 
 
 @pytest.fixture
@@ -61,7 +61,12 @@ async def test_one_hint_is_one_look(looks: Polling) -> None:
 
 
 @pytest.mark.parametrize(
-    "claim", [Claim([], [], 1), Claim([], [BlockedBudget(3, 1)], None), Claim([], [], 0)]
+    "claim",
+    [
+        Claim(leases=(), next_look_ms=1),
+        Claim(leases=(), blocked_budgets=(BlockedBudget(budget_id=3, for_ms=1),)),
+        Claim(leases=(), next_look_ms=0),
+    ],
 )
 async def test_delayed_work_and_blocked_budgets_shorten_the_waiting(
     looks: Polling, claim: Claim

@@ -81,7 +81,7 @@ def missing(as_json: JsonOption = False) -> None:
 
 
 async def _audit(names: list[str], as_json: bool) -> int:
-    async with operating(Settings.from_env()) as operator:
+    async with operating(Settings.read()) as operator:
         started = await operator.start_audit(names)
         job_id = job_of(started, "nothing was audited")
         await watch(operator, job_id, quiet=True)
@@ -115,7 +115,7 @@ def _named(ids: list[str] | None) -> str | None:
 
 
 async def _list(as_json: bool, *, is_stale: bool) -> int:
-    async with operating(Settings.from_env()) as operator:
+    async with operating(Settings.read()) as operator:
         rows = await (operator.stale_workspaces() if is_stale else operator.missing_workspaces())
     listed = [row | {"command": _what_helps(row)} for row in rows]
     if as_json:

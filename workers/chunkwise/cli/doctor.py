@@ -1,7 +1,6 @@
 """`chunkwise doctor`."""
 
 import asyncio
-import os
 from contextlib import closing
 from typing import Annotated
 
@@ -25,8 +24,8 @@ def doctor(
     Exit codes: 0 all was checked and is well; 1 findings, or something could not be checked; 2 a
     setting or the connection.
     """
-    settings = Settings.from_env()
-    with closing(Database.connect(os.environ)) as database:
+    settings = Settings.read()
+    with closing(Database.connect(settings.database_url)) as database:
         report = asyncio.run(examine(settings, database))
     if as_json:
         print_json(report.fields())

@@ -59,7 +59,7 @@ def rotate(
     Exit codes: 0 done, 1 refused, 2 a setting, the key or the connection, 3 schema and program do
     not fit together.
     """
-    settings = Settings.from_env()
+    settings = Settings.read()
     key = read_key(name)
     with masked(key):
         answer = asyncio.run(_rotate(settings, name, key))
@@ -76,7 +76,7 @@ async def _rotate(settings: Settings, name: str, key: Secret) -> Json:
 
 
 async def _check(names: list[str], as_json: bool) -> int:
-    async with operating(Settings.from_env()) as operator:
+    async with operating(Settings.read()) as operator:
         expected = names or await _active_names(operator)
         started = await operator.gateway.start_sync_job(JOB_NAME, [STREAM], names)
         job_id = job_of(started, "no key was checked")

@@ -68,7 +68,7 @@ def status(
 
 
 async def _status(job: str | None, watching: bool, as_json: bool) -> int:
-    async with operating(Settings.from_env()) as operator:
+    async with operating(Settings.read()) as operator:
         if job is None and not watching:
             await _show_everything(operator, as_json)
             return 0

@@ -82,7 +82,7 @@ def resume(
 
 def _ask(question: Callable[[Operator], Awaitable[Json]]) -> Json:
     async def ask() -> Json:
-        async with operating(Settings.from_env()) as operator:
+        async with operating(Settings.read()) as operator:
             return await question(operator)
 
     return asyncio.run(ask())

@@ -41,7 +41,7 @@ def sync(
 async def _sync(
     workspaces: list[str], streams: list[str], name: str | None, watching: bool, as_json: bool
 ) -> int:
-    async with operating(Settings.from_env()) as operator:
+    async with operating(Settings.read()) as operator:
         started = await operator.gateway.start_sync_job(name, streams, workspaces)
         if not watching:
             if as_json:

@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 import signal
 import sys
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from chunkwise import logs
 from chunkwise.gateway.compatibility import connected
-from chunkwise.settings import MAX_CONCURRENCY, Settings, ahead_of
+from chunkwise.settings import MAX_CONCURRENCY, Settings
 from chunkwise.worker.fetch import Fetcher
 from chunkwise.worker.http_server import listening_on
 from chunkwise.worker.liveness import pulse
@@ -39,9 +38,9 @@ def worker(
 
     Exit codes: 0 stopped, 2 a setting or the connection, 3 schema and program do not fit together.
     """
-    settings = Settings.from_env()
+    settings = Settings.read()
     if concurrency is not None:
-        settings = replace(settings, concurrency=concurrency, claim_ahead=ahead_of(concurrency))
+        settings = settings.with_concurrency(concurrency)
     if listen is not None:
         settings.required_wake_token()
     logs.configure(settings.log_level)

@@ -49,7 +49,7 @@ def add(
     to Vault. Exit codes: 0 done, 1 refused, 2 a setting, the key or the connection, 3 schema and
     program do not fit together.
     """
-    settings = Settings.from_env()
+    settings = Settings.read()
     key = read_key(name)
     with masked(key):
         asyncio.run(
@@ -89,7 +89,7 @@ async def _add(
 
 
 async def _list(as_json: bool) -> None:
-    async with connected(Settings.from_env()) as gateway:
+    async with connected(Settings.read()) as gateway:
         workspaces = await gateway.workspaces()
     if as_json:
         print_json(workspaces)

@@ -7,7 +7,6 @@ question is a transaction of its own, with the simple protocol and settings that
 import contextlib
 import socket
 import ssl
-from collections.abc import Mapping
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -15,6 +14,7 @@ from pg8000.exceptions import DatabaseError, Error
 from pg8000.native import Connection, literal
 
 from chunkwise.errors import ChunkwiseError, SettingsError
+from chunkwise.secret import Secret
 
 STATEMENT_SECONDS: Final = 10
 CONNECT_SECONDS: Final = 10
@@ -41,11 +41,11 @@ class Database:
         self._connection = connection
 
     @classmethod
-    def connect(cls, env: Mapping[str, str]) -> Self:
+    def connect(cls, database_url: Secret | None) -> Self:
         """Raises SettingsError."""
-        url = env.get("DATABASE_URL", "").strip()
-        if not url:
+        if database_url is None:
             raise SettingsError("DATABASE_URL is not set", HINT)
+        url = database_url.reveal()
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port or 5432

@@ -94,7 +94,7 @@ class Examination:
                 found("schema", "is not there", "Push the migrations: supabase db push.")
                 return False
             try:
-                check_versions(Versions(*_versions_of(database)))
+                check_versions(_versions_of(database))
             except VersionMismatchError as error:
                 found("schema", error.message, str(error.hint))
         return True
@@ -138,8 +138,8 @@ class Examination:
                 found("api", error.message, mend)
                 self.cannot("exposed schemas", "the API does not answer as it should")
                 return
-            theirs = (versions.schema, versions.protocol, await _workspaces(gateway))
-            if theirs != (*_versions_of(database), _workspaces_of(database)):
+            theirs = (versions, await _workspaces(gateway))
+            if theirs != (_versions_of(database), _workspaces_of(database)):
                 found(
                     "api",
                     "answers for another database than DATABASE_URL names",
@@ -152,9 +152,8 @@ class Examination:
                     found(schema, "is exposed over the API", mend)
 
 
-def _versions_of(database: Database) -> tuple[int, int]:
-    version = database.rows(engine.VERSION)[0]["version"]
-    return version["schema_version"], version["protocol_version"]
+def _versions_of(database: Database) -> Versions:
+    return Versions.model_validate(database.rows(engine.VERSION)[0]["version"])
 
 
 async def _workspaces(gateway: Gateway) -> list[str]:

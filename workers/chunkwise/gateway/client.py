@@ -9,19 +9,20 @@ from typing import Any, Protocol, Self, TypeVar
 import httpx
 from postgrest import APIResponse
 from postgrest.exceptions import APIError
+from pydantic import ValidationError
 
 from chunkwise import errors
 from chunkwise.gateway.protocol import (
     Claim,
     Extension,
     Failure,
+    FailureOutcome,
     Json,
     Lease,
-    Outcome,
     Outcomes,
     Page,
     Versions,
-    blocked_budgets,
+    first_wrong_field,
 )
 from chunkwise.logs import quieten_http_libraries
 from chunkwise.secret import Secret
@@ -70,7 +71,7 @@ class Gateway:
         return await self._call(
             "chunkwise_version",
             {},
-            lambda json: Versions(json["schema_version"], json["protocol_version"]),
+            Versions.model_validate,
         )
 
     async def claim_next_chunk_job_safe(self, worker_id: str, limit: int) -> Claim:
@@ -78,7 +79,7 @@ class Gateway:
         return await self._call(
             "claim_next_chunk_job_safe",
             {"p_worker_id": worker_id, "p_limit": limit},
-            lambda json: Claim.from_json(json, asked_at),
+            lambda json: Claim.model_validate(json).framed(asked_at),
             _CLAIM_SECONDS,
         )
 
@@ -87,7 +88,7 @@ class Gateway:
         return await self._call(
             "claim_chunk_job_safe",
             {"p_queue_id": queue_id, "p_worker_id": worker_id},
-            lambda json: Claim.from_json(json, asked_at),
+            lambda json: Claim.model_validate(json).framed(asked_at),
             _CLAIM_SECONDS,
         )
 
@@ -99,12 +100,10 @@ class Gateway:
         return await self._call(
             "complete_chunk_jobs_safe",
             {"p_pages": handed_over},
-            lambda json: Outcomes(
-                [Outcome.from_json(outcome) for outcome in json["outcomes"]], blocked_budgets(json)
-            ),
+            Outcomes.model_validate,
         )
 
-    async def fail_chunk_job_safe(self, lease: Lease, failure: Failure) -> Outcomes:
+    async def fail_chunk_job_safe(self, lease: Lease, failure: Failure) -> FailureOutcome:
         return await self._call(
             "fail_chunk_job_safe",
             {
@@ -114,14 +113,14 @@ class Gateway:
                 "p_error_message": failure.message,
                 "p_retry_after": failure.retry_after,
             },
-            lambda json: Outcomes([Outcome.from_json(json)], blocked_budgets(json)),
+            FailureOutcome.model_validate,
         )
 
     async def extend_chunk_leases(self, leases: Sequence[Lease]) -> Extension:
         return await self._call(
             "extend_chunk_leases",
             {"p_leases": [lease.key for lease in leases]},
-            Extension.from_json,
+            Extension.model_validate,
             _EXTEND_SECONDS,
         )
 
@@ -225,9 +224,9 @@ class Gateway:
             )
         try:
             return parse(answer)
-        except (KeyError, TypeError, AttributeError) as error:
+        except ValidationError as error:
             raise errors.ProtocolError(
-                f"{function} answered what this program cannot read: {error!r}",
+                f"{function} answered what this program cannot read: {first_wrong_field(error)}",
                 errors.SCHEMA_HINT,
             ) from None
 

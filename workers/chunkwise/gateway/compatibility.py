@@ -35,8 +35,8 @@ async def connected(settings: Settings) -> AsyncIterator[Gateway]:
 
 def check_versions(versions: Versions) -> None:
     for what, theirs, ours in (
-        ("protocol", versions.protocol, PROTOCOL_VERSION),
-        ("schema", versions.schema, SCHEMA_VERSION),
+        ("protocol", versions.protocol_version, PROTOCOL_VERSION),
+        ("schema", versions.schema_version, SCHEMA_VERSION),
     ):
         if theirs < ours:
             message = f"the database has {what} {theirs}, older than this program's {ours}"

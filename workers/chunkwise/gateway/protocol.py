@@ -1,59 +1,80 @@
-"""The worker protocol's objects as values: docs/worker-protocol.md says what they mean."""
+"""The worker protocol's objects: docs/worker-protocol.md says what they mean.
+
+Fields have the names that the database gives them. What it adds later is ignored.
+"""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from chunkwise.errors import ProtocolError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+
 from chunkwise.secret import Secret
 
 Json = Mapping[str, Any]
 ErrorClass = Literal["transient", "rate_limited", "permanent", "released"]
-STATUS_CLASSES = ("page", "transient", "rate_limited", "permanent")
+STATUS_CLASSES: Final = ("page", "transient", "rate_limited", "permanent")
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    place: Literal["header", "query"]
-    name: str
-    value: Secret
+def _secret(value: object) -> Secret:
+    if not isinstance(value, str):
+        raise ValueError("Input should be a valid string")  # noqa: TRY004 - pydantic's way
+    return Secret(value)
 
+
+class _Answer(BaseModel):
+    """Part of an answer; raises ValidationError for what it cannot be."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
     @classmethod
-    def from_json(cls, json: Json) -> Self:
-        place = json["in"]
-        if place not in ("header", "query"):
-            raise ProtocolError(f"a credential stands in {place!r}, which this worker cannot send")
-        return cls(place, json["name"], Secret(json["value"]))
+    def _null_is_left_out(cls, answer: object) -> object:
+        if not isinstance(answer, dict):
+            return answer
+        return {name: value for name, value in answer.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    method: str
+def first_wrong_field(error: ValidationError) -> str:
+    """Where it stands and what is wrong with it, but not its value: it may be a key."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
+
+
+class Credential(_Answer):
+    place: Literal["header", "query"] = Field(validation_alias="in")
+    name: str
+    value: Annotated[Secret, PlainValidator(_secret)]
+
+
+class Request(_Answer):
+    method: str = "GET"
     url: str
-    params: Mapping[str, str]
-    headers: Mapping[str, str]
+    params: Mapping[str, str | int | float | bool | None] = {}
+    headers: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """`asked_at` and `answered_at` (monotonic seconds) frame the claim that gave it."""
+class Lease(_Answer):
+    """`credential` is the one that the claim gave for its workspace; `asked_at` and `answered_at`
+    (monotonic seconds) frame that claim."""
 
     queue_id: int
     lease_token: int
     lease_ms: int
-    send_after_ms: int
-    budget_id: int | None
+    send_after_ms: int = 0
+    budget_id: int | None = None
     workspace: str
+    workspace_id: int
     stream: str
-    attempt: int
+    attempt: int = 1
     request: Request
     timeout_ms: int
     max_body_bytes: int
     status_classes: Mapping[str, str]
-    credential: Credential | None
-    asked_at: float
-    answered_at: float
+    credential: Credential | None = None
+    asked_at: float = 0
+    answered_at: float = 0
 
     @property
     def key(self) -> dict[str, int]:
@@ -65,61 +86,37 @@ class Lease:
         found = found or classes.get("other", "permanent")
         return found if found in STATUS_CLASSES else "permanent"
 
-    @classmethod
-    def from_json(cls, json: Json, credentials: Json, asked_at: float) -> Self:
-        request = json["request"]
-        credential = credentials.get(str(json["workspace_id"]))
-        return cls(
-            queue_id=json["queue_id"],
-            lease_token=json["lease_token"],
-            lease_ms=json["lease_ms"],
-            send_after_ms=json.get("send_after_ms") or 0,
-            budget_id=json.get("budget_id"),
-            workspace=json["workspace"],
-            stream=json["stream"],
-            attempt=json.get("attempt", 1),
-            request=Request(
-                method=request.get("method", "GET"),
-                url=request["url"],
-                params=request.get("params") or {},
-                headers=request.get("headers") or {},
-            ),
-            timeout_ms=json["timeout_ms"],
-            max_body_bytes=json["max_body_bytes"],
-            status_classes=json["status_classes"],
-            credential=Credential.from_json(credential) if credential else None,
-            asked_at=asked_at,
-            answered_at=time.monotonic(),
-        )
 
-
-@dataclass(frozen=True, slots=True)
-class BlockedBudget:
+class BlockedBudget(_Answer):
     budget_id: int
-    for_ms: int
+    for_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(_Answer):
     """`reason` and `look_again_ms` tell why the chunk that was asked for by id is not leased, and
     when to ask again."""
 
-    leases: Sequence[Lease]
-    blocked: Sequence[BlockedBudget]
-    next_look_ms: int | None
+    leases: tuple[Lease, ...]
+    credentials: Mapping[str, Credential] = {}
+    blocked_budgets: tuple[BlockedBudget, ...] = ()
+    next_look_ms: int | None = None
     reason: str | None = None
     look_again_ms: int | None = None
 
-    @classmethod
-    def from_json(cls, json: Json, asked_at: float) -> Self:
-        credentials = json.get("credentials") or {}
-        return cls(
-            leases=[Lease.from_json(lease, credentials, asked_at) for lease in json["leases"]],
-            blocked=blocked_budgets(json),
-            next_look_ms=json.get("next_look_ms"),
-            reason=json.get("reason"),
-            look_again_ms=json.get("look_again_ms"),
+    def framed(self, asked_at: float) -> Self:
+        """With what a lease has from its claim. To be called when the answer is there."""
+        answered_at = time.monotonic()
+        leases = tuple(
+            lease.model_copy(
+                update={
+                    "credential": self.credentials.get(str(lease.workspace_id)),
+                    "asked_at": asked_at,
+                    "answered_at": answered_at,
+                }
+            )
+            for lease in self.leases
         )
+        return self.model_copy(update={"leases": leases})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,61 +138,37 @@ class Failure:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(_Answer):
     """`outcome`: completed, cancelled, retry, delayed, released, failed or refused;
     `look_again_ms`: when a chunk that was not finished falls due."""
 
     queue_id: int
     outcome: str
-    code: str | None
-    message: str | None
-    records: int | None
-    changed: int | None
+    code: str | None = None
+    message: str | None = None
+    records: int | None = None
+    changed: int | None = None
     look_again_ms: int | None = None
 
-    @classmethod
-    def from_json(cls, json: Json) -> Self:
-        return cls(
-            queue_id=json["queue_id"],
-            outcome=json["outcome"],
-            code=json.get("code"),
-            message=json.get("message"),
-            records=json.get("records"),
-            changed=json.get("changed"),
-            look_again_ms=json.get("look_again_ms"),
-        )
+
+class Outcomes(_Answer):
+    outcomes: tuple[Outcome, ...]
+    blocked_budgets: tuple[BlockedBudget, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    outcomes: Sequence[Outcome]
-    blocked: Sequence[BlockedBudget]
+class FailureOutcome(Outcome):
+    """Of the one chunk that failed."""
+
+    blocked_budgets: tuple[BlockedBudget, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+class Extension(_Answer):
     lease_ms: int
-    lost: frozenset[int]
-    cancelled: frozenset[int]
-    blocked: Sequence[BlockedBudget]
-
-    @classmethod
-    def from_json(cls, json: Json) -> Self:
-        return cls(
-            lease_ms=json["lease_ms"],
-            lost=frozenset(json.get("lost") or ()),
-            cancelled=frozenset(json.get("cancelled") or ()),
-            blocked=blocked_budgets(json),
-        )
+    lost: frozenset[int] = frozenset()
+    cancelled: frozenset[int] = frozenset()
+    blocked_budgets: tuple[BlockedBudget, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
-    schema: int
-    protocol: int
-
-
-def blocked_budgets(json: Json) -> list[BlockedBudget]:
-    blocked = json.get("blocked_budgets") or ()
-    return [BlockedBudget(budget["budget_id"], budget.get("for_ms") or 0) for budget in blocked]
+class Versions(_Answer):
+    schema_version: int
+    protocol_version: int

@@ -131,7 +131,7 @@ class HandOver:
                 self._note(held, outcome, duration_ms=page.duration_ms)
             self._leases.forget(held)
         self._ended(answer.outcomes)
-        self.release_blocked(answer.blocked)
+        self.release_blocked(answer.blocked_budgets)
 
     async def fail(self, held: Held, failure: Failure) -> None:
         """Repeated while the lease lives; then the database takes the chunk back by itself."""
@@ -156,9 +156,9 @@ class HandOver:
             log.warning("failure_refused", chunk=chunk, **error.fields())
         else:
             told = {"error_class": failure.error_class, "error": failure.message}
-            self._note(held, answer.outcomes[0], **told)
-            self._ended(answer.outcomes)
-            self.release_blocked(answer.blocked)
+            self._note(held, answer, **told)
+            self._ended([answer])
+            self.release_blocked(answer.blocked_budgets)
         return False
 
     def _note(self, held: Held, outcome: Outcome, **fields: object) -> None:

@@ -61,4 +61,4 @@ class Heartbeat:
                 self._leases.forget(held)
             elif chunk in extension.cancelled and held.to_fetch:
                 self._hand_over.release(held, "the job was cancelled")
-        self._hand_over.release_blocked(extension.blocked)
+        self._hand_over.release_blocked(extension.blocked_budgets)

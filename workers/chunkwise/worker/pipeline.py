@@ -54,7 +54,7 @@ class Pipeline:
                 self.hand_over.release(held, "the worker is stopping")
             else:
                 held.task = self._tasks.create_task(self._fetch(held))
-        self.hand_over.release_blocked(claim.blocked)
+        self.hand_over.release_blocked(claim.blocked_budgets)
         return [held for held in accepted if held.to_fetch]
 
     async def _fetch(self, held: Held) -> None:

@@ -62,7 +62,7 @@ class Polling:
         """`found` is false too if every lease was released at once, its budget being blocked."""
         self._found = found
         self._empty_in_a_row = 0 if self._found else self._empty_in_a_row + 1
-        waits = [float(budget.for_ms) for budget in claim.blocked]
+        waits = [float(budget.for_ms) for budget in claim.blocked_budgets]
         if claim.next_look_ms is not None:
             waits.append(float(claim.next_look_ms))
         self._wait_ms = min(waits, default=None)

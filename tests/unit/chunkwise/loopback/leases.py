@@ -44,5 +44,9 @@ def claim_json(url: str, **changes: object) -> dict[str, Any]:
     }
 
 
+def leased(claim: dict[str, Any]) -> Lease:
+    return Claim.model_validate(claim).framed(asked_at=0).leases[0]
+
+
 def lease_to(url: str, **changes: object) -> Lease:
-    return Claim.from_json(claim_json(url, **changes), asked_at=0).leases[0]
+    return leased(claim_json(url, **changes))

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from chunkwise.gateway.protocol import Claim, Failure, Page
+from chunkwise.gateway.protocol import Failure, Page
 from chunkwise.worker.fetch import Fetcher
-from loopback.leases import KEY, claim_json, lease_to
+from loopback.leases import KEY, claim_json, lease_to, leased
 from loopback.server import Server, reply
 
 
@@ -38,7 +38,7 @@ async def test_a_key_may_be_a_parameter(fetcher: Fetcher, server: Server) -> Non
     claim = claim_json(server.url)
     claim["credentials"]["12"] = {"in": "query", "name": "api_key", "value": "k&y"}
 
-    await fetcher.send(Claim.from_json(claim, asked_at=0).leases[0])
+    await fetcher.send(leased(claim))
 
     assert server.requests[0].startswith("GET /?page=2&api_key=k%26y HTTP/1.1\r\n")
 
@@ -205,7 +205,7 @@ async def test_a_key_that_no_header_can_carry_is_permanent_and_masked(
     claim = claim_json(server.url)
     claim["credentials"]["12"]["value"] = value
 
-    failure = await fetcher.send(Claim.from_json(claim, asked_at=0).leases[0])
+    failure = await fetcher.send(leased(claim))
 
     assert isinstance(failure, Failure)
     assert failure.error_class == "permanent"
@@ -256,7 +256,7 @@ async def test_nothing_logged_or_shown_holds_the_key(
     claim = claim_json(server.url)
     claim["credentials"]["12"] = {"in": "query", "name": "api_key", "value": KEY}
     with caplog.at_level(logging.DEBUG):
-        lease = Claim.from_json(claim, asked_at=0).leases[0]
+        lease = leased(claim)
         await fetcher.send(lease)
 
     assert "s3cr3t" not in caplog.text + repr(lease) + str(lease)

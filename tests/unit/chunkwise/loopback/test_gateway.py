@@ -1,17 +1,31 @@
 """What the gateway makes of answers that are no success, from a real server."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from chunkwise import errors
 from chunkwise.gateway.client import Gateway
 from chunkwise.gateway.compatibility import connected
+from chunkwise.gateway.protocol import Failure
 from chunkwise.secret import Secret
 from chunkwise.settings import Settings
+from loopback.leases import KEY, claim_json, lease_to
 from loopback.server import Server, reply
 
+Call = Callable[[Gateway], Awaitable[object]]
+CALLS: dict[str, Call] = {
+    "chunkwise_version": lambda gateway: gateway.chunkwise_version(),
+    "claim_next_chunk_job_safe": lambda gateway: gateway.claim_next_chunk_job_safe("w", 1),
+    "claim_chunk_job_safe": lambda gateway: gateway.claim_chunk_job_safe(1, "w"),
+    "complete_chunk_jobs_safe": lambda gateway: gateway.complete_chunk_jobs_safe([]),
+    "fail_chunk_job_safe": lambda gateway: gateway.fail_chunk_job_safe(
+        lease_to("https://bison.example"), Failure("released", "")
+    ),
+    "extend_chunk_leases": lambda gateway: gateway.extend_chunk_leases([]),
+}
 JSON = "Content-Type: application/json\r\n"
 
 
@@ -65,16 +79,50 @@ async def test_an_outage_is_told_from_a_refusal_and_sent_once(
     assert len(server.requests) == 1
 
 
-async def test_a_lease_without_its_fields_is_a_protocol_error(
-    gateway: Gateway, server: Server
+def claim_with(*way: str | int, value: object) -> tuple[str, object, str]:
+    """A claim that is as it should be but for the value at the end of the way."""
+    claim = claim_json("https://bison.example")
+    part: Any = claim
+    for step in way[:-1]:
+        part = part[step]
+    part[way[-1]] = value
+    return "claim_next_chunk_job_safe", claim, ".".join(map(str, way))
+
+
+@pytest.mark.parametrize(
+    ("function", "answered", "field"),
+    [
+        ("claim_next_chunk_job_safe", {}, "leases"),
+        ("claim_next_chunk_job_safe", {"leases": {}}, "leases"),
+        ("claim_next_chunk_job_safe", {"leases": [7]}, "leases.0"),
+        claim_with("leases", 0, "lease_token", value="x"),
+        claim_with("leases", 0, "request", "url", value=None),
+        claim_with("leases", 0, "status_classes", "2xx", value=1),
+        claim_with("credentials", "12", "in", value="body"),
+        claim_with("credentials", "12", "value", value=[KEY]),
+        ("claim_chunk_job_safe", {"leases": None}, "leases"),
+        ("complete_chunk_jobs_safe", {"outcomes": [{"queue_id": 1}]}, "outcomes.0.outcome"),
+        ("fail_chunk_job_safe", {"outcome": "retry"}, "queue_id"),
+        ("extend_chunk_leases", {"lease_ms": 20_000, "lost": ["x"]}, "lost.0"),
+        ("chunkwise_version", {"schema_version": 1}, "protocol_version"),
+    ],
+)
+async def test_an_answer_that_cannot_be_read_names_the_function_and_the_field(
+    gateway: Gateway, server: Server, function: str, answered: object, field: str
 ) -> None:
-    server.answer = reply(answer({"leases": [{"queue_id": 1}]}), headers=JSON)
-    with pytest.raises(errors.ProtocolError):
-        await gateway.claim_next_chunk_job_safe("w", 1)
+    server.answer = reply(answer(answered), headers=JSON)
+
+    with pytest.raises(errors.ProtocolError) as raised:
+        await CALLS[function](gateway)
+
+    said = f"{function} answered what this program cannot read: {field}: "
+    assert raised.value.message.startswith(said)
+    assert KEY not in raised.value.message
+    assert raised.value.hint
 
 
 def settings_for(url: str) -> Settings:
-    return Settings.from_env({"SUPABASE_URL": url, "SUPABASE_SECRET_KEY": "sb_secret_abc"})
+    return Settings.read(SUPABASE_URL=url, SUPABASE_SECRET_KEY="sb_secret_abc")
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,51 @@
 """The protocol's objects, their secrets and the leases a worker holds."""
 
 import pytest
+from pydantic import ValidationError
 
-from chunkwise.errors import ProtocolError
-from chunkwise.gateway.protocol import BlockedBudget, Claim
+from chunkwise.gateway.protocol import BlockedBudget, Extension, Request
 from chunkwise.secret import Secret, mask
 from chunkwise.worker.leases import Leases, Stage
-from loopback.leases import KEY, claim_json, lease_to
+from loopback.leases import KEY, claim_json, lease_to, leased
 
 URL = "https://bison.example/api"
 
 
-def test_unknown_fields_are_ignored() -> None:
-    claim = claim_json(URL, colour="blue") | {"reason": "budget"}
-    assert Claim.from_json(claim, asked_at=0).leases[0].queue_id == 4711
+def test_what_the_database_adds_later_is_ignored() -> None:
+    claim = claim_json(URL, colour="blue") | {"colour": "red"}
+    claim["leases"][0]["request"]["body"] = {"text": "no worker of today sends one"}
+    claim["credentials"]["12"]["expires_at"] = "tomorrow"
+    claim["blocked_budgets"] = [{"budget_id": 3, "for_ms": 5, "why": "429"}]
+
+    lease = leased(claim)
+
+    assert lease == lease_to(URL).model_copy(update={"answered_at": lease.answered_at})
 
 
-def test_a_credential_that_cannot_be_sent_is_refused() -> None:
-    claim = claim_json(URL)
-    claim["credentials"]["12"]["in"] = "body"
-    with pytest.raises(ProtocolError):
-        Claim.from_json(claim, asked_at=0)
+def test_null_is_as_left_out() -> None:
+    claim = claim_json(URL, send_after_ms=None, budget_id=None, attempt=None)
+    claim["leases"][0]["request"] |= {"method": None, "params": None, "headers": None}
+    claim |= {"credentials": None, "blocked_budgets": None}
+
+    lease = leased(claim)
+
+    assert (lease.send_after_ms, lease.budget_id, lease.attempt) == (0, None, 1)
+    assert lease.request == Request(url=URL)
+    assert lease.credential is None
+    nothing = {"lost": None, "cancelled": None, "blocked_budgets": [{"budget_id": 3}]}
+    extension = Extension.model_validate({"lease_ms": 20_000} | nothing)
+    assert (extension.lost, extension.cancelled) == (frozenset(), frozenset())
+    assert extension.blocked_budgets == (BlockedBudget(budget_id=3, for_ms=0),)
+
+
+def test_a_lease_is_not_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        lease_to(URL).lease_token = 2  # type: ignore[misc]
 
 
 def test_a_lease_does_not_show_its_key() -> None:
     lease = lease_to(URL)
-    assert KEY not in f"{lease!r} {lease}"
+    assert KEY not in f"{lease!r} {lease} {lease.model_dump()}"
     assert lease.credential is not None
     assert lease.credential.value.reveal() == f"Bearer {KEY}"
 
@@ -59,4 +79,4 @@ def test_only_unsent_leases_of_a_blocked_budget_are_handed_back() -> None:
     sent.stage = Stage.SENT
     leases.add(lease_to(URL, queue_id=3, budget_id=4))
 
-    assert leases.unsent_of([BlockedBudget(3, 1000)]) == [unsent]
+    assert leases.unsent_of([BlockedBudget(budget_id=3, for_ms=1000)]) == [unsent]

@@ -212,7 +212,7 @@ async def test_it_outlasts_the_library_when_the_server_is_gone(
 async def looks_until(looks: Polling, reason: Reason) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while (last := await looks.due()) is not reason:
-            looks.saw(last, Claim([], [], None), found=False)
+            looks.saw(last, Claim(leases=()), found=False)
 
 
 async def test_a_client_is_renewed_before_the_server_ends_it(server: RealtimeServer) -> None:
