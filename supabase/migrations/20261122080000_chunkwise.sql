@@ -5485,6 +5485,7 @@ create unlogged table sync.hints (
   request_id bigint not null,
   attempt int not null,
   sent_at timestamptz not null,
+  posted_at timestamptz not null default pg_catalog.clock_timestamp(),
   outcome text not null default 'sent',
   status_code int,
   message text,
@@ -5494,6 +5495,8 @@ create unlogged table sync.hints (
 );
 comment on table sync.hints is
 'Pushed wake-ups. Unlogged, as pg_net''s own tables are: a crash loses hints, never work.';
+comment on column sync.hints.posted_at is
+'When, by the clock of pg_net''s answers: what was answered before or long after is another''s.';
 create index hints_chunk_idx on sync.hints (chunk_id, id);
 create index hints_unsettled_idx on sync.hints (request_id) where outcome = 'sent';
 create index hints_sent_idx on sync.hints (sent_at);
@@ -5530,6 +5533,17 @@ comment on column sync.hint_state.last_push_error is
 'Why the last POST could not be handed to pg_net; null again after one that could.';
 insert into sync.hint_state default values;
 alter table sync.hint_state enable row level security;
+
+create function sync.may_answer(p_answered_at timestamptz, p_posted_at timestamptz,
+  p_held_at timestamptz) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select p_answered_at between p_posted_at - interval '10 seconds'
+    and p_held_at + interval '2 minutes';
+$$;
+comment on function sync.may_answer(timestamptz, timestamptz, timestamptz) is
+$$Returns: whether an answer of pg_net's may be one to a request, from when it was posted until when
+it was last known to be waiting. Its number alone says nothing: they begin again after a crash, and
+when the extension is made anew. Pg_net dates an answer by when it began to send.$$;
 
 create function public.register_worker_endpoint(p_url text, p_wake_token text,
   p_streams text[] default null) returns jsonb
@@ -5638,7 +5652,7 @@ for select to authenticated using ((select sync.is_operator()));
 create policy hint_state_select_operator on sync.hint_state
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  public.register_worker_endpoint, public.remove_worker_endpoint
+  sync.may_answer, public.register_worker_endpoint, public.remove_worker_endpoint
 from public, anon, authenticated, service_role;
 grant execute on function
   public.register_worker_endpoint, public.remove_worker_endpoint
@@ -5686,6 +5700,33 @@ $$Tell the workers by Realtime that there is work, unless that was said within t
 being said: a worker looks once more 500 ms after any hint. Locks: the row of hint_state, by SKIP
 LOCKED.$$;
 
+create function sync.held_posts() returns table (request_id bigint, chunk_id bigint)
+language plpgsql stable rows 100 set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select h.request_id, h.chunk_id from net.http_request_queue as q
+  join sync.hints as h on h.request_id = q.id and h.outcome = 'sent'
+    and q.headers ->> 'Chunkwise-Message' = 'hint/' || h.chunk_id;
+end; $$;
+comment on function sync.held_posts() is
+$$Returns: the posts that pg_net has and did not send yet; the caller has checked that it is
+there.$$;
+
+create function sync.room_for_posts() returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_most constant bigint := 1000;
+begin
+  -- Mostly so few are not answered yet that the queue need not be read.
+  return v_most - case
+    when (select count(*) from (
+      select 1 from sync.hints where outcome = 'sent' limit v_most / 2) as sent) < v_most / 2 then 0
+    else (select count(*) from sync.held_posts()) end;
+end; $$;
+comment on function sync.room_for_posts() is
+$$Returns: how many more posts pg_net may be given. Where it stands still or is slow, more of them
+would only be old when they go.$$;
+
 create function sync.push_chunks(p_queue_ids bigint[]) returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -5703,7 +5744,7 @@ begin
         'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts,
         'created_at', c.created_at), 'old_record', null),
       headers => jsonb_build_object('Content-Type', 'application/json', 'Authorization',
-      'Bearer ' || d.decrypted_secret),
+        'Bearer ' || d.decrypted_secret, 'Chunkwise-Message', 'hint/' || c.id),
       timeout_milliseconds => 2000),
     c.attempt, sync.now()
   from (
@@ -5713,6 +5754,7 @@ begin
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_streams as st on st.id = r.stream_id
     where q.id = any (p_queue_ids)
+    order by q.ready_seq limit (select greatest(0, sync.room_for_posts()))
   ) as c
   cross join lateral (
     select x.*, row_number() over (order by x.id) - 1 as position, count(*) over () as endpoints
@@ -5733,7 +5775,8 @@ exception when others then
 end; $$;
 comment on function sync.push_chunks(bigint[]) is
 $$Post one wake-up per chunk, spread over the endpoints; each further attempt goes to the next one.
-pg_net sends them after commit, once. A failure is noted in sync.hint_state and fails nothing else.
+pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
+sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
 Returns: how many.$$;
 
 create function sync.hint_ready_chunks() returns trigger
@@ -5797,6 +5840,7 @@ begin
         (select t.token from tokens as t where t.endpoint_id = h.endpoint_id), ''), '***')), 200)
     from net._http_response as r
     where h.outcome = 'sent' and r.id = h.request_id
+      and sync.may_answer(r.created, h.posted_at, h.posted_at)
     returning h.endpoint_id, h.outcome, h.message
   ), by_endpoint as (
     select endpoint_id, bool_or(outcome in ('answered', 'busy')) as is_alive, count(*) as failures,
@@ -5829,6 +5873,27 @@ and longer each time. A post without an answer for a minute is lost. A sweep com
 for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoints by SKIP
 LOCKED.$$;
 
+create function sync.drop_old_posts() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('net.http_request_queue') is null
+    or not exists (select 1 from sync.hints where outcome = 'sent') then
+    return;
+  end if;
+  delete from net.http_request_queue where id = any (array(
+    select q.id from net.http_request_queue as q
+    join sync.hints as h on h.request_id = q.id and h.outcome = 'sent'
+      and h.sent_at < sync.now() - interval '60 seconds'
+      and q.headers ->> 'Chunkwise-Message' = 'hint/' || h.chunk_id
+    for update of q skip locked));
+exception when others then
+  perform sync.note_hint_failure('push', sqlerrm);
+end; $$;
+comment on function sync.drop_old_posts() is
+$$Take from pg_net the posts that it had for a minute without sending them: what they speak of is
+hinted again. A failure is noted and fails nothing else. Locks: requests in its queue by SKIP
+LOCKED.$$;
+
 create function sync.resend_hints(p_at_once boolean) returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -5845,25 +5910,28 @@ begin
   end if;
   perform sync.broadcast_work(case when p_at_once then interval '0' else interval '250 milliseconds'
     end);
-  if exists (select 1 from public.worker_endpoints where is_active) then
+  if exists (select 1 from public.worker_endpoints where is_active)
+    and to_regclass('net.http_request_queue') is not null then
     perform sync.push_chunks(array(
       select c.ready_id from unnest(v_ready) as c (ready_id)
-      where p_at_once or not exists (
-        select 1 from sync.hints as h where h.chunk_id = c.ready_id
-        having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
-          300) * interval '1 second')
+      where (p_at_once or not exists (
+          select 1 from sync.hints as h where h.chunk_id = c.ready_id
+          having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
+            300) * interval '1 second'))
+        and c.ready_id not in (select p.chunk_id from sync.held_posts() as p)
       limit 200));
   end if;
   return cardinality(v_ready);
 end; $$;
 comment on function sync.resend_hints(boolean) is
-$$Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once.
-Returns: chunks that are ready.$$;
+$$Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once; not
+those whose last post pg_net did not send yet. Returns: chunks that are ready.$$;
 
 create function sync.tend_hints() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.wake_due_chunks(1000);
+  perform sync.drop_old_posts();
   perform sync.settle_hints();
   perform sync.resend_hints(false);
 exception
@@ -5899,8 +5967,9 @@ begin
 end; $$;
 
 revoke all on function
-  sync.note_hint_failure, sync.broadcast_work, sync.push_chunks, sync.hint_ready_chunks,
-  sync.hint_progress, sync.settle_hints, sync.resend_hints, sync.tend_hints,
+  sync.note_hint_failure, sync.broadcast_work, sync.held_posts, sync.room_for_posts,
+  sync.push_chunks, sync.hint_ready_chunks, sync.hint_progress, sync.settle_hints,
+  sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
   public.trigger_next_chunk_processing
 from public, anon, authenticated, service_role;
 grant execute on function public.trigger_next_chunk_processing to service_role;
@@ -6418,7 +6487,6 @@ create table sync.alert_deliveries (
   alert_id bigint not null references public.sync_alerts (id) on delete cascade,
   event text not null,
   attempts int not null default 0,
-  request_id bigint,
   sent_at timestamptz,
   delivered_at timestamptz,
   last_error text,
@@ -6427,9 +6495,30 @@ create table sync.alert_deliveries (
 );
 comment on table sync.alert_deliveries is
 'Messages of alerts: each goes out until the webhook takes it; of what is over ten times at most.';
-comment on column sync.alert_deliveries.request_id is
-'What pg_net called it, until its answer was read.';
 alter table sync.alert_deliveries enable row level security;
+
+create unlogged table sync.alert_posts (
+  alert_id bigint not null,
+  event text not null,
+  name text not null,
+  request_id bigint not null,
+  net_queue oid not null,
+  posted_at timestamptz not null default pg_catalog.clock_timestamp(),
+  held_at timestamptz not null default pg_catalog.clock_timestamp(),
+  primary key (alert_id, event),
+  constraint alert_posts_delivery_fkey foreign key (alert_id, event)
+  references sync.alert_deliveries (alert_id, event) on delete cascade
+);
+comment on table sync.alert_posts is
+'Messages that pg_net has and whose answer was not read. Unlogged, as pg_net''s own tables are:
+after a crash its numbers begin again, and none from before means anything.';
+comment on column sync.alert_posts.name is 'What its header Chunkwise-Message says.';
+comment on column sync.alert_posts.request_id is 'What pg_net called it.';
+comment on column sync.alert_posts.net_queue is
+'The queue that gave the number: an extension that is made anew begins again, too.';
+comment on column sync.alert_posts.posted_at is 'When, by the clock of pg_net''s answers.';
+comment on column sync.alert_posts.held_at is 'When it was last seen in the queue of pg_net.';
+alter table sync.alert_posts enable row level security;
 
 create function public.set_alert_url(p_kind text, p_url text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -6517,49 +6606,74 @@ said that it is open.$$;
 create function sync.settle_deliveries(p_url text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  update sync.alert_posts as p set held_at = default
+  from net.http_request_queue as q
+  where q.id = p.request_id and q.headers ->> 'Chunkwise-Message' = p.name;
+  with answered as (
+    delete from sync.alert_posts as p using net._http_response as r
+    where r.id = p.request_id and p.net_queue = to_regclass('net.http_request_queue')
+      and sync.may_answer(r.created, p.posted_at, p.held_at)
+    returning p.alert_id, p.event, r.status_code, r.error_msg
+  )
   update sync.alert_deliveries as d set
-    delivered_at = case when r.status_code between 200 and 299 then sync.now() end,
-    last_error = case when r.status_code between 200 and 299 then null
-      else sync.mask_secrets(replace(coalesce(r.error_msg, 'HTTP ' || r.status_code, 'timed out'),
-        p_url, 'the webhook')) end,
-    request_id = null
-  from net._http_response as r
-  where d.delivered_at is null and r.id = d.request_id;
+    delivered_at = case when a.status_code between 200 and 299 then sync.now() end,
+    last_error = case when a.status_code between 200 and 299 then null
+      else sync.mask_secrets(replace(coalesce(a.error_msg, 'HTTP ' || a.status_code, 'timed out'),
+        p_url, 'the webhook')) end
+  from answered as a
+  where d.delivered_at is null and d.alert_id = a.alert_id and d.event = a.event;
 end; $$;
 comment on function sync.settle_deliveries(text) is
-$$Read what pg_net says of the messages sent.$$;
+$$Read what pg_net says of the messages sent. An answer is one to a message if it has its number,
+comes from the same queue, and came while pg_net had the message or soon after.$$;
 
 create function sync.send_deliveries(p_url text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- Rows are locked before a request is made of them, so that two sweeps do not both make one.
-  with due as (
+  with held as (
+    select p.alert_id, p.event from sync.alert_posts as p
+    join net.http_request_queue as q on q.id = p.request_id
+      and q.headers ->> 'Chunkwise-Message' = p.name
+  ), due as (
     select d.alert_id, d.event from sync.alert_deliveries as d
     join public.sync_alerts as a on a.id = d.alert_id
     where d.delivered_at is null and (d.attempts < 10 or a.resolved_at is null)
       and (d.sent_at is null or d.sent_at
         < sync.now() - least(30 * 2 ^ least(d.attempts - 1, 7), 3600) * interval '1 second')
-      and not exists (select 1 from net.http_request_queue as q where q.id = d.request_id)
-      and not exists (select 1 from net._http_response as r where r.id = d.request_id)
+      and not exists (
+        select 1 from held where held.alert_id = d.alert_id and held.event = d.event)
+      and not exists (
+        select 1 from sync.alert_posts as p join net._http_response as r on r.id = p.request_id
+        where p.alert_id = d.alert_id and p.event = d.event
+          and sync.may_answer(r.created, p.posted_at, p.held_at))
       and (d.event = 'opened' or exists (
         select 1 from sync.alert_deliveries as first
         where first.alert_id = d.alert_id and first.event = 'opened'
           and first.delivered_at is not null))
-    order by d.alert_id, d.event limit 10 for no key update of d skip locked
+    order by d.alert_id, d.event limit (select greatest(0, 10 - count(*)) from held)
+    for no key update of d skip locked
+  ), sent as (
+    update sync.alert_deliveries as d set attempts = d.attempts + 1, sent_at = sync.now()
+    from due where d.alert_id = due.alert_id and d.event = due.event
+    returning d.alert_id, d.event, format('alert/%s/%s', d.alert_id, d.event) as name
   )
-  update sync.alert_deliveries as d set
-    attempts = d.attempts + 1, sent_at = sync.now(),
-    request_id = net.http_post(url => p_url, timeout_milliseconds => 3000,
-      body => jsonb_build_object('text', sync.alert_text(a, d.event)))
-  from due join public.sync_alerts as a on a.id = due.alert_id
-  where d.alert_id = due.alert_id and d.event = due.event;
+  insert into sync.alert_posts (alert_id, event, name, net_queue, request_id)
+  select s.alert_id, s.event, s.name, to_regclass('net.http_request_queue'),
+    net.http_post(url => p_url, timeout_milliseconds => 3000,
+      headers => jsonb_build_object('Content-Type', 'application/json',
+        'Chunkwise-Message', s.name),
+      body => jsonb_build_object('text', sync.alert_text(a, s.event)))
+  from sent as s join public.sync_alerts as a on a.id = s.alert_id
+  on conflict (alert_id, event) do update set request_id = excluded.request_id,
+    net_queue = excluded.net_queue, posted_at = excluded.posted_at, held_at = excluded.held_at;
 end; $$;
 comment on function sync.send_deliveries(text) is
-$$Send what was not delivered, ten at a time, again after a longer wait each time: every hour in the
-end while the alert is open, ten times at most when it is over. That something is resolved goes only
-after it was delivered that it is open. What pg_net still has, or has answered since answers were
-read, is not sent twice.
-Locks: deliveries by SKIP LOCKED.$$;
+$$Send what was not delivered, again after a longer wait each time: every hour in the end while the
+alert is open, ten times at most when it is over. Pg_net has ten at a time, however long it does not
+send them. That something is resolved goes only after it was delivered that it is open. What pg_net
+still has, or has answered since answers were read, is not sent twice. Locks: deliveries by SKIP
+LOCKED.$$;
 
 create function sync.deliver_alerts() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6590,17 +6704,26 @@ declare
   v_url text;
 begin
   v_url := sync.alert_url('dead_man');
-  if v_url is not null
-    and to_regprocedure('net.http_get(text,jsonb,jsonb,integer)') is not null then
-    perform net.http_get(url => v_url, timeout_milliseconds => 3000);
+  if v_url is null or to_regprocedure('net.http_get(text,jsonb,jsonb,integer)') is null then
+    return;
   end if;
+  -- A ping that did not go out says nothing any more when it does.
+  delete from net.http_request_queue where id = any (array(
+    select q.id from net.http_request_queue as q
+    where q.headers ->> 'Chunkwise-Message' = 'dead-man'
+    for update skip locked));
+  perform net.http_get(url => v_url, timeout_milliseconds => 3000,
+    headers => jsonb_build_object('Chunkwise-Message', 'dead-man'));
 exception when others then
   update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
 end; $$;
 comment on function sync.ping_dead_man() is
-$$Tell the dead man's switch that health was checked. A failure is noted in sync.heartbeats.$$;
+$$Tell the dead man's switch that health was checked, in place of a ping that pg_net did not send
+yet. A failure is noted in sync.heartbeats. Locks: that ping by SKIP LOCKED.$$;
 
-revoke all on table sync.alert_deliveries from public, anon, authenticated, service_role;
+revoke all on table
+  sync.alert_deliveries, sync.alert_posts
+from public, anon, authenticated, service_role;
 grant select on table sync.alert_deliveries to authenticated, service_role;
 create policy alert_deliveries_select_operator on sync.alert_deliveries
 for select to authenticated using ((select sync.is_operator()));

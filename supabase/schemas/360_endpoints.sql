@@ -38,6 +38,7 @@ create unlogged table sync.hints (
   request_id bigint not null,
   attempt int not null,
   sent_at timestamptz not null,
+  posted_at timestamptz not null default pg_catalog.clock_timestamp(),
   outcome text not null default 'sent',
   status_code int,
   message text,
@@ -47,6 +48,8 @@ create unlogged table sync.hints (
 );
 comment on table sync.hints is
 'Pushed wake-ups. Unlogged, as pg_net''s own tables are: a crash loses hints, never work.';
+comment on column sync.hints.posted_at is
+'When, by the clock of pg_net''s answers: what was answered before or long after is another''s.';
 create index hints_chunk_idx on sync.hints (chunk_id, id);
 create index hints_unsettled_idx on sync.hints (request_id) where outcome = 'sent';
 create index hints_sent_idx on sync.hints (sent_at);
@@ -83,6 +86,17 @@ comment on column sync.hint_state.last_push_error is
 'Why the last POST could not be handed to pg_net; null again after one that could.';
 insert into sync.hint_state default values;
 alter table sync.hint_state enable row level security;
+
+create function sync.may_answer(p_answered_at timestamptz, p_posted_at timestamptz,
+  p_held_at timestamptz) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select p_answered_at between p_posted_at - interval '10 seconds'
+    and p_held_at + interval '2 minutes';
+$$;
+comment on function sync.may_answer(timestamptz, timestamptz, timestamptz) is
+$$Returns: whether an answer of pg_net's may be one to a request, from when it was posted until when
+it was last known to be waiting. Its number alone says nothing: they begin again after a crash, and
+when the extension is made anew. Pg_net dates an answer by when it began to send.$$;
 
 create function public.register_worker_endpoint(p_url text, p_wake_token text,
   p_streams text[] default null) returns jsonb
@@ -191,7 +205,7 @@ for select to authenticated using ((select sync.is_operator()));
 create policy hint_state_select_operator on sync.hint_state
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  public.register_worker_endpoint, public.remove_worker_endpoint
+  sync.may_answer, public.register_worker_endpoint, public.remove_worker_endpoint
 from public, anon, authenticated, service_role;
 grant execute on function
   public.register_worker_endpoint, public.remove_worker_endpoint

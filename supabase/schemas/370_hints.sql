@@ -40,6 +40,33 @@ $$Tell the workers by Realtime that there is work, unless that was said within t
 being said: a worker looks once more 500 ms after any hint. Locks: the row of hint_state, by SKIP
 LOCKED.$$;
 
+create function sync.held_posts() returns table (request_id bigint, chunk_id bigint)
+language plpgsql stable rows 100 set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select h.request_id, h.chunk_id from net.http_request_queue as q
+  join sync.hints as h on h.request_id = q.id and h.outcome = 'sent'
+    and q.headers ->> 'Chunkwise-Message' = 'hint/' || h.chunk_id;
+end; $$;
+comment on function sync.held_posts() is
+$$Returns: the posts that pg_net has and did not send yet; the caller has checked that it is
+there.$$;
+
+create function sync.room_for_posts() returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_most constant bigint := 1000;
+begin
+  -- Mostly so few are not answered yet that the queue need not be read.
+  return v_most - case
+    when (select count(*) from (
+      select 1 from sync.hints where outcome = 'sent' limit v_most / 2) as sent) < v_most / 2 then 0
+    else (select count(*) from sync.held_posts()) end;
+end; $$;
+comment on function sync.room_for_posts() is
+$$Returns: how many more posts pg_net may be given. Where it stands still or is slow, more of them
+would only be old when they go.$$;
+
 create function sync.push_chunks(p_queue_ids bigint[]) returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -57,7 +84,7 @@ begin
         'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts,
         'created_at', c.created_at), 'old_record', null),
       headers => jsonb_build_object('Content-Type', 'application/json', 'Authorization',
-      'Bearer ' || d.decrypted_secret),
+        'Bearer ' || d.decrypted_secret, 'Chunkwise-Message', 'hint/' || c.id),
       timeout_milliseconds => 2000),
     c.attempt, sync.now()
   from (
@@ -67,6 +94,7 @@ begin
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_streams as st on st.id = r.stream_id
     where q.id = any (p_queue_ids)
+    order by q.ready_seq limit (select greatest(0, sync.room_for_posts()))
   ) as c
   cross join lateral (
     select x.*, row_number() over (order by x.id) - 1 as position, count(*) over () as endpoints
@@ -87,7 +115,8 @@ exception when others then
 end; $$;
 comment on function sync.push_chunks(bigint[]) is
 $$Post one wake-up per chunk, spread over the endpoints; each further attempt goes to the next one.
-pg_net sends them after commit, once. A failure is noted in sync.hint_state and fails nothing else.
+pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
+sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
 Returns: how many.$$;
 
 create function sync.hint_ready_chunks() returns trigger
@@ -151,6 +180,7 @@ begin
         (select t.token from tokens as t where t.endpoint_id = h.endpoint_id), ''), '***')), 200)
     from net._http_response as r
     where h.outcome = 'sent' and r.id = h.request_id
+      and sync.may_answer(r.created, h.posted_at, h.posted_at)
     returning h.endpoint_id, h.outcome, h.message
   ), by_endpoint as (
     select endpoint_id, bool_or(outcome in ('answered', 'busy')) as is_alive, count(*) as failures,
@@ -183,6 +213,27 @@ and longer each time. A post without an answer for a minute is lost. A sweep com
 for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoints by SKIP
 LOCKED.$$;
 
+create function sync.drop_old_posts() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('net.http_request_queue') is null
+    or not exists (select 1 from sync.hints where outcome = 'sent') then
+    return;
+  end if;
+  delete from net.http_request_queue where id = any (array(
+    select q.id from net.http_request_queue as q
+    join sync.hints as h on h.request_id = q.id and h.outcome = 'sent'
+      and h.sent_at < sync.now() - interval '60 seconds'
+      and q.headers ->> 'Chunkwise-Message' = 'hint/' || h.chunk_id
+    for update of q skip locked));
+exception when others then
+  perform sync.note_hint_failure('push', sqlerrm);
+end; $$;
+comment on function sync.drop_old_posts() is
+$$Take from pg_net the posts that it had for a minute without sending them: what they speak of is
+hinted again. A failure is noted and fails nothing else. Locks: requests in its queue by SKIP
+LOCKED.$$;
+
 create function sync.resend_hints(p_at_once boolean) returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -199,25 +250,28 @@ begin
   end if;
   perform sync.broadcast_work(case when p_at_once then interval '0' else interval '250 milliseconds'
     end);
-  if exists (select 1 from public.worker_endpoints where is_active) then
+  if exists (select 1 from public.worker_endpoints where is_active)
+    and to_regclass('net.http_request_queue') is not null then
     perform sync.push_chunks(array(
       select c.ready_id from unnest(v_ready) as c (ready_id)
-      where p_at_once or not exists (
-        select 1 from sync.hints as h where h.chunk_id = c.ready_id
-        having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
-          300) * interval '1 second')
+      where (p_at_once or not exists (
+          select 1 from sync.hints as h where h.chunk_id = c.ready_id
+          having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
+            300) * interval '1 second'))
+        and c.ready_id not in (select p.chunk_id from sync.held_posts() as p)
       limit 200));
   end if;
   return cardinality(v_ready);
 end; $$;
 comment on function sync.resend_hints(boolean) is
-$$Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once.
-Returns: chunks that are ready.$$;
+$$Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once; not
+those whose last post pg_net did not send yet. Returns: chunks that are ready.$$;
 
 create function sync.tend_hints() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.wake_due_chunks(1000);
+  perform sync.drop_old_posts();
   perform sync.settle_hints();
   perform sync.resend_hints(false);
 exception
@@ -253,8 +307,9 @@ begin
 end; $$;
 
 revoke all on function
-  sync.note_hint_failure, sync.broadcast_work, sync.push_chunks, sync.hint_ready_chunks,
-  sync.hint_progress, sync.settle_hints, sync.resend_hints, sync.tend_hints,
+  sync.note_hint_failure, sync.broadcast_work, sync.held_posts, sync.room_for_posts,
+  sync.push_chunks, sync.hint_ready_chunks, sync.hint_progress, sync.settle_hints,
+  sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
   public.trigger_next_chunk_processing
 from public, anon, authenticated, service_role;
 grant execute on function public.trigger_next_chunk_processing to service_role;

@@ -10,8 +10,7 @@ from tests.support.setup import advance_clock
 
 UNDELIVERED = "select exists (select from sync.alert_deliveries where delivered_at is null)"
 IN_PG_NET = (
-    "select exists (select from net.http_request_queue) or"
-    " exists (select from sync.alert_deliveries where request_id is not null)"
+    "select exists (select from net.http_request_queue) or exists (select from sync.alert_posts)"
 )
 
 

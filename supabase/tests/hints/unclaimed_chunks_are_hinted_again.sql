@@ -3,6 +3,12 @@ begin;
 \ir ../support/endpoints.psql
 select plan(10);
 
+-- Each post was sent, and nobody came.
+create or replace function tests.sweep() returns void language sql as $$
+  delete from net.http_request_queue;
+  select sync.resend_hints(false);
+$$;
+
 select tests.workspace('acme');
 select tests.serve('acme', 1, 2, 3);
 select register_worker_endpoint(format('https://%s.example', name), 'token-of-the-tests')
@@ -37,6 +43,7 @@ select results_eq($$
   order by id offset 3
 $$, 'values (20), (40), (80), (160), (300), (300), (300), (300), (300)',
   'the pause stops growing at five minutes');
+delete from net.http_request_queue;
 select is(trigger_next_chunk_processing(), '{"ready_chunks": 1}', 'it can be asked for now');
 select is((select max(sent_at) from sync.hints), sync.now(), 'whatever the pause');
 

@@ -109,4 +109,7 @@ CAN_PING: Final = """
 select 1 where to_regprocedure('net.http_get(text,jsonb,jsonb,integer)') is not null
 """
 PING: Final = "select net.http_get(url => :url, timeout_milliseconds => 5000) as request_id"
-PONG: Final = "select 1 from net._http_response where id = :request_id"
+PONG: Final = """
+select 1 from net._http_response
+where id = :request_id and created > now() - interval '1 minute'
+"""
