@@ -49,6 +49,10 @@ class Keys:
         """The token of a user who may start, cancel, pause, retry and approve."""
         return self.user_token(email, chunkwise="operator")
 
+    def token(self, claims: dict[str, Any]) -> str:
+        """A token with these claims, valid for an hour."""
+        return self._sign(claims, TOKEN_SECONDS)
+
     def _sign(self, claims: dict[str, Any], seconds: int) -> str:
         now = int(time.time())
         return jwt.encode({**claims, "iat": now, "exp": now + seconds}, self.jwt_secret, "HS256")

@@ -16,28 +16,28 @@ create table auth.users (
 alter table auth.users enable row level security;
 grant all on auth.users to postgres;
 
-create function auth.jwt() returns jsonb language sql stable set search_path = '' as $$
+create function auth.jwt() returns jsonb language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim', true), ''),
     nullif(current_setting('request.jwt.claims', true), '')
   )::jsonb
 $$;
 
-create function auth.uid() returns uuid language sql stable set search_path = '' as $$
+create function auth.uid() returns uuid language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim.sub', true), ''),
     nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'
   )::uuid
 $$;
 
-create function auth.role() returns text language sql stable set search_path = '' as $$
+create function auth.role() returns text language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim.role', true), ''),
     nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role'
   )
 $$;
 
-create function auth.email() returns text language sql stable set search_path = '' as $$
+create function auth.email() returns text language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim.email', true), ''),
     nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'email'

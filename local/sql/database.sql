@@ -44,7 +44,7 @@ alter default privileges for role postgres in schema public
 \endif
 
 create function extensions.notify_schema_change() returns event_trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   notify pgrst, 'reload schema';
 end; $$;

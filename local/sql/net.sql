@@ -31,7 +31,7 @@ create unlogged table net._http_response (
 create index _http_response_created_idx on net._http_response (created);
 
 create function net._urlencode_string(string varchar) returns text
-language sql immutable strict set search_path = '' as $$
+language sql immutable strict set search_path = pg_catalog, pg_temp as $$
   select coalesce(string_agg(
     case
       when c ~ '^[A-Za-z0-9_.~-]$' then c
@@ -43,7 +43,7 @@ $$;
 
 -- As libcurl writes a URL: scheme in lower case, a path of at least "/", without dot segments.
 create function net._normalized_url(p_url text) returns text
-language plpgsql immutable strict set search_path = '' as $$
+language plpgsql immutable strict set search_path = pg_catalog, pg_temp as $$
 declare
   v_part text[] := regexp_match(p_url, '^([A-Za-z][A-Za-z0-9+.-]*)://([^/?#[:space:]]+)'
     '([^?#[:space:]]*)([^[:space:]]*)$');
@@ -71,7 +71,7 @@ begin
 end; $$;
 
 create function net._encode_url_with_params_array(url text, params_array text[]) returns text
-language plpgsql immutable strict set search_path = '' as $$
+language plpgsql immutable strict set search_path = pg_catalog, pg_temp as $$
 declare
   v_url text := net._normalized_url(url);
 begin
@@ -81,16 +81,16 @@ begin
 end; $$;
 
 -- The real one registers a callback of the commit: a notification, too, leaves with it.
-create function net.wake() returns void language sql set search_path = '' as $$
+create function net.wake() returns void language sql set search_path = pg_catalog, pg_temp as $$
   select pg_catalog.pg_notify('pg_net', 'wake')
 $$;
 
-create function net.worker_restart() returns boolean language sql set search_path = '' as $$
+create function net.worker_restart() returns boolean language sql set search_path = pg_catalog, pg_temp as $$
   select true from pg_catalog.pg_notify('pg_net', 'restart')
 $$;
 
 create function net.check_worker_is_up() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select from pg_catalog.pg_stat_activity
@@ -104,7 +104,7 @@ end; $$;
 
 create function net._enqueue(
   p_method text, p_url text, p_params jsonb, p_headers jsonb, p_body jsonb, p_timeout integer
-) returns bigint language plpgsql set search_path = '' as $$
+) returns bigint language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_params text[];
   v_id bigint;
@@ -128,7 +128,7 @@ create function net.http_get(
   params jsonb default '{}',
   headers jsonb default '{}',
   timeout_milliseconds integer default 5000
-) returns bigint language sql set search_path = '' as $$
+) returns bigint language sql set search_path = pg_catalog, pg_temp as $$
   select net._enqueue('GET', url, params, headers, null, timeout_milliseconds)
 $$;
 
@@ -138,7 +138,7 @@ create function net.http_post(
   params jsonb default '{}',
   headers jsonb default '{"Content-Type": "application/json"}',
   timeout_milliseconds integer default 5000
-) returns bigint language plpgsql set search_path = '' as $$
+) returns bigint language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_content_type text := (
     select value from jsonb_each_text(coalesce(headers, '{}')) where lower(key) = 'content-type'
@@ -164,7 +164,7 @@ create function net.http_delete(
   headers jsonb default '{}',
   timeout_milliseconds integer default 5000,
   body jsonb default null
-) returns bigint language sql set search_path = '' as $$
+) returns bigint language sql set search_path = pg_catalog, pg_temp as $$
   select net._enqueue('DELETE', url, params, headers, body, timeout_milliseconds)
 $$;
 

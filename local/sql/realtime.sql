@@ -88,7 +88,7 @@ alter function
 -- would read the log of every database of the cluster, and begin only when each has had a moment
 -- without a writing transaction.)
 create function realtime.announce_message() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform pg_catalog.pg_notify('realtime_messages', new.id::text);
   return null;
@@ -101,7 +101,7 @@ create trigger announce_message after insert on realtime.messages
 grant supabase_realtime_admin to postgres;
 
 create function extensions.refuse_realtime_change() returns event_trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
     return;

@@ -10,14 +10,14 @@ create extension supabase_vault with schema vault cascade;
 
 create schema vault;
 
-create function vault._root_key() returns text language plpgsql stable set search_path = '' as $$
+create function vault._root_key() returns text language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return pg_catalog.pg_read_file('vault_root.key');
 end $$;
 revoke all on function vault._root_key() from public;
 
 create function vault._crypto_aead_det_noncegen() returns bytea
-language sql volatile set search_path = '' as $$
+language sql volatile set search_path = pg_catalog, pg_temp as $$
   select extensions.gen_random_bytes(32)
 $$;
 
@@ -25,7 +25,7 @@ $$;
 create function vault._crypto_aead_det_encrypt(
   message bytea, additional bytea, key_id bigint,
   context bytea default 'pgsodium', nonce bytea default null
-) returns bytea language sql volatile security definer set search_path = '' as $$
+) returns bytea language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
   select extensions.pgp_sym_encrypt_bytea(
     message, vault._root_key() || encode(additional || context || nonce, 'hex'),
     'cipher-algo=aes256, s2k-mode=1, s2k-digest-algo=sha256')
@@ -34,7 +34,7 @@ $$;
 create function vault._crypto_aead_det_decrypt(
   message bytea, additional bytea, key_id bigint,
   context bytea default 'pgsodium', nonce bytea default null
-) returns bytea language plpgsql stable security definer set search_path = '' as $$
+) returns bytea language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return extensions.pgp_sym_decrypt_bytea(
     message, vault._root_key() || encode(additional || context || nonce, 'hex'));
@@ -69,7 +69,7 @@ create function vault.create_secret(
   new_name text default null,
   new_description text default '',
   new_key_id uuid default null
-) returns uuid language plpgsql volatile security definer set search_path = '' as $$
+) returns uuid language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_id uuid;
 begin
@@ -85,7 +85,7 @@ create function vault.update_secret(
   new_name text default null,
   new_description text default null,
   new_key_id uuid default null
-) returns void language sql volatile security definer set search_path = '' as $$
+) returns void language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
   update vault.secrets as s set
     secret = case when new_secret is null then s.secret
       else encode(vault._crypto_aead_det_encrypt(

@@ -59,33 +59,125 @@ from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;
 
--- Access: who is an operator, and the guard of what operators may do.
+-- Access: who calls, and who may. Every definer function asks here first, whatever was granted.
 -- Stands on: foundation, schema `auth`.
+
+create function sync.acts_as_service() returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_role text := current_setting('role');
+begin
+  if v_role = 'service_role' then
+    return true;
+  end if;
+  if v_role = 'none' then
+    v_role := session_user;
+  end if;
+  return pg_has_role(v_role, 'service_role', 'usage') or pg_has_role(v_role,
+    (select nspowner from pg_namespace where nspname = 'sync'), 'usage');
+end; $$;
+comment on function sync.acts_as_service() is
+$$Returns: whether the caller is service_role, the owner of Chunkwise, or has the rights of one of
+them. It looks at the role that the caller set, else at the login, which a definer function does not
+change and nobody can make up; claims and grants count for nothing.$$;
 
 create function sync.is_operator() returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  return coalesce(auth.jwt() -> 'app_metadata' ->> 'chunkwise' = 'operator', false);
+  return current_setting('role') = 'authenticated'
+    and pg_has_role(session_user, 'service_role', case
+      when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end)
+    and coalesce(auth.jwt() -> 'app_metadata' ->> 'chunkwise' = 'operator', false);
 end; $$;
 comment on function sync.is_operator() is
-$$Returns: whether the signed-in user's token carries app_metadata.chunkwise = 'operator'.$$;
+$$Returns: whether the caller is a signed-in user whose token carries app_metadata.chunkwise =
+'operator'. Claims are a setting that any session may write: only those are believed that a login
+set which could take service_role instead (PostgREST, Realtime, the owner).$$;
+
+create function sync.require_service() returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not sync.acts_as_service() then
+    raise exception using errcode = '42501', message = 'only a service may do this',
+      hint = 'Call it with the project''s secret key, or as a login that was granted service_role.';
+  end if;
+end; $$;
+comment on function sync.require_service() is
+$$Guard of the definer functions that are for services: the first thing that they do. Raises: 42501,
+whoever was granted EXECUTE.$$;
 
 create function sync.require_operator() returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
 begin
-  if v_role = 'anon' or (v_role = 'authenticated' and not sync.is_operator()) then
+  if not (sync.acts_as_service() or sync.is_operator()) then
     raise exception using errcode = '42501', message = 'only an operator may do this',
       hint = 'Sign in as a user whose app_metadata carries {"chunkwise": "operator"}.';
   end if;
 end; $$;
 comment on function sync.require_operator() is
-$$Guard of the definer functions behind operator verbs; it looks at the role the caller set, not at
-the definer. Raises: 42501.$$;
+$$Guard of the definer functions behind operator verbs: the first thing that they do. Raises:
+42501, whoever was granted EXECUTE.$$;
+
+create function sync.require_trigger_of(p_table oid, p_own_table regclass) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_table <> p_own_table then
+    raise exception using errcode = '42501',
+      message = format('this trigger is for %s only', p_own_table);
+  end if;
+end; $$;
+comment on function sync.require_trigger_of(oid, regclass) is
+$$Guard of the definer trigger functions: on a table of somebody else's they would work with rows
+and types of that table. Raises: 42501.$$;
+
+create function sync.careless_grants()
+  returns table (grantee text, privilege text, object text, remedy text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  with granted as (
+    select 'function ' || p.oid::regprocedure as object, p.proowner as owner, a.grantee,
+      lower(a.privilege_type) as privilege
+    from pg_proc as p
+    cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+    where p.prosecdef and p.prosrc ~ '\mperform sync\.require_\w+\('
+      and p.pronamespace = any ('{public,sync}'::regnamespace[])
+      and not (a.grantee = 'authenticated'::regrole
+        and p.prosrc ~ '\mperform sync\.require_operator\(')
+    union all
+    select case c.relkind when 'S' then 'sequence ' else 'table ' end || c.oid::regclass,
+      c.relowner, a.grantee, lower(a.privilege_type)
+    from pg_class as c
+    cross join aclexplode(c.relacl) as a
+    where c.relkind in ('r', 'p', 'S') and a.privilege_type <> 'SELECT' and (
+      c.relnamespace = 'sync'::regnamespace
+      or exists (select 1 from pg_policy as o
+        where o.polrelid = c.oid and o.polname = c.relname || '_select_operator')
+      or exists (select 1 from pg_depend as d
+        join pg_policy as o on o.polrelid = d.refobjid
+        join pg_class as t on t.oid = o.polrelid and o.polname = t.relname || '_select_operator'
+        where d.classid = 'pg_class'::regclass and d.objid = c.oid
+          and d.refclassid = 'pg_class'::regclass and c.relkind = 'S'))
+    union all
+    select 'schema sync', n.nspowner, a.grantee, lower(a.privilege_type)
+    from pg_namespace as n cross join aclexplode(n.nspacl) as a
+    where n.nspname = 'sync'
+      and not (a.grantee = 'authenticated'::regrole and a.privilege_type = 'USAGE')
+  )
+  select case g.grantee when 0 then 'public' else quote_ident(r.rolname) end, g.privilege, g.object,
+    format('revoke %s on %s from %s;', g.privilege, g.object,
+      case g.grantee when 0 then 'public' else quote_ident(r.rolname) end)
+  from granted as g left join pg_roles as r on r.oid = g.grantee
+  where g.grantee <> g.owner
+    and (g.grantee = 0 or not pg_has_role(g.grantee, 'service_role', 'usage'))
+  order by 1, 3, 2;
+$$;
+comment on function sync.careless_grants() is
+$$Returns: who was granted what of Chunkwise that is not for them, and the statement that takes it
+back: definer functions, writing to tables and sequences, schema sync. The functions refuse them
+nevertheless; a trigger or a truncation would ask nobody.$$;
 
 revoke all on function
-  sync.is_operator, sync.require_operator
+  sync.acts_as_service, sync.is_operator, sync.require_service, sync.require_operator,
+  sync.require_trigger_of, sync.careless_grants
 from public, anon, authenticated, service_role;
 grant execute on function sync.is_operator to authenticated, service_role;
 
@@ -175,6 +267,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_kind text;
 begin
+  perform sync.require_service();
   update public.sync_settings set value = p_value
   where name = p_name and jsonb_typeof(p_value) = kind
   returning kind into v_kind;
@@ -460,6 +553,7 @@ declare
   v_source_id bigint;
   v_changed int;
 begin
+  perform sync.require_service();
   select id into v_source_id from public.sync_sources where source_name = p_source;
   if v_source_id is null then
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
@@ -630,6 +724,7 @@ alter table public.sync_workspaces enable row level security;
 create function sync.prepare_workspace() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
   new.base_url := regexp_replace(new.base_url, '/+$', '');
   perform sync.check_base_url(new.base_url);
   if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces
@@ -701,6 +796,7 @@ declare
   v_is_new boolean;
   v_run_ids bigint[];
 begin
+  perform sync.require_service();
   select id into v_source_id from public.sync_sources where source_name = p_source;
   if v_source_id is null then
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
@@ -734,8 +830,10 @@ create function public.rotate_workspace_key(p_workspace_name text, p_api_key tex
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
-  v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
+  v_workspace_id bigint;
 begin
+  perform sync.require_service();
+  v_workspace_id := sync.workspace_id_of(p_workspace_name);
   perform sync.store_workspace_key(v_workspace_id, p_api_key, sync.hold_runs(p_workspace_name));
   return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name);
 end; $$;
@@ -749,8 +847,10 @@ create function public.deactivate_workspace(p_workspace_name text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
-  v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
+  v_workspace_id bigint;
 begin
+  perform sync.require_service();
+  v_workspace_id := sync.workspace_id_of(p_workspace_name);
   update public.sync_workspaces set is_active = false where id = v_workspace_id;
   return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name,
     'is_active', false);
@@ -963,6 +1063,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_id bigint;
 begin
+  perform sync.require_service();
   perform sync.require_known_fields(p_source,
     '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,'
       'max_in_flight,status_classes,success_path,message_path}',
@@ -1074,6 +1175,7 @@ declare
   v_source_id bigint;
   v_stream public.sync_streams;
 begin
+  perform sync.require_service();
   perform sync.require_known_fields(p_stream,
     array(select attname::text from pg_catalog.pg_attribute
       where attrelid = 'public.sync_streams'::regclass and attnum > 0 and not attisdropped
@@ -1168,6 +1270,7 @@ alter table public.polling_job_status enable row level security;
 create function sync.check_job_transition() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.require_trigger_of(tg_relid, 'public.polling_job_status');
   if old.status <> 'running' and new.status <> old.status then
     raise exception using errcode = 'SY009',
       message = format('job %s is %s and stays so', old.id, old.status),
@@ -1520,6 +1623,7 @@ alter table sync.seen_pages enable row level security;
 create function sync.forget_seen_pages() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.require_trigger_of(tg_relid, 'public.workspace_sync_runs');
   delete from sync.seen_pages as s using gone where s.run_id = gone.id;
   return null;
 end; $$;
@@ -1987,6 +2091,7 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
 begin
+  perform sync.require_service();
   perform sync.require_read_committed();
   if p_limit is null or p_limit not between 1 and 100 then
     raise exception using errcode = 'SY006', message = format('p_limit is '
@@ -2014,6 +2119,7 @@ declare
   v_claim record;
   v_reason text;
 begin
+  perform sync.require_service();
   perform sync.require_read_committed();
   if p_queue_id is null then
     raise exception using errcode = 'SY006', message = 'p_queue_id is null',
@@ -2059,11 +2165,12 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
 set enable_mergejoin = off set jit = off as $$
 declare
   v_now timestamptz;
-  v_longest interval := sync.setting_seconds('max_lease_seconds');
+  v_longest interval;
   v_ids bigint[];
   v_lost jsonb;
   v_cancelled jsonb;
 begin
+  perform sync.require_service();
   if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
     or exists (select 1 from jsonb_array_elements(p_leases) as l
       where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
@@ -2072,6 +2179,7 @@ begin
       'leases',
       hint = '[{"queue_id": 1, "lease_token": 2}]';
   end if;
+  v_longest := sync.setting_seconds('max_lease_seconds');
   v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
   perform 1 from public.chunk_processing_queue
   where id = any (v_ids) order by id for no key update;
@@ -2889,8 +2997,10 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
 declare
-  v_pages sync.page_in_hand[] := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
+  v_pages sync.page_in_hand[];
 begin
+  perform sync.require_service();
+  v_pages := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
   v_pages := sync.settle_chunks(v_pages);
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
@@ -2908,11 +3018,14 @@ create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token 
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '25s' as $$
 declare
-  v_answer jsonb := public.complete_chunk_jobs_safe(jsonb_build_array(
+  v_answer jsonb;
+  v_outcome jsonb;
+begin
+  perform sync.require_service();
+  v_answer := public.complete_chunk_jobs_safe(jsonb_build_array(
     coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token',
     p_lease_token)));
-  v_outcome jsonb := v_answer -> 'outcomes' -> 0;
-begin
+  v_outcome := v_answer -> 'outcomes' -> 0;
   if v_outcome ->> 'outcome' = 'refused' then
     raise exception using errcode = 'SY001', message = v_outcome ->> 'message',
       hint = v_outcome ->> 'hint';
@@ -3240,6 +3353,7 @@ set enable_mergejoin = off set jit = off as $$
 declare
   v_pages sync.page_in_hand[];
 begin
+  perform sync.require_service();
   if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
     'released') then
     raise exception using errcode = 'SY006',
@@ -4215,8 +4329,10 @@ create function public.request_full_scan(p_stream text, p_workspace text) return
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
-  v_workspace_id bigint := sync.workspace_id_of(p_workspace);
+  v_workspace_id bigint;
 begin
+  perform sync.require_service();
+  v_workspace_id := sync.workspace_id_of(p_workspace);
   update public.sync_workspace_streams as s set marks = s.marks - 'full_scan_at'
   from public.sync_streams as st
   where st.id = s.stream_id and st.stream_name = p_stream and st.completeness = 'feed'
@@ -4674,6 +4790,7 @@ create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspa
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_operator();
+  perform sync.require_read_committed();
   perform set_config('response.status', '202', true);
   return sync.start_job(p_job_name, sync.requested_runs(p_streams, p_workspaces), null);
 end; $$;
@@ -4875,6 +4992,7 @@ create function public.cleanup_stuck_chunks() returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '60s' as $$
 begin
+  perform sync.require_service();
   perform sync.require_read_committed();
   perform pg_advisory_xact_lock(hashtext('chunkwise sweep'));
   return sync.sweep();
@@ -4939,6 +5057,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_answer jsonb;
 begin
+  perform sync.require_service();
   perform set_config('response.status', '202', true);
   v_answer := sync.start_job('audit', sync.requested_runs(array(
     select distinct stream_name from public.sync_streams
@@ -4993,6 +5112,7 @@ create function public.get_audit(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '20s' as $$
 begin
+  perform sync.require_service();
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'runs', (
     select coalesce(jsonb_agg(jsonb_build_object(
@@ -5236,11 +5356,14 @@ comment on function sync.is_retryable(uuid) is
 $$Returns: whether retry_failed_chunks() takes a job: nothing in its way, no workspace inactive.$$;
 
 create function public.get_retryable_jobs(p_job_ids uuid[]) returns jsonb
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '5s' as $$
-  select jsonb_build_object('job_ids', coalesce(jsonb_agg(id order by started_at, id), '[]'))
-  from public.polling_job_status where id = any (p_job_ids) and sync.is_retryable(id);
-$$;
+begin
+  perform sync.require_service();
+  return (
+    select jsonb_build_object('job_ids', coalesce(jsonb_agg(id order by started_at, id), '[]'))
+    from public.polling_job_status where id = any (p_job_ids) and sync.is_retryable(id));
+end; $$;
 comment on function public.get_retryable_jobs(uuid[]) is
 $$Which of some jobs retry_failed_chunks() takes now. Returns: {"job_ids"}.$$;
 
@@ -5317,6 +5440,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_owner_id uuid;
 begin
+  perform sync.require_service();
   if coalesce(p_name, '') = '' or coalesce(p_seconds, 0) not between 1 and 86400 then
     raise exception using errcode = 'SY006',
       message = 'a lock needs a name and 1 to 86,400 seconds',
@@ -5339,6 +5463,7 @@ create function public.release_sync_lock(p_name text, p_owner_id uuid) returns j
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '5s' as $$
 begin
+  perform sync.require_service();
   delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
     and expires_at > sync.now();
   return jsonb_build_object('released', found);
@@ -5360,6 +5485,7 @@ create function public.get_key_check(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '5s' as $$
 begin
+  perform sync.require_service();
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'keys', (
     select coalesce(jsonb_agg(jsonb_build_object(
@@ -5400,13 +5526,13 @@ create table public.sync_alerts (
     'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace',
     'counts_disagree', 'deletions_waiting',
     'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'hints_silent',
-    'check_failing'))
+    'open_grants', 'check_failing'))
 );
 comment on table public.sync_alerts is
 'Alerts: opened once per cause, repeated while it lasts, resolved when it is gone.';
 comment on column public.sync_alerts.subject is
 'What it is about: a workspace and stream, a workspace, a job''s name, the URL of an endpoint, a
-part of the health check.';
+part of the health check, a role.';
 comment on column public.sync_alerts.message is
 'What is wrong and what helps, as of the last check; without secrets.';
 comment on column public.sync_alerts.last_seen_at is 'When a check last found the cause.';
@@ -5554,6 +5680,7 @@ declare
   v_name text := 'chunkwise/endpoint/' || p_url;
   v_unknown text;
 begin
+  perform sync.require_service();
   perform sync.check_base_url(rtrim(p_url, '/'), p_takes_private_http => true);
   if coalesce(length(p_wake_token), 0) < 16 then
     raise exception using errcode = 'SY014', message = 'a wake token has at least 16 characters',
@@ -5592,6 +5719,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_endpoint public.worker_endpoints;
 begin
+  perform sync.require_service();
   delete from public.worker_endpoints where url = p_url returning * into v_endpoint;
   if v_endpoint.id is null then
     raise exception using errcode = 'SY006', message = format('there is no endpoint %L', p_url),
@@ -5782,6 +5910,7 @@ Returns: how many.$$;
 create function sync.hint_ready_chunks() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.require_trigger_of(tg_relid, 'public.chunk_processing_queue');
   if not exists (select 1 from changed where ready_seq is not null) then
     return null;
   end if;
@@ -5805,13 +5934,15 @@ for each statement execute function sync.hint_ready_chunks();
 create function sync.hint_progress() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
-    perform realtime.send(jsonb_build_object('job_id', new.job_id), 'progress',
-      'chunkwise:progress', true);
-  end if;
-  return null;
-exception when others then
-  perform sync.note_hint_failure('realtime', sqlerrm);
+  perform sync.require_trigger_of(tg_relid, 'public.workspace_sync_runs');
+  begin
+    if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+      perform realtime.send(jsonb_build_object('job_id', new.job_id), 'progress',
+        'chunkwise:progress', true);
+    end if;
+  exception when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
+  end;
   return null;
 end; $$;
 comment on function sync.hint_progress() is
@@ -5949,6 +6080,7 @@ create function public.trigger_next_chunk_processing() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 begin
+  perform sync.require_service();
   perform sync.wake_due_chunks(1000);
   return jsonb_build_object('ready_chunks', sync.resend_hints(true));
 end; $$;
@@ -6527,6 +6659,7 @@ declare
   v_name text := 'chunkwise/alert/' || p_kind;
   v_secret_id uuid;
 begin
+  perform sync.require_service();
   if p_kind is null or p_kind not in ('webhook', 'dead_man') then
     raise exception using errcode = 'SY006', message = format('%L is no kind of alert URL', p_kind),
       hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';
@@ -6939,10 +7072,15 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select h.outcome from sync.hints as h where h.outcome <> 'sent' order by h.id desc limit 10
   ) as h
   where exists (select 1 from public.worker_endpoints where is_active)
-  having count(*) > 2 and bool_and(h.outcome = 'lost');
+  having count(*) > 2 and bool_and(h.outcome = 'lost')
+  union all
+  select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s '
+    'privileges), such as %s: chunkwise doctor lists what to revoke', count(*),
+    min(format('%s on %s', g.privilege, g.object)))
+  from sync.careless_grants() as g group by g.grantee;
 $$;
 comment on function sync.engine_causes() is
-$$Returns: what is wrong with workers, cron and hints now.$$;
+$$Returns: what is wrong with workers, cron, hints and grants now.$$;
 
 create function sync.check_health() returns int
 language plpgsql set search_path = pg_catalog, pg_temp

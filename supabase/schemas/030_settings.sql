@@ -84,6 +84,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_kind text;
 begin
+  perform sync.require_service();
   update public.sync_settings set value = p_value
   where name = p_name and jsonb_typeof(p_value) = kind
   returning kind into v_kind;

@@ -62,6 +62,7 @@ declare
   v_source_id bigint;
   v_changed int;
 begin
+  perform sync.require_service();
   select id into v_source_id from public.sync_sources where source_name = p_source;
   if v_source_id is null then
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),

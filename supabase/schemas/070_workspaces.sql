@@ -46,6 +46,7 @@ alter table public.sync_workspaces enable row level security;
 create function sync.prepare_workspace() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
   new.base_url := regexp_replace(new.base_url, '/+$', '');
   perform sync.check_base_url(new.base_url);
   if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces
@@ -117,6 +118,7 @@ declare
   v_is_new boolean;
   v_run_ids bigint[];
 begin
+  perform sync.require_service();
   select id into v_source_id from public.sync_sources where source_name = p_source;
   if v_source_id is null then
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
@@ -150,8 +152,10 @@ create function public.rotate_workspace_key(p_workspace_name text, p_api_key tex
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
-  v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
+  v_workspace_id bigint;
 begin
+  perform sync.require_service();
+  v_workspace_id := sync.workspace_id_of(p_workspace_name);
   perform sync.store_workspace_key(v_workspace_id, p_api_key, sync.hold_runs(p_workspace_name));
   return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name);
 end; $$;
@@ -165,8 +169,10 @@ create function public.deactivate_workspace(p_workspace_name text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
-  v_workspace_id bigint := sync.workspace_id_of(p_workspace_name);
+  v_workspace_id bigint;
 begin
+  perform sync.require_service();
+  v_workspace_id := sync.workspace_id_of(p_workspace_name);
   update public.sync_workspaces set is_active = false where id = v_workspace_id;
   return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name,
     'is_active', false);

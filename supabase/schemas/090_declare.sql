@@ -48,6 +48,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_id bigint;
 begin
+  perform sync.require_service();
   perform sync.require_known_fields(p_source,
     '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,'
       'max_in_flight,status_classes,success_path,message_path}',
@@ -159,6 +160,7 @@ declare
   v_source_id bigint;
   v_stream public.sync_streams;
 begin
+  perform sync.require_service();
   perform sync.require_known_fields(p_stream,
     array(select attname::text from pg_catalog.pg_attribute
       where attrelid = 'public.sync_streams'::regclass and attnum > 0 and not attisdropped

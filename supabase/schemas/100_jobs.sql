@@ -55,6 +55,7 @@ alter table public.polling_job_status enable row level security;
 create function sync.check_job_transition() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.require_trigger_of(tg_relid, 'public.polling_job_status');
   if old.status <> 'running' and new.status <> old.status then
     raise exception using errcode = 'SY009',
       message = format('job %s is %s and stays so', old.id, old.status),

@@ -187,6 +187,7 @@ alter table sync.seen_pages enable row level security;
 create function sync.forget_seen_pages() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.require_trigger_of(tg_relid, 'public.workspace_sync_runs');
   delete from sync.seen_pages as s using gone where s.run_id = gone.id;
   return null;
 end; $$;

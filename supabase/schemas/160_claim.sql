@@ -160,6 +160,7 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
 begin
+  perform sync.require_service();
   perform sync.require_read_committed();
   if p_limit is null or p_limit not between 1 and 100 then
     raise exception using errcode = 'SY006', message = format('p_limit is '
@@ -187,6 +188,7 @@ declare
   v_claim record;
   v_reason text;
 begin
+  perform sync.require_service();
   perform sync.require_read_committed();
   if p_queue_id is null then
     raise exception using errcode = 'SY006', message = 'p_queue_id is null',
@@ -232,11 +234,12 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
 set enable_mergejoin = off set jit = off as $$
 declare
   v_now timestamptz;
-  v_longest interval := sync.setting_seconds('max_lease_seconds');
+  v_longest interval;
   v_ids bigint[];
   v_lost jsonb;
   v_cancelled jsonb;
 begin
+  perform sync.require_service();
   if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
     or exists (select 1 from jsonb_array_elements(p_leases) as l
       where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
@@ -245,6 +248,7 @@ begin
       'leases',
       hint = '[{"queue_id": 1, "lease_token": 2}]';
   end if;
+  v_longest := sync.setting_seconds('max_lease_seconds');
   v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
   perform 1 from public.chunk_processing_queue
   where id = any (v_ids) order by id for no key update;

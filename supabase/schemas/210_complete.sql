@@ -147,8 +147,10 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
 declare
-  v_pages sync.page_in_hand[] := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
+  v_pages sync.page_in_hand[];
 begin
+  perform sync.require_service();
+  v_pages := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
   v_pages := sync.settle_chunks(v_pages);
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
@@ -166,11 +168,14 @@ create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token 
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '25s' as $$
 declare
-  v_answer jsonb := public.complete_chunk_jobs_safe(jsonb_build_array(
+  v_answer jsonb;
+  v_outcome jsonb;
+begin
+  perform sync.require_service();
+  v_answer := public.complete_chunk_jobs_safe(jsonb_build_array(
     coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token',
     p_lease_token)));
-  v_outcome jsonb := v_answer -> 'outcomes' -> 0;
-begin
+  v_outcome := v_answer -> 'outcomes' -> 0;
   if v_outcome ->> 'outcome' = 'refused' then
     raise exception using errcode = 'SY001', message = v_outcome ->> 'message',
       hint = v_outcome ->> 'hint';

@@ -58,6 +58,7 @@ set enable_mergejoin = off set jit = off as $$
 declare
   v_pages sync.page_in_hand[];
 begin
+  perform sync.require_service();
   if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
     'released') then
     raise exception using errcode = 'SY006',

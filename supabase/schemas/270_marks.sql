@@ -40,8 +40,10 @@ create function public.request_full_scan(p_stream text, p_workspace text) return
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
-  v_workspace_id bigint := sync.workspace_id_of(p_workspace);
+  v_workspace_id bigint;
 begin
+  perform sync.require_service();
+  v_workspace_id := sync.workspace_id_of(p_workspace);
   update public.sync_workspace_streams as s set marks = s.marks - 'full_scan_at'
   from public.sync_streams as st
   where st.id = s.stream_id and st.stream_name = p_stream and st.completeness = 'feed'

@@ -230,6 +230,7 @@ create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspa
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_operator();
+  perform sync.require_read_committed();
   perform set_config('response.status', '202', true);
   return sync.start_job(p_job_name, sync.requested_runs(p_streams, p_workspaces), null);
 end; $$;

@@ -173,6 +173,7 @@ create function public.cleanup_stuck_chunks() returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '60s' as $$
 begin
+  perform sync.require_service();
   perform sync.require_read_committed();
   perform pg_advisory_xact_lock(hashtext('chunkwise sweep'));
   return sync.sweep();

@@ -47,6 +47,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_answer jsonb;
 begin
+  perform sync.require_service();
   perform set_config('response.status', '202', true);
   v_answer := sync.start_job('audit', sync.requested_runs(array(
     select distinct stream_name from public.sync_streams
@@ -101,6 +102,7 @@ create function public.get_audit(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '20s' as $$
 begin
+  perform sync.require_service();
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'runs', (
     select coalesce(jsonb_agg(jsonb_build_object(

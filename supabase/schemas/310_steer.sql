@@ -214,11 +214,14 @@ comment on function sync.is_retryable(uuid) is
 $$Returns: whether retry_failed_chunks() takes a job: nothing in its way, no workspace inactive.$$;
 
 create function public.get_retryable_jobs(p_job_ids uuid[]) returns jsonb
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '5s' as $$
-  select jsonb_build_object('job_ids', coalesce(jsonb_agg(id order by started_at, id), '[]'))
-  from public.polling_job_status where id = any (p_job_ids) and sync.is_retryable(id);
-$$;
+begin
+  perform sync.require_service();
+  return (
+    select jsonb_build_object('job_ids', coalesce(jsonb_agg(id order by started_at, id), '[]'))
+    from public.polling_job_status where id = any (p_job_ids) and sync.is_retryable(id));
+end; $$;
 comment on function public.get_retryable_jobs(uuid[]) is
 $$Which of some jobs retry_failed_chunks() takes now. Returns: {"job_ids"}.$$;
 

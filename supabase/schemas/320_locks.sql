@@ -15,6 +15,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_owner_id uuid;
 begin
+  perform sync.require_service();
   if coalesce(p_name, '') = '' or coalesce(p_seconds, 0) not between 1 and 86400 then
     raise exception using errcode = 'SY006',
       message = 'a lock needs a name and 1 to 86,400 seconds',
@@ -37,6 +38,7 @@ create function public.release_sync_lock(p_name text, p_owner_id uuid) returns j
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '5s' as $$
 begin
+  perform sync.require_service();
   delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
     and expires_at > sync.now();
   return jsonb_build_object('released', found);

@@ -5,6 +5,7 @@ create function public.get_key_check(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '5s' as $$
 begin
+  perform sync.require_service();
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'keys', (
     select coalesce(jsonb_agg(jsonb_build_object(

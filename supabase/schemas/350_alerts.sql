@@ -14,13 +14,13 @@ create table public.sync_alerts (
     'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace',
     'counts_disagree', 'deletions_waiting',
     'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'hints_silent',
-    'check_failing'))
+    'open_grants', 'check_failing'))
 );
 comment on table public.sync_alerts is
 'Alerts: opened once per cause, repeated while it lasts, resolved when it is gone.';
 comment on column public.sync_alerts.subject is
 'What it is about: a workspace and stream, a workspace, a job''s name, the URL of an endpoint, a
-part of the health check.';
+part of the health check, a role.';
 comment on column public.sync_alerts.message is
 'What is wrong and what helps, as of the last check; without secrets.';
 comment on column public.sync_alerts.last_seen_at is 'When a check last found the cause.';

@@ -107,6 +107,7 @@ declare
   v_name text := 'chunkwise/endpoint/' || p_url;
   v_unknown text;
 begin
+  perform sync.require_service();
   perform sync.check_base_url(rtrim(p_url, '/'), p_takes_private_http => true);
   if coalesce(length(p_wake_token), 0) < 16 then
     raise exception using errcode = 'SY014', message = 'a wake token has at least 16 characters',
@@ -145,6 +146,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 declare
   v_endpoint public.worker_endpoints;
 begin
+  perform sync.require_service();
   delete from public.worker_endpoints where url = p_url returning * into v_endpoint;
   if v_endpoint.id is null then
     raise exception using errcode = 'SY006', message = format('there is no endpoint %L', p_url),

@@ -122,6 +122,7 @@ Returns: how many.$$;
 create function sync.hint_ready_chunks() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.require_trigger_of(tg_relid, 'public.chunk_processing_queue');
   if not exists (select 1 from changed where ready_seq is not null) then
     return null;
   end if;
@@ -145,13 +146,15 @@ for each statement execute function sync.hint_ready_chunks();
 create function sync.hint_progress() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
-    perform realtime.send(jsonb_build_object('job_id', new.job_id), 'progress',
-      'chunkwise:progress', true);
-  end if;
-  return null;
-exception when others then
-  perform sync.note_hint_failure('realtime', sqlerrm);
+  perform sync.require_trigger_of(tg_relid, 'public.workspace_sync_runs');
+  begin
+    if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+      perform realtime.send(jsonb_build_object('job_id', new.job_id), 'progress',
+        'chunkwise:progress', true);
+    end if;
+  exception when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
+  end;
   return null;
 end; $$;
 comment on function sync.hint_progress() is
@@ -289,6 +292,7 @@ create function public.trigger_next_chunk_processing() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 begin
+  perform sync.require_service();
   perform sync.wake_due_chunks(1000);
   return jsonb_build_object('ready_chunks', sync.resend_hints(true));
 end; $$;

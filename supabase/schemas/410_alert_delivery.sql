@@ -46,6 +46,7 @@ declare
   v_name text := 'chunkwise/alert/' || p_kind;
   v_secret_id uuid;
 begin
+  perform sync.require_service();
   if p_kind is null or p_kind not in ('webhook', 'dead_man') then
     raise exception using errcode = 'SY006', message = format('%L is no kind of alert URL', p_kind),
       hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';

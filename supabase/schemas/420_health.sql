@@ -203,10 +203,15 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select h.outcome from sync.hints as h where h.outcome <> 'sent' order by h.id desc limit 10
   ) as h
   where exists (select 1 from public.worker_endpoints where is_active)
-  having count(*) > 2 and bool_and(h.outcome = 'lost');
+  having count(*) > 2 and bool_and(h.outcome = 'lost')
+  union all
+  select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s '
+    'privileges), such as %s: chunkwise doctor lists what to revoke', count(*),
+    min(format('%s on %s', g.privilege, g.object)))
+  from sync.careless_grants() as g group by g.grantee;
 $$;
 comment on function sync.engine_causes() is
-$$Returns: what is wrong with workers, cron and hints now.$$;
+$$Returns: what is wrong with workers, cron, hints and grants now.$$;
 
 create function sync.check_health() returns int
 language plpgsql set search_path = pg_catalog, pg_temp

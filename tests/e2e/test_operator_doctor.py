@@ -142,19 +142,19 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
     ),
     "anon may claim": (
         sql("grant execute on function claim_next_chunk_job_safe to anon"),
-        "function grants",
+        "grants",
         "claim_next_chunk_job_safe(text,integer)",
         "revoke execute on function",
     ),
     "signed-in users may write the registry": (
         sql("grant insert on sync_workspaces to authenticated"),
-        "table grants",
+        "grants",
         "sync_workspaces",
         "revoke insert on table",
     ),
     "row level security is off": (
         sql("alter table sync.sender_emails disable row level security"),
-        "table grants",
+        "row security",
         "sync.sender_emails",
         "enable row level security",
     ),

@@ -10,7 +10,7 @@ select is_empty($$
   select oid::regprocedure from pg_proc
   where pronamespace in ('public'::regnamespace, 'sync'::regnamespace)
     and 'search_path=pg_catalog, pg_temp' <> all (coalesce(proconfig, '{}'))
-$$, 'every function of public and sync sets search_path = ''''');
+$$, 'every function of public and sync looks in pg_catalog and, last, in pg_temp only');
 
 select * from finish();
 rollback;

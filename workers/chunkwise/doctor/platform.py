@@ -105,46 +105,17 @@ where to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null
   and exists (select 1 from sync.workers where last_seen_at > sync.now() - interval '30 seconds')
 """
 
-# Ours in `public` are those that pin their search path and state their contract.
-FUNCTION_GRANTS: Final = """
-select p.oid::regprocedure::text as subject, format('%s may execute it', r.role) as message,
-  format('revoke execute on function %s from public, %s;', p.oid::regprocedure, r.role) as mend
-from pg_catalog.pg_proc as p
-join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-cross join (values ('anon'), ('authenticated')) as r (role)
-where (n.nspname = 'sync' or n.nspname = 'public'
-    and 'search_path=pg_catalog, pg_temp' = any (p.proconfig)
-    and obj_description(p.oid, 'pg_proc') ~ 'Returns:')
-  and has_function_privilege(r.role, p.oid, 'execute')
-  and not (r.role = 'anon' and n.nspname = 'sync' and p.proname = 'is_switched_on')
-  and not (r.role = 'authenticated' and p.proname = any (array['approve_deletions',
-    'cancel_sync_job', 'get_sync_job_progress', 'pause_sync', 'resume_sync', 'retry_failed_chunks',
-    'start_sync_job'])
-    or r.role = 'authenticated' and n.nspname = 'sync' and p.proname = any (array['add_up_runs',
-      'is_operator', 'is_retryable', 'is_switched_on', 'now', 'retried_runs',
-      'retry_obstacle', 'setting', 'setting_seconds', 'shell_word']))
+GRANTS: Final = """
+select regexp_replace(object, '^(function|table|sequence) (public\\.)?', '') as subject,
+  format('%s may %s', grantee, case privilege when 'execute' then 'execute it'
+    when 'usage' then 'use it' else privilege end) as message,
+  remedy as mend
+from sync.careless_grants()
 """
 
-TABLE_GRANTS: Final = """
-select c.oid::regclass::text as subject, format('%s may %s', r.role, g.what) as message,
-  format('revoke %s on table %s from public, %s;', g.what, c.oid::regclass, r.role) as mend
-from pg_catalog.pg_class as c
-join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-cross join (values ('anon'), ('authenticated')) as r (role)
-cross join (values ('select'), ('insert'), ('update'), ('delete'), ('truncate')) as g (what)
-where n.nspname in ('sync', 'public') and c.relkind in ('r', 'p', 'v', 'm')
-  and (n.nspname = 'sync' or obj_description(c.oid, 'pg_class') is not null
-    and (c.relname ~ '^(sync_|chunk|workspace_|worker_|email_|thread_|polling_job|stale_|missing_)'
-      or c.relname = any (array['client_registry', 'failed_chunks', 'hint_deliveries',
-        'queue_health', 'sender_emails', 'synced_records', 'waiting_runs'])))
-  and has_table_privilege(r.role, c.oid, g.what)
-  and not (r.role = 'authenticated' and g.what = 'select')
-union all
-select 'schema sync', 'anon may look into it', 'revoke usage on schema sync from public, anon;'
-where has_schema_privilege('anon', 'sync', 'usage')
-union all
-select c.oid::regclass::text, 'has no row level security',
-  format('alter table %s enable row level security;', c.oid::regclass)
+ROW_SECURITY: Final = """
+select c.oid::regclass::text as subject, 'has no row level security' as message,
+  format('alter table %s enable row level security;', c.oid::regclass) as mend
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p') and not c.relrowsecurity
