@@ -226,6 +226,8 @@ insert into public.sync_settings (name, value, kind, description) values
 ('deletion_guard_rows', '10', 'number', 'Deletions up to this many rows need no approval.'),
 ('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no '
   'approval.'),
+('empty_list_minutes', '10', 'number', 'A list that became empty deletes nothing before a run '
+  'so much later finds it empty too.'),
 ('stale_after_hours', '24', 'number', 'Age of the last complete sync '
   'from which a workspace is stale.'),
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
@@ -946,7 +948,7 @@ comment on column public.sync_streams.parent_stream is
 comment on column public.sync_streams.overlap_pages is
 'Of a feed: pages read beyond the first one that lies below the mark.';
 comment on column public.sync_streams.full_scan_days is
-'Of a feed: how often a scan ignores the mark.';
+'Of a feed: how often a scan ignores the mark. How often an unlisted record is asked for.';
 comment on column public.sync_streams.deep_page_limit is
 'The last page the API serves by number; deeper ones are read by cursor.';
 comment on column public.sync_streams.cursor_params is
@@ -959,11 +961,11 @@ comment on column public.sync_streams.is_default is
 comment on column public.sync_streams.page_size is
 'Records per page as the API serves them; estimates only.';
 comment on column public.sync_streams.item_path is
-'Path of one record with {id} in it: asked before a record is deleted; 404 confirms.';
+'Path of one record with {id} in it: asked before a record is deleted; 404 or 410 confirms.';
 comment on column public.sync_streams.status_classes is 'Additions to the source''s classes.';
 comment on column public.sync_streams.target_table is
-'Where records live; has workspace_id, id, raw, last_changed_at, deleted_at (and stream_id, if
-shared by streams).';
+'Where records live; has workspace_id, id, raw, last_changed_at, deleted_at, unlisted_at
+(and stream_id, if shared by streams).';
 comment on column public.sync_streams.apply_function is
 'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
 comment on column public.sync_streams.close_function is
@@ -1125,7 +1127,7 @@ declare
   v_missing text;
 begin
   select string_agg(c, ', ') into v_missing
-  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at}'::text[]) as c
+  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
   where not exists (
     select 1 from pg_catalog.pg_attribute as a
     where a.attrelid = to_regclass(p_name) and a.attname = c and not a.attisdropped);
@@ -1334,6 +1336,7 @@ create table public.workspace_sync_runs (
   is_paused boolean not null default false,
   phase text not null default 'scan',
   scan int not null default 1,
+  begun_again int not null default 0,
   max_concurrency int not null,
   planned_chunks bigint not null default 0,
   planned_pages int not null default 0,
@@ -1396,7 +1399,10 @@ waiting chunks are added at once.';
 comment on column public.workspace_sync_runs.close_error is
 'Why closing failed; the next sweep tries again.';
 comment on column public.workspace_sync_runs.scan is
-'Which scan it is at, from 1: counts that disagree are scanned again.';
+'Which pass over the pages it is at, from 1: counts that disagree are scanned again, and another
+key, URL or declaration has it begin again.';
+comment on column public.workspace_sync_runs.begun_again is
+'How many of these were cut off because it had to begin again: they count as no scan.';
 comment on column public.workspace_sync_runs.distinct_ids is 'Of its last scan.';
 comment on column public.workspace_sync_runs.max_concurrency is
 'Its slots: how many chunks are ready or in flight at once.';
@@ -2021,7 +2027,7 @@ begin
           else '{}'::jsonb end,
         'headers', '{"Accept": "application/json"}'::jsonb),
       'status_classes', so.status_classes || st.status_classes || case
-        when c.kind in ('confirmation', 'item') then '{"404": "page"}'::jsonb
+        when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
         when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
         then '{"422": "page"}'::jsonb else '{}'::jsonb end
     ) order by l.send_after, l.id),
@@ -2353,6 +2359,21 @@ comment on function sync.without_credentials(text) is
 $$Returns: an answer's text with null for every string that it calls a token, password, secret or
 key: what an API tells of its own credentials is stored nowhere.$$;
 
+create function sync.require_own_error(p_page sync.page_in_hand, p_source public.sync_sources)
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_page.body::jsonb #> p_source.message_path) is distinct from 'string' then
+    perform sync.raise_shape(format('an answer %s without a message at %s is not the API''s own',
+      p_page.http_status, array_to_string(p_source.message_path, '.')),
+      'It proves nothing. If the API reports its errors elsewhere, declare_source() says where '
+        '(message_path).');
+  end if;
+end; $$;
+comment on function sync.require_own_error(sync.page_in_hand, public.sync_sources) is
+$$That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
+is JSON with a message where the source says that its errors have one, 22P02 not JSON.$$;
+
 create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
   p_source public.sync_sources) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -2360,8 +2381,9 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   if p_page.http_status not between 200 and 299 then
-    if (p_page.kind in ('confirmation', 'item') and p_page.http_status = 404) is not true
-      and (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
+    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+      perform sync.require_own_error(p_page, p_source);
+    elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
       perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
         'The status classes of its stream should not call it a page.');
@@ -2392,7 +2414,7 @@ begin
 end; $$;
 comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
 $$Cast a body and check it by its stream. A status that the stream counts as a page although it is
-no success has no records: 404 says that a record is gone, 422 that pages end here. Returns: the
+no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
 pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON, 22P05 a
 character that Postgres cannot hold.$$;
@@ -2502,8 +2524,8 @@ outcome, code, and a message with the way out.$$;
 
 revoke all on function
   sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
-  sync.check_records, sync.without_credentials, sync.read_page, sync.read_pages,
-  sync.found_records, sync.find_bad_field, sync.judge_error
+  sync.check_records, sync.require_own_error, sync.without_credentials, sync.read_page,
+  sync.read_pages, sync.found_records, sync.find_bad_field, sync.judge_error
 from public, anon, authenticated, service_role;
 
 -- Connections: whose key it is, asked before a workspace writes its first row with it.
@@ -2616,6 +2638,7 @@ create table public.synced_records (
   updated_at timestamptz,
   last_changed_at timestamptz not null default sync.now(),
   deleted_at timestamptz,
+  unlisted_at timestamptz,
   primary key (workspace_id, stream_id, id)
 );
 comment on table public.synced_records is
@@ -2626,6 +2649,8 @@ comment on column public.synced_records.updated_at is
 'The API''s, where the stream says where it stands.';
 comment on column public.synced_records.deleted_at is
 'Gone from the API, proven twice; null while it lives.';
+comment on column public.synced_records.unlisted_at is
+'Since when no list shows it although its own GET answers: archived or moved, but alive.';
 create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
 alter table public.synced_records enable row level security;
 
@@ -3386,9 +3411,8 @@ revoke all on function
 from public, anon, authenticated, service_role;
 grant execute on function public.fail_chunk_job_safe to service_role;
 
--- Deletions: a record goes only after a complete scan missed it and its own GET, or a second
--- complete scan, says so too.
--- Stands on: runs, access.
+-- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
+-- Stands on: runs, queue, access.
 
 create table sync.missing_records (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
@@ -3397,15 +3421,23 @@ create table sync.missing_records (
   missed_by_run_id bigint not null,
   missed_scans int not null default 1,
   is_confirmed boolean not null default false,
+  answers int not null default 0,
+  asked_at timestamptz,
   held_by_run_id bigint,
   last_seen_at timestamptz,
   primary key (workspace_id, stream_id, record_id)
 );
 comment on table sync.missing_records is
-'Live rows that the last complete scan did not show: not deleted yet.';
-comment on column sync.missing_records.missed_scans is 'Complete scans in a row that missed it.';
+'Live rows that the last complete scan did not show: not deleted yet, or unlisted.';
+comment on column sync.missing_records.missed_scans is
+'Complete scans in a row that missed it; 0: the one that did was rejected.';
 comment on column sync.missing_records.is_confirmed is
-'Its own GET answered 404, or a second complete scan missed it too.';
+'Its own GET answered 404 or 410, or a second complete scan missed it too.';
+comment on column sync.missing_records.answers is
+'How often its own GET answered although a scan missed it. The first time rejects that scan, from
+the second time on it is unlisted: it lives, and no scan has to show it.';
+comment on column sync.missing_records.asked_at is
+'When its own GET was last planned; an unlisted one is asked once per full_scan_days.';
 comment on column sync.missing_records.held_by_run_id is
 'The run that would have deleted it and waits for approve_deletions().';
 comment on column sync.missing_records.last_seen_at is 'The last complete sync that saw it.';
@@ -3413,6 +3445,56 @@ create index missing_records_stream_idx on sync.missing_records (stream_id);
 create index missing_records_held_idx on sync.missing_records (held_by_run_id)
   where held_by_run_id is not null;
 alter table sync.missing_records enable row level security;
+-- Old runs that still wait are found without a look at every run.
+create index workspace_sync_runs_held_idx on public.workspace_sync_runs (workspace_id, stream_id)
+  where deletions_waiting > 0;
+
+alter table public.sync_workspace_streams add column emptied_at timestamptz;
+comment on column public.sync_workspace_streams.emptied_at is
+'Since when its list has been empty although it has live rows; null: it is not.';
+
+create function sync.recount_held(p_workspace_id bigint, p_stream_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set deletions_waiting = (
+    select count(*) from sync.missing_records as m where m.held_by_run_id = r.id)
+  from (
+    select id from public.workspace_sync_runs
+    where workspace_id = p_workspace_id and stream_id = p_stream_id and deletions_waiting > 0
+    order by id for no key update
+  ) as held
+  where r.id = held.id;
+end; $$;
+comment on function sync.recount_held(bigint, bigint) is
+$$What runs still hold back for approve_deletions(), after some of it was decided, superseded or
+forgotten. Locks: runs that hold something, by id, after the missing records.$$;
+
+create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null)
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from sync.missing_records as m using (
+    select workspace_id, stream_id, record_id from sync.missing_records
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, record_id for update
+  ) as gone
+  where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
+    and m.record_id = gone.record_id;
+  update public.sync_workspace_streams set emptied_at = null
+  where (p_workspace_id is null or workspace_id = p_workspace_id)
+    and (p_stream_id is null or stream_id = p_stream_id) and emptied_at is not null;
+  perform sync.recount_held(r.workspace_id, r.stream_id) from (
+    select distinct workspace_id, stream_id from public.workspace_sync_runs
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
+    order by workspace_id, stream_id) as r;
+end; $$;
+comment on function sync.forget_missing(bigint, bigint) is
+$$Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
+another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
+every stream. Locks: missing records by key, the workspace's streams, then runs that hold something.
+The caller holds the live runs concerned, if any.$$;
 
 create function sync.target_sql(p_template text, p_stream_id bigint) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -3452,11 +3534,12 @@ begin
     from unnest(v_missing) as missed (id) order by missed.id
   on conflict (workspace_id, stream_id, record_id) do update set
     missed_by_run_id = excluded.missed_by_run_id, missed_scans = m.missed_scans + 1,
-      is_confirmed = true, held_by_run_id = null;
+      is_confirmed = m.answers = 0 and m.missed_scans > 0, held_by_run_id = null;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
 end; $$;
 comment on function sync.note_missing(public.workspace_sync_runs) is
 $$After a complete scan: which live rows it did not show; those that the complete scan before missed
-too are confirmed.$$;
+too are confirmed, unless their own GET has answered. What older runs hold back is superseded.$$;
 
 create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -3465,25 +3548,143 @@ declare
   v_ids text[];
 begin
   execute sync.target_sql('select array(
-    select t.id::text from %1$s as t where %2$s and t.deleted_at is not null
+    select t.id::text from %1$s as t
+    where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
     intersect
     select unnest(s.record_ids) from sync.seen_pages as s
     where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
   into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
   if cardinality(v_ids) > 0 then
-    execute sync.target_sql('update %1$s as t set deleted_at = null
+    execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
       where %2$s and t.id::text in (select unnest($3))', p_run.stream_id)
     using p_run.workspace_id, p_run.stream_id, v_ids;
   end if;
 end; $$;
 comment on function sync.revive_seen(public.workspace_sync_runs) is
 $$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
-applied.$$;
+applied, and is listed.$$;
+
+create function sync.count_live(p_run public.workspace_sync_runs) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_live bigint;
+begin
+  execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null',
+    p_run.stream_id)
+  into v_live using p_run.workspace_id, p_run.stream_id;
+  return v_live;
+end; $$;
+comment on function sync.count_live(public.workspace_sync_runs) is
+$$Returns: how many rows of a run's workspace and stream are not deleted.$$;
+
+create function sync.forget_unaccepted(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.phase = 'confirm' then
+    delete from sync.missing_records
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
+    update sync.missing_records set missed_scans = 0
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id;
+  end if;
+  if exists (
+    select 1 from sync.seen_pages
+    where run_id = v_run.id and scan = v_run.scan and record_ids <> '{}'
+  ) then
+    delete from sync.missing_records as m using (
+      select distinct seen.id from sync.seen_pages as s
+      cross join unnest(s.record_ids) as seen (id)
+      where s.run_id = v_run.id and s.scan = v_run.scan
+    ) as shown
+    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and m.record_id = shown.id;
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+      and emptied_at is not null;
+  end if;
+  perform sync.recount_held(v_run.workspace_id, v_run.stream_id);
+end; $$;
+comment on function sync.forget_unaccepted(bigint) is
+$$A run's scan does not count: it was rejected, or its run ends without being complete. What it
+missed is forgotten, but for what answered for itself; what it showed is not missing. The caller
+holds the run's lock.$$;
+
+revoke all on table sync.missing_records from public, anon, authenticated, service_role;
+grant select on table sync.missing_records to authenticated, service_role;
+create policy missing_records_select_operator on sync.missing_records
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.recount_held, sync.forget_missing, sync.target_sql, sync.note_missing, sync.revive_seen,
+  sync.count_live, sync.forget_unaccepted
+from public, anon, authenticated, service_role;
+
+-- Deletions: a record goes only after a complete scan missed it and its own GET, or a second
+-- complete scan, says so too; never because a list became empty once.
+-- Stands on: missing, slots.
+
+create function sync.is_guarded(p_rows bigint, p_live bigint) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_rows > sync.setting('deletion_guard_rows')
+    and p_rows > sync.setting('deletion_guard_share') * p_live;
+end; $$;
+comment on function sync.is_guarded(bigint, bigint) is
+$$Returns: whether so many deletions, of so many live rows, need approve_deletions().$$;
+
+create function sync.hold_missing(p_run_id bigint, p_only_confirmed boolean, p_reason text)
+  returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  update sync.missing_records set held_by_run_id = p_run_id
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0
+    and (is_confirmed or not p_only_confirmed);
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run_id)
+  where id = p_run_id returning * into v_run;
+  return format('%s of %s rows would be deleted%s: waiting for approve_deletions(%s)',
+    v_run.deletions_waiting, sync.count_live(v_run), p_reason, p_run_id);
+end; $$;
+comment on function sync.hold_missing(bigint, boolean, text) is
+$$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for
+itself. The caller holds the run's lock. Returns: a warning with the numbers.$$;
+
+create function sync.is_newly_empty(p_run public.workspace_sync_runs) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_emptied_at timestamptz;
+begin
+  if p_run.distinct_ids > 0 or not exists (
+    select 1 from sync.missing_records
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
+  ) then
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+      and emptied_at is not null;
+    return false;
+  end if;
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, emptied_at)
+  values (p_run.workspace_id, p_run.stream_id, sync.now())
+  on conflict (workspace_id, stream_id) do update
+  set emptied_at = coalesce(s.emptied_at, excluded.emptied_at)
+  returning emptied_at into v_emptied_at;
+  return p_run.started_at < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
+end; $$;
+comment on function sync.is_newly_empty(public.workspace_sync_runs) is
+$$After a complete scan that was noted: whether it showed nothing of a list that has live rows, and
+no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
+run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
 
 create function sync.begin_confirmations(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
+  v_missed bigint;
   v_unconfirmed text[];
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
@@ -3491,11 +3692,27 @@ begin
   -- finds it decided anew.
   perform sync.note_missing(v_run);
   perform sync.revive_seen(v_run);
-  select array_agg(m.record_id order by m.record_id) into v_unconfirmed
-  from sync.missing_records as m join public.sync_streams as s on s.id = m.stream_id
-    and s.item_path is not null
-  where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-    and not m.is_confirmed;
+  if sync.is_newly_empty(v_run) then
+    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
+      ', for the list is empty; a later run that finds it so too may delete'));
+    return;
+  end if;
+  select count(*) into v_missed from sync.missing_records
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
+  if v_missed > 0 and sync.is_guarded(v_missed, sync.count_live(v_run)) then
+    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false, ''));
+    return;
+  end if;
+  with asked as (
+    update sync.missing_records as m set asked_at = sync.now()
+    from public.sync_streams as s
+    where s.id = m.stream_id and s.item_path is not null
+      and m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and not m.is_confirmed
+      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
+    returning m.record_id
+  )
+  select array_agg(record_id order by record_id) into v_unconfirmed from asked;
   if v_unconfirmed is null then
     perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
   else
@@ -3506,40 +3723,66 @@ begin
 end; $$;
 comment on function sync.begin_confirmations(bigint) is
 $$A complete scan: ask for each record it missed, where the stream has a path for that, or close at
-once. The caller holds the run's lock.$$;
+once. A list that became empty, and what the guard would hold anyway, is not asked for one by one.
+The caller holds the run's lock.$$;
 
 create function sync.note_confirmations(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  update sync.missing_records as m set is_confirmed = true
+  update sync.missing_records as m set
+    is_confirmed = p.http_status in (404, 410),
+    answers = case when p.http_status in (404, 410) then 0 else m.answers + 1 end
   from unnest(p_pages) as p
-  where p.kind = 'confirmation' and p.http_status = 404
-    and m.workspace_id = p.workspace_id and m.stream_id = p.stream_id and m.record_id = p.record_id;
-  delete from sync.missing_records as m using unnest(p_pages) as p
-  where p.kind = 'confirmation' and p.http_status <> 404
-    and m.workspace_id = p.workspace_id and m.stream_id = p.stream_id and m.record_id = p.record_id;
+  where p.kind = 'confirmation' and m.workspace_id = p.workspace_id
+    and m.stream_id = p.stream_id and m.record_id = p.record_id;
 end; $$;
 comment on function sync.note_confirmations(sync.page_in_hand[]) is
-$$404 confirms that a record is gone; any other page shows that it lives and the scan missed it.
-Locks: rows that only the run of these chunks writes.$$;
+$$404 or 410 confirms that a record is gone; any other page shows that it lives although the scan
+missed it. Locks: rows that only the run of these chunks writes.$$;
 
-create function sync.confirmation_finding(p_run_id bigint) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select case when count(*) > 0 then format('still there although it missed them: %s', count(*)) end
-  from public.workspace_sync_runs as r
-  join public.chunked_sync_jobs as c on c.run_id = r.id and c.scan = r.scan
-    and c.kind = 'confirmation'
+create function sync.some_of(p_ids text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format('%s (%s%s)', cardinality(p_ids), array_to_string(p_ids[1:10], ', '),
+    case when cardinality(p_ids) > 10 then ', …' end);
+$$;
+comment on function sync.some_of(text[]) is $$Returns: how many ids, and the first ten.$$;
+
+create function sync.confirmation_finding(p_run public.workspace_sync_runs) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_unlisted text[];
+  v_living bigint;
+begin
+  select coalesce(array_agg(m.record_id order by m.record_id) filter (where m.answers > 1), '{}'),
+    count(*) filter (where m.answers = 1)
+  into v_unlisted, v_living
+  from public.chunked_sync_jobs as c
   join public.chunk_processing_queue as q on q.id = c.id and q.status = 'completed'
   -- A plan made while no record was missing would read all of them for each; offset 0 keeps the
   -- look by key.
-  where r.id = p_run_id and not exists (
-    select 1 from sync.missing_records as m
-    where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
-      and m.record_id = c.record_id offset 0);
-$$;
-comment on function sync.confirmation_finding(bigint) is
-$$Returns: what the confirmations say against the scan: records it missed answered for themselves;
-null if none did.$$;
+  cross join lateral (
+    select x.record_id, x.answers from sync.missing_records as x
+    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
+      and x.record_id = c.record_id offset 0
+  ) as m
+  where c.run_id = p_run.id and c.scan = p_run.scan and c.kind = 'confirmation';
+  if cardinality(v_unlisted) > 0 then
+    execute sync.target_sql('update %1$s as t set unlisted_at = sync.now()
+      where %2$s and t.unlisted_at is null and t.deleted_at is null and t.id::text = any ($3)',
+      p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_unlisted;
+    update public.workspace_sync_runs set warnings = warnings
+      || format('unlisted: %s; they answer for themselves and stay', sync.some_of(v_unlisted))
+    where id = p_run.id;
+  end if;
+  return case when v_living > 0
+    then format('still there although it missed them: %s', v_living) end;
+end; $$;
+comment on function sync.confirmation_finding(public.workspace_sync_runs) is
+$$What the confirmations say of a scan. A record that answers for itself for the second time is
+unlisted from now on: archived or moved, but alive; the run names it. The caller holds the run's
+lock. Returns: what speaks against the scan: records that it missed and that answered for the first
+time; null if none did. Locks: target rows.$$;
 
 create function sync.delete_confirmed(p_run_id bigint) returns text
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -3557,14 +3800,8 @@ begin
     from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = t.id::text
     where %2$s and t.deleted_at is null', v_run.stream_id)
   into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
-  if cardinality(v_ids) > sync.setting('deletion_guard_rows')
-    and cardinality(v_ids) > sync.setting('deletion_guard_share') * v_live then
-    update sync.missing_records set held_by_run_id = p_run_id
-    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
-    update public.workspace_sync_runs set deletions_waiting = cardinality(v_ids)
-    where id = p_run_id;
-    return format('%s of %s rows would be deleted: waiting for approve_deletions(%s)',
-      cardinality(v_ids), v_live, p_run_id);
+  if sync.is_guarded(cardinality(v_ids), v_live) then
+    return sync.hold_missing(p_run_id, true, '');
   end if;
   perform sync.delete_records(v_run, v_ids) where cardinality(v_ids) > 0;
   return null;
@@ -3579,7 +3816,7 @@ language plpgsql set search_path = pg_catalog, pg_temp
 declare
   v_deleted bigint;
 begin
-  execute sync.target_sql('update %1$s as t set deleted_at = sync.now()
+  execute sync.target_sql('update %1$s as t set deleted_at = sync.now(), unlisted_at = null
     where %2$s and t.deleted_at is null and t.id::text in (select unnest($3))', p_run.stream_id)
   using p_run.workspace_id, p_run.stream_id, p_ids;
   get diagnostics v_deleted = row_count;
@@ -3594,29 +3831,6 @@ begin
 end; $$;
 comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
 $$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
-
-create function sync.forget_seen_again(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
-declare
-  v_run public.workspace_sync_runs;
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  if not exists (
-    select 1 from sync.missing_records
-    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-  ) then
-    return;
-  end if;
-  delete from sync.missing_records as m using (
-    select distinct seen.id from sync.seen_pages as s cross join unnest(s.record_ids) as seen (id)
-    where s.run_id = v_run.id and (s.scan = v_run.scan or v_run.status <> 'completed')
-  ) as shown
-  where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-    and m.record_id = shown.id;
-end; $$;
-comment on function sync.forget_seen_again(bigint) is
-$$What the last scan, or any scan of a run that did not complete, showed is not missing.$$;
 
 create function sync.approve_deletions(p_run_id bigint) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -3635,9 +3849,15 @@ begin
       'where deletions_waiting > 0 lists what waits.';
   end if;
   -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
-  -- left to that run.
+  -- left to that run, as is one that it has seen.
   select array_agg(record_id) into v_ids from (
     select record_id from sync.missing_records where held_by_run_id = p_run_id
+      and record_id not in (
+        select seen.id from public.workspace_sync_runs as live
+        join sync.seen_pages as s on s.run_id = live.id
+        cross join unnest(s.record_ids) as seen (id)
+        where live.workspace_id = v_run.workspace_id and live.stream_id = v_run.stream_id
+          and live.status = 'running')
       order by record_id for update skip locked) as held;
   select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
@@ -3670,14 +3890,10 @@ $$Let the deletions happen that a run held back because they are more than 10 ro
 newer run decided, SY017 unknown run. Locks: missing records and target rows by SKIP LOCKED, then
 the run.$$;
 
-revoke all on table sync.missing_records from public, anon, authenticated, service_role;
-grant select on table sync.missing_records to authenticated, service_role;
-create policy missing_records_select_operator on sync.missing_records
-for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.target_sql, sync.note_missing, sync.revive_seen, sync.begin_confirmations,
-  sync.note_confirmations, sync.confirmation_finding, sync.delete_confirmed, sync.delete_records,
-  sync.forget_seen_again, sync.approve_deletions, public.approve_deletions
+  sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.begin_confirmations,
+  sync.note_confirmations, sync.some_of, sync.confirmation_finding, sync.delete_confirmed,
+  sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;
 grant execute on function
   sync.approve_deletions, public.approve_deletions
@@ -3809,7 +4025,7 @@ begin
       perform sync.scan_again(p_run_id, v_finding);
     end if;
   else
-    v_finding := sync.confirmation_finding(p_run_id);
+    v_finding := sync.confirmation_finding(v_run);
     if v_finding is null then
       perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
     else
@@ -3855,10 +4071,11 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
 begin
+  perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs set
-    warnings = warnings || format('scan %s: %s', scan, p_finding), scan = scan + 1, phase = 'scan',
-    planned_pages = 1
-  where id = p_run_id and scan < sync.setting('max_scans')
+    warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
+    phase = 'scan', planned_pages = 1
+  where id = p_run_id and scan - begun_again < sync.setting('max_scans')
   returning * into v_run;
   if v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
@@ -3869,8 +4086,8 @@ begin
   end if;
 end; $$;
 comment on function sync.scan_again(bigint, text) is
-$$Begin the next scan of a run, or close it as partial when it had all it may have. The caller holds
-the run's lock.$$;
+$$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
+have. The caller holds the run's lock.$$;
 
 create function sync.fold_counters(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -3907,7 +4124,7 @@ begin
       select q.error_message from public.chunk_processing_queue as q
       where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
-  perform sync.forget_seen_again(p_run_id);
+  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
   perform sync.open_items(id) from public.workspace_sync_runs
   where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent';
   if p_status <> 'completed' then
@@ -4559,7 +4776,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
--- Stands on: slots.
+-- Stands on: slots, deletions.
 
 create type sync.requested_run as (workspace_id bigint, stream_id bigint);
 comment on type sync.requested_run is
@@ -4669,8 +4886,9 @@ declare
   v_warning text := 'begun again: it had to be asked whose key it is';
 begin
   perform sync.cancel_pending(p_run_id, v_warning);
+  perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs
-  set scan = scan + 1, mark = null, needed_pages = null, warnings = warnings || v_warning
+  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null, warnings = warnings || v_warning
   where id = p_run_id;
   perform sync.begin_run(p_run_id);
 end; $$;
@@ -5116,7 +5334,8 @@ begin
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'runs', (
     select coalesce(jsonb_agg(jsonb_build_object(
-      'workspace', w.workspace_name, 'stream', st.stream_name, 'status', r.status, 'scans', r.scan,
+      'workspace', w.workspace_name, 'stream', st.stream_name, 'status', r.status,
+      'scans', r.scan - r.begun_again,
       'error_message', r.error_message, 'warnings', to_jsonb(r.warnings)) || sync.audit_of(r)
       order by w.workspace_name, st.stream_name), '[]')
     from sync.audits as a
@@ -6272,7 +6491,7 @@ begin
     'runs', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'run_id', r.run_id, 'workspace', w.workspace_name, 'stream', s.stream_name, 'status',
-        r.status, 'scan', r.scan, 'phase', r.phase,
+        r.status, 'scan', x.scan - x.begun_again, 'phase', r.phase,
         'percentage', case when r.status <> 'running' then 100.0
         else trunc(100.0 * r.progress_done / r.progress_total, 1) end,
         'planned', r.planned, 'completed', r.completed, 'failed', r.failed, 'processing',

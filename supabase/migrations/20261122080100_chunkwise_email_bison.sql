@@ -47,6 +47,7 @@ create table sync.sender_emails (
   updated_at timestamptz,
   last_changed_at timestamptz not null default sync.now(),
   deleted_at timestamptz,
+  unlisted_at timestamptz,
   primary key (workspace_id, id)
 );
 comment on table sync.sender_emails is
@@ -54,6 +55,8 @@ comment on table sync.sender_emails is
 updated_at are the API''s.';
 comment on column sync.sender_emails.raw is
 'The record as the API serves it; every typed column derives from it.';
+comment on column sync.sender_emails.unlisted_at is
+'Since when no page shows it although its own GET answers; it lives.';
 create index sender_emails_email_idx on sync.sender_emails (email);
 alter table sync.sender_emails enable row level security;
 
@@ -207,7 +210,7 @@ select
     when e.deleted_at is not null then null
     when m.record_id is not null then m.last_seen_at
     else s.last_complete_sync_at end) as last_synced_at,
-  e.deleted_at
+  e.deleted_at, e.unlisted_at
 from sync.sender_emails as e
 join public.sync_workspaces as w on w.id = e.workspace_id
 join public.sync_streams as st on st.source_id = w.source_id and st.stream_name = 'sender_emails'
@@ -250,6 +253,8 @@ comment on column public.sender_emails.last_synced_at is
 'When the API was last known to have it: that, or a complete sync that saw it.';
 comment on column public.sender_emails.deleted_at is
 'When it was found to be gone; null while it lives.';
+comment on column public.sender_emails.unlisted_at is
+'Since when no page shows it although its own GET answers: archived, but it lives; null: listed.';
 
 create view public.client_registry with (security_invoker = true) as
 select
@@ -358,11 +363,13 @@ create table public.email_replies (
   updated_at timestamptz,
   last_changed_at timestamptz not null default sync.now(),
   deleted_at timestamptz,
+  unlisted_at timestamptz,
   primary key (workspace_id, id)
 );
 comment on table public.email_replies is
 'Replies, outgoing mail included. created_at and updated_at are the API''s. A feed never deletes:
-deleted_at stays null.';
+deleted_at and unlisted_at
+stay null.';
 comment on column public.email_replies.raw is
 'The reply as the API serves it: also to, cc, bcc, lead, headers, attachments.';
 create index email_replies_parent_idx on public.email_replies (workspace_id, parent_id)
@@ -502,6 +509,7 @@ create table public.email_threads (
   raw jsonb not null,
   last_changed_at timestamptz not null default sync.now(),
   deleted_at timestamptz,
+  unlisted_at timestamptz,
   primary key (workspace_id, id)
 );
 comment on table public.email_threads is 'Conversations.';
@@ -696,8 +704,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select format('%s conversations: %s (asked for reply %s)', count(*), w.warning,
       (array_agg(w.record_id order by w.record_id))[1])
     from (
-      select c.record_id, case when e.details ->> 'http_status' = '404'
-        then 'gone, the API answers 404' else t.warning end as warning
+      select c.record_id, case when e.details ->> 'http_status' in ('404', '410')
+        then 'gone, the API answers ' || (e.details ->> 'http_status') else t.warning end as warning
       from public.chunked_sync_jobs as c
       join public.chunk_events as e on e.chunk_id = c.id and e.event = 'completed'
       join public.workspace_sync_runs as r on r.id = c.run_id

@@ -69,7 +69,7 @@ comment on column public.sync_streams.parent_stream is
 comment on column public.sync_streams.overlap_pages is
 'Of a feed: pages read beyond the first one that lies below the mark.';
 comment on column public.sync_streams.full_scan_days is
-'Of a feed: how often a scan ignores the mark.';
+'Of a feed: how often a scan ignores the mark. How often an unlisted record is asked for.';
 comment on column public.sync_streams.deep_page_limit is
 'The last page the API serves by number; deeper ones are read by cursor.';
 comment on column public.sync_streams.cursor_params is
@@ -82,11 +82,11 @@ comment on column public.sync_streams.is_default is
 comment on column public.sync_streams.page_size is
 'Records per page as the API serves them; estimates only.';
 comment on column public.sync_streams.item_path is
-'Path of one record with {id} in it: asked before a record is deleted; 404 confirms.';
+'Path of one record with {id} in it: asked before a record is deleted; 404 or 410 confirms.';
 comment on column public.sync_streams.status_classes is 'Additions to the source''s classes.';
 comment on column public.sync_streams.target_table is
-'Where records live; has workspace_id, id, raw, last_changed_at, deleted_at (and stream_id, if
-shared by streams).';
+'Where records live; has workspace_id, id, raw, last_changed_at, deleted_at, unlisted_at
+(and stream_id, if shared by streams).';
 comment on column public.sync_streams.apply_function is
 'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
 comment on column public.sync_streams.close_function is

@@ -110,7 +110,7 @@ declare
   v_missing text;
 begin
   select string_agg(c, ', ') into v_missing
-  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at}'::text[]) as c
+  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
   where not exists (
     select 1 from pg_catalog.pg_attribute as a
     where a.attrelid = to_regclass(p_name) and a.attname = c and not a.attisdropped);

@@ -11,6 +11,7 @@ create table public.workspace_sync_runs (
   is_paused boolean not null default false,
   phase text not null default 'scan',
   scan int not null default 1,
+  begun_again int not null default 0,
   max_concurrency int not null,
   planned_chunks bigint not null default 0,
   planned_pages int not null default 0,
@@ -73,7 +74,10 @@ waiting chunks are added at once.';
 comment on column public.workspace_sync_runs.close_error is
 'Why closing failed; the next sweep tries again.';
 comment on column public.workspace_sync_runs.scan is
-'Which scan it is at, from 1: counts that disagree are scanned again.';
+'Which pass over the pages it is at, from 1: counts that disagree are scanned again, and another
+key, URL or declaration has it begin again.';
+comment on column public.workspace_sync_runs.begun_again is
+'How many of these were cut off because it had to begin again: they count as no scan.';
 comment on column public.workspace_sync_runs.distinct_ids is 'Of its last scan.';
 comment on column public.workspace_sync_runs.max_concurrency is
 'Its slots: how many chunks are ready or in flight at once.';

@@ -90,7 +90,7 @@ begin
           else '{}'::jsonb end,
         'headers', '{"Accept": "application/json"}'::jsonb),
       'status_classes', so.status_classes || st.status_classes || case
-        when c.kind in ('confirmation', 'item') then '{"404": "page"}'::jsonb
+        when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
         when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
         then '{"422": "page"}'::jsonb else '{}'::jsonb end
     ) order by l.send_after, l.id),

@@ -126,6 +126,21 @@ comment on function sync.without_credentials(text) is
 $$Returns: an answer's text with null for every string that it calls a token, password, secret or
 key: what an API tells of its own credentials is stored nowhere.$$;
 
+create function sync.require_own_error(p_page sync.page_in_hand, p_source public.sync_sources)
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_page.body::jsonb #> p_source.message_path) is distinct from 'string' then
+    perform sync.raise_shape(format('an answer %s without a message at %s is not the API''s own',
+      p_page.http_status, array_to_string(p_source.message_path, '.')),
+      'It proves nothing. If the API reports its errors elsewhere, declare_source() says where '
+        '(message_path).');
+  end if;
+end; $$;
+comment on function sync.require_own_error(sync.page_in_hand, public.sync_sources) is
+$$That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
+is JSON with a message where the source says that its errors have one, 22P02 not JSON.$$;
+
 create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
   p_source public.sync_sources) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -133,8 +148,9 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   if p_page.http_status not between 200 and 299 then
-    if (p_page.kind in ('confirmation', 'item') and p_page.http_status = 404) is not true
-      and (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
+    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+      perform sync.require_own_error(p_page, p_source);
+    elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
       perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
         'The status classes of its stream should not call it a page.');
@@ -165,7 +181,7 @@ begin
 end; $$;
 comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
 $$Cast a body and check it by its stream. A status that the stream counts as a page although it is
-no success has no records: 404 says that a record is gone, 422 that pages end here. Returns: the
+no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
 pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON, 22P05 a
 character that Postgres cannot hold.$$;
@@ -275,6 +291,6 @@ outcome, code, and a message with the way out.$$;
 
 revoke all on function
   sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
-  sync.check_records, sync.without_credentials, sync.read_page, sync.read_pages,
-  sync.found_records, sync.find_bad_field, sync.judge_error
+  sync.check_records, sync.require_own_error, sync.without_credentials, sync.read_page,
+  sync.read_pages, sync.found_records, sync.find_bad_field, sync.judge_error
 from public, anon, authenticated, service_role;

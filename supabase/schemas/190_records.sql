@@ -9,6 +9,7 @@ create table public.synced_records (
   updated_at timestamptz,
   last_changed_at timestamptz not null default sync.now(),
   deleted_at timestamptz,
+  unlisted_at timestamptz,
   primary key (workspace_id, stream_id, id)
 );
 comment on table public.synced_records is
@@ -19,6 +20,8 @@ comment on column public.synced_records.updated_at is
 'The API''s, where the stream says where it stands.';
 comment on column public.synced_records.deleted_at is
 'Gone from the API, proven twice; null while it lives.';
+comment on column public.synced_records.unlisted_at is
+'Since when no list shows it although its own GET answers: archived or moved, but alive.';
 create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
 alter table public.synced_records enable row level security;
 

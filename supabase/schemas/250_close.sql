@@ -124,7 +124,7 @@ begin
       perform sync.scan_again(p_run_id, v_finding);
     end if;
   else
-    v_finding := sync.confirmation_finding(p_run_id);
+    v_finding := sync.confirmation_finding(v_run);
     if v_finding is null then
       perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
     else
@@ -170,10 +170,11 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
 begin
+  perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs set
-    warnings = warnings || format('scan %s: %s', scan, p_finding), scan = scan + 1, phase = 'scan',
-    planned_pages = 1
-  where id = p_run_id and scan < sync.setting('max_scans')
+    warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
+    phase = 'scan', planned_pages = 1
+  where id = p_run_id and scan - begun_again < sync.setting('max_scans')
   returning * into v_run;
   if v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
@@ -184,8 +185,8 @@ begin
   end if;
 end; $$;
 comment on function sync.scan_again(bigint, text) is
-$$Begin the next scan of a run, or close it as partial when it had all it may have. The caller holds
-the run's lock.$$;
+$$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
+have. The caller holds the run's lock.$$;
 
 create function sync.fold_counters(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -222,7 +223,7 @@ begin
       select q.error_message from public.chunk_processing_queue as q
       where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
-  perform sync.forget_seen_again(p_run_id);
+  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
   perform sync.open_items(id) from public.workspace_sync_runs
   where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent';
   if p_status <> 'completed' then

@@ -1,5 +1,5 @@
 -- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
--- Stands on: slots.
+-- Stands on: slots, deletions.
 
 create type sync.requested_run as (workspace_id bigint, stream_id bigint);
 comment on type sync.requested_run is
@@ -109,8 +109,9 @@ declare
   v_warning text := 'begun again: it had to be asked whose key it is';
 begin
   perform sync.cancel_pending(p_run_id, v_warning);
+  perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs
-  set scan = scan + 1, mark = null, needed_pages = null, warnings = warnings || v_warning
+  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null, warnings = warnings || v_warning
   where id = p_run_id;
   perform sync.begin_run(p_run_id);
 end; $$;

@@ -106,7 +106,8 @@ begin
   perform sync.require_job(p_job_id);
   return jsonb_build_object('job_id', p_job_id, 'runs', (
     select coalesce(jsonb_agg(jsonb_build_object(
-      'workspace', w.workspace_name, 'stream', st.stream_name, 'status', r.status, 'scans', r.scan,
+      'workspace', w.workspace_name, 'stream', st.stream_name, 'status', r.status,
+      'scans', r.scan - r.begun_again,
       'error_message', r.error_message, 'warnings', to_jsonb(r.warnings)) || sync.audit_of(r)
       order by w.workspace_name, st.stream_name), '[]')
     from sync.audits as a

@@ -164,7 +164,7 @@ begin
     'runs', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'run_id', r.run_id, 'workspace', w.workspace_name, 'stream', s.stream_name, 'status',
-        r.status, 'scan', r.scan, 'phase', r.phase,
+        r.status, 'scan', x.scan - x.begun_again, 'phase', r.phase,
         'percentage', case when r.status <> 'running' then 100.0
         else trunc(100.0 * r.progress_done / r.progress_total, 1) end,
         'planned', r.planned, 'completed', r.completed, 'failed', r.failed, 'processing',

@@ -31,6 +31,7 @@ create table sync.sender_emails (
   updated_at timestamptz,
   last_changed_at timestamptz not null default sync.now(),
   deleted_at timestamptz,
+  unlisted_at timestamptz,
   primary key (workspace_id, id)
 );
 comment on table sync.sender_emails is
@@ -38,6 +39,8 @@ comment on table sync.sender_emails is
 updated_at are the API''s.';
 comment on column sync.sender_emails.raw is
 'The record as the API serves it; every typed column derives from it.';
+comment on column sync.sender_emails.unlisted_at is
+'Since when no page shows it although its own GET answers; it lives.';
 create index sender_emails_email_idx on sync.sender_emails (email);
 alter table sync.sender_emails enable row level security;
 
@@ -191,7 +194,7 @@ select
     when e.deleted_at is not null then null
     when m.record_id is not null then m.last_seen_at
     else s.last_complete_sync_at end) as last_synced_at,
-  e.deleted_at
+  e.deleted_at, e.unlisted_at
 from sync.sender_emails as e
 join public.sync_workspaces as w on w.id = e.workspace_id
 join public.sync_streams as st on st.source_id = w.source_id and st.stream_name = 'sender_emails'
@@ -234,6 +237,8 @@ comment on column public.sender_emails.last_synced_at is
 'When the API was last known to have it: that, or a complete sync that saw it.';
 comment on column public.sender_emails.deleted_at is
 'When it was found to be gone; null while it lives.';
+comment on column public.sender_emails.unlisted_at is
+'Since when no page shows it although its own GET answers: archived, but it lives; null: listed.';
 
 create view public.client_registry with (security_invoker = true) as
 select

@@ -29,11 +29,13 @@ create table public.email_replies (
   updated_at timestamptz,
   last_changed_at timestamptz not null default sync.now(),
   deleted_at timestamptz,
+  unlisted_at timestamptz,
   primary key (workspace_id, id)
 );
 comment on table public.email_replies is
 'Replies, outgoing mail included. created_at and updated_at are the API''s. A feed never deletes:
-deleted_at stays null.';
+deleted_at and unlisted_at
+stay null.';
 comment on column public.email_replies.raw is
 'The reply as the API serves it: also to, cc, bcc, lead, headers, attachments.';
 create index email_replies_parent_idx on public.email_replies (workspace_id, parent_id)

@@ -15,6 +15,7 @@ create table public.email_threads (
   raw jsonb not null,
   last_changed_at timestamptz not null default sync.now(),
   deleted_at timestamptz,
+  unlisted_at timestamptz,
   primary key (workspace_id, id)
 );
 comment on table public.email_threads is 'Conversations.';
@@ -209,8 +210,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select format('%s conversations: %s (asked for reply %s)', count(*), w.warning,
       (array_agg(w.record_id order by w.record_id))[1])
     from (
-      select c.record_id, case when e.details ->> 'http_status' = '404'
-        then 'gone, the API answers 404' else t.warning end as warning
+      select c.record_id, case when e.details ->> 'http_status' in ('404', '410')
+        then 'gone, the API answers ' || (e.details ->> 'http_status') else t.warning end as warning
       from public.chunked_sync_jobs as c
       join public.chunk_events as e on e.chunk_id = c.id and e.event = 'completed'
       join public.workspace_sync_runs as r on r.id = c.run_id
