@@ -38,6 +38,37 @@ end; $$;
 comment on function sync.require_read_committed() is
 $$Raises: SY016 in any other isolation level.$$;
 
+create table sync.engine_locks (
+  lock_name text primary key,
+  constraint engine_locks_lock_name_check check (lock_name in ('sweep', 'health', 'alerts'))
+);
+comment on table sync.engine_locks is
+'Who holds a row sweeps, checks health or sends alerts, alone. Rows and no advisory locks, which any
+login may take: a row can be locked only by who may write it.';
+comment on column sync.engine_locks.lock_name is
+'sweep: cleanup_stuck_chunks() and the sweep of a claim; health: check_health(); alerts: sending
+messages, and changing where they go.';
+insert into sync.engine_locks (lock_name) values ('sweep'), ('health'), ('alerts');
+alter table sync.engine_locks enable row level security;
+
+create function sync.try_engine_lock(p_name text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from sync.engine_locks where lock_name = p_name for no key update skip locked;
+  return found;
+end; $$;
+comment on function sync.try_engine_lock(text) is
+$$Hold one of the engine's locks until the transaction ends, unless another holds it. Returns:
+whether it is held. Locks: its row, by SKIP LOCKED.$$;
+
+create function sync.wait_for_engine_lock(p_name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from sync.engine_locks where lock_name = p_name for no key update;
+end; $$;
+comment on function sync.wait_for_engine_lock(text) is
+$$Hold one of the engine's locks until the transaction ends. Locks: its row.$$;
+
 create function sync.in_utc(p_at timestamptz) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
@@ -53,8 +84,10 @@ $$;
 comment on function sync.shell_word(text) is
 $$Returns: a text as one word of a shell command, of which the shell expands nothing.$$;
 
+revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
-  sync.now, public.chunkwise_version, sync.require_read_committed, sync.in_utc, sync.shell_word
+  sync.now, public.chunkwise_version, sync.require_read_committed, sync.try_engine_lock,
+  sync.wait_for_engine_lock, sync.in_utc, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;
@@ -5172,7 +5205,7 @@ end; $$;
 comment on function sync.sweep() is
 $$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
 closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
-chunks taken back. The caller holds the sweep's advisory lock.$$;
+chunks taken back. The caller holds the engine's lock sweep.$$;
 
 create function sync.lowest_turn() returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -5190,7 +5223,7 @@ begin
   if not exists (
     select 1 from sync.sweep_state
     where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
-  ) or not pg_try_advisory_xact_lock(hashtext('chunkwise sweep')) then
+  ) or not sync.try_engine_lock('sweep') then
     return;
   end if;
   begin
@@ -5212,7 +5245,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 begin
   perform sync.require_service();
   perform sync.require_read_committed();
-  perform pg_advisory_xact_lock(hashtext('chunkwise sweep'));
+  perform sync.wait_for_engine_lock('sweep');
   return sync.sweep();
 end; $$;
 comment on function public.cleanup_stuck_chunks() is
@@ -6884,7 +6917,7 @@ begin
       hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';
   end if;
   -- What is being sent goes to the old URL still, and is noted before it is forgotten.
-  perform pg_advisory_xact_lock(hashtext('chunkwise alerts'));
+  perform sync.wait_for_engine_lock('alerts');
   select id into v_secret_id from vault.secrets where name = v_name;
   if p_url is null then
     delete from vault.secrets where id = v_secret_id;
@@ -7032,7 +7065,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_url text;
 begin
-  if not pg_try_advisory_xact_lock(hashtext('chunkwise alerts')) then
+  if not sync.try_engine_lock('alerts') then
     return;
   end if;
   v_url := sync.alert_url('webhook');
@@ -7310,7 +7343,7 @@ declare
   v_causes sync.cause[] := array[]::sync.cause[];
   v_error text;
 begin
-  if not pg_try_advisory_xact_lock(hashtext('chunkwise health')) then
+  if not sync.try_engine_lock('health') then
     return null;
   end if;
   perform sync.watch_jobs();

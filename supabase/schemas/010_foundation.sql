@@ -36,6 +36,37 @@ end; $$;
 comment on function sync.require_read_committed() is
 $$Raises: SY016 in any other isolation level.$$;
 
+create table sync.engine_locks (
+  lock_name text primary key,
+  constraint engine_locks_lock_name_check check (lock_name in ('sweep', 'health', 'alerts'))
+);
+comment on table sync.engine_locks is
+'Who holds a row sweeps, checks health or sends alerts, alone. Rows and no advisory locks, which any
+login may take: a row can be locked only by who may write it.';
+comment on column sync.engine_locks.lock_name is
+'sweep: cleanup_stuck_chunks() and the sweep of a claim; health: check_health(); alerts: sending
+messages, and changing where they go.';
+insert into sync.engine_locks (lock_name) values ('sweep'), ('health'), ('alerts');
+alter table sync.engine_locks enable row level security;
+
+create function sync.try_engine_lock(p_name text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from sync.engine_locks where lock_name = p_name for no key update skip locked;
+  return found;
+end; $$;
+comment on function sync.try_engine_lock(text) is
+$$Hold one of the engine's locks until the transaction ends, unless another holds it. Returns:
+whether it is held. Locks: its row, by SKIP LOCKED.$$;
+
+create function sync.wait_for_engine_lock(p_name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from sync.engine_locks where lock_name = p_name for no key update;
+end; $$;
+comment on function sync.wait_for_engine_lock(text) is
+$$Hold one of the engine's locks until the transaction ends. Locks: its row.$$;
+
 create function sync.in_utc(p_at timestamptz) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
@@ -51,8 +82,10 @@ $$;
 comment on function sync.shell_word(text) is
 $$Returns: a text as one word of a shell command, of which the shell expands nothing.$$;
 
+revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
-  sync.now, public.chunkwise_version, sync.require_read_committed, sync.in_utc, sync.shell_word
+  sync.now, public.chunkwise_version, sync.require_read_committed, sync.try_engine_lock,
+  sync.wait_for_engine_lock, sync.in_utc, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;

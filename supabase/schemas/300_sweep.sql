@@ -135,7 +135,7 @@ end; $$;
 comment on function sync.sweep() is
 $$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
 closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
-chunks taken back. The caller holds the sweep's advisory lock.$$;
+chunks taken back. The caller holds the engine's lock sweep.$$;
 
 create function sync.lowest_turn() returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -153,7 +153,7 @@ begin
   if not exists (
     select 1 from sync.sweep_state
     where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
-  ) or not pg_try_advisory_xact_lock(hashtext('chunkwise sweep')) then
+  ) or not sync.try_engine_lock('sweep') then
     return;
   end if;
   begin
@@ -175,7 +175,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 begin
   perform sync.require_service();
   perform sync.require_read_committed();
-  perform pg_advisory_xact_lock(hashtext('chunkwise sweep'));
+  perform sync.wait_for_engine_lock('sweep');
   return sync.sweep();
 end; $$;
 comment on function public.cleanup_stuck_chunks() is

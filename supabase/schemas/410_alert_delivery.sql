@@ -52,7 +52,7 @@ begin
       hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';
   end if;
   -- What is being sent goes to the old URL still, and is noted before it is forgotten.
-  perform pg_advisory_xact_lock(hashtext('chunkwise alerts'));
+  perform sync.wait_for_engine_lock('alerts');
   select id into v_secret_id from vault.secrets where name = v_name;
   if p_url is null then
     delete from vault.secrets where id = v_secret_id;
@@ -200,7 +200,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_url text;
 begin
-  if not pg_try_advisory_xact_lock(hashtext('chunkwise alerts')) then
+  if not sync.try_engine_lock('alerts') then
     return;
   end if;
   v_url := sync.alert_url('webhook');

@@ -222,7 +222,7 @@ declare
   v_causes sync.cause[] := array[]::sync.cause[];
   v_error text;
 begin
-  if not pg_try_advisory_xact_lock(hashtext('chunkwise health')) then
+  if not sync.try_engine_lock('health') then
     return null;
   end if;
   perform sync.watch_jobs();

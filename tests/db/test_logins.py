@@ -13,8 +13,8 @@ from local.api import Api
 from local.stack import Database
 from tests.support.accounts import Accounts
 from tests.support.db import Db, sqlstate
-from tests.support.setup import register_workspaces
-from tests.support.sql_worker import SqlWorker
+from tests.support.setup import advance_clock, register_workspaces, set_settings
+from tests.support.sql_worker import NewWorker, SqlWorker
 
 DENIED = "42501"
 OPERATOR = json.dumps({"role": "authenticated", "app_metadata": {"chunkwise": "operator"}})
@@ -204,3 +204,49 @@ def lay_traps(attacker: Db) -> None:
     )
     for name in SHADOWED:
         attacker.run(f"create domain pg_temp.{name} as pg_catalog.{name} check (pg_temp.steal())")
+
+
+def test_locks_that_any_login_may_take_stop_nothing(
+    db: Db, new_login: NewLogin, new_worker: NewWorker
+) -> None:
+    """Advisory locks belong to anyone: they were the engine's once, by the hash of these names."""
+    register_workspaces(db, "acme")
+    db.run("select set_alert_url('webhook', 'https://old.example/hook')")
+    stranger = new_login()
+    for name in ("chunkwise sweep", "chunkwise health", "chunkwise alerts"):
+        stranger.run("select pg_advisory_lock(hashtext(:name))", name=name)
+    worker = new_worker()
+    worker.start()
+    assert len(worker.claim()) == 1
+    set_settings(db, sweep_interval_seconds=0)
+    advance_clock(db, 30)
+
+    taken_back = worker.claim()
+    advance_clock(db, 60)
+    swept = worker.sweep()
+    checked = db.value("select sync.check_health()")
+    db.run("select set_alert_url('webhook', 'https://new.example/hook')")
+    db.run("select sync.open_alert('no_worker', 'workers', 'chunks are ready')")
+    db.run("select sync.deliver_alerts()")
+
+    assert (len(taken_back), swept) == (1, 1)
+    assert checked is not None
+    assert "https://new.example/hook" in db.column("select url from net.http_request_queue")
+
+
+@pytest.mark.parametrize("roles", [(), ("authenticated",), ("service_role",)])
+def test_the_engines_locks_are_held_by_nobody_without_rights(
+    new_login: NewLogin, roles: tuple[str, ...]
+) -> None:
+    login = new_login(*roles)
+    attempts = [
+        f"select 1 from {table} {how}"
+        for table in ("sync.engine_locks", "sync.sweep_state", "sync.heartbeats")
+        for how in ("for update", "for no key update", "for share", "for key share")
+    ]
+    attempts += [
+        f"do $$ begin lock table {table} in row exclusive mode; end $$"
+        for table in ("sync.engine_locks", "sync.sweep_state")
+    ]
+
+    assert [state_of(login, attempt) for attempt in attempts] == [DENIED] * len(attempts)
