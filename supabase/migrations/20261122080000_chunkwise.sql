@@ -246,6 +246,8 @@ insert into public.sync_settings (name, value, kind, description) values
 ('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
 ('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed '
   'as a poison page.'),
+('max_unanswered', '5', 'number', 'A chunk whose requests meet so many closed connections is '
+  'released no more: the next one is a transient failure.'),
 ('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
   'sweeps itself.'),
 ('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),
@@ -1540,6 +1542,7 @@ create table public.chunk_processing_queue (
   attempts int not null default 0,
   max_attempts int not null default 3,
   lease_losses int not null default 0,
+  unanswered int not null default 0,
   lease_token bigint,
   lease_expires_at timestamptz,
   worker_id text,
@@ -1574,6 +1577,9 @@ comment on column public.chunk_processing_queue.next_retry_at is
 'When a delayed chunk falls due; infinity while its workspace is paused.';
 comment on column public.chunk_processing_queue.lease_losses is
 'How often its worker fell silent; after ten it fails.';
+comment on column public.chunk_processing_queue.unanswered is
+'How often it was released because the API had closed the kept-alive connection that its request was
+sent on.';
 comment on column public.chunk_processing_queue.lease_expires_at is
 'Until when its worker has it, unless a heartbeat comes.';
 comment on column public.chunk_processing_queue.worker_id is 'Who claimed it last.';
@@ -3372,6 +3378,23 @@ $$;
 comment on function sync.way_out(int, text) is
 $$Returns: what to do about a failed fetch, null where the message says it all.$$;
 
+create function sync.may_be_sent_again(p_queue_id bigint, p_error_message text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_unanswered int;
+begin
+  if p_error_message is null or p_error_message not like 'no answer%' then
+    return true;
+  end if;
+  update public.chunk_processing_queue set unanswered = unanswered + 1
+  where id = p_queue_id returning unanswered into v_unanswered;
+  return v_unanswered <= sync.setting('max_unanswered');
+end; $$;
+comment on function sync.may_be_sent_again(bigint, text) is
+$$Whether a released chunk costs no attempt. What was not sent never does; a request that met a
+closed connection does after so many of them. The caller holds the row. Returns: false if it is a
+transient failure.$$;
+
 create function sync.judge_failure(
   p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
 ) returns sync.page_in_hand
@@ -3387,8 +3410,10 @@ begin
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
     sync.way_out(v_page.http_status, p_error_message));
   v_page.is_permanent := p_error_class = 'permanent';
-  v_page.outcome := case p_error_class when 'released' then 'released' when 'rate_limited'
-    then 'delayed' else 'retry' end;
+  v_page.outcome := case p_error_class when 'rate_limited' then 'delayed' when 'released'
+    then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
+    else 'retry' end
+    else 'retry' end;
   v_page.wait := case p_error_class
     when 'rate_limited' then sync.block_budget(v_page.workspace_id, p_retry_after)
     when 'transient' then case when p_retry_after > 0
@@ -3434,13 +3459,14 @@ comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numer
 $$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
 until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the budget is
 blocked, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
-confirmation only that. released: handed back, nothing burnt. Returns: the outcome (retry, delayed,
+confirmation only that. released: handed back, nothing burnt; with a message that begins with "no
+answer" only max_unanswered times, then as transient. Returns: the outcome (retry, delayed,
 failed, released, cancelled) and "blocked_budgets"; repeated with the same token, the first outcome.
 Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, its
 budget, then run, job, workspace.$$;
 
 revoke all on function
-  sync.way_out, sync.judge_failure, public.fail_chunk_job_safe
+  sync.way_out, sync.may_be_sent_again, sync.judge_failure, public.fail_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function public.fail_chunk_job_safe to service_role;
 

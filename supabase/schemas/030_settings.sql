@@ -30,6 +30,8 @@ insert into public.sync_settings (name, value, kind, description) values
 ('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
 ('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed '
   'as a poison page.'),
+('max_unanswered', '5', 'number', 'A chunk whose requests meet so many closed connections is '
+  'released no more: the next one is a transient failure.'),
 ('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
   'sweeps itself.'),
 ('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),

@@ -65,6 +65,7 @@ create table public.chunk_processing_queue (
   attempts int not null default 0,
   max_attempts int not null default 3,
   lease_losses int not null default 0,
+  unanswered int not null default 0,
   lease_token bigint,
   lease_expires_at timestamptz,
   worker_id text,
@@ -99,6 +100,9 @@ comment on column public.chunk_processing_queue.next_retry_at is
 'When a delayed chunk falls due; infinity while its workspace is paused.';
 comment on column public.chunk_processing_queue.lease_losses is
 'How often its worker fell silent; after ten it fails.';
+comment on column public.chunk_processing_queue.unanswered is
+'How often it was released because the API had closed the kept-alive connection that its request was
+sent on.';
 comment on column public.chunk_processing_queue.lease_expires_at is
 'Until when its worker has it, unless a heartbeat comes.';
 comment on column public.chunk_processing_queue.worker_id is 'Who claimed it last.';

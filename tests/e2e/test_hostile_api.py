@@ -32,6 +32,8 @@ GOOD = "all is well"
 ACCOUNTS = 20
 # Where the API is silent; elsewhere it is the default, longer than a busy machine stalls.
 TIMEOUT_MS = 5_000
+# The setting max_unanswered.
+MAX_UNANSWERED = 5
 # The API ignores both parameters, and drops them from its links.
 PARAMETERS = {"per_page": "100", "workspace_id": "999"}
 REDECLARE = """
@@ -101,7 +103,7 @@ CASES = {
     "a reset": once(Break(how="reset"), "no answer from 127.0.0.1"),
     "a reset in the body": once(Break(how="reset", after_bytes=100), "no answer from 127.0.0.1"),
     "resets for ever": for_ever(Break(how="reset"), "no answer from 127.0.0.1"),
-    "no answer at all": once(Break(how="cut"), "without sending a response"),
+    "no answer at all": once(Break(how="cut"), "no answer from 127.0.0.1"),
     "a truncated body": once(Break(how="cut", after_bytes=900), "received 900 bytes, expected"),
     "truncated for ever": for_ever(Break(how="cut", after_bytes=900), "received 900 bytes"),
     "a hang": once(Break(how="hang"), SILENT),
@@ -176,12 +178,20 @@ async def test_each_job_is_partial_and_every_other_run_completes(outcome: Outcom
 async def test_each_chunk_tells_what_happened(outcome: Outcome, name: str) -> None:
     case = CASES[name]
     events = [event for event in outcome.world.events(name) if event["page"] == 2]
+    told = tuple(event["event"] for event in events)
 
-    assert tuple(event["event"] for event in events) == case.events
+    if isinstance(case.fault, Break) and case.fault.after_bytes is None:
+        # What was sent on a kept-alive connection may have met one that had been closed before.
+        released = told.count("released")
+        assert released <= MAX_UNANSWERED
+        told = tuple(event for event in told if event != "released")
+        assert told == (case.events[1:] if released and case.times == 1 else case.events)
+    else:
+        assert told == case.events
     assert case.says in events[0]["details"].get("message", "")
     assert events[0]["details"].get("code") == case.code
     asked = (await outcome.bison.traffic()).select(name, page=2)
-    assert len(asked) == len(case.events)
+    assert len(asked) == len(events)
 
 
 @pytest.mark.parametrize("name", CASES)

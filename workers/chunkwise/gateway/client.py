@@ -12,6 +12,7 @@ from postgrest.exceptions import APIError
 from pydantic import ValidationError
 
 from chunkwise import errors
+from chunkwise.gateway.pages import PagesAsJson
 from chunkwise.gateway.protocol import (
     Claim,
     Extension,
@@ -93,13 +94,9 @@ class Gateway:
         )
 
     async def complete_chunk_jobs_safe(self, pages: Sequence[tuple[Lease, Page]]) -> Outcomes:
-        handed_over = [
-            lease.key | {"status": page.status, "body": page.body, "duration_ms": page.duration_ms}
-            for lease, page in pages
-        ]
-        return await self._call(
+        return await self._answered(
             "complete_chunk_jobs_safe",
-            {"p_pages": handed_over},
+            self._post("complete_chunk_jobs_safe", PagesAsJson(pages)),
             Outcomes.model_validate,
         )
 
@@ -211,9 +208,20 @@ class Gateway:
         parse: Callable[[Json], Parsed],
         seconds: float | None = None,
     ) -> Parsed:
+        return await self._answered(
+            function, self._execute(self._client.rpc(function, arguments)), parse, seconds
+        )
+
+    async def _answered(
+        self,
+        function: str,
+        call: Awaitable[object],
+        parse: Callable[[Json], Parsed],
+        seconds: float | None = None,
+    ) -> Parsed:
         try:
             async with asyncio.timeout(seconds):
-                answer = await self._execute(self._client.rpc(function, arguments))
+                answer = await call
         except TimeoutError:
             raise errors.UnavailableError(f"{function} did not answer within {seconds} s") from None
         self.answered_at = time.monotonic()
@@ -239,16 +247,33 @@ class Gateway:
             )
         return rows
 
+    async def _post(self, function: str, arguments: PagesAsJson) -> object:
+        """Without the official client, which would build the whole call in memory several times."""
+        rest = self._client.postgrest
+        headers = dict(rest.headers) | {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(arguments)),
+        }
+        url = f"{self._client.supabase_url}rest/v1/rpc/{function}"
+        try:
+            response = await rest.session.post(url, content=arguments, headers=headers)
+            return response.json()
+        except httpx.RequestError as error:
+            raise self._no_answer(error) from None
+        except ValueError:
+            return None
+
     async def _execute(self, query: _Query) -> object:
         try:
             return (await query.execute()).data
         except httpx.RequestError as error:
-            text = str(error) or type(error).__name__
-            raise errors.UnavailableError(
-                f"no answer from {self._client.supabase_url}: {text}"
-            ) from None
+            raise self._no_answer(error) from None
         except APIError as error:
             raise errors.DatabaseError(error.message or "refused", error.hint, error.code) from None
+
+    def _no_answer(self, error: httpx.RequestError) -> errors.UnavailableError:
+        text = str(error) or type(error).__name__
+        return errors.UnavailableError(f"no answer from {self._client.supabase_url}: {text}")
 
 
 def _as_it_is(json: Json) -> Json:

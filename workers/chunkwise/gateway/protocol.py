@@ -4,12 +4,21 @@ Fields have the names that the database gives them. What it adds later is ignore
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 
+from chunkwise.gateway.json_text import size_as_json_string
 from chunkwise.secret import Secret
 
 Json = Mapping[str, Any]
@@ -42,6 +51,21 @@ def first_wrong_field(error: ValidationError) -> str:
     return f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What stands where a request or a credential should: the leases that need it fail of it, one
+    by one, and the claim is good for the others."""
+
+    why: str
+
+
+def _or_unreadable(given: object, validate: Callable[[object], object]) -> object:
+    try:
+        return validate(given)
+    except ValidationError as error:
+        return Unreadable(first_wrong_field(error))
+
+
 class Credential(_Answer):
     place: Literal["header", "query"] = Field(validation_alias="in")
     name: str
@@ -68,10 +92,10 @@ class Lease(_Answer):
     workspace_id: int
     stream: str
     attempt: int = 1
-    request: Request
+    request: Annotated[Request | Unreadable, WrapValidator(_or_unreadable)]
     timeout_ms: int
     max_body_bytes: int
-    status_classes: Mapping[str, str]
+    status_classes: Mapping[str, Any]
     credential: Credential | None = None
     asked_at: float = 0
     answered_at: float = 0
@@ -97,7 +121,9 @@ class Claim(_Answer):
     when to ask again."""
 
     leases: tuple[Lease, ...]
-    credentials: Mapping[str, Credential] = {}
+    credentials: Mapping[
+        str, Annotated[Credential | Unreadable, WrapValidator(_or_unreadable)]
+    ] = {}
     blocked_budgets: tuple[BlockedBudget, ...] = ()
     next_look_ms: int | None = None
     reason: str | None = None
@@ -108,25 +134,33 @@ class Claim(_Answer):
         answered_at = time.monotonic()
         leases = tuple(
             lease.model_copy(
-                update={
-                    "credential": self.credentials.get(str(lease.workspace_id)),
-                    "asked_at": asked_at,
-                    "answered_at": answered_at,
-                }
+                update={"asked_at": asked_at, "answered_at": answered_at, **self._key_for(lease)}
             )
             for lease in self.leases
         )
         return self.model_copy(update={"leases": leases})
 
+    def _key_for(self, lease: Lease) -> dict[str, object]:
+        """A request without its key is not made."""
+        credential = self.credentials.get(str(lease.workspace_id))
+        if isinstance(credential, Unreadable):
+            return {"request": Unreadable(f"its credential: {credential.why}")}
+        return {"credential": credential}
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer as it is handed over; `wire_bytes` is its size as a JSON string."""
+    """An answer as it is handed over. `body` is UTF-8, and stays as it came: as text it would take
+    up to four times as much. `wire_bytes`: the body's size as a JSON string."""
 
     status: int
-    body: str
+    body: bytes = field(repr=False)
     duration_ms: int
-    wire_bytes: int = field(repr=False)
+    wire_bytes: int
+
+    @classmethod
+    def of(cls, status: int, body: bytes, duration_ms: int) -> Self:
+        return cls(status, body, duration_ms, size_as_json_string(body))
 
 
 @dataclass(frozen=True, slots=True)

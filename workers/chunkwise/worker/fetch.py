@@ -1,4 +1,7 @@
-"""HTTP towards the APIs. A request is sent once: no retry, no redirect, one timeout policy."""
+"""HTTP towards the APIs. A request is sent once: no retry, no redirect, one timeout policy.
+
+Whatever goes wrong in making, sending or reading one request is that chunk's failure.
+"""
 
 import asyncio
 import time
@@ -10,21 +13,21 @@ from typing import Final, Self, cast
 import httpx
 
 from chunkwise import VERSION
-from chunkwise.gateway.protocol import ErrorClass, Failure, Lease, Page
+from chunkwise.gateway.protocol import ErrorClass, Failure, Lease, Page, Unreadable
 from chunkwise.logs import quieten_http_libraries
 from chunkwise.secret import mask
+from chunkwise.worker.body import ACCEPT_ENCODING, BodyError, check_text, read_start, read_whole
+from chunkwise.worker.connector import Connector, Exchange, exchange
 from chunkwise.worker.retry_after import retry_after_seconds
 
 CONNECT_SECONDS: Final = 10.0
-# Shorter than the idle timeouts of usual servers: a connection closed by the server while the
-# next request is on its way would cost the chunk an attempt.
+# Shorter than the idle timeouts of usual servers: fewer requests meet a connection that the server
+# is just closing.
 KEEPALIVE_SECONDS: Final = 4.0
 ERROR_BODY_BYTES: Final = 65_536
 ERROR_TEXT_CHARACTERS: Final = 500
-
-
-class _BodyError(Exception):
-    """The body cannot be handed over; the text says what is wrong with it and the limit."""
+# They end the program, not a request.
+ENDS_ALL: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 class Fetcher:
@@ -34,8 +37,10 @@ class Fetcher:
     @classmethod
     @asynccontextmanager
     async def open(cls, concurrency: int) -> AsyncIterator[Self]:
+        """The caller sends at most `concurrency` requests at once. The pool has no limit of its
+        own, so that none can be used up by connections it lost."""
         limits = httpx.Limits(
-            max_connections=concurrency,
+            max_connections=None,
             max_keepalive_connections=concurrency,
             keepalive_expiry=KEEPALIVE_SECONDS,
         )
@@ -47,87 +52,96 @@ class Fetcher:
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
             follow_redirects=False,
             cookies=no_cookies,
-            headers={"User-Agent": f"chunkwise/{VERSION}"},
+            headers={"User-Agent": f"chunkwise/{VERSION}", "Accept-Encoding": ACCEPT_ENCODING},
+            event_hooks={"response": [_forget_redirect]},
         ) as http:
+            _connect_by_connector(http)
             yield cls(http)
 
     async def send(self, lease: Lease) -> Page | Failure:
-        """Sends the lease's request and sorts the answer by the lease's status classes."""
-        started = time.monotonic()
+        """Sends the lease's request and sorts the answer by the lease's status classes. Raises
+        nothing but what ends the caller."""
+        try:
+            answer = await self._send(lease)
+            return _told(answer, lease) if isinstance(answer, Failure) else answer
+        except BaseException as error:  # of any type: it must cost this chunk only
+            if isinstance(error, ENDS_ALL) or _is_cancelled(error):
+                raise
+            return Failure("transient", f"the fetch failed: {type(error).__name__}")
+
+    async def _send(self, lease: Lease) -> Page | Failure:
+        try:
+            request = self._make(lease)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # what was declared is at fault, whatever it is
+            return Failure("permanent", f"the request cannot be made: {_text_of(error)}")
+        host = request.url.netloc.decode("ascii", "replace")
+        seen = Exchange()
+        exchange.set(seen)
         try:
             async with asyncio.timeout(lease.timeout_ms / 1000):
-                answer = await self._exchange(lease, started)
+                return await self._exchange(request, lease, seen)
         except TimeoutError:
-            answer = _transient(f"no answer within {lease.timeout_ms} ms from {_host(lease)}")
-        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
-            answer = Failure("permanent", f"the request cannot be sent: {error}")
-        except UnicodeError as error:
-            answer = Failure("permanent", f"the request cannot be sent: {error}")
-        except httpx.RequestError as error:
-            answer = _transient(f"no answer from {_host(lease)}: {_text_of(error)}")
-        return _masked(answer, lease) if isinstance(answer, Failure) else answer
+            return Failure("transient", f"no answer within {lease.timeout_ms} ms from {host}")
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+            return Failure("permanent", f"the request cannot be sent: {_text_of(error)}")
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            return _unanswered(error, host, seen)
+        except Exception as error:  # noqa: BLE001  # of any type: it must cost this chunk only
+            return Failure("transient", f"no answer from {host}: {_text_of(error)}")
 
-    async def _exchange(self, lease: Lease, started: float) -> Page | Failure:
-        async with self._http.stream(
-            lease.request.method,
-            lease.request.url,
-            params=_params(lease),
-            headers=_headers(lease),
-        ) as response:
+    def _make(self, lease: Lease) -> httpx.Request:
+        asked = lease.request
+        if isinstance(asked, Unreadable):
+            raise TypeError(asked.why)
+        url = httpx.URL(asked.url)
+        # The URL's own parameters stay; httpx would drop them.
+        given = {name: value for name, value in asked.params.items() if value is not None}
+        params = url.params.merge(given)
+        headers = dict(asked.headers)
+        if lease.credential and lease.credential.place == "query":
+            params = params.set(lease.credential.name, lease.credential.value.reveal())
+        elif lease.credential:
+            headers[lease.credential.name] = lease.credential.value.reveal()
+        return self._http.build_request(asked.method, url, params=params, headers=headers)
+
+    async def _exchange(
+        self, request: httpx.Request, lease: Lease, seen: Exchange
+    ) -> Page | Failure:
+        started = time.monotonic()
+        response = await self._http.send(request, stream=True)
+        seen.has_head = True
+        try:
             error_class = lease.class_of(response.status_code)
             if error_class != "page":
                 return await _failure(response, cast("ErrorClass", error_class))
-            try:
-                raw = await _read(response, lease.max_body_bytes)
-                body = _decode(raw)
-            except _BodyError as refused:
-                return Failure("permanent", f"HTTP {response.status_code}: {refused}")
-        return Page(response.status_code, body, _elapsed_ms(started), _wire_bytes(raw))
+            body = await read_whole(response, lease.max_body_bytes)
+            check_text(body)
+        except BodyError as refused:
+            return Failure(refused.error_class, f"HTTP {response.status_code}: {refused}")
+        finally:
+            await response.aclose()
+        return Page.of(response.status_code, body, _elapsed_ms(started))
 
 
-def _params(lease: Lease) -> httpx.QueryParams:
-    """The URL's own parameters stay; httpx would drop them."""
-    params = httpx.URL(lease.request.url).params.merge(dict(lease.request.params))
-    if lease.credential and lease.credential.place == "query":
-        params = params.set(lease.credential.name, lease.credential.value.reveal())
-    return params
+def _connect_by_connector(http: httpx.AsyncClient) -> None:
+    """httpx has no way to name httpcore's network backend. The environment's proxies are
+    connected to in the same way."""
+    for transport in (http._transport, *http._mounts.values()):
+        if isinstance(transport, httpx.AsyncHTTPTransport):
+            pool = transport._pool
+            pool._network_backend = Connector(pool._network_backend)
 
 
-def _headers(lease: Lease) -> dict[str, str]:
-    headers = dict(lease.request.headers)
-    if lease.credential and lease.credential.place == "header":
-        headers[lease.credential.name] = lease.credential.value.reveal()
-    return headers
-
-
-async def _read(response: httpx.Response, limit: int) -> bytes:
-    declared = response.headers.get("Content-Length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _BodyError(f"the body has {declared} bytes, more than max_body_bytes = {limit}")
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > limit:
-            raise _BodyError(f"the body is longer than max_body_bytes = {limit}")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _decode(raw: bytes) -> str:
-    nul = raw.find(b"\x00")
-    if nul >= 0:
-        raise _BodyError(f"the body holds the character U+0000 at byte {nul}; none is allowed")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        text = f"the body is not UTF-8 at byte {error.start}; only UTF-8 is handed over"
-        raise _BodyError(text) from None
+async def _forget_redirect(response: httpx.Response) -> None:
+    """It is not followed, and httpx would read it all the same, and fail if it is no URL."""
+    response.headers.pop("Location", None)
 
 
 async def _failure(response: httpx.Response, error_class: ErrorClass) -> Failure:
-    body = await _read_start(response)
-    text = body.decode(errors="replace").replace("\x00", "\ufffd").strip()
+    body = await read_start(response, ERROR_BODY_BYTES)
+    text = body.decode(errors="replace").strip()
     return Failure(
         error_class,
         f"HTTP {response.status_code}: {text or response.reason_phrase}",
@@ -135,41 +149,35 @@ async def _failure(response: httpx.Response, error_class: ErrorClass) -> Failure
     )
 
 
-async def _read_start(response: httpx.Response) -> bytes:
-    body = b""
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) >= ERROR_BODY_BYTES:
-            break
-    return body[:ERROR_BODY_BYTES]
+def _unanswered(error: httpx.TransportError, host: str, seen: Exchange) -> Failure:
+    """Begins with "no answer": SQL counts how often a chunk is released so."""
+    if seen.found_connection_closed:
+        return Failure("released", f"no answer from {host}: it had closed the connection")
+    return Failure("transient", f"no answer from {host}: {_text_of(error)}")
 
 
-def _masked(failure: Failure, lease: Lease) -> Failure:
-    """Masked first and cut afterwards: a cut key would not be found."""
+def _told(failure: Failure, lease: Lease) -> Failure:
+    """As it can be told: without characters that Postgres or JSON have not, without secrets. Masked
+    first and cut afterwards: a cut key would not be found."""
+    text = failure.message.encode(errors="replace").decode().replace("\x00", "\ufffd")
     secrets = [lease.credential.value] if lease.credential else []
-    status, colon, text = mask(failure.message, secrets).partition(": ")
+    status, colon, text = mask(text, secrets).partition(": ")
     message = status + colon + text[:ERROR_TEXT_CHARACTERS]
     return Failure(failure.error_class, message, failure.retry_after)
 
 
-def _transient(message: str) -> Failure:
-    return Failure("transient", message)
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether the caller is being cancelled: a library may also raise the error by itself."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-def _host(lease: Lease) -> str:
-    return httpx.URL(lease.request.url).netloc.decode()
-
-
-def _text_of(error: httpx.RequestError) -> str:
-    return str(error) or type(error).__name__
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001  # its own text is at fault
+        return type(error).__name__
 
 
 def _elapsed_ms(started: float) -> int:
     return round((time.monotonic() - started) * 1000)
-
-
-def _wire_bytes(raw: bytes) -> int:
-    """The body's size as a JSON string: quotes and backslashes double, control characters grow."""
-    escaped = raw.count(b'"') + raw.count(b"\\")
-    controls = sum(raw.count(bytes([code])) for code in (9, 10, 13))
-    return len(raw) + 2 + escaped + controls

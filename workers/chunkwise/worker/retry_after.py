@@ -1,11 +1,18 @@
-"""How long an API asks to wait: the header Retry-After, or `retry_after` in a JSON body."""
+"""How long an API asks to wait: the header Retry-After, or `retry_after` in a JSON body.
+
+Both are text of somebody else's: what cannot be read as a wait names none.
+"""
 
 import json
 import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 import httpx
+
+# A date or a number; a longer one costs more to read than it is worth.
+MOST_CHARACTERS: Final = 100
 
 
 def retry_after_seconds(response: httpx.Response, body: bytes) -> float | None:
@@ -19,11 +26,13 @@ def retry_after_seconds(response: httpx.Response, body: bytes) -> float | None:
 
 
 def _number(text: str) -> float | None:
+    if len(text) > MOST_CHARACTERS:
+        return None
     try:
         seconds = float(text)
     except ValueError:
         return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return _wait(seconds)
 
 
 def _until(date: str, server_now: str) -> float | None:
@@ -32,13 +41,18 @@ def _until(date: str, server_now: str) -> float | None:
     if until is None:
         return None
     now = _parse_date(server_now) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
+    try:
+        return _wait((until - now).total_seconds())
+    except OverflowError:  # the first or last day there is, in a zone that lies beyond it
+        return None
 
 
 def _parse_date(text: str) -> datetime | None:
+    if len(text) > MOST_CHARACTERS:
+        return None
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except Exception:  # noqa: BLE001  # the parser is lenient, and fails in many ways
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
@@ -46,9 +60,13 @@ def _parse_date(text: str) -> datetime | None:
 def _in_body(body: bytes) -> float | None:
     try:
         answer = json.loads(body)
-    except ValueError:
+        seconds = answer.get("retry_after") if isinstance(answer, dict) else None
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            return None
+        return _wait(float(seconds))
+    except (ValueError, OverflowError, RecursionError):
         return None
-    seconds = answer.get("retry_after") if isinstance(answer, dict) else None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return None
-    return max(0.0, float(seconds)) if math.isfinite(seconds) else None
+
+
+def _wait(seconds: float) -> float | None:
+    return max(0.0, seconds) if math.isfinite(seconds) else None

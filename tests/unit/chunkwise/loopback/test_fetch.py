@@ -20,7 +20,7 @@ async def test_a_page_is_its_text_unparsed(fetcher: Fetcher, server: Server) -> 
     page = await fetcher.send(lease_to(server.url))
 
     assert isinstance(page, Page)
-    assert (page.status, page.body) == (200, body)
+    assert (page.status, page.body) == (200, body.encode())
     assert page.wire_bytes == len(body.encode()) + 2 + 6 + 1 + 1
 
 

@@ -9,7 +9,8 @@ import pytest
 from chunkwise import errors
 from chunkwise.gateway.client import Gateway
 from chunkwise.gateway.compatibility import connected
-from chunkwise.gateway.protocol import Failure
+from chunkwise.gateway.pages import PagesAsJson
+from chunkwise.gateway.protocol import Failure, Page
 from chunkwise.secret import Secret
 from chunkwise.settings import Settings
 from loopback.leases import KEY, claim_json, lease_to
@@ -96,10 +97,7 @@ def claim_with(*way: str | int, value: object) -> tuple[str, object, str]:
         ("claim_next_chunk_job_safe", {"leases": {}}, "leases"),
         ("claim_next_chunk_job_safe", {"leases": [7]}, "leases.0"),
         claim_with("leases", 0, "lease_token", value="x"),
-        claim_with("leases", 0, "request", "url", value=None),
-        claim_with("leases", 0, "status_classes", "2xx", value=1),
-        claim_with("credentials", "12", "in", value="body"),
-        claim_with("credentials", "12", "value", value=[KEY]),
+        claim_with("leases", 0, "timeout_ms", value=[KEY]),
         ("claim_chunk_job_safe", {"leases": None}, "leases"),
         ("complete_chunk_jobs_safe", {"outcomes": [{"queue_id": 1}]}, "outcomes.0.outcome"),
         ("fail_chunk_job_safe", {"outcome": "retry"}, "queue_id"),
@@ -119,6 +117,34 @@ async def test_an_answer_that_cannot_be_read_names_the_function_and_the_field(
     assert raised.value.message.startswith(said)
     assert KEY not in raised.value.message
     assert raised.value.hint
+
+
+ANY_TEXT = [
+    "",
+    "{}",
+    '{"a": "\\\\ \\"é😀\\u0000"}',
+    "".join(map(chr, range(1, 0x80))),
+    '"' * 300_000,
+]
+
+
+@pytest.mark.parametrize("bodies", [[], *([text] for text in ANY_TEXT), ANY_TEXT])
+async def test_pages_are_sent_as_json_of_a_length_known_before(bodies: list[str]) -> None:
+    pages = [
+        (lease_to("https://bison.example", queue_id=number), Page.of(200, body.encode(), 187))
+        for number, body in enumerate(bodies)
+    ]
+    call = PagesAsJson(pages)
+
+    sent = b"".join([piece async for piece in call])
+
+    assert len(sent) == len(call)
+    key = {"lease_token": 90210, "status": 200, "duration_ms": 187}
+    assert json.loads(sent) == {
+        "p_pages": [{"queue_id": number, "body": body} | key for number, body in enumerate(bodies)]
+    }
+    # It may have to be repeated.
+    assert sent == b"".join([piece async for piece in call])
 
 
 def settings_for(url: str) -> Settings:

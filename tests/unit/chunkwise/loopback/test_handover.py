@@ -59,4 +59,4 @@ def fetched(leases: Leases, queue_id: int) -> Held:
 
 
 def page() -> Page:
-    return Page(200, "{}", 1, 2)
+    return Page.of(200, b"{}", 1)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from chunkwise.gateway.protocol import BlockedBudget, Extension, Request
+from chunkwise.gateway.protocol import BlockedBudget, Claim, Extension, Request, Unreadable
 from chunkwise.secret import Secret, mask
 from chunkwise.worker.leases import Leases, Stage
 from loopback.leases import KEY, claim_json, lease_to, leased
@@ -48,6 +48,27 @@ def test_a_lease_does_not_show_its_key() -> None:
     assert KEY not in f"{lease!r} {lease} {lease.model_dump()}"
     assert lease.credential is not None
     assert lease.credential.value.reveal() == f"Bearer {KEY}"
+
+
+def test_a_credential_that_cannot_be_sent_costs_its_own_leases_only() -> None:
+    claim = claim_json(URL)
+    claim["leases"].append({**claim["leases"][0], "workspace_id": 13})
+    claim["credentials"]["13"] = {"in": "body", "name": "key", "value": KEY}
+
+    whole, keyless = Claim.model_validate(claim).framed(asked_at=0).leases
+
+    assert whole == leased(claim_json(URL)).model_copy(update={"answered_at": whole.answered_at})
+    assert isinstance(keyless.request, Unreadable)
+    assert KEY not in keyless.request.why
+    assert keyless.credential is None
+
+
+@pytest.mark.parametrize("missing", ["queue_id", "lease_token", "lease_ms"])
+def test_a_lease_that_cannot_be_ended_is_none(missing: str) -> None:
+    claim = claim_json(URL)
+    del claim["leases"][0][missing]
+    with pytest.raises(ValidationError):
+        Claim.model_validate(claim)
 
 
 def test_an_unknown_class_is_permanent() -> None:
