@@ -5214,7 +5214,7 @@ begin
   perform sync.close_left_jobs();
   perform sync.tend_hints();
   begin
-    perform sync.check_health_if_cron_is_silent();
+    perform sync.check_health_if_late();
     perform sync.deliver_alerts() where exists (
       select 1 from public.sync_alerts
       where resolved_at is null or resolved_at > sync.now() - interval '1 day');
@@ -5803,8 +5803,8 @@ create table public.sync_alerts (
   constraint sync_alerts_kind_check check (kind in (
     'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace',
     'counts_disagree', 'deletions_waiting',
-    'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'hints_silent',
-    'open_grants', 'check_failing'))
+    'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'cron_job_missing',
+    'hints_silent', 'open_grants', 'check_failing'))
 );
 comment on table public.sync_alerts is
 'Alerts: opened once per cause, repeated while it lasts, resolved when it is gone.';
@@ -5821,6 +5821,9 @@ comment on column public.sync_alerts.resolved_at is 'When its cause was gone; nu
 create unique index sync_alerts_open_idx on public.sync_alerts (kind, subject)
   where resolved_at is null;
 alter table public.sync_alerts enable row level security;
+
+create type sync.cause as (kind text, subject text, message text);
+comment on type sync.cause is 'Something that is wrong now: the kind and subject of an alert.';
 
 create function sync.open_alert(p_kind text, p_subject text, p_message text) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -7145,9 +7148,101 @@ revoke all on function
 from public, anon, authenticated, service_role;
 grant execute on function public.set_alert_url to service_role;
 
+-- Cron: which jobs pg_cron must have, what is wrong with those it has; they are made again.
+-- Stands on: alerts.
+
+create extension if not exists pg_cron with schema pg_catalog;
+
+create table sync.cron_jobs (
+  job_name text primary key,
+  schedule text not null,
+  command text not null
+);
+comment on table sync.cron_jobs is
+'The jobs that pg_cron must have. Minutes are the finest step that each version of it knows.';
+alter table sync.cron_jobs enable row level security;
+
+create function sync.cron_job_faults()
+returns table (job_name text, job_id bigint, is_own boolean, fault text)
+language plpgsql stable rows 1 set search_path = pg_catalog, pg_temp as $$
+declare
+  v_owner text := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'sync');
+begin
+  return query
+  select w.job_name, j.jobid, true, f.words
+  from sync.cron_jobs as w
+  left join cron.job as j on j.jobname = w.job_name and j.username = v_owner
+  cross join lateral (select case
+    when j.jobid is null then 'it is not scheduled'
+    when j.command <> w.command then 'it runs something else: ' || left(j.command, 100)
+    -- A copy of the database that pg_cron serves has its jobs, and not its clock.
+    when j.database <> coalesce((select s.setting from pg_catalog.pg_settings as s
+      where s.name = 'cron.database_name'), current_database())
+      then format('it runs in the database %s', j.database)
+    when not j.active then 'it is switched off' end) as f (words)
+  where f.words is not null
+  union all
+  select w.job_name, j.jobid, false, format('%s has a job of this name too, number %s', j.username,
+    j.jobid)
+  from sync.cron_jobs as w
+  join cron.job as j on j.jobname = w.job_name and j.username <> v_owner;
+end; $$;
+comment on function sync.cron_job_faults() is
+$$Returns: jobs of the owner of Chunkwise that are missing, off, or not what they should be, and
+those that others have under their names. When a job runs is the operator's choice.$$;
+
+create function sync.cron_causes() returns setof sync.cause
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('cron.job') is null then
+    return query values ('cron_job_missing', 'pg_cron', 'pg_cron is not there: enable it under '
+      'Database, Extensions, then select schedule_jobs();');
+    return;
+  end if;
+  return query
+  select 'cron_job_missing', f.job_name, format(case
+    when f.is_own then '%s: select schedule_jobs(); makes it again'
+    else '%s: as that user, select cron.unschedule(%s);' end, f.fault, f.job_id)
+  from sync.cron_job_faults() as f;
+end; $$;
+comment on function sync.cron_causes() is $$Returns: what is wrong with the jobs of pg_cron.$$;
+
+create function public.schedule_jobs() returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
+declare
+  v_job record;
+  v_scheduled text[] := '{}';
+begin
+  perform sync.require_service();
+  for v_job in
+    select f.job_name, f.job_id, w.schedule, w.command
+    from sync.cron_job_faults() as f join sync.cron_jobs as w using (job_name)
+    where f.is_own order by f.job_name
+  loop
+    perform cron.unschedule(v_job.job_id) where v_job.job_id is not null;
+    perform cron.schedule(v_job.job_name, v_job.schedule, v_job.command);
+    v_scheduled := v_scheduled || v_job.job_name;
+  end loop;
+  return jsonb_build_object('scheduled', to_jsonb(v_scheduled), 'faults', (
+    select coalesce(jsonb_agg(jsonb_build_object('job_name', f.job_name, 'fault', f.fault)
+      order by f.job_name, f.job_id), '[]') from sync.cron_job_faults() as f));
+end; $$;
+comment on function public.schedule_jobs() is
+$$Make the jobs of pg_cron again that are missing, switched off, or run something else; the others
+stay as they are, with the times that somebody may have given them. Returns: {"scheduled": [names of
+those made], "faults": [{"job_name", "fault"}]: jobs of other users under the same names}. Locks:
+those jobs.$$;
+
+revoke all on table sync.cron_jobs from public, anon, authenticated, service_role;
+revoke all on function
+  sync.cron_job_faults, sync.cron_causes, public.schedule_jobs
+from public, anon, authenticated, service_role;
+grant execute on function public.schedule_jobs to service_role;
+
 -- Health: what is wrong now becomes alerts, also if no job ran at all; what is mended resolves
 -- them.
--- Stands on: alert_delivery, views_queue, views_workspaces, hints.
+-- Stands on: alert_delivery, cron, views_queue, views_workspaces, hints.
 
 create table sync.job_watch (
   job_id uuid primary key references public.polling_job_status (id) on delete cascade,
@@ -7208,9 +7303,6 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function sync.why_stalled(uuid) is
 $$Returns: why a live job does not move, and what helps: what holds up most of its runs first.$$;
-
-create type sync.cause as (kind text, subject text, message text);
-comment on type sync.cause is 'Something that is wrong now: the kind and subject of an alert.';
 
 create function sync.stale_causes() returns setof sync.cause
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -7373,13 +7465,16 @@ begin
     return null;
   end if;
   perform sync.watch_jobs();
-  foreach v_part in array '{stale_causes,workspace_causes,job_causes,engine_causes}'::text[] loop
+  foreach v_part in array
+    '{stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
+  loop
     begin
       v_causes := v_causes || case v_part
         when 'stale_causes' then array(select c from sync.stale_causes() as c)
         when 'workspace_causes' then array(select c from sync.workspace_causes() as c)
         when 'job_causes' then array(select c from sync.job_causes() as c)
-        else array(select c from sync.engine_causes() as c) end;
+        when 'engine_causes' then array(select c from sync.engine_causes() as c)
+        else array(select c from sync.cron_causes() as c) end;
     exception when others then
       v_causes := v_causes || row('check_failing', v_part, sqlerrm)::sync.cause;
       v_error := concat_ws('; ', v_error, format('%s: %s', v_part, sqlerrm));
@@ -7402,21 +7497,25 @@ that fails is an alert and stops no other; until it works again nothing is resol
 would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
 alerts.$$;
 
-create function sync.check_health_if_cron_is_silent() returns void
+create function sync.check_health_if_late() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if exists (select 1 from sync.heartbeats where name = 'cron'
-      and beat_at < sync.now() - interval '3 minutes')
-    and exists (select 1 from sync.heartbeats where name = 'health'
-      and beat_at < sync.now() - interval '5 minutes') then
+  if exists (
+    select 1 from sync.heartbeats as health
+    join sync.heartbeats as cron on cron.name = 'cron'
+    where health.name = 'health' and health.beat_at < sync.now() - case
+      when cron.beat_at < sync.now() - interval '3 minutes' then interval '5 minutes'
+      else interval '11 minutes' end
+  ) then
     perform sync.check_health();
   end if;
 exception when others then
   update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
 end; $$;
-comment on function sync.check_health_if_cron_is_silent() is
-$$The sweep's part when pg_cron does not run. An error is noted in sync.heartbeats and fails
-nothing else.$$;
+comment on function sync.check_health_if_late() is
+$$Check health where its own job does not: at once when pg_cron is silent, after two missed ones
+when it lives; every sweep comes here, also those in claims, and so does the scheduled sync. An
+error is noted in sync.heartbeats and fails nothing else.$$;
 
 revoke all on table sync.job_watch, sync.heartbeats from public, anon, authenticated, service_role;
 grant select on table sync.job_watch, sync.heartbeats to authenticated, service_role;
@@ -7427,7 +7526,7 @@ for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.beat, sync.watch_jobs, sync.why_stalled, sync.stale_causes, sync.workspace_causes,
   sync.job_causes, sync.takes_broadcasts, sync.engine_causes, sync.check_health,
-  sync.check_health_if_cron_is_silent
+  sync.check_health_if_late
 from public, anon, authenticated, service_role;
 
 -- Prune: what is old enough goes, in batches.
@@ -7505,11 +7604,8 @@ revoke all on function
   sync.prune_runs, sync.prune_log, sync.prune
 from public, anon, authenticated, service_role;
 
--- Schedule: what pg_cron runs. Jobs are named, so that running this again changes nothing; minutes
--- are the finest step.
--- Stands on: start, sweep, health, prune.
-
-create extension if not exists pg_cron with schema pg_catalog;
+-- Schedule: the sync of all accounts that pg_cron starts; its jobs are made.
+-- Stands on: start, cron, sweep, health, prune.
 
 create function sync.start_scheduled_sync() returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -7528,17 +7624,16 @@ comment on function sync.start_scheduled_sync() is
 $$Sync the accounts of every active workspace. Returns: as start_sync_job(), or null while one runs
 or no workspace that has accounts is active.$$;
 
-select cron.schedule('chunkwise sync accounts', '*/30 * * * *',
-  'set statement_timeout = ''60s''; select sync.start_scheduled_sync()');
-
-select cron.schedule('chunkwise prune', '* 3 * * *',
-  'set statement_timeout = ''55s''; select sync.prune(20000)');
-
-select cron.schedule('chunkwise health', '*/5 * * * *',
-  'set statement_timeout = ''55s''; select sync.beat(''cron''); select sync.check_health()');
-
-select cron.schedule('chunkwise sweep', '* * * * *',
-  'set statement_timeout = ''55s''; select sync.beat(''cron'');
-  select public.cleanup_stuck_chunks()');
-
 revoke all on function sync.start_scheduled_sync from public, anon, authenticated, service_role;
+
+insert into sync.cron_jobs (job_name, schedule, command) values
+('chunkwise sync accounts', '*/30 * * * *',
+  'set statement_timeout = ''60s''; select sync.start_scheduled_sync(); '
+  'select sync.check_health_if_late()'),
+('chunkwise prune', '* 3 * * *', 'set statement_timeout = ''55s''; select sync.prune(20000)'),
+('chunkwise health', '*/5 * * * *',
+  'set statement_timeout = ''55s''; select sync.beat(''cron''); select sync.check_health()'),
+('chunkwise sweep', '* * * * *',
+  'set statement_timeout = ''55s''; select sync.beat(''cron''); '
+  'select public.cleanup_stuck_chunks()');
+select public.schedule_jobs();

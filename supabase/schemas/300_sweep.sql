@@ -118,7 +118,7 @@ begin
   perform sync.close_left_jobs();
   perform sync.tend_hints();
   begin
-    perform sync.check_health_if_cron_is_silent();
+    perform sync.check_health_if_late();
     perform sync.deliver_alerts() where exists (
       select 1 from public.sync_alerts
       where resolved_at is null or resolved_at > sync.now() - interval '1 day');

@@ -13,8 +13,8 @@ create table public.sync_alerts (
   constraint sync_alerts_kind_check check (kind in (
     'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace',
     'counts_disagree', 'deletions_waiting',
-    'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'hints_silent',
-    'open_grants', 'check_failing'))
+    'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'cron_job_missing',
+    'hints_silent', 'open_grants', 'check_failing'))
 );
 comment on table public.sync_alerts is
 'Alerts: opened once per cause, repeated while it lasts, resolved when it is gone.';
@@ -31,6 +31,9 @@ comment on column public.sync_alerts.resolved_at is 'When its cause was gone; nu
 create unique index sync_alerts_open_idx on public.sync_alerts (kind, subject)
   where resolved_at is null;
 alter table public.sync_alerts enable row level security;
+
+create type sync.cause as (kind text, subject text, message text);
+comment on type sync.cause is 'Something that is wrong now: the kind and subject of an alert.';
 
 create function sync.open_alert(p_kind text, p_subject text, p_message text) returns void
 language sql set search_path = pg_catalog, pg_temp as $$

@@ -1,6 +1,6 @@
 -- Health: what is wrong now becomes alerts, also if no job ran at all; what is mended resolves
 -- them.
--- Stands on: alert_delivery, views_queue, views_workspaces, hints.
+-- Stands on: alert_delivery, cron, views_queue, views_workspaces, hints.
 
 create table sync.job_watch (
   job_id uuid primary key references public.polling_job_status (id) on delete cascade,
@@ -61,9 +61,6 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function sync.why_stalled(uuid) is
 $$Returns: why a live job does not move, and what helps: what holds up most of its runs first.$$;
-
-create type sync.cause as (kind text, subject text, message text);
-comment on type sync.cause is 'Something that is wrong now: the kind and subject of an alert.';
 
 create function sync.stale_causes() returns setof sync.cause
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -226,13 +223,16 @@ begin
     return null;
   end if;
   perform sync.watch_jobs();
-  foreach v_part in array '{stale_causes,workspace_causes,job_causes,engine_causes}'::text[] loop
+  foreach v_part in array
+    '{stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
+  loop
     begin
       v_causes := v_causes || case v_part
         when 'stale_causes' then array(select c from sync.stale_causes() as c)
         when 'workspace_causes' then array(select c from sync.workspace_causes() as c)
         when 'job_causes' then array(select c from sync.job_causes() as c)
-        else array(select c from sync.engine_causes() as c) end;
+        when 'engine_causes' then array(select c from sync.engine_causes() as c)
+        else array(select c from sync.cron_causes() as c) end;
     exception when others then
       v_causes := v_causes || row('check_failing', v_part, sqlerrm)::sync.cause;
       v_error := concat_ws('; ', v_error, format('%s: %s', v_part, sqlerrm));
@@ -255,21 +255,25 @@ that fails is an alert and stops no other; until it works again nothing is resol
 would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
 alerts.$$;
 
-create function sync.check_health_if_cron_is_silent() returns void
+create function sync.check_health_if_late() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if exists (select 1 from sync.heartbeats where name = 'cron'
-      and beat_at < sync.now() - interval '3 minutes')
-    and exists (select 1 from sync.heartbeats where name = 'health'
-      and beat_at < sync.now() - interval '5 minutes') then
+  if exists (
+    select 1 from sync.heartbeats as health
+    join sync.heartbeats as cron on cron.name = 'cron'
+    where health.name = 'health' and health.beat_at < sync.now() - case
+      when cron.beat_at < sync.now() - interval '3 minutes' then interval '5 minutes'
+      else interval '11 minutes' end
+  ) then
     perform sync.check_health();
   end if;
 exception when others then
   update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
 end; $$;
-comment on function sync.check_health_if_cron_is_silent() is
-$$The sweep's part when pg_cron does not run. An error is noted in sync.heartbeats and fails
-nothing else.$$;
+comment on function sync.check_health_if_late() is
+$$Check health where its own job does not: at once when pg_cron is silent, after two missed ones
+when it lives; every sweep comes here, also those in claims, and so does the scheduled sync. An
+error is noted in sync.heartbeats and fails nothing else.$$;
 
 revoke all on table sync.job_watch, sync.heartbeats from public, anon, authenticated, service_role;
 grant select on table sync.job_watch, sync.heartbeats to authenticated, service_role;
@@ -280,5 +284,5 @@ for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.beat, sync.watch_jobs, sync.why_stalled, sync.stale_causes, sync.workspace_causes,
   sync.job_causes, sync.takes_broadcasts, sync.engine_causes, sync.check_health,
-  sync.check_health_if_cron_is_silent
+  sync.check_health_if_late
 from public, anon, authenticated, service_role;

@@ -1,8 +1,5 @@
--- Schedule: what pg_cron runs. Jobs are named, so that running this again changes nothing; minutes
--- are the finest step.
--- Stands on: start, sweep, health, prune.
-
-create extension if not exists pg_cron with schema pg_catalog;
+-- Schedule: the sync of all accounts that pg_cron starts; its jobs are made.
+-- Stands on: start, cron, sweep, health, prune.
 
 create function sync.start_scheduled_sync() returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -21,17 +18,16 @@ comment on function sync.start_scheduled_sync() is
 $$Sync the accounts of every active workspace. Returns: as start_sync_job(), or null while one runs
 or no workspace that has accounts is active.$$;
 
-select cron.schedule('chunkwise sync accounts', '*/30 * * * *',
-  'set statement_timeout = ''60s''; select sync.start_scheduled_sync()');
-
-select cron.schedule('chunkwise prune', '* 3 * * *',
-  'set statement_timeout = ''55s''; select sync.prune(20000)');
-
-select cron.schedule('chunkwise health', '*/5 * * * *',
-  'set statement_timeout = ''55s''; select sync.beat(''cron''); select sync.check_health()');
-
-select cron.schedule('chunkwise sweep', '* * * * *',
-  'set statement_timeout = ''55s''; select sync.beat(''cron'');
-  select public.cleanup_stuck_chunks()');
-
 revoke all on function sync.start_scheduled_sync from public, anon, authenticated, service_role;
+
+insert into sync.cron_jobs (job_name, schedule, command) values
+('chunkwise sync accounts', '*/30 * * * *',
+  'set statement_timeout = ''60s''; select sync.start_scheduled_sync(); '
+  'select sync.check_health_if_late()'),
+('chunkwise prune', '* 3 * * *', 'set statement_timeout = ''55s''; select sync.prune(20000)'),
+('chunkwise health', '*/5 * * * *',
+  'set statement_timeout = ''55s''; select sync.beat(''cron''); select sync.check_health()'),
+('chunkwise sweep', '* * * * *',
+  'set statement_timeout = ''55s''; select sync.beat(''cron''); '
+  'select public.cleanup_stuck_chunks()');
+select public.schedule_jobs();

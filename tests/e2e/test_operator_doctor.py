@@ -96,7 +96,16 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
         superuser_sql("delete from cron.job where jobname = 'chunkwise sweep'"),
         "cron jobs",
         "chunkwise sweep",
-        "Push the migrations again",
+        "select schedule_jobs()",
+    ),
+    "another user has a job of that name": (
+        superuser_sql(
+            "insert into cron.job (jobname, schedule, command, username)"
+            " values ('chunkwise sweep', '* * * * *', 'select 1', 'supabase_admin')"
+        ),
+        "cron jobs",
+        "chunkwise sweep",
+        "As that user, select cron.unschedule(",
     ),
     "cron is silent": (
         sql("update sync.heartbeats set beat_at = sync.now() - interval '1 h' where name = 'cron'"),

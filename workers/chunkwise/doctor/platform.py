@@ -34,20 +34,10 @@ where s.name = 'default_transaction_read_only' and s.setting = 'on'
 """
 
 CRON_JOBS: Final = """
-select w.name as subject,
-  case when j.jobname is null then 'is not scheduled' when not j.active then 'is switched off'
-    else 'runs something else: ' || left(j.command, 100) end as message,
-  case when j.jobname is null then 'Push the migrations again, or schedule it as schedule.sql does.'
-    when not j.active then format('select cron.alter_job(%s, active => true);', j.jobid)
-    else format('select cron.unschedule(%s); then push the migrations again.', j.jobid) end as mend
-from (values
-  ('chunkwise sync accounts', 'sync.start_scheduled_sync()'),
-  ('chunkwise sweep', 'public.cleanup_stuck_chunks()'),
-  ('chunkwise health', 'sync.check_health()'),
-  ('chunkwise prune', 'sync.prune(')
-) as w (name, command)
-left join cron.job as j on j.jobname = w.name
-where j.jobname is null or not j.active or strpos(j.command, w.command) = 0
+select f.job_name as subject, f.fault as message,
+  case when f.is_own then 'select schedule_jobs(); makes it again.'
+    else format('As that user, select cron.unschedule(%s);', f.job_id) end as mend
+from sync.cron_job_faults() as f
 """
 
 CRON_ALIVE: Final = """
