@@ -69,6 +69,16 @@ end; $$;
 comment on function sync.wait_for_engine_lock(text) is
 $$Hold one of the engine's locks until the transaction ends. Locks: its row.$$;
 
+create function sync.is_own_trouble(p_sqlstate text) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select p_sqlstate ~ '^(40|53|57|58|XX)' or p_sqlstate in ('55P03', '25006', '25P04');
+$$;
+comment on function sync.is_own_trouble(text) is
+$$Returns: whether an error is trouble of the database's own, which passes and is nobody's failure:
+isolation and deadlocks (40), memory, disk and connections (53), a lock not had in time (55P03),
+time limits, cancels and restarts (57), disk errors (58), read only (25006), errors of its own
+(XX).$$;
+
 create function sync.in_utc(p_at timestamptz) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
@@ -87,7 +97,7 @@ $$Returns: a text as one word of a shell command, of which the shell expands not
 revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
   sync.now, public.chunkwise_version, sync.require_read_committed, sync.try_engine_lock,
-  sync.wait_for_engine_lock, sync.in_utc, sync.shell_word
+  sync.wait_for_engine_lock, sync.is_own_trouble, sync.in_utc, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;
@@ -1393,6 +1403,7 @@ create table public.workspace_sync_runs (
   started_at timestamptz not null default sync.now(),
   completed_at timestamptz,
   close_error text,
+  is_slow_to_close boolean not null default false,
   error_message text,
   warnings text[] not null default '{}',
   constraint workspace_sync_runs_status_check
@@ -1433,6 +1444,9 @@ comment on column public.workspace_sync_runs.chunks_completed is
 waiting chunks are added at once.';
 comment on column public.workspace_sync_runs.close_error is
 'Why closing failed; the next sweep tries again.';
+comment on column public.workspace_sync_runs.is_slow_to_close is
+'Closing ran out of the time that a worker''s call has: cleanup_stuck_chunks() closes it, which has
+more.';
 comment on column public.workspace_sync_runs.scan is
 'Which pass over the pages it is at, from 1: counts that disagree are scanned again, and another
 key, URL or declaration has it begin again.';
@@ -1543,6 +1557,8 @@ create table public.chunk_processing_queue (
   max_attempts int not null default 3,
   lease_losses int not null default 0,
   unanswered int not null default 0,
+  postponements int not null default 0,
+  postponed_since timestamptz,
   lease_token bigint,
   lease_expires_at timestamptz,
   worker_id text,
@@ -1580,6 +1596,11 @@ comment on column public.chunk_processing_queue.lease_losses is
 comment on column public.chunk_processing_queue.unanswered is
 'How often it was released because the API had closed the kept-alive connection that its request was
 sent on.';
+comment on column public.chunk_processing_queue.postponements is
+'How often in a row the database itself did not take its answer: a lock, a time limit, no space.
+No attempt of its.';
+comment on column public.chunk_processing_queue.postponed_since is
+'When it did not for the first time in a row.';
 comment on column public.chunk_processing_queue.lease_expires_at is
 'Until when its worker has it, unless a heartbeat comes.';
 comment on column public.chunk_processing_queue.worker_id is 'Who claimed it last.';
@@ -1609,16 +1630,16 @@ create table public.chunk_events (
   details jsonb,
   primary key (chunk_id, id),
   constraint chunk_events_event_check check (
-    event in ('completed', 'retry', 'delayed', 'released', 'failed', 'cancelled', 'lease_lost',
-    'covered'))
+    event in ('completed', 'retry', 'delayed', 'postponed', 'released', 'failed', 'cancelled',
+    'lease_lost', 'covered'))
 );
 comment on table public.chunk_events is
 'What happened to chunks, append-only; kept longer than the chunks.';
 comment on column public.chunk_events.details is
 'completed: records, changed, total, duration_ms; others: code, message, attempt, for_ms.';
 comment on column public.chunk_events.event is
-'completed, retry, delayed (rate limit), released, failed, cancelled, lease_lost or covered (its
-record came with another answer).';
+'completed, retry, delayed (rate limit), postponed (the database itself could not take it),
+released, failed, cancelled, lease_lost or covered (its record came with another answer).';
 comment on column public.chunk_events.lease_token is 'Of which claim.';
 create index chunk_events_occurred_idx on public.chunk_events using brin (occurred_at);
 alter table public.chunk_events enable row level security;
@@ -2145,6 +2166,9 @@ begin
   end if;
   perform sync.note_worker(p_worker_id);
   perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer;
+  end if;
   perform sync.wake_due_chunks(p_limit);
   return (sync.claim_chunks(sync.pick_ready_chunks(p_limit), p_worker_id)).o_answer;
 end; $$;
@@ -2172,6 +2196,10 @@ begin
   end if;
   perform sync.note_worker(p_worker_id);
   perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer
+      || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
+  end if;
   select * into v_chunk from public.chunk_processing_queue
   where id = p_queue_id for no key update skip locked;
   v_reason := case
@@ -2204,7 +2232,7 @@ its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
+  set statement_timeout = '10s' set lock_timeout = '250ms'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -2212,8 +2240,11 @@ declare
   v_now timestamptz;
   v_longest interval;
   v_ids bigint[];
+  v_free bigint[];
+  v_doubtful bigint[];
   v_lost jsonb;
   v_cancelled jsonb;
+  v_worker_ids text[];
 begin
   perform sync.require_service();
   if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
@@ -2226,9 +2257,23 @@ begin
   end if;
   v_longest := sync.setting_seconds('max_lease_seconds');
   v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
-  perform 1 from public.chunk_processing_queue
-  where id = any (v_ids) order by id for no key update;
+  v_free := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) order by id for no key update skip locked);
   v_now := sync.now();
+  v_doubtful := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) and id <> all (v_free) and status = 'processing'
+      and lease_expires_at <= v_now);
+  if cardinality(v_doubtful) > 0 then
+    begin
+      perform 1 from public.chunk_processing_queue
+      where id = any (v_doubtful) order by id for no key update;
+      v_free := v_free || v_doubtful;
+    exception when lock_not_available then
+      null;
+    end;
+  end if;
   with given as (
     select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
     from jsonb_array_elements(p_leases) as l
@@ -2237,29 +2282,42 @@ begin
     set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
     q.started_at + v_longest)
     from given
-    where q.id = given.id and q.lease_token = given.lease_token and q.status = 'processing'
-      and q.lease_expires_at > v_now and q.started_at + v_longest > v_now
+    where q.id = given.id and q.id = any (v_free) and q.lease_token = given.lease_token
+      and q.status = 'processing' and q.lease_expires_at > v_now
+      and q.started_at + v_longest > v_now
     returning q.id, q.run_id, q.worker_id
+  ), held as (
+    select * from extended
+    union all
+    -- What a call that ends it has locked is its own business: it was told to be in time.
+    select q.id, q.run_id, q.worker_id from public.chunk_processing_queue as q
+    join given on given.id = q.id and given.lease_token = q.lease_token
+    where q.id <> all (v_free) and q.status = 'processing'
   )
   select
-    coalesce(jsonb_agg(given.id order by given.id) filter (where extended.id is null), '[]'),
-    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]')
-  into v_lost, v_cancelled
-  from given left join extended using (id)
-  left join public.workspace_sync_runs as r on r.id = extended.run_id;
-  perform sync.note_worker(worker_id) from (
-    select distinct worker_id from public.chunk_processing_queue
-    where id = any (v_ids) and status = 'processing'
-      and not v_lost @> to_jsonb(id)
-  ) as holders;
+    coalesce(jsonb_agg(given.id order by given.id) filter (where held.id is null), '[]'),
+    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]'),
+    coalesce(array_agg(distinct held.worker_id) filter (where held.id is not null), '{}')
+  into v_lost, v_cancelled, v_worker_ids
+  from given left join held using (id)
+  left join public.workspace_sync_runs as r on r.id = held.run_id;
+  update sync.workers as k set last_seen_at = v_now
+  from (
+    select worker_id from sync.workers
+    where worker_id = any (v_worker_ids) and last_seen_at < v_now - interval '5 seconds'
+    order by worker_id for no key update skip locked
+  ) as silent
+  where k.worker_id = silent.worker_id;
   return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
     'cancelled', v_cancelled,
     'blocked_budgets', sync.blocked_budgets());
 end; $$;
 comment on function public.extend_chunk_leases(jsonb) is
-$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. Returns: {"lease_ms", "lost": [ids],
+$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. It waits for nobody: a lease whose row
+another call has locked, as a rule to end it, is neither extended nor lost; only of one that has run
+out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease_ms", "lost": [ids],
 "cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
-SY006 not such a list. Locks: the queue rows, by id.$$;
+SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
 
 revoke all on function
   sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks, sync.claim_chunks,
@@ -2278,7 +2336,8 @@ create type sync.page_in_hand as (
   answer jsonb,
   run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
   page int, record_id text, worker_id text,
-  attempts int, max_attempts int, is_repeat boolean,
+  attempts int, max_attempts int, postponements int, postponed_since timestamptz,
+  is_repeat boolean,
   known_pages int, is_key_accepted boolean, is_budget_blocked boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int, reveals_pages boolean,
@@ -2525,6 +2584,77 @@ comment on function sync.find_bad_field(sync.page_in_hand) is
 $$After a page failed with a data error: which table, column and record it was. Never the value.
 Returns: a sentence.$$;
 
+create function sync.lock_holders(p_stream_id bigint) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(h.words, '; ') from (
+    select format('session %s (%s, %s, its transaction began at %s) holds locks on %s', a.pid,
+      concat_ws(', ', a.usename, nullif(a.application_name, '')), coalesce(a.state, 'working'),
+      sync.in_utc(a.xact_start), string_agg(distinct l.relation::regclass::text, ', ')) as words
+    from public.sync_streams as st
+    join pg_catalog.pg_locks as l on l.relation in (to_regclass(st.target_table),
+        'public.sync_workspaces'::regclass, 'public.workspace_sync_runs'::regclass)
+      and l.granted and l.mode <> 'AccessShareLock' and l.pid <> pg_backend_pid()
+    join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+    where st.id = p_stream_id
+    group by a.pid, a.usename, a.application_name, a.state, a.xact_start
+    order by a.xact_start limit 2
+  ) as h;
+$$;
+comment on function sync.lock_holders(bigint) is
+$$Returns: which other sessions hold locks on what a page of a stream writes to, the two whose
+transactions are oldest; null if none does.$$;
+
+create function sync.is_pages_own_trouble(p_page sync.page_in_hand, p_sqlstate text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_bitmapscan = on as $$
+begin
+  -- Who holds a lock is never the page that waits for it.
+  if p_page.postponements < 4 or p_sqlstate ~ '^(40|55P03)' then
+    return false;
+  end if;
+  return (
+    select count(*) filter (where e.chunk_id = p_page.queue_id
+        and e.details ->> 'code' !~ '^(40|55P03)') >= 4
+      and count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'completed')
+        > count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'postponed')
+    from public.chunk_events as e
+    where e.occurred_at >= p_page.postponed_since and e.event in ('completed', 'postponed'));
+end; $$;
+comment on function sync.is_pages_own_trouble(sync.page_in_hand, text) is
+$$Returns: whether an error that looks like the database's own is the page's: the fifth in a row
+that is no lock, while the database took more pages of others than it did not take.$$;
+
+create function sync.postpone(p_page sync.page_in_hand, p_sqlstate text, p_message text)
+  returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.code := p_sqlstate;
+  v_page.records := null;
+  v_page.total := null;
+  v_page.is_permanent := false;
+  v_page.message := rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.');
+  if sync.is_pages_own_trouble(v_page, p_sqlstate) then
+    v_page.outcome := 'retry';
+    v_page.message := concat_ws('. ', v_page.message,
+      'Pages of others are taken meanwhile: it is about this one.');
+    return v_page;
+  end if;
+  v_page.outcome := 'postponed';
+  v_page.wait := (0.5 + random() / 2)
+    * make_interval(secs => least(2 ^ least(v_page.postponements, 10), 15));
+  v_page.postponements := v_page.postponements + 1;
+  v_page.postponed_since := coalesce(v_page.postponed_since, sync.now());
+  v_page.message := concat_ws('. ', v_page.message, case
+    when p_sqlstate = '55P03' then sync.mask_secrets(sync.lock_holders(v_page.stream_id)) end,
+    'It comes again by itself; no attempt is lost.');
+  return v_page;
+end; $$;
+comment on function sync.postpone(sync.page_in_hand, text, text) is
+$$The database itself could not take a page: it comes again, after 1 s and then later each time, up
+to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
+postponed and wait, or retry.$$;
+
 create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
   p_hint text) returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -2532,6 +2662,9 @@ declare
   v_page sync.page_in_hand := p_page;
   v_was_read boolean := p_page.answer is not null;
 begin
+  if sync.is_own_trouble(p_sqlstate) then
+    return sync.postpone(v_page, p_sqlstate, p_message);
+  end if;
   v_page.code := case
     when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
     when p_sqlstate ~ '^2[23]' and (v_was_read or p_sqlstate = '22P05') then 'SY012'
@@ -2558,13 +2691,14 @@ begin
 end; $$;
 comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
 $$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
-not JSON, SY013 reported failure and anything unexpected are tried again. Returns: the page with
-outcome, code, and a message with the way out.$$;
+not JSON, SY013 reported failure and anything unexpected are tried again; the database's own
+trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
 
 revoke all on function
   sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
   sync.check_records, sync.require_own_error, sync.without_credentials, sync.read_page,
-  sync.read_pages, sync.found_records, sync.find_bad_field, sync.judge_error
+  sync.read_pages, sync.found_records, sync.find_bad_field, sync.lock_holders,
+  sync.is_pages_own_trouble, sync.postpone, sync.judge_error
 from public, anon, authenticated, service_role;
 
 -- Connections: whose key it is, asked before a workspace writes its first row with it.
@@ -2859,6 +2993,8 @@ begin
       v_page.worker_id := v_chunk.worker_id;
       v_page.attempts := v_chunk.attempts;
       v_page.max_attempts := v_chunk.max_attempts;
+      v_page.postponements := v_chunk.postponements;
+      v_page.postponed_since := v_chunk.postponed_since;
       v_page.known_pages := case when v_chunk.progress_total is not null
         then v_chunk.planned_pages end;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
@@ -2993,7 +3129,8 @@ $$Apply pages that were read as one set, and note the ids they showed. Returns: 
 outcome completed and counts. Raises: whatever the data does to the tables. Locks: target rows, in
 key order.$$;
 
-create function sync.try_page(p_page sync.page_in_hand) returns sync.page_in_hand
+create function sync.try_page(p_page sync.page_in_hand, p_patience interval)
+  returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
@@ -3001,8 +3138,11 @@ declare
   v_message text;
   v_hint text;
 begin
+  perform set_config('lock_timeout', ceil(extract(epoch from p_patience) * 1000)::text, true);
   v_page := (sync.read_pages(array[p_page]))[1];
   perform sync.apply_pages(array[v_page]);
+  perform 1 from public.workspace_sync_runs where id = p_page.run_id for no key update;
+  perform 1 from public.sync_workspaces where id = p_page.workspace_id for no key update;
   v_is_sound := true;
   raise exception 'this was a trial';
 exception when others then
@@ -3012,47 +3152,87 @@ exception when others then
   get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
   return sync.judge_error(v_page, sqlstate, v_message, v_hint);
 end; $$;
-comment on function sync.try_page(sync.page_in_hand) is
-$$Apply one page and take it back. Returns: the page as read, without an outcome if it can be
-applied, else with what its error means.$$;
+comment on function sync.try_page(sync.page_in_hand, interval) is
+$$Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
+page as read, without an outcome if it can be applied, else with what its error means.$$;
 
-create function sync.apply_fenced(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+create function sync.try_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
-  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
-  v_to_apply sync.page_in_hand[] := '{}'::sync.page_in_hand[];
-  v_sound sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_tried sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_since timestamptz := sync.now();
 begin
   foreach v_page in array p_pages loop
-    if v_page.outcome is null then
-      v_to_apply := v_to_apply || v_page;
-    else
-      v_decided := v_decided || v_page;
-    end if;
+    -- Among many pages that meet locks only the first have time: the others are held by this call.
+    v_tried := v_tried || case when v_page.outcome is not null then v_page
+      else sync.try_page(v_page, greatest(interval '10 milliseconds',
+        least(interval '200 milliseconds',
+          interval '1 second' - (sync.now() - v_since)))) end;
   end loop;
-  if cardinality(v_to_apply) = 0 then
-    return v_decided;
-  end if;
-  begin
-    return v_decided || sync.apply_pages(sync.read_pages(v_to_apply));
-  exception when others then
-    null;
-  end;
-  foreach v_page in array v_to_apply loop
-    v_page := sync.try_page(v_page);
-    if v_page.outcome is null then
-      v_sound := v_sound || v_page;
-    else
-      v_decided := v_decided || v_page;
-    end if;
-  end loop;
-  return v_decided || case when cardinality(v_sound) > 0 then sync.apply_pages(v_sound) end;
+  return v_tried;
 end; $$;
-comment on function sync.apply_fenced(sync.page_in_hand[]) is
-$$Apply what has no outcome yet as one set; if that fails, find the bad pages by trying each alone,
-and apply the others as one set: pages applied one after the other would lock records out of key
-order. Returns: all pages, each with its outcome.$$;
+comment on function sync.try_pages(sync.page_in_hand[]) is
+$$Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
+without an outcome.$$;
+
+create function sync.complete_as_one(p_pages sync.page_in_hand[], p_is_read boolean)
+  returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_decided sync.page_in_hand[] := array(select p from unnest(p_pages) as p
+    where p.outcome is not null);
+  v_to_apply sync.page_in_hand[] := p_pages;
+begin
+  if cardinality(v_decided) > 0 then
+    v_to_apply := array(select p from unnest(p_pages) as p where p.outcome is null);
+  end if;
+  if cardinality(v_to_apply) > 0 then
+    v_decided := v_decided || sync.apply_pages(case when p_is_read then v_to_apply
+      else sync.read_pages(v_to_apply) end);
+  end if;
+  return sync.settle_chunks(v_decided);
+end; $$;
+comment on function sync.complete_as_one(sync.page_in_hand[], boolean) is
+$$Read (unless they are) and apply, as one set, the pages that have no outcome, and settle them all.
+Returns: the pages with their final outcomes. Raises: whatever the data does to the tables, and what
+locks do that others hold. Locks: target rows by key, then as settle_chunks().$$;
+
+create function sync.complete_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  v_pages sync.page_in_hand[] := p_pages;
+  v_message text;
+begin
+  -- One that met a lock before would meet it again, and hold up the others.
+  if not exists (select 1 from unnest(p_pages) as p
+    where p.outcome is null and p.postponements > 0) then
+    begin
+      return sync.complete_as_one(v_pages, false);
+    exception when others then
+      null;
+    end;
+  end if;
+  v_pages := sync.try_pages(v_pages);
+  begin
+    return sync.complete_as_one(v_pages, true);
+  exception when others then
+    if not sync.is_own_trouble(sqlstate) then
+      raise;
+    end if;
+    get stacked diagnostics v_message = message_text;
+    v_pages := array(
+      select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+      from unnest(v_pages) as p);
+  end;
+  return sync.complete_as_one(v_pages, true);
+end; $$;
+comment on function sync.complete_pages(sync.page_in_hand[]) is
+$$Apply and settle what was fenced as one set. If that fails, find the pages that cannot be applied
+by trying each alone, and complete the others as one set: pages applied one after the other would
+lock records out of key order. What meets trouble of the database's own is postponed, and holds up
+the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page's
+fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.$$;
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -3064,8 +3244,7 @@ declare
   v_pages sync.page_in_hand[];
 begin
   perform sync.require_service();
-  v_pages := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
-  v_pages := sync.settle_chunks(v_pages);
+  v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
@@ -3073,7 +3252,7 @@ end; $$;
 comment on function public.complete_chunk_jobs_safe(jsonb) is
 $$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
 the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
-outcomes: completed, cancelled, retry, failed, refused. Repeated with the same tokens it answers
+outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
 alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
 rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
 
@@ -3102,7 +3281,8 @@ $$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its out
 complete_chunk_jobs_safe().$$;
 
 revoke all on function
-  sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.apply_fenced,
+  sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
+  sync.complete_as_one, sync.complete_pages,
   public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -3121,6 +3301,10 @@ declare
 begin
   foreach v_page in array p_pages loop
     if not v_page.is_repeat and v_page.outcome = 'retry' then
+      if not sync.is_own_trouble(coalesce(v_page.code, '')) then
+        v_page.postponements := 0;
+        v_page.postponed_since := null;
+      end if;
       if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
         v_page.outcome := 'failed';
       else
@@ -3151,8 +3335,10 @@ begin
       completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
       attempts = case when p.outcome in ('retry', 'failed')
         then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
+      postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
       ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
-      next_retry_at = case when p.outcome in ('retry', 'delayed') then v_now + p.wait end,
+      next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
+        then v_now + p.wait end,
       lease_expires_at = null,
       error_message = coalesce(p.message,
       case when p.outcome = 'completed' then null else q.error_message end)
@@ -3405,6 +3591,10 @@ begin
   if v_page.outcome is not null then
     return v_page;
   end if;
+  if p_error_class = 'postponed' then
+    return sync.postpone(v_page, coalesce(substring(p_error_message from '^([0-9A-Z]{5}): '),
+      '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
+  end if;
   v_page.message := sync.mask_workspace_key(p_error_message, v_page.workspace_id);
   v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
@@ -3421,8 +3611,8 @@ begin
   return v_page;
 end; $$;
 comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is
-$$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed or
-released. Locks: for rate_limited, the budget.$$;
+$$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
+postponed or released. Locks: for rate_limited, the budget.$$;
 
 create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
@@ -3438,10 +3628,10 @@ declare
 begin
   perform sync.require_service();
   if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
-    'released') then
+    'postponed', 'released') then
     raise exception using errcode = 'SY006',
       message = format('%L is no error class', p_error_class),
-      hint = 'transient, rate_limited, permanent or released';
+      hint = 'transient, rate_limited, permanent, postponed or released';
   end if;
   v_pages := sync.fence(array[jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
     'turn', 1, 'queue_id', p_queue_id, 'lease_token', p_lease_token, 'is_repeat', false,
@@ -3459,9 +3649,11 @@ comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numer
 $$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
 until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the budget is
 blocked, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
-confirmation only that. released: handed back, nothing burnt; with a message that begins with "no
-answer" only max_unanswered times, then as transient. Returns: the outcome (retry, delayed,
-failed, released, cancelled) and "blocked_budgets"; repeated with the same token, the first outcome.
+confirmation only that. postponed: the database did not take the answer (the message begins with
+the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
+burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
+Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
+repeated with the same token, the first outcome.
 Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, its
 budget, then run, job, workspace.$$;
 
@@ -3985,14 +4177,37 @@ comment on function sync.end_run_early(bigint, text, text) is
 $$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
 the run's lock and settles it.$$;
 
-create function sync.advance_runs(p_run_ids bigint[]) returns void
+create function sync.note_out_of_time() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  select set_config('chunkwise.is_out_of_time', 'on', true);
+$$;
+comment on function sync.note_out_of_time() is
+$$The time limit of a statement goes off once. Whoever answers it notes that, so that nothing that
+takes time is begun any more in this transaction.$$;
+
+create function sync.is_out_of_time() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
+$$;
+comment on function sync.is_out_of_time() is
+$$Returns: whether the time limit of this statement went off.$$;
+
+create function sync.advance_runs(p_run_ids bigint[], p_seconds int default 5) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_run_id bigint;
+  v_until timestamptz := sync.now() + make_interval(secs => p_seconds);
+  v_is_in_time boolean;
 begin
   foreach v_run_id in array array(select distinct id from unnest(p_run_ids) as id order by id) loop
+    v_is_in_time := sync.now() < v_until
+      and not sync.is_out_of_time();
     begin
+      if not v_is_in_time then
+        raise exception using errcode = 'query_canceled', message = 'the next sweep closes it: '
+          'the call that ended its last chunk had no time left';
+      end if;
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.fill_slots(v_run_id);
@@ -4004,19 +4219,25 @@ begin
         perform sync.advance_run(v_run_id);
       end if;
       if v_run.status = 'running' and v_run.close_error is not null then
-        update public.workspace_sync_runs set close_error = null where id = v_run_id;
+        update public.workspace_sync_runs set close_error = null, is_slow_to_close = false
+        where id = v_run_id;
       end if;
-    exception when others then
-      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm)
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
+        is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
       where id = v_run_id;
     end;
   end loop;
 end; $$;
-comment on function sync.advance_runs(bigint[]) is
+comment on function sync.advance_runs(bigint[], int) is
 $$Refill the slots of live runs, cancel what is pending of ending ones, close those without live
 chunks. A failure in closing is noted on the run and left to the next sweep; it never takes a page
-with it. The caller holds the runs' locks, taken in order of id. Locks: queue rows by SKIP
-LOCKED.$$;
+with it, and neither does the call's time limit: nothing is begun when it has gone off, or
+p_seconds have passed. The caller holds the runs' locks, taken in order of id. Locks: queue rows by
+SKIP LOCKED.$$;
 
 create function sync.close_jobs(p_job_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4201,12 +4422,20 @@ begin
   perform sync.advance_mark(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
-    execute format('select %s($1)', v_close_function) using v_run.workspace_id;
+    begin
+      execute format('select %s($1)', v_close_function) using v_run.workspace_id;
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set warnings = warnings || format('%s: %s',
+        v_close_function, sync.mask_secrets(sqlerrm)) where id = p_run_id;
+    end;
   end if;
 end; $$;
 comment on function sync.close_run(bigint, text, text) is
-$$End a run: totals, status, and for a completed one the registry and statistics. The caller holds
-its lock; nothing of it is live.$$;
+$$End a run: totals, status, and for a completed one the registry and statistics. A close function
+that fails is a warning. The caller holds its lock; nothing of it is live.$$;
 
 create function sync.close_job(p_job_id uuid) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4262,9 +4491,9 @@ none is completed or partial (or there is none at all), else partial. Locks: the
 anew for live runs.$$;
 
 revoke all on function
-  sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
-  sync.advance_run, sync.scan_finding, sync.scan_again, sync.fold_counters, sync.close_run,
-  sync.close_job
+  sync.has_live_chunks, sync.end_run_early, sync.note_out_of_time, sync.is_out_of_time,
+  sync.advance_runs, sync.close_jobs, sync.settle_runs, sync.advance_run, sync.scan_finding,
+  sync.scan_again, sync.fold_counters, sync.close_run, sync.close_job
 from public, anon, authenticated, service_role;
 
 -- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of
@@ -5135,7 +5364,7 @@ comment on function sync.take_back_expired() is
 $$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled,
 after the 10th loss they fail as poison. Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.repair_runs() returns void
+create function sync.repair_runs(p_is_in_claim boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
@@ -5143,7 +5372,7 @@ begin
   select array_agg(id) into v_run_ids from (
     select r.id from public.workspace_sync_runs as r
     join public.polling_job_status as j on j.id = r.job_id
-    where r.status = 'running' and (
+    where r.status = 'running' and not (r.is_slow_to_close and p_is_in_claim) and (
       r.ending is not null
       or not sync.has_live_chunks(r.id)
       or (select count(*) from public.chunk_processing_queue as q
@@ -5152,13 +5381,14 @@ begin
         where q.run_id = r.id and q.status = 'pending' and q.slot is null))
     order by r.id for no key update of r, j skip locked
   ) as needy;
-  perform sync.advance_runs(v_run_ids) where v_run_ids is not null;
+  perform sync.advance_runs(v_run_ids, case when p_is_in_claim then 2 else 40 end)
+  where v_run_ids is not null;
 end; $$;
-comment on function sync.repair_runs() is
-$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots.
-Whoever ends a job's last run must hold the job, or two that end its last runs at once leave it
-live; a job that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by
-SKIP LOCKED.$$;
+comment on function sync.repair_runs(boolean) is
+$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. A
+claim has no time for those that are slow to close. Whoever ends a job's last run must hold the job,
+or two that end its last runs at once leave it live; a job that another holds is left to the next
+sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -5202,7 +5432,7 @@ $$Jobs whose runs have all ended and that nobody closed are closed; so are rows 
 nobody has touched for a minute (their runs or workspaces were deleted, or they were written by
 hand), as failed, and overdue ones as partial. Locks: jobs by SKIP LOCKED.$$;
 
-create function sync.sweep() returns int
+create function sync.sweep(p_is_in_claim boolean) returns int
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
 declare
   v_taken_back int;
@@ -5210,7 +5440,7 @@ begin
   v_taken_back := sync.take_back_expired();
   perform sync.end_overdue_runs();
   perform sync.mark_paused_runs();
-  perform sync.repair_runs();
+  perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
   perform sync.tend_hints();
   begin
@@ -5228,7 +5458,7 @@ begin
   where s.is_only_row;
   return v_taken_back;
 end; $$;
-comment on function sync.sweep() is
+comment on function sync.sweep(boolean) is
 $$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
 closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
 chunks taken back. The caller holds the engine's lock sweep.$$;
@@ -5253,8 +5483,11 @@ begin
     return;
   end if;
   begin
-    perform sync.sweep();
-  exception when others then
+    perform sync.sweep(true);
+  exception when query_canceled or others then
+    if sqlstate = '57014' then
+      perform sync.note_out_of_time();
+    end if;
     update sync.sweep_state as s
     set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
     from (select is_only_row from sync.sweep_state for no key update skip locked) as free
@@ -5263,7 +5496,8 @@ begin
 end; $$;
 comment on function sync.sweep_if_due() is
 $$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an error is noted in
-sync.sweep_state and never takes the claim with it. Locks: as sync.sweep().$$;
+sync.sweep_state and never takes the claim with it; nor does the claim's time limit, see
+is_out_of_time(). Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -5272,7 +5506,7 @@ begin
   perform sync.require_service();
   perform sync.require_read_committed();
   perform sync.wait_for_engine_lock('sweep');
-  return sync.sweep();
+  return sync.sweep(false);
 end; $$;
 comment on function public.cleanup_stuck_chunks() is
 $$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs.
@@ -6729,8 +6963,8 @@ select
   p.job_id, p.run_id, w.workspace_name,
   (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
   found.why,
-  case found.why when 'rate_limited' then b.blocked_until when 'retry' then p.next_retry_at end
-    as waits_until,
+  case when found.why = 'rate_limited' then b.blocked_until
+    when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
   case found.why
     when 'ending' then format('it ends (%s) with the next sweep', p.ending)
     when 'paused' then format('paused: chunkwise resume%s lifts that', case
@@ -6743,6 +6977,11 @@ select
     when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
     when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
     when 'rate_limited' then format('the API limits the rate of %s', b.scope_key)
+    when 'database' then (
+      select concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
+        (array_agg(q.error_message order by q.next_retry_at))[1])
+      from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null and q.postponements > 0)
     when 'retry' then (
       select concat_ws(': ', format('%s chunks are tried again', count(*)),
         (array_agg(q.error_message order by q.next_retry_at)
@@ -6768,10 +7007,11 @@ cross join lateral (
       where is_active and last_answered_at > sync.now() - interval '5 minutes'
     ) then 'no_worker'
     when b.id is not null then 'rate_limited'
-    when p.delayed > 0 and p.ready = 0 then case when exists (
-      select 1 from public.chunk_processing_queue as q
-      where q.run_id = p.run_id and q.slot is not null
-        and (q.attempts > 0 or q.error_message is not null)) then 'retry' else 'budget' end
+    when p.delayed > 0 and p.ready = 0 then (
+      select case when bool_or(q.postponements > 0) then 'database'
+        when bool_or(q.attempts > 0 or q.error_message is not null) then 'retry'
+        else 'budget' end
+      from public.chunk_processing_queue as q where q.run_id = p.run_id and q.slot is not null)
     else 'turn' end as why
   order by why limit 1
 ) as found
@@ -6779,8 +7019,8 @@ where p.status = 'running' and p.processing = 0;
 comment on view public.waiting_runs is
 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 comment on column public.waiting_runs.why is
-'ending, paused, parent, closing_failed, no_worker, rate_limited, retry, budget or turn; the first
-that holds.';
+'ending, paused, parent, closing_failed, no_worker, rate_limited, database (a lock, a time limit, no
+space: no attempt is lost), retry, budget or turn; the first that holds.';
 comment on column public.waiting_runs.job_id is 'Its job: polling_job_status.id.';
 comment on column public.waiting_runs.run_id is 'The run: workspace_sync_runs.id.';
 comment on column public.waiting_runs.workspace_name is 'Its workspace.';

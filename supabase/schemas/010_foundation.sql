@@ -67,6 +67,16 @@ end; $$;
 comment on function sync.wait_for_engine_lock(text) is
 $$Hold one of the engine's locks until the transaction ends. Locks: its row.$$;
 
+create function sync.is_own_trouble(p_sqlstate text) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select p_sqlstate ~ '^(40|53|57|58|XX)' or p_sqlstate in ('55P03', '25006', '25P04');
+$$;
+comment on function sync.is_own_trouble(text) is
+$$Returns: whether an error is trouble of the database's own, which passes and is nobody's failure:
+isolation and deadlocks (40), memory, disk and connections (53), a lock not had in time (55P03),
+time limits, cancels and restarts (57), disk errors (58), read only (25006), errors of its own
+(XX).$$;
+
 create function sync.in_utc(p_at timestamptz) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
@@ -85,7 +95,7 @@ $$Returns: a text as one word of a shell command, of which the shell expands not
 revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
   sync.now, public.chunkwise_version, sync.require_read_committed, sync.try_engine_lock,
-  sync.wait_for_engine_lock, sync.in_utc, sync.shell_word
+  sync.wait_for_engine_lock, sync.is_own_trouble, sync.in_utc, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;

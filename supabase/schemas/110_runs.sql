@@ -33,6 +33,7 @@ create table public.workspace_sync_runs (
   started_at timestamptz not null default sync.now(),
   completed_at timestamptz,
   close_error text,
+  is_slow_to_close boolean not null default false,
   error_message text,
   warnings text[] not null default '{}',
   constraint workspace_sync_runs_status_check
@@ -73,6 +74,9 @@ comment on column public.workspace_sync_runs.chunks_completed is
 waiting chunks are added at once.';
 comment on column public.workspace_sync_runs.close_error is
 'Why closing failed; the next sweep tries again.';
+comment on column public.workspace_sync_runs.is_slow_to_close is
+'Closing ran out of the time that a worker''s call has: cleanup_stuck_chunks() closes it, which has
+more.';
 comment on column public.workspace_sync_runs.scan is
 'Which pass over the pages it is at, from 1: counts that disagree are scanned again, and another
 key, URL or declaration has it begin again.';

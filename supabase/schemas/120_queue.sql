@@ -66,6 +66,8 @@ create table public.chunk_processing_queue (
   max_attempts int not null default 3,
   lease_losses int not null default 0,
   unanswered int not null default 0,
+  postponements int not null default 0,
+  postponed_since timestamptz,
   lease_token bigint,
   lease_expires_at timestamptz,
   worker_id text,
@@ -103,6 +105,11 @@ comment on column public.chunk_processing_queue.lease_losses is
 comment on column public.chunk_processing_queue.unanswered is
 'How often it was released because the API had closed the kept-alive connection that its request was
 sent on.';
+comment on column public.chunk_processing_queue.postponements is
+'How often in a row the database itself did not take its answer: a lock, a time limit, no space.
+No attempt of its.';
+comment on column public.chunk_processing_queue.postponed_since is
+'When it did not for the first time in a row.';
 comment on column public.chunk_processing_queue.lease_expires_at is
 'Until when its worker has it, unless a heartbeat comes.';
 comment on column public.chunk_processing_queue.worker_id is 'Who claimed it last.';
@@ -132,16 +139,16 @@ create table public.chunk_events (
   details jsonb,
   primary key (chunk_id, id),
   constraint chunk_events_event_check check (
-    event in ('completed', 'retry', 'delayed', 'released', 'failed', 'cancelled', 'lease_lost',
-    'covered'))
+    event in ('completed', 'retry', 'delayed', 'postponed', 'released', 'failed', 'cancelled',
+    'lease_lost', 'covered'))
 );
 comment on table public.chunk_events is
 'What happened to chunks, append-only; kept longer than the chunks.';
 comment on column public.chunk_events.details is
 'completed: records, changed, total, duration_ms; others: code, message, attempt, for_ms.';
 comment on column public.chunk_events.event is
-'completed, retry, delayed (rate limit), released, failed, cancelled, lease_lost or covered (its
-record came with another answer).';
+'completed, retry, delayed (rate limit), postponed (the database itself could not take it),
+released, failed, cancelled, lease_lost or covered (its record came with another answer).';
 comment on column public.chunk_events.lease_token is 'Of which claim.';
 create index chunk_events_occurred_idx on public.chunk_events using brin (occurred_at);
 alter table public.chunk_events enable row level security;

@@ -169,6 +169,9 @@ begin
   end if;
   perform sync.note_worker(p_worker_id);
   perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer;
+  end if;
   perform sync.wake_due_chunks(p_limit);
   return (sync.claim_chunks(sync.pick_ready_chunks(p_limit), p_worker_id)).o_answer;
 end; $$;
@@ -196,6 +199,10 @@ begin
   end if;
   perform sync.note_worker(p_worker_id);
   perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer
+      || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
+  end if;
   select * into v_chunk from public.chunk_processing_queue
   where id = p_queue_id for no key update skip locked;
   v_reason := case
@@ -228,7 +235,7 @@ its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
+  set statement_timeout = '10s' set lock_timeout = '250ms'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -236,8 +243,11 @@ declare
   v_now timestamptz;
   v_longest interval;
   v_ids bigint[];
+  v_free bigint[];
+  v_doubtful bigint[];
   v_lost jsonb;
   v_cancelled jsonb;
+  v_worker_ids text[];
 begin
   perform sync.require_service();
   if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
@@ -250,9 +260,23 @@ begin
   end if;
   v_longest := sync.setting_seconds('max_lease_seconds');
   v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
-  perform 1 from public.chunk_processing_queue
-  where id = any (v_ids) order by id for no key update;
+  v_free := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) order by id for no key update skip locked);
   v_now := sync.now();
+  v_doubtful := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) and id <> all (v_free) and status = 'processing'
+      and lease_expires_at <= v_now);
+  if cardinality(v_doubtful) > 0 then
+    begin
+      perform 1 from public.chunk_processing_queue
+      where id = any (v_doubtful) order by id for no key update;
+      v_free := v_free || v_doubtful;
+    exception when lock_not_available then
+      null;
+    end;
+  end if;
   with given as (
     select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
     from jsonb_array_elements(p_leases) as l
@@ -261,29 +285,42 @@ begin
     set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
     q.started_at + v_longest)
     from given
-    where q.id = given.id and q.lease_token = given.lease_token and q.status = 'processing'
-      and q.lease_expires_at > v_now and q.started_at + v_longest > v_now
+    where q.id = given.id and q.id = any (v_free) and q.lease_token = given.lease_token
+      and q.status = 'processing' and q.lease_expires_at > v_now
+      and q.started_at + v_longest > v_now
     returning q.id, q.run_id, q.worker_id
+  ), held as (
+    select * from extended
+    union all
+    -- What a call that ends it has locked is its own business: it was told to be in time.
+    select q.id, q.run_id, q.worker_id from public.chunk_processing_queue as q
+    join given on given.id = q.id and given.lease_token = q.lease_token
+    where q.id <> all (v_free) and q.status = 'processing'
   )
   select
-    coalesce(jsonb_agg(given.id order by given.id) filter (where extended.id is null), '[]'),
-    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]')
-  into v_lost, v_cancelled
-  from given left join extended using (id)
-  left join public.workspace_sync_runs as r on r.id = extended.run_id;
-  perform sync.note_worker(worker_id) from (
-    select distinct worker_id from public.chunk_processing_queue
-    where id = any (v_ids) and status = 'processing'
-      and not v_lost @> to_jsonb(id)
-  ) as holders;
+    coalesce(jsonb_agg(given.id order by given.id) filter (where held.id is null), '[]'),
+    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]'),
+    coalesce(array_agg(distinct held.worker_id) filter (where held.id is not null), '{}')
+  into v_lost, v_cancelled, v_worker_ids
+  from given left join held using (id)
+  left join public.workspace_sync_runs as r on r.id = held.run_id;
+  update sync.workers as k set last_seen_at = v_now
+  from (
+    select worker_id from sync.workers
+    where worker_id = any (v_worker_ids) and last_seen_at < v_now - interval '5 seconds'
+    order by worker_id for no key update skip locked
+  ) as silent
+  where k.worker_id = silent.worker_id;
   return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
     'cancelled', v_cancelled,
     'blocked_budgets', sync.blocked_budgets());
 end; $$;
 comment on function public.extend_chunk_leases(jsonb) is
-$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. Returns: {"lease_ms", "lost": [ids],
+$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. It waits for nobody: a lease whose row
+another call has locked, as a rule to end it, is neither extended nor lost; only of one that has run
+out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease_ms", "lost": [ids],
 "cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
-SY006 not such a list. Locks: the queue rows, by id.$$;
+SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
 
 revoke all on function
   sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks, sync.claim_chunks,

@@ -107,6 +107,8 @@ begin
       v_page.worker_id := v_chunk.worker_id;
       v_page.attempts := v_chunk.attempts;
       v_page.max_attempts := v_chunk.max_attempts;
+      v_page.postponements := v_chunk.postponements;
+      v_page.postponed_since := v_chunk.postponed_since;
       v_page.known_pages := case when v_chunk.progress_total is not null
         then v_chunk.planned_pages end;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';

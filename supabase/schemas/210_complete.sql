@@ -79,7 +79,8 @@ $$Apply pages that were read as one set, and note the ids they showed. Returns: 
 outcome completed and counts. Raises: whatever the data does to the tables. Locks: target rows, in
 key order.$$;
 
-create function sync.try_page(p_page sync.page_in_hand) returns sync.page_in_hand
+create function sync.try_page(p_page sync.page_in_hand, p_patience interval)
+  returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
@@ -87,8 +88,11 @@ declare
   v_message text;
   v_hint text;
 begin
+  perform set_config('lock_timeout', ceil(extract(epoch from p_patience) * 1000)::text, true);
   v_page := (sync.read_pages(array[p_page]))[1];
   perform sync.apply_pages(array[v_page]);
+  perform 1 from public.workspace_sync_runs where id = p_page.run_id for no key update;
+  perform 1 from public.sync_workspaces where id = p_page.workspace_id for no key update;
   v_is_sound := true;
   raise exception 'this was a trial';
 exception when others then
@@ -98,47 +102,87 @@ exception when others then
   get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
   return sync.judge_error(v_page, sqlstate, v_message, v_hint);
 end; $$;
-comment on function sync.try_page(sync.page_in_hand) is
-$$Apply one page and take it back. Returns: the page as read, without an outcome if it can be
-applied, else with what its error means.$$;
+comment on function sync.try_page(sync.page_in_hand, interval) is
+$$Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
+page as read, without an outcome if it can be applied, else with what its error means.$$;
 
-create function sync.apply_fenced(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+create function sync.try_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
-  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
-  v_to_apply sync.page_in_hand[] := '{}'::sync.page_in_hand[];
-  v_sound sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_tried sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_since timestamptz := sync.now();
 begin
   foreach v_page in array p_pages loop
-    if v_page.outcome is null then
-      v_to_apply := v_to_apply || v_page;
-    else
-      v_decided := v_decided || v_page;
-    end if;
+    -- Among many pages that meet locks only the first have time: the others are held by this call.
+    v_tried := v_tried || case when v_page.outcome is not null then v_page
+      else sync.try_page(v_page, greatest(interval '10 milliseconds',
+        least(interval '200 milliseconds',
+          interval '1 second' - (sync.now() - v_since)))) end;
   end loop;
-  if cardinality(v_to_apply) = 0 then
-    return v_decided;
-  end if;
-  begin
-    return v_decided || sync.apply_pages(sync.read_pages(v_to_apply));
-  exception when others then
-    null;
-  end;
-  foreach v_page in array v_to_apply loop
-    v_page := sync.try_page(v_page);
-    if v_page.outcome is null then
-      v_sound := v_sound || v_page;
-    else
-      v_decided := v_decided || v_page;
-    end if;
-  end loop;
-  return v_decided || case when cardinality(v_sound) > 0 then sync.apply_pages(v_sound) end;
+  return v_tried;
 end; $$;
-comment on function sync.apply_fenced(sync.page_in_hand[]) is
-$$Apply what has no outcome yet as one set; if that fails, find the bad pages by trying each alone,
-and apply the others as one set: pages applied one after the other would lock records out of key
-order. Returns: all pages, each with its outcome.$$;
+comment on function sync.try_pages(sync.page_in_hand[]) is
+$$Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
+without an outcome.$$;
+
+create function sync.complete_as_one(p_pages sync.page_in_hand[], p_is_read boolean)
+  returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_decided sync.page_in_hand[] := array(select p from unnest(p_pages) as p
+    where p.outcome is not null);
+  v_to_apply sync.page_in_hand[] := p_pages;
+begin
+  if cardinality(v_decided) > 0 then
+    v_to_apply := array(select p from unnest(p_pages) as p where p.outcome is null);
+  end if;
+  if cardinality(v_to_apply) > 0 then
+    v_decided := v_decided || sync.apply_pages(case when p_is_read then v_to_apply
+      else sync.read_pages(v_to_apply) end);
+  end if;
+  return sync.settle_chunks(v_decided);
+end; $$;
+comment on function sync.complete_as_one(sync.page_in_hand[], boolean) is
+$$Read (unless they are) and apply, as one set, the pages that have no outcome, and settle them all.
+Returns: the pages with their final outcomes. Raises: whatever the data does to the tables, and what
+locks do that others hold. Locks: target rows by key, then as settle_chunks().$$;
+
+create function sync.complete_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  v_pages sync.page_in_hand[] := p_pages;
+  v_message text;
+begin
+  -- One that met a lock before would meet it again, and hold up the others.
+  if not exists (select 1 from unnest(p_pages) as p
+    where p.outcome is null and p.postponements > 0) then
+    begin
+      return sync.complete_as_one(v_pages, false);
+    exception when others then
+      null;
+    end;
+  end if;
+  v_pages := sync.try_pages(v_pages);
+  begin
+    return sync.complete_as_one(v_pages, true);
+  exception when others then
+    if not sync.is_own_trouble(sqlstate) then
+      raise;
+    end if;
+    get stacked diagnostics v_message = message_text;
+    v_pages := array(
+      select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+      from unnest(v_pages) as p);
+  end;
+  return sync.complete_as_one(v_pages, true);
+end; $$;
+comment on function sync.complete_pages(sync.page_in_hand[]) is
+$$Apply and settle what was fenced as one set. If that fails, find the pages that cannot be applied
+by trying each alone, and complete the others as one set: pages applied one after the other would
+lock records out of key order. What meets trouble of the database's own is postponed, and holds up
+the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page's
+fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.$$;
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -150,8 +194,7 @@ declare
   v_pages sync.page_in_hand[];
 begin
   perform sync.require_service();
-  v_pages := sync.apply_fenced(sync.fence(sync.given_pages(p_pages)));
-  v_pages := sync.settle_chunks(v_pages);
+  v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
@@ -159,7 +202,7 @@ end; $$;
 comment on function public.complete_chunk_jobs_safe(jsonb) is
 $$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
 the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
-outcomes: completed, cancelled, retry, failed, refused. Repeated with the same tokens it answers
+outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
 alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
 rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
 
@@ -188,7 +231,8 @@ $$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its out
 complete_chunk_jobs_safe().$$;
 
 revoke all on function
-  sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.apply_fenced,
+  sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
+  sync.complete_as_one, sync.complete_pages,
   public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function

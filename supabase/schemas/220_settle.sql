@@ -10,6 +10,10 @@ declare
 begin
   foreach v_page in array p_pages loop
     if not v_page.is_repeat and v_page.outcome = 'retry' then
+      if not sync.is_own_trouble(coalesce(v_page.code, '')) then
+        v_page.postponements := 0;
+        v_page.postponed_since := null;
+      end if;
       if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
         v_page.outcome := 'failed';
       else
@@ -40,8 +44,10 @@ begin
       completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
       attempts = case when p.outcome in ('retry', 'failed')
         then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
+      postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
       ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
-      next_retry_at = case when p.outcome in ('retry', 'delayed') then v_now + p.wait end,
+      next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
+        then v_now + p.wait end,
       lease_expires_at = null,
       error_message = coalesce(p.message,
       case when p.outcome = 'completed' then null else q.error_message end)

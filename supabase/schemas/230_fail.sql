@@ -46,6 +46,10 @@ begin
   if v_page.outcome is not null then
     return v_page;
   end if;
+  if p_error_class = 'postponed' then
+    return sync.postpone(v_page, coalesce(substring(p_error_message from '^([0-9A-Z]{5}): '),
+      '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
+  end if;
   v_page.message := sync.mask_workspace_key(p_error_message, v_page.workspace_id);
   v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
@@ -62,8 +66,8 @@ begin
   return v_page;
 end; $$;
 comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is
-$$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed or
-released. Locks: for rate_limited, the budget.$$;
+$$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
+postponed or released. Locks: for rate_limited, the budget.$$;
 
 create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
@@ -79,10 +83,10 @@ declare
 begin
   perform sync.require_service();
   if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
-    'released') then
+    'postponed', 'released') then
     raise exception using errcode = 'SY006',
       message = format('%L is no error class', p_error_class),
-      hint = 'transient, rate_limited, permanent or released';
+      hint = 'transient, rate_limited, permanent, postponed or released';
   end if;
   v_pages := sync.fence(array[jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
     'turn', 1, 'queue_id', p_queue_id, 'lease_token', p_lease_token, 'is_repeat', false,
@@ -100,9 +104,11 @@ comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numer
 $$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
 until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the budget is
 blocked, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
-confirmation only that. released: handed back, nothing burnt; with a message that begins with "no
-answer" only max_unanswered times, then as transient. Returns: the outcome (retry, delayed,
-failed, released, cancelled) and "blocked_budgets"; repeated with the same token, the first outcome.
+confirmation only that. postponed: the database did not take the answer (the message begins with
+the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
+burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
+Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
+repeated with the same token, the first outcome.
 Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, its
 budget, then run, job, workspace.$$;
 

@@ -25,14 +25,37 @@ comment on function sync.end_run_early(bigint, text, text) is
 $$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
 the run's lock and settles it.$$;
 
-create function sync.advance_runs(p_run_ids bigint[]) returns void
+create function sync.note_out_of_time() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  select set_config('chunkwise.is_out_of_time', 'on', true);
+$$;
+comment on function sync.note_out_of_time() is
+$$The time limit of a statement goes off once. Whoever answers it notes that, so that nothing that
+takes time is begun any more in this transaction.$$;
+
+create function sync.is_out_of_time() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
+$$;
+comment on function sync.is_out_of_time() is
+$$Returns: whether the time limit of this statement went off.$$;
+
+create function sync.advance_runs(p_run_ids bigint[], p_seconds int default 5) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
   v_run_id bigint;
+  v_until timestamptz := sync.now() + make_interval(secs => p_seconds);
+  v_is_in_time boolean;
 begin
   foreach v_run_id in array array(select distinct id from unnest(p_run_ids) as id order by id) loop
+    v_is_in_time := sync.now() < v_until
+      and not sync.is_out_of_time();
     begin
+      if not v_is_in_time then
+        raise exception using errcode = 'query_canceled', message = 'the next sweep closes it: '
+          'the call that ended its last chunk had no time left';
+      end if;
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.fill_slots(v_run_id);
@@ -44,19 +67,25 @@ begin
         perform sync.advance_run(v_run_id);
       end if;
       if v_run.status = 'running' and v_run.close_error is not null then
-        update public.workspace_sync_runs set close_error = null where id = v_run_id;
+        update public.workspace_sync_runs set close_error = null, is_slow_to_close = false
+        where id = v_run_id;
       end if;
-    exception when others then
-      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm)
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
+        is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
       where id = v_run_id;
     end;
   end loop;
 end; $$;
-comment on function sync.advance_runs(bigint[]) is
+comment on function sync.advance_runs(bigint[], int) is
 $$Refill the slots of live runs, cancel what is pending of ending ones, close those without live
 chunks. A failure in closing is noted on the run and left to the next sweep; it never takes a page
-with it. The caller holds the runs' locks, taken in order of id. Locks: queue rows by SKIP
-LOCKED.$$;
+with it, and neither does the call's time limit: nothing is begun when it has gone off, or
+p_seconds have passed. The caller holds the runs' locks, taken in order of id. Locks: queue rows by
+SKIP LOCKED.$$;
 
 create function sync.close_jobs(p_job_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -241,12 +270,20 @@ begin
   perform sync.advance_mark(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
-    execute format('select %s($1)', v_close_function) using v_run.workspace_id;
+    begin
+      execute format('select %s($1)', v_close_function) using v_run.workspace_id;
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set warnings = warnings || format('%s: %s',
+        v_close_function, sync.mask_secrets(sqlerrm)) where id = p_run_id;
+    end;
   end if;
 end; $$;
 comment on function sync.close_run(bigint, text, text) is
-$$End a run: totals, status, and for a completed one the registry and statistics. The caller holds
-its lock; nothing of it is live.$$;
+$$End a run: totals, status, and for a completed one the registry and statistics. A close function
+that fails is a warning. The caller holds its lock; nothing of it is live.$$;
 
 create function sync.close_job(p_job_id uuid) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -302,7 +339,7 @@ none is completed or partial (or there is none at all), else partial. Locks: the
 anew for live runs.$$;
 
 revoke all on function
-  sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
-  sync.advance_run, sync.scan_finding, sync.scan_again, sync.fold_counters, sync.close_run,
-  sync.close_job
+  sync.has_live_chunks, sync.end_run_early, sync.note_out_of_time, sync.is_out_of_time,
+  sync.advance_runs, sync.close_jobs, sync.settle_runs, sync.advance_run, sync.scan_finding,
+  sync.scan_again, sync.fold_counters, sync.close_run, sync.close_job
 from public, anon, authenticated, service_role;

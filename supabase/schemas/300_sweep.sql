@@ -39,7 +39,7 @@ comment on function sync.take_back_expired() is
 $$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled,
 after the 10th loss they fail as poison. Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.repair_runs() returns void
+create function sync.repair_runs(p_is_in_claim boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
@@ -47,7 +47,7 @@ begin
   select array_agg(id) into v_run_ids from (
     select r.id from public.workspace_sync_runs as r
     join public.polling_job_status as j on j.id = r.job_id
-    where r.status = 'running' and (
+    where r.status = 'running' and not (r.is_slow_to_close and p_is_in_claim) and (
       r.ending is not null
       or not sync.has_live_chunks(r.id)
       or (select count(*) from public.chunk_processing_queue as q
@@ -56,13 +56,14 @@ begin
         where q.run_id = r.id and q.status = 'pending' and q.slot is null))
     order by r.id for no key update of r, j skip locked
   ) as needy;
-  perform sync.advance_runs(v_run_ids) where v_run_ids is not null;
+  perform sync.advance_runs(v_run_ids, case when p_is_in_claim then 2 else 40 end)
+  where v_run_ids is not null;
 end; $$;
-comment on function sync.repair_runs() is
-$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots.
-Whoever ends a job's last run must hold the job, or two that end its last runs at once leave it
-live; a job that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by
-SKIP LOCKED.$$;
+comment on function sync.repair_runs(boolean) is
+$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. A
+claim has no time for those that are slow to close. Whoever ends a job's last run must hold the job,
+or two that end its last runs at once leave it live; a job that another holds is left to the next
+sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -106,7 +107,7 @@ $$Jobs whose runs have all ended and that nobody closed are closed; so are rows 
 nobody has touched for a minute (their runs or workspaces were deleted, or they were written by
 hand), as failed, and overdue ones as partial. Locks: jobs by SKIP LOCKED.$$;
 
-create function sync.sweep() returns int
+create function sync.sweep(p_is_in_claim boolean) returns int
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
 declare
   v_taken_back int;
@@ -114,7 +115,7 @@ begin
   v_taken_back := sync.take_back_expired();
   perform sync.end_overdue_runs();
   perform sync.mark_paused_runs();
-  perform sync.repair_runs();
+  perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
   perform sync.tend_hints();
   begin
@@ -132,7 +133,7 @@ begin
   where s.is_only_row;
   return v_taken_back;
 end; $$;
-comment on function sync.sweep() is
+comment on function sync.sweep(boolean) is
 $$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
 closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
 chunks taken back. The caller holds the engine's lock sweep.$$;
@@ -157,8 +158,11 @@ begin
     return;
   end if;
   begin
-    perform sync.sweep();
-  exception when others then
+    perform sync.sweep(true);
+  exception when query_canceled or others then
+    if sqlstate = '57014' then
+      perform sync.note_out_of_time();
+    end if;
     update sync.sweep_state as s
     set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
     from (select is_only_row from sync.sweep_state for no key update skip locked) as free
@@ -167,7 +171,8 @@ begin
 end; $$;
 comment on function sync.sweep_if_due() is
 $$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an error is noted in
-sync.sweep_state and never takes the claim with it. Locks: as sync.sweep().$$;
+sync.sweep_state and never takes the claim with it; nor does the claim's time limit, see
+is_out_of_time(). Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -176,7 +181,7 @@ begin
   perform sync.require_service();
   perform sync.require_read_committed();
   perform sync.wait_for_engine_lock('sweep');
-  return sync.sweep();
+  return sync.sweep(false);
 end; $$;
 comment on function public.cleanup_stuck_chunks() is
 $$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs.

@@ -127,8 +127,8 @@ select
   p.job_id, p.run_id, w.workspace_name,
   (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
   found.why,
-  case found.why when 'rate_limited' then b.blocked_until when 'retry' then p.next_retry_at end
-    as waits_until,
+  case when found.why = 'rate_limited' then b.blocked_until
+    when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
   case found.why
     when 'ending' then format('it ends (%s) with the next sweep', p.ending)
     when 'paused' then format('paused: chunkwise resume%s lifts that', case
@@ -141,6 +141,11 @@ select
     when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
     when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
     when 'rate_limited' then format('the API limits the rate of %s', b.scope_key)
+    when 'database' then (
+      select concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
+        (array_agg(q.error_message order by q.next_retry_at))[1])
+      from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null and q.postponements > 0)
     when 'retry' then (
       select concat_ws(': ', format('%s chunks are tried again', count(*)),
         (array_agg(q.error_message order by q.next_retry_at)
@@ -166,10 +171,11 @@ cross join lateral (
       where is_active and last_answered_at > sync.now() - interval '5 minutes'
     ) then 'no_worker'
     when b.id is not null then 'rate_limited'
-    when p.delayed > 0 and p.ready = 0 then case when exists (
-      select 1 from public.chunk_processing_queue as q
-      where q.run_id = p.run_id and q.slot is not null
-        and (q.attempts > 0 or q.error_message is not null)) then 'retry' else 'budget' end
+    when p.delayed > 0 and p.ready = 0 then (
+      select case when bool_or(q.postponements > 0) then 'database'
+        when bool_or(q.attempts > 0 or q.error_message is not null) then 'retry'
+        else 'budget' end
+      from public.chunk_processing_queue as q where q.run_id = p.run_id and q.slot is not null)
     else 'turn' end as why
   order by why limit 1
 ) as found
@@ -177,8 +183,8 @@ where p.status = 'running' and p.processing = 0;
 comment on view public.waiting_runs is
 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 comment on column public.waiting_runs.why is
-'ending, paused, parent, closing_failed, no_worker, rate_limited, retry, budget or turn; the first
-that holds.';
+'ending, paused, parent, closing_failed, no_worker, rate_limited, database (a lock, a time limit, no
+space: no attempt is lost), retry, budget or turn; the first that holds.';
 comment on column public.waiting_runs.job_id is 'Its job: polling_job_status.id.';
 comment on column public.waiting_runs.run_id is 'The run: workspace_sync_runs.id.';
 comment on column public.waiting_runs.workspace_name is 'Its workspace.';

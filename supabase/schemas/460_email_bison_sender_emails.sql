@@ -128,19 +128,29 @@ create table public.workspace_statistics (
   connected_accounts bigint not null,
   distinct_emails bigint not null,
   deleted_accounts bigint not null,
-  emails_sent_count bigint not null,
-  total_replied_count bigint not null,
-  unique_replied_count bigint not null,
-  bounced_count bigint not null,
-  unsubscribed_count bigint not null,
-  interested_leads_count bigint not null,
+  emails_sent_count bigint,
+  total_replied_count bigint,
+  unique_replied_count bigint,
+  bounced_count bigint,
+  unsubscribed_count bigint,
+  interested_leads_count bigint,
   updated_at timestamptz not null
 );
 comment on table public.workspace_statistics is
 'Sums over a workspace''s live accounts, as of its last complete sync.';
+comment on column public.workspace_statistics.emails_sent_count is
+'Like every sum here null where no bigint holds it.';
 comment on column public.workspace_statistics.distinct_emails is 'Addresses repeat among accounts.';
 comment on column public.workspace_statistics.deleted_accounts is 'Found to be gone, ever.';
 alter table public.workspace_statistics enable row level security;
+
+create function sync.as_bigint(p_sum numeric) returns bigint
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when coalesce(p_sum, 0) between -9223372036854775808 and 9223372036854775807
+    then coalesce(p_sum, 0)::bigint end;
+$$;
+comment on function sync.as_bigint(numeric) is
+$$Returns: a sum, 0 of no rows, null where no bigint holds it.$$;
 
 create function sync.write_workspace_statistics(p_workspace_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -154,12 +164,12 @@ begin
     count(*) filter (where deleted_at is null and status = 'Connected'),
     count(distinct email) filter (where deleted_at is null),
     count(*) filter (where deleted_at is not null),
-    coalesce(sum(emails_sent_count) filter (where deleted_at is null), 0),
-    coalesce(sum(total_replied_count) filter (where deleted_at is null), 0),
-    coalesce(sum(unique_replied_count) filter (where deleted_at is null), 0),
-    coalesce(sum(bounced_count) filter (where deleted_at is null), 0),
-    coalesce(sum(unsubscribed_count) filter (where deleted_at is null), 0),
-    coalesce(sum(interested_leads_count) filter (where deleted_at is null), 0), sync.now()
+    sync.as_bigint(sum(emails_sent_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(total_replied_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(unique_replied_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(bounced_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(unsubscribed_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(interested_leads_count) filter (where deleted_at is null)), sync.now()
   from sync.sender_emails where workspace_id = p_workspace_id
   on conflict (workspace_id) do update set
     accounts = excluded.accounts, connected_accounts = excluded.connected_accounts,
@@ -313,5 +323,6 @@ for select to authenticated using ((select sync.is_operator()));
 create policy workspace_statistics_select_operator on public.workspace_statistics
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.apply_sender_emails, sync.write_workspace_statistics, sync.refuse_registry_insert
+  sync.apply_sender_emails, sync.as_bigint, sync.write_workspace_statistics,
+  sync.refuse_registry_insert
 from public, anon, authenticated, service_role;
