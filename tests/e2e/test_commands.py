@@ -77,7 +77,9 @@ async def test_sync_without_watch_ends_when_the_job_is_accepted(
     )
     assert rest.code == 0
     assert "skipped, it is already being synced: acme" in rest.out
-    assert_told(unknown, 1, "chunkwise: there is no workspace 'nobody'", "register_workspace()")
+    assert_told(
+        unknown, 1, "chunkwise: there is no workspace 'nobody'", "`chunkwise workspaces add`"
+    )
     assert_told(no_stream, 1, "chunkwise: there is no stream 'tea'", "declare_stream()")
 
 
@@ -88,9 +90,51 @@ async def test_a_job_that_is_not_there(world: World) -> None:
         world.chunkwise("status", "--watch", "--json"),
     )
 
-    assert_told(unknown, 1, "chunkwise: there is no job", "polling_job_status")
-    assert_told(no_id, 1, "chunkwise: ", "")
+    assert_told(unknown, 1, "chunkwise: there is no job", "`chunkwise status`")
+    assert_told(no_id, 1, "chunkwise: yesterday is no job's id", "`last`")
     assert_told(watched, 1, "chunkwise: there is no job yet", "chunkwise sync")
+
+
+async def test_a_job_is_named_by_the_beginning_of_its_id_or_as_the_last_one(
+    world: World, bison: BisonControl
+) -> None:
+    await world.register(bison, "acme", "zen")
+    first, second = str(world.start("acme", name="a")), str(world.start("zen", name="b"))
+    by_prefix, last, unknown, cancelled = await asyncio.gather(
+        world.chunkwise("status", first[:8], "--json"),
+        world.chunkwise("status", "last", "--json"),
+        world.chunkwise("status", "00000000"),
+        world.chunkwise("cancel", second[:10]),
+    )
+    assert [by_prefix.json["job_id"], last.json["job_id"]] == [first, second]
+    assert_told(unknown, 1, "chunkwise: there is no job 00000000…", "`chunkwise status`")
+    assert cancelled.out == f"Job {second} is cancelled.\n"
+
+
+async def test_versions_and_settings_are_shown_without_secrets(world: World) -> None:
+    version, config, unset = await asyncio.gather(
+        world.chunkwise("--version"),
+        world.chunkwise("config", "--json", CHUNKWISE_WAKE_TOKEN=KEY),
+        run_chunkwise(("config",), {}),
+    )
+    assert version.out == "chunkwise 0.1.0 (schema 1, protocol 1)\n"
+    shown = {row["name"]: row["value"] for row in config.json}
+    assert (shown["SUPABASE_URL"], config.code) == (world.api.url, 0)
+    assert {shown["SUPABASE_SECRET_KEY"], shown["CHUNKWISE_WAKE_TOKEN"]} == {"***"}
+    assert unset.out.startswith("Nothing is set")
+    assert unset.err.startswith("chunkwise: SUPABASE_URL is not set")
+    assert unset.code == 2
+
+
+async def test_a_pause_is_shown_until_it_is_lifted(world: World, bison: BisonControl) -> None:
+    await world.register(bison, "acme", "zen")
+    await world.chunkwise("pause", "--workspace", "acme")
+    paused = await world.chunkwise("pause")
+    resumed = await world.chunkwise("resume")
+    status = await world.chunkwise("status")
+    assert paused.out == "Paused: 0 runs in progress held until `chunkwise resume`.\n"
+    for shown in (resumed.out, status.out):
+        assert "Paused: workspace acme (chunkwise resume --workspace acme)." in shown
 
 
 async def test_workspaces_are_added_with_a_key_that_nobody_sees(world: World) -> None:

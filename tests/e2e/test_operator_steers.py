@@ -29,7 +29,7 @@ async def test_status_says_what_waits_and_why(world: World, bison: BisonControl)
         "zen": "no_worker",
     }
     assert one.json["waiting"][0]["message"].startswith("paused: chunkwise resume --workspace acme")
-    assert "1 running workspaces go on" in resumed.out
+    assert "Resumed: 1 run in progress goes on." in resumed.out
     assert "start one with chunkwise worker" in for_people.out
     assert "2 ready" in for_people.out
 

@@ -55,3 +55,21 @@ def test_hooks_before_a_commit_run_tools_that_the_lock_file_pins() -> None:
     tools = {hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in hooks} - {"python"}
     pinned = (ROOT / "requirements.lock").read_text()
     assert [tool for tool in tools if f"\n{tool}==" not in pinned] == []
+
+
+def test_set_up_on_a_mac_is_a_sentence(tmp_path: Path) -> None:
+    """Before anything that its old bash does not know."""
+    (tmp_path / "uname").write_text("#!/bin/sh\necho Darwin arm64\n")
+    (tmp_path / "uname").chmod(0o755)
+    for name in ("bash", "dirname"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    ended = subprocess.run(
+        [ROOT / "local/setup.sh"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("The local stack runs on Linux on x86-64")
+    assert "not found" not in ended.stderr

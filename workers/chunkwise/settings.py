@@ -7,7 +7,7 @@ same one: a key must not be sent to another project.
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -197,8 +197,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """One in place of these four: each by itself, they would mix URL and key."""
-        sources = [init_settings(), os.environ, *(_in_file(name) for name in FILES)]
-        return (InitSettingsSource(settings_cls, _merged(sources)),)
+        found = _merged({"given": init_settings()} | _sources())
+        values = {name: value for name, (value, _) in found.items()}
+        return (InitSettingsSource(settings_cls, values),)
 
     def with_concurrency(self, concurrency: int) -> Self:
         update = {"concurrency": concurrency, "claim_ahead": ahead_of(concurrency)}
@@ -223,14 +224,27 @@ def _in_file(name: str) -> Mapping[str, str | None]:
         ) from None
 
 
-def _merged(sources: Iterable[Mapping[str, str | None]]) -> dict[str, str]:
-    """The first that has a value counts, and who has one of PROJECT for both. Empty is not set."""
-    merged: dict[str, str] = {}
-    for source in sources:
-        known = {name: (source.get(name) or "").strip() for name in _NAMES}
-        present = {name: value for name, value in known.items() if value}
+def found_settings() -> list[tuple[str, str, str, bool]]:
+    """What is set: its name, its value, where it was found, and whether it is a secret."""
+    return [
+        (name, value, source, name in _SECRETS)
+        for name, (value, source) in sorted(_merged(_sources()).items())
+    ]
+
+
+def _sources() -> dict[str, Mapping[str, str | None]]:
+    return {"environment": os.environ} | {name: _in_file(name) for name in FILES}
+
+
+def _merged(sources: Mapping[str, Mapping[str, str | None]]) -> dict[str, tuple[str, str]]:
+    """Value and source by name: the first that has a value counts, and who has one of PROJECT for
+    both. Empty is not set."""
+    merged: dict[str, tuple[str, str]] = {}
+    for source, values in sources.items():
+        known = {name: (values.get(name) or "").strip() for name in _NAMES}
+        present = {name: (value, source) for name, value in known.items() if value}
         if not merged.keys().isdisjoint(PROJECT):
-            present = {name: value for name, value in present.items() if name not in PROJECT}
+            present = {name: found for name, found in present.items() if name not in PROJECT}
         merged = present | merged
     return merged
 
@@ -248,3 +262,5 @@ _WAYS_OUT: Final = {
     str(field.validation_alias): field.description for field in Settings.model_fields.values()
 }
 _NAMES: Final = _WAYS_OUT.keys()
+# A URL may hold a password.
+_SECRETS: Final = ("SUPABASE_SECRET_KEY", "DATABASE_URL", "CHUNKWISE_WAKE_TOKEN")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chunkwise.errors import EXIT_SETTINGS, SettingsError
-from chunkwise.settings import Settings
+from chunkwise.settings import Settings, found_settings
 
 GIVEN = {"SUPABASE_URL": "http://127.0.0.1:54321/", "SUPABASE_SECRET_KEY": "sb_secret_abc"}
 SOURCES = ("environment", ".env.local", ".env")
@@ -239,3 +239,14 @@ def test_the_wake_token_is_asked_for_only_by_a_receiver() -> None:
     assert settings.wake_token is None
     with pytest.raises(SettingsError, match="CHUNKWISE_WAKE_TOKEN is not set"):
         settings.required_wake_token()
+
+
+def test_what_is_set_is_listed_with_where_it_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(".env", project(".env") | {"CHUNKWISE_CONCURRENCY": "4"}, monkeypatch)
+    put("environment", {"CHUNKWISE_LOG_LEVEL": "debug"}, monkeypatch)
+    assert found_settings() == [
+        ("CHUNKWISE_CONCURRENCY", "4", ".env", False),
+        ("CHUNKWISE_LOG_LEVEL", "debug", "environment", False),
+        ("SUPABASE_SECRET_KEY", "sb_secret_env", ".env", True),
+        ("SUPABASE_URL", "https://env.example", ".env", False),
+    ]

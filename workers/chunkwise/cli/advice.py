@@ -1,13 +1,43 @@
-"""Which command helps."""
+"""Which command helps, and the database's advice in commands."""
 
+import re
 from collections.abc import Iterable, Set
 from shlex import quote
+from typing import Final
 
 from chunkwise.cli.output import Row
 
 LIVE = "running"
 BAD_KEYS = ("refused", "other_workspace")
 ENDED_BADLY = ("failed", "partial", "cancelled")
+
+# What the database advises to whoever reads it in the SQL editor, and who reads it here does.
+COMMANDS: Final = {
+    "register_workspace": "chunkwise workspaces add",
+    "rotate_workspace_key": "chunkwise keys rotate",
+    "start_sync_job": "chunkwise sync",
+    "cancel_sync_job": "chunkwise cancel",
+    "retry_failed_chunks": "chunkwise retry",
+    "approve_deletions": "chunkwise approve",
+    "pause_sync": "chunkwise pause",
+    "resume_sync": "chunkwise resume",
+    "get_sync_job_progress": "chunkwise status",
+}
+LISTS: Final = {
+    "sync_workspaces": "chunkwise workspaces list",
+    "polling_job_status": "chunkwise status",
+}
+# A call with its arguments, perhaps behind `select`; or a question to a table.
+_CALL: Final = re.compile(
+    rf"(?:\bselect (?:\* from )?)?\b(?:public\.)?({'|'.join(COMMANDS)})\((?:'[^']*'|[^'()])*\);?"
+)
+_LIST: Final = re.compile(rf"\bselect [\w*, ]+ from ({'|'.join(LISTS)})\b(?! where)")
+
+
+def in_commands(text: str) -> str:
+    """The database's sentence with commands in place of the functions that do the same."""
+    text = _CALL.sub(lambda call: f"`{COMMANDS[call[1]]}`", text)
+    return _LIST.sub(lambda question: f"`{LISTS[question[1]]}`", text)
 
 
 def may_be_retried(jobs: Iterable[Row], healths: Iterable[Row] = ()) -> list[str]:

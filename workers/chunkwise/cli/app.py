@@ -1,10 +1,13 @@
 """The command line: which commands there are, and how errors end them."""
 
 import sys
+from typing import Annotated
 
 import typer
 
-from chunkwise.cli import doctor, keys, status, steer, sync, worker, workspaces
+from chunkwise import PROTOCOL_VERSION, SCHEMA_VERSION, VERSION
+from chunkwise.cli import config, doctor, keys, status, steer, sync, worker, workspaces
+from chunkwise.cli.advice import in_commands
 from chunkwise.cli.output import printable
 from chunkwise.errors import ChunkwiseError
 
@@ -15,15 +18,20 @@ EPILOG = (
 )
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"chunkwise {VERSION} (schema {SCHEMA_VERSION}, protocol {PROTOCOL_VERSION})")
+        raise typer.Exit
+
+
 def build() -> typer.Typer:
     app = typer.Typer(
         name="chunkwise",
-        help="Keeps Postgres on Supabase in step with paginated APIs.",
         epilog=EPILOG,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(chunkwise)
     app.command("worker")(worker.worker)
     app.command("sync")(sync.sync)
     app.command("status")(status.status)
@@ -33,16 +41,28 @@ def build() -> typer.Typer:
     app.command("pause")(steer.pause)
     app.command("resume")(steer.resume)
     app.command("doctor")(doctor.doctor)
+    app.command("config")(config.config)
     app.add_typer(keys.build(), name="keys")
     app.add_typer(workspaces.build(), name="workspaces")
     return app
+
+
+def chunkwise(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show versions and end."
+        ),
+    ] = False,
+) -> None:
+    """Keeps Postgres on Supabase in step with paginated APIs."""
 
 
 def main() -> None:
     try:
         build()()
     except ChunkwiseError as error:
-        print(printable(f"chunkwise: {error.message}"), file=sys.stderr)
+        print(printable(f"chunkwise: {in_commands(error.message)}"), file=sys.stderr)
         if error.hint:
-            print(printable(error.hint), file=sys.stderr)
+            print(printable(in_commands(error.hint)), file=sys.stderr)
         sys.exit(error.exit_code)

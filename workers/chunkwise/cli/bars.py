@@ -4,7 +4,7 @@ from typing import Final
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from chunkwise.cli.output import Row, printable
+from chunkwise.cli.output import Row, counted, printable
 
 MOST_RUNS_SHOWN: Final = 12
 LIVE: Final = "running"
@@ -26,7 +26,9 @@ class Bars:
         shown = running[:MOST_RUNS_SHOWN]
         more = len(running) - len(shown)
         self._set(
-            self._job, progress.get("percentage"), words + (f", {more} more run" if more else "")
+            self._job,
+            progress.get("percentage"),
+            words + (f", {counted(more, 'more run')}" if more else ""),
         )
         for run_id in self._runs.keys() - {run["run_id"] for run in shown}:
             self.progress.remove_task(self._runs.pop(run_id))

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from shlex import quote
 from typing import Any, Final
 
 from rich.console import Console
@@ -16,6 +17,7 @@ Row = Mapping[str, Any]
 FILE_COLUMNS: Final = 200
 # All but tab and line feed: a terminal would obey them.
 CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+MOST_NAMED: Final = 3
 STATUS_COLOURS: Mapping[str, str] = {
     "completed": "green",
     "running": "cyan",
@@ -32,6 +34,28 @@ def print_json(value: object) -> None:
 def printable(text: str) -> str:
     """Names and an API's texts, without what a terminal would take for a command."""
     return CONTROLS.sub("", text)
+
+
+def counted(number: object, what: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{_number(number)} {what}{'' if number == 1 else 's'}"
+
+
+def paused_line(paused: Row) -> str:
+    """What pause holds, with the command that lifts it; empty if nothing is paused."""
+    held = ["everything (chunkwise resume)"] if paused["everything"] else []
+    held += [
+        f"source {row['source_name']} (chunkwise resume --source {quote(row['source_name'])})"
+        for row in paused["sources"]
+    ]
+    names = [row["workspace_name"] for row in paused["workspaces"]]
+    if names:
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        held.append(
+            f"{'workspace' if len(names) == 1 else 'workspaces'} {', '.join(names[:MOST_NAMED])}"
+            f"{more} (chunkwise resume --workspace {quote(names[0])})"
+        )
+    return f"Paused: {'; '.join(held)}." if held else ""
 
 
 def coloured(status: object) -> Text:
@@ -56,6 +80,16 @@ def print_table(title: str | None, columns: Mapping[str, str], rows: Iterable[Ro
     _console().print(table)
 
 
+def print_narrow_table(columns: Mapping[str, str], rows: Iterable[Row]) -> None:
+    """Without lines; a column is as wide as what it holds."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in columns.values():
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(field, row.get(field)) for field in columns))
+    _console().print(table)
+
+
 def _console() -> Console:
     """Lines of a file or pipe are not folded at 80 columns."""
     return Console() if sys.stdout.isatty() else Console(width=FILE_COLUMNS)
@@ -67,19 +101,19 @@ def print_job(progress: Row) -> None:
     if runs:
         print_table(None, _RUN_COLUMNS, [_run_row(run) for run in runs])
     console = _console()
-    console.print(summary(progress))
+    console.print(summary(progress), soft_wrap=True)
     for warning in progress.get("warnings") or []:
-        console.print(Text(f"warning: {_shown(warning)}", style="yellow"))
+        console.print(Text(f"warning: {_shown(warning)}", style="yellow"), soft_wrap=True)
     if progress.get("error_message"):
-        console.print(Text(_shown(progress["error_message"]), style="red"))
+        console.print(Text(_shown(progress["error_message"]), style="red"), soft_wrap=True)
 
 
 def summary(progress: Row) -> Text:
     line = Text(f"{_shown(progress.get('job_name'))} {progress.get('job_id')} ")
     line.append_text(coloured(progress.get("status")))
     done, total = progress.get("workspaces_processed"), progress.get("total_workspaces")
-    accounts = _number(progress.get("total_accounts_synced"))
-    line.append(f": {_shown(done)}/{_shown(total)} workspaces, {accounts} accounts")
+    accounts = counted(progress.get("total_accounts_synced"), "account")
+    line.append(f": {_shown(done)}/{counted(total, 'workspace')}, {accounts}")
     if progress.get("workspaces_skipped"):
         line.append(f", {progress['workspaces_skipped']} skipped")
     if progress.get("duration_ms") is not None:
@@ -108,14 +142,14 @@ def _cell(field: str, value: object) -> Text:
     if field == "status":
         return coloured(value)
     if field.endswith("_at") and isinstance(value, str):
-        return Text(_moment(value))
+        return Text(moment(value))
     if isinstance(value, int) and not isinstance(value, bool):
         return Text(_number(value), justify="right")
     return Text(_shown(value))
 
 
-def _moment(value: str) -> str:
-    return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M:%S}"
+def moment(value: str) -> str:
+    return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def _number(value: object) -> str:

@@ -7,39 +7,13 @@ import typer
 
 from chunkwise.cli.advice import for_job, may_be_retried, troubled
 from chunkwise.cli.output import Row, print_job, print_json, print_table
+from chunkwise.cli.overview import print_overview, print_waiting
+from chunkwise.cli.reference import HELP, LAST, job_id
 from chunkwise.cli.watch import exit_code, watch
-from chunkwise.errors import ChunkwiseError
 from chunkwise.operator.client import Operator, operating
 from chunkwise.settings import Settings
 
 JOBS_SHOWN = 5
-JOB_COLUMNS = {
-    "id": "job",
-    "job_name": "name",
-    "status": "status",
-    "started_at": "started",
-    "duration_ms": "ms",
-    "workspaces_processed": "done",
-    "total_workspaces": "workspaces",
-    "total_accounts_synced": "accounts",
-    "command": "go on with",
-}
-WAITING_COLUMNS = {
-    "workspace_name": "workspace",
-    "stream": "stream",
-    "why": "waits for",
-    "waits_until_at": "until",
-    "message": "",
-}
-TROUBLED_COLUMNS = {
-    "workspace": "workspace",
-    "stream": "stream",
-    "status": "last run",
-    "last_complete_sync_at": "last complete sync",
-    "why": "why",
-    "command": "what helps",
-}
-ALERT_COLUMNS = {"kind": "alert", "subject": "about", "opened_at": "since", "message": ""}
 FAILED_COLUMNS = {
     "id": "chunk",
     "workspace_name": "workspace",
@@ -52,7 +26,7 @@ FAILED_COLUMNS = {
 
 def status(
     job: Annotated[
-        str | None, typer.Argument(help="The job's id; else everything, at a glance.")
+        str | None, typer.Argument(help=f"{HELP} Without it, everything at a glance.")
     ] = None,
     watching: Annotated[
         bool, typer.Option("--watch", help="Follow the job until it ends.")
@@ -72,19 +46,12 @@ async def _status(job: str | None, watching: bool, as_json: bool) -> int:
         if job is None and not watching:
             await _show_everything(operator, as_json)
             return 0
-        job_id = job or await _newest_id(operator)
+        whole_id = await job_id(operator, job or LAST)
         if watching:
-            await watch(operator, job_id, quiet=as_json)
-        progress = await _details(operator, job_id)
+            await watch(operator, whole_id, quiet=as_json)
+        progress = await _details(operator, whole_id)
     _show(progress, as_json)
     return exit_code(progress) if watching else 0
-
-
-async def _newest_id(operator: Operator) -> str:
-    jobs = await operator.gateway.latest_jobs(1)
-    if not jobs:
-        raise ChunkwiseError("there is no job yet", "Start one with `chunkwise sync`.")
-    return str(jobs[0]["id"])
 
 
 async def _details(operator: Operator, job_id: str) -> dict[str, Any]:
@@ -107,49 +74,21 @@ async def _show_everything(operator: Operator, as_json: bool) -> None:
         operator.stale_workspaces(),
         operator.open_alerts(),
     )
-    retryable = await operator.retryable_jobs(may_be_retried(jobs, healths))
+    retryable, paused = await asyncio.gather(
+        operator.retryable_jobs(may_be_retried(jobs, healths)), operator.paused()
+    )
     everything = {
         "jobs": [job | {"command": for_job(job, retryable)} for job in jobs],
         "queue": queue,
         "waiting": waiting,
         "failed": troubled(healths, stale, retryable),
         "alerts": alerts,
+        "paused": paused,
     }
     if as_json:
         print_json(everything)
     else:
-        _print_everything(everything)
-
-
-def _print_everything(everything: Row) -> None:
-    if everything["jobs"]:
-        print_table(None, JOB_COLUMNS, everything["jobs"])
-    else:
-        print("There is no job yet. Start one with `chunkwise sync`.")
-    _print_waiting(everything["waiting"])
-    if everything["failed"]:
-        print_table("Stale or not complete", TROUBLED_COLUMNS, everything["failed"])
-    if everything["alerts"]:
-        print_table("Open alerts", ALERT_COLUMNS, everything["alerts"])
-    print(_queue_line(everything["queue"]))
-
-
-def _print_waiting(waiting: list[Row]) -> None:
-    if waiting:
-        rows = [{**row, "waits_until_at": _moment(row["waits_until"])} for row in waiting]
-        print_table("Waiting", WAITING_COLUMNS, rows)
-
-
-def _moment(waits_until: object) -> object:
-    return None if waits_until == "infinity" else waits_until
-
-
-def _queue_line(queue: Row) -> str:
-    return (
-        f"Jobs running: {queue['live_jobs']}. Chunks: {queue['chunks_in_flight']} in flight,"
-        f" {queue['ready_chunks']} ready, {queue['delayed_chunks']} delayed,"
-        f" {queue['waiting_chunks']} waiting. Workers alive: {queue['workers_alive']}."
-    )
+        print_overview(everything)
 
 
 def _show(progress: Row, as_json: bool) -> None:
@@ -157,7 +96,7 @@ def _show(progress: Row, as_json: bool) -> None:
         print_json(progress)
         return
     print_job(progress)
-    _print_waiting(progress["waiting"])
+    print_waiting(progress["waiting"])
     if progress["failed_chunks"]:
         print_table("Failed chunks", FAILED_COLUMNS, progress["failed_chunks"])
     if progress["command"]:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from chunkwise.cli.output import print_json, printable
+from chunkwise.cli.output import counted, paused_line, print_json, printable
+from chunkwise.cli.reference import HELP, job_id
 from chunkwise.gateway.protocol import Json
 from chunkwise.operator.client import Operator, operating
 from chunkwise.settings import Settings
@@ -16,28 +17,27 @@ SourceOption = Annotated[str | None, typer.Option(help="Only this source.")]
 WorkspaceOption = Annotated[str | None, typer.Option(help="Only this workspace.")]
 
 
-def cancel(
-    job: Annotated[str, typer.Argument(help="Its id.")], as_json: JsonOption = False
-) -> None:
+def cancel(job: Annotated[str, typer.Argument(help=HELP)], as_json: JsonOption = False) -> None:
     """End a job: what waits is cancelled, what is in flight ends without being written.
 
     Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
     """
-    answer = _ask(lambda operator: operator.cancel_sync_job(job))
+    answer = _ask(lambda operator: _of_job(operator, job, operator.cancel_sync_job))
     if answer["status"] == "running":
-        text = f"Job {job} ends with the {answer['chunks_in_flight']} requests now in flight."
+        requests = counted(answer["chunks_in_flight"], "request")
+        text = f"Job {answer['job_id']} ends with {requests} now in flight."
     else:
-        text = f"Job {job} is cancelled."
+        text = f"Job {answer['job_id']} is cancelled."
     _tell(answer, text, as_json)
 
 
-def retry(job: Annotated[str, typer.Argument(help="Its id.")], as_json: JsonOption = False) -> None:
+def retry(job: Annotated[str, typer.Argument(help=HELP)], as_json: JsonOption = False) -> None:
     """Start a new job for what of an ended one did not complete.
 
     Exit codes: 0 accepted, 1 refused, 2 a setting or the connection, 3 schema and program do not
     fit together.
     """
-    answer = _ask(lambda operator: operator.retry_failed_chunks(job))
+    answer = _ask(lambda operator: _of_job(operator, job, operator.retry_failed_chunks))
     text = (
         f"{answer['message']} (job {answer['job_id']}, {answer['status']})\n"
         f"Watch it with: chunkwise status {answer['job_id']} --watch"
@@ -55,7 +55,7 @@ def approve(
     Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
     """
     answer = _ask(lambda operator: operator.approve_deletions(run))
-    _tell(answer, f"{answer['deleted']} rows deleted.", as_json)
+    _tell(answer, f"{counted(answer['deleted'], 'row')} deleted.", as_json)
 
 
 def pause(
@@ -66,7 +66,8 @@ def pause(
     Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
     """
     answer = _ask(lambda operator: operator.pause_sync(source, workspace))
-    _tell(answer, f"Paused; {answer['live_runs']} running workspaces wait.", as_json)
+    waiting = counted(answer["live_runs"], "run")
+    _tell(answer, f"Paused: {waiting} in progress held until `chunkwise resume`.", as_json)
 
 
 def resume(
@@ -76,8 +77,23 @@ def resume(
 
     Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
     """
-    answer = _ask(lambda operator: operator.resume_sync(source, workspace))
-    _tell(answer, f"Resumed; {answer['live_runs']} running workspaces go on.", as_json)
+
+    async def resume_and_look(operator: Operator) -> Json:
+        answer = await operator.resume_sync(source, workspace)
+        return {**answer, "still_paused": await operator.paused()}
+
+    answer = _ask(resume_and_look)
+    text = f"Resumed: {counted(answer['live_runs'], 'run')} in progress {_goes(answer)} on."
+    still = paused_line(answer["still_paused"])
+    _tell(answer, f"{text}\n{still}" if still else text, as_json)
+
+
+def _goes(answer: Json) -> str:
+    return "goes" if answer["live_runs"] == 1 else "go"
+
+
+async def _of_job(operator: Operator, typed: str, ask: Callable[[str], Awaitable[Json]]) -> Json:
+    return await ask(await job_id(operator, typed))
 
 
 def _ask(question: Callable[[Operator], Awaitable[Json]]) -> Json:

@@ -192,6 +192,11 @@ class Gateway:
             query = query.order(column, desc=direction == "desc")
         return await self._rows(query if limit is None else query.limit(limit))
 
+    async def ids_between(self, relation: str, lowest: str, highest: str, limit: int) -> list[str]:
+        """Ids of rows from `lowest` to `highest`, in their order."""
+        query = self._client.table(relation).select("id").gte("id", lowest).lte("id", highest)
+        return [str(row["id"]) for row in await self._rows(query.order("id").limit(limit))]
+
     async def exposes(self, schema: str) -> bool:
         """Whether the API serves a schema; PGRST106 says that it does not."""
         query = self._client.schema(schema).table("nothing").select("*")

@@ -1,5 +1,6 @@
 """What operators do and see beyond a worker's calls: one method is one SQL function or one view."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -13,6 +14,7 @@ from chunkwise.settings import Settings
 Rows = list[dict[str, Any]]
 
 MOST_FAILURES_SHOWN: Final = 20
+MOST_JOBS_NAMED: Final = 5
 
 
 @asynccontextmanager
@@ -62,6 +64,27 @@ class Operator:
 
     async def get_key_check(self, job_id: str) -> Json:
         return await self.gateway.call("get_key_check", {"p_job_id": job_id})
+
+    async def jobs_between(self, lowest: str, highest: str) -> list[str]:
+        """Ids of jobs in that range, both ends included; a few of them if there are many."""
+        return await self.gateway.ids_between(
+            "polling_job_status", lowest, highest, MOST_JOBS_NAMED
+        )
+
+    async def paused(self) -> Json:
+        """Since when what is paused: {"everything": bool, "sources": rows, "workspaces": rows}."""
+        settings, sources, workspaces = await asyncio.gather(
+            self.gateway.select("sync_settings", "value", name="paused"),
+            self.gateway.select("sync_sources", "source_name, paused_at", order="source_name"),
+            self.gateway.select(
+                "sync_workspaces", "workspace_name, paused_at", order="workspace_name"
+            ),
+        )
+        return {
+            "everything": settings[0]["value"],
+            "sources": [row for row in sources if row["paused_at"]],
+            "workspaces": [row for row in workspaces if row["paused_at"]],
+        }
 
     async def queue_health(self) -> Json:
         (row,) = await self.gateway.select("queue_health")
