@@ -126,6 +126,20 @@ async def test_versions_and_settings_are_shown_without_secrets(world: World) -> 
     assert unset.code == 2
 
 
+async def test_a_mistyped_name_is_answered_with_those_that_are_like_it(
+    world: World, bison: BisonControl
+) -> None:
+    await world.register(bison, "acme")
+    workspace, stream, nothing_like_it = await asyncio.gather(
+        world.chunkwise("sync", "--workspace", "Amce"),
+        world.chunkwise("sync", "--stream", "sender_email"),
+        world.chunkwise("sync", "--workspace", "o'brien"),
+    )
+    assert_told(workspace, 1, "chunkwise: there is no workspace 'Amce'", "Did you mean acme?")
+    assert_told(stream, 1, "chunkwise: there is no stream", "Did you mean sender_emails?")
+    assert "Did you mean" not in nothing_like_it.err
+
+
 async def test_a_pause_is_shown_until_it_is_lifted(world: World, bison: BisonControl) -> None:
     await world.register(bison, "acme", "zen")
     await world.chunkwise("pause", "--workspace", "acme")

@@ -8,7 +8,8 @@ ChunkwiseError                   message, hint, exit code
 └── DatabaseError                the database refused; `code` is its SQLSTATE; unknown codes too
     ├── KeyRefusedError          SUPABASE_SECRET_KEY is not accepted, or may not do this
     ├── SchemaMissingError       the function or table does not exist there
-    └── LeaseLostError           SY001: another worker owns the chunk
+    ├── LeaseLostError           SY001: another worker owns the chunk
+    └── UnknownNameError         SY002, SY003: there is no workspace, source or stream of that name
 """
 
 import json
@@ -76,9 +77,15 @@ class LeaseLostError(DatabaseError):
     pass
 
 
+class UnknownNameError(DatabaseError):
+    pass
+
+
 # PGRST301-303: the key's JWT is not accepted; 42501: its role may not do this.
 _BY_CODE: Final[dict[str, type[DatabaseError]]] = {
     "SY001": LeaseLostError,
+    "SY002": UnknownNameError,
+    "SY003": UnknownNameError,
     "PGRST202": SchemaMissingError,
     "PGRST205": SchemaMissingError,
     "42883": SchemaMissingError,

@@ -1,10 +1,13 @@
 """What operators do and see beyond a worker's calls: one method is one SQL function or one view."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from typing import Any, Final
 
+from chunkwise.errors import UnknownNameError
 from chunkwise.gateway.client import Gateway
 from chunkwise.gateway.compatibility import connected
 from chunkwise.gateway.protocol import Json
@@ -15,12 +18,41 @@ Rows = list[dict[str, Any]]
 
 MOST_FAILURES_SHOWN: Final = 20
 MOST_JOBS_NAMED: Final = 5
+MOST_NAMES_SUGGESTED: Final = 3
+
+
+# Where names stand that a person may have mistyped, and how the database says that one is none.
+NAMES: Final = {
+    "workspace": ("sync_workspaces", "workspace_name"),
+    "source": ("sync_sources", "source_name"),
+    "stream": ("sync_streams", "stream_name"),
+}
+UNKNOWN: Final = re.compile(rf"there is no ({'|'.join(NAMES)}) '((?:[^']|'')*)'")
 
 
 @asynccontextmanager
 async def operating(settings: Settings) -> AsyncIterator["Operator"]:
+    """An error about a name that is not there says which one may be meant."""
     async with connected(settings) as gateway:
-        yield Operator(gateway)
+        try:
+            yield Operator(gateway)
+        except UnknownNameError as error:
+            meant = await _similar_names(gateway, error.message)
+            if meant:
+                error.hint = f"Did you mean {' or '.join(meant)}?"
+            raise
+
+
+async def _similar_names(gateway: Gateway, message: str) -> list[str]:
+    found = UNKNOWN.search(message)
+    if found is None:
+        return []
+    relation, column = NAMES[found[1]]
+    by_lower = {
+        str(row[column]).lower(): str(row[column]) for row in await gateway.select(relation, column)
+    }
+    typed = found[2].replace("''", "'").lower()
+    return [by_lower[name] for name in get_close_matches(typed, by_lower, MOST_NAMES_SUGGESTED)]
 
 
 class Operator:
