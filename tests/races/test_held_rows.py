@@ -14,8 +14,10 @@ from tests.support.sql_worker import NewWorker
 HELD = [
     "select 1 from sync.sender_emails where id in (1, 2, 3) for update",
     "select 1 from sync_workspaces where workspace_name = 'acme' for update",
-    "select 1 from workspace_sync_runs as r join sync_workspaces as w on w.id = r.workspace_id "
-    "where r.status = 'running' and w.workspace_name = 'acme' for update of r",
+    (
+        "select 1 from workspace_sync_runs as r join sync_workspaces as w on w.id = r.workspace_id "
+        "where r.status = 'running' and w.workspace_name = 'acme' for update of r"
+    ),
 ]
 
 
