@@ -929,6 +929,7 @@ create table public.sync_streams (
   id bigint generated always as identity primary key,
   source_id bigint not null references public.sync_sources (id),
   stream_name text not null,
+  revision int not null default 1,
   is_default boolean not null default true,
   completeness text not null default 'counted',
   path text not null,
@@ -944,6 +945,7 @@ create table public.sync_streams (
   item_path text,
   item_record_path text[] not null default '{data}',
   name_path text[],
+  drop_paths jsonb not null default '[]',
   parent_stream text,
   overlap_pages int not null default 3,
   full_scan_days int not null default 7,
@@ -978,7 +980,7 @@ create table public.sync_streams (
   constraint sync_streams_cursor_codec_check check (cursor_codec = 'laravel_id'),
   constraint sync_streams_page_size_check check (page_size between 1 and 10000),
   constraint sync_streams_timeout_ms_check check (timeout_ms between 100 and 600000),
-  constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 8388608)
+  constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 16777216)
 );
 comment on table public.sync_streams is
 'Kinds of record: path, paging, where things stand in an answer, which SQL applies a page. Written
@@ -1001,6 +1003,14 @@ comment on column public.sync_streams.cursor_params is
 comment on column public.sync_streams.cursor_codec is
 'laravel_id: the cursor is base64 of {"id", "_pointsToNextItems"}, ids descending, so that it can be
 built; null: opaque.';
+comment on column public.sync_streams.revision is
+'How often it was declared with another content: live runs begin again, what was missed is
+forgotten.';
+comment on column public.sync_streams.drop_paths is
+'What of a record is stored nowhere: paths such as [["oauth", "access_token"]]. Cut after paging was
+read and before anything else.';
+comment on column public.sync_streams.max_body_bytes is
+'A longer answer is refused: 8 MB, at most 16.';
 comment on column public.sync_streams.is_default is
 'Whether start_sync_job() without a list of streams takes it.';
 comment on column public.sync_streams.page_size is
@@ -1009,8 +1019,8 @@ comment on column public.sync_streams.item_path is
 'Path of one record with {id} in it: asked before a record is deleted; 404 or 410 confirms.';
 comment on column public.sync_streams.status_classes is 'Additions to the source''s classes.';
 comment on column public.sync_streams.target_table is
-'Where records live; has workspace_id, id, raw, last_changed_at, deleted_at, unlisted_at
-(and stream_id, if shared by streams).';
+'Where records live: registered with sync.register_target_table(), of one stream only unless it has
+stream_id and every statement of the apply function filters by it.';
 comment on column public.sync_streams.apply_function is
 'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
 comment on column public.sync_streams.close_function is
@@ -1036,6 +1046,14 @@ comment on column public.sync_workspace_streams.marks is 'Of a feed: where the n
 create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
 alter table public.sync_workspace_streams enable row level security;
 
+create table sync.target_tables (
+  target regclass primary key,
+  registered_at timestamptz not null default sync.now()
+);
+comment on table sync.target_tables is
+'Tables that streams may write to. Written by sync.register_target_table().';
+alter table sync.target_tables enable row level security;
+
 create type sync.incoming_record as (
   workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
   turn int
@@ -1050,11 +1068,12 @@ comment on type sync.changed_record is
 
 revoke all on sequence public.sync_streams_id_seq from public, anon, authenticated, service_role;
 revoke all on table
-  public.sync_streams, public.sync_workspace_streams
+  public.sync_streams, public.sync_workspace_streams, sync.target_tables
 from public, anon, authenticated, service_role;
 grant select on table
   public.sync_streams, public.sync_workspace_streams
 to authenticated, service_role;
+grant select on table sync.target_tables to service_role;
 create policy sync_streams_select_operator on public.sync_streams
 for select to authenticated using ((select sync.is_operator()));
 create policy sync_workspace_streams_select_operator on public.sync_workspace_streams
@@ -1166,7 +1185,7 @@ end; $$;
 comment on function sync.require_function(text, text, regtype) is
 $$Raises: SY006 unless a function of that name takes such an argument and returns one such value.$$;
 
-create function sync.require_target_table(p_name text) returns void
+create function sync.require_target_columns(p_target regclass) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_missing text;
@@ -1175,15 +1194,137 @@ begin
   from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
   where not exists (
     select 1 from pg_catalog.pg_attribute as a
-    where a.attrelid = to_regclass(p_name) and a.attname = c and not a.attisdropped);
+    where a.attrelid = p_target and a.attname = c and not a.attisdropped);
   if v_missing is not null then
     raise exception using errcode = 'SY006',
-      message = format('table %s does not exist or lacks: %s', p_name, v_missing),
-      hint = 'Name it with its schema; an apply function fills it.';
+      message = format('table %s lacks: %s', p_target, v_missing),
+      hint = 'An apply function fills it; these are what closing needs.';
   end if;
 end; $$;
-comment on function sync.require_target_table(text) is
-$$Raises: SY006 unless the table exists with the columns that closing needs.$$;
+comment on function sync.require_target_columns(regclass) is
+$$Raises: SY006 unless a table has the columns that closing needs.$$;
+
+create function sync.register_target_table(p_table text) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_target regclass := to_regclass(p_table);
+begin
+  if v_target is null or not exists (
+    select 1 from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = v_target and c.relkind in ('r', 'p')
+      and n.nspname not in ('auth', 'vault', 'sync', 'information_schema')
+      and n.nspname not like 'pg\_%'
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no table that streams may write to', p_table),
+      hint = 'Name an existing table with its schema; auth, vault and sync are closed.';
+  end if;
+  perform sync.require_target_columns(v_target);
+  insert into sync.target_tables (target) values (v_target) on conflict (target) do nothing;
+  return jsonb_build_object('target_table', sync.qualified_name(v_target));
+end; $$;
+comment on function sync.register_target_table(text) is
+$$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
+the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema, or
+one without the columns that closing needs. Locks: its row.$$;
+
+create function sync.qualified_name(p_table regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = p_table;
+$$;
+comment on function sync.qualified_name(regclass) is
+$$Returns: a table's name with its schema, however it was written.$$;
+
+create function sync.is_shared_target(p_target regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = 'stream_id' and not a.attisdropped);
+$$;
+comment on function sync.is_shared_target(regclass) is
+$$Returns: whether rows of a target table say of which stream they are, so that streams may share
+it.$$;
+
+create function sync.require_target_table(p_name text, p_source_id bigint, p_stream_name text)
+  returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_target regclass := to_regclass(p_name);
+  v_owner text;
+begin
+  perform 1 from sync.target_tables where target = v_target for update;
+  if not found then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no table that streams may write to', p_name),
+      hint = 'The database''s owner registers it first: select sync.register_target_table(''…'').';
+  end if;
+  perform sync.require_target_columns(v_target);
+  select stream_name into v_owner from public.sync_streams
+  where (source_id, stream_name) <> (p_source_id, p_stream_name)
+    and to_regclass(target_table) = v_target;
+  if v_owner is not null and not sync.is_shared_target(v_target) then
+    raise exception using errcode = 'SY006',
+      message = format('table %s is the stream %L''s', v_target, v_owner),
+      hint = 'A table that two streams share has a column stream_id, and every statement filters '
+        'by it.';
+  end if;
+  return sync.qualified_name(v_target);
+end; $$;
+comment on function sync.require_target_table(text, bigint, text) is
+$$Returns: the name of a registered table that a stream may write to. Raises: SY006 not registered,
+columns missing, or another stream's. Locks: its registration.$$;
+
+create function sync.require_drop_paths(p_stream public.sync_streams) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_stream.drop_paths) <> 'array' or exists (
+    select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
+    where case when jsonb_typeof(path) = 'array' then jsonb_array_length(path) = 0 or exists (
+      select 1 from jsonb_array_elements(path) as e (part) where jsonb_typeof(part) <> 'string')
+    else true end
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%s are no paths of a record', p_stream.drop_paths),
+      hint = 'They read [["token"], ["oauth", "access_token"]].';
+  end if;
+  if exists (
+    select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
+    where to_jsonb(p_stream.id_path[:jsonb_array_length(path)]) = path
+      or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
+  ) then
+    raise exception using errcode = 'SY006',
+      message = 'drop_paths would cut a record''s id or its updated_at',
+      hint = 'Both are needed after the cut.';
+  end if;
+end; $$;
+comment on function sync.require_drop_paths(public.sync_streams) is
+$$Raises: SY006 unless a stream's drop_paths are lists of keys that spare its id and updated_at.$$;
+
+create function sync.require_parents(p_source_id bigint) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_orphan record;
+begin
+  -- Only replies stage what their children ask for.
+  select s.stream_name, s.parent_stream into v_orphan from public.sync_streams as s
+  where s.source_id = p_source_id and s.completeness = 'items' and not exists (
+    select 1 from public.sync_streams as parent
+    where parent.source_id = p_source_id and parent.stream_name = s.parent_stream
+      and parent.completeness = 'feed'
+      and to_regclass(parent.target_table) = to_regclass('public.email_replies'))
+  limit 1;
+  if v_orphan.stream_name is not null then
+    raise exception using errcode = 'SY006',
+      message = format('stream %L asks for what its parent %L stages, and that stages nothing',
+        v_orphan.stream_name, v_orphan.parent_stream),
+      hint = 'The parent is a feed of replies of the same source, declared before its child.';
+  end if;
+end; $$;
+comment on function sync.require_parents(bigint) is
+$$Raises: SY006 unless every items stream of a source has a parent that stages what it asks for.$$;
 
 create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -1197,7 +1338,7 @@ begin
   into v_assignments
   from pg_catalog.pg_attribute as a
   where a.attrelid = 'public.sync_streams'::regclass and a.attnum > 0 and not a.attisdropped
-    and a.attname <> all ('{id,source_id,stream_name,created_at}');
+    and a.attname <> all ('{id,source_id,stream_name,revision,created_at}');
   insert into public.sync_streams (source_id, stream_name, path, page_size)
   values (p_source_id, p_stream ->> 'stream_name', p_stream ->> 'path',
     (p_stream ->> 'page_size')::int)
@@ -1220,13 +1361,14 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
   v_source_id bigint;
+  v_before public.sync_streams;
   v_stream public.sync_streams;
 begin
   perform sync.require_service();
   perform sync.require_known_fields(p_stream,
     array(select attname::text from pg_catalog.pg_attribute
       where attrelid = 'public.sync_streams'::regclass and attnum > 0 and not attisdropped
-        and attname <> all ('{id,source_id,created_at}')) || array['source_name'],
+        and attname <> all ('{id,source_id,revision,created_at}')) || array['source_name'],
     '{source_name,stream_name,path,page_size}');
   perform sync.require_status_classes(coalesce(p_stream -> 'status_classes', '{}'));
   select id into v_source_id from public.sync_sources
@@ -1236,12 +1378,20 @@ begin
       message = format('there is no source %L', p_stream ->> 'source_name'),
       hint = 'declare_source() adds one.';
   end if;
-  v_stream := sync.write_stream(v_source_id, p_stream);
+  select * into v_before from public.sync_streams
+  where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
+  v_stream := sync.write_stream(v_source_id, p_stream || jsonb_build_object('target_table',
+    sync.require_target_table(coalesce(p_stream ->> 'target_table', 'public.synced_records'),
+      v_source_id, p_stream ->> 'stream_name')));
   perform sync.require_function(v_stream.apply_function, 'sync.incoming_record[]',
     'sync.changed_record[]'::regtype);
   perform sync.require_function(v_stream.close_function, 'bigint', 'void'::regtype)
     where v_stream.close_function is not null;
-  perform sync.require_target_table(v_stream.target_table);
+  perform sync.require_drop_paths(v_stream);
+  perform sync.require_parents(v_source_id);
+  if v_before.id is not null and v_before is distinct from v_stream then
+    update public.sync_streams set revision = revision + 1 where id = v_stream.id;
+  end if;
   return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 exception when check_violation or invalid_text_representation or numeric_value_out_of_range
   or array_subscript_error then
@@ -1251,12 +1401,16 @@ exception when check_violation or invalid_text_representation or numeric_value_o
 end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
-left out has its default. Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006
-unknown, missing or bad field. Locks: the stream.$$;
+left out has its default. Another content than before has its live runs begin again, and what they
+missed forgotten. Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown,
+missing or bad field. Locks: the stream, its table's registration, missing records by key, then runs
+that hold some back.$$;
 
 revoke all on function
   sync.write_stream, sync.require_status_classes, sync.require_known_fields,
-  sync.require_function, sync.require_target_table, public.declare_source, public.declare_stream
+  sync.require_function, sync.require_target_columns, sync.register_target_table,
+  sync.qualified_name, sync.is_shared_target, sync.require_target_table, sync.require_drop_paths,
+  sync.require_parents, public.declare_source, public.declare_stream
 from public, anon, authenticated, service_role;
 grant execute on function public.declare_source, public.declare_stream to service_role;
 
@@ -1382,6 +1536,7 @@ create table public.workspace_sync_runs (
   phase text not null default 'scan',
   scan int not null default 1,
   begun_again int not null default 0,
+  stream_revision int not null default 1,
   max_concurrency int not null,
   planned_chunks bigint not null default 0,
   planned_pages int not null default 0,
@@ -1450,6 +1605,8 @@ more.';
 comment on column public.workspace_sync_runs.scan is
 'Which pass over the pages it is at, from 1: counts that disagree are scanned again, and another
 key, URL or declaration has it begin again.';
+comment on column public.workspace_sync_runs.stream_revision is
+'Which declaration of its stream it reads by.';
 comment on column public.workspace_sync_runs.begun_again is
 'How many of these were cut off because it had to begin again: they count as no scan.';
 comment on column public.workspace_sync_runs.distinct_ids is 'Of its last scan.';
@@ -2442,20 +2599,29 @@ end; $$;
 comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
 $$Returns: the page with the one record asked for. Raises: SY010.$$;
 
-create function sync.without_credentials(p_body text) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+create function sync.without_paths(p_page sync.page_in_hand, p_paths jsonb) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_records jsonb := p_page.answer;
+  v_is_plain boolean := strpos(p_page.body, '\u') = 0;
+  v_path text[];
 begin
-  -- Looking for a few letters costs a tenth of what a pattern does, and hardly a page has them.
-  if strpos(p_body, '_token"') = 0 and strpos(p_body, 'password"') = 0
-    and strpos(p_body, '_secret"') = 0 and strpos(p_body, 'api_key"') = 0 then
-    return p_body;
-  end if;
-  return regexp_replace(p_body,
-    '("[a-z_]*(_token|password|_secret|api_key)"\s*:\s*)"([^"\\]|\\.)*"', '\1null', 'g');
+  for v_path in
+    select array(select jsonb_array_elements_text(p.path)) from jsonb_array_elements(p_paths)
+      as p (path)
+  loop
+    -- Looking for a few letters costs a tenth of a look at every record, and hardly a page has
+    -- them. Behind an escape they could hide.
+    if not v_is_plain or v_path[cardinality(v_path)] ~ '[^A-Za-z0-9_-]'
+      or strpos(p_page.body, v_path[cardinality(v_path)]) > 0 then
+      select coalesce(jsonb_agg(r.record #- v_path order by r.n), '[]') into v_records
+      from jsonb_array_elements(v_records) with ordinality as r (record, n);
+    end if;
+  end loop;
+  return v_records;
 end; $$;
-comment on function sync.without_credentials(text) is
-$$Returns: an answer's text with null for every string that it calls a token, password, secret or
-key: what an API tells of its own credentials is stored nowhere.$$;
+comment on function sync.without_paths(sync.page_in_hand, jsonb) is
+$$Returns: a page's records without what their stream's drop_paths name.$$;
 
 create function sync.require_own_error(p_page sync.page_in_hand, p_source public.sync_sources)
   returns void
@@ -2491,7 +2657,7 @@ begin
     v_page.reveals_pages := v_page.is_past_pages;
     return v_page;
   end if;
-  v_page.answer := sync.without_credentials(p_page.body)::jsonb;
+  v_page.answer := p_page.body::jsonb;
   if v_page.answer #> p_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
@@ -2505,6 +2671,9 @@ begin
     when p_stream.completeness = 'counted' then sync.read_counted_page(v_page, p_stream)
     when p_stream.completeness = 'feed' then sync.read_feed_page(v_page, p_stream)
     else sync.read_item(v_page) end;
+  if p_stream.drop_paths <> '[]' then
+    v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
+  end if;
   v_page.records := jsonb_array_length(v_page.answer);
   v_page.reveals_pages := v_page.kind = 'page'
     and (v_page.last_page <= v_page.known_pages) is not true;
@@ -2696,7 +2865,7 @@ trouble postpones. Returns: the page with outcome, code, and a message with the 
 
 revoke all on function
   sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
-  sync.check_records, sync.require_own_error, sync.without_credentials, sync.read_page,
+  sync.check_records, sync.require_own_error, sync.without_paths, sync.read_page,
   sync.read_pages, sync.found_records, sync.find_bad_field, sync.lock_holders,
   sync.is_pages_own_trouble, sync.postpone, sync.judge_error
 from public, anon, authenticated, service_role;
@@ -2826,6 +2995,7 @@ comment on column public.synced_records.unlisted_at is
 'Since when no list shows it although its own GET answers: archived or moved, but alive.';
 create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
 alter table public.synced_records enable row level security;
+insert into sync.target_tables (target) values ('public.synced_records');
 
 create function sync.apply_synced_records(p_records sync.incoming_record[])
   returns sync.changed_record[]
@@ -3009,12 +3179,13 @@ begin
     end if;
     v_fenced := v_fenced || v_page;
   end loop;
-  -- A statement of its own: a cancel, or a new key, may have committed while this call waited for
-  -- a row.
+  -- A statement of its own: a cancel, a new key or another declaration may have committed while
+  -- this call waited for a row.
   v_given_up := array(
     select f.queue_id from unnest(v_fenced) as f
     join public.workspace_sync_runs as r on r.id = f.run_id
-    where r.ending is not null or r.scan <> f.scan);
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.ending is not null or r.scan <> f.scan or r.stream_revision <> st.revision);
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
     if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
@@ -3027,7 +3198,8 @@ begin
 end; $$;
 comment on function sync.fence(sync.page_in_hand[]) is
 $$Lock the chunks and check the leases, deadline included, so that a late worker is refused before
-any sweep ran, that the key may write, and then whether their runs are ending or have begun again.
+any sweep ran, that the key may write, and then whether their runs are ending, have begun again or
+have to, because their stream was declared anew.
 Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
 by id.$$;
 
@@ -3484,7 +3656,8 @@ begin
       where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
       group by p.run_id
     ) as f;
-    -- Of a run that goes on, only a key that may not write had its page cancelled.
+    -- Of a run that goes on, only a key that may not write, or another declaration, had its page
+    -- cancelled.
     perform sync.begin_again(g.id) from (
       select distinct r.id from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
@@ -3747,12 +3920,24 @@ another key, URL, source or declaration what was missed says nothing. Null means
 every stream. Locks: missing records by key, the workspace's streams, then runs that hold something.
 The caller holds the live runs concerned, if any.$$;
 
+create function sync.forget_missing_of_stream() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.forget_missing(null, new.id);
+  return null;
+end; $$;
+comment on function sync.forget_missing_of_stream() is
+$$Trigger: by another declaration what was missed says nothing. Locks: as forget_missing().$$;
+create trigger sync_streams_forget_missing after update on public.sync_streams
+for each row when (new.revision <> old.revision)
+execute function sync.forget_missing_of_stream();
+
 create function sync.target_sql(p_template text, p_stream_id bigint) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select format(p_template, target_table, 't.workspace_id = $1 and '
-      || case when target_table = 'public.synced_records' then 't.stream_id = $2'
+      || case when sync.is_shared_target(to_regclass(target_table)) then 't.stream_id = $2'
       else '$2 is not null' end)
     from public.sync_streams where id = p_stream_id
   );
@@ -3868,7 +4053,8 @@ grant select on table sync.missing_records to authenticated, service_role;
 create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.recount_held, sync.forget_missing, sync.target_sql, sync.note_missing, sync.revive_seen,
+  sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
+  sync.target_sql, sync.note_missing, sync.revive_seen,
   sync.count_live, sync.forget_unaccepted
 from public, anon, authenticated, service_role;
 
@@ -4334,6 +4520,11 @@ begin
   update public.workspace_sync_runs set expected_total = v_scan.total,
     distinct_ids = v_scan.distinct_ids where id = p_run_id;
   return case
+    when exists (
+      select 1 from public.workspace_sync_runs as r
+      join public.sync_streams as st on st.id = r.stream_id
+      where r.id = p_run_id and r.stream_revision <> st.revision)
+    then 'its stream was declared anew'
     when v_scan.last_page is null then 'no page was read'
     when v_scan.pages < v_scan.last_page
     then format('%s of %s pages were read', v_scan.pages, v_scan.last_page)
@@ -4343,8 +4534,8 @@ begin
     then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
 end; $$;
 comment on function sync.scan_finding(bigint) is
-$$Whether a counted scan is complete: every page, total unmoved, distinct ids = total. Returns: what
-speaks against it, with the numbers, or null.$$;
+$$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
+total. Returns: what speaks against it, with the numbers, or null.$$;
 
 create function sync.scan_again(p_run_id bigint, p_finding text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -5171,13 +5362,19 @@ the same job. Locks: the new rows.$$;
 create function sync.begin_again(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_warning text := 'begun again: it had to be asked whose key it is';
+  v_warning text := 'begun again: ' || (
+    select case when st.revision <> r.stream_revision then 'its stream was declared anew'
+      else 'it had to be asked whose key it is' end
+    from public.workspace_sync_runs as r join public.sync_streams as st on st.id = r.stream_id
+    where r.id = p_run_id);
 begin
   perform sync.cancel_pending(p_run_id, v_warning);
   perform sync.forget_unaccepted(p_run_id);
-  update public.workspace_sync_runs
-  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null, warnings = warnings || v_warning
-  where id = p_run_id;
+  update public.workspace_sync_runs as r
+  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
+    stream_revision = st.revision, warnings = warnings || v_warning
+  from public.sync_streams as st
+  where r.id = p_run_id and st.id = r.stream_id;
   perform sync.begin_run(p_run_id);
 end; $$;
 comment on function sync.begin_again(bigint) is
@@ -5199,15 +5396,17 @@ create function sync.start_runs(p_job_id uuid, p_requested sync.requested_run[],
   out o_requested int, out o_skipped text[], out o_started int)
 language sql set search_path = pg_catalog, pg_temp as $$
   with requested as (
-    select w.id as workspace_id, s.id as stream_id, w.workspace_name, w.max_concurrency
+    select w.id as workspace_id, s.id as stream_id, s.revision, w.workspace_name,
+      w.max_concurrency
     from unnest(p_requested) as q
     join public.sync_workspaces as w on w.id = q.workspace_id
     join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
     order by w.id, s.id
   ), started as (
-    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency,
-      is_paused)
-    select p_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id)
+    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, stream_revision,
+      max_concurrency, is_paused)
+    select p_job_id, workspace_id, stream_id, revision, max_concurrency,
+      sync.is_paused(workspace_id)
     from requested
     on conflict (workspace_id, stream_id) where status = 'running' do nothing
     returning workspace_id, stream_id

@@ -12,7 +12,8 @@ select public.declare_stream('{
   "source_name": "email_bison", "stream_name": "connection", "is_default": false,
   "completeness": "connection", "path": "/users",
   "page_size": 1, "id_path": ["data", "workspace", "id"],
-  "name_path": ["data", "workspace", "name"]}');
+  "name_path": ["data", "workspace", "name"],
+  "drop_paths": [["data", "webhooks_secret_key"]]}');
 
 -- Sender emails: the accounts of Email Bison, typed, with statistics per workspace; its workspaces
 -- in the first user's words.
@@ -59,6 +60,7 @@ comment on column sync.sender_emails.unlisted_at is
 'Since when no page shows it although its own GET answers; it lives.';
 create index sender_emails_email_idx on sync.sender_emails (email);
 alter table sync.sender_emails enable row level security;
+insert into sync.target_tables (target) values ('sync.sender_emails');
 
 create function sync.apply_sender_emails(p_records sync.incoming_record[])
   returns sync.changed_record[]
@@ -203,6 +205,8 @@ select public.declare_stream('{
   "source_name": "email_bison", "stream_name": "sender_emails", "path": "/sender-emails",
   "page_size": 15,
   "item_path": "/sender-emails/{id}", "updated_at_path": ["updated_at"],
+  "drop_paths": [["imap_password"], ["smtp_password"], ["oauth", "access_token"],
+    ["oauth", "refresh_token"], ["oauth", "client_secret"]],
   "target_table": "sync.sender_emails",
   "apply_function": "sync.apply_sender_emails",
   "close_function": "sync.write_workspace_statistics"}');
@@ -387,6 +391,7 @@ create index email_replies_parent_idx on public.email_replies (workspace_id, par
   where parent_id is not null;
 create index email_replies_received_idx on public.email_replies (workspace_id, date_received);
 alter table public.email_replies enable row level security;
+insert into sync.target_tables (target) values ('public.email_replies');
 
 create table public.thread_stage (
   id bigint generated always as identity primary key,
@@ -529,6 +534,7 @@ comment on column public.email_threads.id is
 comment on column public.email_threads.raw is 'The whole answer, also what could not be mapped.';
 comment on column public.email_threads.warning is 'What of the answer could not be mapped.';
 alter table public.email_threads enable row level security;
+insert into sync.target_tables (target) values ('public.email_threads');
 
 create table public.email_messages (
   workspace_id bigint not null,

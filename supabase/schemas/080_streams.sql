@@ -5,6 +5,7 @@ create table public.sync_streams (
   id bigint generated always as identity primary key,
   source_id bigint not null references public.sync_sources (id),
   stream_name text not null,
+  revision int not null default 1,
   is_default boolean not null default true,
   completeness text not null default 'counted',
   path text not null,
@@ -20,6 +21,7 @@ create table public.sync_streams (
   item_path text,
   item_record_path text[] not null default '{data}',
   name_path text[],
+  drop_paths jsonb not null default '[]',
   parent_stream text,
   overlap_pages int not null default 3,
   full_scan_days int not null default 7,
@@ -54,7 +56,7 @@ create table public.sync_streams (
   constraint sync_streams_cursor_codec_check check (cursor_codec = 'laravel_id'),
   constraint sync_streams_page_size_check check (page_size between 1 and 10000),
   constraint sync_streams_timeout_ms_check check (timeout_ms between 100 and 600000),
-  constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 8388608)
+  constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 16777216)
 );
 comment on table public.sync_streams is
 'Kinds of record: path, paging, where things stand in an answer, which SQL applies a page. Written
@@ -77,6 +79,14 @@ comment on column public.sync_streams.cursor_params is
 comment on column public.sync_streams.cursor_codec is
 'laravel_id: the cursor is base64 of {"id", "_pointsToNextItems"}, ids descending, so that it can be
 built; null: opaque.';
+comment on column public.sync_streams.revision is
+'How often it was declared with another content: live runs begin again, what was missed is
+forgotten.';
+comment on column public.sync_streams.drop_paths is
+'What of a record is stored nowhere: paths such as [["oauth", "access_token"]]. Cut after paging was
+read and before anything else.';
+comment on column public.sync_streams.max_body_bytes is
+'A longer answer is refused: 8 MB, at most 16.';
 comment on column public.sync_streams.is_default is
 'Whether start_sync_job() without a list of streams takes it.';
 comment on column public.sync_streams.page_size is
@@ -85,8 +95,8 @@ comment on column public.sync_streams.item_path is
 'Path of one record with {id} in it: asked before a record is deleted; 404 or 410 confirms.';
 comment on column public.sync_streams.status_classes is 'Additions to the source''s classes.';
 comment on column public.sync_streams.target_table is
-'Where records live; has workspace_id, id, raw, last_changed_at, deleted_at, unlisted_at
-(and stream_id, if shared by streams).';
+'Where records live: registered with sync.register_target_table(), of one stream only unless it has
+stream_id and every statement of the apply function filters by it.';
 comment on column public.sync_streams.apply_function is
 'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
 comment on column public.sync_streams.close_function is
@@ -112,6 +122,14 @@ comment on column public.sync_workspace_streams.marks is 'Of a feed: where the n
 create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
 alter table public.sync_workspace_streams enable row level security;
 
+create table sync.target_tables (
+  target regclass primary key,
+  registered_at timestamptz not null default sync.now()
+);
+comment on table sync.target_tables is
+'Tables that streams may write to. Written by sync.register_target_table().';
+alter table sync.target_tables enable row level security;
+
 create type sync.incoming_record as (
   workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
   turn int
@@ -126,11 +144,12 @@ comment on type sync.changed_record is
 
 revoke all on sequence public.sync_streams_id_seq from public, anon, authenticated, service_role;
 revoke all on table
-  public.sync_streams, public.sync_workspace_streams
+  public.sync_streams, public.sync_workspace_streams, sync.target_tables
 from public, anon, authenticated, service_role;
 grant select on table
   public.sync_streams, public.sync_workspace_streams
 to authenticated, service_role;
+grant select on table sync.target_tables to service_role;
 create policy sync_streams_select_operator on public.sync_streams
 for select to authenticated using ((select sync.is_operator()));
 create policy sync_workspace_streams_select_operator on public.sync_workspace_streams

@@ -104,7 +104,7 @@ end; $$;
 comment on function sync.require_function(text, text, regtype) is
 $$Raises: SY006 unless a function of that name takes such an argument and returns one such value.$$;
 
-create function sync.require_target_table(p_name text) returns void
+create function sync.require_target_columns(p_target regclass) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_missing text;
@@ -113,15 +113,137 @@ begin
   from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
   where not exists (
     select 1 from pg_catalog.pg_attribute as a
-    where a.attrelid = to_regclass(p_name) and a.attname = c and not a.attisdropped);
+    where a.attrelid = p_target and a.attname = c and not a.attisdropped);
   if v_missing is not null then
     raise exception using errcode = 'SY006',
-      message = format('table %s does not exist or lacks: %s', p_name, v_missing),
-      hint = 'Name it with its schema; an apply function fills it.';
+      message = format('table %s lacks: %s', p_target, v_missing),
+      hint = 'An apply function fills it; these are what closing needs.';
   end if;
 end; $$;
-comment on function sync.require_target_table(text) is
-$$Raises: SY006 unless the table exists with the columns that closing needs.$$;
+comment on function sync.require_target_columns(regclass) is
+$$Raises: SY006 unless a table has the columns that closing needs.$$;
+
+create function sync.register_target_table(p_table text) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_target regclass := to_regclass(p_table);
+begin
+  if v_target is null or not exists (
+    select 1 from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = v_target and c.relkind in ('r', 'p')
+      and n.nspname not in ('auth', 'vault', 'sync', 'information_schema')
+      and n.nspname not like 'pg\_%'
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no table that streams may write to', p_table),
+      hint = 'Name an existing table with its schema; auth, vault and sync are closed.';
+  end if;
+  perform sync.require_target_columns(v_target);
+  insert into sync.target_tables (target) values (v_target) on conflict (target) do nothing;
+  return jsonb_build_object('target_table', sync.qualified_name(v_target));
+end; $$;
+comment on function sync.register_target_table(text) is
+$$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
+the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema, or
+one without the columns that closing needs. Locks: its row.$$;
+
+create function sync.qualified_name(p_table regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = p_table;
+$$;
+comment on function sync.qualified_name(regclass) is
+$$Returns: a table's name with its schema, however it was written.$$;
+
+create function sync.is_shared_target(p_target regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = 'stream_id' and not a.attisdropped);
+$$;
+comment on function sync.is_shared_target(regclass) is
+$$Returns: whether rows of a target table say of which stream they are, so that streams may share
+it.$$;
+
+create function sync.require_target_table(p_name text, p_source_id bigint, p_stream_name text)
+  returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_target regclass := to_regclass(p_name);
+  v_owner text;
+begin
+  perform 1 from sync.target_tables where target = v_target for update;
+  if not found then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no table that streams may write to', p_name),
+      hint = 'The database''s owner registers it first: select sync.register_target_table(''…'').';
+  end if;
+  perform sync.require_target_columns(v_target);
+  select stream_name into v_owner from public.sync_streams
+  where (source_id, stream_name) <> (p_source_id, p_stream_name)
+    and to_regclass(target_table) = v_target;
+  if v_owner is not null and not sync.is_shared_target(v_target) then
+    raise exception using errcode = 'SY006',
+      message = format('table %s is the stream %L''s', v_target, v_owner),
+      hint = 'A table that two streams share has a column stream_id, and every statement filters '
+        'by it.';
+  end if;
+  return sync.qualified_name(v_target);
+end; $$;
+comment on function sync.require_target_table(text, bigint, text) is
+$$Returns: the name of a registered table that a stream may write to. Raises: SY006 not registered,
+columns missing, or another stream's. Locks: its registration.$$;
+
+create function sync.require_drop_paths(p_stream public.sync_streams) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_stream.drop_paths) <> 'array' or exists (
+    select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
+    where case when jsonb_typeof(path) = 'array' then jsonb_array_length(path) = 0 or exists (
+      select 1 from jsonb_array_elements(path) as e (part) where jsonb_typeof(part) <> 'string')
+    else true end
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%s are no paths of a record', p_stream.drop_paths),
+      hint = 'They read [["token"], ["oauth", "access_token"]].';
+  end if;
+  if exists (
+    select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
+    where to_jsonb(p_stream.id_path[:jsonb_array_length(path)]) = path
+      or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
+  ) then
+    raise exception using errcode = 'SY006',
+      message = 'drop_paths would cut a record''s id or its updated_at',
+      hint = 'Both are needed after the cut.';
+  end if;
+end; $$;
+comment on function sync.require_drop_paths(public.sync_streams) is
+$$Raises: SY006 unless a stream's drop_paths are lists of keys that spare its id and updated_at.$$;
+
+create function sync.require_parents(p_source_id bigint) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_orphan record;
+begin
+  -- Only replies stage what their children ask for.
+  select s.stream_name, s.parent_stream into v_orphan from public.sync_streams as s
+  where s.source_id = p_source_id and s.completeness = 'items' and not exists (
+    select 1 from public.sync_streams as parent
+    where parent.source_id = p_source_id and parent.stream_name = s.parent_stream
+      and parent.completeness = 'feed'
+      and to_regclass(parent.target_table) = to_regclass('public.email_replies'))
+  limit 1;
+  if v_orphan.stream_name is not null then
+    raise exception using errcode = 'SY006',
+      message = format('stream %L asks for what its parent %L stages, and that stages nothing',
+        v_orphan.stream_name, v_orphan.parent_stream),
+      hint = 'The parent is a feed of replies of the same source, declared before its child.';
+  end if;
+end; $$;
+comment on function sync.require_parents(bigint) is
+$$Raises: SY006 unless every items stream of a source has a parent that stages what it asks for.$$;
 
 create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -135,7 +257,7 @@ begin
   into v_assignments
   from pg_catalog.pg_attribute as a
   where a.attrelid = 'public.sync_streams'::regclass and a.attnum > 0 and not a.attisdropped
-    and a.attname <> all ('{id,source_id,stream_name,created_at}');
+    and a.attname <> all ('{id,source_id,stream_name,revision,created_at}');
   insert into public.sync_streams (source_id, stream_name, path, page_size)
   values (p_source_id, p_stream ->> 'stream_name', p_stream ->> 'path',
     (p_stream ->> 'page_size')::int)
@@ -158,13 +280,14 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
   v_source_id bigint;
+  v_before public.sync_streams;
   v_stream public.sync_streams;
 begin
   perform sync.require_service();
   perform sync.require_known_fields(p_stream,
     array(select attname::text from pg_catalog.pg_attribute
       where attrelid = 'public.sync_streams'::regclass and attnum > 0 and not attisdropped
-        and attname <> all ('{id,source_id,created_at}')) || array['source_name'],
+        and attname <> all ('{id,source_id,revision,created_at}')) || array['source_name'],
     '{source_name,stream_name,path,page_size}');
   perform sync.require_status_classes(coalesce(p_stream -> 'status_classes', '{}'));
   select id into v_source_id from public.sync_sources
@@ -174,12 +297,20 @@ begin
       message = format('there is no source %L', p_stream ->> 'source_name'),
       hint = 'declare_source() adds one.';
   end if;
-  v_stream := sync.write_stream(v_source_id, p_stream);
+  select * into v_before from public.sync_streams
+  where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
+  v_stream := sync.write_stream(v_source_id, p_stream || jsonb_build_object('target_table',
+    sync.require_target_table(coalesce(p_stream ->> 'target_table', 'public.synced_records'),
+      v_source_id, p_stream ->> 'stream_name')));
   perform sync.require_function(v_stream.apply_function, 'sync.incoming_record[]',
     'sync.changed_record[]'::regtype);
   perform sync.require_function(v_stream.close_function, 'bigint', 'void'::regtype)
     where v_stream.close_function is not null;
-  perform sync.require_target_table(v_stream.target_table);
+  perform sync.require_drop_paths(v_stream);
+  perform sync.require_parents(v_source_id);
+  if v_before.id is not null and v_before is distinct from v_stream then
+    update public.sync_streams set revision = revision + 1 where id = v_stream.id;
+  end if;
   return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 exception when check_violation or invalid_text_representation or numeric_value_out_of_range
   or array_subscript_error then
@@ -189,11 +320,15 @@ exception when check_violation or invalid_text_representation or numeric_value_o
 end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
-left out has its default. Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006
-unknown, missing or bad field. Locks: the stream.$$;
+left out has its default. Another content than before has its live runs begin again, and what they
+missed forgotten. Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown,
+missing or bad field. Locks: the stream, its table's registration, missing records by key, then runs
+that hold some back.$$;
 
 revoke all on function
   sync.write_stream, sync.require_status_classes, sync.require_known_fields,
-  sync.require_function, sync.require_target_table, public.declare_source, public.declare_stream
+  sync.require_function, sync.require_target_columns, sync.register_target_table,
+  sync.qualified_name, sync.is_shared_target, sync.require_target_table, sync.require_drop_paths,
+  sync.require_parents, public.declare_source, public.declare_stream
 from public, anon, authenticated, service_role;
 grant execute on function public.declare_source, public.declare_stream to service_role;

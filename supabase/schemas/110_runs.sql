@@ -12,6 +12,7 @@ create table public.workspace_sync_runs (
   phase text not null default 'scan',
   scan int not null default 1,
   begun_again int not null default 0,
+  stream_revision int not null default 1,
   max_concurrency int not null,
   planned_chunks bigint not null default 0,
   planned_pages int not null default 0,
@@ -80,6 +81,8 @@ more.';
 comment on column public.workspace_sync_runs.scan is
 'Which pass over the pages it is at, from 1: counts that disagree are scanned again, and another
 key, URL or declaration has it begin again.';
+comment on column public.workspace_sync_runs.stream_revision is
+'Which declaration of its stream it reads by.';
 comment on column public.workspace_sync_runs.begun_again is
 'How many of these were cut off because it had to begin again: they count as no scan.';
 comment on column public.workspace_sync_runs.distinct_ids is 'Of its last scan.';

@@ -24,6 +24,7 @@ comment on column public.synced_records.unlisted_at is
 'Since when no list shows it although its own GET answers: archived or moved, but alive.';
 create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
 alter table public.synced_records enable row level security;
+insert into sync.target_tables (target) values ('public.synced_records');
 
 create function sync.apply_synced_records(p_records sync.incoming_record[])
   returns sync.changed_record[]

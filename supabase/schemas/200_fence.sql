@@ -123,12 +123,13 @@ begin
     end if;
     v_fenced := v_fenced || v_page;
   end loop;
-  -- A statement of its own: a cancel, or a new key, may have committed while this call waited for
-  -- a row.
+  -- A statement of its own: a cancel, a new key or another declaration may have committed while
+  -- this call waited for a row.
   v_given_up := array(
     select f.queue_id from unnest(v_fenced) as f
     join public.workspace_sync_runs as r on r.id = f.run_id
-    where r.ending is not null or r.scan <> f.scan);
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.ending is not null or r.scan <> f.scan or r.stream_revision <> st.revision);
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
     if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
@@ -141,7 +142,8 @@ begin
 end; $$;
 comment on function sync.fence(sync.page_in_hand[]) is
 $$Lock the chunks and check the leases, deadline included, so that a late worker is refused before
-any sweep ran, that the key may write, and then whether their runs are ending or have begun again.
+any sweep ran, that the key may write, and then whether their runs are ending, have begun again or
+have to, because their stream was declared anew.
 Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
 by id.$$;
 

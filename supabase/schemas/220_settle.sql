@@ -193,7 +193,8 @@ begin
       where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
       group by p.run_id
     ) as f;
-    -- Of a run that goes on, only a key that may not write had its page cancelled.
+    -- Of a run that goes on, only a key that may not write, or another declaration, had its page
+    -- cancelled.
     perform sync.begin_again(g.id) from (
       select distinct r.id from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan

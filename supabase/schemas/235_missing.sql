@@ -83,12 +83,24 @@ another key, URL, source or declaration what was missed says nothing. Null means
 every stream. Locks: missing records by key, the workspace's streams, then runs that hold something.
 The caller holds the live runs concerned, if any.$$;
 
+create function sync.forget_missing_of_stream() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.forget_missing(null, new.id);
+  return null;
+end; $$;
+comment on function sync.forget_missing_of_stream() is
+$$Trigger: by another declaration what was missed says nothing. Locks: as forget_missing().$$;
+create trigger sync_streams_forget_missing after update on public.sync_streams
+for each row when (new.revision <> old.revision)
+execute function sync.forget_missing_of_stream();
+
 create function sync.target_sql(p_template text, p_stream_id bigint) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select format(p_template, target_table, 't.workspace_id = $1 and '
-      || case when target_table = 'public.synced_records' then 't.stream_id = $2'
+      || case when sync.is_shared_target(to_regclass(target_table)) then 't.stream_id = $2'
       else '$2 is not null' end)
     from public.sync_streams where id = p_stream_id
   );
@@ -204,6 +216,7 @@ grant select on table sync.missing_records to authenticated, service_role;
 create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.recount_held, sync.forget_missing, sync.target_sql, sync.note_missing, sync.revive_seen,
+  sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
+  sync.target_sql, sync.note_missing, sync.revive_seen,
   sync.count_live, sync.forget_unaccepted
 from public, anon, authenticated, service_role;

@@ -182,6 +182,11 @@ begin
   update public.workspace_sync_runs set expected_total = v_scan.total,
     distinct_ids = v_scan.distinct_ids where id = p_run_id;
   return case
+    when exists (
+      select 1 from public.workspace_sync_runs as r
+      join public.sync_streams as st on st.id = r.stream_id
+      where r.id = p_run_id and r.stream_revision <> st.revision)
+    then 'its stream was declared anew'
     when v_scan.last_page is null then 'no page was read'
     when v_scan.pages < v_scan.last_page
     then format('%s of %s pages were read', v_scan.pages, v_scan.last_page)
@@ -191,8 +196,8 @@ begin
     then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
 end; $$;
 comment on function sync.scan_finding(bigint) is
-$$Whether a counted scan is complete: every page, total unmoved, distinct ids = total. Returns: what
-speaks against it, with the numbers, or null.$$;
+$$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
+total. Returns: what speaks against it, with the numbers, or null.$$;
 
 create function sync.scan_again(p_run_id bigint, p_finding text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

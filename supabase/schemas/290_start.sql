@@ -106,13 +106,19 @@ the same job. Locks: the new rows.$$;
 create function sync.begin_again(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_warning text := 'begun again: it had to be asked whose key it is';
+  v_warning text := 'begun again: ' || (
+    select case when st.revision <> r.stream_revision then 'its stream was declared anew'
+      else 'it had to be asked whose key it is' end
+    from public.workspace_sync_runs as r join public.sync_streams as st on st.id = r.stream_id
+    where r.id = p_run_id);
 begin
   perform sync.cancel_pending(p_run_id, v_warning);
   perform sync.forget_unaccepted(p_run_id);
-  update public.workspace_sync_runs
-  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null, warnings = warnings || v_warning
-  where id = p_run_id;
+  update public.workspace_sync_runs as r
+  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
+    stream_revision = st.revision, warnings = warnings || v_warning
+  from public.sync_streams as st
+  where r.id = p_run_id and st.id = r.stream_id;
   perform sync.begin_run(p_run_id);
 end; $$;
 comment on function sync.begin_again(bigint) is
@@ -134,15 +140,17 @@ create function sync.start_runs(p_job_id uuid, p_requested sync.requested_run[],
   out o_requested int, out o_skipped text[], out o_started int)
 language sql set search_path = pg_catalog, pg_temp as $$
   with requested as (
-    select w.id as workspace_id, s.id as stream_id, w.workspace_name, w.max_concurrency
+    select w.id as workspace_id, s.id as stream_id, s.revision, w.workspace_name,
+      w.max_concurrency
     from unnest(p_requested) as q
     join public.sync_workspaces as w on w.id = q.workspace_id
     join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
     order by w.id, s.id
   ), started as (
-    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, max_concurrency,
-      is_paused)
-    select p_job_id, workspace_id, stream_id, max_concurrency, sync.is_paused(workspace_id)
+    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, stream_revision,
+      max_concurrency, is_paused)
+    select p_job_id, workspace_id, stream_id, revision, max_concurrency,
+      sync.is_paused(workspace_id)
     from requested
     on conflict (workspace_id, stream_id) where status = 'running' do nothing
     returning workspace_id, stream_id

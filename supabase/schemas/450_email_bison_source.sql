@@ -10,4 +10,5 @@ select public.declare_stream('{
   "source_name": "email_bison", "stream_name": "connection", "is_default": false,
   "completeness": "connection", "path": "/users",
   "page_size": 1, "id_path": ["data", "workspace", "id"],
-  "name_path": ["data", "workspace", "name"]}');
+  "name_path": ["data", "workspace", "name"],
+  "drop_paths": [["data", "webhooks_secret_key"]]}');

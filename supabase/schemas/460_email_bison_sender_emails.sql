@@ -43,6 +43,7 @@ comment on column sync.sender_emails.unlisted_at is
 'Since when no page shows it although its own GET answers; it lives.';
 create index sender_emails_email_idx on sync.sender_emails (email);
 alter table sync.sender_emails enable row level security;
+insert into sync.target_tables (target) values ('sync.sender_emails');
 
 create function sync.apply_sender_emails(p_records sync.incoming_record[])
   returns sync.changed_record[]
@@ -187,6 +188,8 @@ select public.declare_stream('{
   "source_name": "email_bison", "stream_name": "sender_emails", "path": "/sender-emails",
   "page_size": 15,
   "item_path": "/sender-emails/{id}", "updated_at_path": ["updated_at"],
+  "drop_paths": [["imap_password"], ["smtp_password"], ["oauth", "access_token"],
+    ["oauth", "refresh_token"], ["oauth", "client_secret"]],
   "target_table": "sync.sender_emails",
   "apply_function": "sync.apply_sender_emails",
   "close_function": "sync.write_workspace_statistics"}');

@@ -42,6 +42,7 @@ create index email_replies_parent_idx on public.email_replies (workspace_id, par
   where parent_id is not null;
 create index email_replies_received_idx on public.email_replies (workspace_id, date_received);
 alter table public.email_replies enable row level security;
+insert into sync.target_tables (target) values ('public.email_replies');
 
 create table public.thread_stage (
   id bigint generated always as identity primary key,

@@ -24,6 +24,7 @@ comment on column public.email_threads.id is
 comment on column public.email_threads.raw is 'The whole answer, also what could not be mapped.';
 comment on column public.email_threads.warning is 'What of the answer could not be mapped.';
 alter table public.email_threads enable row level security;
+insert into sync.target_tables (target) values ('public.email_threads');
 
 create table public.email_messages (
   workspace_id bigint not null,
