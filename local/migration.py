@@ -16,6 +16,8 @@ SCHEMAS = CHECKOUT / "supabase" / "schemas"
 MIGRATIONS = CHECKOUT / "supabase" / "migrations"
 ENGINE = "20261122080000_chunkwise.sql"
 EMAIL_BISON = "20261122080100_chunkwise_email_bison.sql"
+# PostgREST serves the schema that it has read, until it is told.
+FOOTER = "notify pgrst, 'reload schema';\n"
 HEADER = "-- Made from supabase/schemas by `make migration`. Edit those files, not this one.\n"
 
 
@@ -24,7 +26,7 @@ def migrations() -> dict[str, str]:
     parts: dict[str, list[str]] = {ENGINE: [], EMAIL_BISON: []}
     for path in sorted(SCHEMAS.glob("*.sql")):
         parts[EMAIL_BISON if "_email_bison" in path.stem else ENGINE].append(path.read_text())
-    return {name: "\n".join([HEADER, *texts]) for name, texts in parts.items()}
+    return {name: "\n".join([HEADER, *texts, FOOTER]) for name, texts in parts.items()}
 
 
 def out_of_date() -> list[str]:

@@ -22,7 +22,8 @@ language sql stable set search_path = pg_catalog, pg_temp set statement_timeout 
   select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
 $$;
 comment on function public.chunkwise_version() is
-$$What a worker asks before its first claim. Returns: {"schema_version", "protocol_version"}.$$;
+$$What a worker asks before its first claim, and every claim says again: it may have been upgraded
+meanwhile. Returns: {"schema_version", "protocol_version"}.$$;
 
 create function sync.require_read_committed() returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -2279,7 +2280,8 @@ begin
       from public.chunk_processing_queue
       where status = 'pending' and slot is not null and ready_seq is null
         and next_retry_at < 'infinity'
-      order by next_retry_at limit 1));
+      order by next_retry_at limit 1),
+    'versions', public.chunkwise_version());
 end; $$;
 comment on function sync.claim_chunks(bigint[], text) is
 $$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
@@ -2331,7 +2333,8 @@ begin
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int) is
 $$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none is no error. Returns:
-{"leases", "credentials", "blocked_budgets", "next_look_ms"}, see docs/worker-protocol.md. Raises:
+{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions"}, see
+docs/worker-protocol.md. Raises:
 SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
@@ -8076,3 +8079,5 @@ insert into sync.cron_jobs (job_name, schedule, command) values
   'set statement_timeout = ''55s''; select sync.beat(''cron''); '
   'select public.cleanup_stuck_chunks()');
 select public.schedule_jobs();
+
+notify pgrst, 'reload schema';

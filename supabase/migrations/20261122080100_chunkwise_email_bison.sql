@@ -816,3 +816,5 @@ revoke all on function
   sync.try_time, sync.messages_in, sync.thread_of, sync.write_messages, sync.write_thread,
   sync.apply_conversations, sync.thread_warnings, sync.thread_roots
 from public, anon, authenticated, service_role;
+
+notify pgrst, 'reload schema';

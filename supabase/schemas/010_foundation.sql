@@ -20,7 +20,8 @@ language sql stable set search_path = pg_catalog, pg_temp set statement_timeout 
   select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
 $$;
 comment on function public.chunkwise_version() is
-$$What a worker asks before its first claim. Returns: {"schema_version", "protocol_version"}.$$;
+$$What a worker asks before its first claim, and every claim says again: it may have been upgraded
+meanwhile. Returns: {"schema_version", "protocol_version"}.$$;
 
 create function sync.require_read_committed() returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

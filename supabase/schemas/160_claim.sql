@@ -125,7 +125,8 @@ begin
       from public.chunk_processing_queue
       where status = 'pending' and slot is not null and ready_seq is null
         and next_retry_at < 'infinity'
-      order by next_retry_at limit 1));
+      order by next_retry_at limit 1),
+    'versions', public.chunkwise_version());
 end; $$;
 comment on function sync.claim_chunks(bigint[], text) is
 $$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
@@ -177,7 +178,8 @@ begin
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int) is
 $$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none is no error. Returns:
-{"leases", "credentials", "blocked_budgets", "next_look_ms"}, see docs/worker-protocol.md. Raises:
+{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions"}, see
+docs/worker-protocol.md. Raises:
 SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb

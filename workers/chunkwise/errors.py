@@ -5,6 +5,7 @@ ChunkwiseError                   message, hint, exit code
 ├── ProtocolError                an answer that docs/worker-protocol.md does not know
 ├── VersionMismatchError         schema or protocol older or newer than this program
 ├── UnavailableError             no answer, or an answer that says "not now": may be repeated
+│   └── StaleApiError            the schema is there, and the API has not read it yet
 └── DatabaseError                the database refused; `code` is its SQLSTATE; unknown codes too
     ├── KeyRefusedError          SUPABASE_SECRET_KEY is not accepted, or may not do this
     ├── SchemaMissingError       the function or table does not exist there
@@ -22,6 +23,7 @@ EXIT_SETTINGS: Final = 2
 EXIT_VERSION: Final = 3
 
 SCHEMA_HINT: Final = "Push the migrations with `supabase db push`."
+RELOAD_HINT: Final = "Run `notify pgrst, 'reload schema';` in the SQL editor."
 
 
 class ChunkwiseError(Exception):
@@ -61,6 +63,16 @@ class UnavailableError(ChunkwiseError):
         self.status = status
 
 
+class StaleApiError(UnavailableError):
+    """PostgREST reads the schema anew when it is told, some seconds after a migration at most."""
+
+    exit_code = EXIT_VERSION
+
+    def __init__(self, missing: str, code: str | None) -> None:
+        super().__init__(f"the API serves an older schema than the database has: {missing}", code)
+        self.hint = RELOAD_HINT
+
+
 class DatabaseError(ChunkwiseError):
     pass
 
@@ -81,13 +93,15 @@ class UnknownNameError(DatabaseError):
     pass
 
 
+# PostgREST's own, for what the schema that it has read does not hold.
+NOT_IN_THE_CACHE: Final = ("PGRST202", "PGRST205")
+
 # PGRST301-303: the key's JWT is not accepted; 42501: its role may not do this.
 _BY_CODE: Final[dict[str, type[DatabaseError]]] = {
     "SY001": LeaseLostError,
     "SY002": UnknownNameError,
     "SY003": UnknownNameError,
-    "PGRST202": SchemaMissingError,
-    "PGRST205": SchemaMissingError,
+    **dict.fromkeys(NOT_IN_THE_CACHE, SchemaMissingError),
     "42883": SchemaMissingError,
     "42P01": SchemaMissingError,
     "PGRST301": KeyRefusedError,

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(5);
+select plan(6);
 
 select register_workspace('acme', 'https://bison.example', '7|keyofacme');
 select start_sync_job();
@@ -33,7 +33,10 @@ $$, $$
     null::timestamptz)
 $$, 'the chunk is in flight');
 
-select is(claim_next_chunk_job_safe('worker-2', 100),
+select is((select answer -> 'versions' from answer), chunkwise_version(),
+  'a worker whose program the database has outgrown learns it from its next claim');
+
+select is(claim_next_chunk_job_safe('worker-2', 100) - 'versions',
   '{"leases": [], "credentials": {}, "blocked_budgets": [], "next_look_ms": null}',
   'for the next there is nothing, which is no error');
 select results_eq($$select worker_id, last_seen_at from sync.workers order by 1$$,

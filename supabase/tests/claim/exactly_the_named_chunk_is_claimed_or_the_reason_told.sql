@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(9);
+select plan(10);
 
 select tests.workspace('acme', 2);
 select tests.serve('acme', 1, 2, 3, 4, 5, 6, 7);
@@ -16,10 +16,12 @@ select results_eq($$select page from third, tests.leases_of(answer)$$, $$values 
   'the named one, not the first');
 select ok((select not answer ? 'reason' and answer ? 'credentials' from third),
   'it comes with its credential and without a reason');
+select is((select answer -> 'versions' from third), chunkwise_version(),
+  'and with the versions that the worker has to know');
 select is(tests.claim_page(3) -> 'reason', '"not_pending"', 'in flight');
 select is(tests.claim_page(1) -> 'reason', '"not_pending"', 'completed');
 select is(tests.claim_page(4) -> 'reason', '"not_due"', 'waiting for a slot');
-select is(claim_chunk_job_safe(0, 'worker-1') - 'next_look_ms' - 'look_again_ms',
+select is(claim_chunk_job_safe(0, 'worker-1') - 'next_look_ms' - 'look_again_ms' - 'versions',
   '{"leases": [], "credentials": {}, "blocked_budgets": [], "reason": "not_found"}', 'unknown');
 select pause_sync();
 select is(tests.claim_page(2) -> 'reason', '"paused"', 'paused');

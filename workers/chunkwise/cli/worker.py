@@ -34,7 +34,8 @@ def worker(
         ),
     ] = None,
 ) -> None:
-    """Fetch pages until SIGTERM or Ctrl-C; then finish what was sent and hand back the rest.
+    """Fetch pages until SIGTERM, Ctrl-C or an upgrade of the database's protocol; then finish what
+    was sent and hand back the rest.
 
     Exit codes: 0 stopped, 2 a setting or the connection, 3 schema and program do not fit together.
     """
@@ -71,3 +72,5 @@ async def _run(settings: Settings, listen: str | None) -> None:
             )
             async with monitoring(settings.metrics_listen, working.monitor):
                 await working.run()
+            if working.misfit is not None:
+                raise working.misfit

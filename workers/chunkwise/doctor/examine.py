@@ -11,8 +11,8 @@ from chunkwise.doctor.database import Database, QueryError
 from chunkwise.doctor.findings import Finding, Report, Unchecked
 from chunkwise.errors import ChunkwiseError, SchemaMissingError, VersionMismatchError
 from chunkwise.gateway.client import Gateway
-from chunkwise.gateway.compatibility import check_versions
 from chunkwise.gateway.protocol import Versions
+from chunkwise.gateway.versions import check_versions
 from chunkwise.settings import Settings
 
 ANSWER_SECONDS: Final = 8.0

@@ -25,6 +25,7 @@ from chunkwise.gateway.protocol import (
     Versions,
     first_wrong_field,
 )
+from chunkwise.gateway.versions import check_versions
 from chunkwise.logs import quieten_http_libraries
 from chunkwise.secret import Secret
 from supabase import AsyncClient, AsyncClientOptions
@@ -43,8 +44,10 @@ class _Query(Protocol):
 
 
 class Gateway:
-    """Calls are sent once; `UnavailableError` says which failures may be repeated. `answered_at`
-    (monotonic seconds) is when the database last answered a call."""
+    """Calls are sent once; `UnavailableError` says which failures may be repeated. What is missing
+    or cannot be read may be another version's, or the API may lag behind the database: then one
+    more call asks, and the error says so. `answered_at` (monotonic seconds) is when the database
+    last answered a call."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -69,11 +72,8 @@ class Gateway:
             yield cls(AsyncClient(url, key.reveal(), options))
 
     async def chunkwise_version(self) -> Versions:
-        return await self._call(
-            "chunkwise_version",
-            {},
-            Versions.model_validate,
-        )
+        call = self._execute(self._client.rpc("chunkwise_version", {}))
+        return await self._read("chunkwise_version", call, Versions.model_validate)
 
     async def claim_next_chunk_job_safe(self, worker_id: str, limit: int) -> Claim:
         asked_at = time.monotonic()
@@ -225,6 +225,18 @@ class Gateway:
         seconds: float | None = None,
     ) -> Parsed:
         try:
+            return await self._read(function, call, parse, seconds)
+        except (errors.SchemaMissingError, errors.ProtocolError) as error:
+            raise await self._explained(error) from None
+
+    async def _read(
+        self,
+        function: str,
+        call: Awaitable[object],
+        parse: Callable[[Json], Parsed],
+        seconds: float | None = None,
+    ) -> Parsed:
+        try:
             async with asyncio.timeout(seconds):
                 answer = await call
         except TimeoutError:
@@ -243,8 +255,23 @@ class Gateway:
                 errors.SCHEMA_HINT,
             ) from None
 
+    async def _explained(self, error: errors.ChunkwiseError) -> errors.ChunkwiseError:
+        """The error that `error` is a sign of; itself if there is no other."""
+        try:
+            check_versions(await self.chunkwise_version())
+        except errors.VersionMismatchError as mismatch:
+            return mismatch
+        except errors.ChunkwiseError:
+            return error
+        if error.code in errors.NOT_IN_THE_CACHE:
+            return errors.StaleApiError(error.message, error.code)
+        return error
+
     async def _rows(self, query: _Query) -> list[dict[str, Any]]:
-        rows = await self._execute(query)
+        try:
+            rows = await self._execute(query)
+        except errors.SchemaMissingError as error:
+            raise await self._explained(error) from None
         if not isinstance(rows, list):
             raise errors.ProtocolError(
                 "a table answered something that is no JSON array",

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from chunkwise import PROTOCOL_VERSION, SCHEMA_VERSION
 from chunkwise.errors import (
+    RELOAD_HINT,
     SCHEMA_HINT,
     ChunkwiseError,
     KeyRefusedError,
@@ -18,9 +18,9 @@ from chunkwise.errors import (
 from chunkwise.gateway.backoff import Backoff
 from chunkwise.gateway.client import Gateway
 from chunkwise.gateway.protocol import Versions
+from chunkwise.gateway.versions import check_versions
 from chunkwise.settings import Settings
 
-UPDATE_HINT: Final = "Update the worker: `git pull`, then `pip install .`."
 # A project that has just been started answers, but not yet with its schema.
 STARTING_SECONDS: Final = 15.0
 
@@ -31,19 +31,6 @@ async def connected(settings: Settings) -> AsyncIterator[Gateway]:
     async with Gateway.connect(settings.supabase_url, settings.supabase_secret_key) as gateway:
         check_versions(await _versions(gateway, settings.supabase_url))
         yield gateway
-
-
-def check_versions(versions: Versions) -> None:
-    for what, theirs, ours in (
-        ("protocol", versions.protocol_version, PROTOCOL_VERSION),
-        ("schema", versions.schema_version, SCHEMA_VERSION),
-    ):
-        if theirs < ours:
-            message = f"the database has {what} {theirs}, older than this program's {ours}"
-            raise VersionMismatchError(message, SCHEMA_HINT)
-        if theirs > ours:
-            message = f"the database has {what} {theirs}, newer than this program's {ours}"
-            raise VersionMismatchError(message, UPDATE_HINT)
 
 
 async def _versions(gateway: Gateway, url: str) -> Versions:
@@ -61,7 +48,10 @@ async def _versions(gateway: Gateway, url: str) -> Versions:
                 "Copy the secret key (sb_secret_…) from this project's API settings.",
             ) from None
         except SchemaMissingError:
-            raise VersionMismatchError(f"{url} has no Chunkwise schema", SCHEMA_HINT) from None
+            raise VersionMismatchError(
+                f"{url} has no Chunkwise schema, or its API has not read it yet",
+                f"{SCHEMA_HINT} If they are pushed: {RELOAD_HINT}",
+            ) from None
         except ChunkwiseError as error:
             raise SettingsError(
                 f"SUPABASE_URL={url} does not answer like a Supabase project: {error.message}",

@@ -116,9 +116,14 @@ class BlockedBudget(_Answer):
     for_ms: int = 0
 
 
+class Versions(_Answer):
+    schema_version: int
+    protocol_version: int
+
+
 class Claim(_Answer):
     """`reason` and `look_again_ms` tell why the chunk that was asked for by id is not leased, and
-    when to ask again."""
+    when to ask again; `versions` are the database's at this moment."""
 
     leases: tuple[Lease, ...]
     credentials: Mapping[
@@ -126,6 +131,7 @@ class Claim(_Answer):
     ] = {}
     blocked_budgets: tuple[BlockedBudget, ...] = ()
     next_look_ms: int | None = None
+    versions: Versions | None = None
     reason: str | None = None
     look_again_ms: int | None = None
 
@@ -201,8 +207,3 @@ class Extension(_Answer):
     lost: frozenset[int] = frozenset()
     cancelled: frozenset[int] = frozenset()
     blocked_budgets: tuple[BlockedBudget, ...] = ()
-
-
-class Versions(_Answer):
-    schema_version: int
-    protocol_version: int

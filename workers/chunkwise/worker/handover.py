@@ -7,7 +7,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from chunkwise.errors import ChunkwiseError, LeaseLostError, UnavailableError
+from chunkwise.errors import (
+    ChunkwiseError,
+    LeaseLostError,
+    UnavailableError,
+    VersionMismatchError,
+)
 from chunkwise.gateway.backoff import Backoff
 from chunkwise.gateway.client import Gateway
 from chunkwise.gateway.protocol import BlockedBudget, Failure, Outcome, Outcomes, Page
@@ -86,7 +91,7 @@ class HandOver:
         """A call refused as a whole is halved, until the page that spoils it stands alone."""
         try:
             answer = await self._call(batch)
-        except UnavailableError as error:
+        except (UnavailableError, VersionMismatchError) as error:
             log.warning("pages_given_up", pages=len(batch), **error.fields())
             for held, _ in batch:
                 self._leases.forget(held)

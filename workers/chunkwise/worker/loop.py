@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from chunkwise.errors import ChunkwiseError
+from chunkwise.errors import ChunkwiseError, VersionMismatchError
 from chunkwise.gateway.backoff import Backoff
 from chunkwise.gateway.client import Gateway
 from chunkwise.gateway.protocol import Claim, Outcome
@@ -44,7 +44,7 @@ class Worker:
             lambda: self.looks.nudge(Reason.HINTED),
             Patience(renew=settings.realtime_renew_seconds),
         )
-        self._work = work = Pipeline(settings, gateway, fetcher, self._tasks, self._ended)
+        self._work = work = Pipeline(settings, gateway, fetcher, self._tasks, self._ended, stop)
         counters = {
             "outcomes": work.hand_over.outcomes,
             "looks": self.looks.counts,
@@ -52,6 +52,10 @@ class Worker:
         }
         counts = Counts(work.fetches, lambda: len(work.leases), counters)
         self.monitor = Monitor(gateway, Metrics(gateway, counts))
+
+    @property
+    def misfit(self) -> VersionMismatchError | None:
+        return self._work.misfit
 
     async def run(self) -> None:
         """Returns after `stop` was set and what was in hand is done or handed back."""
@@ -97,6 +101,8 @@ class Worker:
                 return await self._gateway.claim_next_chunk_job_safe(
                     self._settings.worker_id, min(room, MOST_LEASES_PER_CLAIM)
                 )
+            except VersionMismatchError as misfit:
+                self._work.give_up(misfit)
             except ChunkwiseError as error:
                 log.warning("claim_failed", **error.fields())
             await self._pause(backoff.next_seconds())

@@ -6,8 +6,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from chunkwise.errors import VersionMismatchError
 from chunkwise.gateway.client import Gateway
-from chunkwise.gateway.protocol import Claim, Outcome, Page
+from chunkwise.gateway.protocol import Claim, Outcome, Page, Versions
+from chunkwise.gateway.versions import check_versions
 from chunkwise.logs import Log
 from chunkwise.metrics import new_fetch_histogram
 from chunkwise.settings import Settings
@@ -22,7 +24,8 @@ RELEASE_SECONDS: Final = 3.0
 
 
 class Pipeline:
-    """`ended` is called with the outcomes of leases, as the database tells them."""
+    """`ended` is called with the outcomes of leases, as the database tells them; `misfit` is why
+    this program stops: the database was upgraded under it."""
 
     def __init__(
         self,
@@ -31,12 +34,15 @@ class Pipeline:
         fetcher: Fetcher,
         tasks: asyncio.TaskGroup,
         ended: Callable[[Sequence[Outcome]], None],
+        stop: asyncio.Event,
     ) -> None:
+        self._stop = stop
         self._stop_seconds = settings.stop_seconds
         self._fetcher = fetcher
         self._tasks = tasks
         self._requests = asyncio.Semaphore(settings.concurrency)
         self._stopping = False
+        self.misfit: VersionMismatchError | None = None
         self.leases = Leases()
         self.fetches = new_fetch_histogram()
         self.hand_over = HandOver(gateway, self.leases, ended, tasks)
@@ -55,7 +61,22 @@ class Pipeline:
             else:
                 held.task = self._tasks.create_task(self._fetch(held))
         self.hand_over.release_blocked(claim.blocked_budgets)
+        if claim.versions is not None:
+            self._compare(claim.versions)
         return [held for held in accepted if held.to_fetch]
+
+    def give_up(self, misfit: VersionMismatchError) -> None:
+        """Stop as if told to: what was not sent is handed back."""
+        if self.misfit is None:
+            log.error("worker_misfit", **misfit.fields())
+            self.misfit = misfit
+        self._stop.set()
+
+    def _compare(self, versions: Versions) -> None:
+        try:
+            check_versions(versions)
+        except VersionMismatchError as misfit:
+            self.give_up(misfit)
 
     async def _fetch(self, held: Held) -> None:
         await asyncio.sleep(held.send_at - time.monotonic())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from chunkwise.errors import ChunkwiseError
+from chunkwise.errors import ChunkwiseError, VersionMismatchError
 from chunkwise.gateway.client import Gateway
 from chunkwise.gateway.protocol import Outcome
 from chunkwise.logs import Log
@@ -77,7 +77,7 @@ class Receiver:
         self._gateway = gateway
         self._stop = stop
         self._tasks = asyncio.TaskGroup()
-        self._work = work = Pipeline(settings, gateway, fetcher, self._tasks, self._ended)
+        self._work = work = Pipeline(settings, gateway, fetcher, self._tasks, self._ended, stop)
         self._claims: dict[int, asyncio.Task[Verdict]] = {}
         self._later = Recheck(self._ask_again)
         self._failures: Counter[int] = Counter()
@@ -88,6 +88,10 @@ class Receiver:
         token = settings.required_wake_token()
         webhook = Webhook(token, self._hinted, self._refused)
         self._listener = Listener(webhook.app(self.monitor.routes(webhook.knows)), listener)
+
+    @property
+    def misfit(self) -> VersionMismatchError | None:
+        return self._work.misfit
 
     async def run(self) -> None:
         """Returns after `stop` was set and what was in hand is done or handed back."""
@@ -186,6 +190,9 @@ class Receiver:
         self._later.forget(queue_id)
         try:
             claim = await self._gateway.claim_chunk_job_safe(queue_id, self._settings.worker_id)
+        except VersionMismatchError as misfit:
+            self._work.give_up(misfit)
+            return Verdict("stopping")
         except ChunkwiseError as error:
             log.warning("claim_failed", chunk=queue_id, **error.fields())
             return Verdict("unavailable")

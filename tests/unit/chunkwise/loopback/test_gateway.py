@@ -1,5 +1,6 @@
 """What the gateway makes of answers that are no success, from a real server."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -14,7 +15,7 @@ from chunkwise.gateway.protocol import Failure, Page
 from chunkwise.secret import Secret
 from chunkwise.settings import Settings
 from loopback.leases import KEY, claim_json, lease_to
-from loopback.server import Server, reply
+from loopback.server import Answer, Server, reply
 
 Call = Callable[[Gateway], Awaitable[object]]
 CALLS: dict[str, Call] = {
@@ -28,6 +29,7 @@ CALLS: dict[str, Call] = {
     "extend_chunk_leases": lambda gateway: gateway.extend_chunk_leases([]),
 }
 JSON = "Content-Type: application/json\r\n"
+CLOSE = f"{JSON}Connection: close\r\n"
 
 
 @pytest.fixture
@@ -117,6 +119,86 @@ async def test_an_answer_that_cannot_be_read_names_the_function_and_the_field(
     assert raised.value.message.startswith(said)
     assert KEY not in raised.value.message
     assert raised.value.hint
+
+
+def by_function(server: Server, **answers: Answer) -> Answer:
+    """What each function is answered; no other is known to PostgREST, nor any table."""
+
+    async def answered(writer: asyncio.StreamWriter) -> None:
+        path = server.requests[-1].split()[1]
+        name = path.removeprefix("/rest/v1/rpc/")
+        code = "PGRST202" if name != path else "PGRST205"
+        unknown = answer({"code": code, "message": f"no {name} in the schema cache"})
+        await answers.get(name, reply(unknown, "404 Not Found", CLOSE))(writer)
+        await writer.drain()
+        writer.close()
+
+    return answered
+
+
+def versions(schema: int = 1, protocol: int = 1) -> Answer:
+    told = answer({"schema_version": schema, "protocol_version": protocol})
+    return reply(told, headers=CLOSE)
+
+
+ASKING: dict[str, Callable[[Gateway], Awaitable[object]]] = {
+    "a function": CALLS["claim_next_chunk_job_safe"],
+    "pages": CALLS["complete_chunk_jobs_safe"],
+    "a table": lambda gateway: gateway.workspaces(),
+}
+
+
+@pytest.mark.parametrize("asked", ASKING)
+@pytest.mark.parametrize(
+    ("known", "error", "said", "way_out"),
+    [
+        ({"chunkwise_version": versions()}, errors.StaleApiError, "older schema", "notify pgrst"),
+        (
+            {"chunkwise_version": versions(protocol=2)},
+            errors.VersionMismatchError,
+            "protocol 2, newer",
+            "Update the worker",
+        ),
+        (
+            {"chunkwise_version": versions(schema=0)},
+            errors.VersionMismatchError,
+            "schema 0, older",
+            "db push",
+        ),
+        ({}, errors.SchemaMissingError, "in the schema cache", None),
+    ],
+    ids=["a stale cache", "another protocol", "another schema", "no schema"],
+)
+async def test_what_the_api_does_not_know_is_stale_or_another_version_or_not_there(
+    gateway: Gateway,
+    server: Server,
+    asked: str,
+    known: dict[str, Answer],
+    error: type[errors.ChunkwiseError],
+    said: str,
+    way_out: str | None,
+) -> None:
+    server.answer = by_function(server, **known)
+
+    with pytest.raises(error) as raised:
+        await ASKING[asked](gateway)
+
+    assert type(raised.value) is error
+    assert said in raised.value.message
+    assert way_out is None or way_out in (raised.value.hint or "")
+    assert isinstance(raised.value, errors.UnavailableError) == (error is errors.StaleApiError)
+
+
+async def test_an_answer_that_cannot_be_read_may_be_of_another_protocol(
+    gateway: Gateway, server: Server
+) -> None:
+    unreadable = reply(answer({"leases": "here they are"}), headers=CLOSE)
+    server.answer = by_function(
+        server, chunkwise_version=versions(protocol=2), claim_next_chunk_job_safe=unreadable
+    )
+
+    with pytest.raises(errors.VersionMismatchError, match="protocol 2"):
+        await gateway.claim_next_chunk_job_safe("w", 1)
 
 
 ANY_TEXT = [
