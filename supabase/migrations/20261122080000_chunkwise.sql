@@ -228,6 +228,24 @@ grant execute on function sync.is_operator to authenticated, service_role;
 -- Settings: the numbers and switches of the engine.
 -- Stands on: access.
 
+create function sync.setting_bounds(p_name text, out o_least numeric, out o_most numeric)
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- With a backoff of nothing, or a lease that is over at once, workers ask without a pause.
+  o_least := case
+    when p_name in ('retry_base_seconds', 'lease_seconds', 'max_lease_seconds') then 0.001
+    when p_name = 'retry_cap_seconds' then 0.1
+    when p_name in ('max_lease_losses', 'max_job_duration_seconds', 'max_scans', 'max_pages',
+      'stale_after_hours', 'stalled_after_minutes', 'chunks_kept_days', 'events_kept_days') then 1
+    else 0 end;
+  -- Beyond these a moment that is so far away, or a whole number, is out of range.
+  o_most := case
+    when p_name in ('stale_after_hours', 'chunks_kept_days', 'events_kept_days') then 1000000
+    else 1000000000 end;
+end; $$;
+comment on function sync.setting_bounds(text) is
+$$Returns: the least and the most that a number setting takes.$$;
+
 create table public.sync_settings (
   name text primary key,
   value jsonb not null,
@@ -235,18 +253,8 @@ create table public.sync_settings (
   description text not null,
   constraint sync_settings_kind_check check (kind in ('boolean', 'number')),
   constraint sync_settings_value_check check (
-    jsonb_typeof(value) = kind and (kind = 'boolean' or (value #>> '{}')::numeric >= 0)
-  ),
-  constraint sync_settings_above_zero_check check (
-    kind = 'boolean' or (value #>> '{}')::numeric > 0 or name not in (
-      'lease_seconds', 'max_lease_seconds', 'max_lease_losses', 'max_job_duration_seconds',
-      'max_scans', 'max_pages', 'stale_after_hours', 'chunks_kept_days', 'events_kept_days')
-  ),
-  -- Beyond these a moment that is so far away, or a whole number, is out of range.
-  constraint sync_settings_limit_check check (
-    kind = 'boolean' or (value #>> '{}')::numeric <= case
-      when name in ('stale_after_hours', 'chunks_kept_days', 'events_kept_days') then 1000000
-      else 1000000000 end
+    jsonb_typeof(value) = kind and (kind = 'boolean' or (value #>> '{}')::numeric
+    between (sync.setting_bounds(name)).o_least and (sync.setting_bounds(name)).o_most)
   )
 );
 comment on table public.sync_settings is 'Settings of the engine; changed by set_setting().';
@@ -329,9 +337,9 @@ begin
   end if;
   return jsonb_build_object('name', p_name, 'value', p_value);
 exception when check_violation then
-  raise exception using errcode = 'SY006', message = format('setting %s cannot be '
-    '%s', p_name, p_value), hint = 'Numbers are 0 or more, some above 0; hours and days are at '
-    'most 1,000,000, others at most 1,000,000,000.';
+  raise exception using errcode = 'SY006',
+    message = format('setting %s cannot be %s', p_name, p_value),
+    hint = (select format('It takes %s to %s.', o_least, o_most) from sync.setting_bounds(p_name));
 end; $$;
 comment on function public.set_setting(text, jsonb) is
 $$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot
@@ -342,7 +350,7 @@ grant select on table public.sync_settings to authenticated, service_role;
 create policy sync_settings_select_operator on public.sync_settings
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.setting, sync.setting_seconds, sync.is_switched_on, public.set_setting
+  sync.setting_bounds, sync.setting, sync.setting_seconds, sync.is_switched_on, public.set_setting
 from public, anon, authenticated, service_role;
 grant execute on function sync.is_switched_on to anon, authenticated, service_role;
 grant execute on function public.set_setting to service_role;
@@ -446,8 +454,184 @@ revoke all on function
   sync.mask_secrets, sync.mask_workspace_key, sync.store_workspace_key, sync.credentials_of
 from public, anon, authenticated, service_role;
 
--- Sources: APIs, their addresses, and how their errors look.
--- Stands on: access, settings.
+-- Addresses: URLs taken apart, one spelling of each host, and which of them may be asked.
+-- Stands on: settings, keys.
+
+create type sync.parsed_url as (scheme text, host text, port int, address inet, path text);
+comment on type sync.parsed_url is
+'A URL taken apart: scheme and host in lower case, the host without a final dot (an IPv6 address in
+its short form, bracketed), no port if it is the scheme''s own, the address if the host is one, and
+what follows, with query and fragment, as it was given.';
+
+create function sync.parse_url(p_url text) returns sync.parsed_url
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_part text[] := regexp_match(p_url, '^(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?'
+    '([/?#][\x21-\x7e]*)?$', 'i');
+  v_url sync.parsed_url;
+begin
+  if v_part is null then
+    return null;
+  end if;
+  v_url.scheme := lower(v_part[1]);
+  v_url.host := regexp_replace(lower(v_part[2]), '\.$', '');
+  v_url.port := substr(v_part[3], 2)::int;
+  v_url.path := coalesce(v_part[4], '');
+  if v_url.port not between 1 and 65535 or length(v_url.host) > 253 then
+    return null;
+  elsif v_url.port = (case v_url.scheme when 'https' then 443 else 80 end) then
+    v_url.port := null;
+  end if;
+  if left(v_url.host, 1) = '[' then
+    begin
+      v_url.address := btrim(v_url.host, '[]')::inet;
+    exception when invalid_text_representation then
+      return null;
+    end;
+    v_url.host := '[' || host(v_url.address) || ']';
+    return case when family(v_url.address) = 6 then v_url end;
+  end if;
+  -- A last label in figures makes it an IPv4 address, of which programs read octal, hexadecimal and
+  -- short forms each in their own way: four numbers it has, or it is none.
+  if v_url.host ~ '(^|\.)([0-9]+|0x[0-9a-f]*)$' then
+    if v_url.host !~ '^((0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])(\.|$)){4}$' then
+      return null;
+    end if;
+    v_url.address := v_url.host::inet;
+  elsif v_url.host !~ '^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.(?!$)|$))+$' then
+    return null;
+  end if;
+  return v_url;
+end; $$;
+comment on function sync.parse_url(text) is
+$$Returns: an http or https URL taken apart, or null if it is none: with a user, an empty port, a
+space, a line break or another character that does not belong there, an IPv6 address without
+brackets, an IPv4 address in figures that programs read differently.$$;
+
+create function sync.host_and_port(p_url sync.parsed_url) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_url.host || coalesce(':' || p_url.port, '');
+end; $$;
+comment on function sync.host_and_port(sync.parsed_url) is
+$$Returns: host and port, without the port that is the scheme's own.$$;
+
+create function sync.host_of(p_url text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return sync.host_and_port(sync.parse_url(p_url));
+end; $$;
+comment on function sync.host_of(text) is
+$$Returns: host and port of a URL, the name of an instance: the same however it is written. Null if
+it is no URL.$$;
+
+create function sync.normal_url(p_url text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url sync.parsed_url := sync.parse_url(p_url);
+begin
+  return v_url.scheme || '://' || sync.host_and_port(v_url) || v_url.path;
+end; $$;
+comment on function sync.normal_url(text) is
+$$Returns: a URL with its host in the one spelling of parse_url(), or null if it is none.$$;
+
+create function sync.reach_of_address(p_address inet) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
+    when p_address <<= any ('{127.0.0.0/8,::1}'::inet[]) then 'loopback'
+    -- IPv4 in the clothes of IPv6: mapped, and translated by a gateway.
+    when p_address <<= '::ffff:0:0/96' then
+      sync.reach_of_address('0.0.0.0'::inet + (p_address - '::ffff:0:0'::inet))
+    when p_address <<= '64:ff9b::/96' then
+      case sync.reach_of_address('0.0.0.0'::inet + (p_address - '64:ff9b::'::inet))
+        when 'public' then 'public' else 'private' end
+    when family(p_address) = 4 then
+      case when p_address <<= any ('{0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,169.254.0.0/16,172.16.0.0/12,
+        192.0.0.0/24,192.0.2.0/24,192.88.99.0/24,192.168.0.0/16,198.18.0.0/15,198.51.100.0/24,
+        203.0.113.0/24,224.0.0.0/4,240.0.0.0/4}'::inet[]) then 'private' else 'public' end
+    -- Of the public range without tunnels into any address (Teredo, 6to4) and documentation.
+    when p_address <<= '2000::/3'
+      and not p_address <<= any ('{2001::/23,2001:db8::/32,2002::/16,3fff::/20}'::inet[])
+    then 'public'
+    else 'private' end;
+end; $$;
+comment on function sync.reach_of_address(inet) is
+$$Returns: loopback; private: local, link-local, shared, multicast, reserved, for documentation, or
+a tunnel that may lead there; else public.$$;
+
+create function sync.reach_of(p_url sync.parsed_url) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
+    when p_url.address is not null then sync.reach_of_address(p_url.address)
+    when p_url.host = 'localhost' then 'loopback'
+    when strpos(p_url.host, '.') = 0 or p_url.host ~ '\.(localhost|localdomain|local|internal'
+      '|intranet|private|corp|home|lan|svc|test|invalid|onion|arpa)$' then 'private'
+    else 'public' end;
+end; $$;
+comment on function sync.reach_of(sync.parsed_url) is
+$$Returns: loopback, private or public, as far as a host's name tells: the worker asks the same of
+the address that it connects to. Names of one word and under domains that no registry gives out are
+private.$$;
+
+create function sync.checked_url(p_url text, p_takes_private_http boolean default false)
+  returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url sync.parsed_url := sync.parse_url(p_url);
+  v_reach text := sync.reach_of(v_url);
+  v_origin text := v_url.scheme || '://' || sync.host_and_port(v_url);
+begin
+  if v_url is null then
+    raise exception using errcode = 'SY015', message = format('%L is no URL',
+      coalesce(sync.mask_secrets(regexp_replace(p_url, '//[^/]*@', '//***@')), '')),
+      hint = 'It reads https://host or https://host:port, without a user, and an IPv4 address as '
+      '192.0.2.1.';
+  end if;
+  if v_url.scheme = 'http' and v_reach <> 'loopback'
+    and not (p_takes_private_http and v_reach = 'private') then
+    raise exception using errcode = 'SY015', message = format('%s is not https', v_origin),
+      hint = 'Keys travel over https only, except to this machine itself.';
+  end if;
+  if v_reach = 'private' and not sync.is_switched_on('allow_private_addresses') then
+    raise exception using errcode = 'SY015',
+      message = format('%s names a private address', v_origin),
+      hint = 'If that is meant: select set_setting(''allow_private_addresses'', ''true'').';
+  end if;
+  return v_origin || v_url.path;
+end; $$;
+comment on function sync.checked_url(text, boolean) is
+$$Returns: the URL with its host in one spelling. Raises: SY015 no URL, not https (http is for
+loopback, and for private hosts where the caller takes that), or a private address while the setting
+forbids them; the text names the host at most, of what is a URL.$$;
+
+create function sync.checked_base_url(p_base_url text, p_takes_private_http boolean default false)
+  returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url text := sync.checked_url(p_base_url, p_takes_private_http);
+begin
+  if (sync.parse_url(v_url)).path !~ '^(/[^/?#]+)*$' or v_url ~* '/(\.|%2e){1,2}(/|$)'
+    or v_url ~ '%(?![0-9A-Fa-f]{2})' then
+    raise exception using errcode = 'SY015', message = format('%L is no base '
+      'URL', sync.mask_secrets(p_base_url)),
+      hint = 'It reads https://host/path, without query, fragment, dots for folders or a slash at '
+      'the end.';
+  end if;
+  return v_url;
+end; $$;
+comment on function sync.checked_base_url(text, boolean) is
+$$Returns: the URL as checked_url() does, which ends in a host or a folder. Raises: SY015 as that,
+or for any other end.$$;
+
+revoke all on function
+  sync.parse_url, sync.host_and_port, sync.host_of, sync.normal_url, sync.reach_of_address,
+  sync.reach_of, sync.checked_url, sync.checked_base_url
+from public, anon, authenticated, service_role;
+
+-- Sources: APIs, and how their errors look.
+-- Stands on: access.
 
 create table public.sync_sources (
   id bigint generated always as identity primary key,
@@ -487,55 +671,11 @@ comment on column public.sync_sources.requests_per_second is 'The default of its
 comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
 alter table public.sync_sources enable row level security;
 
-create function sync.host_of(p_base_url text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select pg_catalog.lower((pg_catalog.regexp_match(p_base_url, '^https?://([^/?#]+)', 'i'))[1]);
-$$;
-comment on function sync.host_of(text) is
-$$Returns: host and port of a URL, the name of an instance.$$;
-
-create function sync.check_base_url(p_base_url text, p_takes_private_http boolean default false)
-  returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_host text := regexp_replace(coalesce(sync.host_of(p_base_url), ''), '\.?(:[0-9]+)?$', '');
-  v_is_loopback boolean := v_host in ('localhost', '[::1]')
-    or v_host ~ '^127(\.[0-9]{1,3}){3}$';
-  v_is_private boolean := v_host ~ '^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2[0-9]|3[01])\.'
-      '|0\.|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|\[)'
-    or v_host ~ '\.(internal|local|localhost)$'
-    or v_host ~ '^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*$'
-    and v_host !~ '^((0|[1-9][0-9]{0,2})(\.|$)){4}$';
-begin
-  if p_base_url is null or p_base_url !~* '^https?://[a-z0-9.:_\[\]-]+(/[^?#]*[^/?#])?$' then
-    raise exception using errcode = 'SY015', message = format('%L is no base '
-      'URL', coalesce(sync.mask_secrets(p_base_url), '')),
-      hint = 'It reads https://host, without user, query, fragment or a slash at the end.';
-  end if;
-  if p_base_url ~* '^http://' and not v_is_loopback
-    and not (p_takes_private_http and v_is_private) then
-    raise exception using errcode = 'SY015', message = format('%s is not https', p_base_url),
-      hint = 'Keys travel over https only, except to this machine itself.';
-  end if;
-  if v_is_private and not v_is_loopback
-    and not sync.is_switched_on('allow_private_addresses') then
-    raise exception using errcode = 'SY015', message = format('%s names a private '
-      'address', p_base_url),
-      hint = 'If that is meant: select set_setting(''allow_private_addresses'', ''true'').';
-  end if;
-end; $$;
-comment on function sync.check_base_url(text, boolean) is
-$$Raises: SY015 not an https URL (http is for loopback, and for private hosts where the caller takes
-that), or a private address while the setting forbids them.$$;
-
 revoke all on sequence public.sync_sources_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_sources from public, anon, authenticated, service_role;
 grant select on table public.sync_sources to authenticated, service_role;
 create policy sync_sources_select_operator on public.sync_sources
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function
-  sync.host_of, sync.check_base_url
-from public, anon, authenticated, service_role;
 
 -- Budgets: the requests per second and in flight that all workers share, per instance or per key.
 -- Stands on: sources.
@@ -620,7 +760,8 @@ begin
   next_send_at = null
   from (
     select id from public.sync_budgets
-    where source_id = v_source_id and (p_scope_key is null or scope_key = p_scope_key)
+    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)]))
     order by id for no key update
   ) as meant
   where b.id = meant.id;
@@ -773,8 +914,7 @@ create function sync.prepare_workspace() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
-  new.base_url := regexp_replace(new.base_url, '/+$', '');
-  perform sync.check_base_url(new.base_url);
+  new.base_url := sync.checked_base_url(regexp_replace(new.base_url, '/+$', ''));
   if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces
     where workspace_name = new.workspace_name) then
     new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
@@ -6394,11 +6534,13 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
   v_endpoint public.worker_endpoints;
-  v_name text := 'chunkwise/endpoint/' || p_url;
+  v_name text;
   v_unknown text;
 begin
   perform sync.require_service();
-  perform sync.check_base_url(rtrim(p_url, '/'), p_takes_private_http => true);
+  perform sync.checked_base_url(rtrim(p_url, '/'), p_takes_private_http => true);
+  p_url := sync.normal_url(p_url);
+  v_name := 'chunkwise/endpoint/' || p_url;
   if coalesce(length(p_wake_token), 0) < 16 then
     raise exception using errcode = 'SY014', message = 'a wake token has at least 16 characters',
       hint = 'Make one for this purpose alone: it passes through pg_net, where every database '
@@ -6437,6 +6579,7 @@ declare
   v_endpoint public.worker_endpoints;
 begin
   perform sync.require_service();
+  p_url := coalesce(sync.normal_url(p_url), p_url);
   delete from public.worker_endpoints where url = p_url returning * into v_endpoint;
   if v_endpoint.id is null then
     raise exception using errcode = 'SY006', message = format('there is no endpoint %L', p_url),
@@ -7393,7 +7536,12 @@ begin
   if p_url is null then
     delete from vault.secrets where id = v_secret_id;
   else
-    perform sync.check_alert_url(p_url);
+    -- Of an alert URL only the host may stand in an error: the rest is the secret.
+    if sync.parse_url(p_url) is null then
+      raise exception using errcode = 'SY015', message = 'that is no URL for alerts',
+        hint = 'It reads https://host/path, without a user.';
+    end if;
+    p_url := sync.checked_url(p_url, p_takes_private_http => true);
     if v_secret_id is null then
       perform vault.create_secret(p_url, v_name, 'Where Chunkwise sends alerts');
     else
@@ -7412,22 +7560,6 @@ $$Where alerts go (webhook: a Slack-compatible URL) and what is pinged with ever
 (dead_man); null takes it back. The URL goes to Vault. To set a webhook, also the same again, sends
 it every alert that is open. Returns: {"kind", "is_set"}. Raises: SY006 unknown kind, SY015 refused
 address. Locks: deliveries against being sent, the secret.$$;
-
-create function sync.check_alert_url(p_url text) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_origin text := (regexp_match(p_url, '^(https?://[a-z0-9.:_\[\]-]+)([/?][^\s]*)?$', 'i'))[1];
-begin
-  -- Only the host is checked and may stand in an error: the rest is the secret.
-  if v_origin is null then
-    raise exception using errcode = 'SY015', message = 'that is no URL for alerts',
-      hint = 'It reads https://host/path, without a user.';
-  end if;
-  perform sync.check_base_url(v_origin, p_takes_private_http => true);
-end; $$;
-comment on function sync.check_alert_url(text) is
-$$Raises: SY015 not an https URL (http is for loopback only), or a private address while the setting
-forbids them; the text names the host at most.$$;
 
 create function sync.alert_url(p_kind text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -7584,7 +7716,7 @@ grant select on table sync.alert_deliveries to authenticated, service_role;
 create policy alert_deliveries_select_operator on sync.alert_deliveries
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  public.set_alert_url, sync.check_alert_url, sync.alert_url, sync.alert_text,
+  public.set_alert_url, sync.alert_url, sync.alert_text,
   sync.note_deliveries, sync.settle_deliveries, sync.send_deliveries, sync.deliver_alerts,
   sync.ping_dead_man
 from public, anon, authenticated, service_role;

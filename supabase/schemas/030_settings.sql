@@ -1,6 +1,24 @@
 -- Settings: the numbers and switches of the engine.
 -- Stands on: access.
 
+create function sync.setting_bounds(p_name text, out o_least numeric, out o_most numeric)
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- With a backoff of nothing, or a lease that is over at once, workers ask without a pause.
+  o_least := case
+    when p_name in ('retry_base_seconds', 'lease_seconds', 'max_lease_seconds') then 0.001
+    when p_name = 'retry_cap_seconds' then 0.1
+    when p_name in ('max_lease_losses', 'max_job_duration_seconds', 'max_scans', 'max_pages',
+      'stale_after_hours', 'stalled_after_minutes', 'chunks_kept_days', 'events_kept_days') then 1
+    else 0 end;
+  -- Beyond these a moment that is so far away, or a whole number, is out of range.
+  o_most := case
+    when p_name in ('stale_after_hours', 'chunks_kept_days', 'events_kept_days') then 1000000
+    else 1000000000 end;
+end; $$;
+comment on function sync.setting_bounds(text) is
+$$Returns: the least and the most that a number setting takes.$$;
+
 create table public.sync_settings (
   name text primary key,
   value jsonb not null,
@@ -8,18 +26,8 @@ create table public.sync_settings (
   description text not null,
   constraint sync_settings_kind_check check (kind in ('boolean', 'number')),
   constraint sync_settings_value_check check (
-    jsonb_typeof(value) = kind and (kind = 'boolean' or (value #>> '{}')::numeric >= 0)
-  ),
-  constraint sync_settings_above_zero_check check (
-    kind = 'boolean' or (value #>> '{}')::numeric > 0 or name not in (
-      'lease_seconds', 'max_lease_seconds', 'max_lease_losses', 'max_job_duration_seconds',
-      'max_scans', 'max_pages', 'stale_after_hours', 'chunks_kept_days', 'events_kept_days')
-  ),
-  -- Beyond these a moment that is so far away, or a whole number, is out of range.
-  constraint sync_settings_limit_check check (
-    kind = 'boolean' or (value #>> '{}')::numeric <= case
-      when name in ('stale_after_hours', 'chunks_kept_days', 'events_kept_days') then 1000000
-      else 1000000000 end
+    jsonb_typeof(value) = kind and (kind = 'boolean' or (value #>> '{}')::numeric
+    between (sync.setting_bounds(name)).o_least and (sync.setting_bounds(name)).o_most)
   )
 );
 comment on table public.sync_settings is 'Settings of the engine; changed by set_setting().';
@@ -102,9 +110,9 @@ begin
   end if;
   return jsonb_build_object('name', p_name, 'value', p_value);
 exception when check_violation then
-  raise exception using errcode = 'SY006', message = format('setting %s cannot be '
-    '%s', p_name, p_value), hint = 'Numbers are 0 or more, some above 0; hours and days are at '
-    'most 1,000,000, others at most 1,000,000,000.';
+  raise exception using errcode = 'SY006',
+    message = format('setting %s cannot be %s', p_name, p_value),
+    hint = (select format('It takes %s to %s.', o_least, o_most) from sync.setting_bounds(p_name));
 end; $$;
 comment on function public.set_setting(text, jsonb) is
 $$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot
@@ -115,7 +123,7 @@ grant select on table public.sync_settings to authenticated, service_role;
 create policy sync_settings_select_operator on public.sync_settings
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.setting, sync.setting_seconds, sync.is_switched_on, public.set_setting
+  sync.setting_bounds, sync.setting, sync.setting_seconds, sync.is_switched_on, public.set_setting
 from public, anon, authenticated, service_role;
 grant execute on function sync.is_switched_on to anon, authenticated, service_role;
 grant execute on function public.set_setting to service_role;

@@ -1,5 +1,5 @@
--- Sources: APIs, their addresses, and how their errors look.
--- Stands on: access, settings.
+-- Sources: APIs, and how their errors look.
+-- Stands on: access.
 
 create table public.sync_sources (
   id bigint generated always as identity primary key,
@@ -39,52 +39,8 @@ comment on column public.sync_sources.requests_per_second is 'The default of its
 comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
 alter table public.sync_sources enable row level security;
 
-create function sync.host_of(p_base_url text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select pg_catalog.lower((pg_catalog.regexp_match(p_base_url, '^https?://([^/?#]+)', 'i'))[1]);
-$$;
-comment on function sync.host_of(text) is
-$$Returns: host and port of a URL, the name of an instance.$$;
-
-create function sync.check_base_url(p_base_url text, p_takes_private_http boolean default false)
-  returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_host text := regexp_replace(coalesce(sync.host_of(p_base_url), ''), '\.?(:[0-9]+)?$', '');
-  v_is_loopback boolean := v_host in ('localhost', '[::1]')
-    or v_host ~ '^127(\.[0-9]{1,3}){3}$';
-  v_is_private boolean := v_host ~ '^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2[0-9]|3[01])\.'
-      '|0\.|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|\[)'
-    or v_host ~ '\.(internal|local|localhost)$'
-    or v_host ~ '^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*$'
-    and v_host !~ '^((0|[1-9][0-9]{0,2})(\.|$)){4}$';
-begin
-  if p_base_url is null or p_base_url !~* '^https?://[a-z0-9.:_\[\]-]+(/[^?#]*[^/?#])?$' then
-    raise exception using errcode = 'SY015', message = format('%L is no base '
-      'URL', coalesce(sync.mask_secrets(p_base_url), '')),
-      hint = 'It reads https://host, without user, query, fragment or a slash at the end.';
-  end if;
-  if p_base_url ~* '^http://' and not v_is_loopback
-    and not (p_takes_private_http and v_is_private) then
-    raise exception using errcode = 'SY015', message = format('%s is not https', p_base_url),
-      hint = 'Keys travel over https only, except to this machine itself.';
-  end if;
-  if v_is_private and not v_is_loopback
-    and not sync.is_switched_on('allow_private_addresses') then
-    raise exception using errcode = 'SY015', message = format('%s names a private '
-      'address', p_base_url),
-      hint = 'If that is meant: select set_setting(''allow_private_addresses'', ''true'').';
-  end if;
-end; $$;
-comment on function sync.check_base_url(text, boolean) is
-$$Raises: SY015 not an https URL (http is for loopback, and for private hosts where the caller takes
-that), or a private address while the setting forbids them.$$;
-
 revoke all on sequence public.sync_sources_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_sources from public, anon, authenticated, service_role;
 grant select on table public.sync_sources to authenticated, service_role;
 create policy sync_sources_select_operator on public.sync_sources
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function
-  sync.host_of, sync.check_base_url
-from public, anon, authenticated, service_role;

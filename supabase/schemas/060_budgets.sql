@@ -81,7 +81,8 @@ begin
   next_send_at = null
   from (
     select id from public.sync_budgets
-    where source_id = v_source_id and (p_scope_key is null or scope_key = p_scope_key)
+    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)]))
     order by id for no key update
   ) as meant
   where b.id = meant.id;

@@ -47,8 +47,7 @@ create function sync.prepare_workspace() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
-  new.base_url := regexp_replace(new.base_url, '/+$', '');
-  perform sync.check_base_url(new.base_url);
+  new.base_url := sync.checked_base_url(regexp_replace(new.base_url, '/+$', ''));
   if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces
     where workspace_name = new.workspace_name) then
     new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);

@@ -104,11 +104,13 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
   v_endpoint public.worker_endpoints;
-  v_name text := 'chunkwise/endpoint/' || p_url;
+  v_name text;
   v_unknown text;
 begin
   perform sync.require_service();
-  perform sync.check_base_url(rtrim(p_url, '/'), p_takes_private_http => true);
+  perform sync.checked_base_url(rtrim(p_url, '/'), p_takes_private_http => true);
+  p_url := sync.normal_url(p_url);
+  v_name := 'chunkwise/endpoint/' || p_url;
   if coalesce(length(p_wake_token), 0) < 16 then
     raise exception using errcode = 'SY014', message = 'a wake token has at least 16 characters',
       hint = 'Make one for this purpose alone: it passes through pg_net, where every database '
@@ -147,6 +149,7 @@ declare
   v_endpoint public.worker_endpoints;
 begin
   perform sync.require_service();
+  p_url := coalesce(sync.normal_url(p_url), p_url);
   delete from public.worker_endpoints where url = p_url returning * into v_endpoint;
   if v_endpoint.id is null then
     raise exception using errcode = 'SY006', message = format('there is no endpoint %L', p_url),

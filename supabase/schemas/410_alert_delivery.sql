@@ -57,7 +57,12 @@ begin
   if p_url is null then
     delete from vault.secrets where id = v_secret_id;
   else
-    perform sync.check_alert_url(p_url);
+    -- Of an alert URL only the host may stand in an error: the rest is the secret.
+    if sync.parse_url(p_url) is null then
+      raise exception using errcode = 'SY015', message = 'that is no URL for alerts',
+        hint = 'It reads https://host/path, without a user.';
+    end if;
+    p_url := sync.checked_url(p_url, p_takes_private_http => true);
     if v_secret_id is null then
       perform vault.create_secret(p_url, v_name, 'Where Chunkwise sends alerts');
     else
@@ -76,22 +81,6 @@ $$Where alerts go (webhook: a Slack-compatible URL) and what is pinged with ever
 (dead_man); null takes it back. The URL goes to Vault. To set a webhook, also the same again, sends
 it every alert that is open. Returns: {"kind", "is_set"}. Raises: SY006 unknown kind, SY015 refused
 address. Locks: deliveries against being sent, the secret.$$;
-
-create function sync.check_alert_url(p_url text) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_origin text := (regexp_match(p_url, '^(https?://[a-z0-9.:_\[\]-]+)([/?][^\s]*)?$', 'i'))[1];
-begin
-  -- Only the host is checked and may stand in an error: the rest is the secret.
-  if v_origin is null then
-    raise exception using errcode = 'SY015', message = 'that is no URL for alerts',
-      hint = 'It reads https://host/path, without a user.';
-  end if;
-  perform sync.check_base_url(v_origin, p_takes_private_http => true);
-end; $$;
-comment on function sync.check_alert_url(text) is
-$$Raises: SY015 not an https URL (http is for loopback only), or a private address while the setting
-forbids them; the text names the host at most.$$;
 
 create function sync.alert_url(p_kind text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -248,7 +237,7 @@ grant select on table sync.alert_deliveries to authenticated, service_role;
 create policy alert_deliveries_select_operator on sync.alert_deliveries
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  public.set_alert_url, sync.check_alert_url, sync.alert_url, sync.alert_text,
+  public.set_alert_url, sync.alert_url, sync.alert_text,
   sync.note_deliveries, sync.settle_deliveries, sync.send_deliveries, sync.deliver_alerts,
   sync.ping_dead_man
 from public, anon, authenticated, service_role;
