@@ -47,7 +47,7 @@ class Way:
 @asynccontextmanager
 async def _by_realtime(target: Target, _verbs: Verbs) -> AsyncIterator[Sequence[Child]]:
     with workers(target, 1, concurrency=16, idle_seconds=IDLE_SECONDS) as started:
-        await target.api.realtime.wait_until(joins=1)
+        await target.api.realtime.wait_until(channels_ready=1)
         yield started
 
 

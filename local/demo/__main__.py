@@ -54,7 +54,7 @@ async def _show(target: Target, console: Console) -> int:
         with workers(
             target, WORKERS, concurrency=CONCURRENCY, idle_seconds=IDLE_SECONDS
         ) as started:
-            await target.api.realtime.wait_until(joins=WORKERS)
+            await target.api.realtime.wait_until(channels_ready=WORKERS)
             is_complete = await _first_sync(target, verbs, bison, console)
             is_unchanged = await _second_sync(target, verbs, bison, console)
         console.print(looks.summary(looks.of_stopped(started)))

@@ -9,6 +9,7 @@ from local.realtime.hub import Hub
 from local.realtime.tokens import Token, TokenError, check, refuse_expired
 from local.realtime.wire import Broadcast, Message
 
+NO_REPLICATION = "Replication connection was not established in time"
 NO_READING = "You do not have permissions to read from this Channel topic: {}"
 
 
@@ -40,6 +41,7 @@ class Channel:
     may_write: bool | None = None
     is_open: bool = False
     _token_check: asyncio.TimerHandle | None = None
+    _patience: asyncio.TimerHandle | None = None
 
     def enter(self) -> None:
         """Become a member."""
@@ -47,14 +49,20 @@ class Channel:
         self.connection.channels[self.topic] = self
         self.connection.hub.admit(self)
         self._plan_token_check()
+        if self.awaits_replication:
+            seconds = self.connection.hub.settings.replication_ready_seconds
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(seconds, self.shut, NO_REPLICATION)
+            self.tell_replication()
 
     def leave(self) -> None:
         """Be a member no more, without a word to the client."""
         if not self.is_open:
             return
         self.is_open = False
-        if self._token_check is not None:
-            self._token_check.cancel()
+        for timer in (self._token_check, self._patience):
+            if timer is not None:
+                timer.cancel()
         if self.connection.channels.get(self.topic) is self:
             del self.connection.channels[self.topic]
         self.connection.hub.dismiss(self)
@@ -80,9 +88,11 @@ class Channel:
 
     def tell_replication(self) -> None:
         """Say, once and to who asked, that messages of the database flow."""
-        if self.awaits_replication and self.connection.hub.settings.follows_database:
-            self.awaits_replication = False
+        if self._patience is not None and self.connection.hub.is_following:
+            self._patience.cancel()
+            self._patience = None
             self.push_system("system", "ok", "Replication connection established")
+            self.connection.hub.count("channels_ready")
 
     def push_broadcast(self, broadcast: Broadcast) -> None:
         self.connection.push_broadcast(self.topic, broadcast)

@@ -14,11 +14,16 @@ from local.realtime.tokens import Token, TokenError, check
 from local.realtime.wire import Broadcast, Frame, FrameError, Message, Serializer
 
 TOPIC_PREFIX = "realtime:"
+DISCONNECTED = 1000
 UNREADABLE = 1003
 
 
 class RefusedError(Exception):
     """The join is refused; the text is the reason that the client gets."""
+
+
+class TooManyJoinsError(RefusedError):
+    """Which ends the socket, too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +124,8 @@ class Connection:
             await asyncio.sleep(settings.refusal_pause_seconds)
             reason = str(error) if isinstance(error, RefusedError) else f"{error.code}: {error}"
             self.reply(message, "error", {"reason": reason})
+            if isinstance(error, TooManyJoinsError):
+                self.close(DISCONNECTED)
             return
         config = _part(message.payload, "config")
         wanted = config.get("postgres_changes") or []
@@ -132,7 +139,6 @@ class Connection:
             channel.push_system("postgres_changes", "error", "Postgres Changes are not served here")
         if _part(config, "presence").get("enabled"):
             self.push(Message(channel.topic, "presence_state", {}, None, channel.join_ref))
-        channel.tell_replication()
 
     async def _admitted(self, message: Message) -> Channel:
         """The channel that the client may have. Raises RefusedError, TokenError, DatabaseError."""
@@ -148,6 +154,8 @@ class Connection:
             raise RefusedError(settings.join_refusal)
         if not (private or settings.public_channels):
             raise RefusedError("PrivateOnly: This project only allows private channels")
+        if hub.is_over_join_limit():
+            raise TooManyJoinsError("ClientJoinRateLimitReached: Too many joins per second")
         if len(self.channels) >= settings.channels_per_socket:
             raise RefusedError("ChannelRateLimitReached: Too many channels")
         token = self._token_of(message.payload)

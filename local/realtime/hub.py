@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
-from local.realtime.database import CONNECT_SECONDS, DatabaseError, Follower, Policies, Stored
+from local.realtime.database import Follower, Policies, Stored
 from local.realtime.limits import Counts, Faults, Meter, Settings
 from local.realtime.wire import Broadcast
 
@@ -51,7 +51,8 @@ class Hub:
     connections: set[Client] = field(default_factory=set)
     policies: Policies = field(init=False)
     _members: dict[tuple[str, bool], set[Member]] = field(init=False)
-    _meter: Meter | None = None
+    _messages: Meter | None = None
+    _joins: Meter | None = None
     _follower: Follower = field(init=False)
     _following: asyncio.Task[None] | None = None
     _waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Hub:
     def __post_init__(self) -> None:
         self.policies = Policies(self.dsn)
         self._members = defaultdict(set)
-        self._follower = Follower(self.dsn, self.receive, lambda: self.count("follows"))
+        self._follower = Follower(self.dsn, self.receive, self._follows)
 
     def connected(self, connection: Client) -> None:
         self.connections.add(connection)
@@ -84,16 +85,23 @@ class Hub:
         self.count("rests")
 
     async def prepare(self) -> None:
-        """Make partitions and listen, at a join. Raises DatabaseError."""
+        """At a join: make partitions, and begin to follow the database, for which the join does not
+        wait. Raises DatabaseError."""
         await self.policies.make_partitions()
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follower.run())
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self._follower.is_ready.wait()
-        except TimeoutError:
-            text = "Realtime was unable to connect to the project database"
-            raise DatabaseError("UnableToConnectToProject", text) from None
+
+    @property
+    def is_following(self) -> bool:
+        return self.settings.follows_database and self._follower.is_ready.is_set()
+
+    def _follows(self) -> None:
+        self.count("follows")
+        self.tell_replication()
+
+    def tell_replication(self) -> None:
+        for channel in self.channels():
+            channel.tell_replication()
 
     def admit(self, channel: Member) -> None:
         self._members[channel.name, channel.private].add(channel)
@@ -144,9 +152,14 @@ class Hub:
     def is_over_limit(self) -> bool:
         """Count a message; whether that was one too many."""
         now = asyncio.get_running_loop().time()
-        if self._meter is None:
-            self._meter = Meter(now)
-        return self._meter.add(now) > self.settings.messages_per_second
+        self._messages = self._messages or Meter(now)
+        return self._messages.add(now) > self.settings.messages_per_second
+
+    def is_over_join_limit(self) -> bool:
+        """Count a join; whether that was one too many."""
+        now = asyncio.get_running_loop().time()
+        self._joins = self._joins or Meter(now)
+        return self._joins.add(now) > self.settings.joins_per_second
 
     def count(self, *names: str, **changes: int) -> None:
         """Add one to each name, and each change; wake who waits for it."""
@@ -171,7 +184,7 @@ class Hub:
             connection.close(GOING_AWAY)
         await self._wait(lambda: not self.connections and self._following is None)
         self.settings, self.faults, self.counts = Settings(), Faults(), Counts()
-        self._meter = None
+        self._messages = self._joins = None
 
     async def _wait(self, is_true: Callable[[], bool]) -> None:
         entry = (is_true, asyncio.get_running_loop().create_future())

@@ -11,11 +11,14 @@ class Settings:
     """The values are those of the free plan, but a refused join is answered at once."""
 
     messages_per_second: int = 100
+    joins_per_second: int = 100
     channels_per_socket: int = 100
     payload_bytes: int = 256 * 1024
     keyed_socket_seconds: float = 24 * 3600.0
     token_check_seconds: float = 300.0
     silence_seconds: float = 60.0
+    # How long a channel that asked for word of replication waits for it before it is shut.
+    replication_ready_seconds: float = 60.0
     # Hosted makes the client of a refused join wait 5 s.
     refusal_pause_seconds: float = 0.0
     public_channels: bool = True
@@ -68,7 +71,8 @@ class Meter:
 @dataclass(slots=True)
 class Counts:
     """Since the server started; `sockets` and `channels` are those open now. It `follows` the
-    database once per connection for it, and rests without one when the last socket has closed."""
+    database once per connection for it, and rests without one when the last socket has closed.
+    `channels_ready`: were told that messages flow, as they had asked."""
 
     sockets: int = 0
     channels: int = 0
@@ -81,4 +85,5 @@ class Counts:
     messages_unheard: int = 0
     messages_dropped: int = 0
     messages_delivered: int = 0
+    channels_ready: int = 0
     channels_shut: int = 0

@@ -74,8 +74,7 @@ class Controls:
     async def change_settings(self, request: Request) -> Response:
         changed: Settings = replace(self.hub.settings, **await request.json())
         self.hub.settings = changed
-        for channel in self.hub.channels():
-            channel.tell_replication()
+        self.hub.tell_replication()
         return self._counts()
 
     async def set_faults(self, request: Request) -> Response:

@@ -45,7 +45,7 @@ async def listening_worker(world: World, idle_seconds: float = SELDOM_S) -> Asyn
         worker = Worker(settings, gateway, fetcher, stop)
         tasks.create_task(worker.run())
         try:
-            await world.api.realtime.wait_until(joins=1)
+            await world.api.realtime.wait_until(channels_ready=1)
             yield worker
         finally:
             stop.set()
@@ -104,7 +104,7 @@ async def looks_of_a_healthy_run(world: World) -> Counter[str]:
     sent_before = hints_sent(world)
     env = {"CHUNKWISE_IDLE_SECONDS": "5", "CHUNKWISE_METRICS_LISTEN": ANY_PORT}
     async with world.worker_processes(2, **env) as logs:
-        await world.api.realtime.wait_until(joins=2)
+        await world.api.realtime.wait_until(channels_ready=2)
         for _ in range(3):
             await sync(world)
         sent = hints_sent(world) - sent_before
@@ -147,8 +147,30 @@ async def end_sockets_at_their_age(realtime: RealtimeControl) -> None:
     await realtime.wait_until(joins=3)
 
 
+async def close_the_channel_for_want_of_replication(realtime: RealtimeControl) -> None:
+    await realtime.set(follows_database=False, replication_ready_seconds=0.1)
+    await realtime.close_sockets()
+    await realtime.wait_until(channels_shut=2)
+    await realtime.set(follows_database=True, replication_ready_seconds=60)
+
+
+async def refuse_its_joins_for_their_number(realtime: RealtimeControl) -> None:
+    await realtime.set(joins_per_second=0)
+    await realtime.close_sockets()
+    await realtime.wait_until(joins_refused=2)
+    await realtime.set(joins_per_second=100)
+
+
 @pytest.mark.parametrize(
-    "fault", [break_connections, expire_tokens, crash_channels, end_sockets_at_their_age]
+    "fault",
+    [
+        break_connections,
+        expire_tokens,
+        crash_channels,
+        end_sockets_at_their_age,
+        close_the_channel_for_want_of_replication,
+        refuse_its_joins_for_their_number,
+    ],
 )
 async def test_after_a_fault_hints_are_heard_again(
     world: World, bison: BisonControl, fault: Fault
@@ -156,7 +178,7 @@ async def test_after_a_fault_hints_are_heard_again(
     await world.register(bison)
     async with listening_worker(world) as worker:
         await fault(world.api.realtime)
-        await world.api.realtime.wait_until(joins=2)
+        await world.api.realtime.wait_until(channels_ready=2)
         await assert_hints_find_the_work(world, worker)
 
 
@@ -169,7 +191,7 @@ async def test_a_channel_shut_out_for_too_many_messages_is_replaced(
         job_id = world.start()
         await world.api.realtime.wait_until(channels_shut=1)
         await world.api.realtime.set(messages_per_second=1000)
-        await world.api.realtime.wait_until(joins=2)
+        await world.api.realtime.wait_until(channels_ready=2)
         await world.ended(job_id)
         await assert_hints_find_the_work(world, worker)
 
@@ -184,7 +206,7 @@ async def test_while_realtime_is_gone_idle_looks_find_the_work(
         await sync(world)
         assert worker.looks.counts["idle_found"] >= 1, worker.looks.counts
         world.api.start_realtime()
-        await world.api.realtime.wait_until(joins=1)
+        await world.api.realtime.wait_until(channels_ready=1)
         await assert_hints_find_the_work(world, worker)
 
 
@@ -204,6 +226,17 @@ async def test_work_that_became_ready_after_the_join_but_before_hints_flow_is_fo
         await world.ended(job_id)
 
         assert worker.looks.counts["idle_found"] == 0
+
+
+async def test_while_no_hints_flow_looks_find_the_work(world: World, bison: BisonControl) -> None:
+    """The server shuts the channel again and again, and the worker joins again and again."""
+    await world.register(bison)
+    async with listening_worker(world, OFTEN_S):
+        await world.api.realtime.set(follows_database=False, replication_ready_seconds=0.1)
+        await world.api.realtime.close_sockets()
+        for shut in (1, 2):
+            await world.api.realtime.wait_until(channels_shut=shut)
+            await sync(world)
 
 
 async def test_a_callback_that_raises_costs_only_the_hint(

@@ -18,9 +18,12 @@ class Listener:
     channel: AsyncRealtimeChannel
     states: asyncio.Queue[tuple[RealtimeSubscribeStates, str]]
     heard: asyncio.Queue[dict[str, Any]]
+    told: asyncio.Queue[str]
 
     @classmethod
-    async def open(cls, api: Api, topic: str, token: str | None, *, private: bool) -> "Listener":
+    async def open(
+        cls, api: Api, topic: str, token: str | None = None, *, private: bool = True
+    ) -> "Listener":
         """Asks for the channel; whether it may have it is its first state."""
         key = api.secret_key if token is None else api.publishable_key
         client = await create_async_client(api.url, key)
@@ -28,9 +31,16 @@ class Listener:
             await client.realtime.set_auth(token)
         channel = client.channel(
             topic,
-            {"config": {"private": private, "broadcast": {"ack": True}, "presence": None}},
+            {
+                "config": {
+                    "private": private,
+                    "broadcast": {"ack": True, "self": False, "replication_ready": True},
+                    "presence": None,
+                }
+            },
         )
-        listener = cls(client, channel, asyncio.Queue(), asyncio.Queue())
+        listener = cls(client, channel, asyncio.Queue(), asyncio.Queue(), asyncio.Queue())
+        channel.on_system(lambda word: listener.told.put_nowait(word.message))
         channel.on_broadcast("*", lambda broadcast: listener.heard.put_nowait(dict(broadcast)))
         await channel.subscribe(
             lambda state, error: listener.states.put_nowait((state, str(error or "")))
@@ -51,6 +61,11 @@ class Listener:
         """The next state, with the error that came with it."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.states.get()
+
+    async def flows(self) -> None:
+        """Returns when the server says that messages of the database come from now on."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await self.told.get() == "Replication connection established"
 
     async def hear(self) -> dict[str, Any]:
         """The next broadcast."""

@@ -42,6 +42,7 @@ async def test_both_clients_hear_what_the_database_sends(api: Api, db: Db, liste
         assert await next_line(javascript) == {"state": "SUBSCRIBED", "error": ""}
         python = await listen("room")
         assert await python.state() == (SUBSCRIBED, "")
+        await python.flows()
 
         db.run("""select realtime.send('{"id": "7", "text": "grüß"}', 'greet', 'room')""")
 
@@ -54,6 +55,7 @@ async def test_both_clients_hear_what_the_database_sends(api: Api, db: Db, liste
 async def test_the_payload_gets_the_id_of_its_row(db: Db, listen: Listen) -> None:
     python = await listen("room")
     assert await python.state() == (SUBSCRIBED, "")
+    await python.flows()
 
     db.run("select realtime.send('{}', 'only', 'room')")
 

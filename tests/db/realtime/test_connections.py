@@ -1,5 +1,6 @@
 """How sockets and channels end, and which of the ends the official client comes back from."""
 
+import json
 import time
 
 import jwt
@@ -40,8 +41,10 @@ async def test_after_a_closed_socket_the_client_comes_back(
     api: Api, db: Db, listen: Listen
 ) -> None:
     listener = await joined(listen)
+    await listener.flows()
     await api.realtime.close_sockets(1001)
     assert [(await listener.state())[0] for _ in range(2)] == [ERROR, SUBSCRIBED]
+    await listener.flows()
     db.run("select realtime.send('{}', 'back', 'room')")
     assert (await listener.hear())["event"] == "back"
 
@@ -70,6 +73,26 @@ async def test_a_token_ends_its_channel_when_it_expires(api: Api, listen: Listen
     listener = await joined(listen, token, private=False)
     assert "Token has expired" in (await listener.state())[1]
     assert (await listener.state())[0] == CLOSED
+
+
+async def test_a_channel_is_shut_when_messages_do_not_come_to_flow(
+    api: Api, listen: Listen
+) -> None:
+    """If it asked for word of them; and once it has it, it is told nothing of their end."""
+    told = await joined(listen)
+    await told.flows()
+    await api.realtime.set(follows_database=False, replication_ready_seconds=0.2)
+    listener = await joined(listen)
+
+    state, error = await listener.state()
+
+    assert state == ERROR
+    assert "Replication connection was not established in time" in error
+    assert (await listener.state())[0] == CLOSED
+    assert listener.client.realtime.is_connected
+    assert told.states.empty()
+    counts = await api.realtime.counts()
+    assert (counts.channels, counts.channels_ready, counts.channels_shut) == (1, 1, 1)
 
 
 async def test_a_refused_token_is_named(api: Api, listen: Listen) -> None:
@@ -112,11 +135,27 @@ async def test_a_caller_without_a_key_opens_no_socket(api: Api) -> None:
     assert (await api.realtime.counts()).sockets_opened == 0
 
 
+async def test_too_many_joins_a_second_end_the_socket(api: Api, listen: Listen) -> None:
+    await api.realtime.set(joins_per_second=1)
+    other = await joined(listen)
+    join = {"topic": "realtime:room", "event": "phx_join", "ref": "1", "payload": {}}
+    async with connect(socket_url(api, api.secret_key)) as socket:
+        await socket.send(json.dumps(join))
+        answer = json.loads(await socket.recv())
+        await socket.wait_closed()
+
+    assert answer["payload"]["response"] == {
+        "reason": "ClientJoinRateLimitReached: Too many joins per second"
+    }
+    assert socket.close_code == 1000
+    assert other.states.empty()
+
+
 async def test_tests_can_refuse_joins_and_sockets(api: Api, listen: Listen) -> None:
-    await api.realtime.set(join_refusal="ClientJoinRateLimitReached: Too many joins per second")
+    await api.realtime.set(join_refusal="Unauthorized")
     state, error = await (await listen("room")).state()
     assert state == ERROR
-    assert "Too many joins per second" in error
+    assert "Unauthorized" in error
     await api.realtime.set(sockets_accepted=False)
     with pytest.raises(InvalidStatus, match="503"):
         await connect(socket_url(api, api.secret_key))

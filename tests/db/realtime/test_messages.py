@@ -21,8 +21,10 @@ def send(db: Db, event: str) -> None:
 
 
 async def joined(listen: Listen) -> Listener:
+    """And hears what is sent from now on."""
     listener = await listen("room")
     assert await listener.state() == SUBSCRIBED
+    await listener.flows()
     return listener
 
 
@@ -46,8 +48,9 @@ async def test_until_somebody_joins_a_message_has_no_partition_and_is_swallowed(
         db.run("create table went_on (id integer)")
 
     today = datetime.now(UTC).date()
-    listener = await Listener.open(api, "room", None, private=True)
+    listener = await Listener.open(api, "room")
     assert await listener.state() == SUBSCRIBED
+    await listener.flows()
 
     assert partitions(db) == {
         f"realtime.messages_{today + timedelta(days):%Y_%m_%d}" for days in range(-1, 4)
@@ -151,6 +154,23 @@ async def test_what_commits_while_the_server_follows_nothing_is_lost(
     await api.realtime.wait_until(messages_unheard=1)
     await api.realtime.set(follows_database=True)
     send(db, "heard")
+    assert (await listener.hear())["event"] == "heard"
+
+
+async def test_a_join_is_answered_before_messages_flow_and_the_client_is_told_when_they_do(
+    api: Api, db: Db, listen: Listen
+) -> None:
+    await api.realtime.set(follows_database=False)
+    listener = await listen("room")
+    assert await listener.state() == SUBSCRIBED
+    send(db, "unheard")
+    await api.realtime.wait_until(messages_unheard=1)
+    assert listener.told.empty()
+
+    await api.realtime.set(follows_database=True)
+    await listener.flows()
+    send(db, "heard")
+
     assert (await listener.hear())["event"] == "heard"
 
 

@@ -41,6 +41,7 @@ async def test_a_policy_admits_whom_it_names_to_the_topic_it_names(
     db.run(OPERATORS_HEAR)
     operator = await listen("room", token=api.operator_token())
     assert await operator.state() == SUBSCRIBED
+    await operator.flows()
     for topic, token in (("room", api.user_token()), ("other", api.operator_token())):
         assert (await (await listen(topic, token=token)).state())[0] == REFUSED
 
@@ -93,6 +94,7 @@ async def test_private_and_public_channels_of_a_name_are_strangers(
 ) -> None:
     public = await listen("room", token=api.user_token(), private=False)
     assert await public.state() == SUBSCRIBED
+    await public.flows()
 
     db.run("select realtime.send('{}', 'private', 'room', true)")
     db.run("select realtime.send('{}', 'public', 'room', false)")

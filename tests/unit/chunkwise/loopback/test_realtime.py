@@ -150,7 +150,12 @@ async def test_a_listener_that_the_library_lost_is_replaced(server: RealtimeServ
 
 
 @pytest.mark.parametrize(
-    "error", ["Token has expired 0 seconds ago", "Too many messages per second"]
+    "error",
+    [
+        "Token has expired 0 seconds ago",
+        "Too many messages per second",
+        "Replication connection was not established in time",
+    ],
 )
 async def test_a_channel_that_the_server_closed_is_replaced(
     server: RealtimeServer, error: str
