@@ -233,10 +233,11 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   -- With a backoff of nothing, or a lease that is over at once, workers ask without a pause.
   o_least := case
-    when p_name in ('retry_base_seconds', 'lease_seconds', 'max_lease_seconds') then 0.001
+    when p_name in ('retry_base_seconds', 'lease_seconds', 'max_lease_seconds',
+      'max_job_duration_seconds') then 0.001
     when p_name = 'retry_cap_seconds' then 0.1
-    when p_name in ('max_lease_losses', 'max_job_duration_seconds', 'max_scans', 'max_pages',
-      'stale_after_hours', 'stalled_after_minutes', 'chunks_kept_days', 'events_kept_days') then 1
+    when p_name in ('max_lease_losses', 'max_scans', 'max_pages', 'stale_after_hours',
+      'stalled_after_minutes', 'chunks_kept_days', 'events_kept_days') then 1
     else 0 end;
   -- Beyond these a moment that is so far away, or a whole number, is out of range.
   o_most := case
@@ -356,106 +357,8 @@ grant execute on function sync.is_switched_on to anon, authenticated, service_ro
 grant execute on function public.set_setting to service_role;
 grant execute on function sync.setting, sync.setting_seconds to authenticated, service_role;
 
--- Keys: secrets in Vault, and texts without them.
--- Stands on: foundation, Vault.
-
-create function sync.mask_secrets(p_text text) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_text text := regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi');
-begin
-  v_text := regexp_replace(v_text, '(\m[0-9]+\|[A-Za-z0-9]{8,}|\msb_secret_[A-Za-z0-9_-]+'
-    '|\meyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|\mya29\.[A-Za-z0-9_-]+'
-    '|\m1//[A-Za-z0-9_-]{20,})', '***', 'g');
-  v_text := regexp_replace(v_text, '((_token|password|_secret|api_key)["\\]*\s*[=:]\s*["\\]*)'
-    '[^\s"\\'',;&]+', '\1***', 'gi');
-  return left(v_text, 1000);
-end; $$;
-comment on function sync.mask_secrets(text) is
-$$Returns: the text without anything that looks like a token, at most 1,000 characters. The workers
-mask the exact keys before.$$;
-
-create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text, p_run_ids bigint[])
-  returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_name text := 'chunkwise/workspace/' || p_workspace_id;
-  v_secret_id uuid;
-  v_is_same boolean;
-begin
-  if coalesce(btrim(p_api_key), '') = '' then
-    raise exception using errcode = 'SY014', message = 'the key is empty',
-      hint = 'Hand over the key that the API gave for this workspace.';
-  end if;
-  perform 1 from public.sync_workspaces where id = p_workspace_id for no key update;
-  select id, decrypted_secret = btrim(p_api_key) into v_secret_id, v_is_same
-  from vault.decrypted_secrets where name = v_name;
-  if v_secret_id is null then
-    v_secret_id := vault.create_secret(btrim(p_api_key), v_name,
-      'API key of a Chunkwise workspace');
-  else
-    perform vault.update_secret(v_secret_id, btrim(p_api_key));
-  end if;
-  update public.sync_workspaces
-  set secret_id = v_secret_id, key_status = 'unchecked', key_checked_at = null,
-  key_owner = case when v_is_same then key_owner end,
-  key_owner_id = case when v_is_same then key_owner_id end
-  where id = p_workspace_id;
-  if v_is_same is not true then
-    perform sync.begin_again(id) from (
-      select r.id from public.workspace_sync_runs as r
-      join public.sync_workspaces as w on w.id = r.workspace_id
-      where r.id = any (p_run_ids) and r.ending is null and (r.phase = 'connect'
-        or r.phase <> 'parent' and sync.is_key_unproven(w)) order by r.id) as live;
-  end if;
-end; $$;
-comment on function sync.store_workspace_key(bigint, text, bigint[]) is
-$$Put a workspace's key into Vault, in place of the one before. Another key than before has its
-owner asked before anything that was fetched with it is written: live runs begin again with that.
-The caller holds these runs, see hold_runs(). Raises: SY014 empty. Locks: the workspace, pending
-queue rows by SKIP LOCKED.$$;
-
-create function sync.credentials_of(p_workspace_ids bigint[]) returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (
-    select coalesce(jsonb_object_agg(w.id, jsonb_build_object(
-      'in', s.auth_in, 'name', s.auth_name, 'value', s.auth_prefix || d.decrypted_secret)), '{}')
-    from public.sync_workspaces as w
-    join public.sync_sources as s on s.id = w.source_id
-    join vault.decrypted_secrets as d on d.id = w.secret_id
-    where w.id = any (p_workspace_ids)
-  );
-end; $$;
-comment on function sync.credentials_of(bigint[]) is
-$$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and for nothing
-else.$$;
-
-create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_key text;
-  v_text text := p_text;
-begin
-  select d.decrypted_secret into v_key from public.sync_workspaces as w
-  join vault.decrypted_secrets as d on d.id = w.secret_id
-  where w.id = p_workspace_id;
-  v_text := replace(v_text, coalesce(v_key, ''), '***');
-  if length(split_part(v_key, '|', 2)) >= 8 then
-    v_text := replace(v_text, split_part(v_key, '|', 2), '***');
-  end if;
-  return sync.mask_secrets(v_text);
-end; $$;
-comment on function sync.mask_workspace_key(text, bigint) is
-$$Returns: the text without this workspace's key, whole or only the token behind its number, and
-without what looks like a token.$$;
-
-revoke all on function
-  sync.mask_secrets, sync.mask_workspace_key, sync.store_workspace_key, sync.credentials_of
-from public, anon, authenticated, service_role;
-
 -- Addresses: URLs taken apart, one spelling of each host, and which of them may be asked.
--- Stands on: settings, keys.
+-- Stands on: settings.
 
 create type sync.parsed_url as (scheme text, host text, port int, address inet, path text);
 comment on type sync.parsed_url is
@@ -584,8 +487,7 @@ declare
   v_origin text := v_url.scheme || '://' || sync.host_and_port(v_url);
 begin
   if v_url is null then
-    raise exception using errcode = 'SY015', message = format('%L is no URL',
-      coalesce(sync.mask_secrets(regexp_replace(p_url, '//[^/]*@', '//***@')), '')),
+    raise exception using errcode = 'SY015', message = 'that is no URL',
       hint = 'It reads https://host or https://host:port, without a user, and an IPv4 address as '
       '192.0.2.1.';
   end if;
@@ -604,7 +506,7 @@ end; $$;
 comment on function sync.checked_url(text, boolean) is
 $$Returns: the URL with its host in one spelling. Raises: SY015 no URL, not https (http is for
 loopback, and for private hosts where the caller takes that), or a private address while the setting
-forbids them; the text names the host at most, of what is a URL.$$;
+forbids them; the text names the host at most, as the rest may be a secret.$$;
 
 create function sync.checked_base_url(p_base_url text, p_takes_private_http boolean default false)
   returns text
@@ -614,8 +516,8 @@ declare
 begin
   if (sync.parse_url(v_url)).path !~ '^(/[^/?#]+)*$' or v_url ~* '/(\.|%2e){1,2}(/|$)'
     or v_url ~ '%(?![0-9A-Fa-f]{2})' then
-    raise exception using errcode = 'SY015', message = format('%L is no base '
-      'URL', sync.mask_secrets(p_base_url)),
+    raise exception using errcode = 'SY015',
+      message = format('that is no base URL of %s', sync.host_of(p_base_url)),
       hint = 'It reads https://host/path, without query, fragment, dots for folders or a slash at '
       'the end.';
   end if;
@@ -628,6 +530,104 @@ or for any other end.$$;
 revoke all on function
   sync.parse_url, sync.host_and_port, sync.host_of, sync.normal_url, sync.reach_of_address,
   sync.reach_of, sync.checked_url, sync.checked_base_url
+from public, anon, authenticated, service_role;
+
+-- Keys: secrets in Vault, and texts without them.
+-- Stands on: foundation, Vault.
+
+create function sync.mask_secrets(p_text text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_text text := regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi');
+begin
+  v_text := regexp_replace(v_text, '(\m[0-9]+\|[A-Za-z0-9]{8,}|\msb_secret_[A-Za-z0-9_-]+'
+    '|\meyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|\mya29\.[A-Za-z0-9_-]+'
+    '|\m1//[A-Za-z0-9_-]{20,})', '***', 'g');
+  v_text := regexp_replace(v_text, '((_token|password|_secret|api_key)["\\]*\s*[=:]\s*["\\]*)'
+    '[^\s"\\'',;&]+', '\1***', 'gi');
+  return left(v_text, 1000);
+end; $$;
+comment on function sync.mask_secrets(text) is
+$$Returns: the text without anything that looks like a token, at most 1,000 characters. The workers
+mask the exact keys before.$$;
+
+create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text, p_run_ids bigint[])
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := 'chunkwise/workspace/' || p_workspace_id;
+  v_secret_id uuid;
+  v_is_same boolean;
+begin
+  if coalesce(btrim(p_api_key), '') = '' then
+    raise exception using errcode = 'SY014', message = 'the key is empty',
+      hint = 'Hand over the key that the API gave for this workspace.';
+  end if;
+  perform 1 from public.sync_workspaces where id = p_workspace_id for no key update;
+  select id, decrypted_secret = btrim(p_api_key) into v_secret_id, v_is_same
+  from vault.decrypted_secrets where name = v_name;
+  if v_secret_id is null then
+    v_secret_id := vault.create_secret(btrim(p_api_key), v_name,
+      'API key of a Chunkwise workspace');
+  else
+    perform vault.update_secret(v_secret_id, btrim(p_api_key));
+  end if;
+  update public.sync_workspaces
+  set secret_id = v_secret_id, key_status = 'unchecked', key_checked_at = null,
+  key_owner = case when v_is_same then key_owner end,
+  key_owner_id = case when v_is_same then key_owner_id end
+  where id = p_workspace_id;
+  if v_is_same is not true then
+    perform sync.begin_again(id) from (
+      select r.id from public.workspace_sync_runs as r
+      join public.sync_workspaces as w on w.id = r.workspace_id
+      where r.id = any (p_run_ids) and r.ending is null and (r.phase = 'connect'
+        or r.phase <> 'parent' and sync.is_key_unproven(w)) order by r.id) as live;
+  end if;
+end; $$;
+comment on function sync.store_workspace_key(bigint, text, bigint[]) is
+$$Put a workspace's key into Vault, in place of the one before. Another key than before has its
+owner asked before anything that was fetched with it is written: live runs begin again with that.
+The caller holds these runs, see hold_runs(). Raises: SY014 empty. Locks: the workspace, pending
+queue rows by SKIP LOCKED.$$;
+
+create function sync.credentials_of(p_workspace_ids bigint[]) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select coalesce(jsonb_object_agg(w.id, jsonb_build_object(
+      'in', s.auth_in, 'name', s.auth_name, 'value', s.auth_prefix || d.decrypted_secret)), '{}')
+    from public.sync_workspaces as w
+    join public.sync_sources as s on s.id = w.source_id
+    join vault.decrypted_secrets as d on d.id = w.secret_id
+    where w.id = any (p_workspace_ids)
+  );
+end; $$;
+comment on function sync.credentials_of(bigint[]) is
+$$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and for nothing
+else.$$;
+
+create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key text;
+  v_text text := p_text;
+begin
+  select d.decrypted_secret into v_key from public.sync_workspaces as w
+  join vault.decrypted_secrets as d on d.id = w.secret_id
+  where w.id = p_workspace_id;
+  v_text := replace(v_text, coalesce(v_key, ''), '***');
+  if length(split_part(v_key, '|', 2)) >= 8 then
+    v_text := replace(v_text, split_part(v_key, '|', 2), '***');
+  end if;
+  return sync.mask_secrets(v_text);
+end; $$;
+comment on function sync.mask_workspace_key(text, bigint) is
+$$Returns: the text without this workspace's key, whole or only the token behind its number, and
+without what looks like a token.$$;
+
+revoke all on function
+  sync.mask_secrets, sync.mask_workspace_key, sync.store_workspace_key, sync.credentials_of
 from public, anon, authenticated, service_role;
 
 -- Sources: APIs, and how their errors look.
@@ -2339,6 +2339,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
+  v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
   v_leases jsonb;
   v_workspace_ids bigint[];
 begin
@@ -2383,7 +2384,10 @@ begin
             || case when c.reading ->> 'cursor' is null then '{}'::jsonb
             else jsonb_build_object(st.cursor_param, c.reading ->> 'cursor') end
           else '{}'::jsonb end,
-        'headers', '{"Accept": "application/json"}'::jsonb),
+        'headers', '{"Accept": "application/json"}'::jsonb,
+        'reach', case when v_is_anywhere_allowed then 'any'
+          when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
+          else 'public' end),
       'status_classes', so.status_classes || st.status_classes || case
         when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
         when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
@@ -7536,11 +7540,6 @@ begin
   if p_url is null then
     delete from vault.secrets where id = v_secret_id;
   else
-    -- Of an alert URL only the host may stand in an error: the rest is the secret.
-    if sync.parse_url(p_url) is null then
-      raise exception using errcode = 'SY015', message = 'that is no URL for alerts',
-        hint = 'It reads https://host/path, without a user.';
-    end if;
     p_url := sync.checked_url(p_url, p_takes_private_http => true);
     if v_secret_id is null then
       perform vault.create_secret(p_url, v_name, 'Where Chunkwise sends alerts');

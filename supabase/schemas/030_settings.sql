@@ -6,10 +6,11 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   -- With a backoff of nothing, or a lease that is over at once, workers ask without a pause.
   o_least := case
-    when p_name in ('retry_base_seconds', 'lease_seconds', 'max_lease_seconds') then 0.001
+    when p_name in ('retry_base_seconds', 'lease_seconds', 'max_lease_seconds',
+      'max_job_duration_seconds') then 0.001
     when p_name = 'retry_cap_seconds' then 0.1
-    when p_name in ('max_lease_losses', 'max_job_duration_seconds', 'max_scans', 'max_pages',
-      'stale_after_hours', 'stalled_after_minutes', 'chunks_kept_days', 'events_kept_days') then 1
+    when p_name in ('max_lease_losses', 'max_scans', 'max_pages', 'stale_after_hours',
+      'stalled_after_minutes', 'chunks_kept_days', 'events_kept_days') then 1
     else 0 end;
   -- Beyond these a moment that is so far away, or a whole number, is out of range.
   o_most := case

@@ -44,6 +44,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
+  v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
   v_leases jsonb;
   v_workspace_ids bigint[];
 begin
@@ -88,7 +89,10 @@ begin
             || case when c.reading ->> 'cursor' is null then '{}'::jsonb
             else jsonb_build_object(st.cursor_param, c.reading ->> 'cursor') end
           else '{}'::jsonb end,
-        'headers', '{"Accept": "application/json"}'::jsonb),
+        'headers', '{"Accept": "application/json"}'::jsonb,
+        'reach', case when v_is_anywhere_allowed then 'any'
+          when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
+          else 'public' end),
       'status_classes', so.status_classes || st.status_classes || case
         when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
         when c.kind = 'page' and c.page > 1 and st.cursor_params is not null

@@ -57,11 +57,6 @@ begin
   if p_url is null then
     delete from vault.secrets where id = v_secret_id;
   else
-    -- Of an alert URL only the host may stand in an error: the rest is the secret.
-    if sync.parse_url(p_url) is null then
-      raise exception using errcode = 'SY015', message = 'that is no URL for alerts',
-        hint = 'It reads https://host/path, without a user.';
-    end if;
     p_url := sync.checked_url(p_url, p_takes_private_http => true);
     if v_secret_id is null then
       perform vault.create_secret(p_url, v_name, 'Where Chunkwise sends alerts');

@@ -4,10 +4,12 @@ select plan(5);
 
 select register_workspace(name, url, '7|keyof' || md5(name)) from (values
   ('a', 'https://bison.example'), ('b', 'HTTPS://Bison.Example/'),
-  ('c', 'https://bison.example.'), ('d', 'https://bison.example:443'), ('e', 'https://bison.example:8443')
+  ('c', 'https://bison.example.'), ('d', 'https://bison.example:443'),
+  ('e', 'https://bison.example:8443')
 ) as w (name, url);
 select results_eq('select scope_key from sync_budgets order by 1',
-  $$values ('bison.example'), ('bison.example:8443')$$, 'another port is another host, case is not');
+  $$values ('bison.example'), ('bison.example:8443')$$,
+  'another port is another host, case is not');
 select results_eq('select workspace_name, base_url from sync_workspaces order by 1', $$
   values ('a', 'https://bison.example'), ('b', 'https://bison.example'),
     ('c', 'https://bison.example'), ('d', 'https://bison.example'),

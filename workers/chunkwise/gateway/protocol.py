@@ -23,6 +23,8 @@ from chunkwise.secret import Secret
 
 Json = Mapping[str, Any]
 ErrorClass = Literal["transient", "rate_limited", "permanent", "released"]
+# public: the Internet; loopback: the worker's own machine; any: private networks too.
+Reach = Literal["public", "loopback", "any"]
 STATUS_CLASSES: Final = ("page", "transient", "rate_limited", "permanent")
 
 
@@ -73,10 +75,13 @@ class Credential(_Answer):
 
 
 class Request(_Answer):
+    """`reach`: to which addresses it may go."""
+
     method: str = "GET"
     url: str
     params: Mapping[str, str | int | float | bool | None] = {}
     headers: Mapping[str, str] = {}
+    reach: Reach = "public"
 
 
 class Lease(_Answer):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self, cast
 
+import httpcore
 import httpx
 
 from chunkwise import VERSION
@@ -17,7 +18,7 @@ from chunkwise.gateway.protocol import ErrorClass, Failure, Lease, Page, Unreada
 from chunkwise.logs import quieten_http_libraries
 from chunkwise.secret import mask
 from chunkwise.worker.body import ACCEPT_ENCODING, BodyError, check_text, read_start, read_whole
-from chunkwise.worker.connector import Connector, Exchange, exchange
+from chunkwise.worker.connector import Connector, Exchange, exchange, resolve
 from chunkwise.worker.retry_after import retry_after_seconds
 
 CONNECT_SECONDS: Final = 10.0
@@ -71,13 +72,12 @@ class Fetcher:
 
     async def _send(self, lease: Lease) -> Page | Failure:
         try:
-            request = self._make(lease)
+            request, seen = self._make(lease)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # what was declared is at fault, whatever it is
             return Failure("permanent", f"the request cannot be made: {_text_of(error)}")
         host = request.url.netloc.decode("ascii", "replace")
-        seen = Exchange()
         exchange.set(seen)
         try:
             async with asyncio.timeout(lease.timeout_ms / 1000):
@@ -91,7 +91,7 @@ class Fetcher:
         except Exception as error:  # noqa: BLE001  # of any type: it must cost this chunk only
             return Failure("transient", f"no answer from {host}: {_text_of(error)}")
 
-    def _make(self, lease: Lease) -> httpx.Request:
+    def _make(self, lease: Lease) -> tuple[httpx.Request, Exchange]:
         asked = lease.request
         if isinstance(asked, Unreadable):
             raise TypeError(asked.why)
@@ -104,7 +104,8 @@ class Fetcher:
             params = params.set(lease.credential.name, lease.credential.value.reveal())
         elif lease.credential:
             headers[lease.credential.name] = lease.credential.value.reveal()
-        return self._http.build_request(asked.method, url, params=params, headers=headers)
+        request = self._http.build_request(asked.method, url, params=params, headers=headers)
+        return request, Exchange(asked.reach)
 
     async def _exchange(
         self, request: httpx.Request, lease: Lease, seen: Exchange
@@ -127,11 +128,12 @@ class Fetcher:
 
 def _connect_by_connector(http: httpx.AsyncClient) -> None:
     """httpx has no way to name httpcore's network backend. The environment's proxies are
-    connected to in the same way."""
+    connected to wherever they are, and see to addresses themselves."""
     for transport in (http._transport, *http._mounts.values()):
         if isinstance(transport, httpx.AsyncHTTPTransport):
             pool = transport._pool
-            pool._network_backend = Connector(pool._network_backend)
+            is_proxy = isinstance(pool, httpcore.AsyncHTTPProxy | httpcore.AsyncSOCKSProxy)
+            pool._network_backend = Connector(pool._network_backend, None if is_proxy else resolve)
 
 
 async def _forget_redirect(response: httpx.Response) -> None:

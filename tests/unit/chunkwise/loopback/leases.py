@@ -23,6 +23,7 @@ def claim_json(url: str, **changes: object) -> dict[str, Any]:
             "url": url,
             "params": {"page": "2"},
             "headers": {"Accept": "application/json"},
+            "reach": "loopback",
         },
         "timeout_ms": 5000,
         "max_body_bytes": 8_388_608,

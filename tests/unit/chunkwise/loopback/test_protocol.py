@@ -24,7 +24,12 @@ def test_what_the_database_adds_later_is_ignored() -> None:
 
 def test_null_is_as_left_out() -> None:
     claim = claim_json(URL, send_after_ms=None, budget_id=None, attempt=None)
-    claim["leases"][0]["request"] |= {"method": None, "params": None, "headers": None}
+    claim["leases"][0]["request"] |= {
+        "method": None,
+        "params": None,
+        "headers": None,
+        "reach": None,
+    }
     claim |= {"credentials": None, "blocked_budgets": None}
 
     lease = leased(claim)

@@ -1,5 +1,5 @@
 -- Addresses: URLs taken apart, one spelling of each host, and which of them may be asked.
--- Stands on: settings, keys.
+-- Stands on: settings.
 
 create type sync.parsed_url as (scheme text, host text, port int, address inet, path text);
 comment on type sync.parsed_url is
@@ -128,8 +128,7 @@ declare
   v_origin text := v_url.scheme || '://' || sync.host_and_port(v_url);
 begin
   if v_url is null then
-    raise exception using errcode = 'SY015', message = format('%L is no URL',
-      coalesce(sync.mask_secrets(regexp_replace(p_url, '//[^/]*@', '//***@')), '')),
+    raise exception using errcode = 'SY015', message = 'that is no URL',
       hint = 'It reads https://host or https://host:port, without a user, and an IPv4 address as '
       '192.0.2.1.';
   end if;
@@ -148,7 +147,7 @@ end; $$;
 comment on function sync.checked_url(text, boolean) is
 $$Returns: the URL with its host in one spelling. Raises: SY015 no URL, not https (http is for
 loopback, and for private hosts where the caller takes that), or a private address while the setting
-forbids them; the text names the host at most, of what is a URL.$$;
+forbids them; the text names the host at most, as the rest may be a secret.$$;
 
 create function sync.checked_base_url(p_base_url text, p_takes_private_http boolean default false)
   returns text
@@ -158,8 +157,8 @@ declare
 begin
   if (sync.parse_url(v_url)).path !~ '^(/[^/?#]+)*$' or v_url ~* '/(\.|%2e){1,2}(/|$)'
     or v_url ~ '%(?![0-9A-Fa-f]{2})' then
-    raise exception using errcode = 'SY015', message = format('%L is no base '
-      'URL', sync.mask_secrets(p_base_url)),
+    raise exception using errcode = 'SY015',
+      message = format('that is no base URL of %s', sync.host_of(p_base_url)),
       hint = 'It reads https://host/path, without query, fragment, dots for folders or a slash at '
       'the end.';
   end if;
