@@ -15,7 +15,7 @@ $$, $$
     "max_body_bytes": 8388608,
     "request": {"method": "GET", "url": "https://bison.example/api/sender-emails",
     "params": {"page": "1"},
-      "headers": {"Accept": "application/json"}},
+      "headers": {"Accept": "application/json"}, "reach": "public"},
     "status_classes": {"2xx": "page", "408": "transient", "425": "transient", "429": "rate_limited",
     "5xx": "transient",
       "other": "permanent"}}'::jsonb)

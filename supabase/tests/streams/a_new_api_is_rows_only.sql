@@ -20,7 +20,7 @@ select results_eq($$
 $$, $$
   values ('{"method": "GET", "url": "https://crm.example/v2/people",
     "params": {"sort": "id", "p": "1"},
-    "headers": {"Accept": "application/json"}}'::jsonb, 'people',
+    "headers": {"Accept": "application/json"}, "reach": "public"}'::jsonb, 'people',
     '{"in": "query", "name": "api_key", "value": "thekey"}'::jsonb)
 $$, 'the request is made from the rows');
 select is(tests.complete(l, '{"result": {"count": 2, "pages": 1, "items": [
