@@ -180,7 +180,14 @@ def versions(world: World) -> dict[tuple[str, int], tuple[str, str]]:
 
 def typed(row: Row) -> dict[str, Any]:
     """The typed columns under the API's names."""
-    ours = {"workspace_name", "raw", "last_changed_at", "last_synced_at", "deleted_at"}
+    ours = {
+        "workspace_name",
+        "raw",
+        "last_changed_at",
+        "last_synced_at",
+        "unlisted_at",
+        "deleted_at",
+    }
     return {
         "email" if name == "email_address" else name: value
         for name, value in row.items()
