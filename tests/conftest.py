@@ -11,6 +11,7 @@ from local.stack import Database, Stack
 from tests.support.db import Db
 from tests.support.setup import beat_as_cron
 from tests.support.sql_worker import NewWorker, SqlWorker
+from tests.support.stand_ins import require_stand_in
 
 Connect = Callable[..., Db]
 
@@ -43,6 +44,13 @@ def database(stack: Stack, database_numbers: Iterator[int]) -> Iterator[Database
     )
     database.drop()
     assert deadlocks == "0"
+
+
+@pytest.fixture(scope="session")
+def pg_net_stand_in() -> None:
+    """For tests that play pg_net's faults, or have a copy of the database delivered: the original's
+    one process serves the live database only."""
+    require_stand_in("pg_net")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from local.stack import Stack
 from tests.conftest import Connect
 from tests.support.db import Db
 from tests.support.setup import register_workspaces
+from tests.support.stand_ins import require_stand_in
 
 # What the original makes, in few lines: enough for a push and a registration.
 NET = """
@@ -89,6 +90,13 @@ def test_with_the_originals_a_stack_is_built_of_them(server: Path) -> None:
     with_both = fingerprint("new")
     (server.parents[2] / "share/postgresql" / server.name / "extension/pg_net.control").unlink()
     assert fingerprint("new") != with_both, "a stack is built anew when an original comes"
+
+
+def test_what_only_the_stand_in_can_do_is_not_tried_on_the_original(server: Path) -> None:
+    with pytest.raises(pytest.skip.Exception):
+        require_stand_in("pg_net")
+    (server.parents[2] / "share/postgresql" / server.name / "extension/pg_net.control").unlink()
+    require_stand_in("pg_net")
 
 
 @pytest.mark.parametrize(

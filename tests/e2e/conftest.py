@@ -56,7 +56,11 @@ def new_world(stack: Stack, database: Database, logs: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def deliverer(stack: Stack, database: Database) -> Iterator[Deliverer]:
+def deliverer(
+    stack: Stack,
+    database: Database,
+    pg_net_stand_in: None,  # noqa: ARG001
+) -> Iterator[Deliverer]:
     """What sends the database's posts."""
     deliverer = stack.deliver(database)
     yield deliverer

@@ -14,6 +14,7 @@ from chunkwise.doctor.platform import PARTITION
 from chunkwise.secret import Secret
 from chunkwise.settings import Settings
 from local.bison import BisonControl
+from local.net import Deliverer
 from local.stack import Database, Stack
 from tests.e2e.world import Ended, World
 from tests.support.background import wait_until
@@ -42,18 +43,20 @@ class Project:
 
 @pytest_asyncio.fixture
 async def project(
-    world: World, database: Database, stack: Stack, bison: BisonControl
+    world: World,
+    database: Database,
+    stack: Stack,
+    bison: BisonControl,
+    deliverer: Deliverer,  # noqa: ARG001
 ) -> AsyncIterator[Project]:
     await world.register(bison, "acme")
     world.db.run(FRESH)
-    deliverer = stack.deliver(database)
     superuser = Db.connect(stack.dsn("supabase_admin", database.name))
     with closing(superuser):
         async with world.workers():
             await world.until(lambda: world.db.run("select 1 from sync.workers") != [])
             await world.until(lambda: world.db.run(PARTITION) == [])
             yield Project(world, database, superuser)
-    deliverer.stop()
 
 
 def sql(*statements: str) -> Callable[[Project], None]:
@@ -272,13 +275,13 @@ async def test_no_worker_and_no_pg_net_and_a_transaction_held_open(
     assert findings["workers"]["mend"] == "Start one: chunkwise worker."
 
 
+@pytest.mark.usefixtures("deliverer")
 async def test_a_partition_is_missed_only_where_somebody_should_listen(
-    world: World, database: Database, stack: Stack
+    world: World, database: Database
 ) -> None:
     """The worker that lives has not joined Realtime, and does not mean to where that is off."""
     world.db.run("insert into sync.workers (worker_id) values ('one that only looks')")
     found = {}
-    deliverer = stack.deliver(database)
     for realtime in ("on", "off", "not expected"):
         settings = Settings.read(
             **world.env, CHUNKWISE_REALTIME="off" if realtime == "off" else "on"
@@ -292,7 +295,6 @@ async def test_a_partition_is_missed_only_where_somebody_should_listen(
             "realtime partition" in looked,
             "realtime partition" in [one.check for one in report.findings],
         )
-    deliverer.stop()
 
     assert found == {"on": (True, True), "off": (False, False), "not expected": (True, False)}
 

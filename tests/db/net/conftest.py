@@ -11,7 +11,7 @@ from tests.support.db import Db
 
 
 @pytest.fixture(scope="session")
-def net_database(stack: Stack) -> Iterator[Database]:
+def net_database(stack: Stack, pg_net_stand_in: None) -> Iterator[Database]:  # noqa: ARG001
     database = stack.create_database("net")
     yield database
     database.drop()

@@ -2,23 +2,18 @@
 
 import pytest
 
-from local.net import Deliverer
-from local.stack import Database
+from tests.conftest import Connect
 from tests.support.db import Db
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
-def test_everybody_may_send_and_read_the_headers_of_others(
-    net_database: Database, deliverer: Deliverer, role: str
-) -> None:
-    deliverer.stop()
-    db = Db.connect(net_database.dsn, role)
+def test_everybody_may_send_and_read_the_headers_of_others(connect: Connect, role: str) -> None:
+    db = connect(role)
     db.run(
         "select net.http_post('http://127.0.0.1:1',"
         ' headers => \'{"Authorization": "Bearer abc", "Content-Type": "application/json"}\')'
     )
     headers = db.value("select headers from net.http_request_queue")
-    db.close()
     assert headers["Authorization"] == "Bearer abc"
 
 
