@@ -1,9 +1,11 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench stack stack-stop migration lock wheel clean
+.PHONY: help setup demo test check chaos bench stack stack-stop migration lock wheel clean
 python := .venv/bin/python
 folders := $(wildcard workers local benchmarks tests)
 sql := $(wildcard supabase/schemas supabase/snippets supabase/tests)
+chaos := tests/chaos tests/races tests/property tests/e2e/test_hostile_chaos.py
+ROUNDS ?= 10
 on_stack := $(python) -m local.stack
 # PG=17, with every target: PostgreSQL 17 in place of 15
 export PG ?= 15
@@ -36,6 +38,9 @@ check: setup ## Format, lint, types, imports, schema
 	@.venv/bin/sqlfluff lint --disable-progress-bar $(sql)
 	@$(on_stack) cli --name check -- db lint -s public,sync --fail-on warning
 	@$(on_stack) cli --name check -- db advisors --type all --level warn --fail-on warn
+
+chaos: setup ## Kill workers and race clients ROUNDS times (10), differently each time
+	@for round in $$(seq $(ROUNDS)); do ROUND=$$round $(python) -m pytest -q -n auto $(chaos) || exit; done
 
 bench: setup ## Measure against the limit and a bare loop
 	@exec $(python) -m benchmarks

@@ -40,7 +40,17 @@ def test_make_is_installed_by_whoever_may(tmp_path: Path, user_id: int, by: str)
         f"{by}apt-get install",
         "make check",
         "make test",
+        "make test PG=17",
     ]
+
+
+def test_chaos_repeats_tests_that_are_there() -> None:
+    printed = subprocess.run(
+        ["make", "--dry-run", "chaos"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    named = [word for word in printed.split() if word.startswith("tests/")]
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_the_workflow_runs_what_runs_here_on_the_system_that_sets_itself_up() -> None:
@@ -48,6 +58,7 @@ def test_the_workflow_runs_what_runs_here_on_the_system_that_sets_itself_up() ->
     (job,) = workflow["jobs"].values()
     assert job["container"] == "debian:12"
     assert job["steps"][-1]["run"] == ".ci/run"
+    assert job["timeout-minutes"] <= 40
 
 
 def test_hooks_before_a_commit_run_tools_that_the_lock_file_pins() -> None:
