@@ -186,6 +186,16 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
         "schema",
         "supabase db push",
     ),
+    "a new schema": (
+        sql(
+            "create or replace function chunkwise_version() returns jsonb language sql stable"
+            " set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$ select"
+            " pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 99) $$"
+        ),
+        "schema",
+        "schema",
+        "Update the worker",
+    ),
     "rows die faster than they are cleaned up": (
         sql(
             "alter table sync.hints set (autovacuum_enabled = false)",
@@ -254,6 +264,23 @@ async def test_it_finds_nothing_where_all_is_well(project: Project) -> None:
     faulty = await project.doctor()
     assert (faulty.code, faulty.err) == (1, "")
     assert [one["subject"] for one in faulty.json["findings"]] == ["chunkwise sweep"]
+
+
+@pytest.mark.parametrize(
+    ("extension", "schema"), [("pg_cron", "cron"), ("pg_net", "net"), ("supabase_vault", "vault")]
+)
+async def test_an_extension_that_is_not_there_is_named(
+    project: Project, extension: str, schema: str
+) -> None:
+    """What only it could answer is listed as unchecked."""
+    project.superuser.run(f"alter schema {schema} rename to gone")
+    ended = await project.doctor()
+
+    assert ended.code == 1
+    (finding,) = ended.json["findings"]
+    assert (finding["check"], finding["subject"]) == ("extensions", extension)
+    assert f"Enable {extension} under Database, Extensions" in finding["mend"]
+    assert ended.json["unchecked"]
 
 
 async def test_no_worker_and_no_pg_net_and_a_transaction_held_open(

@@ -128,7 +128,7 @@ class Examination:
     async def ask_api(self, gateway: Gateway, database: Database) -> None:
         with self.of("api") as found:
             try:
-                versions = await gateway.chunkwise_version()
+                theirs = (await gateway.chunkwise_version(), await _workspaces(gateway))
             except SchemaMissingError:
                 found("api", "does not know Chunkwise", "notify pgrst, 'reload schema';")
                 self.cannot("exposed schemas", "the API does not know Chunkwise")
@@ -138,7 +138,6 @@ class Examination:
                 found("api", error.message, mend)
                 self.cannot("exposed schemas", "the API does not answer as it should")
                 return
-            theirs = (versions, await _workspaces(gateway))
             if theirs != (_versions_of(database), _workspaces_of(database)):
                 found(
                     "api",
