@@ -35,8 +35,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     The server finds its share and its libraries from where its program is.
     """
-    if "CHUNKWISE_PG_BIN" in os.environ:
-        pytest.skip("made of PostgreSQL as Debian installs it")
+    if not debian_share().exists():
+        pytest.skip("made of PostgreSQL in the folders that Debian gives it")
     # Not in pytest's own folder, which nobody but its owner may read.
     with TemporaryDirectory(dir="/var/tmp") as root:
         Path(root).chmod(0o755)
@@ -45,13 +45,22 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield copy
 
 
+def debian_share() -> Path:
+    return binaries().parents[3] / "share/postgresql" / binaries().parent.name
+
+
 def copy_of_the_server(usr: Path) -> Path:
     version = binaries().parent.name
+    original = str(binaries())
     copy = usr / "lib/postgresql" / version
     shutil.copytree(binaries(), copy / "bin")
     shutil.copytree(binaries().parent / "lib", copy / "lib", symlinks=True)
     share = usr / "share/postgresql" / version
-    shutil.copytree(f"/usr/share/postgresql/{version}", share)
+    shutil.copytree(debian_share(), share)
+    for program in (copy / "bin").iterdir():
+        # 17's programs are started by scripts, which say where the program is that was called.
+        if program.read_bytes().startswith(b"#!/bin/sh"):
+            program.write_text(program.read_text().replace(original, str(copy / "bin")))
     for name in ("pg_net", "supabase_vault"):
         # A library that does nothing when it is preloaded.
         shutil.copy(copy / "lib/tsm_system_rows.so", copy / f"lib/{name}.so")
