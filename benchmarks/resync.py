@@ -52,9 +52,14 @@ async def _store_answers(database: Database, bison: BisonControl) -> int:
     pages = 0
     insert = "insert into bench.bodies (workspace_name, page, body) values (:name, :page, :body)"
     register = "select public.register_workspace(:name, :url, :key)"
+    accept = (
+        "update public.sync_workspaces set key_status = 'accepted', external_id = id::text,"
+        " key_owner_id = id::text"
+    )
     with connect(database) as connection:
         for workspace in await bison.workspaces():
             connection.run(register, name=workspace.name, url=bison.base_url, key=workspace.key)
+            connection.run(accept)
             for page in range(1, workspace.last_page + 1):
                 body = (await bison.page_body(workspace.name, page)).decode()
                 connection.run(insert, name=workspace.name, page=page, body=body)

@@ -551,61 +551,34 @@ comment on function sync.mask_secrets(text) is
 $$Returns: the text without anything that looks like a token, at most 1,000 characters. The workers
 mask the exact keys before.$$;
 
-create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text, p_run_ids bigint[])
-  returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_name text := 'chunkwise/workspace/' || p_workspace_id;
-  v_secret_id uuid;
-  v_is_same boolean;
-begin
-  if coalesce(btrim(p_api_key), '') = '' then
-    raise exception using errcode = 'SY014', message = 'the key is empty',
-      hint = 'Hand over the key that the API gave for this workspace.';
-  end if;
-  perform 1 from public.sync_workspaces where id = p_workspace_id for no key update;
-  select id, decrypted_secret = btrim(p_api_key) into v_secret_id, v_is_same
-  from vault.decrypted_secrets where name = v_name;
-  if v_secret_id is null then
-    v_secret_id := vault.create_secret(btrim(p_api_key), v_name,
-      'API key of a Chunkwise workspace');
-  else
-    perform vault.update_secret(v_secret_id, btrim(p_api_key));
-  end if;
-  update public.sync_workspaces
-  set secret_id = v_secret_id, key_status = 'unchecked', key_checked_at = null,
-  key_owner = case when v_is_same then key_owner end,
-  key_owner_id = case when v_is_same then key_owner_id end
-  where id = p_workspace_id;
-  if v_is_same is not true then
-    perform sync.begin_again(id) from (
-      select r.id from public.workspace_sync_runs as r
-      join public.sync_workspaces as w on w.id = r.workspace_id
-      where r.id = any (p_run_ids) and r.ending is null and (r.phase = 'connect'
-        or r.phase <> 'parent' and sync.is_key_unproven(w)) order by r.id) as live;
-  end if;
-end; $$;
-comment on function sync.store_workspace_key(bigint, text, bigint[]) is
-$$Put a workspace's key into Vault, in place of the one before. Another key than before has its
-owner asked before anything that was fetched with it is written: live runs begin again with that.
-The caller holds these runs, see hold_runs(). Raises: SY014 empty. Locks: the workspace, pending
-queue rows by SKIP LOCKED.$$;
-
-create function sync.credentials_of(p_workspace_ids bigint[]) returns jsonb
+create function sync.read_secret(p_secret_id uuid) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  return (
-    select coalesce(jsonb_object_agg(w.id, jsonb_build_object(
-      'in', s.auth_in, 'name', s.auth_name, 'value', s.auth_prefix || d.decrypted_secret)), '{}')
-    from public.sync_workspaces as w
-    join public.sync_sources as s on s.id = w.source_id
-    join vault.decrypted_secrets as d on d.id = w.secret_id
-    where w.id = any (p_workspace_ids)
-  );
+  return (select nullif(decrypted_secret, '') from vault.decrypted_secrets where id = p_secret_id);
+exception when others then
+  if sqlstate ~ '^(40|53|55|57|58)' then
+    raise;
+  end if;
+  return null;
 end; $$;
-comment on function sync.credentials_of(bigint[]) is
-$$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and for nothing
-else.$$;
+comment on function sync.read_secret(uuid) is
+$$Returns: a secret of Vault, null if it is not there, is empty or cannot be decrypted: one secret
+that cannot be read fails nothing but what needs it. In a query it sees what the query sees. Raises:
+what the database's own trouble raises.$$;
+
+create function sync.write_secret(p_name text, p_secret text, p_description text) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_secret_id uuid := (select id from vault.secrets where name = p_name);
+begin
+  if v_secret_id is null then
+    return vault.create_secret(p_secret, p_name, p_description);
+  end if;
+  perform vault.update_secret(v_secret_id, p_secret);
+  return v_secret_id;
+end; $$;
+comment on function sync.write_secret(text, text, text) is
+$$Put a secret into Vault, in place of the one of that name, readable or not. Returns: its id.$$;
 
 create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -613,9 +586,8 @@ declare
   v_key text;
   v_text text := p_text;
 begin
-  select d.decrypted_secret into v_key from public.sync_workspaces as w
-  join vault.decrypted_secrets as d on d.id = w.secret_id
-  where w.id = p_workspace_id;
+  select sync.read_secret(secret_id) into v_key from public.sync_workspaces
+  where id = p_workspace_id;
   v_text := replace(v_text, coalesce(v_key, ''), '***');
   if length(split_part(v_key, '|', 2)) >= 8 then
     v_text := replace(v_text, split_part(v_key, '|', 2), '***');
@@ -627,7 +599,7 @@ $$Returns: the text without this workspace's key, whole or only the token behind
 without what looks like a token.$$;
 
 revoke all on function
-  sync.mask_secrets, sync.mask_workspace_key, sync.store_workspace_key, sync.credentials_of
+  sync.mask_secrets, sync.read_secret, sync.write_secret, sync.mask_workspace_key
 from public, anon, authenticated, service_role;
 
 -- Sources: APIs, and how their errors look.
@@ -865,15 +837,56 @@ revoke all on function
 from public, anon, authenticated, service_role;
 grant execute on function public.set_budget to service_role;
 
--- Workspaces: tenants of a source; register, rotate a key, deactivate.
--- Stands on: budgets, keys.
+-- Workspaces: tenants of a source; what their names, addresses and ids may be.
+-- Stands on: budgets.
+
+create function sync.trim_blanks(p_text text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select regexp_replace(p_text, '^[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+'
+    '|[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$', '', 'g');
+$$;
+comment on function sync.trim_blanks(text) is
+$$Returns: the text without what is blank around it, of whatever kind.$$;
+
+create function sync.name_key(p_name text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select lower(normalize(sync.trim_blanks(p_name), nfkc));
+$$;
+comment on function sync.name_key(text) is
+$$Returns: by what names are the same: without blanks around them and without case, however their
+letters are composed.$$;
+
+create function sync.tidy_name(p_name text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := sync.trim_blanks(p_name);
+begin
+  -- Controls, what changes the direction of what stands behind it, and what nobody sees.
+  if coalesce(length(v_name), 0) not between 1 and 200
+    or v_name ~ ('[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5'
+      '\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff'
+      '\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]')
+  then
+    raise exception using errcode = 'SY006',
+      message = 'a workspace needs a name of 1 to 200 printable characters',
+      hint = 'No line breaks, no control characters, none that are invisible or change the '
+        'direction of writing; blanks around it are cut off.';
+  end if;
+  return v_name;
+end; $$;
+comment on function sync.tidy_name(text) is
+$$Returns: a workspace's name without the blanks around it. Raises: SY006 blank, too long, or not
+printable.$$;
 
 create table public.sync_workspaces (
   id bigint generated always as identity primary key,
   workspace_name text not null unique,
+  name_key text not null unique,
   source_id bigint not null references public.sync_sources (id),
   base_url text not null,
+  instance text not null,
   external_id text,
+  is_external_id_found boolean not null default false,
   is_active boolean not null default true,
   max_concurrency int not null default 8,
   budget_id bigint references public.sync_budgets (id),
@@ -882,81 +895,120 @@ create table public.sync_workspaces (
   key_checked_at timestamptz,
   key_owner text,
   key_owner_id text,
+  access_revision bigint not null default 1,
   paused_at timestamptz,
+  removed_at timestamptz,
   created_at timestamptz not null default sync.now(),
-  constraint sync_workspaces_workspace_name_check
-  check (workspace_name <> '' and length(workspace_name) <= 200),
   constraint sync_workspaces_max_concurrency_check check (max_concurrency between 1 and 64),
   constraint sync_workspaces_key_status_check
-  check (key_status in ('unchecked', 'accepted', 'refused', 'other_workspace'))
+  check (key_status in ('unchecked', 'accepted', 'refused', 'other_workspace', 'unreadable')),
+  constraint sync_workspaces_removed_check
+  check (removed_at is null or (not is_active and secret_id is null))
 );
 comment on table public.sync_workspaces is
 'Tenants of a source. The key is in Vault; here is only its id there.';
 comment on column public.sync_workspaces.max_concurrency is
 'Slots of a run: how many of its chunks are ready or in flight at once.';
 comment on column public.sync_workspaces.key_status is
-'What the API said of the key last: unchecked, accepted, refused (401), other_workspace.';
+'What the API said of the key last: unchecked, accepted, refused (401), other_workspace; unreadable:
+it is not in Vault, or cannot be decrypted there, and nothing is asked until it can.';
 comment on column public.sync_workspaces.key_owner is
 'Whose key it is, in the API''s own words, where it tells.';
 comment on column public.sync_workspaces.key_owner_id is
 'The id of that owner; null until the API was asked about this key at this address.';
 comment on column public.sync_workspaces.external_id is
 'The workspace''s id in the API: a key of another is refused.';
+comment on column public.sync_workspaces.is_external_id_found is
+'None was given: it is the first owner seen of a key, and goes when the workspace moves.';
+comment on column public.sync_workspaces.name_key is
+'The name as names are compared: see sync.name_key(). Written by a trigger.';
+comment on column public.sync_workspaces.instance is
+'The host of the base URL. Written by a trigger.';
+comment on column public.sync_workspaces.access_revision is
+'Counts changes of source, base URL, external id and key: what was fetched before one is not applied
+after it.';
+comment on column public.sync_workspaces.removed_at is
+'Since when remove_workspace() has taken it out: its rows are kept under its name.';
 comment on column public.sync_workspaces.secret_id is 'Where the key is in Vault.';
 comment on column public.sync_workspaces.paused_at is 'Since when pause_sync() holds it.';
 comment on column public.sync_workspaces.key_checked_at is
-'When the API said something else of the key than before.';
+'When the API said something else of the key than before, or since when it cannot be read.';
+create unique index sync_workspaces_external_id_idx
+  on public.sync_workspaces (source_id, instance, external_id) where removed_at is null;
 create index sync_workspaces_source_idx on public.sync_workspaces (source_id);
 create index sync_workspaces_budget_idx on public.sync_workspaces (budget_id);
 alter table public.sync_workspaces enable row level security;
 
 create function sync.prepare_workspace() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_other text;
+  v_is_moved boolean := false;
+  v_is_another boolean := false;
 begin
   perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
+  new.workspace_name := sync.tidy_name(new.workspace_name);
   new.base_url := sync.checked_base_url(regexp_replace(new.base_url, '/+$', ''));
+  new.name_key := sync.name_key(new.workspace_name);
+  new.instance := sync.host_of(new.base_url);
+  if tg_op = 'UPDATE' then
+    v_is_moved := (new.source_id, new.base_url) <> (old.source_id, old.base_url);
+    if v_is_moved and new.is_external_id_found and new.external_id = old.external_id then
+      new.external_id := null;
+    end if;
+    -- The first owner seen is not another one.
+    v_is_another := new.external_id is distinct from old.external_id and not (
+      old.external_id is null and new.is_external_id_found);
+    new.is_external_id_found := new.is_external_id_found and not v_is_another;
+  end if;
+  if tg_op = 'UPDATE' and exists (select 1 from public.sync_workspaces
+    where name_key = new.name_key and id <> new.id) then
+    raise exception using errcode = 'SY019',
+      message = format('the name %L is taken', new.workspace_name),
+      hint = 'Names are compared without case; select workspace_name from sync_workspaces lists them.';
+  end if;
+  select workspace_name into v_other from public.sync_workspaces
+  where source_id = new.source_id and instance = new.instance
+    and external_id = new.external_id and removed_at is null and new.removed_at is null
+    and id <> new.id and name_key <> new.name_key;
+  if v_other is not null then
+    raise exception using errcode = 'SY019',
+      message = format('workspace %s of that instance is registered as %L', new.external_id,
+        v_other),
+      hint = 'One workspace of an API has one name; remove_workspace() takes one out.';
+  end if;
   if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces
-    where workspace_name = new.workspace_name) then
+    where name_key = new.name_key) then
     new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
   end if;
-  if tg_op = 'UPDATE' and (new.source_id, new.base_url) <> (old.source_id, old.base_url) then
+  if v_is_moved then
     new.key_owner := null;
     new.key_owner_id := null;
   end if;
-  if tg_op = 'UPDATE' and (new.source_id, new.base_url, new.external_id) is distinct
-    from (old.source_id, old.base_url, old.external_id)
-    and (old.key_status, new.key_status) = ('accepted', 'accepted') then
-    new.key_status := 'unchecked';
+  if v_is_moved or v_is_another then
+    new.access_revision := old.access_revision + 1;
+    new.key_status := case
+      when new.key_status = old.key_status and old.key_status in ('accepted', 'other_workspace')
+      then 'unchecked' else new.key_status end;
   end if;
   return new;
 end; $$;
 comment on function sync.prepare_workspace() is
-$$Trigger: whoever writes a base URL, it is checked, and the workspace draws on the budget of its
-instance or key; another address or external id has the key compared anew. An insert that becomes an
-update (on conflict) gets its budget from that update, under its own id. Raises: SY015.$$;
-create trigger sync_workspaces_prepare before insert or update of base_url,
+$$Trigger: whoever writes a name, base URL, source or external id, it is checked, and the workspace
+draws on the budget of its instance or key; another source, address or id has the key compared anew
+and what is being fetched not applied. An insert that meets a taken name gets no budget. Raises:
+SY006 name, SY015 address, SY019 name or external id of another workspace.$$;
+create trigger sync_workspaces_prepare before insert or update of workspace_name, base_url,
   source_id, external_id on public.sync_workspaces
 for each row execute function sync.prepare_workspace();
-
-create function sync.hold_runs(p_workspace_name text) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  return array(
-    select r.id from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    where w.workspace_name = p_workspace_name and r.status = 'running'
-    order by r.id for no key update of r);
-end; $$;
-comment on function sync.hold_runs(text) is
-$$Lock a workspace's live runs, as must be done before the workspace itself is locked. Returns:
-their ids. Locks: the runs by id.$$;
 
 create function sync.workspace_id_of(p_workspace_name text) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_workspace_id bigint;
 begin
-  select id into v_workspace_id from public.sync_workspaces where workspace_name = p_workspace_name;
+  select id into v_workspace_id from public.sync_workspaces
+  where name_key = sync.name_key(p_workspace_name) and removed_at is null;
   if v_workspace_id is null then
     raise exception using errcode = 'SY002', message = format('there is no workspace '
       '%L', p_workspace_name),
@@ -966,87 +1018,7 @@ begin
   return v_workspace_id;
 end; $$;
 comment on function sync.workspace_id_of(text) is
-$$Returns: a workspace's id. Raises: SY002 unknown.$$;
-
-create function public.register_workspace(
-  p_workspace_name text,
-  p_base_url text,
-  p_api_key text,
-  p_source text default 'email_bison',
-  p_external_id text default null,
-  p_max_concurrency int default null
-) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
-declare
-  v_source_id bigint;
-  v_workspace_id bigint;
-  v_is_new boolean;
-  v_run_ids bigint[];
-begin
-  perform sync.require_service();
-  select id into v_source_id from public.sync_sources where source_name = p_source;
-  if v_source_id is null then
-    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
-      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
-  end if;
-  if length(coalesce(p_workspace_name, '')) not between 1 and 200 or p_max_concurrency not between 1
-    and 64 then
-    raise exception using errcode = 'SY006',
-      message = 'a workspace needs a name of at most 200 characters and 1 to 64 slots',
-      hint = 'register_workspace(p_workspace_name => ''acme'', …, p_max_concurrency => 8)';
-  end if;
-  v_run_ids := sync.hold_runs(p_workspace_name);
-  insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id,
-    max_concurrency)
-  values (p_workspace_name, v_source_id, p_base_url, p_external_id, coalesce(p_max_concurrency, 8))
-  on conflict (workspace_name) do update set
-    source_id = excluded.source_id, base_url = excluded.base_url, is_active = true,
-    external_id = coalesce(excluded.external_id, sync_workspaces.external_id),
-    max_concurrency = coalesce(p_max_concurrency, sync_workspaces.max_concurrency)
-  returning id, xmax = 0 into v_workspace_id, v_is_new;
-  perform sync.store_workspace_key(v_workspace_id, p_api_key, v_run_ids);
-  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name,
-    'created', v_is_new);
-end; $$;
-comment on function public.register_workspace(text, text, text, text, text, int) is
-$$Add a workspace, or set its address, key and slots anew and activate it. The key goes to Vault.
-Returns: {"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown source, SY006 bad
-argument, SY014 empty key, SY015 refused address. Locks: as rotate_workspace_key().$$;
-
-create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
-declare
-  v_workspace_id bigint;
-begin
-  perform sync.require_service();
-  v_workspace_id := sync.workspace_id_of(p_workspace_name);
-  perform sync.store_workspace_key(v_workspace_id, p_api_key, sync.hold_runs(p_workspace_name));
-  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name);
-end; $$;
-comment on function public.rotate_workspace_key(text, text) is
-$$Give a workspace a new key; claims from now on use it. Where its owner can be compared, live runs
-begin again by asking for it; what is in flight is not applied. Returns: {"workspace_id",
-"workspace_name"}. Raises: SY002 unknown workspace, SY014 empty key. Locks: its live runs by id, the
-workspace, pending queue rows by SKIP LOCKED.$$;
-
-create function public.deactivate_workspace(p_workspace_name text) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
-declare
-  v_workspace_id bigint;
-begin
-  perform sync.require_service();
-  v_workspace_id := sync.workspace_id_of(p_workspace_name);
-  update public.sync_workspaces set is_active = false where id = v_workspace_id;
-  return jsonb_build_object('workspace_id', v_workspace_id, 'workspace_name', p_workspace_name,
-    'is_active', false);
-end; $$;
-comment on function public.deactivate_workspace(text) is
-$$Start no more syncs of a workspace; its rows stay, a live run goes on. register_workspace()
-activates it again. Returns: {"workspace_id", "workspace_name", "is_active"}. Raises: SY002 unknown
-workspace. Locks: the workspace.$$;
+$$Returns: a workspace's id, by its name in any case. Raises: SY002 unknown, or removed.$$;
 
 revoke all on sequence public.sync_workspaces_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_workspaces from public, anon, authenticated, service_role;
@@ -1056,12 +1028,8 @@ on table public.sync_workspaces to service_role;
 create policy sync_workspaces_select_operator on public.sync_workspaces
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.prepare_workspace, sync.hold_runs, sync.workspace_id_of, public.register_workspace,
-  public.rotate_workspace_key, public.deactivate_workspace
+  sync.trim_blanks, sync.name_key, sync.tidy_name, sync.prepare_workspace, sync.workspace_id_of
 from public, anon, authenticated, service_role;
-grant execute on function
-  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace
-to service_role;
 
 -- Streams: what kinds of record a source serves, and how far each workspace is with them.
 -- Stands on: workspaces.
@@ -1166,6 +1134,8 @@ comment on column public.sync_streams.apply_function is
 'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
 comment on column public.sync_streams.close_function is
 'f(workspace id) returns void: statistics after a completed run.';
+create unique index sync_streams_connection_idx on public.sync_streams (source_id)
+  where completeness = 'connection';
 alter table public.sync_streams enable row level security;
 
 create table public.sync_workspace_streams (
@@ -1269,6 +1239,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
   v_id bigint;
+  v_base_path text;
 begin
   perform sync.require_service();
   perform sync.require_known_fields(p_source,
@@ -1276,6 +1247,8 @@ begin
       'max_in_flight,status_classes,success_path,message_path}',
     '{source_name}');
   perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
+  select base_path into v_base_path from public.sync_sources
+  where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
     as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
     requests_per_second, max_in_flight, status_classes, success_path, message_path)
@@ -1296,7 +1269,10 @@ begin
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path
   returning s.id into v_id;
-  update public.sync_workspaces set source_id = source_id where source_id = v_id;
+  update public.sync_workspaces as w
+  set source_id = w.source_id,
+  access_revision = w.access_revision + (v_base_path <> so.base_path)::int
+  from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
   return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
 exception when check_violation or invalid_text_representation or numeric_value_out_of_range then
   raise exception using errcode = 'SY006',
@@ -1305,7 +1281,7 @@ exception when check_violation or invalid_text_representation or numeric_value_o
 end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
-its default. Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field.
+its default. With another base path its workspaces' live runs begin again. Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field.
 Locks: the source and its workspaces.$$;
 
 create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
@@ -1533,8 +1509,22 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
+  if v_stream.completeness = 'connection'
+    and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
+      from (v_before.completeness, v_before.path, v_before.id_path) then
+    update public.sync_workspaces set
+      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+      else key_status end
+    where source_id = v_source_id;
+  end if;
   return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
-exception when check_violation or invalid_text_representation or numeric_value_out_of_range
+exception when unique_violation then
+  raise exception using errcode = 'SY006',
+    message = format('source %L has a stream already that tells whose key it is',
+      p_stream ->> 'source_name'),
+    hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
+when check_violation or invalid_text_representation or numeric_value_out_of_range
   or array_subscript_error then
   raise exception using errcode = 'SY006',
     message = format('stream %L: %s', p_stream ->> 'stream_name', sqlerrm),
@@ -1543,9 +1533,10 @@ end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
 left out has its default. Another content than before has its live runs begin again, and what they
-missed forgotten. Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown,
-missing or bad field. Locks: the stream, its table's registration, missing records by key, then runs
-that hold some back.$$;
+missed forgotten; one that tells whose a key is has every key of its source asked about anew.
+Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown, missing or bad
+field. Locks: the stream, its table's registration, missing records by key, then runs that hold some
+back, for one that tells whose a key is the source's workspaces.$$;
 
 revoke all on function
   sync.write_stream, sync.require_status_classes, sync.require_known_fields,
@@ -1678,6 +1669,7 @@ create table public.workspace_sync_runs (
   scan int not null default 1,
   begun_again int not null default 0,
   stream_revision int not null default 1,
+  access_revision bigint not null default 1,
   max_concurrency int not null,
   planned_chunks bigint not null default 0,
   planned_pages int not null default 0,
@@ -1715,7 +1707,10 @@ comment on table public.workspace_sync_runs is
 comment on column public.workspace_sync_runs.ending is
 'Why a live run ends early: no chunk of it is handed out or applied any more.';
 comment on column public.workspace_sync_runs.is_paused is
-'pause_sync() holds its workspace, its source or everything: no chunk of it is handed out.';
+'pause_sync() holds its workspace, its source or everything, or its key cannot be read: no chunk of
+it is handed out.';
+comment on column public.workspace_sync_runs.access_revision is
+'That of its workspace when it began, or began again: with another one nothing of it is applied.';
 comment on column public.workspace_sync_runs.phase is
 'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete
 scan missed; cursor: reading on where pages end; parent: waiting for its parent run; items: one
@@ -1778,6 +1773,19 @@ create index sync_workspace_streams_run_idx on public.sync_workspace_streams (la
 create index workspace_sync_runs_ended_badly_idx on public.workspace_sync_runs (completed_at)
   where status in ('failed', 'partial');
 
+create function sync.is_outdated(p_run public.workspace_sync_runs,
+  p_workspace public.sync_workspaces, p_stream public.sync_streams) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_run.access_revision <> p_workspace.access_revision
+    or p_run.stream_revision <> p_stream.revision
+    or (p_workspace.key_status = 'other_workspace' and p_run.phase not in ('connect', 'parent'));
+end; $$;
+comment on function sync.is_outdated(public.workspace_sync_runs, public.sync_workspaces,
+  public.sync_streams) is
+$$Returns: whether a live run has to begin again, because its workspace has another key, URL, id or
+source than when it began, its stream another declaration, or its key is another workspace's. Nothing of it is applied.$$;
+
 revoke all on sequence
   public.workspace_sync_runs_id_seq
 from public, anon, authenticated, service_role;
@@ -1786,6 +1794,7 @@ grant select on table public.workspace_sync_runs to authenticated;
 grant select on table public.workspace_sync_runs to service_role;
 create policy workspace_sync_runs_select_operator on public.workspace_sync_runs
 for select to authenticated using ((select sync.is_operator()));
+revoke all on function sync.is_outdated from public, anon, authenticated, service_role;
 
 -- Queue: what to fetch, how far it is, what happened to it; leases, live counters.
 -- Stands on: runs.
@@ -2056,12 +2065,14 @@ from public, anon, authenticated, service_role;
 
 create function sync.is_paused(p_workspace_id bigint) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select w.paused_at is not null or s.paused_at is not null or sync.is_switched_on('paused')
+  select w.paused_at is not null or s.paused_at is not null or w.key_status = 'unreadable'
+    or sync.is_switched_on('paused')
   from public.sync_workspaces as w join public.sync_sources as s on s.id = w.source_id
   where w.id = p_workspace_id;
 $$;
 comment on function sync.is_paused(bigint) is
-$$Returns: whether pause_sync() holds this workspace, its source or everything.$$;
+$$Returns: whether pause_sync() holds this workspace, its source or everything, or there is no key
+to ask with.$$;
 
 create function sync.fill_slots(p_run_id bigint) returns int
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -2190,7 +2201,8 @@ create type sync.admission as (queue_id bigint, verdict text, send_after interva
   budget_id bigint);
 comment on type sync.admission is
 'verdict: admitted (send_after: wait before sending), budget (send_after: when to look again),
-paused, ending.';
+paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has another
+source now).';
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -2294,7 +2306,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Claim: hand out ready chunks as leases with ready-made requests, within the budgets.
--- Stands on: admission, requests, workspaces.
+-- Stands on: admission, requests, workspaces, keys.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -2334,14 +2346,76 @@ comment on function sync.pick_ready_chunks(int) is
 $$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
 whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
-create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns jsonb
+create type sync.access as (workspace_id bigint, url text, credential jsonb);
+comment on type sync.access is
+'Where a workspace''s requests go, and what they carry; credential null: its key cannot be read.';
+
+create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select row(w.id, w.base_url || so.base_path, case when w.secret is not null then
+      jsonb_build_object('in', so.auth_in, 'name', so.auth_name, 'value',
+      so.auth_prefix || w.secret) end)::sync.access
+    from (
+      select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
+      from public.sync_workspaces as x where x.id in (
+        select r.workspace_id from unnest(p_queue_ids) as p (id)
+        join public.chunk_processing_queue as q on q.id = p.id
+        join public.workspace_sync_runs as r on r.id = q.run_id)
+      offset 0
+    ) as w join public.sync_sources as so on so.id = w.source_id);
+end; $$;
+comment on function sync.read_access(bigint[]) is
+$$Key and URL of the chunks' workspaces, in one statement: a registration that commits meanwhile
+gives both or neither. Returns: one each, for a claim's answer and nothing else.$$;
+
+create function sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
+  returns sync.admission[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select row(q.id, case when st.source_id <> w.source_id then 'moved' else 'keyless' end, null,
+      w.budget_id)::sync.admission
+    from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    left join unnest(p_access) as a on a.workspace_id = w.id
+    where a.credential is null or st.source_id <> w.source_id);
+end; $$;
+comment on function sync.withheld_chunks(bigint[], sync.access[]) is
+$$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
+without a key, nor to another source than its stream's.$$;
+
+create function sync.note_unreadable(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_workspaces as w
+  set key_status = 'unreadable', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status <> 'unreadable' and removed_at is null and id in (
+      select r.workspace_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id where q.id = any (p_queue_ids))
+    order by id for no key update skip locked
+  ) as found
+  where w.id = found.id;
+end; $$;
+comment on function sync.note_unreadable(bigint[]) is
+$$The keys of these chunks' workspaces cannot be read: until they can, their runs are held as if
+paused. Locks: the workspaces by SKIP LOCKED.$$;
+
+create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
+  p_access sync.access[]) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
   v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
   v_leases jsonb;
-  v_workspace_ids bigint[];
+  v_credentials jsonb;
 begin
   if cardinality(p_admissions) = 0 then
     return '{"leases": [], "credentials": {}}'::jsonb;
@@ -2360,7 +2434,9 @@ begin
       next_retry_at = case a.verdict
         when 'budget' then v_now + a.send_after
         when 'paused' then 'infinity'
-        when 'ending' then v_now + interval '1 second' end
+        when 'keyless' then 'infinity'
+        when 'ending' then v_now + interval '1 second'
+        when 'moved' then v_now + interval '1 second' end
     from unnest(p_admissions) as a
     where q.id = a.queue_id
     returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
@@ -2374,7 +2450,7 @@ begin
       'max_body_bytes', st.max_body_bytes,
       'request', jsonb_build_object(
         'method', 'GET',
-        'url', w.base_url || so.base_path || case
+        'url', access.url || case
           when c.kind = 'connection' then sync.connection_path(so.id)
           when c.kind in ('page', 'cursor') then st.path
           else replace(st.item_path, '{id}', sync.url_encode(c.record_id)) end,
@@ -2393,38 +2469,48 @@ begin
         when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
         then '{"422": "page"}'::jsonb else '{}'::jsonb end
     ) order by l.send_after, l.id),
-    array_agg(distinct w.id)
-  into v_leases, v_workspace_ids
+    jsonb_object_agg(w.id, access.credential)
+  into v_leases, v_credentials
   from leased as l
   join public.chunked_sync_jobs as c on c.id = l.id
   join public.workspace_sync_runs as r on r.id = l.run_id
   join public.sync_workspaces as w on w.id = r.workspace_id
+  join unnest(p_access) as access on access.workspace_id = w.id
   join public.sync_streams as st on st.id = r.stream_id
   join public.sync_sources as so on so.id = st.source_id
   where l.status = 'processing';
   return jsonb_build_object('leases', coalesce(v_leases, '[]'),
-    'credentials', sync.credentials_of(v_workspace_ids));
+    'credentials', coalesce(v_credentials, '{}'));
 end; $$;
-comment on function sync.lease_chunks(sync.admission[], text) is
+comment on function sync.lease_chunks(sync.admission[], text, sync.access[]) is
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
 holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
   out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_access sync.access[] := sync.read_access(p_queue_ids);
+  v_withheld sync.admission[] := sync.withheld_chunks(p_queue_ids, v_access);
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
-  o_admissions := sync.admit_chunks(p_queue_ids);
-  o_answer := sync.lease_chunks(o_admissions, p_worker_id);
+  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
+  where a.verdict = 'keyless' having count(*) > 0;
+  o_admissions := sync.admit_chunks(array(
+    select id from unnest(p_queue_ids) with ordinality as p (id, turn)
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn));
+  o_admissions := o_admissions || v_withheld;
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access);
   o_answer := o_answer || jsonb_build_object(
     'blocked_budgets', sync.blocked_budgets(),
-    'next_look_ms', (
+    -- Behind chunks that were withheld there may be others.
+    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else (
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
       from public.chunk_processing_queue
       where status = 'pending' and slot is not null and ready_seq is null
         and next_retry_at < 'infinity'
-      order by next_retry_at limit 1),
+      order by next_retry_at limit 1) end,
     'versions', public.chunkwise_version());
 end; $$;
 comment on function sync.claim_chunks(bigint[], text) is
@@ -2516,7 +2602,8 @@ begin
   if v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
     v_reason := case (v_claim.o_admissions)[1].verdict
-      when 'budget' then 'budget' when 'paused' then 'paused' when 'ending' then 'not_pending' end;
+      when 'budget' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
   end if;
@@ -2624,7 +2711,8 @@ out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease
 SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks, sync.claim_chunks,
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
+  sync.note_unreadable, sync.lease_chunks, sync.claim_chunks,
   sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
   public.extend_chunk_leases
 from public, anon, authenticated, service_role;
@@ -3032,13 +3120,12 @@ $$Returns: where a source tells whose key it is, or null if it does not.$$;
 create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  return p_workspace.key_status <> 'accepted' and p_workspace.external_id is not null
-    and p_workspace.key_owner_id is distinct from p_workspace.external_id
+  return (p_workspace.key_owner_id = p_workspace.external_id) is not true
     and sync.connection_path(p_workspace.source_id) is not null;
 end; $$;
 comment on function sync.is_key_unproven(public.sync_workspaces) is
-$$Returns: whether a workspace's key may be another workspace's: its owner can be compared with the
-registered external id, and was not yet, or is another one. Nothing fetched with it is applied.$$;
+$$Returns: whether a workspace's key may be another workspace's: its source tells whose keys are,
+and was not asked about this one yet, or named another owner.$$;
 
 create function sync.read_connection(p_page sync.page_in_hand, p_source public.sync_sources)
   returns sync.page_in_hand
@@ -3065,24 +3152,47 @@ answer is dropped, secrets with it. Raises: SY010.$$;
 
 create function sync.note_key_owners(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_said record;
+  v_is_taken boolean;
 begin
-  update public.sync_workspaces as w set
-    key_owner = concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')'),
-    key_owner_id = p.key_owner ->> 'id',
-    key_checked_at = sync.now(),
-    key_status = case when w.external_id <> p.key_owner ->> 'id' then 'other_workspace'
-    else 'accepted' end
-  from (
-    select given.* from unnest(p_pages) as given
-    join public.workspace_sync_runs as r on r.id = given.run_id and r.scan = given.scan
-    where given.kind = 'connection' and given.outcome = 'completed' order by given.workspace_id
-  ) as p
-  where w.id = p.workspace_id;
+  perform 1 from public.sync_workspaces where id in (
+    select p.workspace_id from unnest(p_pages) as p where p.kind = 'connection'
+      and p.outcome = 'completed')
+  order by id for no key update;
+  -- In the order of the owners: two calls that name the same ones do not wait for each other.
+  for v_said in
+    select p.workspace_id, r.access_revision, p.key_owner ->> 'id' as owner_id,
+      concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')') as owner
+    from unnest(p_pages) as p
+    join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+    where p.kind = 'connection' and p.outcome = 'completed'
+    order by p.key_owner ->> 'id', p.workspace_id
+  loop
+    begin
+      v_is_taken := false;
+      update public.sync_workspaces as w set
+        key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
+        external_id = coalesce(w.external_id, v_said.owner_id),
+        is_external_id_found = w.is_external_id_found or w.external_id is null,
+        key_status = case when w.external_id <> v_said.owner_id then 'other_workspace'
+        else 'accepted' end
+      where w.id = v_said.workspace_id and w.access_revision = v_said.access_revision;
+    exception when unique_violation or sqlstate 'SY019' then
+      v_is_taken := true;
+    end;
+    update public.sync_workspaces as w set
+      key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
+      key_status = 'other_workspace'
+    where v_is_taken and w.id = v_said.workspace_id
+      and w.access_revision = v_said.access_revision;
+  end loop;
 end; $$;
 comment on function sync.note_key_owners(sync.page_in_hand[]) is
-$$Write whose keys they are; a key of another workspace than the registered external id is refused
-from then on. An answer to the key before, whose run has begun again meanwhile, says nothing. The
-caller holds the runs' locks. Locks: the workspaces.$$;
+$$Write whose keys they are. The first owner seen is the workspace's external id from then on, where
+none was given; a key of another one, or of another workspace that is registered for that instance,
+is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
+the runs' locks. Locks: the workspaces by id.$$;
 
 create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -3095,9 +3205,13 @@ begin
   where id = p_run.stream_id;
   if v_workspace.key_status = 'other_workspace' then
     update public.workspace_sync_runs
-    set error_message = format('its key belongs to workspace %s, not to %s. '
-      'rotate_workspace_key() gives it its own.',
-      v_workspace.key_owner, v_workspace.external_id) where id = p_run.id;
+    set error_message = format('its key belongs to workspace %s, %s. rotate_workspace_key() gives '
+      'it its own.', v_workspace.key_owner, coalesce('not to ' || v_workspace.external_id, (
+        select format('which is registered as %L', x.workspace_name)
+        from public.sync_workspaces as x
+        where x.source_id = v_workspace.source_id and x.removed_at is null
+          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id), 'not to this one'))
+    where id = p_run.id;
     perform sync.close_run(p_run.id, 'failed', null);
   elsif v_completeness = 'connection' then
     perform sync.close_run(p_run.id, 'completed', null);
@@ -3316,23 +3430,19 @@ begin
         then v_chunk.planned_pages end;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_budget_blocked := v_chunk.block_level > 0;
-      if not v_page.is_key_accepted then
-        v_page.outcome := (
-          select 'cancelled' from public.sync_workspaces as w where w.id = v_page.workspace_id
-            and v_page.kind <> 'connection' and sync.is_key_unproven(w));
-      end if;
     else
       v_page := sync.first_answer(v_page);
     end if;
     v_fenced := v_fenced || v_page;
   end loop;
-  -- A statement of its own: a cancel, a new key or another declaration may have committed while
-  -- this call waited for a row.
+  -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
+  -- call waited for a row.
   v_given_up := array(
     select f.queue_id from unnest(v_fenced) as f
     join public.workspace_sync_runs as r on r.id = f.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_streams as st on st.id = r.stream_id
-    where r.ending is not null or r.scan <> f.scan or r.stream_revision <> st.revision);
+    where r.ending is not null or r.scan <> f.scan or sync.is_outdated(r, w, st));
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
     if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
@@ -3803,13 +3913,6 @@ begin
       where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
       group by p.run_id
     ) as f;
-    -- Of a run that goes on, only a key that may not write, or another declaration, had its page
-    -- cancelled.
-    perform sync.begin_again(g.id) from (
-      select distinct r.id from unnest(v_ended) as p
-      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
-      where p.outcome = 'cancelled' and r.ending is null order by r.id
-    ) as g;
     perform sync.plan_revealed(array(
       select p from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
@@ -3837,13 +3940,15 @@ begin
     update public.sync_workspaces as w
     set key_status = said.key_status, key_checked_at = sync.now()
     from (
-      select p.workspace_id, case when bool_or(p.outcome = 'completed') then 'accepted'
-        else 'refused' end as key_status
-      from unnest(p_pages) as p where p.outcome = 'completed' or p.http_status = 401
-      group by p.workspace_id order by p.workspace_id
+      select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
+        then 'accepted' else 'refused' end as key_status
+      from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
+      where p.outcome = 'completed' or p.http_status = 401
+      group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
     ) as said
-    where w.id = said.workspace_id and w.key_status is distinct from said.key_status
-      and (said.key_status = 'refused' or (w.key_status <> 'other_workspace'
+    where w.id = said.workspace_id and w.access_revision = said.access_revision
+      and w.key_status is distinct from said.key_status
+      and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
         and not sync.is_key_unproven(w)));
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_budget_blocked) then
@@ -3854,8 +3959,8 @@ begin
   end if;
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
-$$What answers say of the workspaces' keys, and that a blocked budget answers again. That a key is
-accepted whose owner can be compared is for note_key_owners() to find. Locks: workspaces by id, only
+$$What answers say of the workspaces' keys, if these are still the same, and that a blocked budget
+answers again. That a key is accepted whose owner can be compared is for note_key_owners() to find. Locks: workspaces by id, only
 where that changes, then budgets.$$;
 
 revoke all on function
@@ -4433,9 +4538,11 @@ begin
       'where deletions_waiting > 0 lists what waits.';
   end if;
   -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
-  -- left to that run, as is one that it has seen.
+  -- left to that run, as is one that it has seen. What was missed with another key says nothing.
   select array_agg(record_id) into v_ids from (
     select record_id from sync.missing_records where held_by_run_id = p_run_id
+      and exists (select 1 from public.sync_workspaces as w
+        where w.id = v_run.workspace_id and w.access_revision = v_run.access_revision)
       and record_id not in (
         select seen.id from public.workspace_sync_runs as live
         join sync.seen_pages as s on s.run_id = live.id
@@ -4541,6 +4648,7 @@ begin
         raise exception using errcode = 'query_canceled', message = 'the next sweep closes it: '
           'the call that ended its last chunk had no time left';
       end if;
+      perform sync.begin_again_if_outdated(v_run_id);
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.fill_slots(v_run_id);
@@ -4566,11 +4674,11 @@ begin
   end loop;
 end; $$;
 comment on function sync.advance_runs(bigint[], int) is
-$$Refill the slots of live runs, cancel what is pending of ending ones, close those without live
-chunks. A failure in closing is noted on the run and left to the next sweep; it never takes a page
-with it, and neither does the call's time limit: nothing is begun when it has gone off, or
-p_seconds have passed. The caller holds the runs' locks, taken in order of id. Locks: queue rows by
-SKIP LOCKED.$$;
+$$Let outdated runs begin again, refill the slots of live ones, cancel what is pending of ending
+ones, close those without live chunks. A failure in closing is noted on the run and left to the next
+sweep; it never takes a page with it, and neither does the call's time limit: nothing is begun when
+it has gone off, or p_seconds have passed. The caller holds the runs' locks, taken in order of id.
+Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.close_jobs(p_job_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4625,7 +4733,11 @@ begin
     perform sync.close_run(p_run_id, 'failed', null);
   elsif v_run.phase = 'connect' then
     perform sync.advance_connection(v_run);
-  elsif v_run.phase in ('parent', 'items') then
+  elsif v_run.phase = 'parent' then
+    perform sync.begin_run(p_run_id) where not exists (
+      select 1 from public.workspace_sync_runs
+      where id = v_run.parent_run_id and status = 'running');
+  elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
   elsif exists (select 1 from public.sync_streams
     where id = v_run.stream_id and completeness = 'feed') then
@@ -4743,8 +4855,10 @@ begin
       where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
   perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
-  perform sync.open_items(id) from public.workspace_sync_runs
-  where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent';
+  perform sync.begin_run(child.id) from (
+    select id from public.workspace_sync_runs
+    where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent'
+    for no key update) as child;
   if p_status <> 'completed' then
     return;
   end if;
@@ -5278,19 +5392,13 @@ begin
 end; $$;
 comment on function sync.open_items(bigint) is
 $$Queue the first conversations of what is staged, or close the run at once if nothing is. Locks:
-the run, after its parent.$$;
+the run.$$;
 
 create function sync.advance_items(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_failed bigint;
 begin
-  if p_run.phase = 'parent' then
-    perform sync.open_items(p_run.id) where not exists (
-      select 1 from public.workspace_sync_runs
-      where id = p_run.parent_run_id and status = 'running');
-    return;
-  end if;
   for v_part in 1 .. 20 loop
     if not sync.queue_items(p_run.id) then
       select count(*) into v_failed from public.chunk_processing_queue
@@ -5306,7 +5414,7 @@ begin
   end loop;
 end; $$;
 comment on function sync.advance_items(public.workspace_sync_runs) is
-$$The next step of an items run of which nothing is live: wait for the parent, queue more, or close.
+$$The next step of an items run of which nothing is live: queue more, or close.
 Where what is staged came with answers already, the next sweep goes on. The caller holds its
 lock.$$;
 
@@ -5415,6 +5523,7 @@ declare
   v_name text;
   v_requested sync.requested_run[];
 begin
+  perform sync.require_read_committed();
   foreach v_name in array coalesce(p_workspaces, '{}') loop
     if not (select w.is_active from public.sync_workspaces as w
       where w.id = sync.workspace_id_of(v_name)) then
@@ -5457,7 +5566,7 @@ end; $$;
 comment on function sync.requested_runs(text[], text[]) is
 $$Returns: workspace x stream that a request means; null means every active workspace, every default
 stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005
-nothing to do, or nothing for a workspace that is named.$$;
+nothing to do, or nothing for a workspace that is named, SY016 wrong isolation.$$;
 
 create function sync.begin_pages(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -5475,11 +5584,16 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run record;
 begin
-  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status,
-    w.external_id into strict v_run
+  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status into strict v_run
   from public.workspace_sync_runs as r
   join public.sync_streams as st on st.id = r.stream_id
   join public.sync_workspaces as w on w.id = r.workspace_id where r.id = p_run_id;
+  -- What a run missed with another key says nothing: mostly that is forgotten with the change.
+  perform sync.forget_missing(v_run.workspace_id, v_run.stream_id) where exists (
+    select 1 from sync.missing_records as m
+    join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
+    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and x.access_revision <> v_run.access_revision);
   update public.workspace_sync_runs as r set phase = 'parent', parent_run_id = parent.id
   from public.workspace_sync_runs as parent
   join public.sync_streams as ps on ps.id = parent.stream_id
@@ -5489,9 +5603,8 @@ begin
     and ps.stream_name = v_run.parent_stream;
   if found then
     return;
-  elsif v_run.completeness = 'connection' or v_run.key_status = 'other_workspace' or (
-    v_run.key_status <> 'accepted' and v_run.external_id is not null
-      and sync.connection_path(v_run.source_id) is not null) then
+  elsif v_run.completeness = 'connection' or (v_run.key_status <> 'accepted'
+    and sync.connection_path(v_run.source_id) is not null) then
     update public.workspace_sync_runs set phase = 'connect' where id = p_run_id;
     perform sync.plan_chunks(p_run_id, 'connection', null, array[null::text]);
     perform sync.fill_slots(p_run_id);
@@ -5502,31 +5615,62 @@ begin
   end if;
 end; $$;
 comment on function sync.begin_run(bigint) is
-$$What a run begins with: whose key it is, where that can be compared and the key is not accepted as
-its own; else page 1; of an items stream what is staged already, or nothing while its feed runs in
+$$What a run begins with: whose key it is, where the source tells and the key is not accepted as the
+workspace's own; else page 1; of an items stream what is staged already, or nothing while its feed runs in
 the same job. Locks: the new rows.$$;
 
-create function sync.begin_again(p_run_id bigint) returns void
+create function sync.begin_again(p_run_id bigint, p_reason text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_warning text := 'begun again: ' || (
-    select case when st.revision <> r.stream_revision then 'its stream was declared anew'
-      else 'it had to be asked whose key it is' end
-    from public.workspace_sync_runs as r join public.sync_streams as st on st.id = r.stream_id
-    where r.id = p_run_id);
 begin
-  perform sync.cancel_pending(p_run_id, v_warning);
+  perform sync.cancel_pending(p_run_id, p_reason);
   perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs as r
   set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
-    stream_revision = st.revision, warnings = warnings || v_warning
-  from public.sync_streams as st
-  where r.id = p_run_id and st.id = r.stream_id;
+  stream_revision = st.revision, warnings = warnings || p_reason, access_revision = w.access_revision
+  from public.sync_workspaces as w, public.sync_streams as st
+  where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
   perform sync.begin_run(p_run_id);
 end; $$;
-comment on function sync.begin_again(bigint) is
+comment on function sync.begin_again(bigint, text) is
 $$A live run starts over, in its next scan; what is in flight of the one before is not applied. The
 caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.begin_again_if_outdated(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_found record;
+begin
+  select r.workspace_id, r.stream_id, r.phase, sync.is_outdated(r, w, st) as is_outdated, case
+      when r.stream_revision <> st.revision then 'its stream was declared anew'
+      when sync.connection_path(w.source_id) is null then 'its workspace has another key or URL'
+      else 'it had to be asked whose key it is' end as why_again, case
+      when w.removed_at is not null then 'its workspace was removed'
+      when w.source_id <> st.source_id then 'its workspace moved to another source' end as why_ended
+  into v_found
+  from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id
+  where r.id = p_run_id and r.status = 'running' and r.ending is null;
+  if v_found.is_outdated is not true then
+    return;
+  end if;
+  perform sync.forget_missing(v_found.workspace_id, v_found.stream_id);
+  if v_found.why_ended is not null then
+    perform sync.end_run_early(p_run_id, 'cancelled', v_found.why_ended);
+    perform sync.cancel_pending(p_run_id, v_found.why_ended);
+  elsif v_found.phase = 'parent' then
+    update public.workspace_sync_runs as r
+    set access_revision = w.access_revision, stream_revision = st.revision
+    from public.sync_workspaces as w, public.sync_streams as st
+    where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
+  else
+    perform sync.begin_again(p_run_id, 'begun again: ' || v_found.why_again);
+  end if;
+end; $$;
+comment on function sync.begin_again_if_outdated(bigint) is
+$$A live run whose workspace has another key, URL or id since it began, or whose stream another
+declaration, begins again; one whose workspace has another source, or was removed, is ending. What
+was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP LOCKED.$$;
 
 create function sync.begin_runs(p_job_id uuid) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -5544,16 +5688,16 @@ create function sync.start_runs(p_job_id uuid, p_requested sync.requested_run[],
 language sql set search_path = pg_catalog, pg_temp as $$
   with requested as (
     select w.id as workspace_id, s.id as stream_id, s.revision, w.workspace_name,
-      w.max_concurrency
+      w.max_concurrency, w.access_revision
     from unnest(p_requested) as q
-    join public.sync_workspaces as w on w.id = q.workspace_id
+    join public.sync_workspaces as w on w.id = q.workspace_id and w.is_active
     join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
     order by w.id, s.id
   ), started as (
     insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, stream_revision,
-      max_concurrency, is_paused)
+      max_concurrency, is_paused, access_revision)
     select p_job_id, workspace_id, stream_id, revision, max_concurrency,
-      sync.is_paused(workspace_id)
+      sync.is_paused(workspace_id), access_revision
     from requested
     on conflict (workspace_id, stream_id) where status = 'running' do nothing
     returning workspace_id, stream_id
@@ -5664,7 +5808,8 @@ inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no j
 rows only; the live job name and the live workspace x stream are unique indices.$$;
 
 revoke all on function
-  sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_again, sync.begin_runs,
+  sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_again,
+  sync.begin_again_if_outdated, sync.begin_runs,
   sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job, public.start_sync_job
 from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;
@@ -5718,8 +5863,11 @@ begin
   select array_agg(id) into v_run_ids from (
     select r.id from public.workspace_sync_runs as r
     join public.polling_job_status as j on j.id = r.job_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
     where r.status = 'running' and not (r.is_slow_to_close and p_is_in_claim) and (
       r.ending is not null
+      or sync.is_outdated(r, w, st)
       or not sync.has_live_chunks(r.id)
       or (select count(*) from public.chunk_processing_queue as q
       where q.run_id = r.id and q.slot is not null) < r.max_concurrency
@@ -5731,10 +5879,10 @@ begin
   where v_run_ids is not null;
 end; $$;
 comment on function sync.repair_runs(boolean) is
-$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. A
-claim has no time for those that are slow to close. Whoever ends a job's last run must hold the job,
-or two that end its last runs at once leave it live; a job that another holds is left to the next
-sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
+$$Settle live runs that are ending or outdated, have nothing live, or have waiting chunks and free
+slots. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
+the job, or two that end its last runs at once leave it live; a job that another holds is left to
+the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -5750,6 +5898,31 @@ language sql set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function sync.end_overdue_runs() is
 $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
+
+create function sync.find_keys_again() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_workspaces as w set key_status = 'unchecked', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status = 'unreadable' order by random() limit 100 for no key update skip locked
+  ) as asked
+  where w.id = asked.id and sync.read_secret(w.secret_id) is not null;
+  -- A job that waited on would hold its name, and with it the next sync of everybody else.
+  update public.workspace_sync_runs as r set ending = 'failed',
+    error_message = 'its key cannot be read from Vault: rotate_workspace_key() sets it again'
+  from (
+    select r.id from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.status = 'running' and r.ending is null and w.key_status = 'unreadable'
+      and greatest(r.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
+    order by r.id for no key update of r skip locked
+  ) as waiting
+  where r.id = waiting.id;
+end; $$;
+comment on function sync.find_keys_again() is
+$$Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
+for ten minutes are ending. Locks: workspaces and runs by SKIP LOCKED.$$;
 
 create function sync.close_left_jobs() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -5785,6 +5958,7 @@ declare
 begin
   v_taken_back := sync.take_back_expired();
   perform sync.end_overdue_runs();
+  perform sync.find_keys_again();
   perform sync.mark_paused_runs();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
@@ -5860,7 +6034,8 @@ Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep;
 SKIP LOCKED, or for 10 ms at most.$$;
 
 revoke all on function
-  sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.close_left_jobs,
+  sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.find_keys_again,
+  sync.close_left_jobs,
   sync.sweep, sync.lowest_turn, sync.sweep_if_due, public.cleanup_stuck_chunks
 from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;
@@ -6382,6 +6557,7 @@ create table public.sync_alerts (
   resolved_at timestamptz,
   constraint sync_alerts_kind_check check (kind in (
     'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace',
+    'keys_unreadable',
     'counts_disagree', 'deletions_waiting',
     'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'cron_job_missing',
     'hints_silent', 'open_grants', 'check_failing'))
@@ -6431,6 +6607,347 @@ for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.open_alert, sync.resolve_alert
 from public, anon, authenticated, service_role;
+
+-- Registration: workspaces are added, get a key, are taken out; live runs follow.
+-- Stands on: workspaces, keys, start, close, steer, deletions, alerts.
+
+create function sync.follow_workspaces() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_held bigint[];
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
+  perform sync.mark_paused_runs() where exists (
+    select 1 from new_rows as n join old_rows as o using (id)
+    where (n.key_status = 'unreadable') <> (o.key_status = 'unreadable'));
+  v_held := array(
+    select r.id from public.workspace_sync_runs as r
+    join new_rows as n on n.id = r.workspace_id join old_rows as o on o.id = n.id
+    where r.status = 'running' and n.access_revision <> o.access_revision
+    order by r.id for no key update of r skip locked);
+  perform sync.begin_again_if_outdated(id) from unnest(v_held) as id;
+  perform sync.forget_missing(n.id, st.id)
+  from new_rows as n join old_rows as o on o.id = n.id and o.access_revision <> n.access_revision
+  join public.sync_streams as st on st.source_id = o.source_id
+  where not exists (
+    select 1 from public.workspace_sync_runs as r
+    where r.workspace_id = n.id and r.stream_id = st.id and r.status = 'running'
+      and r.id <> all (v_held));
+  return null;
+end; $$;
+comment on function sync.follow_workspaces() is
+$$Trigger, per statement: whoever gives a workspace another key, URL, id or source, its live runs
+begin again or end, and what was missed is forgotten; that its key can be read again, or no longer,
+lets them go on or holds them. A run that another transaction holds follows at its next step, or with
+the next sweep. Locks: runs and queue rows by SKIP LOCKED, missing records.$$;
+create trigger sync_workspaces_follow after update on public.sync_workspaces
+referencing old table as old_rows new table as new_rows
+for each statement execute function sync.follow_workspaces();
+
+create function sync.hold_runs(p_workspace_name text) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run_ids bigint[];
+begin
+  v_run_ids := array(
+    select r.id from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where w.name_key = sync.name_key(p_workspace_name)
+      and r.status = 'running'
+    order by r.id for no key update of r);
+  perform 1 from public.polling_job_status where id in (
+    select job_id from public.workspace_sync_runs where id = any (v_run_ids))
+  order by id for no key update;
+  return v_run_ids;
+end; $$;
+comment on function sync.hold_runs(text) is
+$$Lock a workspace's live runs and their jobs, as must be done before the workspace itself is
+locked. Returns: the runs. Locks: the runs by id, then the jobs by id.$$;
+
+create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text,
+  out o_secret_id uuid, out o_is_same boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key text := sync.trim_blanks(p_api_key);
+  v_name text := 'chunkwise/workspace/' || p_workspace_id;
+begin
+  if coalesce(v_key, '') = '' then
+    raise exception using errcode = 'SY014', message = 'the key is empty',
+      hint = 'Hand over the key that the API gave for this workspace.';
+  end if;
+  select sync.read_secret(id) = v_key into o_is_same from vault.secrets where name = v_name;
+  o_is_same := coalesce(o_is_same, false);
+  o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
+end; $$;
+comment on function sync.store_workspace_key(bigint, text) is
+$$Put a workspace's key into Vault, in place of the one before. The caller holds the workspace.
+Returns: its secret, and whether it is the same key as before. Raises: SY014 empty.$$;
+
+create function sync.source_id_of(p_source text) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source_id bigint;
+  v_names text;
+begin
+  if p_source is not null then
+    select id into v_source_id from public.sync_sources where source_name = p_source;
+    if v_source_id is null then
+      raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+        hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
+    end if;
+    return v_source_id;
+  end if;
+  select case when count(*) = 1 then min(id) end,
+    string_agg(source_name, ', ' order by source_name)
+  into v_source_id, v_names from public.sync_sources;
+  if v_names is null then
+    raise exception using errcode = 'SY003', message = 'no source is declared',
+      hint = 'declare_source() adds one.';
+  elsif v_source_id is null then
+    raise exception using errcode = 'SY006',
+      message = format('p_source is missing, and there are several sources: %s', v_names),
+      hint = 'Name the one that the workspace belongs to.';
+  end if;
+  return v_source_id;
+end; $$;
+comment on function sync.source_id_of(text) is
+$$Returns: a source's id; without a name that of the only one. Raises: SY003 unknown or none, SY006
+not named although there are several.$$;
+
+create function public.register_workspace(
+  p_workspace_name text,
+  p_base_url text,
+  p_api_key text,
+  p_source text default null,
+  p_external_id text default null,
+  p_max_concurrency int default null,
+  p_replace boolean default false
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
+declare
+  v_name text;
+  v_url text;
+  v_external_id text;
+  v_workspace public.sync_workspaces;
+  v_source_id bigint;
+  v_run_ids bigint[];
+  v_key record;
+  v_is_new boolean;
+  v_is_moved boolean;
+begin
+  perform sync.require_service();
+  v_name := sync.tidy_name(p_workspace_name);
+  v_url := sync.checked_base_url(regexp_replace(p_base_url, '/+$', ''));
+  v_external_id := nullif(sync.trim_blanks(p_external_id), '');
+  if p_max_concurrency not between 1 and 64 then
+    raise exception using errcode = 'SY006', message = 'a workspace has 1 to 64 slots',
+      hint = 'register_workspace(…, p_max_concurrency => 8)';
+  end if;
+  v_run_ids := sync.hold_runs(v_name);
+  insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id)
+  select v_name, sync.source_id_of(p_source), v_url, v_external_id
+  where not exists (select 1 from public.sync_workspaces
+    where name_key = sync.name_key(v_name))
+  on conflict (name_key) do nothing;
+  v_is_new := found;
+  select * into strict v_workspace from public.sync_workspaces
+  where name_key = sync.name_key(v_name) for no key update;
+  v_source_id := case when p_source is null then v_workspace.source_id
+  else sync.source_id_of(p_source) end;
+  v_is_moved := (v_source_id, v_url) is distinct
+    from (v_workspace.source_id, v_workspace.base_url);
+  if v_is_moved and p_replace is not true then
+    raise exception using errcode = 'SY019',
+      message = format('the name %L is taken by a workspace at %s', v_workspace.workspace_name,
+        v_workspace.base_url),
+      hint = 'p_replace => true gives it the other source or base URL; what is here of it stays.';
+  end if;
+  v_key := sync.store_workspace_key(v_workspace.id, p_api_key);
+  update public.sync_workspaces set
+    source_id = v_source_id, base_url = v_url, is_active = true, removed_at = null,
+    external_id = coalesce(v_external_id, external_id),
+    is_external_id_found = is_external_id_found and v_external_id is null,
+    max_concurrency = coalesce(p_max_concurrency, max_concurrency),
+    secret_id = v_key.o_secret_id,
+    key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
+    else 'unchecked' end,
+    key_checked_at = case when v_key.o_is_same and key_status = 'accepted' then key_checked_at end,
+    key_owner = case when v_key.o_is_same then key_owner end,
+    key_owner_id = case when v_key.o_is_same then key_owner_id end,
+    access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
+  where id = v_workspace.id;
+  perform sync.settle_runs(v_run_ids);
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name, 'created', v_is_new);
+end; $$;
+comment on function public.register_workspace(text, text, text, text, text, int, boolean) is
+$$Add a workspace, or set the key and slots of one anew and activate it; its source and base URL
+only with p_replace. Without p_source the only declared source is meant. Where the source tells
+whose a key is, the first owner seen becomes its external id if none is given. The key goes to
+Vault. Live runs begin again if key or URL changes, and end if the source does. Returns:
+{"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown source, SY006 bad argument,
+SY014 empty key, SY015 refused address, SY019 taken name or external id. Locks: as
+rotate_workspace_key().$$;
+
+create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
+declare
+  v_run_ids bigint[];
+  v_workspace public.sync_workspaces;
+  v_key record;
+begin
+  perform sync.require_service();
+  v_run_ids := sync.hold_runs(p_workspace_name);
+  select * into v_workspace from public.sync_workspaces
+  where id = sync.workspace_id_of(p_workspace_name) for no key update;
+  v_key := sync.store_workspace_key(v_workspace.id, p_api_key);
+  update public.sync_workspaces set
+    secret_id = v_key.o_secret_id,
+    key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
+    else 'unchecked' end,
+    key_checked_at = case when v_key.o_is_same and key_status = 'accepted' then key_checked_at end,
+    key_owner = case when v_key.o_is_same then key_owner end,
+    key_owner_id = case when v_key.o_is_same then key_owner_id end,
+    access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
+  where id = v_workspace.id;
+  perform sync.settle_runs(v_run_ids);
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name);
+end; $$;
+comment on function public.rotate_workspace_key(text, text) is
+$$Give a workspace a new key; claims from now on use it. Live runs begin again, by asking whose key
+it is where the source tells; what is in flight is not applied. The same key again changes nothing.
+Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 empty key.
+Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.$$;
+
+create function public.deactivate_workspace(p_workspace_name text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
+declare
+  v_workspace public.sync_workspaces;
+begin
+  perform sync.require_service();
+  update public.sync_workspaces set is_active = false
+  where id = sync.workspace_id_of(p_workspace_name) returning * into v_workspace;
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name, 'is_active', false);
+end; $$;
+comment on function public.deactivate_workspace(text) is
+$$Start no more syncs of a workspace; its rows stay, a live run goes on. register_workspace()
+activates it again. Returns: {"workspace_id", "workspace_name", "is_active"}. Raises: SY002 unknown
+workspace. Locks: the workspace.$$;
+
+create function sync.delete_workspace_rows(p_workspace_id bigint, p_limit bigint) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table record;
+  v_deleted bigint;
+  v_total bigint := 0;
+begin
+  for v_table in
+    select c.conrelid::regclass as name, a.attname as key from pg_catalog.pg_constraint as c
+    join pg_catalog.pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    where c.contype = 'f' and c.confrelid = 'public.sync_workspaces'::regclass
+    order by c.conrelid
+  loop
+    execute format('delete from %1$s where ctid = any (array(
+      select ctid from %1$s where %2$I = $1 limit $2))', v_table.name, v_table.key)
+    using p_workspace_id, p_limit - v_total;
+    get diagnostics v_deleted = row_count;
+    v_total := v_total + v_deleted;
+    exit when v_total >= p_limit;
+  end loop;
+  return v_total;
+end; $$;
+comment on function sync.delete_workspace_rows(bigint, bigint) is
+$$Delete at most so many rows of a removed workspace, of every table that refers to it. The caller
+holds it, and has seen that no run of it is live. Returns: how many.$$;
+
+create function public.remove_workspace(p_workspace_name text,
+  p_delete_records boolean default false) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '60s' as $$
+declare
+  v_run_ids bigint[];
+  v_workspace public.sync_workspaces;
+  v_deleted bigint := 0;
+  v_is_finished boolean := true;
+begin
+  perform sync.require_service();
+  v_run_ids := sync.hold_runs(p_workspace_name);
+  select * into v_workspace from public.sync_workspaces
+  where name_key = sync.name_key(p_workspace_name) for update;
+  if v_workspace.id is null or (v_workspace.removed_at is not null
+    and p_delete_records is not true) then
+    perform sync.workspace_id_of(p_workspace_name);
+  end if;
+  delete from vault.secrets where id = v_workspace.secret_id;
+  perform sync.end_run_early(id, 'cancelled', 'its workspace was removed')
+  from unnest(v_run_ids) as id;
+  update public.polling_job_status as j
+  set cancel_requested_at = coalesce(cancel_requested_at, sync.now())
+  from public.workspace_sync_runs as r
+  where r.id = any (v_run_ids) and j.id = r.job_id and j.status = 'running' and not exists (
+    select 1 from public.workspace_sync_runs as x
+    where x.job_id = j.id and x.workspace_id <> v_workspace.id);
+  update public.sync_workspaces set
+    removed_at = coalesce(removed_at, sync.now()), is_active = false, secret_id = null,
+    key_status = 'unchecked', key_checked_at = null, key_owner = null, key_owner_id = null,
+    access_revision = access_revision + 1
+  where id = v_workspace.id;
+  perform sync.settle_runs(v_run_ids);
+  update public.sync_alerts as a set resolved_at = sync.now()
+  where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused',
+      'key_of_other_workspace', 'counts_disagree', 'deletions_waiting')
+    and (a.subject = v_workspace.workspace_name or exists (
+      select 1 from public.sync_streams as st where st.source_id = v_workspace.source_id
+        and a.subject = format('%s %s', v_workspace.workspace_name, st.stream_name)));
+  if p_delete_records then
+    v_is_finished := not exists (select 1 from public.workspace_sync_runs
+      where workspace_id = v_workspace.id and status = 'running');
+    if v_is_finished then
+      v_deleted := sync.delete_workspace_rows(v_workspace.id, 50000);
+      v_is_finished := v_deleted < 50000;
+    end if;
+    delete from public.sync_workspaces where id = v_workspace.id and v_is_finished;
+  end if;
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name, 'rows_deleted', v_deleted, 'is_finished', v_is_finished);
+end; $$;
+comment on function public.remove_workspace(text, boolean) is
+$$Take a workspace out: its key leaves Vault, its live runs end as cancelled, its alerts are
+resolved. What was synced is kept under its name, unless p_delete_records: then up to 50,000 rows go
+with each call, in the end the workspace itself, and its name is free. Returns: {"workspace_id",
+"workspace_name", "rows_deleted", "is_finished": false: requests are in flight or rows are left,
+call it again}. Raises: SY002 unknown workspace. Locks: its live runs by id, their jobs, the
+workspace, its rows, pending queue rows by SKIP LOCKED.$$;
+
+create function sync.forget_workspaces() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
+  delete from vault.secrets as s using gone as g
+  where s.id = g.secret_id or s.name = 'chunkwise/workspace/' || g.id;
+  delete from public.sync_budgets as b using gone as g where b.scope_key = 'workspace:' || g.id;
+  return null;
+end; $$;
+comment on function sync.forget_workspaces() is
+$$Trigger, per statement: the key and the budget of a deleted workspace go with it.$$;
+create trigger sync_workspaces_forget after delete on public.sync_workspaces
+referencing old table as gone
+for each statement execute function sync.forget_workspaces();
+
+revoke all on function
+  sync.follow_workspaces, sync.hold_runs, sync.store_workspace_key, sync.source_id_of,
+  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
+  sync.delete_workspace_rows, public.remove_workspace, sync.forget_workspaces
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
+  public.remove_workspace
+to service_role;
 
 -- Endpoints: the receivers that pg_net wakes, and what was pushed to them.
 -- Stands on: workspaces, queue, alerts.
@@ -7316,6 +7833,8 @@ select
     when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
   case found.why
     when 'ending' then format('it ends (%s) with the next sweep', p.ending)
+    when 'no_key' then format('its key cannot be read from Vault: chunkwise keys rotate %s',
+      sync.shell_word(w.workspace_name))
     when 'paused' then format('paused: chunkwise resume%s lifts that', case
       when sync.is_switched_on('paused') then ''
       else coalesce((
@@ -7346,6 +7865,7 @@ left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > s
 cross join lateral (
   select case
     when p.ending is not null then 'ending'
+    when w.key_status = 'unreadable' then 'no_key'
     when p.is_paused then 'paused'
     when p.phase = 'parent' then 'parent'
     when p.close_error is not null then 'closing_failed'
@@ -7368,8 +7888,8 @@ where p.status = 'running' and p.processing = 0;
 comment on view public.waiting_runs is
 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 comment on column public.waiting_runs.why is
-'ending, paused, parent, closing_failed, no_worker, rate_limited, database (a lock, a time limit, no
-space: no attempt is lost), retry, budget or turn; the first that holds.';
+'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, database (a lock, a time
+limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
 comment on column public.waiting_runs.job_id is 'Its job: polling_job_status.id.';
 comment on column public.waiting_runs.run_id is 'The run: workspace_sync_runs.id.';
 comment on column public.waiting_runs.workspace_name is 'Its workspace.';
@@ -7416,7 +7936,8 @@ left join lateral (
   where x.workspace_id = w.id and x.stream_id = st.id and x.status <> 'running'
   order by x.started_at desc, x.id desc limit 1
 ) as ended on true
-left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id;
+left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id
+where w.removed_at is null;
 comment on view public.workspace_health is
 'Each workspace and stream: last complete sync, key, last run, what waits.';
 comment on column public.workspace_health.workspace_name is
@@ -7905,6 +8426,15 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'key_of_other_workspace', w.workspace_name,
     format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
   from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
+  union all
+  select 'keys_unreadable', 'vault', format('keys that are not in Vault, or cannot be read there: %s '
+    '(%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
+    string_agg(w.workspace_name, ', ' order by w.workspace_name) filter (where w.n <= 10),
+    case when count(*) > 10 then ', …' end)
+  from (
+    select workspace_name, row_number() over (order by workspace_name) as n
+    from public.sync_workspaces where is_active and key_status = 'unreadable'
+  ) as w having count(*) > 0
   union all
   -- Live and failed runs say nothing new of the counts: the last one that could tell decides.
   select 'counts_disagree', format('%s %s', w.workspace_name, st.stream_name),

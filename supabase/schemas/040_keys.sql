@@ -17,61 +17,34 @@ comment on function sync.mask_secrets(text) is
 $$Returns: the text without anything that looks like a token, at most 1,000 characters. The workers
 mask the exact keys before.$$;
 
-create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text, p_run_ids bigint[])
-  returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_name text := 'chunkwise/workspace/' || p_workspace_id;
-  v_secret_id uuid;
-  v_is_same boolean;
-begin
-  if coalesce(btrim(p_api_key), '') = '' then
-    raise exception using errcode = 'SY014', message = 'the key is empty',
-      hint = 'Hand over the key that the API gave for this workspace.';
-  end if;
-  perform 1 from public.sync_workspaces where id = p_workspace_id for no key update;
-  select id, decrypted_secret = btrim(p_api_key) into v_secret_id, v_is_same
-  from vault.decrypted_secrets where name = v_name;
-  if v_secret_id is null then
-    v_secret_id := vault.create_secret(btrim(p_api_key), v_name,
-      'API key of a Chunkwise workspace');
-  else
-    perform vault.update_secret(v_secret_id, btrim(p_api_key));
-  end if;
-  update public.sync_workspaces
-  set secret_id = v_secret_id, key_status = 'unchecked', key_checked_at = null,
-  key_owner = case when v_is_same then key_owner end,
-  key_owner_id = case when v_is_same then key_owner_id end
-  where id = p_workspace_id;
-  if v_is_same is not true then
-    perform sync.begin_again(id) from (
-      select r.id from public.workspace_sync_runs as r
-      join public.sync_workspaces as w on w.id = r.workspace_id
-      where r.id = any (p_run_ids) and r.ending is null and (r.phase = 'connect'
-        or r.phase <> 'parent' and sync.is_key_unproven(w)) order by r.id) as live;
-  end if;
-end; $$;
-comment on function sync.store_workspace_key(bigint, text, bigint[]) is
-$$Put a workspace's key into Vault, in place of the one before. Another key than before has its
-owner asked before anything that was fetched with it is written: live runs begin again with that.
-The caller holds these runs, see hold_runs(). Raises: SY014 empty. Locks: the workspace, pending
-queue rows by SKIP LOCKED.$$;
-
-create function sync.credentials_of(p_workspace_ids bigint[]) returns jsonb
+create function sync.read_secret(p_secret_id uuid) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  return (
-    select coalesce(jsonb_object_agg(w.id, jsonb_build_object(
-      'in', s.auth_in, 'name', s.auth_name, 'value', s.auth_prefix || d.decrypted_secret)), '{}')
-    from public.sync_workspaces as w
-    join public.sync_sources as s on s.id = w.source_id
-    join vault.decrypted_secrets as d on d.id = w.secret_id
-    where w.id = any (p_workspace_ids)
-  );
+  return (select nullif(decrypted_secret, '') from vault.decrypted_secrets where id = p_secret_id);
+exception when others then
+  if sqlstate ~ '^(40|53|55|57|58)' then
+    raise;
+  end if;
+  return null;
 end; $$;
-comment on function sync.credentials_of(bigint[]) is
-$$Returns: {"<workspace id>": {"in", "name", "value"}} for a claim's answer, and for nothing
-else.$$;
+comment on function sync.read_secret(uuid) is
+$$Returns: a secret of Vault, null if it is not there, is empty or cannot be decrypted: one secret
+that cannot be read fails nothing but what needs it. In a query it sees what the query sees. Raises:
+what the database's own trouble raises.$$;
+
+create function sync.write_secret(p_name text, p_secret text, p_description text) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_secret_id uuid := (select id from vault.secrets where name = p_name);
+begin
+  if v_secret_id is null then
+    return vault.create_secret(p_secret, p_name, p_description);
+  end if;
+  perform vault.update_secret(v_secret_id, p_secret);
+  return v_secret_id;
+end; $$;
+comment on function sync.write_secret(text, text, text) is
+$$Put a secret into Vault, in place of the one of that name, readable or not. Returns: its id.$$;
 
 create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -79,9 +52,8 @@ declare
   v_key text;
   v_text text := p_text;
 begin
-  select d.decrypted_secret into v_key from public.sync_workspaces as w
-  join vault.decrypted_secrets as d on d.id = w.secret_id
-  where w.id = p_workspace_id;
+  select sync.read_secret(secret_id) into v_key from public.sync_workspaces
+  where id = p_workspace_id;
   v_text := replace(v_text, coalesce(v_key, ''), '***');
   if length(split_part(v_key, '|', 2)) >= 8 then
     v_text := replace(v_text, split_part(v_key, '|', 2), '***');
@@ -93,5 +65,5 @@ $$Returns: the text without this workspace's key, whole or only the token behind
 without what looks like a token.$$;
 
 revoke all on function
-  sync.mask_secrets, sync.mask_workspace_key, sync.store_workspace_key, sync.credentials_of
+  sync.mask_secrets, sync.read_secret, sync.write_secret, sync.mask_workspace_key
 from public, anon, authenticated, service_role;

@@ -101,6 +101,8 @@ comment on column public.sync_streams.apply_function is
 'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
 comment on column public.sync_streams.close_function is
 'f(workspace id) returns void: statistics after a completed run.';
+create unique index sync_streams_connection_idx on public.sync_streams (source_id)
+  where completeness = 'connection';
 alter table public.sync_streams enable row level security;
 
 create table public.sync_workspace_streams (

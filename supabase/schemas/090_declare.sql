@@ -47,6 +47,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
   v_id bigint;
+  v_base_path text;
 begin
   perform sync.require_service();
   perform sync.require_known_fields(p_source,
@@ -54,6 +55,8 @@ begin
       'max_in_flight,status_classes,success_path,message_path}',
     '{source_name}');
   perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
+  select base_path into v_base_path from public.sync_sources
+  where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
     as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
     requests_per_second, max_in_flight, status_classes, success_path, message_path)
@@ -74,7 +77,10 @@ begin
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path
   returning s.id into v_id;
-  update public.sync_workspaces set source_id = source_id where source_id = v_id;
+  update public.sync_workspaces as w
+  set source_id = w.source_id,
+  access_revision = w.access_revision + (v_base_path <> so.base_path)::int
+  from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
   return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
 exception when check_violation or invalid_text_representation or numeric_value_out_of_range then
   raise exception using errcode = 'SY006',
@@ -83,7 +89,7 @@ exception when check_violation or invalid_text_representation or numeric_value_o
 end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
-its default. Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field.
+its default. With another base path its workspaces' live runs begin again. Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field.
 Locks: the source and its workspaces.$$;
 
 create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
@@ -311,8 +317,22 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
+  if v_stream.completeness = 'connection'
+    and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
+      from (v_before.completeness, v_before.path, v_before.id_path) then
+    update public.sync_workspaces set
+      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+      else key_status end
+    where source_id = v_source_id;
+  end if;
   return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
-exception when check_violation or invalid_text_representation or numeric_value_out_of_range
+exception when unique_violation then
+  raise exception using errcode = 'SY006',
+    message = format('source %L has a stream already that tells whose key it is',
+      p_stream ->> 'source_name'),
+    hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
+when check_violation or invalid_text_representation or numeric_value_out_of_range
   or array_subscript_error then
   raise exception using errcode = 'SY006',
     message = format('stream %L: %s', p_stream ->> 'stream_name', sqlerrm),
@@ -321,9 +341,10 @@ end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
 left out has its default. Another content than before has its live runs begin again, and what they
-missed forgotten. Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown,
-missing or bad field. Locks: the stream, its table's registration, missing records by key, then runs
-that hold some back.$$;
+missed forgotten; one that tells whose a key is has every key of its source asked about anew.
+Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown, missing or bad
+field. Locks: the stream, its table's registration, missing records by key, then runs that hold some
+back, for one that tells whose a key is the source's workspaces.$$;
 
 revoke all on function
   sync.write_stream, sync.require_status_classes, sync.require_known_fields,

@@ -13,6 +13,7 @@ create table public.workspace_sync_runs (
   scan int not null default 1,
   begun_again int not null default 0,
   stream_revision int not null default 1,
+  access_revision bigint not null default 1,
   max_concurrency int not null,
   planned_chunks bigint not null default 0,
   planned_pages int not null default 0,
@@ -50,7 +51,10 @@ comment on table public.workspace_sync_runs is
 comment on column public.workspace_sync_runs.ending is
 'Why a live run ends early: no chunk of it is handed out or applied any more.';
 comment on column public.workspace_sync_runs.is_paused is
-'pause_sync() holds its workspace, its source or everything: no chunk of it is handed out.';
+'pause_sync() holds its workspace, its source or everything, or its key cannot be read: no chunk of
+it is handed out.';
+comment on column public.workspace_sync_runs.access_revision is
+'That of its workspace when it began, or began again: with another one nothing of it is applied.';
 comment on column public.workspace_sync_runs.phase is
 'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete
 scan missed; cursor: reading on where pages end; parent: waiting for its parent run; items: one
@@ -113,6 +117,19 @@ create index sync_workspace_streams_run_idx on public.sync_workspace_streams (la
 create index workspace_sync_runs_ended_badly_idx on public.workspace_sync_runs (completed_at)
   where status in ('failed', 'partial');
 
+create function sync.is_outdated(p_run public.workspace_sync_runs,
+  p_workspace public.sync_workspaces, p_stream public.sync_streams) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_run.access_revision <> p_workspace.access_revision
+    or p_run.stream_revision <> p_stream.revision
+    or (p_workspace.key_status = 'other_workspace' and p_run.phase not in ('connect', 'parent'));
+end; $$;
+comment on function sync.is_outdated(public.workspace_sync_runs, public.sync_workspaces,
+  public.sync_streams) is
+$$Returns: whether a live run has to begin again, because its workspace has another key, URL, id or
+source than when it began, its stream another declaration, or its key is another workspace's. Nothing of it is applied.$$;
+
 revoke all on sequence
   public.workspace_sync_runs_id_seq
 from public, anon, authenticated, service_role;
@@ -121,3 +138,4 @@ grant select on table public.workspace_sync_runs to authenticated;
 grant select on table public.workspace_sync_runs to service_role;
 create policy workspace_sync_runs_select_operator on public.workspace_sync_runs
 for select to authenticated using ((select sync.is_operator()));
+revoke all on function sync.is_outdated from public, anon, authenticated, service_role;

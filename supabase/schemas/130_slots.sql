@@ -3,12 +3,14 @@
 
 create function sync.is_paused(p_workspace_id bigint) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select w.paused_at is not null or s.paused_at is not null or sync.is_switched_on('paused')
+  select w.paused_at is not null or s.paused_at is not null or w.key_status = 'unreadable'
+    or sync.is_switched_on('paused')
   from public.sync_workspaces as w join public.sync_sources as s on s.id = w.source_id
   where w.id = p_workspace_id;
 $$;
 comment on function sync.is_paused(bigint) is
-$$Returns: whether pause_sync() holds this workspace, its source or everything.$$;
+$$Returns: whether pause_sync() holds this workspace, its source or everything, or there is no key
+to ask with.$$;
 
 create function sync.fill_slots(p_run_id bigint) returns int
 language plpgsql set search_path = pg_catalog, pg_temp

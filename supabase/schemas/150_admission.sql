@@ -6,7 +6,8 @@ create type sync.admission as (queue_id bigint, verdict text, send_after interva
   budget_id bigint);
 comment on type sync.admission is
 'verdict: admitted (send_after: wait before sending), budget (send_after: when to look again),
-paused, ending.';
+paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has another
+source now).';
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

@@ -1,5 +1,5 @@
 -- Claim: hand out ready chunks as leases with ready-made requests, within the budgets.
--- Stands on: admission, requests, workspaces.
+-- Stands on: admission, requests, workspaces, keys.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -39,14 +39,76 @@ comment on function sync.pick_ready_chunks(int) is
 $$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
 whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
-create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text) returns jsonb
+create type sync.access as (workspace_id bigint, url text, credential jsonb);
+comment on type sync.access is
+'Where a workspace''s requests go, and what they carry; credential null: its key cannot be read.';
+
+create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select row(w.id, w.base_url || so.base_path, case when w.secret is not null then
+      jsonb_build_object('in', so.auth_in, 'name', so.auth_name, 'value',
+      so.auth_prefix || w.secret) end)::sync.access
+    from (
+      select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
+      from public.sync_workspaces as x where x.id in (
+        select r.workspace_id from unnest(p_queue_ids) as p (id)
+        join public.chunk_processing_queue as q on q.id = p.id
+        join public.workspace_sync_runs as r on r.id = q.run_id)
+      offset 0
+    ) as w join public.sync_sources as so on so.id = w.source_id);
+end; $$;
+comment on function sync.read_access(bigint[]) is
+$$Key and URL of the chunks' workspaces, in one statement: a registration that commits meanwhile
+gives both or neither. Returns: one each, for a claim's answer and nothing else.$$;
+
+create function sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
+  returns sync.admission[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select row(q.id, case when st.source_id <> w.source_id then 'moved' else 'keyless' end, null,
+      w.budget_id)::sync.admission
+    from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    left join unnest(p_access) as a on a.workspace_id = w.id
+    where a.credential is null or st.source_id <> w.source_id);
+end; $$;
+comment on function sync.withheld_chunks(bigint[], sync.access[]) is
+$$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
+without a key, nor to another source than its stream's.$$;
+
+create function sync.note_unreadable(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_workspaces as w
+  set key_status = 'unreadable', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status <> 'unreadable' and removed_at is null and id in (
+      select r.workspace_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id where q.id = any (p_queue_ids))
+    order by id for no key update skip locked
+  ) as found
+  where w.id = found.id;
+end; $$;
+comment on function sync.note_unreadable(bigint[]) is
+$$The keys of these chunks' workspaces cannot be read: until they can, their runs are held as if
+paused. Locks: the workspaces by SKIP LOCKED.$$;
+
+create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
+  p_access sync.access[]) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
   v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
   v_leases jsonb;
-  v_workspace_ids bigint[];
+  v_credentials jsonb;
 begin
   if cardinality(p_admissions) = 0 then
     return '{"leases": [], "credentials": {}}'::jsonb;
@@ -65,7 +127,9 @@ begin
       next_retry_at = case a.verdict
         when 'budget' then v_now + a.send_after
         when 'paused' then 'infinity'
-        when 'ending' then v_now + interval '1 second' end
+        when 'keyless' then 'infinity'
+        when 'ending' then v_now + interval '1 second'
+        when 'moved' then v_now + interval '1 second' end
     from unnest(p_admissions) as a
     where q.id = a.queue_id
     returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
@@ -79,7 +143,7 @@ begin
       'max_body_bytes', st.max_body_bytes,
       'request', jsonb_build_object(
         'method', 'GET',
-        'url', w.base_url || so.base_path || case
+        'url', access.url || case
           when c.kind = 'connection' then sync.connection_path(so.id)
           when c.kind in ('page', 'cursor') then st.path
           else replace(st.item_path, '{id}', sync.url_encode(c.record_id)) end,
@@ -98,38 +162,48 @@ begin
         when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
         then '{"422": "page"}'::jsonb else '{}'::jsonb end
     ) order by l.send_after, l.id),
-    array_agg(distinct w.id)
-  into v_leases, v_workspace_ids
+    jsonb_object_agg(w.id, access.credential)
+  into v_leases, v_credentials
   from leased as l
   join public.chunked_sync_jobs as c on c.id = l.id
   join public.workspace_sync_runs as r on r.id = l.run_id
   join public.sync_workspaces as w on w.id = r.workspace_id
+  join unnest(p_access) as access on access.workspace_id = w.id
   join public.sync_streams as st on st.id = r.stream_id
   join public.sync_sources as so on so.id = st.source_id
   where l.status = 'processing';
   return jsonb_build_object('leases', coalesce(v_leases, '[]'),
-    'credentials', sync.credentials_of(v_workspace_ids));
+    'credentials', coalesce(v_credentials, '{}'));
 end; $$;
-comment on function sync.lease_chunks(sync.admission[], text) is
+comment on function sync.lease_chunks(sync.admission[], text, sync.access[]) is
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
 holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
   out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_access sync.access[] := sync.read_access(p_queue_ids);
+  v_withheld sync.admission[] := sync.withheld_chunks(p_queue_ids, v_access);
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
-  o_admissions := sync.admit_chunks(p_queue_ids);
-  o_answer := sync.lease_chunks(o_admissions, p_worker_id);
+  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
+  where a.verdict = 'keyless' having count(*) > 0;
+  o_admissions := sync.admit_chunks(array(
+    select id from unnest(p_queue_ids) with ordinality as p (id, turn)
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn));
+  o_admissions := o_admissions || v_withheld;
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access);
   o_answer := o_answer || jsonb_build_object(
     'blocked_budgets', sync.blocked_budgets(),
-    'next_look_ms', (
+    -- Behind chunks that were withheld there may be others.
+    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else (
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
       from public.chunk_processing_queue
       where status = 'pending' and slot is not null and ready_seq is null
         and next_retry_at < 'infinity'
-      order by next_retry_at limit 1),
+      order by next_retry_at limit 1) end,
     'versions', public.chunkwise_version());
 end; $$;
 comment on function sync.claim_chunks(bigint[], text) is
@@ -221,7 +295,8 @@ begin
   if v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
     v_reason := case (v_claim.o_admissions)[1].verdict
-      when 'budget' then 'budget' when 'paused' then 'paused' when 'ending' then 'not_pending' end;
+      when 'budget' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
   end if;
@@ -329,7 +404,8 @@ out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease
 SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks, sync.lease_chunks, sync.claim_chunks,
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
+  sync.note_unreadable, sync.lease_chunks, sync.claim_chunks,
   sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
   public.extend_chunk_leases
 from public, anon, authenticated, service_role;

@@ -113,23 +113,19 @@ begin
         then v_chunk.planned_pages end;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_budget_blocked := v_chunk.block_level > 0;
-      if not v_page.is_key_accepted then
-        v_page.outcome := (
-          select 'cancelled' from public.sync_workspaces as w where w.id = v_page.workspace_id
-            and v_page.kind <> 'connection' and sync.is_key_unproven(w));
-      end if;
     else
       v_page := sync.first_answer(v_page);
     end if;
     v_fenced := v_fenced || v_page;
   end loop;
-  -- A statement of its own: a cancel, a new key or another declaration may have committed while
-  -- this call waited for a row.
+  -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
+  -- call waited for a row.
   v_given_up := array(
     select f.queue_id from unnest(v_fenced) as f
     join public.workspace_sync_runs as r on r.id = f.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_streams as st on st.id = r.stream_id
-    where r.ending is not null or r.scan <> f.scan or r.stream_revision <> st.revision);
+    where r.ending is not null or r.scan <> f.scan or sync.is_outdated(r, w, st));
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
     if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then

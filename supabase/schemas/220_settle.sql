@@ -193,13 +193,6 @@ begin
       where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
       group by p.run_id
     ) as f;
-    -- Of a run that goes on, only a key that may not write, or another declaration, had its page
-    -- cancelled.
-    perform sync.begin_again(g.id) from (
-      select distinct r.id from unnest(v_ended) as p
-      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
-      where p.outcome = 'cancelled' and r.ending is null order by r.id
-    ) as g;
     perform sync.plan_revealed(array(
       select p from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
@@ -227,13 +220,15 @@ begin
     update public.sync_workspaces as w
     set key_status = said.key_status, key_checked_at = sync.now()
     from (
-      select p.workspace_id, case when bool_or(p.outcome = 'completed') then 'accepted'
-        else 'refused' end as key_status
-      from unnest(p_pages) as p where p.outcome = 'completed' or p.http_status = 401
-      group by p.workspace_id order by p.workspace_id
+      select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
+        then 'accepted' else 'refused' end as key_status
+      from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
+      where p.outcome = 'completed' or p.http_status = 401
+      group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
     ) as said
-    where w.id = said.workspace_id and w.key_status is distinct from said.key_status
-      and (said.key_status = 'refused' or (w.key_status <> 'other_workspace'
+    where w.id = said.workspace_id and w.access_revision = said.access_revision
+      and w.key_status is distinct from said.key_status
+      and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
         and not sync.is_key_unproven(w)));
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_budget_blocked) then
@@ -244,8 +239,8 @@ begin
   end if;
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
-$$What answers say of the workspaces' keys, and that a blocked budget answers again. That a key is
-accepted whose owner can be compared is for note_key_owners() to find. Locks: workspaces by id, only
+$$What answers say of the workspaces' keys, if these are still the same, and that a blocked budget
+answers again. That a key is accepted whose owner can be compared is for note_key_owners() to find. Locks: workspaces by id, only
 where that changes, then budgets.$$;
 
 revoke all on function

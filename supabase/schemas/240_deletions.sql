@@ -226,9 +226,11 @@ begin
       'where deletions_waiting > 0 lists what waits.';
   end if;
   -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
-  -- left to that run, as is one that it has seen.
+  -- left to that run, as is one that it has seen. What was missed with another key says nothing.
   select array_agg(record_id) into v_ids from (
     select record_id from sync.missing_records where held_by_run_id = p_run_id
+      and exists (select 1 from public.sync_workspaces as w
+        where w.id = v_run.workspace_id and w.access_revision = v_run.access_revision)
       and record_id not in (
         select seen.id from public.workspace_sync_runs as live
         join sync.seen_pages as s on s.run_id = live.id

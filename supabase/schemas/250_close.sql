@@ -56,6 +56,7 @@ begin
         raise exception using errcode = 'query_canceled', message = 'the next sweep closes it: '
           'the call that ended its last chunk had no time left';
       end if;
+      perform sync.begin_again_if_outdated(v_run_id);
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.fill_slots(v_run_id);
@@ -81,11 +82,11 @@ begin
   end loop;
 end; $$;
 comment on function sync.advance_runs(bigint[], int) is
-$$Refill the slots of live runs, cancel what is pending of ending ones, close those without live
-chunks. A failure in closing is noted on the run and left to the next sweep; it never takes a page
-with it, and neither does the call's time limit: nothing is begun when it has gone off, or
-p_seconds have passed. The caller holds the runs' locks, taken in order of id. Locks: queue rows by
-SKIP LOCKED.$$;
+$$Let outdated runs begin again, refill the slots of live ones, cancel what is pending of ending
+ones, close those without live chunks. A failure in closing is noted on the run and left to the next
+sweep; it never takes a page with it, and neither does the call's time limit: nothing is begun when
+it has gone off, or p_seconds have passed. The caller holds the runs' locks, taken in order of id.
+Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.close_jobs(p_job_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -140,7 +141,11 @@ begin
     perform sync.close_run(p_run_id, 'failed', null);
   elsif v_run.phase = 'connect' then
     perform sync.advance_connection(v_run);
-  elsif v_run.phase in ('parent', 'items') then
+  elsif v_run.phase = 'parent' then
+    perform sync.begin_run(p_run_id) where not exists (
+      select 1 from public.workspace_sync_runs
+      where id = v_run.parent_run_id and status = 'running');
+  elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
   elsif exists (select 1 from public.sync_streams
     where id = v_run.stream_id and completeness = 'feed') then
@@ -258,8 +263,10 @@ begin
       where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
   perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
-  perform sync.open_items(id) from public.workspace_sync_runs
-  where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent';
+  perform sync.begin_run(child.id) from (
+    select id from public.workspace_sync_runs
+    where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent'
+    for no key update) as child;
   if p_status <> 'completed' then
     return;
   end if;

@@ -79,19 +79,13 @@ begin
 end; $$;
 comment on function sync.open_items(bigint) is
 $$Queue the first conversations of what is staged, or close the run at once if nothing is. Locks:
-the run, after its parent.$$;
+the run.$$;
 
 create function sync.advance_items(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_failed bigint;
 begin
-  if p_run.phase = 'parent' then
-    perform sync.open_items(p_run.id) where not exists (
-      select 1 from public.workspace_sync_runs
-      where id = p_run.parent_run_id and status = 'running');
-    return;
-  end if;
   for v_part in 1 .. 20 loop
     if not sync.queue_items(p_run.id) then
       select count(*) into v_failed from public.chunk_processing_queue
@@ -107,7 +101,7 @@ begin
   end loop;
 end; $$;
 comment on function sync.advance_items(public.workspace_sync_runs) is
-$$The next step of an items run of which nothing is live: wait for the parent, queue more, or close.
+$$The next step of an items run of which nothing is live: queue more, or close.
 Where what is staged came with answers already, the next sweep goes on. The caller holds its
 lock.$$;
 

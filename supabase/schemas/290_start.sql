@@ -12,6 +12,7 @@ declare
   v_name text;
   v_requested sync.requested_run[];
 begin
+  perform sync.require_read_committed();
   foreach v_name in array coalesce(p_workspaces, '{}') loop
     if not (select w.is_active from public.sync_workspaces as w
       where w.id = sync.workspace_id_of(v_name)) then
@@ -54,7 +55,7 @@ end; $$;
 comment on function sync.requested_runs(text[], text[]) is
 $$Returns: workspace x stream that a request means; null means every active workspace, every default
 stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005
-nothing to do, or nothing for a workspace that is named.$$;
+nothing to do, or nothing for a workspace that is named, SY016 wrong isolation.$$;
 
 create function sync.begin_pages(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -72,11 +73,16 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run record;
 begin
-  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status,
-    w.external_id into strict v_run
+  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status into strict v_run
   from public.workspace_sync_runs as r
   join public.sync_streams as st on st.id = r.stream_id
   join public.sync_workspaces as w on w.id = r.workspace_id where r.id = p_run_id;
+  -- What a run missed with another key says nothing: mostly that is forgotten with the change.
+  perform sync.forget_missing(v_run.workspace_id, v_run.stream_id) where exists (
+    select 1 from sync.missing_records as m
+    join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
+    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and x.access_revision <> v_run.access_revision);
   update public.workspace_sync_runs as r set phase = 'parent', parent_run_id = parent.id
   from public.workspace_sync_runs as parent
   join public.sync_streams as ps on ps.id = parent.stream_id
@@ -86,9 +92,8 @@ begin
     and ps.stream_name = v_run.parent_stream;
   if found then
     return;
-  elsif v_run.completeness = 'connection' or v_run.key_status = 'other_workspace' or (
-    v_run.key_status <> 'accepted' and v_run.external_id is not null
-      and sync.connection_path(v_run.source_id) is not null) then
+  elsif v_run.completeness = 'connection' or (v_run.key_status <> 'accepted'
+    and sync.connection_path(v_run.source_id) is not null) then
     update public.workspace_sync_runs set phase = 'connect' where id = p_run_id;
     perform sync.plan_chunks(p_run_id, 'connection', null, array[null::text]);
     perform sync.fill_slots(p_run_id);
@@ -99,31 +104,62 @@ begin
   end if;
 end; $$;
 comment on function sync.begin_run(bigint) is
-$$What a run begins with: whose key it is, where that can be compared and the key is not accepted as
-its own; else page 1; of an items stream what is staged already, or nothing while its feed runs in
+$$What a run begins with: whose key it is, where the source tells and the key is not accepted as the
+workspace's own; else page 1; of an items stream what is staged already, or nothing while its feed runs in
 the same job. Locks: the new rows.$$;
 
-create function sync.begin_again(p_run_id bigint) returns void
+create function sync.begin_again(p_run_id bigint, p_reason text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_warning text := 'begun again: ' || (
-    select case when st.revision <> r.stream_revision then 'its stream was declared anew'
-      else 'it had to be asked whose key it is' end
-    from public.workspace_sync_runs as r join public.sync_streams as st on st.id = r.stream_id
-    where r.id = p_run_id);
 begin
-  perform sync.cancel_pending(p_run_id, v_warning);
+  perform sync.cancel_pending(p_run_id, p_reason);
   perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs as r
   set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
-    stream_revision = st.revision, warnings = warnings || v_warning
-  from public.sync_streams as st
-  where r.id = p_run_id and st.id = r.stream_id;
+  stream_revision = st.revision, warnings = warnings || p_reason, access_revision = w.access_revision
+  from public.sync_workspaces as w, public.sync_streams as st
+  where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
   perform sync.begin_run(p_run_id);
 end; $$;
-comment on function sync.begin_again(bigint) is
+comment on function sync.begin_again(bigint, text) is
 $$A live run starts over, in its next scan; what is in flight of the one before is not applied. The
 caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.begin_again_if_outdated(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_found record;
+begin
+  select r.workspace_id, r.stream_id, r.phase, sync.is_outdated(r, w, st) as is_outdated, case
+      when r.stream_revision <> st.revision then 'its stream was declared anew'
+      when sync.connection_path(w.source_id) is null then 'its workspace has another key or URL'
+      else 'it had to be asked whose key it is' end as why_again, case
+      when w.removed_at is not null then 'its workspace was removed'
+      when w.source_id <> st.source_id then 'its workspace moved to another source' end as why_ended
+  into v_found
+  from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id
+  where r.id = p_run_id and r.status = 'running' and r.ending is null;
+  if v_found.is_outdated is not true then
+    return;
+  end if;
+  perform sync.forget_missing(v_found.workspace_id, v_found.stream_id);
+  if v_found.why_ended is not null then
+    perform sync.end_run_early(p_run_id, 'cancelled', v_found.why_ended);
+    perform sync.cancel_pending(p_run_id, v_found.why_ended);
+  elsif v_found.phase = 'parent' then
+    update public.workspace_sync_runs as r
+    set access_revision = w.access_revision, stream_revision = st.revision
+    from public.sync_workspaces as w, public.sync_streams as st
+    where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
+  else
+    perform sync.begin_again(p_run_id, 'begun again: ' || v_found.why_again);
+  end if;
+end; $$;
+comment on function sync.begin_again_if_outdated(bigint) is
+$$A live run whose workspace has another key, URL or id since it began, or whose stream another
+declaration, begins again; one whose workspace has another source, or was removed, is ending. What
+was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP LOCKED.$$;
 
 create function sync.begin_runs(p_job_id uuid) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -141,16 +177,16 @@ create function sync.start_runs(p_job_id uuid, p_requested sync.requested_run[],
 language sql set search_path = pg_catalog, pg_temp as $$
   with requested as (
     select w.id as workspace_id, s.id as stream_id, s.revision, w.workspace_name,
-      w.max_concurrency
+      w.max_concurrency, w.access_revision
     from unnest(p_requested) as q
-    join public.sync_workspaces as w on w.id = q.workspace_id
+    join public.sync_workspaces as w on w.id = q.workspace_id and w.is_active
     join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
     order by w.id, s.id
   ), started as (
     insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, stream_revision,
-      max_concurrency, is_paused)
+      max_concurrency, is_paused, access_revision)
     select p_job_id, workspace_id, stream_id, revision, max_concurrency,
-      sync.is_paused(workspace_id)
+      sync.is_paused(workspace_id), access_revision
     from requested
     on conflict (workspace_id, stream_id) where status = 'running' do nothing
     returning workspace_id, stream_id
@@ -261,7 +297,8 @@ inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no j
 rows only; the live job name and the live workspace x stream are unique indices.$$;
 
 revoke all on function
-  sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_again, sync.begin_runs,
+  sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_again,
+  sync.begin_again_if_outdated, sync.begin_runs,
   sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job, public.start_sync_job
 from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;

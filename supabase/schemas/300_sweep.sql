@@ -47,8 +47,11 @@ begin
   select array_agg(id) into v_run_ids from (
     select r.id from public.workspace_sync_runs as r
     join public.polling_job_status as j on j.id = r.job_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
     where r.status = 'running' and not (r.is_slow_to_close and p_is_in_claim) and (
       r.ending is not null
+      or sync.is_outdated(r, w, st)
       or not sync.has_live_chunks(r.id)
       or (select count(*) from public.chunk_processing_queue as q
       where q.run_id = r.id and q.slot is not null) < r.max_concurrency
@@ -60,10 +63,10 @@ begin
   where v_run_ids is not null;
 end; $$;
 comment on function sync.repair_runs(boolean) is
-$$Settle live runs that are ending, have nothing live, or have waiting chunks and free slots. A
-claim has no time for those that are slow to close. Whoever ends a job's last run must hold the job,
-or two that end its last runs at once leave it live; a job that another holds is left to the next
-sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
+$$Settle live runs that are ending or outdated, have nothing live, or have waiting chunks and free
+slots. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
+the job, or two that end its last runs at once leave it live; a job that another holds is left to
+the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -79,6 +82,31 @@ language sql set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function sync.end_overdue_runs() is
 $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
+
+create function sync.find_keys_again() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_workspaces as w set key_status = 'unchecked', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status = 'unreadable' order by random() limit 100 for no key update skip locked
+  ) as asked
+  where w.id = asked.id and sync.read_secret(w.secret_id) is not null;
+  -- A job that waited on would hold its name, and with it the next sync of everybody else.
+  update public.workspace_sync_runs as r set ending = 'failed',
+    error_message = 'its key cannot be read from Vault: rotate_workspace_key() sets it again'
+  from (
+    select r.id from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.status = 'running' and r.ending is null and w.key_status = 'unreadable'
+      and greatest(r.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
+    order by r.id for no key update of r skip locked
+  ) as waiting
+  where r.id = waiting.id;
+end; $$;
+comment on function sync.find_keys_again() is
+$$Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
+for ten minutes are ending. Locks: workspaces and runs by SKIP LOCKED.$$;
 
 create function sync.close_left_jobs() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -114,6 +142,7 @@ declare
 begin
   v_taken_back := sync.take_back_expired();
   perform sync.end_overdue_runs();
+  perform sync.find_keys_again();
   perform sync.mark_paused_runs();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
@@ -189,7 +218,8 @@ Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep;
 SKIP LOCKED, or for 10 ms at most.$$;
 
 revoke all on function
-  sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.close_left_jobs,
+  sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.find_keys_again,
+  sync.close_left_jobs,
   sync.sweep, sync.lowest_turn, sync.sweep_if_due, public.cleanup_stuck_chunks
 from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;

@@ -131,6 +131,8 @@ select
     when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
   case found.why
     when 'ending' then format('it ends (%s) with the next sweep', p.ending)
+    when 'no_key' then format('its key cannot be read from Vault: chunkwise keys rotate %s',
+      sync.shell_word(w.workspace_name))
     when 'paused' then format('paused: chunkwise resume%s lifts that', case
       when sync.is_switched_on('paused') then ''
       else coalesce((
@@ -161,6 +163,7 @@ left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > s
 cross join lateral (
   select case
     when p.ending is not null then 'ending'
+    when w.key_status = 'unreadable' then 'no_key'
     when p.is_paused then 'paused'
     when p.phase = 'parent' then 'parent'
     when p.close_error is not null then 'closing_failed'
@@ -183,8 +186,8 @@ where p.status = 'running' and p.processing = 0;
 comment on view public.waiting_runs is
 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 comment on column public.waiting_runs.why is
-'ending, paused, parent, closing_failed, no_worker, rate_limited, database (a lock, a time limit, no
-space: no attempt is lost), retry, budget or turn; the first that holds.';
+'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, database (a lock, a time
+limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
 comment on column public.waiting_runs.job_id is 'Its job: polling_job_status.id.';
 comment on column public.waiting_runs.run_id is 'The run: workspace_sync_runs.id.';
 comment on column public.waiting_runs.workspace_name is 'Its workspace.';

@@ -25,7 +25,8 @@ left join lateral (
   where x.workspace_id = w.id and x.stream_id = st.id and x.status <> 'running'
   order by x.started_at desc, x.id desc limit 1
 ) as ended on true
-left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id;
+left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id
+where w.removed_at is null;
 comment on view public.workspace_health is
 'Each workspace and stream: last complete sync, key, last run, what waits.';
 comment on column public.workspace_health.workspace_name is

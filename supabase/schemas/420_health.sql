@@ -91,6 +91,15 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
   from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
   union all
+  select 'keys_unreadable', 'vault', format('keys that are not in Vault, or cannot be read there: %s '
+    '(%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
+    string_agg(w.workspace_name, ', ' order by w.workspace_name) filter (where w.n <= 10),
+    case when count(*) > 10 then ', …' end)
+  from (
+    select workspace_name, row_number() over (order by workspace_name) as n
+    from public.sync_workspaces where is_active and key_status = 'unreadable'
+  ) as w having count(*) > 0
+  union all
   -- Live and failed runs say nothing new of the counts: the last one that could tell decides.
   select 'counts_disagree', format('%s %s', w.workspace_name, st.stream_name),
     array_to_string(r.warnings, '; ')

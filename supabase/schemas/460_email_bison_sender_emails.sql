@@ -266,7 +266,7 @@ select
   join public.sync_streams as st on st.id = s.stream_id
     where s.workspace_id = w.id and st.stream_name = 'sender_emails') as estimated_account_count
 from public.sync_workspaces as w
-where w.source_id = (select so.id from public.sync_sources as so
+where w.removed_at is null and w.source_id = (select so.id from public.sync_sources as so
   where so.source_name = 'email_bison');
 comment on view public.client_registry is
 'The Email Bison workspaces in the first user''s words. Updatable: name, id, instance, is_active.

@@ -7,7 +7,10 @@ import pytest
 import pytest_asyncio
 
 from local.bison import BisonControl, Hold, running_bison
+from local.stack import Database, Stack
 from tests.e2e.world import World, refused
+
+STATUSES = {"acme": "completed", "bolt": "completed", "zen": "completed"}
 
 
 @pytest_asyncio.fixture
@@ -51,25 +54,39 @@ async def test_a_refused_key_is_flagged_and_a_new_one_mends_it(
     assert world.live_ids("zen") == [record["id"] for record in await fleet.accounts("zen")]
 
 
-async def test_a_key_taken_out_of_vault_fails_its_workspace_alone(
-    world: World, fleet: BisonControl
+@pytest.mark.parametrize("loss", ["taken out", "undecryptable"])
+async def test_a_key_that_cannot_be_read_holds_up_its_workspace_alone(
+    world: World, fleet: BisonControl, stack: Stack, database: Database, loss: str
 ) -> None:
+    """Nothing is sent without it; the others complete; with a new key it goes on by itself."""
     await world.register(fleet)
-    world.db.run(
-        "delete from vault.secrets where id ="
-        " (select secret_id from sync_workspaces where workspace_name = 'zen')"
-    )
-    async with world.workers():
-        job = await world.sync()
-
-    assert job["status"] == "partial"
-    assert world.run_status(job["id"]) == {
-        "acme": "completed",
-        "bolt": "completed",
-        "zen": "failed",
+    of_zen = "where id = (select secret_id from sync_workspaces where workspace_name = 'zen')"
+    lose = {
+        "taken out": f"delete from vault.secrets {of_zen}",
+        "undecryptable": f"update vault.secrets set secret = encode('no key', 'base64') {of_zen}",
     }
-    assert "rotate_workspace_key()" in world.run("zen")["error_message"]
-    assert (await fleet.traffic()).select("zen") == ()
+    stack.psql("-c", lose[loss], database=database.name)
+    async with world.workers(2):
+        job_id = world.start()
+        await world.until(
+            lambda: (
+                world.run_status(job_id) == STATUSES | {"zen": "running"}
+                and key_status(world)["zen"] == "unreadable"
+            )
+        )
+        waiting = world.db.run("select workspace_name, why from waiting_runs")
+        world.db.run("select sync.check_health()")
+        alerts = world.db.column("select kind from sync_alerts where kind like 'key%'")
+        sent = (await fleet.traffic()).select("zen")
+        rotated = await world.chunkwise(
+            "keys", "rotate", "zen", stdin=(await fleet.workspace("zen")).key
+        )
+        job = await world.ended(job_id)
+
+    assert waiting == [{"workspace_name": "zen", "why": "no_key"}]
+    assert (alerts, sent, rotated.code) == (["keys_unreadable"], (), 0)
+    assert (job["status"], job["workspaces_processed"]) == ("completed", 3)
+    assert world.live_ids("zen") == [record["id"] for record in await fleet.accounts("zen")]
 
 
 async def test_a_key_of_another_workspace_writes_nothing(world: World, fleet: BisonControl) -> None:

@@ -27,6 +27,7 @@ from local.api import Api
 from local.bison import BisonControl
 from supabase import AsyncClient, AsyncClientOptions, create_async_client
 from tests.support.db import Db, Row
+from tests.support.setup import accept_key
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Where no .env and no .env.local are.
@@ -68,16 +69,18 @@ class World:
         return {"SUPABASE_URL": self.api.url, "SUPABASE_SECRET_KEY": self.api.secret_key}
 
     async def register(self, bison: BisonControl, *names: str) -> None:
-        """All workspaces of the instance, or those named; without an id of the API's there is
-        nothing to compare a key's owner with, so that every request is one for accounts."""
+        """All workspaces of the instance, or those named; their keys are known to be their own, so
+        that every request is one for accounts."""
         for info in await bison.workspaces():
             if not names or info.name in names:
                 self.db.run(
-                    "select register_workspace(:name, :url, :key)",
+                    "select register_workspace(:name, :url, :key, 'email_bison', :id)",
                     name=info.name,
                     url=bison.base_url,
                     key=info.key,
+                    id=str(info.workspace_id),
                 )
+                accept_key(self.db, info.name)
 
     def start(self, *workspaces: str, name: str = "sync") -> UUID:
         """The id of the accepted job."""

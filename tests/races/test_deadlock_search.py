@@ -15,7 +15,7 @@ from tests.support.accounts import Accounts, Answer
 from tests.support.background import answer_of
 from tests.support.db import Db, sqlstate
 from tests.support.invariants import assert_ended, assert_invariants
-from tests.support.setup import register_workspaces, set_settings
+from tests.support.setup import BASE_URL, register_workspaces, set_settings
 from tests.support.sql_worker import Lease, NewWorker, SqlWorker
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SEEDS = tuple(3 * ROUND + number for number in (1, 2, 3))
 WORKERS = 6
 STEPS = 60
 FLEET = {
-    name: Accounts.on_pages(pages, first_id=1000 * number)
+    name: Accounts.on_pages(pages, first_id=1000 * number, owner=number)
     for number, (name, pages) in enumerate(
         {"acme": 9, "zen": 4, "void": 1, "north": 6, "south": 2}.items(), 1
     )
@@ -58,6 +58,8 @@ class Chaotic:
             (2, self.resume),
             (1, self.retry_any),
             (1, self.approve_any),
+            (1, self.rotate),
+            (1, self.move),
         ]
         weights = [weight for weight, _ in verbs]
         for _ in range(STEPS):
@@ -117,6 +119,20 @@ class Chaotic:
         self.worker.db.run(
             "select approve_deletions(id) from workspace_sync_runs where deletions_waiting > 0 "
             "order by random() limit 1"
+        )
+
+    def rotate(self) -> None:
+        self.worker.db.run(
+            "select rotate_workspace_key(:name, :key)",
+            name=self.any_name(),
+            key=f"1|{self.random.random()}",
+        )
+
+    def move(self) -> None:
+        self.worker.db.run(
+            "update sync_workspaces set base_url = :url where workspace_name = :name",
+            url=self.random.choice((BASE_URL, "http://127.0.0.1:10")),
+            name=self.any_name(),
         )
 
     def any_name(self) -> str:

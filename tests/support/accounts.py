@@ -22,11 +22,12 @@ class Accounts:
     ids: list[int]
     page_size: int = PAGE_SIZE
     fields: dict[int, dict[str, Any]] = field(default_factory=dict)
+    owner: int = 0  # the workspace that the key belongs to
 
     @classmethod
-    def on_pages(cls, pages: int, *, first_id: int = 1) -> "Accounts":
+    def on_pages(cls, pages: int, *, first_id: int = 1, owner: int = 0) -> "Accounts":
         """As many as fill that many pages."""
-        return cls(list(range(first_id, first_id + pages * PAGE_SIZE)))
+        return cls(list(range(first_id, first_id + pages * PAGE_SIZE)), owner=owner)
 
     @property
     def last_page(self) -> int:
@@ -69,6 +70,8 @@ class Accounts:
 
     def answer(self, request: dict[str, Any]) -> Answer:
         """To the request of a lease."""
+        if str(request["url"]).endswith("/users"):
+            return Answer(200, json.dumps({"data": {"workspace": {"id": self.owner}}}))
         if "page" in request["params"]:
             return self.page(int(request["params"]["page"]))
         return self.item(int(request["url"].rsplit("/", 1)[1]))

@@ -9,17 +9,28 @@ BASE_URL = "http://127.0.0.1:9"
 
 
 def register_workspaces(db: Db, *names: str, slots: int = 8, base_url: str = BASE_URL) -> None:
-    """Workspaces of Email Bison, without a limit of their budget."""
+    """Workspaces of Email Bison, without a limit of their budget; their keys are known to be their
+    own, so that no run has to ask first."""
     for name in names:
         db.run(
-            "select register_workspace(:name, :url, :key, "
+            "select register_workspace(:name, :url, :key, 'email_bison', "
             "p_max_concurrency => cast(:slots as int))",
             name=name,
             url=base_url,
             key=f"1|key-of-{name}",
             slots=slots,
         )
+        accept_key(db, name)
     db.run("select set_budget('email_bison', null, null)")
+
+
+def accept_key(db: Db, name: str) -> None:
+    db.run(
+        "update sync_workspaces set key_status = 'accepted', key_owner_id = "
+        "coalesce(external_id, id::text), external_id = coalesce(external_id, id::text) "
+        "where workspace_name = :name",
+        name=name,
+    )
 
 
 def set_settings(db: Db, **settings: float | bool) -> None:

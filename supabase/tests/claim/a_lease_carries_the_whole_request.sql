@@ -3,6 +3,7 @@ begin;
 select plan(6);
 
 select register_workspace('acme', 'https://bison.example', '7|keyofacme');
+select tests.accept_key('acme');
 select start_sync_job();
 
 create temp table answer as select claim_next_chunk_job_safe('worker-1') as answer;

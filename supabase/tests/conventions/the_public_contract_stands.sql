@@ -4,7 +4,7 @@ select plan(30);
 
 select has_function('public'::name, verb::name, arguments::name[], 'verb ' || verb)
 from (values
-  ('register_workspace', '{text,text,text,text,text,integer}'),
+  ('register_workspace', '{text,text,text,text,text,integer,boolean}'),
   ('rotate_workspace_key', '{text,text}'),
   ('deactivate_workspace', '{text}'),
   ('declare_source', '{jsonb}'),

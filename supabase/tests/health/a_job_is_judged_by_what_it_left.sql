@@ -27,8 +27,10 @@ select '{"data": [], "meta": {"total": 0, "last_page": 1}}'::text as empty,
 select tests.end_job('keys check', 'connection', 'acme', null);
 select is_empty('select * from tests.not_completed()', 'a refused key has an alert of its own');
 select rotate_workspace_key('acme', '8|anotherkey');
+select tests.accept_key('acme');
 
 select tests.end_job('sync', 'replies', 'acme', null);
+select tests.accept_key('acme');
 select is(tests.end_job('sync', 'replies', 'zen', empty), 'completed', 'another of that name')
 from bodies;
 select results_eq('select * from tests.not_completed()', $$values ('sync')$$,

@@ -44,8 +44,8 @@ select results_eq($$
   from workspace_health where stream = 'sender_emails' order by workspace_name
 $$, $$
   values ('acme', true, 'completed', null, 'accepted', 1::bigint),
-    ('asleep', false, null, null, 'unchecked', null),
-    ('never', true, null, null, 'unchecked', null), ('zen', true, 'completed', null, 'accepted', 0)
+    ('asleep', false, null, null, 'accepted', null),
+    ('never', true, null, null, 'accepted', null), ('zen', true, 'completed', null, 'accepted', 0)
 $$, 'workspace_health has them all');
 
 select * from finish();

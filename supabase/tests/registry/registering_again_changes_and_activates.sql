@@ -9,7 +9,8 @@ select deactivate_workspace('acme');
 select results_eq($$select is_active from public.sync_workspaces$$, $$values (false)$$,
   'deactivated');
 
-select is(register_workspace('acme', 'https://other.example', '7|secondkey') - 'workspace_id',
+select is(register_workspace('acme', 'https://other.example', '7|secondkey',
+  p_replace => true) - 'workspace_id',
   '{"workspace_name": "acme", "created": false}', 'the second time it is changed');
 select results_eq($$
   select workspace_name, base_url, external_id, is_active, max_concurrency, key_status
