@@ -52,6 +52,36 @@ async def test_a_refused_page_that_cannot_be_handed_back_holds_up_no_other(serve
     assert [outcome.outcome for outcome in ended] == ["retry", "retry"]
 
 
+async def test_pages_for_another_protocol_are_given_up_and_not_failed(server: Server) -> None:
+    """Their leases run out, and who knows the protocol fetches them."""
+    unknown = json.dumps({"code": "PGRST202", "message": "no such function"})
+    newer = json.dumps({"schema_version": 1, "protocol_version": 2})
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        if "chunkwise_version" in server.requests[-1]:
+            await reply(newer.encode(), headers=CLOSE)(writer)
+        else:
+            await reply(unknown.encode(), "404 Not Found", CLOSE)(writer)
+        await writer.drain()
+        writer.close()
+
+    server.answer = answer
+    leases = Leases()
+    async with (
+        Gateway.connect(server.url, Secret("sb_secret_abc")) as gateway,
+        asyncio.timeout(10),
+        asyncio.TaskGroup() as tasks,
+    ):
+        hand_over = HandOver(gateway, leases, lambda _: None, tasks)
+        running = tasks.create_task(hand_over.run())
+        for number in (1, 2):
+            hand_over.put(fetched(leases, number), page())
+        await leases.none_left()
+        running.cancel()
+    asked = [request.split()[1].rpartition("/")[2] for request in server.requests]
+    assert asked == ["complete_chunk_jobs_safe", "chunkwise_version"]
+
+
 def fetched(leases: Leases, queue_id: int) -> Held:
     held = leases.add(lease_to("http://127.0.0.1:9", queue_id=queue_id, lease_ms=1_000_000_000))
     leases.fetched(held)
