@@ -264,8 +264,8 @@ alter table public.sync_settings enable row level security;
 insert into public.sync_settings (name, value, kind, description) values
 ('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),
 ('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
-('max_lease_losses', '10', 'number', 'A chunk that loses its lease so often is failed '
-  'as a poison page.'),
+('max_lease_losses', '10', 'number', 'A chunk whose worker dies so often while it holds nothing else '
+  'is failed as a poison page.'),
 ('max_unanswered', '5', 'number', 'A chunk whose requests meet so many closed connections is '
   'released no more: the next one is a transient failure.'),
 ('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
@@ -1863,6 +1863,7 @@ create table public.chunk_processing_queue (
   attempts int not null default 0,
   max_attempts int not null default 3,
   lease_losses int not null default 0,
+  losses_alone int not null default 0,
   unanswered int not null default 0,
   postponements int not null default 0,
   postponed_since timestamptz,
@@ -1899,7 +1900,9 @@ comment on column public.chunk_processing_queue.lease_token is 'The last claim''
 comment on column public.chunk_processing_queue.next_retry_at is
 'When a delayed chunk falls due; infinity while its workspace is paused.';
 comment on column public.chunk_processing_queue.lease_losses is
-'How often its worker fell silent; after ten it fails.';
+'How often its worker fell silent; after two it is leased to a worker that holds nothing else.';
+comment on column public.chunk_processing_queue.losses_alone is
+'How often its worker fell silent while it held nothing else; after max_lease_losses it fails.';
 comment on column public.chunk_processing_queue.unanswered is
 'How often it was released because the API had closed the kept-alive connection that its request was
 sent on.';
@@ -1915,6 +1918,8 @@ comment on column public.chunk_processing_queue.started_at is 'When it was last 
 comment on column public.chunk_processing_queue.completed_at is 'When it ended, however it did.';
 create index chunk_processing_queue_ready_idx on public.chunk_processing_queue (ready_seq)
   where ready_seq is not null;
+create index chunk_processing_queue_alone_idx on public.chunk_processing_queue (ready_seq)
+  where ready_seq is not null and lease_losses >= 2;
 create index chunk_processing_queue_waiting_idx on public.chunk_processing_queue (run_id, id)
   where status = 'pending' and slot is null;
 create unique index chunk_processing_queue_slot_idx on public.chunk_processing_queue (run_id, slot)
@@ -2009,9 +2014,19 @@ for each statement execute function sync.forget_seen_pages();
 create table sync.workers (
   worker_id text primary key,
   first_seen_at timestamptz not null default sync.now(),
-  last_seen_at timestamptz not null default sync.now()
+  last_seen_at timestamptz not null default sync.now(),
+  alone_with bigint,
+  alone_since timestamptz,
+  shared_until timestamptz,
+  last_loss_at timestamptz
 ) with (fillfactor = 50);
 comment on table sync.workers is 'Who claims work; refreshed at most every 5 s.';
+comment on column sync.workers.alone_with is
+'The chunk that it holds alone, or that it empties itself for: nothing else is leased to it.';
+comment on column sync.workers.alone_since is 'Since when it does.';
+comment on column sync.workers.shared_until is
+'Until then it takes no chunk alone while others are ready: half of its time is theirs.';
+comment on column sync.workers.last_loss_at is 'When a lease was last taken back from it.';
 alter table sync.workers enable row level security;
 
 create table sync.sweep_state (
@@ -2305,8 +2320,276 @@ revoke all on function
   sync.budget_room, sync.admit_chunks
 from public, anon, authenticated, service_role;
 
+-- Alone: a chunk that lost two leases is leased to a worker that holds nothing else, so that what
+-- kills its worker kills no other chunk's lease, and is told from what died beside it.
+-- Stands on: queue, settings.
+
+create function sync.holds_chunks(p_worker_id text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select 1 from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.worker_id = p_worker_id
+      and q.lease_expires_at > sync.now());
+end; $$;
+comment on function sync.holds_chunks(text) is
+$$Returns: whether a worker holds a lease. Reads all slots: asked only where a chunk is to be leased
+alone.$$;
+
+create function sync.next_to_be_alone(p_worker sync.workers) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  if p_worker.shared_until > sync.now() and exists (
+    select 1 from public.chunk_processing_queue
+    where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
+  ) then
+    return null;
+  end if;
+  return (
+    select q.id from public.chunk_processing_queue as q
+    where q.ready_seq is not null and q.lease_losses >= 2 and not exists (
+      select 1 from sync.workers as k
+      where k.alone_with = q.id and k.worker_id <> p_worker.worker_id
+        and k.alone_since > sync.now() - interval '1 minute'
+        and k.last_seen_at > sync.now() - sync.setting_seconds('lease_seconds'))
+    order by q.ready_seq limit 1);
+end; $$;
+comment on function sync.next_to_be_alone(sync.workers) is
+$$Returns: the chunk with the oldest turn that must be leased alone and for which no other worker
+empties itself; null if there is none, or if the worker's time is for others now.$$;
+
+create function sync.stay_alone(p_worker sync.workers) returns sync.workers
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_chunk public.chunk_processing_queue;
+begin
+  select * into v_chunk from public.chunk_processing_queue where id = p_worker.alone_with;
+  if (case v_chunk.status
+    when 'processing' then v_chunk.worker_id = p_worker.worker_id
+      and v_chunk.lease_expires_at > v_now
+    when 'pending' then v_chunk.slot is not null and coalesce(v_chunk.next_retry_at <= v_now, true)
+      and p_worker.alone_since > v_now - interval '1 minute' end) then
+    return p_worker;
+  end if;
+  update sync.workers set alone_with = null, alone_since = null,
+    shared_until = v_now + least(sync.setting_seconds('max_lease_seconds'),
+      least(v_now, v_chunk.completed_at) - alone_since)
+  where worker_id = p_worker.worker_id returning * into p_worker;
+  return p_worker;
+end; $$;
+comment on function sync.stay_alone(sync.workers) is
+$$Whether a worker goes on to hold its chunk alone, or to empty itself for it, which it gives up
+after a minute. If not, as much of its time as that took belongs to others. Returns: the worker.
+Locks: its row.$$;
+
+create function sync.hold_alone(
+  p_worker_id text, p_named_id bigint default null, out o_is_alone boolean, out o_queue_id bigint
+)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_worker sync.workers;
+  v_queue_id bigint;
+begin
+  select * into v_worker from sync.workers
+  where worker_id = p_worker_id for key share skip locked;
+  -- Not found: another call of this worker is taking a chunk alone.
+  o_is_alone := v_worker.worker_id is null;
+  if o_is_alone or v_worker.alone_with is null and not exists (
+    select 1 from public.chunk_processing_queue where ready_seq is not null and lease_losses >= 2
+  ) then
+    return;
+  end if;
+  if v_worker.alone_with is not null then
+    v_worker := sync.stay_alone(v_worker);
+  end if;
+  v_queue_id := coalesce(v_worker.alone_with, sync.next_to_be_alone(v_worker));
+  if p_named_id is not null and v_worker.alone_with is null then
+    v_queue_id := case when exists (
+      select 1 from public.chunk_processing_queue where id = p_named_id and lease_losses >= 2
+    ) then p_named_id end;
+  end if;
+  if v_queue_id is null then
+    return;
+  end if;
+  o_is_alone := true;
+  perform 1 from sync.workers where worker_id = p_worker_id for update skip locked;
+  if not found then
+    return;
+  end if;
+  update sync.workers set alone_with = v_queue_id, alone_since = coalesce(alone_since, sync.now())
+  where worker_id = p_worker_id and alone_with is distinct from v_queue_id;
+  if not sync.holds_chunks(p_worker_id) then
+    select id into o_queue_id from public.chunk_processing_queue
+    where id = v_queue_id and status = 'pending' for no key update skip locked;
+  end if;
+end; $$;
+comment on function sync.hold_alone(text, bigint) is
+$$For a claim of any chunk, or of a named one. Where a chunk must be leased alone, its worker
+empties itself: it gets nothing else until it holds nothing, then that chunk, and nothing beside it.
+Returns: whether the worker gets nothing else now, and the chunk that it gets, which is locked then.
+Locks: the worker's row, which keeps its calls from leasing at once; the queue row; neither waits.$$;
+
+create function sync.lost_alone(p_queue_ids bigint[]) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_worker_ids text[] := array(
+    select distinct worker_id from public.chunk_processing_queue where id = any (p_queue_ids));
+  v_alone bigint[];
+begin
+  v_alone := array(
+    select max(q.id) from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    left join sync.workers as k on k.worker_id = q.worker_id
+    where r.status = 'running' and q.status = 'processing' and q.worker_id = any (v_worker_ids)
+    group by q.worker_id
+    having count(*) = 1 and bool_and((k.last_loss_at > q.started_at) is not true));
+  update sync.workers as k set last_loss_at = sync.now(), alone_with = null, alone_since = null
+  from (
+    select worker_id from sync.workers where worker_id = any (v_worker_ids)
+    order by worker_id for no key update skip locked
+  ) as losers
+  where k.worker_id = losers.worker_id;
+  return v_alone;
+end; $$;
+comment on function sync.lost_alone(bigint[]) is
+$$Of chunks whose leases ran out: which of them were all that their workers held. What a worker lost
+before, while it held this one, counts as held. The caller holds the queue rows. Returns: their ids.
+Locks: the workers' rows by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.holds_chunks, sync.next_to_be_alone, sync.stay_alone, sync.hold_alone, sync.lost_alone
+from public, anon, authenticated, service_role;
+
+-- Shares: where more is ready than a worker has room for, it gets first what is of the workspaces
+-- it holds the fewest leases of.
+-- Stands on: queue.
+
+create function sync.leases_held(p_worker_id text, p_workspace_ids bigint[])
+  returns table (workspace_id bigint, leases bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_worker_id is null then
+    return query select w.id, 0::bigint from unnest(p_workspace_ids) as w (id);
+    return;
+  end if;
+  return query
+  select r.workspace_id, count(q.id) from public.workspace_sync_runs as r
+  left join public.chunk_processing_queue as q
+    on q.run_id = r.id and q.slot between 1 and r.max_concurrency
+      and q.status = 'processing' and q.worker_id = p_worker_id
+  where r.workspace_id = any (p_workspace_ids) and r.status = 'running'
+  group by r.workspace_id;
+end; $$;
+comment on function sync.leases_held(text, bigint[]) is
+$$Returns: how many leases of each workspace a worker holds; of no worker, none. Reads the slots of
+their live runs.$$;
+
+create function sync.who_has_much(p_picked bigint[], p_worker_id text) returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    with picked as (
+      select r.workspace_id, count(*) as leases from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      where q.id = any (p_picked) group by r.workspace_id
+    ), levels as (
+      select p.workspace_id, p.leases + h.leases as level from picked as p
+      join sync.leases_held(p_worker_id, array(select workspace_id from picked)) as h
+        on h.workspace_id = p.workspace_id
+    ), all_of_them as (
+      select max(level) as most, sum(level) as total, avg(level) as mean from levels
+    )
+    select array_agg(l.workspace_id) from levels as l, all_of_them as a
+    where a.most > 1 and case when 2 * a.most > a.total then l.level = a.most
+      else l.level >= a.mean end);
+end; $$;
+comment on function sync.who_has_much(bigint[], text) is
+$$Returns: the workspace that would have more than half of what a worker holds of these, with these
+chunks, or else those that would have the mean or more; null if each would have one.$$;
+
+create function sync.next_ready(p_limit int) returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  return array(
+    select id from public.chunk_processing_queue
+    where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
+    order by ready_seq limit p_limit);
+end; $$;
+comment on function sync.next_ready(int) is
+$$Returns: what a claim would pick if nobody else claimed now, oldest turn first.$$;
+
+create function sync.ready_of_others(p_after bigint, p_workspace_ids bigint[], p_limit int)
+  returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_run_ids bigint[] := array(
+    select id from public.workspace_sync_runs
+    where workspace_id = any (p_workspace_ids) and status = 'running');
+begin
+  return array(
+    select n.id from (
+      select id, run_id from public.chunk_processing_queue
+      where ready_seq > (select ready_seq from public.chunk_processing_queue where id = p_after)
+        and lease_losses < 2
+      order by ready_seq limit 500
+    ) as n
+    where n.run_id <> all (v_run_ids) limit p_limit);
+end; $$;
+comment on function sync.ready_of_others(bigint, bigint[], int) is
+$$Returns: ready chunks with later turns than one of them and of other workspaces than these, oldest
+turn first, among the next 500: more than two workspaces have slots.$$;
+
+create function sync.pick_fair_shares(p_limit int, p_worker_id text) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- Whoever asks for many has room for many: what it holds already matters less than its reading
+  -- costs.
+  v_worker_id text := case when p_limit <= 16 then p_worker_id end;
+  v_next bigint[] := sync.next_ready(p_limit);
+  v_much bigint[];
+  v_others bigint[];
+begin
+  if cardinality(v_next) < p_limit then
+    return '{}';
+  end if;
+  v_much := sync.who_has_much(v_next, v_worker_id);
+  v_others := case when v_much is not null
+    then sync.ready_of_others(v_next[p_limit], v_much, p_limit) end;
+  if v_others is null or v_others = '{}' then
+    return '{}';
+  end if;
+  return array(
+    with offered as materialized (
+      select q.id, q.ready_seq, r.workspace_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      where q.id = any (v_next || v_others)
+    ), leveled as (
+      select o.id, o.ready_seq,
+        h.leases + row_number() over (partition by o.workspace_id order by o.ready_seq) as level
+      from sync.leases_held(v_worker_id, array(select distinct workspace_id from offered)) as h
+      join offered as o on o.workspace_id = h.workspace_id
+    ), wanted as materialized (
+      select l.id from leveled as l order by l.level, l.ready_seq limit p_limit
+    )
+    select q.id from wanted as w join public.chunk_processing_queue as q on q.id = w.id
+    where q.ready_seq is not null for no key update of q skip locked);
+end; $$;
+comment on function sync.pick_fair_shares(int, text) is
+$$Where more is ready than a worker has room for, and one workspace has much of what comes next:
+chunks of others with later turns come first as far as the worker holds fewer of theirs. Decided
+before anything is locked, so that no claim keeps from others what it does not take. Returns: their
+ids, fewer than p_limit if others claim them now; none where turns alone decide. Locks: queue rows
+by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.leases_held, sync.who_has_much, sync.next_ready, sync.ready_of_others,
+  sync.pick_fair_shares
+from public, anon, authenticated, service_role;
+
 -- Claim: hand out ready chunks as leases with ready-made requests, within the budgets.
--- Stands on: admission, requests, workspaces, keys.
+-- Stands on: alone, shares, admission, requests, workspaces, keys.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -2337,14 +2620,14 @@ begin
   return (
     select array_agg(id) from (
       select id from public.chunk_processing_queue
-      where ready_seq >= (select claim_floor from sync.sweep_state)
+      where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
       order by ready_seq limit p_limit for no key update skip locked
     ) as picked
   );
 end; $$;
 comment on function sync.pick_ready_chunks(int) is
 $$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
-whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
+whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
 create type sync.access as (workspace_id bigint, url text, credential jsonb);
 comment on type sync.access is
@@ -2531,12 +2814,18 @@ begin
   if v_last_seen_at is null then
     insert into sync.workers (worker_id) values (p_worker_id) on conflict (worker_id) do nothing;
   elsif v_last_seen_at < sync.now() - interval '5 seconds' then
-    update sync.workers set last_seen_at = sync.now()
-    where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds';
+    update sync.workers as k set last_seen_at = sync.now()
+    from (
+      select worker_id from sync.workers
+      where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds'
+      for no key update skip locked
+    ) as seen
+    where k.worker_id = seen.worker_id;
   end if;
 end; $$;
 comment on function sync.note_worker(text) is
-$$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
+$$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row, by
+SKIP LOCKED.$$;
 
 create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1)
   returns jsonb
@@ -2545,6 +2834,10 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
+declare
+  v_alone record;
+  v_claim record;
+  v_ids bigint[];
 begin
   perform sync.require_service();
   perform sync.require_read_committed();
@@ -2559,13 +2852,28 @@ begin
     return (sync.claim_chunks('{}', p_worker_id)).o_answer;
   end if;
   perform sync.wake_due_chunks(p_limit);
-  return (sync.claim_chunks(sync.pick_ready_chunks(p_limit), p_worker_id)).o_answer;
+  v_alone := sync.hold_alone(p_worker_id);
+  if v_alone.o_is_alone then
+    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
+    -- Turned away, it leaves the worker to others at once.
+    return v_claim.o_answer || jsonb_build_object('next_look_ms',
+      case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
+  end if;
+  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
+  if cardinality(v_ids) < p_limit then
+    v_ids := (v_ids || array(
+      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
+    ))[1:p_limit];
+  end if;
+  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer;
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int) is
-$$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none is no error. Returns:
-{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions"}, see
-docs/worker-protocol.md. Raises:
-SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
+$$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
+first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
+A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
+holds it. Returns: {"leases", "credentials", "blocked_budgets", "next_look_ms", "versions"}, see
+docs/worker-protocol.md. Raises: SY006 bad limit or id, SY016 wrong isolation. Locks: the worker's
+row and queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -2575,6 +2883,7 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
 set enable_mergejoin = off set jit = off as $$
 declare
   v_chunk public.chunk_processing_queue;
+  v_alone record;
   v_claim record;
   v_reason text;
 begin
@@ -2600,6 +2909,11 @@ begin
     when v_chunk.next_retry_at = 'infinity' then 'paused'
     when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
   if v_reason is null then
+    v_alone := sync.hold_alone(p_worker_id, p_queue_id);
+    v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
+      then 'alone' end;
+  end if;
+  if v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
@@ -2612,14 +2926,15 @@ begin
   return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
     'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
-      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity') end)
-        end;
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
+      when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text) is
 $$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
-not_found, not_pending, not_due, paused or budget, and "look_again_ms" when it pays to ask for it
-again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then
-its budget.$$;
+not_found, not_pending, not_due, paused, budget or alone (the worker holds, or empties itself for, a
+chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
+worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
+budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -5821,39 +6136,55 @@ create function sync.take_back_expired() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
+  v_most numeric := sync.setting('max_lease_losses');
+  v_lost bigint[];
+  v_alone bigint[];
   v_expired sync.page_in_hand[];
 begin
-  select coalesce(array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+  v_lost := array(
+    select q.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
+    order by q.id for no key update of q skip locked);
+  if v_lost = '{}' then
+    return 0;
+  end if;
+  v_alone := sync.lost_alone(v_lost);
+  select array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
     'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
     'lease_token', x.lease_token,
     'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
     'http_status', null,
     'outcome', case when x.ending is not null then 'cancelled'
-    when x.lease_losses + 1 >= sync.setting('max_lease_losses') then 'failed' end,
-    'message', case when x.ending is null and x.lease_losses + 1 >= sync.setting('max_lease_losses')
-      then format('lost its lease %s times: a poison page', x.lease_losses + 1) end))), '{}')
+    when x.losses_alone >= v_most then 'failed' end,
+    'message', case when x.ending is null and x.losses_alone >= v_most
+      then format('its worker died %s times while it held nothing else: a poison page',
+        x.losses_alone) end)))
   into v_expired
   from (
-    select q.*, r.workspace_id, r.ending from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
-    order by q.id for no key update of q skip locked
+    select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,
+      q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end as losses_alone
+    from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (v_lost)
   ) as x;
   insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
   select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
-  update public.chunk_processing_queue as q
-  set status = 'pending', lease_losses = lease_losses + 1, lease_expires_at = null,
-  ready_seq = nextval('sync.ready_seq')
-  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is null;
-  update public.chunk_processing_queue as q set lease_losses = lease_losses + 1
-  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is not null;
+  update public.chunk_processing_queue as q set
+    status = case when e.outcome is null then 'pending' else q.status end,
+    ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
+    lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
+    lease_losses = q.lease_losses + 1,
+    losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
+  from unnest(v_expired) as e where q.id = e.queue_id;
   perform sync.end_or_delay(array(select e from unnest(v_expired) as e
     where e.outcome is not null));
-  return cardinality(v_expired);
+  return cardinality(v_lost);
 end; $$;
 comment on function sync.take_back_expired() is
-$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled,
-after the 10th loss they fail as poison. Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
+$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled.
+After max_lease_losses losses of workers that held nothing else they fail as poison. Returns: how
+many. Locks: queue rows and workers by SKIP LOCKED.$$;
 
 create function sync.repair_runs(p_is_in_claim boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -7732,7 +8063,7 @@ comment on column public.failed_chunks.record_id is
 'The record, of chunks of kind confirmation or item.';
 comment on column public.failed_chunks.attempts is 'How often it was tried and failed.';
 comment on column public.failed_chunks.lease_losses is
-'How often its worker fell silent; after ten it fails.';
+'How often its worker fell silent; only while that held nothing else it counts towards failing.';
 comment on column public.failed_chunks.error_message is 'Why it failed last.';
 comment on column public.failed_chunks.worker_id is 'Who had it last.';
 comment on column public.failed_chunks.failed_at is 'When it failed for good.';
@@ -7777,7 +8108,8 @@ select
   (select count(*) from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
       and q.status = 'processing'
-    where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight
+    where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight,
+  k.alone_with
 from sync.workers as k;
 comment on view public.worker_health is
 'Workers, when they were last heard of, what they hold. An idle worker looks at least every 5 s.';
@@ -7787,6 +8119,8 @@ comment on column public.worker_health.last_seen_at is 'Its last claim, to withi
 comment on column public.worker_health.time_since_seen is 'Since then.';
 comment on column public.worker_health.is_alive is 'Whether it was heard of in the last 30 s.';
 comment on column public.worker_health.chunks_in_flight is 'What it holds now.';
+comment on column public.worker_health.alone_with is
+'The chunk that it holds alone, or empties itself for: two workers died that held it.';
 
 create view public.queue_health with (security_invoker = true) as
 select

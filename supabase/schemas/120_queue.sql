@@ -65,6 +65,7 @@ create table public.chunk_processing_queue (
   attempts int not null default 0,
   max_attempts int not null default 3,
   lease_losses int not null default 0,
+  losses_alone int not null default 0,
   unanswered int not null default 0,
   postponements int not null default 0,
   postponed_since timestamptz,
@@ -101,7 +102,9 @@ comment on column public.chunk_processing_queue.lease_token is 'The last claim''
 comment on column public.chunk_processing_queue.next_retry_at is
 'When a delayed chunk falls due; infinity while its workspace is paused.';
 comment on column public.chunk_processing_queue.lease_losses is
-'How often its worker fell silent; after ten it fails.';
+'How often its worker fell silent; after two it is leased to a worker that holds nothing else.';
+comment on column public.chunk_processing_queue.losses_alone is
+'How often its worker fell silent while it held nothing else; after max_lease_losses it fails.';
 comment on column public.chunk_processing_queue.unanswered is
 'How often it was released because the API had closed the kept-alive connection that its request was
 sent on.';
@@ -117,6 +120,8 @@ comment on column public.chunk_processing_queue.started_at is 'When it was last 
 comment on column public.chunk_processing_queue.completed_at is 'When it ended, however it did.';
 create index chunk_processing_queue_ready_idx on public.chunk_processing_queue (ready_seq)
   where ready_seq is not null;
+create index chunk_processing_queue_alone_idx on public.chunk_processing_queue (ready_seq)
+  where ready_seq is not null and lease_losses >= 2;
 create index chunk_processing_queue_waiting_idx on public.chunk_processing_queue (run_id, id)
   where status = 'pending' and slot is null;
 create unique index chunk_processing_queue_slot_idx on public.chunk_processing_queue (run_id, slot)
@@ -211,9 +216,19 @@ for each statement execute function sync.forget_seen_pages();
 create table sync.workers (
   worker_id text primary key,
   first_seen_at timestamptz not null default sync.now(),
-  last_seen_at timestamptz not null default sync.now()
+  last_seen_at timestamptz not null default sync.now(),
+  alone_with bigint,
+  alone_since timestamptz,
+  shared_until timestamptz,
+  last_loss_at timestamptz
 ) with (fillfactor = 50);
 comment on table sync.workers is 'Who claims work; refreshed at most every 5 s.';
+comment on column sync.workers.alone_with is
+'The chunk that it holds alone, or that it empties itself for: nothing else is leased to it.';
+comment on column sync.workers.alone_since is 'Since when it does.';
+comment on column sync.workers.shared_until is
+'Until then it takes no chunk alone while others are ready: half of its time is theirs.';
+comment on column sync.workers.last_loss_at is 'When a lease was last taken back from it.';
 alter table sync.workers enable row level security;
 
 create table sync.sweep_state (

@@ -1,5 +1,5 @@
 -- Claim: hand out ready chunks as leases with ready-made requests, within the budgets.
--- Stands on: admission, requests, workspaces, keys.
+-- Stands on: alone, shares, admission, requests, workspaces, keys.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -30,14 +30,14 @@ begin
   return (
     select array_agg(id) from (
       select id from public.chunk_processing_queue
-      where ready_seq >= (select claim_floor from sync.sweep_state)
+      where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
       order by ready_seq limit p_limit for no key update skip locked
     ) as picked
   );
 end; $$;
 comment on function sync.pick_ready_chunks(int) is
 $$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
-whatever is waiting behind. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
+whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
 create type sync.access as (workspace_id bigint, url text, credential jsonb);
 comment on type sync.access is
@@ -224,12 +224,18 @@ begin
   if v_last_seen_at is null then
     insert into sync.workers (worker_id) values (p_worker_id) on conflict (worker_id) do nothing;
   elsif v_last_seen_at < sync.now() - interval '5 seconds' then
-    update sync.workers set last_seen_at = sync.now()
-    where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds';
+    update sync.workers as k set last_seen_at = sync.now()
+    from (
+      select worker_id from sync.workers
+      where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds'
+      for no key update skip locked
+    ) as seen
+    where k.worker_id = seen.worker_id;
   end if;
 end; $$;
 comment on function sync.note_worker(text) is
-$$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row.$$;
+$$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row, by
+SKIP LOCKED.$$;
 
 create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1)
   returns jsonb
@@ -238,6 +244,10 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
+declare
+  v_alone record;
+  v_claim record;
+  v_ids bigint[];
 begin
   perform sync.require_service();
   perform sync.require_read_committed();
@@ -252,13 +262,28 @@ begin
     return (sync.claim_chunks('{}', p_worker_id)).o_answer;
   end if;
   perform sync.wake_due_chunks(p_limit);
-  return (sync.claim_chunks(sync.pick_ready_chunks(p_limit), p_worker_id)).o_answer;
+  v_alone := sync.hold_alone(p_worker_id);
+  if v_alone.o_is_alone then
+    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
+    -- Turned away, it leaves the worker to others at once.
+    return v_claim.o_answer || jsonb_build_object('next_look_ms',
+      case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
+  end if;
+  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
+  if cardinality(v_ids) < p_limit then
+    v_ids := (v_ids || array(
+      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
+    ))[1:p_limit];
+  end if;
+  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer;
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int) is
-$$Take up to p_limit (1 to 100) chunks that are ready, oldest turn first; none is no error. Returns:
-{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions"}, see
-docs/worker-protocol.md. Raises:
-SY006 bad limit or id, SY016 wrong isolation. Locks: queue rows by SKIP LOCKED, then budgets.$$;
+$$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
+first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
+A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
+holds it. Returns: {"leases", "credentials", "blocked_budgets", "next_look_ms", "versions"}, see
+docs/worker-protocol.md. Raises: SY006 bad limit or id, SY016 wrong isolation. Locks: the worker's
+row and queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -268,6 +293,7 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
 set enable_mergejoin = off set jit = off as $$
 declare
   v_chunk public.chunk_processing_queue;
+  v_alone record;
   v_claim record;
   v_reason text;
 begin
@@ -293,6 +319,11 @@ begin
     when v_chunk.next_retry_at = 'infinity' then 'paused'
     when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
   if v_reason is null then
+    v_alone := sync.hold_alone(p_worker_id, p_queue_id);
+    v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
+      then 'alone' end;
+  end if;
+  if v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
@@ -305,14 +336,15 @@ begin
   return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
     'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
-      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity') end)
-        end;
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
+      when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text) is
 $$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
-not_found, not_pending, not_due, paused or budget, and "look_again_ms" when it pays to ask for it
-again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the queue row by SKIP LOCKED, then
-its budget.$$;
+not_found, not_pending, not_due, paused, budget or alone (the worker holds, or empties itself for, a
+chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
+worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
+budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

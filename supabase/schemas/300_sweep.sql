@@ -5,39 +5,55 @@ create function sync.take_back_expired() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
+  v_most numeric := sync.setting('max_lease_losses');
+  v_lost bigint[];
+  v_alone bigint[];
   v_expired sync.page_in_hand[];
 begin
-  select coalesce(array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+  v_lost := array(
+    select q.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
+    order by q.id for no key update of q skip locked);
+  if v_lost = '{}' then
+    return 0;
+  end if;
+  v_alone := sync.lost_alone(v_lost);
+  select array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
     'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
     'lease_token', x.lease_token,
     'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
     'http_status', null,
     'outcome', case when x.ending is not null then 'cancelled'
-    when x.lease_losses + 1 >= sync.setting('max_lease_losses') then 'failed' end,
-    'message', case when x.ending is null and x.lease_losses + 1 >= sync.setting('max_lease_losses')
-      then format('lost its lease %s times: a poison page', x.lease_losses + 1) end))), '{}')
+    when x.losses_alone >= v_most then 'failed' end,
+    'message', case when x.ending is null and x.losses_alone >= v_most
+      then format('its worker died %s times while it held nothing else: a poison page',
+        x.losses_alone) end)))
   into v_expired
   from (
-    select q.*, r.workspace_id, r.ending from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
-    order by q.id for no key update of q skip locked
+    select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,
+      q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end as losses_alone
+    from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (v_lost)
   ) as x;
   insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
   select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
-  update public.chunk_processing_queue as q
-  set status = 'pending', lease_losses = lease_losses + 1, lease_expires_at = null,
-  ready_seq = nextval('sync.ready_seq')
-  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is null;
-  update public.chunk_processing_queue as q set lease_losses = lease_losses + 1
-  from unnest(v_expired) as e where q.id = e.queue_id and e.outcome is not null;
+  update public.chunk_processing_queue as q set
+    status = case when e.outcome is null then 'pending' else q.status end,
+    ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
+    lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
+    lease_losses = q.lease_losses + 1,
+    losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
+  from unnest(v_expired) as e where q.id = e.queue_id;
   perform sync.end_or_delay(array(select e from unnest(v_expired) as e
     where e.outcome is not null));
-  return cardinality(v_expired);
+  return cardinality(v_lost);
 end; $$;
 comment on function sync.take_back_expired() is
-$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled,
-after the 10th loss they fail as poison. Returns: how many. Locks: queue rows by SKIP LOCKED.$$;
+$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled.
+After max_lease_losses losses of workers that held nothing else they fail as poison. Returns: how
+many. Locks: queue rows and workers by SKIP LOCKED.$$;
 
 create function sync.repair_runs(p_is_in_claim boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -30,7 +30,7 @@ comment on column public.failed_chunks.record_id is
 'The record, of chunks of kind confirmation or item.';
 comment on column public.failed_chunks.attempts is 'How often it was tried and failed.';
 comment on column public.failed_chunks.lease_losses is
-'How often its worker fell silent; after ten it fails.';
+'How often its worker fell silent; only while that held nothing else it counts towards failing.';
 comment on column public.failed_chunks.error_message is 'Why it failed last.';
 comment on column public.failed_chunks.worker_id is 'Who had it last.';
 comment on column public.failed_chunks.failed_at is 'When it failed for good.';
@@ -75,7 +75,8 @@ select
   (select count(*) from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
       and q.status = 'processing'
-    where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight
+    where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight,
+  k.alone_with
 from sync.workers as k;
 comment on view public.worker_health is
 'Workers, when they were last heard of, what they hold. An idle worker looks at least every 5 s.';
@@ -85,6 +86,8 @@ comment on column public.worker_health.last_seen_at is 'Its last claim, to withi
 comment on column public.worker_health.time_since_seen is 'Since then.';
 comment on column public.worker_health.is_alive is 'Whether it was heard of in the last 30 s.';
 comment on column public.worker_health.chunks_in_flight is 'What it holds now.';
+comment on column public.worker_health.alone_with is
+'The chunk that it holds alone, or empties itself for: two workers died that held it.';
 
 create view public.queue_health with (security_invoker = true) as
 select

@@ -202,11 +202,12 @@ def test_sweep_ends_one_run_while_a_completion_ends_the_other(
     """Neither sees the other's run ended; the job must not be left without a live run."""
     register_workspaces(db, "acme", "zen")
     set_settings(db, sweep_interval_seconds=1_000_000, max_lease_losses=1)
-    worker, sweeper = new_worker(), new_worker()
+    worker, dead, sweeper = new_worker(), new_worker(), new_worker()
     job_id = str(worker.start()["job_id"])
-    leases = {lease.workspace: lease for lease in worker.claim()}
+    (lease,) = worker.claim(1)
+    assert len(dead.claim(1)) == 1
     worker.db.begin()
-    assert worker.complete_from(leases["acme"], Accounts([1]))["outcome"] == "completed"
+    assert worker.complete_from(lease, Accounts([1]))["outcome"] == "completed"
     advance_clock(db, PAST_THE_LEASE)
     sweeper.db.run("set lock_timeout = '1ms'")
     assert sweeper.sweep() == 1

@@ -52,6 +52,7 @@ MESSAGES: Final = {
     "not_due": "not due yet",
     "paused": "its workspace is paused",
     "budget": "its budget is used up",
+    "alone": "it, or what is held now, must be alone",
 }
 BUSY: Final = {
     "full": "as many chunks in hand as allowed",
