@@ -1473,6 +1473,30 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
+create function sync.require_params(p_stream jsonb, p_field text) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_given jsonb := p_stream -> p_field;
+  v_wrong text;
+begin
+  if coalesce(jsonb_typeof(v_given), 'null') not in ('object', 'null') then
+    v_wrong := format('%s is %s', p_field, left(v_given::text, 200));
+  elsif jsonb_typeof(v_given) = 'object' then
+    select format('%s.%s is %s', p_field, p.key, left(p.value::text, 200)) into v_wrong
+    from jsonb_each(v_given) as p
+    where jsonb_typeof(p.value) not in ('string', 'number', 'boolean') or p.key = ''
+    order by p.key limit 1;
+  end if;
+  if v_wrong is not null then
+    raise exception using errcode = 'SY006',
+      message = format('stream %L: %s, which no request can carry', p_stream ->> 'stream_name',
+        v_wrong),
+      hint = 'It is an object of texts, numbers and truths: {"per_page": 100, "archived": false}.';
+  end if;
+end; $$;
+comment on function sync.require_params(jsonb, text) is
+$$Raises: SY006 unless a declared stream's field is an object of JSON scalars, or left out.$$;
+
 create function public.declare_stream(p_stream jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
@@ -1488,6 +1512,7 @@ begin
         and attname <> all ('{id,source_id,revision,created_at}')) || array['source_name'],
     '{source_name,stream_name,path,page_size}');
   perform sync.require_status_classes(coalesce(p_stream -> 'status_classes', '{}'));
+  perform sync.require_params(p_stream, f) from unnest('{params,cursor_params}'::text[]) as f;
   select id into v_source_id from public.sync_sources
   where source_name = p_stream ->> 'source_name';
   if v_source_id is null then
@@ -1539,7 +1564,7 @@ field. Locks: the stream, its table's registration, missing records by key, then
 back, for one that tells whose a key is the source's workspaces.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_status_classes, sync.require_known_fields,
+  sync.write_stream, sync.require_params, sync.require_status_classes, sync.require_known_fields,
   sync.require_function, sync.require_target_columns, sync.register_target_table,
   sync.qualified_name, sync.is_shared_target, sync.require_target_table, sync.require_drop_paths,
   sync.require_parents, public.declare_source, public.declare_stream

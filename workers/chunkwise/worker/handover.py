@@ -1,10 +1,16 @@
 """Hands results to the database. Finished pages go many in one call; what arrives meanwhile is
-the next call."""
+the next call.
+
+A call may have to wait for what somebody else holds in the database. One that takes long is not
+waited for: the next goes beside it, without pages of the workspaces in it. Theirs go each in a call
+of their own, so that whoever is not concerned is through at once.
+"""
 
 import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from chunkwise.errors import (
@@ -30,6 +36,15 @@ PAGE_OVERHEAD_BYTES: Final = 200
 LINGER_SECONDS: Final = 0.004
 # One page that always breaks its call must not hold up the others for the life of its lease.
 TRIES_WHILE_OTHERS_PASS: Final = 5
+SLOW_SECONDS: Final = 0.25
+# Each that waits holds one of PostgREST's connections, of which there may be no more than ten.
+MOST_CALLS: Final = 6
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    workspaces: frozenset[str]
+    is_slow: bool = False
 
 
 class HandOver:
@@ -46,6 +61,7 @@ class HandOver:
         self._tasks = tasks
         self._waiting: deque[Finished] = deque()
         self._arrived = asyncio.Event()
+        self._calls: set[_Call] = set()
         self.outcomes: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -70,22 +86,60 @@ class HandOver:
             self._arrived.clear()
             if len(self._waiting) < MOST_PAGES and self._leases.to_fetch():
                 await asyncio.sleep(LINGER_SECONDS)
-            while batch := self._next_batch():
-                await self._complete(batch)
+            while self._may_call() and (batch := self._next_batch()):
+                call = _Call(frozenset(held.lease.workspace for held, _ in batch))
+                self._calls.add(call)
+                self._tasks.create_task(self._in_a_call(call, batch))
+
+    def _may_call(self) -> bool:
+        """One call at a time, beside those that take long."""
+        return all(call.is_slow for call in self._calls) and len(self._calls) < MOST_CALLS
 
     def _next_batch(self) -> list[Finished]:
+        self._waiting = deque(each for each in self._waiting if self._leases.holds(each[0]))
+        waiting = {held.lease.workspace for held, _ in self._waiting}
+        slow: set[str] = set()
+        on_their_own: set[str] = set()
+        for call in self._calls:
+            slow |= call.workspaces
+            on_their_own |= call.workspaces if len(call.workspaces) == 1 else set()
+        return self._take(waiting - slow or set(sorted(waiting - on_their_own)[:1]))
+
+    def _take(self, names: set[str]) -> list[Finished]:
+        """The first pages of these workspaces, as many as one call may carry."""
         batch: list[Finished] = []
+        left: deque[Finished] = deque()
         size = 0
-        while self._waiting and len(batch) < MOST_PAGES:
-            held, page = self._waiting[0]
-            size += page.wire_bytes + PAGE_OVERHEAD_BYTES
-            if batch and size > MOST_BYTES:
-                break
-            self._waiting.popleft()
-            if self._leases.holds(held):
+        is_full = False
+        for held, page in self._waiting:
+            grown = size + page.wire_bytes + PAGE_OVERHEAD_BYTES
+            is_full = is_full or len(batch) == MOST_PAGES or bool(batch and grown > MOST_BYTES)
+            if is_full or held.lease.workspace not in names:
+                left.append((held, page))
+            else:
+                size = grown
                 held.stage = Stage.HANDING_OVER
                 batch.append((held, page))
+        self._waiting = left
         return batch
+
+    async def _in_a_call(self, call: _Call, batch: list[Finished]) -> None:
+        timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._is_slow, call)
+        try:
+            await self._complete(batch)
+        except Exception as error:  # noqa: BLE001  # of any type: it must cost these pages only
+            log.warning("handing_over_failed", pages=len(batch), error=type(error).__name__)
+            failure = Failure("transient", f"handing over failed: {type(error).__name__}")
+            for held, _ in batch:
+                self._tasks.create_task(self.fail(held, failure))
+        finally:
+            timer.cancel()
+            self._calls.discard(call)
+            self._arrived.set()
+
+    def _is_slow(self, call: _Call) -> None:
+        call.is_slow = True
+        self._arrived.set()
 
     async def _complete(self, batch: list[Finished]) -> None:
         """A call refused as a whole is halved, until the page that spoils it stands alone."""

@@ -82,8 +82,62 @@ async def test_pages_for_another_protocol_are_given_up_and_not_failed(server: Se
     assert asked == ["complete_chunk_jobs_safe", "chunkwise_version"]
 
 
-def fetched(leases: Leases, queue_id: int) -> Held:
-    held = leases.add(lease_to("http://127.0.0.1:9", queue_id=queue_id, lease_ms=1_000_000_000))
+async def test_a_call_that_waits_holds_up_no_other_workspace() -> None:
+    """What a person holds in the database is waited for by its workspace's pages alone."""
+    calls: asyncio.Queue[list[int]] = asyncio.Queue()
+    is_free = asyncio.Event()
+    held_up = {1, 2}
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        size = int(head.split("content-length: ")[1].split("\r\n")[0])
+        pages = json.loads(await reader.readexactly(size))["p_pages"]
+        calls.put_nowait([page["queue_id"] for page in pages])
+        if held_up & {page["queue_id"] for page in pages}:
+            await is_free.wait()
+        outcomes = [{"queue_id": page["queue_id"], "outcome": "completed"} for page in pages]
+        await reply(json.dumps({"outcomes": outcomes}).encode(), headers=CLOSE)(writer)
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    leases = Leases()
+    ended: list[Outcome] = []
+    async with (
+        listening,
+        Gateway.connect(url, Secret("sb_secret_abc")) as gateway,
+        asyncio.timeout(60),
+        asyncio.TaskGroup() as tasks,
+    ):
+        hand_over = HandOver(gateway, leases, ended.extend, tasks)
+        running = tasks.create_task(hand_over.run())
+        hand_over.put(fetched(leases, 1, "held"), page())
+        hand_over.put(fetched(leases, 3, "beside"), page())
+        assert await calls.get() == [1, 3]
+
+        for number, workspace in ((2, "held"), (4, "beside"), (5, "third"), (6, "fourth")):
+            hand_over.put(fetched(leases, number, workspace), page())
+        told = [await calls.get() for _ in range(3)]
+
+        assert told[0] == [5, 6]
+        assert sorted(told[1:]) == [[2], [4]]
+        hand_over.put(fetched(leases, 7, "third"), page())
+        assert await calls.get() == [7]
+        while {outcome.queue_id for outcome in ended} != {4, 5, 6, 7}:
+            leases.changed.clear()
+            await leases.changed.wait()
+        is_free.set()
+        await leases.none_left()
+        running.cancel()
+    assert {outcome.queue_id for outcome in ended} == {1, 2, 3, 4, 5, 6, 7}
+
+
+def fetched(leases: Leases, queue_id: int, workspace: str = "acme") -> Held:
+    lease = lease_to(
+        "http://127.0.0.1:9", queue_id=queue_id, lease_ms=1_000_000_000, workspace=workspace
+    )
+    held = leases.add(lease)
     leases.fetched(held)
     return held
 
