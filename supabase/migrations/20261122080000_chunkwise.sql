@@ -2946,8 +2946,13 @@ begin
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
   end if;
-  insert into sync.hinted_claims (chunk_id, worker_id, verdict)
-  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'));
+  insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
+  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
+  on conflict ((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
+    where verdict <> 'claimed' do update set
+    times = case when h.chunk_id = excluded.chunk_id then h.times + 1 else 1 end,
+    chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
+    occurred_at = excluded.occurred_at;
   return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
     'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
@@ -7369,10 +7374,17 @@ create unlogged table sync.hinted_claims (
   chunk_id bigint not null,
   worker_id text not null,
   verdict text not null,
+  times int not null default 1,
   occurred_at timestamptz not null default sync.now()
 );
 comment on table sync.hinted_claims is
 'What receivers asked for by id and got: claimed, or why not. Forged and replayed hints show here.';
+comment on column sync.hinted_claims.times is
+'How often in a row. A chunk that is not given is one row per reason, and ids of no chunk are 1,999
+rows at most: who has the wake token can post as many as he likes.';
+create unique index hinted_claims_refused_idx on sync.hinted_claims
+((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
+where verdict <> 'claimed';
 create index hinted_claims_chunk_idx on sync.hinted_claims (chunk_id, id);
 create index hinted_claims_occurred_idx on sync.hinted_claims (occurred_at);
 alter table sync.hinted_claims enable row level security;
@@ -7478,7 +7490,7 @@ select
   h.status_code, h.message, h.settled_at
 from sync.hints as h
 union all
-select 'claim', c.id, c.chunk_id, c.occurred_at, null, c.worker_id, null, c.verdict, null, null,
+select 'claim', c.id, c.chunk_id, c.occurred_at, null, c.worker_id, c.times, c.verdict, null, null,
   null from sync.hinted_claims as c;
 comment on view public.hint_deliveries is
 'push: wake-ups sent and what became of them (sent, answered, refused, busy, timed_out, failed,
@@ -7491,7 +7503,8 @@ comment on column public.hint_deliveries.chunk_id is
 comment on column public.hint_deliveries.occurred_at is 'When it was sent or asked.';
 comment on column public.hint_deliveries.endpoint is 'Where it was sent.';
 comment on column public.hint_deliveries.worker_id is 'Who asked.';
-comment on column public.hint_deliveries.attempt is 'Which hint of this chunk, from 1.';
+comment on column public.hint_deliveries.attempt is
+'Of a push: which hint of this chunk, from 1. Of a claim: how often in a row it got that answer.';
 comment on column public.hint_deliveries.outcome is
 'Of a push: sent, answered, refused, busy, timed_out, failed or lost. Of a claim: claimed, or why
 not.';

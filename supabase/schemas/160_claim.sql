@@ -331,8 +331,13 @@ begin
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
   end if;
-  insert into sync.hinted_claims (chunk_id, worker_id, verdict)
-  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'));
+  insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
+  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
+  on conflict ((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
+    where verdict <> 'claimed' do update set
+    times = case when h.chunk_id = excluded.chunk_id then h.times + 1 else 1 end,
+    chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
+    occurred_at = excluded.occurred_at;
   return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
     'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint

@@ -62,10 +62,17 @@ create unlogged table sync.hinted_claims (
   chunk_id bigint not null,
   worker_id text not null,
   verdict text not null,
+  times int not null default 1,
   occurred_at timestamptz not null default sync.now()
 );
 comment on table sync.hinted_claims is
 'What receivers asked for by id and got: claimed, or why not. Forged and replayed hints show here.';
+comment on column sync.hinted_claims.times is
+'How often in a row. A chunk that is not given is one row per reason, and ids of no chunk are 1,999
+rows at most: who has the wake token can post as many as he likes.';
+create unique index hinted_claims_refused_idx on sync.hinted_claims
+((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
+where verdict <> 'claimed';
 create index hinted_claims_chunk_idx on sync.hinted_claims (chunk_id, id);
 create index hinted_claims_occurred_idx on sync.hinted_claims (occurred_at);
 alter table sync.hinted_claims enable row level security;
@@ -171,7 +178,7 @@ select
   h.status_code, h.message, h.settled_at
 from sync.hints as h
 union all
-select 'claim', c.id, c.chunk_id, c.occurred_at, null, c.worker_id, null, c.verdict, null, null,
+select 'claim', c.id, c.chunk_id, c.occurred_at, null, c.worker_id, c.times, c.verdict, null, null,
   null from sync.hinted_claims as c;
 comment on view public.hint_deliveries is
 'push: wake-ups sent and what became of them (sent, answered, refused, busy, timed_out, failed,
@@ -184,7 +191,8 @@ comment on column public.hint_deliveries.chunk_id is
 comment on column public.hint_deliveries.occurred_at is 'When it was sent or asked.';
 comment on column public.hint_deliveries.endpoint is 'Where it was sent.';
 comment on column public.hint_deliveries.worker_id is 'Who asked.';
-comment on column public.hint_deliveries.attempt is 'Which hint of this chunk, from 1.';
+comment on column public.hint_deliveries.attempt is
+'Of a push: which hint of this chunk, from 1. Of a claim: how often in a row it got that answer.';
 comment on column public.hint_deliveries.outcome is
 'Of a push: sent, answered, refused, busy, timed_out, failed or lost. Of a claim: claimed, or why
 not.';

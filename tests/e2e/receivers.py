@@ -192,9 +192,10 @@ def ready(world: World) -> list[int]:
 def claims(world: World) -> Counter[str]:
     """What was asked for by id, by verdict."""
     rows = world.db.run(
-        "select outcome, count(*) from hint_deliveries where direction = 'claim' group by 1"
+        "select outcome, sum(attempt) as times from hint_deliveries"
+        " where direction = 'claim' group by 1"
     )
-    return Counter({row["outcome"]: row["count"] for row in rows})
+    return Counter({row["outcome"]: row["times"] for row in rows})
 
 
 def traces(world: World) -> list[object]:
