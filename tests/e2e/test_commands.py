@@ -177,12 +177,66 @@ async def test_workspaces_are_added_with_a_key_that_nobody_sees(world: World) ->
     assert "acme changed." in changed.out
     assert [workspace["workspace_name"] for workspace in listed.json] == ["acme", "zen"]
     assert (listed.json[0]["external_id"], listed.json[0]["max_concurrency"]) == ("12", 3)
+    assert "not known" in changed.out
     assert_told(refused, 1, "chunkwise: ", "")
     assert_told(keyless, 2, "chunkwise: no API key for bad", "CHUNKWISE_WORKSPACE_KEY")
     for ended in (added, changed, piped, refused, keyless, listed, for_people):
         assert KEY.split("|")[1] not in ended.out + ended.err
     stored = world.db.column("select distinct decrypted_secret from vault.decrypted_secrets")
     assert stored == [KEY]
+
+
+async def test_a_workspace_is_added_when_its_key_is_its_own(
+    world: World, bison: BisonControl
+) -> None:
+    """No worker is there: the command asks by itself, and nothing is kept of what is refused."""
+    acme, zen = await bison.workspace("acme"), await bison.workspace("zen")
+    url = ("--base-url", bison.base_url)
+    add = ("workspaces", "add")
+    added = await world.chunkwise(*add, "acme", *url, stdin=acme.key)
+    again = await world.chunkwise(*add, "other name", *url, stdin=acme.key)
+    wrong_id = await world.chunkwise(*add, "zen", *url, "--external-id", "4711", stdin=zen.key)
+    refused = await world.chunkwise(*add, "zen", *url, stdin="1|nobody's")
+    as_json = await world.chunkwise(*add, "zen", *url, "--json", stdin=zen.key)
+    moved = await world.chunkwise(*add, "ZEN", "--base-url", "http://127.0.0.1:9", stdin=zen.key)
+
+    assert (added.code, added.out) == (
+        0,
+        f"acme added. Its key belongs to {acme.workspace_id} (acme).\n",
+    )
+    for ended in (again, wrong_id, refused, moved):
+        assert_told(ended, 1, "chunkwise: ", "")
+    assert (as_json.code, as_json.json["key"]["verdict"]) == (0, "accepted")
+    assert world.db.run("select workspace_name, external_id from sync_workspaces order by id") == [
+        {"workspace_name": "acme", "external_id": str(acme.workspace_id)},
+        {"workspace_name": "zen", "external_id": str(zen.workspace_id)},
+    ]
+    assert world.db.value("select count(*) from vault.secrets") == 2
+
+
+async def test_a_workspace_is_removed_with_its_key(world: World, bison: BisonControl) -> None:
+    await world.register(bison)
+    async with world.workers():
+        await world.sync()
+    kept = await world.chunkwise("workspaces", "remove", "acme")
+    rows = len(world.live_ids("acme"))
+    gone, unknown = (
+        await world.chunkwise("workspaces", "remove", "acme", "--delete-records", "--json"),
+        await world.chunkwise("workspaces", "remove", "nobody"),
+    )
+    listed = await world.chunkwise("workspaces", "list", "--json")
+
+    assert (kept.code, kept.out) == (0, "acme removed; its rows are kept.\n")
+    assert rows == 40
+    assert gone.code == 0
+    assert gone.json["rows_deleted"] >= 40
+    assert_told(unknown, 1, "chunkwise: there is no workspace 'nobody'", "")
+    assert [workspace["workspace_name"] for workspace in listed.json] == ["zen"]
+    assert world.db.column("select distinct workspace_id from sync.sender_emails") == (
+        world.db.column("select id from sync_workspaces")
+    )
+    assert world.db.value("select count(*) from vault.secrets") == 1
+    world.db.run("delete from polling_job_status")
 
 
 async def test_a_wrong_address_or_key_is_one_sentence(

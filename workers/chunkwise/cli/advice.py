@@ -8,7 +8,7 @@ from typing import Final
 from chunkwise.cli.output import Row
 
 LIVE = "running"
-BAD_KEYS = ("refused", "other_workspace")
+BAD_KEYS = ("refused", "other_workspace", "unreadable")
 ENDED_BADLY = ("failed", "partial", "cancelled")
 
 # What the database advises to whoever reads it in the SQL editor, and who reads it here does.
@@ -125,6 +125,8 @@ def _about_key(key_status: object) -> str:
         return "the API refuses its key"
     if key_status == "other_workspace":
         return "its key belongs to another workspace"
+    if key_status == "unreadable":
+        return "its key cannot be read from Vault"
     return ""
 
 

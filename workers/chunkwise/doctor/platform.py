@@ -53,14 +53,20 @@ select w.workspace_name as subject, 'its key is not in Vault, or cannot be read 
   format('Hand it over again: chunkwise keys rotate %s', sync.shell_word(w.workspace_name))
     as mend
 from public.sync_workspaces as w
-left join vault.decrypted_secrets as d on d.id = w.secret_id
-where w.is_active and coalesce(d.decrypted_secret, '') = ''
+-- Without Vault itself the question fails.
+where w.is_active and sync.read_secret(w.secret_id) is null
+  and (select count(*) from vault.decrypted_secrets where false) = 0
 union all
 select e.url, 'its wake token is not in Vault, or cannot be read there',
   format('select register_worker_endpoint(%L, ''<wake token>'');', e.url)
 from public.worker_endpoints as e
-left join vault.decrypted_secrets as d on d.id = e.secret_id
-where e.is_active and coalesce(d.decrypted_secret, '') = ''
+where e.is_active and sync.read_secret(e.secret_id) is null
+union all
+select w.workspace_name, case w.key_status when 'refused' then 'the API refuses its key'
+    else format('its key belongs to another workspace, %s', w.key_owner) end,
+  format('Give it its own: chunkwise keys rotate %s', sync.shell_word(w.workspace_name))
+from public.sync_workspaces as w
+where w.is_active and w.key_status in ('refused', 'other_workspace')
 """
 
 REALTIME: Final = """

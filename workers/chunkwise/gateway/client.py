@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx
@@ -41,6 +42,19 @@ Parsed = TypeVar("Parsed")
 
 class _Query(Protocol):
     def execute(self) -> Awaitable[APIResponse]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A workspace to add or change. Without a source the only one that is declared is meant."""
+
+    name: str
+    base_url: str
+    key: Secret
+    source: str | None = None
+    external_id: str | None = None
+    max_concurrency: int | None = None
+    replace: bool = False
 
 
 class Gateway:
@@ -137,24 +151,17 @@ class Gateway:
     async def get_sync_job_progress(self, job_id: str) -> Json:
         return await self._call("get_sync_job_progress", {"p_job_id": job_id}, _as_it_is)
 
-    async def register_workspace(
-        self,
-        name: str,
-        base_url: str,
-        key: Secret,
-        source: str,
-        external_id: str | None,
-        max_concurrency: int | None,
-    ) -> Json:
+    async def register_workspace(self, given: Registration) -> Json:
         return await self._call(
             "register_workspace",
             {
-                "p_workspace_name": name,
-                "p_base_url": base_url,
-                "p_api_key": key.reveal(),
-                "p_source": source,
-                "p_external_id": external_id,
-                "p_max_concurrency": max_concurrency,
+                "p_workspace_name": given.name,
+                "p_base_url": given.base_url,
+                "p_api_key": given.key.reveal(),
+                "p_source": given.source,
+                "p_external_id": given.external_id,
+                "p_max_concurrency": given.max_concurrency,
+                "p_replace": given.replace,
             },
             _as_it_is,
         )
@@ -168,7 +175,7 @@ class Gateway:
             "workspace_name, source_id, base_url, external_id, is_active, max_concurrency,"
             " key_status, key_checked_at"
         )
-        return await self._rows(query.order("workspace_name"))
+        return await self._rows(query.is_("removed_at", "null").order("workspace_name"))
 
     async def call(self, function: str, arguments: dict[str, Any]) -> Json:
         """A function of which the answer is passed on as it is."""

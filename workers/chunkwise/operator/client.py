@@ -88,6 +88,12 @@ class Operator:
             "rotate_workspace_key", {"p_workspace_name": workspace, "p_api_key": key.reveal()}
         )
 
+    async def remove_workspace(self, workspace: str, delete_records: bool) -> Json:
+        return await self.gateway.call(
+            "remove_workspace",
+            {"p_workspace_name": workspace, "p_delete_records": delete_records},
+        )
+
     async def start_audit(self, workspaces: Sequence[str]) -> Json:
         return await self.gateway.call("start_audit", {"p_workspaces": list(workspaces) or None})
 
