@@ -78,6 +78,21 @@ isolation and deadlocks (40), memory, disk and connections (53), a lock not had 
 time limits, cancels and restarts (57), disk errors (58), read only (25006), errors of its own
 (XX).$$;
 
+create function sync.note_out_of_time() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  select set_config('chunkwise.is_out_of_time', 'on', true);
+$$;
+comment on function sync.note_out_of_time() is
+$$The time limit of a statement goes off once. Whoever answers it notes that, so that nothing that
+takes time is begun any more in this transaction.$$;
+
+create function sync.is_out_of_time() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
+$$;
+comment on function sync.is_out_of_time() is
+$$Returns: whether the time limit of this statement went off.$$;
+
 create function sync.in_utc(p_at timestamptz) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
@@ -96,7 +111,8 @@ $$Returns: a text as one word of a shell command, of which the shell expands not
 revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
   sync.now, public.chunkwise_version, sync.require_read_committed, sync.try_engine_lock,
-  sync.wait_for_engine_lock, sync.is_own_trouble, sync.in_utc, sync.shell_word
+  sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
+  sync.in_utc, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;

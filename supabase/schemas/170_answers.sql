@@ -168,6 +168,7 @@ begin
     v_page.answer := '[]';
     v_page.is_past_pages := p_page.kind = 'page';
     v_page.reveals_pages := v_page.is_past_pages;
+    v_page.body := null;
     return v_page;
   end if;
   v_page.answer := p_page.body::jsonb;
@@ -190,6 +191,8 @@ begin
   v_page.records := jsonb_array_length(v_page.answer);
   v_page.reveals_pages := v_page.kind = 'page'
     and (v_page.last_page <= v_page.known_pages) is not true;
+  -- It is in the answer now; every statement over the pages would copy it.
+  v_page.body := null;
   return v_page;
 end; $$;
 comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is

@@ -74,6 +74,8 @@ it.$$;
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  -- Apart: to lock rows that are joined with pages would sort each page's body with its row.
+  v_queue_ids bigint[] := array(select p.queue_id from unnest(p_pages) as p);
   v_page sync.page_in_hand;
   v_chunk record;
   v_given_up bigint[];
@@ -81,18 +83,17 @@ declare
 begin
   perform sync.require_read_committed();
   for v_chunk in
-    select p as given, q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
+    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
       r.stream_id, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
       r.progress_total, w.key_status, b.block_level
-    from unnest(p_pages) as p
-    join public.chunk_processing_queue as q on q.id = p.queue_id
+    from public.chunk_processing_queue as q
     join public.chunked_sync_jobs as c on c.id = q.id
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
     left join public.sync_budgets as b on b.id = w.budget_id
-    order by q.id for no key update of q
+    where q.id = any (v_queue_ids) order by q.id for no key update of q
   loop
-    v_page := v_chunk.given;
+    v_page := p_pages[array_position(v_queue_ids, v_chunk.id)];
     if v_chunk.lease_token = v_page.lease_token and v_chunk.status = 'processing'
       and v_chunk.lease_expires_at > sync.now() then
       v_page.run_id := v_chunk.run_id;

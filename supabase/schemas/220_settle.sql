@@ -156,9 +156,9 @@ begin
   loop
     perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
     perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
-    perform sync.cover_items(v_page, array(select queue_id from unnest(p_pages)))
-    where v_page.kind = 'item';
   end loop;
+  perform sync.cover_joined_items(p_pages)
+  where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
 end; $$;
 comment on function sync.plan_revealed(sync.page_in_hand[]) is
 $$Queue what completed pages reveal: pages of counted streams up to the last one, of feeds as far as
@@ -182,8 +182,11 @@ begin
     where p.outcome = 'cancelled'
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
       or (p.outcome = 'completed' and (
-        p.reveals_pages or p.kind = 'cursor'
-        or (p.kind = 'item' and sync.has_joined_items(p.queue_id)))));
+        p.reveals_pages or p.kind = 'cursor'))) || array(
+    select p.run_id from unnest(v_ended) as p
+    join sync.joined_items(array(
+      select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
+      on j.queue_id = p.queue_id);
   if cardinality(v_run_ids) > 0 then
     perform 1 from public.workspace_sync_runs where id = any (v_run_ids)
       order by id for no key update;

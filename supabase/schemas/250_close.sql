@@ -25,21 +25,6 @@ comment on function sync.end_run_early(bigint, text, text) is
 $$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
 the run's lock and settles it.$$;
 
-create function sync.note_out_of_time() returns void
-language sql set search_path = pg_catalog, pg_temp as $$
-  select set_config('chunkwise.is_out_of_time', 'on', true);
-$$;
-comment on function sync.note_out_of_time() is
-$$The time limit of a statement goes off once. Whoever answers it notes that, so that nothing that
-takes time is begun any more in this transaction.$$;
-
-create function sync.is_out_of_time() returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
-$$;
-comment on function sync.is_out_of_time() is
-$$Returns: whether the time limit of this statement went off.$$;
-
 create function sync.advance_runs(p_run_ids bigint[], p_seconds int default 5) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -351,7 +336,7 @@ none is completed or partial (or there is none at all), else partial. Locks: the
 anew for live runs.$$;
 
 revoke all on function
-  sync.has_live_chunks, sync.end_run_early, sync.note_out_of_time, sync.is_out_of_time,
-  sync.advance_runs, sync.close_jobs, sync.settle_runs, sync.advance_run, sync.scan_finding,
-  sync.scan_again, sync.fold_counters, sync.close_run, sync.close_job
+  sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
+  sync.advance_run, sync.scan_finding, sync.scan_again, sync.fold_counters, sync.close_run,
+  sync.close_job
 from public, anon, authenticated, service_role;
