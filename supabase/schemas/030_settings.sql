@@ -37,8 +37,8 @@ alter table public.sync_settings enable row level security;
 insert into public.sync_settings (name, value, kind, description) values
 ('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),
 ('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
-('max_lease_losses', '10', 'number', 'A chunk whose worker dies so often while it holds nothing else '
-  'is failed as a poison page.'),
+('max_lease_losses', '10', 'number', 'A chunk whose worker dies so often while it holds nothing '
+  'else is failed as a poison page.'),
 ('max_unanswered', '5', 'number', 'A chunk whose requests meet so many closed connections is '
   'released no more: the next one is a transient failure.'),
 ('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
