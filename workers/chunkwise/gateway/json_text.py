@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-PIECE_BYTES: Final = 262_144
+PIECE_BYTES: Final = 65_536
 # The backslash first: the others put one in.
 _SHORT: Final = (
     (b"\\", b"\\\\"),
