@@ -22,7 +22,7 @@ from chunkwise.gateway.json_text import size_as_json_string
 from chunkwise.secret import Secret
 
 Json = Mapping[str, Any]
-ErrorClass = Literal["transient", "rate_limited", "permanent", "released"]
+ErrorClass = Literal["transient", "rate_limited", "permanent", "postponed", "released"]
 # public: the Internet; loopback: the worker's own machine; any: private networks too.
 Reach = Literal["public", "loopback", "any"]
 STATUS_CLASSES: Final = ("page", "transient", "rate_limited", "permanent")
@@ -184,7 +184,7 @@ class Failure:
 
 
 class Outcome(_Answer):
-    """`outcome`: completed, cancelled, retry, delayed, released, failed or refused;
+    """`outcome`: completed, cancelled, retry, delayed, postponed, released, failed or refused;
     `look_again_ms`: when a chunk that was not finished falls due."""
 
     queue_id: int

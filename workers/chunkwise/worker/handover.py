@@ -37,8 +37,15 @@ LINGER_SECONDS: Final = 0.004
 # One page that always breaks its call must not hold up the others for the life of its lease.
 TRIES_WHILE_OTHERS_PASS: Final = 5
 SLOW_SECONDS: Final = 0.25
+# The statement's time limit: less at once takes less time.
+OUT_OF_TIME: Final = "57014"
+SQLSTATE_LENGTH: Final = 5
 # Each that waits holds one of PostgREST's connections, of which there may be no more than ten.
 MOST_CALLS: Final = 6
+
+
+class _StuckError(ChunkwiseError):
+    """The database does not take these pages, while it answers other calls."""
 
 
 @dataclass(slots=True, eq=False)
@@ -156,7 +163,7 @@ class HandOver:
                 await self._complete(batch[middle:])
             else:
                 # Not awaited: repeated for as long as the lease lives, it would hold up the others.
-                failure = Failure("transient", f"the page was refused: {error.message}")
+                failure = _failure_of(error)
                 self._tasks.create_task(self.fail(batch[0][0], failure))
         else:
             self._answered(batch, answer)
@@ -174,9 +181,12 @@ class HandOver:
                 failures += 1
                 if all(held.expired for held, _ in batch):
                     raise
-                if failures >= TRIES_WHILE_OTHERS_PASS and self._gateway.answered_at > started:
+                is_too_much = error.code == OUT_OF_TIME and len(batch) > 1
+                if is_too_much or (
+                    failures >= TRIES_WHILE_OTHERS_PASS and self._gateway.answered_at > started
+                ):
                     text = f"{error.message}, while other calls are answered"
-                    raise ChunkwiseError(text, code=error.code) from None
+                    raise _StuckError(text, code=error.code) from None
                 log.warning("complete_repeated", pages=len(batch), **error.fields())
             await backoff.wait()
 
@@ -237,3 +247,11 @@ class HandOver:
             attempt=held.lease.attempt,
             **{**fields, **{name: value for name, value in known.items() if value is not None}},
         )
+
+
+def _failure_of(error: ChunkwiseError) -> Failure:
+    """Trouble of the database's own is no attempt of the chunk: SQL tells whether it is its own."""
+    if not isinstance(error, _StuckError):
+        return Failure("transient", f"the page was refused: {error.message}")
+    known = f"{error.code}: " if error.code and len(error.code) == SQLSTATE_LENGTH else ""
+    return Failure("postponed", known + error.message)

@@ -82,6 +82,65 @@ async def test_pages_for_another_protocol_are_given_up_and_not_failed(server: Se
     assert asked == ["complete_chunk_jobs_safe", "chunkwise_version"]
 
 
+async def test_a_page_that_the_database_has_no_time_for_is_postponed() -> None:
+    """The call is halved until the page stands alone; what it costs is for SQL to say."""
+    failed: list[dict[str, object]] = []
+    completed: list[list[int]] = []
+    out_of_time: dict[str, object] = {
+        "code": "57014",
+        "message": "canceling statement",
+        "details": None,
+        "hint": None,
+    }
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        size = int(head.split("content-length: ")[1].split("\r\n")[0])
+        arguments = json.loads(await reader.readexactly(size))
+        status = "200 OK"
+        answer: dict[str, object]
+        if "p_pages" in arguments:
+            ids = [page["queue_id"] for page in arguments["p_pages"]]
+            answer = {"outcomes": [{"queue_id": each, "outcome": "completed"} for each in ids]}
+            if 2 in ids:
+                status, answer = "500 Internal Server Error", out_of_time
+            else:
+                completed.append(ids)
+        elif "p_leases" in arguments:
+            answer = {"lease_ms": 20000, "lost": [], "cancelled": [], "blocked_budgets": []}
+        else:
+            failed.append(arguments)
+            answer = {"queue_id": 2, "outcome": "postponed", "blocked_budgets": []}
+        await reply(json.dumps(answer).encode(), status, CLOSE)(writer)
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    leases = Leases()
+    ended: list[Outcome] = []
+    async with (
+        listening,
+        Gateway.connect(url, Secret("sb_secret_abc")) as gateway,
+        asyncio.timeout(60),
+        asyncio.TaskGroup() as tasks,
+    ):
+        hand_over = HandOver(gateway, leases, ended.extend, tasks)
+        for number in (1, 2, 3, 4):
+            hand_over.put(fetched(leases, number), page())
+        running = tasks.create_task(hand_over.run())
+        while leases.held():
+            await gateway.extend_chunk_leases([])
+            await asyncio.sleep(0)
+        running.cancel()
+    assert completed == [[1], [3, 4]] or completed == [[3, 4], [1]]
+    assert {outcome.queue_id: outcome.outcome for outcome in ended} == {
+        1: "completed", 2: "postponed", 3: "completed", 4: "completed",
+    }  # fmt: skip
+    assert [failure["p_error_class"] for failure in failed] == ["postponed"]
+    assert str(failed[0]["p_error_message"]).startswith("57014: ")
+
+
 async def test_a_call_that_waits_holds_up_no_other_workspace() -> None:
     """What a person holds in the database is waited for by its workspace's pages alone."""
     calls: asyncio.Queue[list[int]] = asyncio.Queue()
