@@ -709,11 +709,16 @@ begin
   select * into strict v_source from public.sync_sources where id = p_source_id;
   v_key := case v_source.budget_scope
     when 'key' then 'workspace:' || p_workspace_id else sync.host_of(p_base_url) end;
-  insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
-  values (p_source_id, v_key, v_source.requests_per_second, v_source.max_in_flight)
-  on conflict (source_id, scope_key) do nothing;
-  select id into strict v_budget_id from public.sync_budgets
+  select id into v_budget_id from public.sync_budgets
   where source_id = p_source_id and scope_key = v_key;
+  -- Only a new one is inserted: the attempt waits for whoever is just writing one that is there.
+  if v_budget_id is null then
+    insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
+    values (p_source_id, v_key, v_source.requests_per_second, v_source.max_in_flight)
+    on conflict (source_id, scope_key) do nothing;
+    select id into strict v_budget_id from public.sync_budgets
+    where source_id = p_source_id and scope_key = v_key;
+  end if;
   return v_budget_id;
 end; $$;
 comment on function sync.ensure_budget(bigint, text, bigint) is
@@ -1285,6 +1290,7 @@ begin
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path
   returning s.id into v_id;
+  perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
   access_revision = w.access_revision + (v_base_path <> so.base_path)::int
@@ -1297,8 +1303,9 @@ exception when check_violation or invalid_text_representation or numeric_value_o
 end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
-its default. With another base path its workspaces' live runs begin again. Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field.
-Locks: the source and its workspaces.$$;
+its default. With another base path its workspaces' live runs begin again. Returns: {"source_id",
+"source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by id,
+their budgets.$$;
 
 create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
   returns void
@@ -4273,7 +4280,11 @@ begin
       select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
       on j.queue_id = p.queue_id);
   if cardinality(v_run_ids) > 0 then
-    perform 1 from public.workspace_sync_runs where id = any (v_run_ids)
+    -- With those that wait for them: whoever ends a run opens them, and another may hold them.
+    perform 1 from public.workspace_sync_runs
+      where id = any (v_run_ids || array(
+        select c.id from public.workspace_sync_runs as c
+        where c.parent_run_id = any (v_run_ids) and c.status = 'running'))
       order by id for no key update;
     perform sync.end_run_early(f.run_id, 'failed', f.message) from (
       select p.run_id, (array_agg(p.message order by p.turn))[1] as message
@@ -4285,8 +4296,13 @@ begin
       select p from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
-    perform sync.note_key_owners(v_ended)
-    where exists (select 1 from unnest(v_ended) as p where p.kind = 'connection');
+    if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
+      -- Jobs come before workspaces, and runs that end with what is found close theirs.
+      perform 1 from public.polling_job_status where id in (
+        select job_id from public.workspace_sync_runs where id = any (v_run_ids))
+        order by id for no key update;
+      perform sync.note_key_owners(v_ended);
+    end if;
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);
@@ -4300,18 +4316,24 @@ outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budget
 
 create function sync.note_key(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
+  v_workspace_ids bigint[] := array(
+    select p.workspace_id from unnest(p_pages) as p
+    where (p.outcome = 'completed' and not p.is_key_accepted)
+      or (p.http_status = 401 and p.outcome <> 'delayed'));
 begin
-  if exists (
-    select 1 from unnest(p_pages) as p
-    where (p.outcome = 'completed' and not p.is_key_accepted) or p.http_status = 401
-  ) then
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
     update public.sync_workspaces as w
     set key_status = said.key_status, key_checked_at = sync.now()
     from (
       select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
         then 'accepted' else 'refused' end as key_status
       from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
-      where p.outcome = 'completed' or p.http_status = 401
+      where p.workspace_id = any (v_workspace_ids)
+        and (p.outcome = 'completed' or (p.http_status = 401 and p.outcome <> 'delayed'))
       group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
     ) as said
     where w.id = said.workspace_id and w.access_revision = said.access_revision

@@ -42,11 +42,16 @@ begin
   select * into strict v_source from public.sync_sources where id = p_source_id;
   v_key := case v_source.budget_scope
     when 'key' then 'workspace:' || p_workspace_id else sync.host_of(p_base_url) end;
-  insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
-  values (p_source_id, v_key, v_source.requests_per_second, v_source.max_in_flight)
-  on conflict (source_id, scope_key) do nothing;
-  select id into strict v_budget_id from public.sync_budgets
+  select id into v_budget_id from public.sync_budgets
   where source_id = p_source_id and scope_key = v_key;
+  -- Only a new one is inserted: the attempt waits for whoever is just writing one that is there.
+  if v_budget_id is null then
+    insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
+    values (p_source_id, v_key, v_source.requests_per_second, v_source.max_in_flight)
+    on conflict (source_id, scope_key) do nothing;
+    select id into strict v_budget_id from public.sync_budgets
+    where source_id = p_source_id and scope_key = v_key;
+  end if;
   return v_budget_id;
 end; $$;
 comment on function sync.ensure_budget(bigint, text, bigint) is

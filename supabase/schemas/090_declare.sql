@@ -77,6 +77,7 @@ begin
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path
   returning s.id into v_id;
+  perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
   access_revision = w.access_revision + (v_base_path <> so.base_path)::int
@@ -89,8 +90,9 @@ exception when check_violation or invalid_text_representation or numeric_value_o
 end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
-its default. With another base path its workspaces' live runs begin again. Returns: {"source_id", "source_name"}. Raises: SY006 unknown, missing or bad field.
-Locks: the source and its workspaces.$$;
+its default. With another base path its workspaces' live runs begin again. Returns: {"source_id",
+"source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by id,
+their budgets.$$;
 
 create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
   returns void

@@ -188,7 +188,11 @@ begin
       select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
       on j.queue_id = p.queue_id);
   if cardinality(v_run_ids) > 0 then
-    perform 1 from public.workspace_sync_runs where id = any (v_run_ids)
+    -- With those that wait for them: whoever ends a run opens them, and another may hold them.
+    perform 1 from public.workspace_sync_runs
+      where id = any (v_run_ids || array(
+        select c.id from public.workspace_sync_runs as c
+        where c.parent_run_id = any (v_run_ids) and c.status = 'running'))
       order by id for no key update;
     perform sync.end_run_early(f.run_id, 'failed', f.message) from (
       select p.run_id, (array_agg(p.message order by p.turn))[1] as message
@@ -200,8 +204,13 @@ begin
       select p from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
-    perform sync.note_key_owners(v_ended)
-    where exists (select 1 from unnest(v_ended) as p where p.kind = 'connection');
+    if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
+      -- Jobs come before workspaces, and runs that end with what is found close theirs.
+      perform 1 from public.polling_job_status where id in (
+        select job_id from public.workspace_sync_runs where id = any (v_run_ids))
+        order by id for no key update;
+      perform sync.note_key_owners(v_ended);
+    end if;
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);
@@ -215,18 +224,24 @@ outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budget
 
 create function sync.note_key(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
+  v_workspace_ids bigint[] := array(
+    select p.workspace_id from unnest(p_pages) as p
+    where (p.outcome = 'completed' and not p.is_key_accepted)
+      or (p.http_status = 401 and p.outcome <> 'delayed'));
 begin
-  if exists (
-    select 1 from unnest(p_pages) as p
-    where (p.outcome = 'completed' and not p.is_key_accepted) or p.http_status = 401
-  ) then
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
     update public.sync_workspaces as w
     set key_status = said.key_status, key_checked_at = sync.now()
     from (
       select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
         then 'accepted' else 'refused' end as key_status
       from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
-      where p.outcome = 'completed' or p.http_status = 401
+      where p.workspace_id = any (v_workspace_ids)
+        and (p.outcome = 'completed' or (p.http_status = 401 and p.outcome <> 'delayed'))
       group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
     ) as said
     where w.id = said.workspace_id and w.access_revision = said.access_revision

@@ -60,6 +60,7 @@ class Chaotic:
             (1, self.approve_any),
             (1, self.rotate),
             (1, self.move),
+            (2, self.declare),
         ]
         weights = [weight for weight, _ in verbs]
         for _ in range(STEPS):
@@ -88,7 +89,8 @@ class Chaotic:
     def fail_one(self) -> None:
         if self.held:
             lease = self.held.pop(self.random.randrange(len(self.held)))
-            self.worker.fail(lease, self.random.choice(ERROR_CLASSES), "HTTP 500: no", 0)
+            said = self.random.choice(("HTTP 500: no", "HTTP 401: whose key?"))
+            self.worker.fail(lease, self.random.choice(ERROR_CLASSES), said, 0)
 
     def heartbeat(self) -> None:
         self.worker.extend(self.held)
@@ -101,6 +103,14 @@ class Chaotic:
         self.worker.db.run(
             "select cancel_sync_job(id) from polling_job_status where status = 'running' "
             "order by random() limit 1"
+        )
+
+    def declare(self) -> None:
+        """The source as it is: all of its workspaces are written."""
+        self.worker.db.run(
+            "select declare_source(jsonb_build_object('source_name', source_name, 'base_path', "
+            "base_path, 'success_path', success_path, 'message_path', message_path)) "
+            "from sync_sources"
         )
 
     def pause(self) -> None:
@@ -151,6 +161,8 @@ def test_random_verbs_from_many_connections(
         max_lease_losses=1000,
         deletion_guard_rows=0,
     )
+    # Sooner than a completing call gives a lock up: a deadlock is one, however short.
+    stack.psql("-c", f"alter database {database.name} set deadlock_timeout = '50ms'")
     workers = [new_worker() for _ in range(WORKERS)]
     watcher = connect()
     for seed in SEEDS:
