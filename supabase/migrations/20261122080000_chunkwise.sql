@@ -1028,8 +1028,9 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_workspace_id bigint;
 begin
-  select id into v_workspace_id from public.sync_workspaces
-  where name_key = sync.name_key(p_workspace_name) and removed_at is null;
+  -- By the name's index, and not through all that were not removed.
+  select case when removed_at is null then id end into v_workspace_id from public.sync_workspaces
+  where name_key = sync.name_key(p_workspace_name);
   if v_workspace_id is null then
     raise exception using errcode = 'SY002', message = format('there is no workspace '
       '%L', p_workspace_name),
@@ -1804,7 +1805,10 @@ comment on column public.workspace_sync_runs.deletions_waiting is
 comment on column public.workspace_sync_runs.warnings is 'What its scans found, with numbers.';
 create unique index workspace_sync_runs_live_idx
   on public.workspace_sync_runs (workspace_id, stream_id) where status = 'running';
-create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id);
+create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id, workspace_id);
+-- Whether a job has live runs is asked at the end of each of them.
+create index workspace_sync_runs_live_job_idx on public.workspace_sync_runs (job_id)
+  where status = 'running';
 -- By time, not by id: a limit on the order of ids would tempt the planner to walk the primary key.
 create index workspace_sync_runs_workspace_idx
   on public.workspace_sync_runs (workspace_id, stream_id, started_at, id);
@@ -3589,7 +3593,7 @@ begin
   elsif v_completeness = 'items' then
     perform sync.open_items(p_run.id);
   else
-    perform sync.begin_pages(p_run.id);
+    perform sync.begin_pages(array[p_run.id]);
   end if;
 end; $$;
 comment on function sync.advance_connection(public.workspace_sync_runs) is
@@ -5109,7 +5113,7 @@ begin
   elsif v_run.phase = 'connect' then
     perform sync.advance_connection(v_run);
   elsif v_run.phase = 'parent' then
-    perform sync.begin_run(p_run_id) where not exists (
+    perform sync.begin_runs(array[p_run_id]) where not exists (
       select 1 from public.workspace_sync_runs
       where id = v_run.parent_run_id and status = 'running');
   elsif v_run.phase = 'items' then
@@ -5219,6 +5223,7 @@ create function sync.close_run(p_run_id bigint, p_status text, p_warning text) r
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
+  v_waiting bigint[];
   v_close_function text;
 begin
   perform sync.fold_counters(p_run_id);
@@ -5230,10 +5235,15 @@ begin
       where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
   perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
-  perform sync.begin_run(child.id) from (
-    select id from public.workspace_sync_runs
-    where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent'
-    for no key update) as child;
+  -- By the index of parents, and not through all that is live.
+  with children as materialized (
+    select * from public.workspace_sync_runs where parent_run_id = p_run_id for no key update
+  )
+  select array_agg(id) into v_waiting from children
+  where status = 'running' and ending is null and phase = 'parent';
+  if v_waiting is not null then
+    perform sync.begin_runs(v_waiting);
+  end if;
   if p_status <> 'completed' then
     return;
   end if;
@@ -5307,10 +5317,9 @@ begin
     where r.job_id = p_job_id
   ) as r
   where j.id = p_job_id;
-  update public.workspace_sync_runs as r set close_error = null
-  from (select id from public.workspace_sync_runs
-  where job_id = p_job_id and close_error is not null for no key update skip locked) as noted
-  where r.id = noted.id;
+  update public.workspace_sync_runs set close_error = null
+  where id = any (array(select id from public.workspace_sync_runs
+    where job_id = p_job_id and close_error is not null for no key update skip locked));
 end; $$;
 comment on function sync.close_job(uuid) is
 $$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
@@ -5640,7 +5649,7 @@ comment on function sync.advance_mark(public.workspace_sync_runs) is
 $$After a complete scan of a feed: the newest id it saw is the mark of the next one. The caller
 holds the run's lock.$$;
 
-create function sync.set_mark(p_run_id bigint) returns void
+create function sync.set_marks(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set
@@ -5650,12 +5659,11 @@ begin
       make_interval(days => st.full_scan_days)
       or s.marks ->> 'full_scan_at' is null, true)
   from public.sync_streams as st, public.sync_workspace_streams as s
-  where r.id = p_run_id and st.id = r.stream_id and st.completeness = 'feed'
+  where r.id = any (p_run_ids) and st.id = r.stream_id and st.completeness = 'feed'
     and s.workspace_id = r.workspace_id and s.stream_id = r.stream_id;
 end; $$;
-comment on function sync.set_mark(bigint) is
-$$A new run of a feed reads to the mark of the last complete scan, or everything when that is
-due.$$;
+comment on function sync.set_marks(bigint[]) is
+$$New runs of feeds read to the mark of the last complete scan, or everything when that is due.$$;
 
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -5682,7 +5690,7 @@ $$Let the next scan of a feed read everything, not only what is newer than its m
 row of that stream.$$;
 
 revoke all on function
-  sync.advance_mark, sync.set_mark, public.request_full_scan
+  sync.advance_mark, sync.set_marks, public.request_full_scan
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;
 
@@ -5938,12 +5946,15 @@ create function sync.requested_runs(p_streams text[], p_workspaces text[])
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text;
+  v_workspace_id bigint;
+  v_workspace_ids bigint[] := '{}';
   v_requested sync.requested_run[];
 begin
   perform sync.require_read_committed();
   foreach v_name in array coalesce(p_workspaces, '{}') loop
-    if not (select w.is_active from public.sync_workspaces as w
-      where w.id = sync.workspace_id_of(v_name)) then
+    v_workspace_id := sync.workspace_id_of(v_name);
+    v_workspace_ids := v_workspace_ids || v_workspace_id;
+    if not (select w.is_active from public.sync_workspaces as w where w.id = v_workspace_id) then
       raise exception using errcode = 'SY004',
         message = format('workspace %L is not active', v_name),
         hint = 'register_workspace() activates it again.';
@@ -5955,11 +5966,11 @@ begin
         hint = 'select stream_name from sync_streams lists them; declare_stream() adds one.';
     end if;
   end loop;
-  select named into v_name from unnest(p_workspaces) as named
+  select named.name into v_name from unnest(p_workspaces, v_workspace_ids) as named (name, id)
   where not exists (
     select 1 from public.sync_workspaces as w
     join public.sync_streams as s on s.source_id = w.source_id
-    where w.workspace_name = named
+    where w.id = named.id
       and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
   ) limit 1;
   if found then
@@ -5970,7 +5981,7 @@ begin
   select array_agg(row(w.id, s.id)::sync.requested_run order by w.id, s.id) into v_requested
   from public.sync_workspaces as w
   join public.sync_streams as s on s.source_id = w.source_id
-  where w.is_active and (p_workspaces is null or w.workspace_name = any (p_workspaces))
+  where w.is_active and (p_workspaces is null or w.id = any (v_workspace_ids))
     and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end;
   if v_requested is null then
     raise exception using errcode = 'SY005',
@@ -5985,56 +5996,137 @@ $$Returns: workspace x stream that a request means; null means every active work
 stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005
 nothing to do, or nothing for a workspace that is named, SY016 wrong isolation.$$;
 
-create function sync.begin_pages(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform sync.set_mark(p_run_id);
-  update public.workspace_sync_runs set phase = 'scan', planned_pages = 1 where id = p_run_id;
-  perform sync.plan_chunks(p_run_id, 'page', array[1], null);
-  perform sync.fill_slots(p_run_id);
-end; $$;
-comment on function sync.begin_pages(bigint) is
-$$Page 1 of a run, in slot 1. The caller holds the run's lock, or made it.$$;
-
-create function sync.begin_run(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function sync.begin_phase(p_run_ids bigint[], p_phase text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
-  v_run record;
+  v_chunk_ids bigint[];
+  v_ready int;
 begin
-  select r.*, st.completeness, st.parent_stream, st.source_id, w.key_status into strict v_run
-  from public.workspace_sync_runs as r
-  join public.sync_streams as st on st.id = r.stream_id
-  join public.sync_workspaces as w on w.id = r.workspace_id where r.id = p_run_id;
-  -- What a run missed with another key says nothing: mostly that is forgotten with the change.
-  perform sync.forget_missing(v_run.workspace_id, v_run.stream_id) where exists (
-    select 1 from sync.missing_records as m
-    join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
-    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-      and x.access_revision <> v_run.access_revision);
-  update public.workspace_sync_runs as r set phase = 'parent', parent_run_id = parent.id
-  from public.workspace_sync_runs as parent
-  join public.sync_streams as ps on ps.id = parent.stream_id
-  where r.id = p_run_id and v_run.completeness = 'items' and parent.job_id = v_run.job_id
-    and parent.workspace_id = v_run.workspace_id
-    and parent.status = 'running' and ps.source_id = v_run.source_id
-    and ps.stream_name = v_run.parent_stream;
-  if found then
-    return;
-  elsif v_run.completeness = 'connection' or (v_run.key_status <> 'accepted'
-    and sync.connection_path(v_run.source_id) is not null) then
-    update public.workspace_sync_runs set phase = 'connect' where id = p_run_id;
-    perform sync.plan_chunks(p_run_id, 'connection', null, array[null::text]);
-    perform sync.fill_slots(p_run_id);
-  elsif v_run.completeness = 'items' then
-    perform sync.open_items(p_run_id);
-  else
-    perform sync.begin_pages(p_run_id);
+  update public.workspace_sync_runs set phase = p_phase, planned_chunks = planned_chunks + 1,
+    planned_pages = case p_phase when 'scan' then 1 else planned_pages end
+  where id = any (p_run_ids);
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
+    select r.job_id, r.id, case p_phase when 'scan' then 'page' else 'connection' end, r.scan,
+      case p_phase when 'scan' then 1 end
+    from public.workspace_sync_runs as r where r.id = any (p_run_ids) order by r.id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned order by id
+    returning id
+  )
+  select array_agg(id order by id) into v_chunk_ids from queued;
+  -- Of a run that begins again slot 1 may be in flight.
+  update public.chunk_processing_queue as q set slot = 1,
+    ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then nextval('sync.ready_seq') end,
+    next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then 'infinity'::timestamptz end
+  where q.id = any (v_chunk_ids) and not exists (
+    select 1 from public.chunk_processing_queue as held
+    where held.run_id = q.run_id and held.slot = 1);
+  get diagnostics v_ready = row_count;
+  if v_ready < cardinality(v_chunk_ids) then
+    perform sync.fill_slots(id) from unnest(p_run_ids) as id;
   end if;
 end; $$;
-comment on function sync.begin_run(bigint) is
-$$What a run begins with: whose key it is, where the source tells and the key is not accepted as the
-workspace's own; else page 1; of an items stream what is staged already, or nothing while its feed runs in
-the same job. Locks: the new rows.$$;
+comment on function sync.begin_phase(bigint[], text) is
+$$The first chunk of each run, page 1 (scan) or the question whose key it is (connect), in its first
+free slot, which of a new run is slot 1: as one set, however many there are. All is looked up by
+key, whatever the planner knows of tables that were just filled. The caller holds the runs' locks,
+or made them. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.begin_pages(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.set_marks(p_run_ids);
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $$;
+comment on function sync.begin_pages(bigint[]) is
+$$Page 1 of runs, of feeds with the mark to which they read. The caller holds the runs' locks, or
+made them.$$;
+
+create function sync.forget_missed_with_another_key(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  perform sync.forget_missing(r.workspace_id, r.stream_id) from public.workspace_sync_runs as r
+  where r.id = any (p_run_ids) and exists (
+    select 1 from sync.missing_records as m
+    join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
+    where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
+      and x.access_revision <> r.access_revision offset 0);
+end; $$;
+comment on function sync.forget_missed_with_another_key(bigint[]) is
+$$What runs missed with another key says nothing for those that begin: mostly that is forgotten with
+the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
+
+create function sync.live_parent_of(p_run public.workspace_sync_runs) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select parent.id from public.sync_streams as st
+    join public.sync_streams as ps
+      on ps.source_id = st.source_id and ps.stream_name = st.parent_stream
+    join public.workspace_sync_runs as parent on parent.job_id = p_run.job_id
+      and parent.workspace_id = p_run.workspace_id and parent.stream_id = ps.id
+    -- A plain comparison would offer the planner to look through all that is live.
+    where st.id = p_run.stream_id and st.completeness = 'items'
+      and (parent.status = 'running') is true
+  );
+end; $$;
+comment on function sync.live_parent_of(public.workspace_sync_runs) is
+$$Returns: of a run of an items stream the live run of its feed in the same job, if there is one.$$;
+
+create function sync.begin_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_wait bigint[];
+  v_connect bigint[];
+  v_items bigint[];
+  v_pages bigint[];
+begin
+  perform sync.forget_missed_with_another_key(p_run_ids);
+  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
+  select array_agg(id) filter (where first = 'parent'),
+    array_agg(id order by id) filter (where first = 'connect'),
+    array_agg(id order by id) filter (where first = 'items'),
+    array_agg(id order by id) filter (where first = 'page')
+  into v_wait, v_connect, v_items, v_pages
+  from unnest(p_run_ids) as given (id)
+  cross join lateral (
+    select case
+      when sync.live_parent_of(r) is not null then 'parent'
+      when st.completeness = 'connection'
+        or (w.key_status <> 'accepted' and sync.connection_path(st.source_id) is not null)
+        then 'connect'
+      when st.completeness = 'items' then 'items'
+      else 'page' end as first
+    from public.workspace_sync_runs as r
+    join public.sync_streams as st on st.id = r.stream_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.id = given.id offset 0
+  ) as begins;
+  update public.workspace_sync_runs as r
+  set phase = 'parent', parent_run_id = sync.live_parent_of(r) where id = any (v_wait);
+  if v_connect is not null then
+    perform sync.begin_phase(v_connect, 'connect');
+  end if;
+  if v_pages is not null then
+    perform sync.begin_pages(v_pages);
+  end if;
+  perform sync.open_items(id) from unnest(v_items) as id;
+end; $$;
+comment on function sync.begin_runs(bigint[]) is
+$$What runs begin with: whose key it is, where the source tells and the key is not accepted as the
+workspace's own; else page 1; of an items stream what is staged already, or nothing while its feed
+runs in the same job. Locks: the new rows.$$;
 
 create function sync.begin_again(p_run_id bigint, p_reason text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6043,10 +6135,11 @@ begin
   perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs as r
   set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
-  stream_revision = st.revision, warnings = warnings || p_reason, access_revision = w.access_revision
+    stream_revision = st.revision, warnings = warnings || p_reason,
+    access_revision = w.access_revision
   from public.sync_workspaces as w, public.sync_streams as st
   where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
-  perform sync.begin_run(p_run_id);
+  perform sync.begin_runs(array[p_run_id]);
 end; $$;
 comment on function sync.begin_again(bigint, text) is
 $$A live run starts over, in its next scan; what is in flight of the one before is not applied. The
@@ -6089,41 +6182,31 @@ $$A live run whose workspace has another key, URL or id since it began, or whose
 declaration, begins again; one whose workspace has another source, or was removed, is ending. What
 was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP LOCKED.$$;
 
-create function sync.begin_runs(p_job_id uuid) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform sync.begin_run(id) from (select id from public.workspace_sync_runs where job_id = p_job_id
-    order by id) as run;
-  perform sync.close_job(p_job_id);
-end; $$;
-comment on function sync.begin_runs(uuid) is
-$$Begin every run of a new job; a job of which nothing is left to do closes at once. Locks: the new
-rows.$$;
-
 create function sync.start_runs(p_job_id uuid, p_requested sync.requested_run[],
   out o_requested int, out o_skipped text[], out o_started int)
-language sql set search_path = pg_catalog, pg_temp as $$
-  with requested as (
-    select w.id as workspace_id, s.id as stream_id, s.revision, w.workspace_name,
-      w.max_concurrency, w.access_revision
-    from unnest(p_requested) as q
-    join public.sync_workspaces as w on w.id = q.workspace_id and w.is_active
-    join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
-    order by w.id, s.id
-  ), started as (
-    insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, stream_revision,
-      max_concurrency, is_paused, access_revision)
-    select p_job_id, workspace_id, stream_id, revision, max_concurrency,
-      sync.is_paused(workspace_id), access_revision
-    from requested
-    on conflict (workspace_id, stream_id) where status = 'running' do nothing
-    returning workspace_id, stream_id
-  )
-  select count(distinct r.workspace_id),
-    coalesce(array_agg(distinct r.workspace_name) filter (where s.workspace_id is null), '{}'),
-    count(s.workspace_id)
-  from requested as r left join started as s using (workspace_id, stream_id);
-$$;
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+  set enable_hashjoin = on as $$
+begin
+  insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, stream_revision,
+    max_concurrency, is_paused, access_revision)
+  select p_job_id, w.id, s.id, s.revision, w.max_concurrency, sync.is_paused(w.id),
+    w.access_revision
+  from unnest(p_requested) as q
+  join public.sync_workspaces as w on w.id = q.workspace_id and w.is_active
+  join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
+  order by w.id, s.id
+  on conflict (workspace_id, stream_id) where status = 'running' do nothing;
+  get diagnostics o_started = row_count;
+  select count(distinct w.id), coalesce(array_agg(distinct w.workspace_name) filter (
+    where r.id is null), '{}')
+  into o_requested, o_skipped
+  from unnest(p_requested) as q
+  join public.sync_workspaces as w on w.id = q.workspace_id and w.is_active
+  join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
+  left join public.workspace_sync_runs as r on r.job_id = p_job_id and r.status = 'running'
+    and r.workspace_id = w.id and r.stream_id = s.id;
+end; $$;
 comment on function sync.start_runs(uuid, sync.requested_run[]) is
 $$The runs of a new job, without those that are live elsewhere and those whose workspace has been
 removed or has moved to another source meanwhile. Returns: workspaces requested, names of those
@@ -6180,7 +6263,9 @@ begin
     warnings = array(select format('%s: skipped, '
     'it is already being synced', name) from unnest(v_started.o_skipped) as name)
   where id = v_job_id;
-  perform sync.begin_runs(v_job_id);
+  perform sync.begin_runs(array(
+    select id from public.workspace_sync_runs where job_id = v_job_id));
+  perform sync.close_job(v_job_id);
   return sync.start_answer('accepted', v_job_id, format('syncing %s '
     'workspaces', v_started.o_requested - cardinality(v_started.o_skipped)), v_started.o_skipped);
 end; $$;
@@ -6225,8 +6310,8 @@ inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no j
 rows only; the live job name and the live workspace x stream are unique indices.$$;
 
 revoke all on function
-  sync.requested_runs, sync.begin_pages, sync.begin_run, sync.begin_again,
-  sync.begin_again_if_outdated, sync.begin_runs,
+  sync.requested_runs, sync.begin_phase, sync.begin_pages, sync.forget_missed_with_another_key,
+  sync.live_parent_of, sync.begin_runs, sync.begin_again, sync.begin_again_if_outdated,
   sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job, public.start_sync_job
 from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;
@@ -6319,15 +6404,13 @@ the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
-  update public.workspace_sync_runs as r set ending = 'timeout'
-  from (
-    select r.id from public.workspace_sync_runs as r
-    join public.polling_job_status as j on j.id = r.job_id
-    where r.status = 'running' and r.ending is null
-      and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
-    order by r.id for no key update of r skip locked
-  ) as overdue
-  where r.id = overdue.id;
+  update public.workspace_sync_runs set ending = 'timeout'
+  where id = any (array(
+    select r.id from public.polling_job_status as j
+    join public.workspace_sync_runs as r on r.job_id = j.id and r.status = 'running'
+    where j.status = 'running' and r.ending is null and j.started_at
+      < (select sync.now() - sync.setting_seconds('max_job_duration_seconds'))
+    order by r.id for no key update of r skip locked));
 $$;
 comment on function sync.end_overdue_runs() is
 $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
@@ -6655,28 +6738,24 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
-  with changed as (
+  v_run_ids := array(
     select id from public.workspace_sync_runs
     where status = 'running' and is_paused <> sync.is_paused(workspace_id)
-    order by id for no key update skip locked
-  ), marked as (
-    update public.workspace_sync_runs as r set is_paused = not r.is_paused from changed
-    where r.id = changed.id returning r.id
-  )
-  select coalesce(array_agg(id order by id), '{}') into v_run_ids from marked;
+    order by id for no key update skip locked);
+  update public.workspace_sync_runs set is_paused = not is_paused where id = any (v_run_ids);
   update public.chunk_processing_queue as q set
-    ready_seq = case when held.is_paused then null else nextval('sync.ready_seq') end,
-    next_retry_at = case when held.is_paused then 'infinity'::timestamptz end
-  from (
-    select q.id, r.is_paused from public.workspace_sync_runs as r
+    ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then nextval('sync.ready_seq') end,
+    next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then 'infinity'::timestamptz end
+  where q.id = any (array(
+    select q.id from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
       and q.status = 'pending'
     where r.status = 'running' and (
       r.is_paused and (q.ready_seq is not null or q.next_retry_at <= sync.now())
       or not r.is_paused and q.next_retry_at = 'infinity')
-    order by q.id for no key update of q skip locked
-  ) as held
-  where q.id = held.id;
+    order by q.id for no key update of q skip locked));
   return v_run_ids;
 end; $$;
 comment on function sync.mark_paused_runs() is

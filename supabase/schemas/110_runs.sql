@@ -100,7 +100,10 @@ comment on column public.workspace_sync_runs.deletions_waiting is
 comment on column public.workspace_sync_runs.warnings is 'What its scans found, with numbers.';
 create unique index workspace_sync_runs_live_idx
   on public.workspace_sync_runs (workspace_id, stream_id) where status = 'running';
-create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id);
+create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id, workspace_id);
+-- Whether a job has live runs is asked at the end of each of them.
+create index workspace_sync_runs_live_job_idx on public.workspace_sync_runs (job_id)
+  where status = 'running';
 -- By time, not by id: a limit on the order of ids would tempt the planner to walk the primary key.
 create index workspace_sync_runs_workspace_idx
   on public.workspace_sync_runs (workspace_id, stream_id, started_at, id);

@@ -111,7 +111,7 @@ begin
   elsif v_completeness = 'items' then
     perform sync.open_items(p_run.id);
   else
-    perform sync.begin_pages(p_run.id);
+    perform sync.begin_pages(array[p_run.id]);
   end if;
 end; $$;
 comment on function sync.advance_connection(public.workspace_sync_runs) is

@@ -127,7 +127,7 @@ begin
   elsif v_run.phase = 'connect' then
     perform sync.advance_connection(v_run);
   elsif v_run.phase = 'parent' then
-    perform sync.begin_run(p_run_id) where not exists (
+    perform sync.begin_runs(array[p_run_id]) where not exists (
       select 1 from public.workspace_sync_runs
       where id = v_run.parent_run_id and status = 'running');
   elsif v_run.phase = 'items' then
@@ -237,6 +237,7 @@ create function sync.close_run(p_run_id bigint, p_status text, p_warning text) r
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
+  v_waiting bigint[];
   v_close_function text;
 begin
   perform sync.fold_counters(p_run_id);
@@ -248,10 +249,15 @@ begin
       where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
   perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
-  perform sync.begin_run(child.id) from (
-    select id from public.workspace_sync_runs
-    where parent_run_id = p_run_id and status = 'running' and ending is null and phase = 'parent'
-    for no key update) as child;
+  -- By the index of parents, and not through all that is live.
+  with children as materialized (
+    select * from public.workspace_sync_runs where parent_run_id = p_run_id for no key update
+  )
+  select array_agg(id) into v_waiting from children
+  where status = 'running' and ending is null and phase = 'parent';
+  if v_waiting is not null then
+    perform sync.begin_runs(v_waiting);
+  end if;
   if p_status <> 'completed' then
     return;
   end if;
@@ -325,10 +331,9 @@ begin
     where r.job_id = p_job_id
   ) as r
   where j.id = p_job_id;
-  update public.workspace_sync_runs as r set close_error = null
-  from (select id from public.workspace_sync_runs
-  where job_id = p_job_id and close_error is not null for no key update skip locked) as noted
-  where r.id = noted.id;
+  update public.workspace_sync_runs set close_error = null
+  where id = any (array(select id from public.workspace_sync_runs
+    where job_id = p_job_id and close_error is not null for no key update skip locked));
 end; $$;
 comment on function sync.close_job(uuid) is
 $$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if

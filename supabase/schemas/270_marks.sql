@@ -19,7 +19,7 @@ comment on function sync.advance_mark(public.workspace_sync_runs) is
 $$After a complete scan of a feed: the newest id it saw is the mark of the next one. The caller
 holds the run's lock.$$;
 
-create function sync.set_mark(p_run_id bigint) returns void
+create function sync.set_marks(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set
@@ -29,12 +29,11 @@ begin
       make_interval(days => st.full_scan_days)
       or s.marks ->> 'full_scan_at' is null, true)
   from public.sync_streams as st, public.sync_workspace_streams as s
-  where r.id = p_run_id and st.id = r.stream_id and st.completeness = 'feed'
+  where r.id = any (p_run_ids) and st.id = r.stream_id and st.completeness = 'feed'
     and s.workspace_id = r.workspace_id and s.stream_id = r.stream_id;
 end; $$;
-comment on function sync.set_mark(bigint) is
-$$A new run of a feed reads to the mark of the last complete scan, or everything when that is
-due.$$;
+comment on function sync.set_marks(bigint[]) is
+$$New runs of feeds read to the mark of the last complete scan, or everything when that is due.$$;
 
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -61,6 +60,6 @@ $$Let the next scan of a feed read everything, not only what is newer than its m
 row of that stream.$$;
 
 revoke all on function
-  sync.advance_mark, sync.set_mark, public.request_full_scan
+  sync.advance_mark, sync.set_marks, public.request_full_scan
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;

@@ -86,15 +86,13 @@ the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
-  update public.workspace_sync_runs as r set ending = 'timeout'
-  from (
-    select r.id from public.workspace_sync_runs as r
-    join public.polling_job_status as j on j.id = r.job_id
-    where r.status = 'running' and r.ending is null
-      and j.started_at < sync.now() - sync.setting_seconds('max_job_duration_seconds')
-    order by r.id for no key update of r skip locked
-  ) as overdue
-  where r.id = overdue.id;
+  update public.workspace_sync_runs set ending = 'timeout'
+  where id = any (array(
+    select r.id from public.polling_job_status as j
+    join public.workspace_sync_runs as r on r.job_id = j.id and r.status = 'running'
+    where j.status = 'running' and r.ending is null and j.started_at
+      < (select sync.now() - sync.setting_seconds('max_job_duration_seconds'))
+    order by r.id for no key update of r skip locked));
 $$;
 comment on function sync.end_overdue_runs() is
 $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;

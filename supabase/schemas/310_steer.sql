@@ -47,28 +47,24 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
 begin
-  with changed as (
+  v_run_ids := array(
     select id from public.workspace_sync_runs
     where status = 'running' and is_paused <> sync.is_paused(workspace_id)
-    order by id for no key update skip locked
-  ), marked as (
-    update public.workspace_sync_runs as r set is_paused = not r.is_paused from changed
-    where r.id = changed.id returning r.id
-  )
-  select coalesce(array_agg(id order by id), '{}') into v_run_ids from marked;
+    order by id for no key update skip locked);
+  update public.workspace_sync_runs set is_paused = not is_paused where id = any (v_run_ids);
   update public.chunk_processing_queue as q set
-    ready_seq = case when held.is_paused then null else nextval('sync.ready_seq') end,
-    next_retry_at = case when held.is_paused then 'infinity'::timestamptz end
-  from (
-    select q.id, r.is_paused from public.workspace_sync_runs as r
+    ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then nextval('sync.ready_seq') end,
+    next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then 'infinity'::timestamptz end
+  where q.id = any (array(
+    select q.id from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
       and q.status = 'pending'
     where r.status = 'running' and (
       r.is_paused and (q.ready_seq is not null or q.next_retry_at <= sync.now())
       or not r.is_paused and q.next_retry_at = 'infinity')
-    order by q.id for no key update of q skip locked
-  ) as held
-  where q.id = held.id;
+    order by q.id for no key update of q skip locked));
   return v_run_ids;
 end; $$;
 comment on function sync.mark_paused_runs() is

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(6);
+select plan(7);
 
 select tests.workspace('acme');
 select tests.workspace('zen', 3);
@@ -38,6 +38,9 @@ $$, $$
 $$, 'page 1 of each is ready in slot 1');
 select ok((select min(ready_seq) < max(ready_seq) from public.chunk_processing_queue),
   'each has a turn of its own');
+
+select is(start_sync_job('again', null, '{ACME}') ->> 'status', 'already_running',
+  'a workspace may be named in any case');
 
 select * from finish();
 rollback;
