@@ -8,6 +8,7 @@ create table public.sync_budgets (
   requests_per_second numeric,
   max_in_flight int,
   next_send_at timestamptz,
+  blocked_at timestamptz,
   blocked_until timestamptz,
   block_level int not null default 0,
   probe_until timestamptz,
@@ -28,6 +29,8 @@ comment on column public.sync_budgets.block_level is
 comment on column public.sync_budgets.probe_until is
 'Until then one probe is on its way and nobody else sends.';
 comment on column public.sync_budgets.next_send_at is 'Until then every send time is reserved.';
+comment on column public.sync_budgets.blocked_at is
+'When the last block was set: later than now, the clock was set back since.';
 comment on column public.sync_budgets.blocked_until is 'After a 429 nobody sends until then.';
 alter table public.sync_budgets enable row level security;
 
@@ -122,7 +125,7 @@ begin
     sync.setting('retry_base_seconds') * 2 ^ least(v_budget.block_level, 10))
   )::double precision));
   update public.sync_budgets set
-    blocked_until = v_until, probe_until = null, next_send_at = null,
+    blocked_at = v_now, blocked_until = v_until, probe_until = null, next_send_at = null,
     block_level = block_level + case when coalesce(v_budget.blocked_until, v_now) <= v_now then 1
     else 0 end
   where id = v_budget.id;

@@ -149,11 +149,100 @@ $$Jobs whose runs have all ended and that nobody closed are closed; so are rows 
 nobody has touched for a minute (their runs or workspaces were deleted, or they were written by
 hand), as failed, and overdue ones as partial. Locks: jobs by SKIP LOCKED.$$;
 
+create function sync.bound_waits() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_sort = off as $$
+declare
+  v_now timestamptz := sync.now();
+  v_lease interval := sync.setting_seconds('lease_seconds');
+  v_longest interval := greatest(sync.setting_seconds('retry_cap_seconds'), interval '15 seconds');
+begin
+  update public.sync_budgets as b set
+    next_send_at = least(b.next_send_at, v_now + sync.setting_seconds('send_ahead_seconds')
+      + make_interval(secs => coalesce(1 / b.requests_per_second, 0)::double precision)),
+    probe_until = least(b.probe_until, v_now + v_lease),
+    blocked_until = case when b.blocked_at > v_now then v_now + (b.blocked_until - b.blocked_at)
+      else b.blocked_until end,
+    blocked_at = least(b.blocked_at, v_now)
+  from (
+    select x.id from public.sync_budgets as x
+    where x.blocked_at > v_now or x.probe_until > v_now + v_lease
+      or x.next_send_at > v_now + sync.setting_seconds('send_ahead_seconds')
+        + make_interval(secs => coalesce(1 / x.requests_per_second, 0)::double precision)
+    for no key update skip locked
+  ) as ahead
+  where b.id = ahead.id;
+  -- What a refusal or a backoff asked for stands in the chunk's last event; a budget only asks to
+  -- look again.
+  update public.chunk_processing_queue as q set next_retry_at = v_now + ahead.longest
+  from (
+    select x.id, greatest(v_longest, (
+      select make_interval(secs => (e.details ->> 'for_ms')::double precision / 1000)
+      from public.chunk_events as e where e.chunk_id = x.id order by e.id desc limit 1
+    )) as longest
+    from public.chunk_processing_queue as x
+    where x.status = 'pending' and x.slot is not null and x.ready_seq is null
+      and x.next_retry_at > v_now + v_longest and x.next_retry_at < 'infinity'
+    for no key update of x skip locked
+  ) as ahead
+  where q.id = ahead.id and q.next_retry_at > v_now + ahead.longest;
+  update public.chunk_processing_queue as q set
+    lease_expires_at = least(q.lease_expires_at, v_now + v_lease),
+    started_at = least(q.started_at, v_now)
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.status = 'running' and x.status = 'processing' and (x.started_at > v_now
+      or x.lease_expires_at > v_now + greatest(v_lease, interval '1 minute'))
+    for no key update of x skip locked
+  ) as ahead
+  where q.id = ahead.id;
+end; $$;
+comment on function sync.bound_waits() is
+$$Nothing waits longer than the settings, or what the API asked for, could have made it wait: where
+something does, the clock was set back. Locks: budgets and queue rows by SKIP LOCKED.$$;
+
+create function sync.forget_future() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  if not exists (select 1 from sync.sweep_state where swept_at > v_now) then
+    return;
+  end if;
+  update sync.workers as k set last_seen_at = v_now
+  from (select worker_id from sync.workers where last_seen_at > v_now
+    for no key update skip locked) as ahead where k.worker_id = ahead.worker_id;
+  update sync.heartbeats as h set beat_at = v_now
+  from (select name from sync.heartbeats where beat_at > v_now
+    for no key update skip locked) as ahead where h.name = ahead.name;
+  update sync.hint_state as s set last_broadcast_at = v_now
+  from (select is_only_row from sync.hint_state where last_broadcast_at > v_now
+    for no key update skip locked) as ahead where s.is_only_row = ahead.is_only_row;
+  update sync.hints as h set sent_at = v_now
+  from (select id from sync.hints where sent_at > v_now
+    for no key update skip locked) as ahead where h.id = ahead.id;
+  update sync.job_watch as w set since = v_now
+  from (select job_id from sync.job_watch where since > v_now
+    for no key update skip locked) as ahead where w.job_id = ahead.job_id;
+  update public.worker_endpoints as e set
+    resting_until = least(e.resting_until, v_now + interval '15 minutes'),
+    last_answered_at = least(e.last_answered_at, v_now)
+  from (select id from public.worker_endpoints
+    where last_answered_at > v_now or resting_until > v_now + interval '15 minutes'
+    for no key update skip locked) as ahead where e.id = ahead.id;
+end; $$;
+comment on function sync.forget_future() is
+$$The last sweep was later than now: the clock was set back. What was last heard of later than now
+was heard of now. Locks: rows by SKIP LOCKED.$$;
+
 create function sync.sweep(p_is_in_claim boolean) returns int
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
 declare
   v_taken_back int;
 begin
+  perform sync.forget_future();
+  perform sync.bound_waits();
   v_taken_back := sync.take_back_expired();
   perform sync.end_overdue_runs();
   perform sync.find_keys_again();
@@ -197,6 +286,7 @@ begin
   if not exists (
     select 1 from sync.sweep_state
     where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
+      or swept_at > sync.now()
   ) or not sync.try_engine_lock('sweep') then
     return;
   end if;
@@ -213,8 +303,8 @@ begin
   end;
 end; $$;
 comment on function sync.sweep_if_due() is
-$$Sweep inside a claim when the last sweep is too old and nobody else sweeps; an error is noted in
-sync.sweep_state and never takes the claim with it; nor does the claim's time limit, see
+$$Sweep inside a claim when the last sweep is too old, or later than now because the clock was set
+back, and nobody else sweeps; an error is noted in sync.sweep_state and never takes the claim with it; nor does the claim's time limit, see
 is_out_of_time(). Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
@@ -232,8 +322,8 @@ Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep;
 SKIP LOCKED, or for 10 ms at most.$$;
 
 revoke all on function
-  sync.take_back_expired, sync.repair_runs, sync.end_overdue_runs, sync.find_keys_again,
-  sync.close_left_jobs,
-  sync.sweep, sync.lowest_turn, sync.sweep_if_due, public.cleanup_stuck_chunks
+  sync.bound_waits, sync.forget_future, sync.take_back_expired, sync.repair_runs,
+  sync.end_overdue_runs, sync.find_keys_again, sync.close_left_jobs, sync.sweep, sync.lowest_turn,
+  sync.sweep_if_due, public.cleanup_stuck_chunks
 from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;
