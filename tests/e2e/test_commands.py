@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from local.bison import BisonControl, Status
+from local.bison import BisonControl, Hold, Status
 from tests.e2e.world import Ended, World, run_chunkwise
 
 KEY = "7|OneKeyThatNobodyMaySeeInAnyOutput"
@@ -81,6 +81,29 @@ async def test_sync_without_watch_ends_when_the_job_is_accepted(
         unknown, 1, "chunkwise: there is no workspace 'nobody'", "`chunkwise workspaces add`"
     )
     assert_told(no_stream, 1, "chunkwise: there is no stream 'tea'", "declare_stream()")
+
+
+async def test_the_job_of_that_name_is_not_watched_in_place_of_what_was_asked(
+    world: World, bison: BisonControl
+) -> None:
+    await world.register(bison, "acme", "zen")
+    job_id = world.start("acme")
+    held = await bison.fault(Hold(), workspace="acme", page=1)
+    async with world.workers():
+        await bison.wait_until_held(1)
+        for_people, for_programs = await asyncio.gather(
+            world.chunkwise("sync", "--watch", "--workspace", "zen"),
+            world.chunkwise("sync", "--watch", "--json", "--workspace", "zen"),
+        )
+        await bison.clear_rules(held)
+        ended = await world.ended(job_id)
+
+    assert [for_people.code, for_programs.code] == [1, 1]
+    assert f"chunkwise status {job_id} --watch" in for_people.out
+    assert for_programs.json["status"] == "already_running"
+    assert for_programs.json["job_id"] == str(job_id)
+    assert ended["status"] == "completed"
+    assert world.run_status(job_id) == {"acme": "completed"}
 
 
 async def test_a_job_that_is_not_there(world: World) -> None:

@@ -43,16 +43,16 @@ async def _sync(
 ) -> int:
     async with operating(Settings.read()) as operator:
         started = await operator.gateway.start_sync_job(name, streams, workspaces)
-        if not watching:
+        is_accepted = started["status"] == "accepted"
+        # What runs already may be for other workspaces: its end says nothing of what was asked.
+        if not (watching and is_accepted):
             if as_json:
                 print_json(started)
             else:
                 _say(started, sys.stdout)
-            return 0 if started["status"] == "accepted" else 1
+            return 0 if is_accepted else 1
         if not as_json:
             _say(started, sys.stderr)
-        if started.get("job_id") is None:
-            return 1
         progress = await watch(operator, str(started["job_id"]), quiet=as_json)
     if as_json:
         print_json(progress)
@@ -66,5 +66,7 @@ def _say(started: Row, stream: TextIO) -> None:
         f"{printable(started['message'])} (job {started['job_id']}, {started['status']})",
         file=stream,
     )
+    if started["status"] != "accepted":
+        print(f"Watch that one with: chunkwise status {started['job_id']} --watch", file=stream)
     for workspace in started.get("workspaces_skipped") or []:
         print(f"skipped, it is already being synced: {printable(workspace)}", file=stream)
