@@ -102,6 +102,20 @@ $$;
 comment on function sync.in_utc(timestamptz) is
 $$Returns: a moment as messages name it, whatever the time zone of the session.$$;
 
+create function sync.try_time(p_text text) returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_time timestamptz;
+begin
+  v_time := p_text::timestamptz;
+  return case when isfinite(v_time) then v_time end;
+exception when data_exception then
+  return null;
+end; $$;
+comment on function sync.try_time(text) is
+$$Returns: the time, or null if it is none; without a zone it is the session's, which callers set to
+UTC.$$;
+
 create function sync.shell_word(p_text text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
@@ -114,7 +128,7 @@ revoke all on table sync.engine_locks from public, anon, authenticated, service_
 revoke all on function
   sync.now, public.chunkwise_version, sync.require_read_committed, sync.try_engine_lock,
   sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
-  sync.in_utc, sync.shell_word
+  sync.in_utc, sync.try_time, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;
@@ -298,7 +312,7 @@ insert into public.sync_settings (name, value, kind, description) values
 ('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no '
   'approval.'),
 ('empty_list_minutes', '10', 'number', 'A list that became empty deletes nothing before a run '
-  'so much later finds it empty too.'),
+  'so much later finds it empty too; 0: at once, as ever.'),
 ('stale_after_hours', '24', 'number', 'Age of the last complete sync '
   'from which a workspace is stale.'),
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
@@ -1192,15 +1206,18 @@ alter table sync.target_tables enable row level security;
 
 create type sync.incoming_record as (
   workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
-  turn int
+  turn int, requested_at timestamptz, is_truth boolean
 );
 comment on type sync.incoming_record is
-'A record of a page, on its way to an apply function; turn: of which page of the call.';
+'A record of a page, on its way to an apply function. turn: of which page of the call; requested_at:
+when that was asked for, or earlier; is_truth: it is of a full scan, so that what it says counts
+whatever its date is.';
 
 create type sync.changed_record
-  as (workspace_id bigint, stream_id bigint, record_id text, change text);
+  as (workspace_id bigint, stream_id bigint, record_id text, change text, unfit text array);
 comment on type sync.changed_record is
-'What an apply function wrote: inserted, updated or revived.';
+'What an apply function wrote. change: inserted, updated or revived; unfit: columns that are null
+because its values do not fit them.';
 
 revoke all on sequence public.sync_streams_id_seq from public, anon, authenticated, service_role;
 revoke all on table
@@ -1928,6 +1945,7 @@ create table public.chunk_processing_queue (
   next_retry_at timestamptz,
   created_at timestamptz not null default sync.now(),
   started_at timestamptz,
+  requested_at timestamptz,
   completed_at timestamptz,
   error_message text,
   -- One constraint, because each is compiled anew by every statement that writes.
@@ -1969,6 +1987,8 @@ comment on column public.chunk_processing_queue.postponed_since is
 comment on column public.chunk_processing_queue.lease_expires_at is
 'Until when its worker has it, unless a heartbeat comes.';
 comment on column public.chunk_processing_queue.worker_id is 'Who claimed it last.';
+comment on column public.chunk_processing_queue.requested_at is
+'When its request was sent at the earliest: the last claim and the wait that it ordered.';
 comment on column public.chunk_processing_queue.started_at is 'When it was last claimed.';
 comment on column public.chunk_processing_queue.completed_at is 'When it ended, however it did.';
 create index chunk_processing_queue_ready_idx on public.chunk_processing_queue (ready_seq)
@@ -2767,6 +2787,8 @@ begin
         when 'admitted' then v_now + make_interval(secs => v_lease_seconds::double precision)
         else q.lease_expires_at end,
       started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
+      requested_at = case a.verdict when 'admitted' then v_now + a.send_after
+        else q.requested_at end,
       worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
       ready_seq = null,
       next_retry_at = case a.verdict
@@ -3095,7 +3117,7 @@ grant execute on function
   public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
 to service_role;
 
--- Answers: what an answer says. Shape checks, records, totals, and which class an error is.
+-- Answers: what an answer says. Shape checks, records, totals.
 -- Stands on: streams, queue.
 
 create type sync.page_in_hand as (
@@ -3109,7 +3131,7 @@ create type sync.page_in_hand as (
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int, reveals_pages boolean,
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,
-  key_owner jsonb
+  key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
@@ -3126,33 +3148,94 @@ $$Raises: SY010, the answer has the wrong shape.$$;
 create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  if jsonb_typeof(p_answer #> p_path) is distinct
-    from 'number' or p_answer #>> p_path !~ '^[0-9]{1,15}$' then
+  if (jsonb_typeof(p_answer #> p_path) in ('number', 'string')
+    and p_answer #>> p_path ~ '^[0-9]{1,15}$') is not true then
     perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
       'The API may page in another mode now; declare_stream() says where the count stands.');
   end if;
   return (p_answer #>> p_path)::bigint;
 end; $$;
 comment on function sync.count_at(jsonb, text[]) is
-$$Returns: a whole number of 0 or more at a path. Raises: SY010.$$;
+$$Returns: a whole number of 0 or more at a path, also one in quotes. Raises: SY010.$$;
 
-create function sync.check_records(p_records jsonb, p_stream public.sync_streams) returns void
+create function sync.cursor_at(p_answer jsonb, p_path text[]) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_answer #> p_path) in ('object', 'array', 'boolean') then
+    perform sync.raise_shape(format('the answer has no cursor at %s',
+      array_to_string(p_path, '.')),
+      'A cursor is a text or a number. declare_stream() says where it stands.');
+  end if;
+  return nullif(p_answer #>> p_path, '');
+end; $$;
+comment on function sync.cursor_at(jsonb, text[]) is
+$$Returns: the cursor at a path; null where there is none, null or an empty text: the end. Raises:
+SY010.$$;
+
+create function sync.mended(p_body text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(case
+    when t.part ~* '^\\u0000$' then '\ufffd'
+    when t.part ~* '^\\ud[89ab]' and t.next_part !~* '^\\ud[c-f]' then '\ufffd'
+    when t.part ~* '^\\ud[c-f]' and t.last_part !~* '^\\ud[89ab]' then '\ufffd'
+    else t.part end, '' order by t.n)
+  from (
+    select m.n, m.match[1] as part, coalesce(lag(m.match[1]) over (order by m.n), '') as last_part,
+      coalesce(lead(m.match[1]) over (order by m.n), '') as next_part
+    -- An escape, or all up to the next one: a backslash that is escaped itself begins none.
+    from regexp_matches(p_body, '\\u[0-9a-fA-F]{4}|\\.|[^\\]+|\\', 'g')
+      with ordinality as m (match, n)
+  ) as t;
+$$;
+comment on function sync.mended(text) is
+$$Returns: a JSON text in which what Postgres cannot store, U+0000 and half a pair of surrogates, is
+U+FFFD.$$;
+
+create function sync.read_json(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_mended text;
+begin
+  -- A byte order mark is none of the JSON.
+  v_page.body := ltrim(p_page.body, chr(65279));
+  begin
+    v_page.answer := v_page.body::jsonb;
+  exception when invalid_text_representation or untranslatable_character then
+    v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body) end;
+    if (v_mended <> v_page.body) is not true then
+      raise;
+    end if;
+    v_page.answer := v_mended::jsonb;
+    v_page.is_mended := true;
+  end;
+  return v_page;
+end; $$;
+comment on function sync.read_json(sync.page_in_hand) is
+$$Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
+Raises: 22P02 not JSON.$$;
+
+
+create function sync.check_records(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_position bigint;
 begin
-  if coalesce(jsonb_typeof(p_records), 'null') <> 'array' then
+  if coalesce(jsonb_typeof(p_page.answer), 'null') <> 'array' then
     perform sync.raise_shape(format('the answer has no list of records at %s',
       array_to_string(p_stream.records_path, '.')),
       'declare_stream() says where they stand.');
   end if;
   select r.n into v_position from (
     select n, record #> p_stream.id_path as id
-    from jsonb_array_elements(p_records) with ordinality as e (record, n)
+    from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
   ) as r
   where (case p_stream.id_type
     when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,18}$'
-    else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500 end) is not true
+    else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500
+      and (p_page.is_mended and strpos(r.id #>> '{}', chr(65533)) > 0) is not true
+    end) is not true
   order by r.n limit 1;
   if v_position is not null then
     perform sync.raise_shape(
@@ -3162,8 +3245,8 @@ begin
         'type it is.');
   end if;
 end; $$;
-comment on function sync.check_records(jsonb, public.sync_streams) is
-$$Raises: SY010 unless it is a list of records with usable ids.$$;
+comment on function sync.check_records(sync.page_in_hand, public.sync_streams) is
+$$Raises: SY010 unless what was found is a list of records with usable ids.$$;
 
 create function sync.read_counted_page(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
@@ -3185,7 +3268,7 @@ begin
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page.answer, p_stream);
+  perform sync.check_records(v_page, p_stream);
   return v_page;
 end; $$;
 comment on function sync.read_counted_page(sync.page_in_hand, public.sync_streams) is
@@ -3198,7 +3281,7 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
-  perform sync.check_records(v_page.answer, p_stream);
+  perform sync.check_records(v_page, p_stream);
   if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
     perform sync.raise_shape(format('asked for record %s, the API answers with another',
       p_page.record_id),
@@ -3237,7 +3320,8 @@ create function sync.require_own_error(p_page sync.page_in_hand, p_source public
   returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  if jsonb_typeof(p_page.body::jsonb #> p_source.message_path) is distinct from 'string' then
+  if jsonb_typeof((sync.read_json(p_page)).answer #> p_source.message_path)
+    is distinct from 'string' then
     perform sync.raise_shape(format('an answer %s without a message at %s is not the API''s own',
       p_page.http_status, array_to_string(p_source.message_path, '.')),
       'It proves nothing. If the API reports its errors elsewhere, declare_source() says where '
@@ -3268,7 +3352,7 @@ begin
     v_page.body := null;
     return v_page;
   end if;
-  v_page.answer := p_page.body::jsonb;
+  v_page := sync.read_json(p_page);
   if v_page.answer #> p_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
@@ -3296,8 +3380,7 @@ comment on function sync.read_page(sync.page_in_hand, public.sync_streams, publi
 $$Cast a body and check it by its stream. A status that the stream counts as a page although it is
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
-pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON, 22P05 a
-character that Postgres cannot hold.$$;
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.$$;
 
 create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -3320,167 +3403,44 @@ comment on function sync.read_pages(sync.page_in_hand[]) is
 $$Returns: the pages, read by their streams. Raises: as read_page().$$;
 
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
 begin
-  return (
-    select coalesce(array_agg(row(
-      p.workspace_id, p.stream_id,
-      case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
-      (r.record #>> st.updated_at_path)::timestamptz, r.record, p.turn
-    )::sync.incoming_record), '{}')
-    from unnest(p_pages) as p
-    join public.sync_streams as st on st.id = p.stream_id
-    cross join jsonb_array_elements(p.answer) as r (record)
-  );
+  begin
+    return (
+      select coalesce(array_agg(row(
+        p.workspace_id, p.stream_id,
+        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'), '-infinity'),
+        r.record, p.turn, p.requested_at, p.is_full_scan
+      )::sync.incoming_record), '{}')
+      from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id
+      cross join jsonb_array_elements(p.answer) as r (record)
+    );
+  exception when data_exception then
+    return (
+      select coalesce(array_agg(row(
+        p.workspace_id, p.stream_id,
+        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        sync.try_time(r.record #>> st.updated_at_path),
+        r.record, p.turn, p.requested_at, p.is_full_scan
+      )::sync.incoming_record), '{}')
+      from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id
+      cross join jsonb_array_elements(p.answer) as r (record)
+    );
+  end;
 end; $$;
 comment on function sync.found_records(sync.page_in_hand[]) is
-$$Returns: the records of pages that were read. Raises: 22007 unreadable time.$$;
-
-create function sync.find_bad_field(p_page sync.page_in_hand) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_stream public.sync_streams;
-  v_field record;
-begin
-  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
-  for v_field in
-    select r.record, a.attname, format_type(a.atttypid, a.atttypmod) as type_name
-    from jsonb_array_elements(p_page.answer) as r (record)
-    join pg_catalog.pg_attribute as a on a.attrelid = to_regclass(v_stream.target_table)
-      and a.attnum > 0
-    where a.attname <> all ('{workspace_id,stream_id,id,raw,last_changed_at,deleted_at}')
-      and r.record ->> a.attname is not null and a.atttypid <> 'jsonb'::regtype
-  loop
-    begin
-      execute format('select ($1)::%s', v_field.type_name) using v_field.record ->> v_field.attname;
-    exception when data_exception then
-      return format('%s.%s cannot take the value of record %s', v_stream.target_table,
-        v_field.attname,
-        v_field.record #>> v_stream.id_path);
-    end;
-  end loop;
-  return format('%s cannot take a value of page %s', v_stream.target_table,
-    coalesce(p_page.page::text, p_page.record_id));
-end; $$;
-comment on function sync.find_bad_field(sync.page_in_hand) is
-$$After a page failed with a data error: which table, column and record it was. Never the value.
-Returns: a sentence.$$;
-
-create function sync.lock_holders(p_stream_id bigint) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select string_agg(h.words, '; ') from (
-    select format('session %s (%s, %s, its transaction began at %s) holds locks on %s', a.pid,
-      concat_ws(', ', a.usename, nullif(a.application_name, '')), coalesce(a.state, 'working'),
-      sync.in_utc(a.xact_start), string_agg(distinct l.relation::regclass::text, ', ')) as words
-    from public.sync_streams as st
-    join pg_catalog.pg_locks as l on l.relation in (to_regclass(st.target_table),
-        'public.sync_workspaces'::regclass, 'public.workspace_sync_runs'::regclass)
-      and l.granted and l.mode <> 'AccessShareLock' and l.pid <> pg_backend_pid()
-    join pg_catalog.pg_stat_activity as a on a.pid = l.pid
-    where st.id = p_stream_id
-    group by a.pid, a.usename, a.application_name, a.state, a.xact_start
-    order by a.xact_start limit 2
-  ) as h;
-$$;
-comment on function sync.lock_holders(bigint) is
-$$Returns: which other sessions hold locks on what a page of a stream writes to, the two whose
-transactions are oldest; null if none does.$$;
-
-create function sync.is_pages_own_trouble(p_page sync.page_in_hand, p_sqlstate text) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_bitmapscan = on as $$
-begin
-  -- Who holds a lock is never the page that waits for it.
-  if p_page.postponements < 4 or p_sqlstate ~ '^(40|55P03)' then
-    return false;
-  end if;
-  return (
-    select count(*) filter (where e.chunk_id = p_page.queue_id
-        and e.details ->> 'code' !~ '^(40|55P03)') >= 4
-      and count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'completed')
-        > count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'postponed')
-    from public.chunk_events as e
-    where e.occurred_at >= p_page.postponed_since and e.event in ('completed', 'postponed'));
-end; $$;
-comment on function sync.is_pages_own_trouble(sync.page_in_hand, text) is
-$$Returns: whether an error that looks like the database's own is the page's: the fifth in a row
-that is no lock, while the database took more pages of others than it did not take.$$;
-
-create function sync.postpone(p_page sync.page_in_hand, p_sqlstate text, p_message text)
-  returns sync.page_in_hand
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := p_page;
-begin
-  v_page.code := p_sqlstate;
-  v_page.records := null;
-  v_page.total := null;
-  v_page.is_permanent := false;
-  v_page.message := rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.');
-  if sync.is_pages_own_trouble(v_page, p_sqlstate) then
-    v_page.outcome := 'retry';
-    v_page.message := concat_ws('. ', v_page.message,
-      'Pages of others are taken meanwhile: it is about this one.');
-    return v_page;
-  end if;
-  v_page.outcome := 'postponed';
-  v_page.wait := (0.5 + random() / 2)
-    * make_interval(secs => least(2 ^ least(v_page.postponements, 10), 15));
-  v_page.postponements := v_page.postponements + 1;
-  v_page.postponed_since := coalesce(v_page.postponed_since, sync.now());
-  v_page.message := concat_ws('. ', v_page.message, case
-    when p_sqlstate = '55P03' then sync.mask_secrets(sync.lock_holders(v_page.stream_id)) end,
-    'It comes again by itself; no attempt is lost.');
-  return v_page;
-end; $$;
-comment on function sync.postpone(sync.page_in_hand, text, text) is
-$$The database itself could not take a page: it comes again, after 1 s and then later each time, up
-to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
-postponed and wait, or retry.$$;
-
-create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
-  p_hint text) returns sync.page_in_hand
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := p_page;
-  v_was_read boolean := p_page.answer is not null;
-begin
-  if sync.is_own_trouble(p_sqlstate) then
-    return sync.postpone(v_page, p_sqlstate, p_message);
-  end if;
-  v_page.code := case
-    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
-    when p_sqlstate ~ '^2[23]' and (v_was_read or p_sqlstate = '22P05') then 'SY012'
-    when p_sqlstate ~ '^22' then 'SY011'
-    else p_sqlstate end;
-  v_page.message := concat_ws('. ',
-    case
-      when v_page.code = 'SY012' and not v_was_read
-      then 'the body holds a character that Postgres cannot store, such as U+0000'
-      when v_page.code = 'SY012' then sync.find_bad_field(v_page)
-      when v_page.code = 'SY011' then 'the body is not JSON'
-      else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
-    case v_page.code
-      when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
-        'or the column widened.'
-      when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
-        'base URL.'
-      else nullif(p_hint, '') end);
-  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
-  v_page.outcome := 'retry';
-  v_page.records := null;
-  v_page.total := null;
-  return v_page;
-end; $$;
-comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
-$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
-not JSON, SY013 reported failure and anything unexpected are tried again; the database's own
-trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
+$$Returns: the records of pages that were read, in their order there; a time that
+cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
   sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
-  sync.check_records, sync.require_own_error, sync.without_paths, sync.read_page,
-  sync.read_pages, sync.found_records, sync.find_bad_field, sync.lock_holders,
-  sync.is_pages_own_trouble, sync.postpone, sync.judge_error
+  sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
+  sync.require_own_error, sync.without_paths, sync.read_page, sync.read_pages,
+  sync.found_records
 from public, anon, authenticated, service_role;
 
 -- Connections: whose key it is, asked before a workspace writes its first row with it.
@@ -3608,7 +3568,8 @@ revoke all on function
   sync.advance_connection
 from public, anon, authenticated, service_role;
 
--- Records: where pages go of streams without a typed table.
+-- Records: where pages go of streams without a typed table, and the one upsert that every target
+-- table has.
 -- Stands on: streams.
 
 create table public.synced_records (
@@ -3636,62 +3597,363 @@ create index synced_records_stream_idx on public.synced_records (stream_id, work
 alter table public.synced_records enable row level security;
 insert into sync.target_tables (target) values ('public.synced_records');
 
-create function sync.apply_synced_records(p_records sync.incoming_record[])
-  returns sync.changed_record[]
-language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+create type sync.judged_record as (
+  workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
+  fitting jsonb, change text, known_change timestamptz, unfit text array
+);
+comment on type sync.judged_record is
+'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
+the columns; change: inserted, updated or revived; known_change: last_changed_at of the row that it
+was compared with; unfit: columns that its values do not fit.';
+
+create function sync.fit_records(p_target regclass, p_records sync.judged_record[])
+  returns sync.judged_record[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
+declare
+  v_record sync.judged_record;
+  v_fitted sync.judged_record[] := '{}'::sync.judged_record[];
+  v_sql text := format('select jsonb_populate_record(null::%s, $1)', p_target);
+  v_field record;
+begin
+  foreach v_record in array p_records loop
+    begin
+      execute v_sql using v_record.fitting;
+    exception when data_exception then
+      for v_field in select f.key, f.value from jsonb_each(v_record.fitting) as f loop
+        begin
+          execute v_sql using jsonb_build_object(v_field.key, v_field.value);
+        exception when data_exception then
+          v_record.fitting := v_record.fitting || jsonb_build_object(v_field.key, null);
+          v_record.unfit := v_record.unfit || v_field.key;
+        end;
+      end loop;
+    end;
+    v_fitted := v_fitted || v_record;
+  end loop;
+  return v_fitted;
+end; $$;
+comment on function sync.fit_records(regclass, sync.judged_record[]) is
+$$After a value did not fit its column: find all that do not, value by value. Returns: the records
+with null for those in fitting, and their columns in unfit. Raises: 23xxx a domain refuses it.$$;
+
+create function sync.filled(p_template text, p_values jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_text text := p_template;
+  v_value record;
+begin
+  for v_value in select v.key, v.value from jsonb_each_text(p_values) as v loop
+    v_text := replace(v_text, '<' || v_value.key || '>', v_value.value);
+  end loop;
+  return v_text;
+end; $$;
+comment on function sync.filled(text, jsonb) is
+$$Returns: a template with every <key> replaced by its value.$$;
+
+create function sync.upsert_sql(p_name text, p_target regclass) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  -- What a record of the API cannot set by itself.
+  v_own constant text[] := string_to_array('workspace_id stream_id id raw updated_at '
+    'last_changed_at deleted_at unlisted_at', ' ');
+  v_columns text[] := array(
+    select attname::text from pg_catalog.pg_attribute
+    where attrelid = p_target and attnum > 0 and not attisdropped order by attnum);
+  v_typed text[] := array(
+    select c from unnest(v_columns) with ordinality as u (c, n)
+    where c <> all (v_own) order by n);
+  v_key text[] := case when 'stream_id' = any (v_columns)
+    then '{workspace_id,stream_id,id}'::text[] else '{workspace_id,id}' end;
+  v_table text := sync.qualified_name(p_target);
+  v_id text := 'record_id::' || (
+    select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
+    where attrelid = p_target and attname = 'id');
+  v_cast text := $part$
+  begin
+    v_rows := array(
+      select jsonb_populate_record(null::<table>, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  exception when data_exception then
+    v_judged := sync.fit_records('<table>', v_judged);
+    v_rows := array(
+      select jsonb_populate_record(null::<table>, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  end;$part$;
+  v_function text := $function$
+create function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $body$
 declare
   v_now timestamptz := sync.now();
-  v_changed sync.changed_record[];
+  v_judged sync.judged_record[];
+<declared_rows>  v_changed sync.changed_record[];
 begin
-  with incoming as (
-    select distinct on (r.workspace_id, r.stream_id, r.record_id) r.workspace_id, r.stream_id,
-      r.record_id, r.updated_at, r.record
-    from unnest(p_records) as r
-    order by r.workspace_id, r.stream_id, r.record_id, r.updated_at desc nulls last
-  ), judged as (
-    select i.workspace_id, i.stream_id, i.record_id,
-      case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
-      greatest(i.updated_at, e.updated_at) as updated_at, e.id is null as is_new,
-      e.deleted_at is not null as is_revival
-    from incoming as i
+  v_judged := array(
+    select row(i.workspace_id, i.stream_id, i.record_id,
+      case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
+      case when jsonb_typeof(becomes.record) = 'object' then becomes.record - <own> else '{}' end,
+      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
+      else 'updated' end, e.last_changed_at, '{}')::sync.judged_record
+    from (
+      select distinct on (r.workspace_id, r.stream_id, r.<id>)
+        r.*, r.<id> as id
+      from unnest(p_records) as r
+      order by r.workspace_id, r.stream_id, r.<id>, r.updated_at desc nulls last,
+        r.requested_at desc nulls last
+    ) as i
     -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
     left join lateral (
-      select t.* from public.synced_records as t
-      where t.workspace_id = i.workspace_id and t.stream_id = i.stream_id
-        and t.id = i.record_id offset 0
+      select t.* from <table> as t where <same_row> offset 0
     ) as e on true
-    where e.id is null or e.deleted_at is not null
-      or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
-  ), written as (
-    insert into public.synced_records
-      as t (workspace_id, stream_id, id, raw, updated_at, last_changed_at)
-    select j.workspace_id, j.stream_id, j.record_id, j.raw, j.updated_at, v_now
-    from judged as j
-    order by j.workspace_id, j.stream_id, j.record_id
-    on conflict (workspace_id, stream_id, id) do update set
-      raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
+    cross join lateral (
+      select case
+        when e.id is null then true
+        when i.requested_at < e.last_changed_at then i.updated_at > e.updated_at
+        when i.is_truth or e.updated_at > v_now then true
+        else (i.updated_at < e.updated_at) is not true
+        end is true as replaces
+    ) as judged
+    cross join lateral (
+      select case when judged.replaces then i.record else e.raw end as record
+    ) as becomes
+    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    order by i.workspace_id, i.stream_id, i.id);
+  if cardinality(v_judged) = 0 then
+    return '{}'::sync.changed_record[];
+  end if;<cast>
+  with written as (
+    insert into <table> as t (<columns>)
+    select <values>
+    from <rows> (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
+      j_change, j_known_change, j_unfit<row_columns>)
+    order by j_workspace_id, j_stream_id, j_<id>
+    on conflict (<key>) do update set
+      <assigned>, deleted_at = null,
       last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
       else t.last_changed_at end
-    where (t.raw, t.deleted_at) is distinct
-    from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
-    returning t.workspace_id, t.stream_id, t.id
+    -- Another may have written the row since it was compared: then only a later date counts.
+    where (<row_key>, t.last_changed_at) in (
+        select <judged_key>, k.known_change from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+    returning t.workspace_id, <stream_id> as stream_id, t.id::text as record_id
   )
-  select array_agg(row(w.workspace_id, w.stream_id, w.id,
-    case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
     )::sync.changed_record) into v_changed
-  from written as w join judged as j on j.workspace_id = w.workspace_id
-    and j.stream_id = w.stream_id and j.record_id = w.id;
-  return v_changed;
+  from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
+    and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
+  return coalesce(v_changed, '{}');
+end; $body$;
+comment on function <name>(sync.incoming_record[]) is
+'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
+answer that was requested before the row''s last change replaces it only with a later date; one that
+was requested later is the truth in full scans, and in others unless its date is older and the
+row''s is not in the future. A value that does not fit its column makes that null. Made by
+sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+revoke all on function <name>(sync.incoming_record[])
+from public, anon, authenticated, service_role;
+$function$;
+begin
+  return sync.filled(v_function, jsonb_build_object(
+    'name', p_name,
+    'table', v_table,
+    'own', quote_literal(v_own) || '::text[]',
+    'id', v_id,
+    'key', array_to_string(v_key, ', '),
+    'same_row', (select string_agg(format('t.%1$s = i.%1$s', c), ' and ') from unnest(v_key) as c),
+    'row_key', 't.' || array_to_string(v_key, ', t.'),
+    'judged_key', 'k.' || array_to_string(v_key[:cardinality(v_key) - 1], ', k.')
+      || ', k.' || v_id,
+    'stream_id', case when 'stream_id' = any (v_key) then 't.stream_id' else 'null::bigint' end,
+    'columns', array_to_string(array(select quote_ident(c)
+      from unnest(v_key || v_typed || '{raw,updated_at,last_changed_at}'::text[])
+        with ordinality as u (c, n) order by n), ', '),
+    'values', array_to_string(
+      array(select 'j_' || c from unnest(v_key[:cardinality(v_key) - 1]) with ordinality as k (c, n)
+        order by n)
+      || ('j_' || v_id)
+      || array(select 'r_' || n from unnest(v_columns) with ordinality as u (c, n)
+        where c = any (v_typed) order by n)
+      || '{j_record,j_updated_at,v_now}'::text[], ', '),
+    'assigned', array_to_string(array(select format('%1$I = excluded.%1$I', c)
+      from unnest(v_typed || '{raw,updated_at}'::text[]) with ordinality as u (c, n) order by n),
+      ', '),
+    'cast', case when v_typed <> '{}' then replace(v_cast, '<table>', v_table) else '' end,
+    'declared_rows', case when v_typed <> '{}' then format('  v_rows %s[];', v_table) || chr(10)
+      else '' end,
+    'rows', case when v_typed <> '{}' then 'unnest(v_judged, v_rows) as x'
+      else 'unnest(v_judged) as x' end,
+    'row_columns', case when v_typed <> '{}' then (
+      select string_agg(', r_' || n, '' order by n)
+      from unnest(v_columns) with ordinality as u (c, n)) else '' end));
 end; $$;
-comment on function sync.apply_synced_records(sync.incoming_record[]) is
-$$Upsert records as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a
-deleted one that is seen lives again. Returns: what changed. Locks: rows in key order.$$;
+comment on function sync.upsert_sql(text, regclass) is
+$$Returns: the statement that makes a target table's apply function: every column that is not ours
+is filled from the record's field of that name. The table has updated_at.$$;
+
+create function sync.write_upsert(p_name text, p_target regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute sync.upsert_sql(p_name, p_target);
+end; $$;
+comment on function sync.write_upsert(text, regclass) is
+$$Make a target table's apply function, see upsert_sql(). Every typed table and synced_records have
+the same one, but for their columns.$$;
+
+select sync.write_upsert('sync.apply_synced_records', 'public.synced_records');
 
 revoke all on table public.synced_records from public, anon, authenticated, service_role;
 grant select on table public.synced_records to authenticated, service_role;
 create policy synced_records_select_operator on public.synced_records
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.apply_synced_records from public, anon, authenticated, service_role;
+revoke all on function
+  sync.fit_records, sync.filled, sync.upsert_sql, sync.write_upsert
+from public, anon, authenticated, service_role;
+
+-- Verdicts: what an error of reading or applying a page means.
+-- Stands on: answers, queue.
+
+create function sync.find_refused_record(p_page sync.page_in_hand, p_sqlstate text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams;
+  v_record sync.incoming_record;
+  v_is_taken boolean;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  foreach v_record in array sync.found_records(array[p_page]) loop
+    v_is_taken := false;
+    begin
+      execute format('select %s($1)', v_stream.apply_function) using array[v_record];
+      v_is_taken := true;
+      raise exception 'this was a trial';
+    exception when others then
+      if not v_is_taken and sqlstate = p_sqlstate then
+        return v_record.record_id;
+      end if;
+    end;
+  end loop;
+  return null;
+end; $$;
+comment on function sync.find_refused_record(sync.page_in_hand, text) is
+$$After a page failed with an error of its data: apply each record alone and take it back. Returns:
+the first that raises the same; null if none does. Locks: one record after the other.$$;
+
+create function sync.lock_holders(p_stream_id bigint) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(h.words, '; ') from (
+    select format('session %s (%s, %s, its transaction began at %s) holds locks on %s', a.pid,
+      concat_ws(', ', a.usename, nullif(a.application_name, '')), coalesce(a.state, 'working'),
+      sync.in_utc(a.xact_start), string_agg(distinct l.relation::regclass::text, ', ')) as words
+    from public.sync_streams as st
+    join pg_catalog.pg_locks as l on l.relation in (to_regclass(st.target_table),
+        'public.sync_workspaces'::regclass, 'public.workspace_sync_runs'::regclass)
+      and l.granted and l.mode <> 'AccessShareLock' and l.pid <> pg_backend_pid()
+    join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+    where st.id = p_stream_id
+    group by a.pid, a.usename, a.application_name, a.state, a.xact_start
+    order by a.xact_start limit 2
+  ) as h;
+$$;
+comment on function sync.lock_holders(bigint) is
+$$Returns: which other sessions hold locks on what a page of a stream writes to, the two whose
+transactions are oldest; null if none does.$$;
+
+create function sync.is_pages_own_trouble(p_page sync.page_in_hand, p_sqlstate text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_bitmapscan = on as $$
+begin
+  -- Who holds a lock is never the page that waits for it.
+  if p_page.postponements < 4 or p_sqlstate ~ '^(40|55P03)' then
+    return false;
+  end if;
+  return (
+    select count(*) filter (where e.chunk_id = p_page.queue_id
+        and e.details ->> 'code' !~ '^(40|55P03)') >= 4
+      and count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'completed')
+        > count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'postponed')
+    from public.chunk_events as e
+    where e.occurred_at >= p_page.postponed_since and e.event in ('completed', 'postponed'));
+end; $$;
+comment on function sync.is_pages_own_trouble(sync.page_in_hand, text) is
+$$Returns: whether an error that looks like the database's own is the page's: the fifth in a row
+that is no lock, while the database took more pages of others than it did not take.$$;
+
+create function sync.postpone(p_page sync.page_in_hand, p_sqlstate text, p_message text)
+  returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.code := p_sqlstate;
+  v_page.records := null;
+  v_page.total := null;
+  v_page.is_permanent := false;
+  v_page.message := rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.');
+  if sync.is_pages_own_trouble(v_page, p_sqlstate) then
+    v_page.outcome := 'retry';
+    v_page.message := concat_ws('. ', v_page.message,
+      'Pages of others are taken meanwhile: it is about this one.');
+    return v_page;
+  end if;
+  v_page.outcome := 'postponed';
+  v_page.wait := (0.5 + random() / 2)
+    * make_interval(secs => least(2 ^ least(v_page.postponements, 10), 15));
+  v_page.postponements := v_page.postponements + 1;
+  v_page.postponed_since := coalesce(v_page.postponed_since, sync.now());
+  v_page.message := concat_ws('. ', v_page.message, case
+    when p_sqlstate = '55P03' then sync.mask_secrets(sync.lock_holders(v_page.stream_id)) end,
+    'It comes again by itself; no attempt is lost.');
+  return v_page;
+end; $$;
+comment on function sync.postpone(sync.page_in_hand, text, text) is
+$$The database itself could not take a page: it comes again, after 1 s and then later each time, up
+to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
+postponed and wait, or retry.$$;
+
+create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
+  p_hint text) returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_was_read boolean := p_page.answer is not null;
+begin
+  if sync.is_own_trouble(p_sqlstate) then
+    return sync.postpone(v_page, p_sqlstate, p_message);
+  end if;
+  v_page.code := case
+    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
+    when p_sqlstate ~ '^(2[23]|54)' and v_was_read then 'SY012'
+    when p_sqlstate ~ '^22' then 'SY011'
+    else p_sqlstate end;
+  v_page.message := concat_ws('. ',
+    case
+      when v_page.code = 'SY012' then format('%s refuses record %s: %s',
+        (select target_table from public.sync_streams where id = v_page.stream_id),
+        coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
+        case when p_sqlstate ~ '^23' then p_message else p_sqlstate end)
+      when v_page.code = 'SY011' then 'the body is not JSON'
+      else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
+    case v_page.code
+      when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
+        'or the constraint dropped.'
+      when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
+        'base URL.'
+      else nullif(p_hint, '') end);
+  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
+  v_page.outcome := 'retry';
+  v_page.records := null;
+  v_page.total := null;
+  return v_page;
+end; $$;
+comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
+$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
+not JSON, SY013 reported failure and anything unexpected are tried again; the database's own
+trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
+
+revoke all on function
+  sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,
+  sync.judge_error
+from public, anon, authenticated, service_role;
 
 -- Fence: what a holder hands over, whether it still holds its lease, what it is told.
 -- Stands on: answers.
@@ -3779,7 +4041,7 @@ begin
   perform sync.require_read_committed();
   for v_chunk in
     select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
-      r.stream_id, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
+      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
       r.progress_total, w.key_status, b.block_level
     from public.chunk_processing_queue as q
     join public.chunked_sync_jobs as c on c.id = q.id
@@ -3803,6 +4065,8 @@ begin
       v_page.worker_id := v_chunk.worker_id;
       v_page.attempts := v_chunk.attempts;
       v_page.max_attempts := v_chunk.max_attempts;
+      v_page.requested_at := v_chunk.requested_at;
+      v_page.is_full_scan := v_chunk.is_full_scan;
       v_page.postponements := v_chunk.postponements;
       v_page.postponed_since := v_chunk.postponed_since;
       v_page.known_pages := case when v_chunk.progress_total is not null
@@ -3860,12 +4124,46 @@ from public, anon, authenticated, service_role;
 -- reveals.
 -- Stands on: fence.
 
+create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[]) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  if not exists (select 1 from unnest(p_changed) as c where cardinality(c.unfit) > 0)
+    and not exists (select 1 from unnest(p_pages) as p where p.is_mended)
+    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null) then
+    return '{}'::jsonb;
+  end if;
+  return (
+    select coalesce(jsonb_object_agg(found.turn, found.unfit), '{}') from (
+      -- Of several records the first one stays: it is the last one written.
+      select f.turn, jsonb_object_agg(u.what, f.record_id order by f.n desc) as unfit
+      from unnest(p_records) with ordinality as f (workspace_id, stream_id, record_id, updated_at,
+        record, turn, requested_at, is_truth, n)
+      join unnest(p_changed) as c on c.workspace_id = f.workspace_id
+        and c.stream_id = f.stream_id and c.record_id = f.record_id
+      join unnest(p_pages) as p on p.turn = f.turn
+      join public.sync_streams as st on st.id = f.stream_id
+      cross join unnest(coalesce(c.unfit, '{}')
+        || case when f.updated_at is null and f.record #>> st.updated_at_path is not null
+          then '{updated_at}'::text[] else '{}' end
+        || case when p.is_mended and strpos(f.record::text, chr(65533)) > 0
+          then array[''] else '{}' end) as u (what)
+      group by f.turn
+    ) as found
+  );
+end; $$;
+comment on function sync.unfit_in(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Returns: {turn of a page: {column: id of the first changed record whose value does not fit it}};
+column '' where characters were replaced.$$;
+
 create function sync.applied(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[])
 returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 declare
   v_changed int[];
+  v_unfit jsonb := '{}'::jsonb;
   v_page sync.page_in_hand;
   v_applied sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
@@ -3875,11 +4173,13 @@ begin
       left join (unnest(p_records) as f join unnest(p_changed) as c
         using (workspace_id, stream_id, record_id)) on f.turn = p.turn
       group by p.ordinality order by p.ordinality);
+    v_unfit := sync.unfit_in(p_pages, p_records, p_changed);
   end if;
   foreach v_page in array p_pages loop
     v_page.outcome := 'completed';
     v_page.records := coalesce(v_page.records, 0);
     v_page.changed := coalesce(v_changed[cardinality(v_applied) + 1], 0);
+    v_page.unfit := v_unfit -> v_page.turn::text;
     v_page.body := null;
     v_page.answer := null;
     v_applied := v_applied || v_page;
@@ -3888,8 +4188,8 @@ begin
 end; $$;
 comment on function sync.applied(sync.page_in_hand[], sync.incoming_record[],
   sync.changed_record[]) is
-$$Returns: applied pages, with their outcome and how many records of each changed, and without their
-bodies.$$;
+$$Returns: applied pages, with their outcome, how many records of each changed and what did not fit,
+and without their bodies.$$;
 
 create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
   returns void
@@ -3900,7 +4200,9 @@ begin
     coalesce(f.record_ids, '{}'), p.total, p.last_page
   from unnest(p_pages) as p
   left join (
-    select turn, array_agg(record_id) as record_ids from unnest(p_records) group by turn
+    select turn, array_agg(record_id order by n) as record_ids
+    from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
+      record, turn, requested_at, is_truth, n) group by turn
   ) as f on f.turn = p.turn
   where p.kind in ('page', 'cursor');
 end; $$;
@@ -4089,7 +4391,7 @@ $$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its out
 complete_chunk_jobs_safe().$$;
 
 revoke all on function
-  sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
+  sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
   sync.complete_as_one, sync.complete_pages,
   public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;
@@ -4264,6 +4566,33 @@ $$Queue what completed pages reveal: pages of counted streams up to the last one
 needed, the next cursor of a chain; and cover items that came with another answer. The caller holds
 the runs' locks.$$;
 
+create function sync.note_unfit(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set warnings = r.warnings || said.warnings
+  from (
+    select run.id, array_agg(found.about || found.record_id order by found.about) as warnings
+    from (
+      select distinct on (p.run_id, about) p.run_id, about, u.value as record_id
+      from unnest(p_pages) as p
+      cross join jsonb_each_text(p.unfit) as u
+      cross join lateral (select case u.key
+        when '' then 'characters that Postgres cannot store became U+FFFD, first in record '
+        else format('values that do not fit column %s became null there, first of record ', u.key)
+        end) as x (about)
+      order by p.run_id, about, p.turn
+    ) as found
+    join public.workspace_sync_runs as run on run.id = found.run_id
+    where not exists (
+      select 1 from unnest(run.warnings) as w (text) where starts_with(w.text, found.about))
+    group by run.id
+  ) as said
+  where r.id = said.id;
+end; $$;
+comment on function sync.note_unfit(sync.page_in_hand[]) is
+$$Warn of values that did not fit their columns, once per run and column, with the first record. The
+caller holds the runs' locks.$$;
+
 create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -4281,7 +4610,7 @@ begin
     where p.outcome = 'cancelled'
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
       or (p.outcome = 'completed' and (
-        p.reveals_pages or p.kind = 'cursor'))) || array(
+        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null))) || array(
     select p.run_id from unnest(v_ended) as p
     join sync.joined_items(array(
       select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
@@ -4303,6 +4632,8 @@ begin
       select p from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+    perform sync.note_unfit(v_ended)
+    where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
     if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
       -- Jobs come before workspaces, and runs that end with what is found close theirs.
       perform 1 from public.polling_job_status where id in (
@@ -4362,7 +4693,7 @@ where that changes, then budgets.$$;
 
 revoke all on function
   sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
-  sync.plan_revealed_pages, sync.settle_chunks, sync.note_key
+  sync.plan_revealed_pages, sync.note_unfit, sync.settle_chunks, sync.note_key
 from public, anon, authenticated, service_role;
 
 -- Fail: a lease ends without a page, by one of four classes.
@@ -4759,7 +5090,8 @@ begin
   on conflict (workspace_id, stream_id) do update
   set emptied_at = coalesce(s.emptied_at, excluded.emptied_at)
   returning emptied_at into v_emptied_at;
-  return p_run.started_at < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
+  return sync.setting('empty_list_minutes') > 0 and p_run.started_at
+    < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
 end; $$;
 comment on function sync.is_newly_empty(public.workspace_sync_runs) is
 $$After a complete scan that was noted: whether it showed nothing of a list that has live rows, and
@@ -5390,15 +5722,15 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
-  v_page.next_cursor := p_page.answer #>> p_stream.next_cursor_path;
+  v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
   if p_page.kind = 'cursor' then
     if p_page.answer #> p_stream.next_cursor_path is null then
       perform sync.raise_shape(format('the answer has no cursor at %s',
         array_to_string(p_stream.next_cursor_path, '.')),
-        'declare_stream() says where the next cursor stands; at the end it is null.');
+        'declare_stream() says where the next cursor stands; at the end it is null or empty.');
     end if;
     perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
-  elsif p_page.answer #> p_stream.last_page_path is null
+  elsif nullif(p_page.answer #> p_stream.last_page_path, 'null') is null
     and p_page.answer #> p_stream.next_cursor_path is not null then
     v_page.is_past_pages := true;
   else
@@ -5409,11 +5741,11 @@ begin
         format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
         sync.setting('max_pages')));
     end if;
-    v_page.total := case when p_page.answer #> p_stream.total_path is not null
+    v_page.total := case when nullif(p_page.answer #> p_stream.total_path, 'null') is not null
       then sync.count_at(p_page.answer, p_stream.total_path) end;
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page.answer, p_stream);
+  perform sync.check_records(v_page, p_stream);
   select min(id), max(id) into v_page.lowest_id, v_page.highest_id
   from (select (r.record #>> p_stream.id_path)::bigint as id
   from jsonb_array_elements(v_page.answer) as r (record)) as ids;

@@ -58,87 +58,12 @@ comment on column sync.sender_emails.raw is
 'The record as the API serves it; every typed column derives from it.';
 comment on column sync.sender_emails.unlisted_at is
 'Since when no page shows it although its own GET answers; it lives.';
-create index sender_emails_email_idx on sync.sender_emails (email);
+-- By hash, which takes an address of any length.
+create index sender_emails_email_idx on sync.sender_emails using hash (email);
 alter table sync.sender_emails enable row level security;
 insert into sync.target_tables (target) values ('sync.sender_emails');
 
-create function sync.apply_sender_emails(p_records sync.incoming_record[])
-  returns sync.changed_record[]
-language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
-declare
-  v_now timestamptz := sync.now();
-  v_changed sync.changed_record[];
-begin
-  with incoming as (
-    select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id,
-      r.record_id::bigint as id, r.updated_at, r.record
-    from unnest(p_records) as r
-    order by r.workspace_id, r.record_id::bigint, r.updated_at desc nulls last
-  ), judged as (
-    select i.workspace_id, i.stream_id, i.id,
-      case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
-      e.id is null as is_new, e.deleted_at is not null as is_revival
-    from incoming as i
-    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
-    left join lateral (
-      select t.* from sync.sender_emails as t
-      where t.workspace_id = i.workspace_id and t.id = i.id offset 0
-    ) as e on true
-    where e.id is null or e.deleted_at is not null
-      or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
-  ), written as (
-    insert into sync.sender_emails
-      as t (workspace_id, id, name, email, email_signature, imap_server, imap_port, smtp_server,
-      smtp_port,
-      daily_limit, type, status, warmup_enabled, emails_sent_count, total_replied_count,
-      total_opened_count, unsubscribed_count,
-      bounced_count, unique_replied_count, unique_opened_count, total_leads_contacted_count,
-      interested_leads_count,
-      tags, raw, created_at, updated_at, last_changed_at)
-    select j.workspace_id, j.id, r.name, r.email, r.email_signature, r.imap_server, r.imap_port,
-      r.smtp_server, r.smtp_port,
-      r.daily_limit, r.type, r.status, r.warmup_enabled, r.emails_sent_count, r.total_replied_count,
-      r.total_opened_count, r.unsubscribed_count,
-      r.bounced_count, r.unique_replied_count, r.unique_opened_count, r.total_leads_contacted_count,
-      r.interested_leads_count,
-      r.tags, j.raw, r.created_at, r.updated_at, v_now
-    from judged as j cross join jsonb_populate_record(
-      null::sync.sender_emails, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[])
-      as r
-    order by j.workspace_id, j.id
-    on conflict (workspace_id, id) do update set
-      name = excluded.name, email = excluded.email, email_signature = excluded.email_signature,
-      imap_server = excluded.imap_server,
-      imap_port = excluded.imap_port, smtp_server = excluded.smtp_server,
-      smtp_port = excluded.smtp_port,
-      daily_limit = excluded.daily_limit, type = excluded.type, status = excluded.status,
-      warmup_enabled = excluded.warmup_enabled,
-      emails_sent_count = excluded.emails_sent_count,
-      total_replied_count = excluded.total_replied_count,
-      total_opened_count = excluded.total_opened_count,
-      unsubscribed_count = excluded.unsubscribed_count,
-      bounced_count = excluded.bounced_count, unique_replied_count = excluded.unique_replied_count,
-      unique_opened_count = excluded.unique_opened_count,
-      total_leads_contacted_count = excluded.total_leads_contacted_count,
-      interested_leads_count = excluded.interested_leads_count, tags = excluded.tags,
-      raw = excluded.raw,
-      created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = null,
-      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
-      else t.last_changed_at end
-    where (t.raw, t.deleted_at) is distinct
-    from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
-    returning t.workspace_id, t.id
-  )
-  select array_agg(row(w.workspace_id, j.stream_id, w.id::text,
-    case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
-    )::sync.changed_record) into v_changed
-  from written as w join judged as j on j.workspace_id = w.workspace_id and j.id = w.id;
-  return v_changed;
-end; $$;
-comment on function sync.apply_sender_emails(sync.incoming_record[]) is
-$$Upsert accounts as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a
-deleted one that is seen lives again. Returns: what changed. Raises: 22xxx a value does not fit its
-column. Locks: rows in key order.$$;
+select sync.write_upsert('sync.apply_sender_emails', 'sync.sender_emails');
 
 create table public.workspace_statistics (
   workspace_id bigint primary key references public.sync_workspaces (id) on delete cascade,
@@ -421,78 +346,28 @@ create index thread_stage_reply_idx on public.thread_stage (workspace_id, reply_
 create index thread_stage_chunk_idx on public.thread_stage (chunk_id);
 alter table public.thread_stage enable row level security;
 
+select sync.write_upsert('sync.upsert_email_replies', 'public.email_replies');
+
 create function sync.apply_email_replies(p_records sync.incoming_record[])
   returns sync.changed_record[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_now timestamptz := sync.now();
-  v_changed sync.changed_record[];
+  v_changed sync.changed_record[] := sync.upsert_email_replies(p_records);
 begin
-  with incoming as (
-    select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id,
-      r.record_id::bigint as id, r.updated_at, r.record
-    from unnest(p_records) as r
-    order by r.workspace_id, r.record_id::bigint, r.updated_at desc nulls last
-  ), judged as (
-    select i.workspace_id, i.stream_id, i.id, i.record as raw, e.id is null as is_new
-    from incoming as i
-    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
-    left join lateral (
-      select t.* from public.email_replies as t
-      where t.workspace_id = i.workspace_id and t.id = i.id offset 0
-    ) as e on true
-    where e.id is null or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
-  ), written as (
-    insert into public.email_replies
-      as t (workspace_id, id, uuid, type, folder, campaign_id, lead_id, scheduled_email_id,
-      sender_email_id,
-      parent_id, subject, text_body, html_body, date_received, from_email_address, from_name,
-      primary_to_email_address, automated_reply,
-      tracked_reply, interested, read, raw_message_id, raw, created_at, updated_at, last_changed_at)
-    select j.workspace_id, j.id, r.uuid, r.type, r.folder, r.campaign_id, r.lead_id,
-      r.scheduled_email_id, r.sender_email_id,
-      r.parent_id, r.subject, r.text_body, r.html_body, r.date_received, r.from_email_address,
-      r.from_name, r.primary_to_email_address,
-      r.automated_reply, r.tracked_reply, r.interested, r.read, r.raw_message_id, j.raw,
-      r.created_at, r.updated_at, v_now
-    from judged as j cross join jsonb_populate_record(
-      null::public.email_replies, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[])
-      as r
-    order by j.workspace_id, j.id
-    on conflict (workspace_id, id) do update set
-      uuid = excluded.uuid, type = excluded.type, folder = excluded.folder,
-      campaign_id = excluded.campaign_id,
-      lead_id = excluded.lead_id, scheduled_email_id = excluded.scheduled_email_id,
-      sender_email_id = excluded.sender_email_id,
-      parent_id = excluded.parent_id, subject = excluded.subject, text_body = excluded.text_body,
-      html_body = excluded.html_body,
-      date_received = excluded.date_received, from_email_address = excluded.from_email_address,
-      from_name = excluded.from_name,
-      primary_to_email_address = excluded.primary_to_email_address,
-      automated_reply = excluded.automated_reply,
-      tracked_reply = excluded.tracked_reply, interested = excluded.interested,
-      read = excluded.read,
-      raw_message_id = excluded.raw_message_id, raw = excluded.raw,
-      created_at = excluded.created_at,
-      updated_at = excluded.updated_at, last_changed_at = excluded.last_changed_at
-    where t.raw is distinct from excluded.raw and (excluded.updated_at < t.updated_at) is not true
-    returning t.workspace_id, t.id, t.raw
-  ), staged as (
-    insert into public.thread_stage as s (workspace_id, reply_id, payload)
-    select w.workspace_id, w.id, w.raw from written as w order by w.workspace_id, w.id
-    on conflict (workspace_id, reply_id) where processed_at is null do update
-    set payload = excluded.payload, staged_at = v_now
-  )
-  select array_agg(row(w.workspace_id, j.stream_id, w.id::text,
-    case when j.is_new then 'inserted' else 'updated' end
-    )::sync.changed_record) into v_changed
-  from written as w join judged as j on j.workspace_id = w.workspace_id and j.id = w.id;
+  insert into public.thread_stage as s (workspace_id, reply_id, payload)
+  select t.workspace_id, t.id, t.raw from unnest(v_changed) as c
+  cross join lateral (
+    select r.workspace_id, r.id, r.raw from public.email_replies as r
+    where r.workspace_id = c.workspace_id and r.id = c.record_id::bigint offset 0
+  ) as t
+  order by t.workspace_id, t.id
+  on conflict (workspace_id, reply_id) where processed_at is null do update
+  set payload = excluded.payload, staged_at = sync.now();
   return v_changed;
 end; $$;
 comment on function sync.apply_email_replies(sync.incoming_record[]) is
-$$Upsert replies as one set, and stage the new and changed ones for their conversation; unchanged
-ones cost nothing, an older updated_at replaces nothing. Returns: what changed. Raises: 22xxx a
-value does not fit its column. Locks: rows in key order.$$;
+$$Upsert replies, and stage the new and changed ones for their conversation. Returns: what changed.
+Raises: 23xxx a constraint. Locks: rows in key order, then staged ones likewise.$$;
 
 select public.declare_stream('{
   "source_name": "email_bison", "stream_name": "replies", "is_default": false,
@@ -566,20 +441,11 @@ create table public.email_messages (
 );
 comment on table public.email_messages is 'Messages of conversations, both directions, in order.';
 comment on column public.email_messages.message_key is
-'The Message-ID, or reply:<id> where there is none.';
+'The Message-ID, or reply:<id> where there is none; of one that is too long a hash.';
 comment on column public.email_messages.position is 'From 1, oldest first.';
 -- It does not begin with the workspace: see the indices of email_replies.
 create index email_messages_reply_idx on public.email_messages (reply_id, workspace_id);
 alter table public.email_messages enable row level security;
-
-create function sync.try_time(p_text text) returns timestamptz
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_text::timestamptz;
-exception when data_exception then
-  return null;
-end; $$;
-comment on function sync.try_time(text) is $$Returns: the time, or null if it is none.$$;
 
 create type sync.found_message as (
   message_key text, reply_id bigint, sent_at timestamptz, direction text, raw jsonb
@@ -587,15 +453,18 @@ create type sync.found_message as (
 comment on type sync.found_message is 'A message of an answer, mapped as far as it can be.';
 
 create function sync.messages_in(p_answer jsonb) returns setof sync.found_message
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
 begin
   return query
   select distinct on (found.message_key) found.message_key, found.reply_id, found.sent_at,
     found.direction, found.raw
   from (
     select
-      coalesce(nullif(m ->> 'raw_message_id', ''), 'reply:' || (m ->> 'id'),
-        'content:' || md5(m::text)) as message_key,
+      -- A longer one does not fit the key's index.
+      coalesce(case when length(m ->> 'raw_message_id') > 500
+        then 'long:' || md5(m ->> 'raw_message_id') else nullif(m ->> 'raw_message_id', '') end,
+        'reply:' || (m ->> 'id'), 'content:' || md5(m::text)) as message_key,
       case when jsonb_typeof(m -> 'id') = 'number' and m ->> 'id' ~ '^[0-9]{1,18}$'
         then (m ->> 'id')::bigint end as reply_id,
       coalesce(sync.try_time(m ->> 'date_received'), sync.try_time(m ->> 'created_at')) as sent_at,
@@ -626,7 +495,8 @@ comment on function sync.stored_messages(bigint, bigint[]) is
 $$Returns: where messages of these replies stand.$$;
 
 create function sync.write_messages(
-  p_workspace_id bigint, p_thread_id bigint, p_messages sync.found_message[]
+  p_workspace_id bigint, p_thread_id bigint, p_messages sync.found_message[],
+  p_requested_at timestamptz
 ) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
@@ -646,11 +516,12 @@ begin
     reply_id = excluded.reply_id, direction = excluded.direction, sent_at = excluded.sent_at,
     from_email_address = excluded.from_email_address, to_email_address = excluded.to_email_address,
     subject = excluded.subject, text_body = excluded.text_body, html_body = excluded.html_body,
-    raw = excluded.raw, last_changed_at = sync.now();
+    raw = excluded.raw, last_changed_at = sync.now()
+  where (p_requested_at < e.last_changed_at) is not true;
 end; $$;
-comment on function sync.write_messages(bigint, bigint, sync.found_message[]) is
-$$Write a conversation's messages, without positions; one that an answer no longer shows stays.
-Locks: changed messages, by key.$$;
+comment on function sync.write_messages(bigint, bigint, sync.found_message[], timestamptz) is
+$$Write a conversation's messages, without positions; one that an answer no longer shows stays, as
+does one that changed after the answer was requested. Locks: changed messages, by key.$$;
 
 create function sync.drop_doubles(
   p_workspace_id bigint, p_thread_id bigint, p_messages sync.found_message[]
@@ -695,8 +566,8 @@ end; $$;
 comment on function sync.set_positions(bigint, bigint) is
 $$Number a conversation's messages from 1, oldest first. Locks: those that move.$$;
 
-create function sync.write_thread(p_workspace_id bigint, p_asked_reply_id bigint, p_answer jsonb)
-  returns boolean
+create function sync.write_thread(p_workspace_id bigint, p_asked_reply_id bigint, p_answer jsonb,
+  p_requested_at timestamptz default null) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   v_messages sync.found_message[] := array(select m from sync.messages_in(p_answer) as m);
@@ -704,6 +575,7 @@ declare
     select m.reply_id from unnest(v_messages) as m where m.reply_id is not null
     union select p_asked_reply_id);
   v_thread_id bigint;
+  v_is_late boolean;
 begin
   v_thread_id := coalesce(
     (select min(s.thread_id) from sync.stored_messages(p_workspace_id, v_reply_ids) as s),
@@ -715,11 +587,16 @@ begin
   insert into public.email_threads (workspace_id, id, asked_reply_id, message_count, raw)
   values (p_workspace_id, v_thread_id, p_asked_reply_id, 0, p_answer)
   on conflict (workspace_id, id) do nothing;
-  perform sync.write_messages(p_workspace_id, v_thread_id, v_messages);
+  v_is_late := exists (
+    select 1 from public.email_threads
+    where workspace_id = p_workspace_id and id = v_thread_id
+      and last_changed_at > p_requested_at);
+  perform sync.write_messages(p_workspace_id, v_thread_id, v_messages, p_requested_at);
   perform sync.drop_doubles(p_workspace_id, v_thread_id, v_messages);
   perform sync.set_positions(p_workspace_id, v_thread_id);
   update public.email_threads as t set
-    asked_reply_id = p_asked_reply_id, raw = p_answer, last_changed_at = sync.now(),
+    asked_reply_id = case when v_is_late then t.asked_reply_id else p_asked_reply_id end,
+    raw = case when v_is_late then t.raw else p_answer end, last_changed_at = sync.now(),
     message_count = stored.count, subject = stored.subject, first_message_at = stored.first_at,
     last_message_at = stored.last_at, last_direction = stored.direction,
     warning = case when cardinality(v_messages) = 0 then 'the answer shows no message'
@@ -745,9 +622,10 @@ begin
       where m.workspace_id = p_workspace_id and m.thread_id = x.id offset 0)));
   return true;
 end; $$;
-comment on function sync.write_thread(bigint, bigint, jsonb) is
-$$Write one conversation and its messages; stored ones that the answer joins become one. Returns:
-whether anything changed. Locks: the thread, its messages by key.$$;
+comment on function sync.write_thread(bigint, bigint, jsonb, timestamptz) is
+$$Write one conversation and its messages; stored ones that the answer joins become one. An answer
+that was requested before its last change adds what is missing and replaces nothing. Returns: whether
+anything changed. Locks: the thread, its messages by key.$$;
 
 create type sync.new_message as (
   turn int, workspace_id bigint, asked_reply_id bigint, message_key text, reply_id bigint,
@@ -764,7 +642,7 @@ declare
     select row(r.n, r.workspace_id, r.record_id::bigint, m.message_key, m.reply_id, m.sent_at,
       m.direction, m.raw)::sync.new_message
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-      record, turn, n)
+      record, turn, requested_at, is_truth, n)
     left join lateral sync.messages_in(r.record) as m on true);
   v_known int[];
   v_written int[];
@@ -840,21 +718,23 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_written int[] := sync.write_new_threads(p_records);
   v_changed sync.changed_record[] := array(
-    select row(r.workspace_id, r.stream_id, r.record_id, 'inserted')::sync.changed_record
+    select row(r.workspace_id, r.stream_id, r.record_id, 'inserted', '{}')::sync.changed_record
     from unnest(v_written) as n
     cross join lateral (select (p_records[n]).*) as r);
   v_record sync.incoming_record;
 begin
   for v_record in
-    select r.workspace_id, r.stream_id, r.record_id, r.updated_at, r.record, r.turn
+    select r.workspace_id, r.stream_id, r.record_id, r.updated_at, r.record, r.turn,
+      r.requested_at, r.is_truth
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-      record, turn, n)
+      record, turn, requested_at, is_truth, n)
     where r.n <> all (v_written)
     order by r.workspace_id, r.record_id::bigint
   loop
-    if sync.write_thread(v_record.workspace_id, v_record.record_id::bigint, v_record.record) then
+    if sync.write_thread(v_record.workspace_id, v_record.record_id::bigint, v_record.record,
+      v_record.requested_at) then
       v_changed := v_changed || row(v_record.workspace_id, v_record.stream_id,
-        v_record.record_id, 'updated')::sync.changed_record;
+        v_record.record_id, 'updated', '{}')::sync.changed_record;
     end if;
   end loop;
   return v_changed;
@@ -871,7 +751,7 @@ for select to authenticated using ((select sync.is_operator()));
 create policy email_messages_select_operator on public.email_messages
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.try_time, sync.messages_in, sync.stored_messages, sync.write_messages, sync.drop_doubles,
+  sync.messages_in, sync.stored_messages, sync.write_messages, sync.drop_doubles,
   sync.set_positions, sync.write_thread, sync.write_new_threads, sync.apply_conversations
 from public, anon, authenticated, service_role;
 

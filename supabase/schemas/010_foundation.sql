@@ -100,6 +100,20 @@ $$;
 comment on function sync.in_utc(timestamptz) is
 $$Returns: a moment as messages name it, whatever the time zone of the session.$$;
 
+create function sync.try_time(p_text text) returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_time timestamptz;
+begin
+  v_time := p_text::timestamptz;
+  return case when isfinite(v_time) then v_time end;
+exception when data_exception then
+  return null;
+end; $$;
+comment on function sync.try_time(text) is
+$$Returns: the time, or null if it is none; without a zone it is the session's, which callers set to
+UTC.$$;
+
 create function sync.shell_word(p_text text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
@@ -112,7 +126,7 @@ revoke all on table sync.engine_locks from public, anon, authenticated, service_
 revoke all on function
   sync.now, public.chunkwise_version, sync.require_read_committed, sync.try_engine_lock,
   sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
-  sync.in_utc, sync.shell_word
+  sync.in_utc, sync.try_time, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;

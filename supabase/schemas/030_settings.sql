@@ -55,7 +55,7 @@ insert into public.sync_settings (name, value, kind, description) values
 ('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no '
   'approval.'),
 ('empty_list_minutes', '10', 'number', 'A list that became empty deletes nothing before a run '
-  'so much later finds it empty too.'),
+  'so much later finds it empty too; 0: at once, as ever.'),
 ('stale_after_hours', '24', 'number', 'Age of the last complete sync '
   'from which a workspace is stale.'),
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),

@@ -134,15 +134,18 @@ alter table sync.target_tables enable row level security;
 
 create type sync.incoming_record as (
   workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
-  turn int
+  turn int, requested_at timestamptz, is_truth boolean
 );
 comment on type sync.incoming_record is
-'A record of a page, on its way to an apply function; turn: of which page of the call.';
+'A record of a page, on its way to an apply function. turn: of which page of the call; requested_at:
+when that was asked for, or earlier; is_truth: it is of a full scan, so that what it says counts
+whatever its date is.';
 
 create type sync.changed_record
-  as (workspace_id bigint, stream_id bigint, record_id text, change text);
+  as (workspace_id bigint, stream_id bigint, record_id text, change text, unfit text array);
 comment on type sync.changed_record is
-'What an apply function wrote: inserted, updated or revived.';
+'What an apply function wrote. change: inserted, updated or revived; unfit: columns that are null
+because its values do not fit them.';
 
 revoke all on sequence public.sync_streams_id_seq from public, anon, authenticated, service_role;
 revoke all on table

@@ -75,6 +75,7 @@ create table public.chunk_processing_queue (
   next_retry_at timestamptz,
   created_at timestamptz not null default sync.now(),
   started_at timestamptz,
+  requested_at timestamptz,
   completed_at timestamptz,
   error_message text,
   -- One constraint, because each is compiled anew by every statement that writes.
@@ -116,6 +117,8 @@ comment on column public.chunk_processing_queue.postponed_since is
 comment on column public.chunk_processing_queue.lease_expires_at is
 'Until when its worker has it, unless a heartbeat comes.';
 comment on column public.chunk_processing_queue.worker_id is 'Who claimed it last.';
+comment on column public.chunk_processing_queue.requested_at is
+'When its request was sent at the earliest: the last claim and the wait that it ordered.';
 comment on column public.chunk_processing_queue.started_at is 'When it was last claimed.';
 comment on column public.chunk_processing_queue.completed_at is 'When it ended, however it did.';
 create index chunk_processing_queue_ready_idx on public.chunk_processing_queue (ready_seq)

@@ -122,6 +122,8 @@ begin
         when 'admitted' then v_now + make_interval(secs => v_lease_seconds::double precision)
         else q.lease_expires_at end,
       started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
+      requested_at = case a.verdict when 'admitted' then v_now + a.send_after
+        else q.requested_at end,
       worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
       ready_seq = null,
       next_retry_at = case a.verdict

@@ -84,7 +84,7 @@ begin
   perform sync.require_read_committed();
   for v_chunk in
     select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
-      r.stream_id, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
+      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
       r.progress_total, w.key_status, b.block_level
     from public.chunk_processing_queue as q
     join public.chunked_sync_jobs as c on c.id = q.id
@@ -108,6 +108,8 @@ begin
       v_page.worker_id := v_chunk.worker_id;
       v_page.attempts := v_chunk.attempts;
       v_page.max_attempts := v_chunk.max_attempts;
+      v_page.requested_at := v_chunk.requested_at;
+      v_page.is_full_scan := v_chunk.is_full_scan;
       v_page.postponements := v_chunk.postponements;
       v_page.postponed_since := v_chunk.postponed_since;
       v_page.known_pages := case when v_chunk.progress_total is not null

@@ -2,12 +2,46 @@
 -- reveals.
 -- Stands on: fence.
 
+create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[]) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  if not exists (select 1 from unnest(p_changed) as c where cardinality(c.unfit) > 0)
+    and not exists (select 1 from unnest(p_pages) as p where p.is_mended)
+    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null) then
+    return '{}'::jsonb;
+  end if;
+  return (
+    select coalesce(jsonb_object_agg(found.turn, found.unfit), '{}') from (
+      -- Of several records the first one stays: it is the last one written.
+      select f.turn, jsonb_object_agg(u.what, f.record_id order by f.n desc) as unfit
+      from unnest(p_records) with ordinality as f (workspace_id, stream_id, record_id, updated_at,
+        record, turn, requested_at, is_truth, n)
+      join unnest(p_changed) as c on c.workspace_id = f.workspace_id
+        and c.stream_id = f.stream_id and c.record_id = f.record_id
+      join unnest(p_pages) as p on p.turn = f.turn
+      join public.sync_streams as st on st.id = f.stream_id
+      cross join unnest(coalesce(c.unfit, '{}')
+        || case when f.updated_at is null and f.record #>> st.updated_at_path is not null
+          then '{updated_at}'::text[] else '{}' end
+        || case when p.is_mended and strpos(f.record::text, chr(65533)) > 0
+          then array[''] else '{}' end) as u (what)
+      group by f.turn
+    ) as found
+  );
+end; $$;
+comment on function sync.unfit_in(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Returns: {turn of a page: {column: id of the first changed record whose value does not fit it}};
+column '' where characters were replaced.$$;
+
 create function sync.applied(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[])
 returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 declare
   v_changed int[];
+  v_unfit jsonb := '{}'::jsonb;
   v_page sync.page_in_hand;
   v_applied sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
@@ -17,11 +51,13 @@ begin
       left join (unnest(p_records) as f join unnest(p_changed) as c
         using (workspace_id, stream_id, record_id)) on f.turn = p.turn
       group by p.ordinality order by p.ordinality);
+    v_unfit := sync.unfit_in(p_pages, p_records, p_changed);
   end if;
   foreach v_page in array p_pages loop
     v_page.outcome := 'completed';
     v_page.records := coalesce(v_page.records, 0);
     v_page.changed := coalesce(v_changed[cardinality(v_applied) + 1], 0);
+    v_page.unfit := v_unfit -> v_page.turn::text;
     v_page.body := null;
     v_page.answer := null;
     v_applied := v_applied || v_page;
@@ -30,8 +66,8 @@ begin
 end; $$;
 comment on function sync.applied(sync.page_in_hand[], sync.incoming_record[],
   sync.changed_record[]) is
-$$Returns: applied pages, with their outcome and how many records of each changed, and without their
-bodies.$$;
+$$Returns: applied pages, with their outcome, how many records of each changed and what did not fit,
+and without their bodies.$$;
 
 create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
   returns void
@@ -42,7 +78,9 @@ begin
     coalesce(f.record_ids, '{}'), p.total, p.last_page
   from unnest(p_pages) as p
   left join (
-    select turn, array_agg(record_id) as record_ids from unnest(p_records) group by turn
+    select turn, array_agg(record_id order by n) as record_ids
+    from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
+      record, turn, requested_at, is_truth, n) group by turn
   ) as f on f.turn = p.turn
   where p.kind in ('page', 'cursor');
 end; $$;
@@ -231,7 +269,7 @@ $$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its out
 complete_chunk_jobs_safe().$$;
 
 revoke all on function
-  sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
+  sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
   sync.complete_as_one, sync.complete_pages,
   public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;

@@ -165,6 +165,33 @@ $$Queue what completed pages reveal: pages of counted streams up to the last one
 needed, the next cursor of a chain; and cover items that came with another answer. The caller holds
 the runs' locks.$$;
 
+create function sync.note_unfit(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set warnings = r.warnings || said.warnings
+  from (
+    select run.id, array_agg(found.about || found.record_id order by found.about) as warnings
+    from (
+      select distinct on (p.run_id, about) p.run_id, about, u.value as record_id
+      from unnest(p_pages) as p
+      cross join jsonb_each_text(p.unfit) as u
+      cross join lateral (select case u.key
+        when '' then 'characters that Postgres cannot store became U+FFFD, first in record '
+        else format('values that do not fit column %s became null there, first of record ', u.key)
+        end) as x (about)
+      order by p.run_id, about, p.turn
+    ) as found
+    join public.workspace_sync_runs as run on run.id = found.run_id
+    where not exists (
+      select 1 from unnest(run.warnings) as w (text) where starts_with(w.text, found.about))
+    group by run.id
+  ) as said
+  where r.id = said.id;
+end; $$;
+comment on function sync.note_unfit(sync.page_in_hand[]) is
+$$Warn of values that did not fit their columns, once per run and column, with the first record. The
+caller holds the runs' locks.$$;
+
 create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -182,7 +209,7 @@ begin
     where p.outcome = 'cancelled'
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
       or (p.outcome = 'completed' and (
-        p.reveals_pages or p.kind = 'cursor'))) || array(
+        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null))) || array(
     select p.run_id from unnest(v_ended) as p
     join sync.joined_items(array(
       select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
@@ -204,6 +231,8 @@ begin
       select p from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+    perform sync.note_unfit(v_ended)
+    where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
     if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
       -- Jobs come before workspaces, and runs that end with what is found close theirs.
       perform 1 from public.polling_job_status where id in (
@@ -263,5 +292,5 @@ where that changes, then budgets.$$;
 
 revoke all on function
   sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
-  sync.plan_revealed_pages, sync.settle_chunks, sync.note_key
+  sync.plan_revealed_pages, sync.note_unfit, sync.settle_chunks, sync.note_key
 from public, anon, authenticated, service_role;

@@ -50,7 +50,8 @@ begin
   on conflict (workspace_id, stream_id) do update
   set emptied_at = coalesce(s.emptied_at, excluded.emptied_at)
   returning emptied_at into v_emptied_at;
-  return p_run.started_at < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
+  return sync.setting('empty_list_minutes') > 0 and p_run.started_at
+    < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
 end; $$;
 comment on function sync.is_newly_empty(public.workspace_sync_runs) is
 $$After a complete scan that was noted: whether it showed nothing of a list that has live rows, and

@@ -53,15 +53,15 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
-  v_page.next_cursor := p_page.answer #>> p_stream.next_cursor_path;
+  v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
   if p_page.kind = 'cursor' then
     if p_page.answer #> p_stream.next_cursor_path is null then
       perform sync.raise_shape(format('the answer has no cursor at %s',
         array_to_string(p_stream.next_cursor_path, '.')),
-        'declare_stream() says where the next cursor stands; at the end it is null.');
+        'declare_stream() says where the next cursor stands; at the end it is null or empty.');
     end if;
     perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
-  elsif p_page.answer #> p_stream.last_page_path is null
+  elsif nullif(p_page.answer #> p_stream.last_page_path, 'null') is null
     and p_page.answer #> p_stream.next_cursor_path is not null then
     v_page.is_past_pages := true;
   else
@@ -72,11 +72,11 @@ begin
         format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
         sync.setting('max_pages')));
     end if;
-    v_page.total := case when p_page.answer #> p_stream.total_path is not null
+    v_page.total := case when nullif(p_page.answer #> p_stream.total_path, 'null') is not null
       then sync.count_at(p_page.answer, p_stream.total_path) end;
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page.answer, p_stream);
+  perform sync.check_records(v_page, p_stream);
   select min(id), max(id) into v_page.lowest_id, v_page.highest_id
   from (select (r.record #>> p_stream.id_path)::bigint as id
   from jsonb_array_elements(v_page.answer) as r (record)) as ids;

@@ -41,87 +41,12 @@ comment on column sync.sender_emails.raw is
 'The record as the API serves it; every typed column derives from it.';
 comment on column sync.sender_emails.unlisted_at is
 'Since when no page shows it although its own GET answers; it lives.';
-create index sender_emails_email_idx on sync.sender_emails (email);
+-- By hash, which takes an address of any length.
+create index sender_emails_email_idx on sync.sender_emails using hash (email);
 alter table sync.sender_emails enable row level security;
 insert into sync.target_tables (target) values ('sync.sender_emails');
 
-create function sync.apply_sender_emails(p_records sync.incoming_record[])
-  returns sync.changed_record[]
-language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
-declare
-  v_now timestamptz := sync.now();
-  v_changed sync.changed_record[];
-begin
-  with incoming as (
-    select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id,
-      r.record_id::bigint as id, r.updated_at, r.record
-    from unnest(p_records) as r
-    order by r.workspace_id, r.record_id::bigint, r.updated_at desc nulls last
-  ), judged as (
-    select i.workspace_id, i.stream_id, i.id,
-      case when i.updated_at < e.updated_at then e.raw else i.record end as raw,
-      e.id is null as is_new, e.deleted_at is not null as is_revival
-    from incoming as i
-    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
-    left join lateral (
-      select t.* from sync.sender_emails as t
-      where t.workspace_id = i.workspace_id and t.id = i.id offset 0
-    ) as e on true
-    where e.id is null or e.deleted_at is not null
-      or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
-  ), written as (
-    insert into sync.sender_emails
-      as t (workspace_id, id, name, email, email_signature, imap_server, imap_port, smtp_server,
-      smtp_port,
-      daily_limit, type, status, warmup_enabled, emails_sent_count, total_replied_count,
-      total_opened_count, unsubscribed_count,
-      bounced_count, unique_replied_count, unique_opened_count, total_leads_contacted_count,
-      interested_leads_count,
-      tags, raw, created_at, updated_at, last_changed_at)
-    select j.workspace_id, j.id, r.name, r.email, r.email_signature, r.imap_server, r.imap_port,
-      r.smtp_server, r.smtp_port,
-      r.daily_limit, r.type, r.status, r.warmup_enabled, r.emails_sent_count, r.total_replied_count,
-      r.total_opened_count, r.unsubscribed_count,
-      r.bounced_count, r.unique_replied_count, r.unique_opened_count, r.total_leads_contacted_count,
-      r.interested_leads_count,
-      r.tags, j.raw, r.created_at, r.updated_at, v_now
-    from judged as j cross join jsonb_populate_record(
-      null::sync.sender_emails, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[])
-      as r
-    order by j.workspace_id, j.id
-    on conflict (workspace_id, id) do update set
-      name = excluded.name, email = excluded.email, email_signature = excluded.email_signature,
-      imap_server = excluded.imap_server,
-      imap_port = excluded.imap_port, smtp_server = excluded.smtp_server,
-      smtp_port = excluded.smtp_port,
-      daily_limit = excluded.daily_limit, type = excluded.type, status = excluded.status,
-      warmup_enabled = excluded.warmup_enabled,
-      emails_sent_count = excluded.emails_sent_count,
-      total_replied_count = excluded.total_replied_count,
-      total_opened_count = excluded.total_opened_count,
-      unsubscribed_count = excluded.unsubscribed_count,
-      bounced_count = excluded.bounced_count, unique_replied_count = excluded.unique_replied_count,
-      unique_opened_count = excluded.unique_opened_count,
-      total_leads_contacted_count = excluded.total_leads_contacted_count,
-      interested_leads_count = excluded.interested_leads_count, tags = excluded.tags,
-      raw = excluded.raw,
-      created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = null,
-      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
-      else t.last_changed_at end
-    where (t.raw, t.deleted_at) is distinct
-    from (excluded.raw, null::timestamptz) and (excluded.updated_at < t.updated_at) is not true
-    returning t.workspace_id, t.id
-  )
-  select array_agg(row(w.workspace_id, j.stream_id, w.id::text,
-    case when j.is_new then 'inserted' when j.is_revival then 'revived' else 'updated' end
-    )::sync.changed_record) into v_changed
-  from written as w join judged as j on j.workspace_id = w.workspace_id and j.id = w.id;
-  return v_changed;
-end; $$;
-comment on function sync.apply_sender_emails(sync.incoming_record[]) is
-$$Upsert accounts as one set; unchanged ones cost nothing, an older updated_at replaces nothing, a
-deleted one that is seen lives again. Returns: what changed. Raises: 22xxx a value does not fit its
-column. Locks: rows in key order.$$;
+select sync.write_upsert('sync.apply_sender_emails', 'sync.sender_emails');
 
 create table public.workspace_statistics (
   workspace_id bigint primary key references public.sync_workspaces (id) on delete cascade,

@@ -72,78 +72,28 @@ create index thread_stage_reply_idx on public.thread_stage (workspace_id, reply_
 create index thread_stage_chunk_idx on public.thread_stage (chunk_id);
 alter table public.thread_stage enable row level security;
 
+select sync.write_upsert('sync.upsert_email_replies', 'public.email_replies');
+
 create function sync.apply_email_replies(p_records sync.incoming_record[])
   returns sync.changed_record[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_now timestamptz := sync.now();
-  v_changed sync.changed_record[];
+  v_changed sync.changed_record[] := sync.upsert_email_replies(p_records);
 begin
-  with incoming as (
-    select distinct on (r.workspace_id, r.record_id::bigint) r.workspace_id, r.stream_id,
-      r.record_id::bigint as id, r.updated_at, r.record
-    from unnest(p_records) as r
-    order by r.workspace_id, r.record_id::bigint, r.updated_at desc nulls last
-  ), judged as (
-    select i.workspace_id, i.stream_id, i.id, i.record as raw, e.id is null as is_new
-    from incoming as i
-    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
-    left join lateral (
-      select t.* from public.email_replies as t
-      where t.workspace_id = i.workspace_id and t.id = i.id offset 0
-    ) as e on true
-    where e.id is null or (e.raw <> i.record and (i.updated_at < e.updated_at) is not true)
-  ), written as (
-    insert into public.email_replies
-      as t (workspace_id, id, uuid, type, folder, campaign_id, lead_id, scheduled_email_id,
-      sender_email_id,
-      parent_id, subject, text_body, html_body, date_received, from_email_address, from_name,
-      primary_to_email_address, automated_reply,
-      tracked_reply, interested, read, raw_message_id, raw, created_at, updated_at, last_changed_at)
-    select j.workspace_id, j.id, r.uuid, r.type, r.folder, r.campaign_id, r.lead_id,
-      r.scheduled_email_id, r.sender_email_id,
-      r.parent_id, r.subject, r.text_body, r.html_body, r.date_received, r.from_email_address,
-      r.from_name, r.primary_to_email_address,
-      r.automated_reply, r.tracked_reply, r.interested, r.read, r.raw_message_id, j.raw,
-      r.created_at, r.updated_at, v_now
-    from judged as j cross join jsonb_populate_record(
-      null::public.email_replies, j.raw - '{workspace_id,last_changed_at,deleted_at,raw}'::text[])
-      as r
-    order by j.workspace_id, j.id
-    on conflict (workspace_id, id) do update set
-      uuid = excluded.uuid, type = excluded.type, folder = excluded.folder,
-      campaign_id = excluded.campaign_id,
-      lead_id = excluded.lead_id, scheduled_email_id = excluded.scheduled_email_id,
-      sender_email_id = excluded.sender_email_id,
-      parent_id = excluded.parent_id, subject = excluded.subject, text_body = excluded.text_body,
-      html_body = excluded.html_body,
-      date_received = excluded.date_received, from_email_address = excluded.from_email_address,
-      from_name = excluded.from_name,
-      primary_to_email_address = excluded.primary_to_email_address,
-      automated_reply = excluded.automated_reply,
-      tracked_reply = excluded.tracked_reply, interested = excluded.interested,
-      read = excluded.read,
-      raw_message_id = excluded.raw_message_id, raw = excluded.raw,
-      created_at = excluded.created_at,
-      updated_at = excluded.updated_at, last_changed_at = excluded.last_changed_at
-    where t.raw is distinct from excluded.raw and (excluded.updated_at < t.updated_at) is not true
-    returning t.workspace_id, t.id, t.raw
-  ), staged as (
-    insert into public.thread_stage as s (workspace_id, reply_id, payload)
-    select w.workspace_id, w.id, w.raw from written as w order by w.workspace_id, w.id
-    on conflict (workspace_id, reply_id) where processed_at is null do update
-    set payload = excluded.payload, staged_at = v_now
-  )
-  select array_agg(row(w.workspace_id, j.stream_id, w.id::text,
-    case when j.is_new then 'inserted' else 'updated' end
-    )::sync.changed_record) into v_changed
-  from written as w join judged as j on j.workspace_id = w.workspace_id and j.id = w.id;
+  insert into public.thread_stage as s (workspace_id, reply_id, payload)
+  select t.workspace_id, t.id, t.raw from unnest(v_changed) as c
+  cross join lateral (
+    select r.workspace_id, r.id, r.raw from public.email_replies as r
+    where r.workspace_id = c.workspace_id and r.id = c.record_id::bigint offset 0
+  ) as t
+  order by t.workspace_id, t.id
+  on conflict (workspace_id, reply_id) where processed_at is null do update
+  set payload = excluded.payload, staged_at = sync.now();
   return v_changed;
 end; $$;
 comment on function sync.apply_email_replies(sync.incoming_record[]) is
-$$Upsert replies as one set, and stage the new and changed ones for their conversation; unchanged
-ones cost nothing, an older updated_at replaces nothing. Returns: what changed. Raises: 22xxx a
-value does not fit its column. Locks: rows in key order.$$;
+$$Upsert replies, and stage the new and changed ones for their conversation. Returns: what changed.
+Raises: 23xxx a constraint. Locks: rows in key order, then staged ones likewise.$$;
 
 select public.declare_stream('{
   "source_name": "email_bison", "stream_name": "replies", "is_default": false,

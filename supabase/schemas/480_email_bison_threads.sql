@@ -50,20 +50,11 @@ create table public.email_messages (
 );
 comment on table public.email_messages is 'Messages of conversations, both directions, in order.';
 comment on column public.email_messages.message_key is
-'The Message-ID, or reply:<id> where there is none.';
+'The Message-ID, or reply:<id> where there is none; of one that is too long a hash.';
 comment on column public.email_messages.position is 'From 1, oldest first.';
 -- It does not begin with the workspace: see the indices of email_replies.
 create index email_messages_reply_idx on public.email_messages (reply_id, workspace_id);
 alter table public.email_messages enable row level security;
-
-create function sync.try_time(p_text text) returns timestamptz
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_text::timestamptz;
-exception when data_exception then
-  return null;
-end; $$;
-comment on function sync.try_time(text) is $$Returns: the time, or null if it is none.$$;
 
 create type sync.found_message as (
   message_key text, reply_id bigint, sent_at timestamptz, direction text, raw jsonb
@@ -71,15 +62,18 @@ create type sync.found_message as (
 comment on type sync.found_message is 'A message of an answer, mapped as far as it can be.';
 
 create function sync.messages_in(p_answer jsonb) returns setof sync.found_message
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
 begin
   return query
   select distinct on (found.message_key) found.message_key, found.reply_id, found.sent_at,
     found.direction, found.raw
   from (
     select
-      coalesce(nullif(m ->> 'raw_message_id', ''), 'reply:' || (m ->> 'id'),
-        'content:' || md5(m::text)) as message_key,
+      -- A longer one does not fit the key's index.
+      coalesce(case when length(m ->> 'raw_message_id') > 500
+        then 'long:' || md5(m ->> 'raw_message_id') else nullif(m ->> 'raw_message_id', '') end,
+        'reply:' || (m ->> 'id'), 'content:' || md5(m::text)) as message_key,
       case when jsonb_typeof(m -> 'id') = 'number' and m ->> 'id' ~ '^[0-9]{1,18}$'
         then (m ->> 'id')::bigint end as reply_id,
       coalesce(sync.try_time(m ->> 'date_received'), sync.try_time(m ->> 'created_at')) as sent_at,
@@ -110,7 +104,8 @@ comment on function sync.stored_messages(bigint, bigint[]) is
 $$Returns: where messages of these replies stand.$$;
 
 create function sync.write_messages(
-  p_workspace_id bigint, p_thread_id bigint, p_messages sync.found_message[]
+  p_workspace_id bigint, p_thread_id bigint, p_messages sync.found_message[],
+  p_requested_at timestamptz
 ) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
@@ -130,11 +125,12 @@ begin
     reply_id = excluded.reply_id, direction = excluded.direction, sent_at = excluded.sent_at,
     from_email_address = excluded.from_email_address, to_email_address = excluded.to_email_address,
     subject = excluded.subject, text_body = excluded.text_body, html_body = excluded.html_body,
-    raw = excluded.raw, last_changed_at = sync.now();
+    raw = excluded.raw, last_changed_at = sync.now()
+  where (p_requested_at < e.last_changed_at) is not true;
 end; $$;
-comment on function sync.write_messages(bigint, bigint, sync.found_message[]) is
-$$Write a conversation's messages, without positions; one that an answer no longer shows stays.
-Locks: changed messages, by key.$$;
+comment on function sync.write_messages(bigint, bigint, sync.found_message[], timestamptz) is
+$$Write a conversation's messages, without positions; one that an answer no longer shows stays, as
+does one that changed after the answer was requested. Locks: changed messages, by key.$$;
 
 create function sync.drop_doubles(
   p_workspace_id bigint, p_thread_id bigint, p_messages sync.found_message[]
@@ -179,8 +175,8 @@ end; $$;
 comment on function sync.set_positions(bigint, bigint) is
 $$Number a conversation's messages from 1, oldest first. Locks: those that move.$$;
 
-create function sync.write_thread(p_workspace_id bigint, p_asked_reply_id bigint, p_answer jsonb)
-  returns boolean
+create function sync.write_thread(p_workspace_id bigint, p_asked_reply_id bigint, p_answer jsonb,
+  p_requested_at timestamptz default null) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   v_messages sync.found_message[] := array(select m from sync.messages_in(p_answer) as m);
@@ -188,6 +184,7 @@ declare
     select m.reply_id from unnest(v_messages) as m where m.reply_id is not null
     union select p_asked_reply_id);
   v_thread_id bigint;
+  v_is_late boolean;
 begin
   v_thread_id := coalesce(
     (select min(s.thread_id) from sync.stored_messages(p_workspace_id, v_reply_ids) as s),
@@ -199,11 +196,16 @@ begin
   insert into public.email_threads (workspace_id, id, asked_reply_id, message_count, raw)
   values (p_workspace_id, v_thread_id, p_asked_reply_id, 0, p_answer)
   on conflict (workspace_id, id) do nothing;
-  perform sync.write_messages(p_workspace_id, v_thread_id, v_messages);
+  v_is_late := exists (
+    select 1 from public.email_threads
+    where workspace_id = p_workspace_id and id = v_thread_id
+      and last_changed_at > p_requested_at);
+  perform sync.write_messages(p_workspace_id, v_thread_id, v_messages, p_requested_at);
   perform sync.drop_doubles(p_workspace_id, v_thread_id, v_messages);
   perform sync.set_positions(p_workspace_id, v_thread_id);
   update public.email_threads as t set
-    asked_reply_id = p_asked_reply_id, raw = p_answer, last_changed_at = sync.now(),
+    asked_reply_id = case when v_is_late then t.asked_reply_id else p_asked_reply_id end,
+    raw = case when v_is_late then t.raw else p_answer end, last_changed_at = sync.now(),
     message_count = stored.count, subject = stored.subject, first_message_at = stored.first_at,
     last_message_at = stored.last_at, last_direction = stored.direction,
     warning = case when cardinality(v_messages) = 0 then 'the answer shows no message'
@@ -229,9 +231,10 @@ begin
       where m.workspace_id = p_workspace_id and m.thread_id = x.id offset 0)));
   return true;
 end; $$;
-comment on function sync.write_thread(bigint, bigint, jsonb) is
-$$Write one conversation and its messages; stored ones that the answer joins become one. Returns:
-whether anything changed. Locks: the thread, its messages by key.$$;
+comment on function sync.write_thread(bigint, bigint, jsonb, timestamptz) is
+$$Write one conversation and its messages; stored ones that the answer joins become one. An answer
+that was requested before its last change adds what is missing and replaces nothing. Returns: whether
+anything changed. Locks: the thread, its messages by key.$$;
 
 create type sync.new_message as (
   turn int, workspace_id bigint, asked_reply_id bigint, message_key text, reply_id bigint,
@@ -248,7 +251,7 @@ declare
     select row(r.n, r.workspace_id, r.record_id::bigint, m.message_key, m.reply_id, m.sent_at,
       m.direction, m.raw)::sync.new_message
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-      record, turn, n)
+      record, turn, requested_at, is_truth, n)
     left join lateral sync.messages_in(r.record) as m on true);
   v_known int[];
   v_written int[];
@@ -324,21 +327,23 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_written int[] := sync.write_new_threads(p_records);
   v_changed sync.changed_record[] := array(
-    select row(r.workspace_id, r.stream_id, r.record_id, 'inserted')::sync.changed_record
+    select row(r.workspace_id, r.stream_id, r.record_id, 'inserted', '{}')::sync.changed_record
     from unnest(v_written) as n
     cross join lateral (select (p_records[n]).*) as r);
   v_record sync.incoming_record;
 begin
   for v_record in
-    select r.workspace_id, r.stream_id, r.record_id, r.updated_at, r.record, r.turn
+    select r.workspace_id, r.stream_id, r.record_id, r.updated_at, r.record, r.turn,
+      r.requested_at, r.is_truth
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-      record, turn, n)
+      record, turn, requested_at, is_truth, n)
     where r.n <> all (v_written)
     order by r.workspace_id, r.record_id::bigint
   loop
-    if sync.write_thread(v_record.workspace_id, v_record.record_id::bigint, v_record.record) then
+    if sync.write_thread(v_record.workspace_id, v_record.record_id::bigint, v_record.record,
+      v_record.requested_at) then
       v_changed := v_changed || row(v_record.workspace_id, v_record.stream_id,
-        v_record.record_id, 'updated')::sync.changed_record;
+        v_record.record_id, 'updated', '{}')::sync.changed_record;
     end if;
   end loop;
   return v_changed;
@@ -355,6 +360,6 @@ for select to authenticated using ((select sync.is_operator()));
 create policy email_messages_select_operator on public.email_messages
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.try_time, sync.messages_in, sync.stored_messages, sync.write_messages, sync.drop_doubles,
+  sync.messages_in, sync.stored_messages, sync.write_messages, sync.drop_doubles,
   sync.set_positions, sync.write_thread, sync.write_new_threads, sync.apply_conversations
 from public, anon, authenticated, service_role;

@@ -20,7 +20,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SCHEMAS = CHECKOUT / "supabase" / "schemas"
 RECORDED = Path(__file__).with_name("calls_between_files.txt")
 
-CREATED = re.compile(r"(?im)^create (?:or replace )?(?:function|view) ((?:sync|public)\.\w+)")
+CREATED = re.compile(
+    r"(?im)^(?:create (?:or replace )?(?:function|view) |select sync\.write_upsert\(')"
+    r"((?:sync|public)\.\w+)"
+)
 COMMENT_OR_TEXT = re.compile(r"(?s)--[^\n]*|/\*.*?\*/|'((?:[^']|'')*)'")
 WHOLE_NAME = re.compile(r"(?:sync|public)\.\w+")
 NAME = re.compile(r"\b((?:sync|public)\.\w+)(\s*\()?")

@@ -30,13 +30,13 @@ UNUSABLE = {
     "not JSON": Answer(200, "<html>"),
     "wrong shape": Answer(200, '{"data": [], "meta": {}}'),
     "no id": Answer(200, '{"data": [{"name": "x"}], "meta": {"total": 1, "last_page": 1}}'),
-    "data": Answer(
-        200,
-        '{"data": [{"id": 1, "daily_limit": "many"}], "meta": {"total": 1, "last_page": 1}}',
-    ),
+    "a proxy's 404": Answer(404, "<html>Not Found</html>"),
+    "another API's 404": Answer(404, '{"error": "no route"}'),
     "reported failure": Answer(200, '{"success": false, "message": "try later"}'),
 }
 picks = st.integers(0, 10_000)
+days = st.sampled_from(["2026-01-15", "2026-02-02T00:00:00Z", "2099-01-01", "0000-00-00", ""])
+limits: st.SearchStrategy[object] = st.sampled_from([7, "", "many", 10**30, None, {"of": []}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +152,15 @@ class Syncs(RuleBasedStateMachine):
         name, account_id = self.removed.pop(chosen % len(self.removed))
         self.api[name].ids = sorted([*self.api[name].ids, account_id])
 
-    @rule(name=st.sampled_from(NAMES), chosen=picks)
-    def change_an_account(self, name: str, chosen: int) -> None:
+    @rule(name=st.sampled_from(NAMES), chosen=picks, day=days, daily_limit=limits)
+    def change_an_account(self, name: str, chosen: int, day: str, daily_limit: object) -> None:
+        """Whatever date the API gives it, and whether its values fit their columns."""
         accounts = self.api[name]
         if accounts.ids:
-            change = next(self.ids)
             accounts.fields[accounts.ids[chosen % len(accounts.ids)]] = {
-                "name": f"Change {change}",
-                "updated_at": f"2026-02-01T00:00:00.{change:06}Z",
+                "name": f"Change {next(self.ids)}",
+                "daily_limit": daily_limit,
+                "updated_at": day,
             }
 
     @invariant()
@@ -171,7 +172,7 @@ class Syncs(RuleBasedStateMachine):
         try:
             for name in NAMES:
                 self.db.run("select resume_sync(p_workspace => :name)", name=name)
-            set_settings(self.db, deletion_guard_rows=10_000)
+            set_settings(self.db, deletion_guard_rows=10_000, empty_list_minutes=0)
             self._drain()
             for run_id in self.db.column(
                 "select id from workspace_sync_runs where deletions_waiting > 0"

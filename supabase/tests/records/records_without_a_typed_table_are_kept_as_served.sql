@@ -37,8 +37,8 @@ select results_eq($$
   select s.stream_name, r.raw ->> 'name' from public.synced_records as r
   join public.sync_streams as s on s.id = r.stream_id order by 1, r.id
 $$, $$
-  values ('firms', 'older'), ('firms', 'newer'), ('people', 'Account 1'), ('people', 'newer')
-$$, 'an older updated_at replaces nothing, where the stream says where it stands');
+  values ('firms', 'older'), ('firms', 'newer'), ('people', 'older'), ('people', 'newer')
+$$, 'a full scan is the truth, whatever date it carries');
 select results_eq($$select status, total_workspaces, workspaces_processed, total_accounts_synced
   from public.polling_job_status join job using (id)$$,
   $$values ('completed', 1, 1, 4::bigint)$$, 'a workspace whose both streams completed is one');

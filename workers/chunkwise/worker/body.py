@@ -15,6 +15,7 @@ PIECE_BYTES: Final = 65_536
 SMALLEST_MEAN_PART: Final = 64
 PARTS_AT_LEAST: Final = 1024
 PARTS_BEFORE_OTHERS_RUN: Final = 256
+ESCAPED_NUL: Final = rb"\u0000"
 
 
 class BodyError(Exception):
@@ -134,12 +135,19 @@ async def read_start(response: httpx.Response, limit: int) -> bytes:
     return bytes(body)
 
 
+def escape_nul(body: bytes, limit: int) -> bytes:
+    """With every U+0000 written as JSON writes it, so that SQL can replace it and say so. Raises
+    BodyError if it is too long then."""
+    found = body.count(b"\x00")
+    if not found:
+        return body
+    if len(body) + found * (len(ESCAPED_NUL) - 1) > limit:
+        raise _too_long(limit)
+    return body.replace(b"\x00", ESCAPED_NUL)
+
+
 def check_text(body: bytes) -> None:
-    """Raises BodyError if it is not UTF-8 or holds U+0000."""
-    nul = body.find(b"\x00")
-    if nul >= 0:
-        text = f"the body holds the character U+0000 at byte {nul}; none is allowed"
-        raise BodyError(text, "permanent")
+    """Raises BodyError if it is not UTF-8."""
     view = memoryview(body)
     at = 0
     # Piece by piece: one character beyond U+FFFF makes a text of four bytes for each character.

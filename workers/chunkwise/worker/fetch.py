@@ -17,7 +17,14 @@ from chunkwise import VERSION
 from chunkwise.gateway.protocol import ErrorClass, Failure, Lease, Page, Unreadable
 from chunkwise.logs import quieten_http_libraries
 from chunkwise.secret import mask
-from chunkwise.worker.body import ACCEPT_ENCODING, BodyError, check_text, read_start, read_whole
+from chunkwise.worker.body import (
+    ACCEPT_ENCODING,
+    BodyError,
+    check_text,
+    escape_nul,
+    read_start,
+    read_whole,
+)
 from chunkwise.worker.connector import Connector, Exchange, exchange, resolve
 from chunkwise.worker.retry_after import retry_after_seconds
 
@@ -118,6 +125,7 @@ class Fetcher:
             if error_class != "page":
                 return await _failure(response, cast("ErrorClass", error_class))
             body = await read_whole(response, lease.max_body_bytes)
+            body = escape_nul(body, lease.max_body_bytes)
             check_text(body)
         except BodyError as refused:
             return Failure(refused.error_class, f"HTTP {response.status_code}: {refused}")

@@ -125,16 +125,23 @@ async def test_a_body_that_grows_too_long_is_refused(fetcher: Fetcher, server: S
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b'{"a": "\x00"}', "the body holds the character U+0000 at byte 7; none is allowed"),
         (b'{"a": "\xff"}', "the body is not UTF-8 at byte 7; only UTF-8 is handed over"),
+        (b"\x00" * 200, "the body is longer than max_body_bytes = 1000"),
     ],
 )
 async def test_a_body_that_cannot_be_handed_over_is_refused(
     fetcher: Fetcher, server: Server, body: bytes, text: str
 ) -> None:
     server.answer = reply(body)
-    failure = await fetcher.send(lease_to(server.url))
+    failure = await fetcher.send(lease_to(server.url, max_body_bytes=1000))
     assert failure == Failure("permanent", f"HTTP 200: {text}")
+
+
+async def test_a_raw_nul_is_handed_over_as_json_writes_it(fetcher: Fetcher, server: Server) -> None:
+    server.answer = reply(b'{"a": "\x00b\x00"}')
+    page = await fetcher.send(lease_to(server.url))
+    assert isinstance(page, Page)
+    assert page.body == rb'{"a": "\u0000b\u0000"}'
 
 
 async def test_a_slow_drip_ends_at_the_timeout(fetcher: Fetcher, server: Server) -> None:
