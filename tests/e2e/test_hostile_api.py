@@ -37,7 +37,7 @@ MAX_UNANSWERED = 5
 # The API ignores both parameters, and drops them from its links.
 PARAMETERS = {"per_page": "100", "workspace_id": "999"}
 REDECLARE = """
-    select declare_stream(to_jsonb(s) - '{id,source_id,created_at}'::text[]
+    select declare_stream(to_jsonb(s) - '{id,source_id,revision,created_at}'::text[]
       || '{"source_name": "email_bison"}' || cast(:changes as jsonb))
     from sync_streams as s where stream_name = 'sender_emails'
 """

@@ -11,7 +11,7 @@ from tests.support.setup import set_settings
 FLEET = {"acme": 100, "zen": 45, "O'Hara Realty": 16, "Müller & Söhne": 60, "void": 0}
 TIMEOUT_MS = 2_000
 SHORTER_TIMEOUT = """
-    select declare_stream(to_jsonb(s) - '{id,source_id,created_at}'::text[]
+    select declare_stream(to_jsonb(s) - '{id,source_id,revision,created_at}'::text[]
       || jsonb_build_object('source_name', 'email_bison', 'timeout_ms', cast(:ms as int)))
     from sync_streams as s where stream_name = 'sender_emails'
 """
