@@ -265,6 +265,7 @@ begin
   o_least := case
     when p_name in ('retry_base_seconds', 'lease_seconds', 'max_lease_seconds',
       'max_job_duration_seconds') then 0.001
+    when p_name = 'max_block_seconds' then 1
     when p_name = 'retry_cap_seconds' then 0.1
     when p_name in ('max_lease_losses', 'max_scans', 'max_pages', 'stale_after_hours',
       'stalled_after_minutes', 'chunks_kept_days', 'events_kept_days') then 1
@@ -301,6 +302,8 @@ insert into public.sync_settings (name, value, kind, description) values
 ('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
   'sweeps itself.'),
 ('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),
+('max_block_seconds', '900', 'number', 'A wait that an API asks for is cut to this; then one '
+  'request asks again.'),
 ('retry_base_seconds', '2', 'number', 'First step of the backoff after a transient failure.'),
 ('retry_cap_seconds', '60', 'number', 'Longest backoff after a transient failure '
   'or an unexplained 429.'),
@@ -693,6 +696,13 @@ create table public.sync_budgets (
   blocked_until timestamptz,
   block_level int not null default 0,
   probe_until timestamptz,
+  line_due_at timestamptz,
+  reduced_at timestamptz,
+  reduced_in_flight int,
+  learned_rate numeric,
+  answers int not null default 0,
+  refusals int not null default 0,
+  is_rate_measured boolean not null default false,
   created_at timestamptz not null default sync.now(),
   unique (source_id, scope_key),
   constraint sync_budgets_requests_per_second_check
@@ -706,13 +716,26 @@ comment on column public.sync_budgets.scope_key is
 comment on column public.sync_budgets.requests_per_second is 'Null: unlimited.';
 comment on column public.sync_budgets.max_in_flight is 'Null: unlimited.';
 comment on column public.sync_budgets.block_level is
-'Above 0 after a 429 until a request succeeds: one probe goes first.';
+'Above 0 while it stops after several 429s, until a request succeeds: one probe goes first.';
 comment on column public.sync_budgets.probe_until is
 'Until then one probe is on its way and nobody else sends.';
 comment on column public.sync_budgets.next_send_at is 'Until then every send time is reserved.';
 comment on column public.sync_budgets.blocked_at is
 'When the last block was set: later than now, the clock was set back since.';
-comment on column public.sync_budgets.blocked_until is 'After a 429 nobody sends until then.';
+comment on column public.sync_budgets.blocked_until is
+'After several 429s in a row nobody sends until then.';
+comment on column public.sync_budgets.reduced_at is
+'When a 429 last reduced it: what was sent before says nothing new.';
+comment on column public.sync_budgets.reduced_in_flight is
+'After a 429 no more than this are in flight; each answer gives one back. Null: as set.';
+comment on column public.sync_budgets.learned_rate is
+'Requests per second that 429s taught; each answer gives a little back. Null: as set.';
+comment on column public.sync_budgets.answers is 'To requests sent since it was reduced.';
+comment on column public.sync_budgets.refusals is '429s of requests sent since it was reduced.';
+comment on column public.sync_budgets.is_rate_measured is
+'Whether the learned rate is what the API let through, not a step down from what was set.';
+comment on column public.sync_budgets.line_due_at is
+'When those that wait in its line are looked at next; null: nobody waits.';
 alter table public.sync_budgets enable row level security;
 
 create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
@@ -742,127 +765,29 @@ comment on function sync.ensure_budget(bigint, text, bigint) is
 $$The budget a workspace draws on, made with the source's defaults if new. Returns: its id. Locks:
 the new row.$$;
 
-create function public.set_budget(
-  p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
-) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
-declare
-  v_source_id bigint;
-  v_changed int;
+create function sync.effective_rate(p_budget public.sync_budgets) returns numeric
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.require_service();
-  select id into v_source_id from public.sync_sources where source_name = p_source;
-  if v_source_id is null then
-    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
-      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
-  end if;
-  if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
-    raise exception using errcode = 'SY006',
-      message = 'a budget takes 0.001 to 100,000 requests per second, and 1 or more in flight',
-      hint = 'Null means unlimited; pause_sync() stops a source.';
-  end if;
-  update public.sync_sources
-  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
-  where id = v_source_id and p_scope_key is null;
-  update public.sync_budgets as b
-  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
-  next_send_at = null
-  from (
-    select id from public.sync_budgets
-    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
-      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)]))
-    order by id for no key update
-  ) as meant
-  where b.id = meant.id;
-  get diagnostics v_changed = row_count;
-  if p_scope_key is not null and v_changed = 0 then
-    raise exception using errcode = 'SY006',
-      message = format('source %s has no budget %L', p_source, p_scope_key),
-      hint = 'select scope_key from sync_budgets lists them; they appear with their first '
-        'workspace.';
-  end if;
-  return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
+  return least(p_budget.requests_per_second, p_budget.learned_rate);
 end; $$;
-comment on function public.set_budget(text, numeric, int, text) is
-$$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
-future ones too. Returns: {"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad
-figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all.$$;
+comment on function sync.effective_rate(public.sync_budgets) is
+$$Returns: requests per second as set, or fewer where 429s taught that; null: unlimited.$$;
 
-create function sync.block_budget(p_workspace_id bigint, p_retry_after numeric) returns interval
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_budget public.sync_budgets;
-  v_now timestamptz;
-  v_until timestamptz;
-begin
-  select b.* into strict v_budget from public.sync_budgets as b
-  join public.sync_workspaces as w on w.budget_id = b.id
-  where w.id = p_workspace_id for no key update of b;
-  v_now := sync.now();
-  v_until := greatest(v_budget.blocked_until, v_now + make_interval(secs => coalesce(
-    case when p_retry_after > 0 then least(p_retry_after, 3600) end,
-    least(sync.setting('retry_cap_seconds'),
-    sync.setting('retry_base_seconds') * 2 ^ least(v_budget.block_level, 10))
-  )::double precision));
-  update public.sync_budgets set
-    blocked_at = v_now, blocked_until = v_until, probe_until = null, next_send_at = null,
-    block_level = block_level + case when coalesce(v_budget.blocked_until, v_now) <= v_now then 1
-    else 0 end
-  where id = v_budget.id;
-  return v_until - v_now;
-end; $$;
-comment on function sync.block_budget(bigint, numeric) is
-$$Nobody sends on this workspace's budget for so many seconds (at most an hour), or for a backoff
-where the API named none, or none above 0. Returns: how long the block lasts. Locks: the budget,
-last of all.$$;
-
-create function sync.unblock_budgets(p_workspace_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_budgets as b set block_level = 0, blocked_until = null, probe_until = null
-  from (
-    select id from public.sync_budgets
-    where id in (select budget_id from public.sync_workspaces where id = any (p_workspace_ids))
-      and block_level > 0 and blocked_until <= sync.now()
-    order by id for no key update
-  ) as probed
-  where b.id = probed.id;
-end; $$;
-comment on function sync.unblock_budgets(bigint[]) is
-$$A request succeeded after the block had passed: full speed again. An answer to a request sent
-before the 429 does not lift the block. Locks: the budgets, last of all.$$;
-
-create function sync.let_next_probe(p_queue_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_budgets as b set probe_until = null
-  from (
-    select s.id from public.chunk_processing_queue as q
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    join public.sync_budgets as s on s.id = w.budget_id
-    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at
-    order by s.id for no key update of s
-  ) as probed
-  where b.id = probed.id;
-end; $$;
-comment on function sync.let_next_probe(bigint[]) is
-$$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
-answers again: another may go. Locks: the budgets, last of all.$$;
-
-create function sync.blocked_budgets() returns jsonb
+create function sync.blocked_budgets(p_reduced_since timestamptz default null) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object(
-      'budget_id', id, 'for_ms', ceil(extract(epoch from blocked_until - sync.now()) * 1000)::bigint
+      'budget_id', id, 'for_ms', greatest(0,
+        ceil(extract(epoch from blocked_until - sync.now()) * 1000))::bigint
     ) order by id), '[]')
-    from public.sync_budgets where block_level > 0 and blocked_until > sync.now()
+    from public.sync_budgets
+    where block_level > 0 and blocked_until > sync.now() or reduced_at >= p_reduced_since
   );
 end; $$;
-comment on function sync.blocked_budgets() is
-$$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now.$$;
+comment on function sync.blocked_budgets(timestamptz) is
+$$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now, and of those
+reduced since a moment: what was reserved at their old rate and is not sent comes back.$$;
 
 revoke all on sequence public.sync_budgets_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_budgets from public, anon, authenticated, service_role;
@@ -870,10 +795,8 @@ grant select on table public.sync_budgets to authenticated, service_role;
 create policy sync_budgets_select_operator on public.sync_budgets
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.ensure_budget, public.set_budget, sync.block_budget, sync.unblock_budgets,
-  sync.let_next_probe, sync.blocked_budgets
+  sync.ensure_budget, sync.effective_rate, sync.blocked_budgets
 from public, anon, authenticated, service_role;
-grant execute on function public.set_budget to service_role;
 
 -- Workspaces: tenants of a source; what their names, addresses and ids may be.
 -- Stands on: budgets.
@@ -936,6 +859,8 @@ create table public.sync_workspaces (
   access_revision bigint not null default 1,
   paused_at timestamptz,
   removed_at timestamptz,
+  rate_limited_until timestamptz,
+  rate_limit_level int not null default 0,
   created_at timestamptz not null default sync.now(),
   constraint sync_workspaces_max_concurrency_check check (max_concurrency between 1 and 64),
   constraint sync_workspaces_key_status_check
@@ -968,6 +893,9 @@ after it.';
 comment on column public.sync_workspaces.removed_at is
 'Since when remove_workspace() has taken it out: its rows are kept under its name.';
 comment on column public.sync_workspaces.secret_id is 'Where the key is in Vault.';
+comment on column public.sync_workspaces.rate_limited_until is
+'It met a 429 and waits until then; then one request asks for all of it. Null: it was answered.';
+comment on column public.sync_workspaces.rate_limit_level is 'How many 429s in a row it met so.';
 comment on column public.sync_workspaces.paused_at is 'Since when pause_sync() holds it.';
 comment on column public.sync_workspaces.key_checked_at is
 'When the API said something else of the key than before, or since when it cannot be read.';
@@ -1932,6 +1860,8 @@ create table public.chunk_processing_queue (
   status text not null default 'pending',
   slot smallint,
   ready_seq bigint,
+  turn bigint,
+  line_budget_id bigint,
   attempts int not null default 0,
   max_attempts int not null default 3,
   lease_losses int not null default 0,
@@ -1952,11 +1882,13 @@ create table public.chunk_processing_queue (
   constraint chunk_processing_queue_state_check check (case status
     when 'pending' then completed_at is null and case
       when slot is null then ready_seq is null and next_retry_at is null
-      else (ready_seq is null) <> (next_retry_at is null) end
+        and line_budget_id is null
+      else (ready_seq is null) <> (next_retry_at is null)
+        and (line_budget_id is null or (ready_seq is null and turn is not null)) end
     when 'processing' then completed_at is null and slot is not null and ready_seq is null
-      and lease_token is not null and lease_expires_at is not null
+      and line_budget_id is null and lease_token is not null and lease_expires_at is not null
     else status in ('completed', 'failed', 'cancelled') and completed_at is not null
-      and slot is null and ready_seq is null end)
+      and slot is null and ready_seq is null and line_budget_id is null end)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,
   autovacuum_analyze_scale_factor = 0.02);
 comment on table public.chunk_processing_queue is
@@ -1967,11 +1899,16 @@ comment on column public.chunk_processing_queue.chunk_id is
 comment on column public.chunk_processing_queue.slot is
 'The run''s right to have this chunk ready or in flight; kept over retries and lost leases.';
 comment on column public.chunk_processing_queue.ready_seq is 'Its turn, while it is ready.';
+comment on column public.chunk_processing_queue.turn is
+'Its turn, while it is in flight or a rate limit holds it: it comes back to its own place.';
+comment on column public.chunk_processing_queue.line_budget_id is
+'The budget that turned it away: sync_budgets.id. Whoever waits for one is let in by turn.';
 comment on column public.chunk_processing_queue.attempts is
 'Failures so far. Rate limits, releases and lost leases do not count.';
 comment on column public.chunk_processing_queue.lease_token is 'The last claim''s token.';
 comment on column public.chunk_processing_queue.next_retry_at is
-'When a delayed chunk falls due; infinity while its workspace is paused.';
+'When a delayed chunk falls due, of one that a budget turned away about when; infinity while its
+workspace is paused.';
 comment on column public.chunk_processing_queue.lease_losses is
 'How often its worker fell silent; after two it is leased to a worker that holds nothing else.';
 comment on column public.chunk_processing_queue.losses_alone is
@@ -2000,7 +1937,9 @@ create index chunk_processing_queue_waiting_idx on public.chunk_processing_queue
 create unique index chunk_processing_queue_slot_idx on public.chunk_processing_queue (run_id, slot)
   where slot is not null;
 create index chunk_processing_queue_delayed_idx on public.chunk_processing_queue (next_retry_at)
-where status = 'pending' and slot is not null and ready_seq is null;
+where status = 'pending' and slot is not null and ready_seq is null and line_budget_id is null;
+create index chunk_processing_queue_line_idx on public.chunk_processing_queue (line_budget_id, turn)
+where line_budget_id is not null;
 create index chunk_processing_queue_failed_idx on public.chunk_processing_queue (run_id)
   where status = 'failed';
 create index chunk_processing_queue_created_idx on public.chunk_processing_queue (created_at);
@@ -2222,7 +2161,8 @@ begin
     for no key update skip locked
   ), cancelled as (
     update public.chunk_processing_queue as q
-    set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null,
+    set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null, turn = null,
+    line_budget_id = null,
     completed_at = sync.now(), error_message = p_reason
     from pending where q.id = pending.id returning q.id, pending.slot
   ), events as (
@@ -2284,41 +2224,133 @@ comment on function sync.url_encode(text) is $$Returns: the text as one segment 
 revoke all on function sync.url_encode from public, anon, authenticated, service_role;
 
 -- Admission: which picked chunks may be sent now, and when, so that all workers together keep
--- within the budgets.
+-- within the budgets, each in its turn.
 -- Stands on: queue, budgets.
 
 create type sync.admission as (queue_id bigint, verdict text, send_after interval,
   budget_id bigint);
 comment on type sync.admission is
-'verdict: admitted (send_after: wait before sending), budget (send_after: when to look again),
-paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has another
-source now).';
+'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
+again), paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has
+another source now).';
+
+create function sync.in_flight_of(p_budget_id bigint) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select count(*) from public.sync_workspaces as w
+    join public.workspace_sync_runs as r on r.workspace_id = w.id and r.status = 'running'
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      and q.status = 'processing'
+    where w.budget_id = p_budget_id);
+end; $$;
+comment on function sync.in_flight_of(bigint) is $$Returns: leases that draw on a budget.$$;
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_most int := least(p_budget.max_in_flight, p_budget.reduced_in_flight);
 begin
   return case
     when p_budget.blocked_until > p_now
     or (p_budget.block_level > 0 and p_budget.probe_until > p_now) then 0
     else least(
       case when p_budget.block_level > 0 then 1 else 2147483647 end,
-      case when p_budget.max_in_flight is not null then greatest(0, p_budget.max_in_flight - (
-        select count(*) from public.sync_workspaces as w
-        join public.workspace_sync_runs as r on r.workspace_id = w.id and r.status = 'running'
-        join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-          and q.status = 'processing'
-        where w.budget_id = p_budget.id)) end)
-  end;
+      case when v_most is not null
+      then greatest(0, v_most - sync.in_flight_of(p_budget.id)) end) end;
 end; $$;
 comment on function sync.budget_room(public.sync_budgets, timestamptz) is
 $$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
-holds the budget's lock.$$;
+holds the budget's lock, or only estimates.$$;
+
+create function sync.send_ahead(p_budget public.sync_budgets) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- What is reserved far ahead cannot be slowed down any more.
+  return case when p_budget.reduced_in_flight is null and p_budget.learned_rate is null
+    then sync.setting_seconds('send_ahead_seconds')
+    else least(sync.setting_seconds('send_ahead_seconds'), interval '500 ms') end;
+end; $$;
+comment on function sync.send_ahead(public.sync_budgets) is
+$$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget.$$;
+
+create function sync.wake_lines(p_limit int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_budget public.sync_budgets;
+  v_now timestamptz := sync.now();
+  v_pace interval;
+  v_room bigint;
+begin
+  for v_budget in
+    select * from public.sync_budgets
+    where line_due_at is not null and (blocked_until <= v_now) is not false
+    order by random() limit 32
+  loop
+    v_pace := make_interval(secs =>
+      coalesce(1 / sync.effective_rate(v_budget), 0)::double precision);
+    v_room := case
+      when v_budget.next_send_at - v_now > sync.send_ahead(v_budget) then 0
+      when v_pace > interval '0' then 1 + floor(extract(epoch from sync.send_ahead(v_budget)
+        - (greatest(v_budget.next_send_at, v_now) - v_now)) / extract(epoch from v_pace))
+      else p_limit end;
+    v_room := least(v_room, p_limit);
+    if v_room > 0 then
+      v_room := least(v_room, sync.budget_room(v_budget, v_now));
+    end if;
+    if v_room > 0 then
+      update public.chunk_processing_queue as q
+      set ready_seq = q.turn, turn = null, line_budget_id = null, next_retry_at = null
+      from (
+        select id from public.chunk_processing_queue where line_budget_id = v_budget.id
+        order by line_budget_id, turn limit v_room for no key update skip locked
+      ) as next
+      where q.id = next.id;
+    end if;
+  end loop;
+end; $$;
+comment on function sync.wake_lines(int) is
+$$Where budgets have room, those that wait in their lines become ready with the turn they had, the
+lowest first: a newcomer goes behind them. Of more than 32 lines, some. Locks: queue rows, by SKIP
+LOCKED.$$;
+
+create function sync.wake_lines_of(p_budget_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.chunk_processing_queue as q set next_retry_at = sync.now()
+  from (
+    select id from public.chunk_processing_queue where line_budget_id = any (p_budget_ids)
+    order by id for no key update skip locked
+  ) as waiting
+  where q.id = waiting.id;
+  perform sync.wake_lines(1000);
+end; $$;
+comment on function sync.wake_lines_of(bigint[]) is
+$$After budgets were changed: what waits for them may go as soon as they have room. Locks: queue
+rows, by SKIP LOCKED.$$;
+
+create function sync.wake_workspaces(p_workspace_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.chunk_processing_queue as q
+  set ready_seq = q.turn, turn = null, next_retry_at = null
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.workspace_id = any (p_workspace_ids) and r.status = 'running' and not r.is_paused
+      and x.status = 'pending' and x.turn is not null and x.line_budget_id is null
+    order by x.id for no key update of x skip locked
+  ) as held
+  where q.id = held.id;
+end; $$;
+comment on function sync.wake_workspaces(bigint[]) is
+$$What a 429 held of workspaces is ready again, with the turn it had. Locks: queue rows, by SKIP
+LOCKED.$$;
 
 create function sync.admit_chunks(p_queue_ids bigint[]) returns sync.admission[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz;
-  v_ahead interval;
   v_budget_ids bigint[];
   v_admissions sync.admission[];
 begin
@@ -2327,7 +2359,9 @@ begin
       when r.is_paused then 'paused' else 'admitted' end, interval '0',
       w.budget_id)::sync.admission order by p.turn), '{}'),
     array_agg(b.id) filter (where b.requests_per_second is not null
-      or b.max_in_flight is not null or b.block_level > 0)
+      or b.max_in_flight is not null or b.block_level > 0 or b.reduced_in_flight is not null
+      or b.learned_rate is not null or b.line_due_at is not null
+      or w.rate_limited_until is not null)
   into v_admissions, v_budget_ids
   from unnest(p_queue_ids) with ordinality as p (id, turn)
   join public.chunk_processing_queue as q on q.id = p.id
@@ -2339,60 +2373,96 @@ begin
   end if;
   perform 1 from public.sync_budgets where id = any (v_budget_ids) order by id for no key update;
   v_now := sync.now();
-  v_ahead := sync.setting_seconds('send_ahead_seconds');
   with picked as (
-    select q.id, w.budget_id, r.ending, r.is_paused, p.turn,
-      row_number() over (partition by w.budget_id order by r.ending is not null, p.turn) as n
+    select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
+      w.rate_limited_until, case
+        when r.ending is not null then 'ending'
+        when r.is_paused then 'paused'
+        when w.rate_limited_until > v_now then 'workspace'
+        when w.rate_limited_until is not null and (
+          row_number() over (partition by w.id, r.ending is null and not r.is_paused
+            order by p.turn) > 1
+          or exists (
+            select 1 from public.workspace_sync_runs as own
+            join public.chunk_processing_queue as held on held.run_id = own.id
+              and held.slot is not null and held.status = 'processing'
+            where own.workspace_id = w.id and own.status = 'running'))
+        then 'workspace' end as verdict
     from unnest(p_queue_ids) with ordinality as p (id, turn)
     join public.chunk_processing_queue as q on q.id = p.id
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
-  ), budget as (
-    select b.id, sync.budget_room(b, v_now) as room,
+  ), budget as materialized (
+    select b.id, sync.budget_room(b, v_now) as room, sync.send_ahead(b) as ahead,
       greatest(b.next_send_at, v_now) - v_now as first_send,
-      coalesce(make_interval(secs => (1 / b.requests_per_second)::double precision), interval '0')
-      as pace,
-      greatest(b.blocked_until - v_now, interval '0') as blocked_for
+      coalesce(make_interval(secs => (1 / sync.effective_rate(b))::double precision),
+      interval '0') as pace,
+      greatest(b.blocked_until - v_now, interval '0') as blocked_for,
+      b.line_due_at is not null as has_line
     from public.sync_budgets as b where b.id in (select budget_id from picked)
   ), judged as (
-    select picked.*, budget.pace, budget.blocked_for, budget.room,
-      budget.first_send + (n - 1) * budget.pace as send_after
+    select picked.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
+      o.n + o.before as place_in_line,
+      budget.first_send + (o.n - 1) * budget.pace as send_after,
+      budget.first_send + (o.n + o.before - 1) * budget.pace as line_after
     from picked join budget on budget.id = picked.budget_id
+    cross join lateral (
+      select 1 + (select count(*) from picked as x where x.budget_id = picked.budget_id
+          and x.verdict is null and x.turn < picked.turn) as n,
+        case when budget.has_line then (
+          select count(*) from (
+            select 1 from public.chunk_processing_queue as x
+            where x.line_budget_id = picked.budget_id and x.turn < picked.place limit 64) as y)
+        else 0 end as before
+    ) as o
   ), verdicts as (
-    select id, budget_id, turn, send_after,
+    select id, budget_id, turn, send_after, room, ahead,
+      coalesce(verdict, case when place_in_line > room or line_after > ahead then 'budget'
+      else 'admitted' end) as verdict,
       case
-        when ending is not null then 'ending'
-        when is_paused then 'paused'
-        when n > room or send_after > v_ahead then 'budget'
-        else 'admitted' end as verdict,
-      case
-        when n <= room then send_after - v_ahead / 2
-        else coalesce(blocked_for, interval '0') + greatest((n - room) * pace,
-        (1 + (n - room) / greatest(room, 4)) * interval '100 ms')
+        when verdict = 'workspace'
+        then greatest(rate_limited_until - v_now, interval '250 ms')
+        when place_in_line <= room then line_after - ahead / 2
+        else coalesce(blocked_for, interval '0') + greatest((place_in_line - room) * pace,
+        (1 + (place_in_line - room) / greatest(room, 4)) * interval '100 ms')
       end as look_after
     from judged
   ), reserved as (
     update public.sync_budgets as b set
-      next_send_at = v_now + sent.last_send + budget.pace,
-      probe_until = case when b.block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
-      end
-    from (select budget_id, max(v.send_after) as last_send from verdicts as v
-    where v.verdict = 'admitted' group by 1) as sent
+      next_send_at = case when sent.last_send is null or budget.pace = interval '0'
+        then b.next_send_at else v_now + sent.last_send + budget.pace end,
+      probe_until = case when b.block_level > 0 and sent.last_send is not null
+        then v_now + sync.setting_seconds('lease_seconds') else b.probe_until end,
+      line_due_at = case
+        when sent.has_waiting or exists (select 1 from public.chunk_processing_queue as q
+          where q.line_budget_id = b.id)
+        then greatest(b.blocked_until,
+          case when sent.is_full then v_now + interval '100 ms' end,
+          v_now + budget.first_send + coalesce(sent.last_send - budget.first_send + budget.pace,
+          interval '0') - budget.ahead / 2, v_now) end
+    from (
+      select budget_id, max(v.send_after) filter (where v.verdict = 'admitted') as last_send,
+        bool_or(v.verdict = 'budget') as has_waiting,
+        count(*) filter (where v.verdict = 'admitted') >= max(v.room) as is_full
+      from verdicts as v group by 1
+    ) as sent
     join budget on budget.id = sent.budget_id
-    where b.id = sent.budget_id and (b.requests_per_second is not null or b.block_level > 0)
+    where b.id = sent.budget_id and b.id = any (v_budget_ids)
   )
   select array_agg(row(v.id, v.verdict,
-    case v.verdict when 'budget' then v.look_after else v.send_after end,
+    case when v.verdict in ('budget', 'workspace') then v.look_after else v.send_after end,
     v.budget_id)::sync.admission order by v.turn) into v_admissions
   from verdicts as v;
   return v_admissions;
 end; $$;
 comment on function sync.admit_chunks(bigint[]) is
-$$Reserve send times for picked chunks, oldest turn first. Returns: which may be sent and which must
-wait. Locks: the budgets that have a limit, last of all.$$;
+$$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
+line; of a workspace that a 429 held, one request asks first. Returns: which may be sent and which
+must wait. Locks: the budgets that have a limit, last of all.$$;
 
 revoke all on function
-  sync.budget_room, sync.admit_chunks
+  sync.in_flight_of, sync.budget_room, sync.send_ahead, sync.wake_lines, sync.wake_lines_of,
+  sync.wake_workspaces, sync.admit_chunks
 from public, anon, authenticated, service_role;
 
 -- Alone: a chunk that lost two leases is leased to a worker that holds nothing else, so that what
@@ -2537,6 +2607,317 @@ revoke all on function
   sync.holds_chunks, sync.next_to_be_alone, sync.stay_alone, sync.hold_alone, sync.lost_alone
 from public, anon, authenticated, service_role;
 
+-- Rate limits: what 429s and answers teach of a budget, and what an operator sets or lifts.
+-- docs/decisions/0023 has the figures.
+-- Stands on: admission.
+
+create function sync.note_refusal(p_workspace_id bigint, p_queue_id bigint, p_retry_after numeric)
+  returns interval
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_asked_at timestamptz := sync.now();
+  v_now timestamptz;
+  v_send_at timestamptz;
+  v_budget public.sync_budgets;
+  v_until timestamptz;
+  v_seconds double precision;
+  v_seen int;
+  v_rate numeric;
+  v_is_first boolean;
+  v_is_clear boolean;
+begin
+  select requested_at into v_send_at from public.chunk_processing_queue where id = p_queue_id;
+  update public.sync_workspaces as w set
+    rate_limited_until = greatest(w.rate_limited_until, v_asked_at + make_interval(
+      secs => least(sync.setting('max_block_seconds'), coalesce(
+      case when p_retry_after > 0 then p_retry_after end,
+      least(sync.setting('retry_cap_seconds'),
+      sync.setting('retry_base_seconds') * 2 ^ least(w.rate_limit_level, 10))
+      ))::double precision)),
+    rate_limit_level = w.rate_limit_level + case when w.rate_limited_until > v_asked_at then 0
+      else 1 end
+  where id = p_workspace_id returning rate_limited_until into v_until;
+  -- Out of the budget's line, where they would take the places of those that may be sent.
+  update public.chunk_processing_queue as q set line_budget_id = null, next_retry_at = v_until
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.workspace_id = p_workspace_id and r.status = 'running'
+      and x.line_budget_id is not null
+    order by x.id for no key update of x skip locked
+  ) as held
+  where q.id = held.id;
+  select b.* into strict v_budget from public.sync_budgets as b
+  join public.sync_workspaces as w on w.budget_id = b.id
+  where w.id = p_workspace_id for no key update of b;
+  v_now := sync.now();
+  v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
+    and v_budget.block_level = 0;
+  if not v_is_first and v_send_at <= v_budget.reduced_at or v_budget.blocked_until > v_now then
+    return v_until - v_asked_at;
+  end if;
+  if v_is_first then
+    v_budget.answers := 0;
+    v_budget.refusals := 0;
+  end if;
+  v_budget.refusals := v_budget.refusals + 1;
+  v_seen := v_budget.answers + v_budget.refusals;
+  -- More of what was sent since is refused than chance would have it.
+  v_is_clear := not v_is_first and (v_budget.answers = 0
+    or v_budget.refusals >= 2 and v_budget.refusals >= 0.2 * v_seen
+    or v_budget.refusals >= 3 and v_budget.refusals >= 0.12 * v_seen);
+  if not (v_is_first or v_is_clear or v_budget.answers >= 50) then
+    update public.sync_budgets set refusals = v_budget.refusals where id = v_budget.id;
+    return v_until - v_asked_at;
+  end if;
+  v_seconds := greatest(0.05, extract(epoch from v_send_at - v_budget.reduced_at));
+  v_rate := sync.effective_rate(v_budget);
+  if v_is_first then
+    -- Only where the pace holds sends back is the rate that is set the one that was refused.
+    if v_budget.requests_per_second is not null and v_budget.next_send_at > v_now then
+      v_budget.learned_rate := 0.8 * v_rate;
+    end if;
+    v_budget.is_rate_measured := false;
+  elsif v_rate is null then
+    v_budget.learned_rate := case when v_is_clear and v_seen >= 5
+      then (0.8 * v_seen / v_seconds)::numeric end;
+    v_budget.is_rate_measured := false;
+  elsif not v_is_clear and v_budget.is_rate_measured and v_budget.refusals > 0.03 * v_seen then
+    -- Below what passes, and refused as before: the rate is not the reason.
+    v_budget.learned_rate := 1.3 * v_rate;
+    v_budget.is_rate_measured := false;
+  elsif v_budget.next_send_at > v_now and v_seen >= 5 then
+    v_budget.learned_rate := greatest(0.5 * v_rate,
+      least(0.97 * v_rate, (0.93 * v_budget.answers / v_seconds)::numeric));
+    v_budget.is_rate_measured := true;
+  else
+    v_budget.learned_rate := 0.8 * v_rate;
+    v_budget.is_rate_measured := false;
+  end if;
+  v_budget.learned_rate := greatest(v_budget.learned_rate,
+    case when v_budget.learned_rate is not null
+    then least(0.5, v_budget.requests_per_second) end);
+  update public.sync_budgets as b set
+    reduced_at = v_now, answers = 0, refusals = 0,
+    reduced_in_flight = greatest(1,
+      least(v_budget.reduced_in_flight, sync.in_flight_of(b.id)::int) / 2),
+    learned_rate = v_budget.learned_rate, is_rate_measured = v_budget.is_rate_measured,
+    next_send_at = least(b.next_send_at, v_now + make_interval(
+      secs => coalesce(1 / least(b.requests_per_second, v_budget.learned_rate), 0)
+      ::double precision)),
+    blocked_until = case when v_is_clear and v_budget.answers < v_budget.refusals then v_until
+      else b.blocked_until end,
+    block_level = b.block_level + (v_is_clear and v_budget.answers < v_budget.refusals)::int,
+    blocked_at = case when v_is_clear and v_budget.answers < v_budget.refusals then v_now
+      else b.blocked_at end,
+    probe_until = null
+  where b.id = v_budget.id;
+  return v_until - v_asked_at;
+end; $$;
+comment on function sync.note_refusal(bigint, bigint, numeric) is
+$$A 429: its workspace waits for as long as the API asks (at most max_block_seconds), or for a
+backoff where it named nothing above 0. The budget goes down to half of what is in flight and to a
+lower rate, once for what was sent since it last did; it stops for all where nothing sent since is
+answered. Returns: how long the chunk waits. Locks: the workspace, its
+waiting chunks by SKIP LOCKED, then its budget, last of all.$$;
+
+create function sync.note_answers(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_freed bigint[];
+begin
+  with answered as (
+    select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (p_queue_ids) group by 1
+  ), held as (
+    select w.id from public.sync_workspaces as w join answered as a on a.workspace_id = w.id
+    where a.requested_at >= w.rate_limited_until order by w.id for no key update of w
+  ), freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from held where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_freed from freed;
+  with locked as (
+    select b.* from public.sync_budgets as b
+    where b.id in (
+      select w.budget_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      join public.sync_workspaces as w on w.id = r.workspace_id
+      where q.id = any (p_queue_ids))
+      and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)
+    order by b.id for no key update
+  ), counted as (
+    select l.id, count(*) filter (where q.requested_at > l.reduced_at) as answers,
+      bool_or(q.requested_at >= l.blocked_until) as is_probed
+    from locked as l
+    join public.sync_workspaces as w on w.budget_id = l.id
+    join public.workspace_sync_runs as r on r.workspace_id = w.id
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.id = any (p_queue_ids)
+    group by l.id
+  ), next as (
+    select l.id, c.answers, c.is_probed and l.blocked_until <= v_now as is_probed,
+      l.reduced_in_flight + c.answers as in_flight,
+      l.learned_rate + c.answers * greatest(0.01, 0.002 * l.learned_rate) as rate
+    from locked as l join counted as c using (id)
+  )
+  update public.sync_budgets as b set
+    answers = b.answers + n.answers,
+    block_level = case when n.is_probed then 0 else b.block_level end,
+    blocked_until = case when n.is_probed then null else b.blocked_until end,
+    probe_until = case when n.is_probed then null else b.probe_until end,
+    reduced_in_flight = case when n.in_flight < coalesce(b.max_in_flight, 128) then n.in_flight end,
+    learned_rate = case when n.rate < b.requests_per_second
+      or b.requests_per_second is null and b.answers < 1000 then n.rate end
+  from next as n where b.id = n.id;
+  perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
+end; $$;
+comment on function sync.note_answers(bigint[]) is
+$$Requests were answered: their workspaces wait no longer, their budgets get back a place and a
+little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
+request sent before says nothing. Locks: workspaces by id, budgets by id, last of all; then what was
+held, by SKIP LOCKED.$$;
+
+create function sync.let_next_probe(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select s.id from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_budgets as s on s.id = w.budget_id
+    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at
+    order by s.id for no key update of s
+  ) as probed
+  where b.id = probed.id;
+end; $$;
+comment on function sync.let_next_probe(bigint[]) is
+$$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
+answers again: another may go. Locks: the budgets, last of all.$$;
+
+create function public.set_budget(
+  p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
+declare
+  v_source_id bigint;
+  v_changed int;
+begin
+  perform sync.require_service();
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
+  end if;
+  if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
+    raise exception using errcode = 'SY006',
+      message = 'a budget takes 0.001 to 100,000 requests per second, and 1 or more in flight',
+      hint = 'Null means unlimited; pause_sync() stops a source.';
+  end if;
+  update public.sync_sources
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
+  where id = v_source_id and p_scope_key is null;
+  update public.sync_budgets as b
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
+  next_send_at = null, reduced_in_flight = null, learned_rate = null, line_due_at = case when b.line_due_at is not null then sync.now() end
+  from (
+    select id from public.sync_budgets
+    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)]))
+    order by id for no key update
+  ) as meant
+  where b.id = meant.id;
+  get diagnostics v_changed = row_count;
+  if p_scope_key is not null and v_changed = 0 then
+    raise exception using errcode = 'SY006',
+      message = format('source %s has no budget %L', p_source, p_scope_key),
+      hint = 'select scope_key from sync_budgets lists them; they appear with their first '
+        'workspace.';
+  end if;
+  perform sync.wake_lines_of(array(
+    select id from public.sync_budgets
+    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)]))));
+  return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
+end; $$;
+comment on function public.set_budget(text, numeric, int, text) is
+$$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
+future ones too. What waits is looked at
+again at once, what 429s taught is forgotten. Returns: {"source", "budgets_changed"}. Raises: SY003
+unknown source, SY006 bad figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all; what
+waits in their lines by SKIP LOCKED.$$;
+
+create function sync.unblock_budget(p_source text, p_scope_key text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source_id bigint;
+  v_budget_ids bigint[];
+  v_workspace_ids bigint[];
+begin
+  perform sync.require_operator();
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them.';
+  end if;
+  v_budget_ids := array(
+    select id from public.sync_budgets
+    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)])));
+  if p_scope_key is not null and cardinality(v_budget_ids) = 0 then
+    raise exception using errcode = 'SY006',
+      message = format('source %s has no budget %L', p_source, p_scope_key),
+      hint = 'select scope_key from sync_budgets lists them.';
+  end if;
+  with held as (
+    select id from public.sync_workspaces
+    where budget_id = any (v_budget_ids) and rate_limited_until is not null
+    order by id for no key update
+  ), freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from held where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_workspace_ids from freed;
+  update public.sync_budgets as b set
+    blocked_until = null, block_level = 0, probe_until = null, next_send_at = null,
+    reduced_in_flight = null, learned_rate = null,
+    line_due_at = case when b.line_due_at is not null then sync.now() end
+  from (
+    select id from public.sync_budgets where id = any (v_budget_ids)
+    order by id for no key update
+  ) as meant
+  where b.id = meant.id;
+  perform sync.wake_workspaces(v_workspace_ids);
+  perform sync.wake_lines_of(v_budget_ids);
+  return jsonb_build_object('source', p_source, 'budgets', cardinality(v_budget_ids),
+    'workspaces_freed', cardinality(v_workspace_ids));
+end; $$;
+comment on function sync.unblock_budget(text, text) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+unblock_budget() raises.$$;
+
+create function public.unblock_budget(p_source text, p_scope_key text default null) returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '10s' as $$
+  select sync.unblock_budget(p_source, p_scope_key);
+$$;
+comment on function public.unblock_budget(text, text) is
+$$Lift what 429s did to one budget, or to a source's all: blocks, waits of workspaces, what was
+learned. What waits goes on at once. Returns: {"source", "budgets", "workspaces_freed"}. Raises:
+SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by id; what waits by
+SKIP LOCKED.$$;
+
+revoke all on function
+  sync.note_refusal, sync.note_answers, sync.let_next_probe, public.set_budget,
+  sync.unblock_budget, public.unblock_budget
+from public, anon, authenticated, service_role;
+grant execute on function public.set_budget to service_role;
+grant execute on function
+  sync.unblock_budget, public.unblock_budget
+to authenticated, service_role;
+
 -- Shares: where more is ready than a worker has room for, it gets first what is of the workspaces
 -- it holds the fewest leases of.
 -- Stands on: queue.
@@ -2672,16 +3053,17 @@ begin
   if not exists (
     select 1 from public.chunk_processing_queue
     where status = 'pending' and slot is not null and ready_seq is null
-      and next_retry_at <= sync.now()
+      and line_budget_id is null and next_retry_at <= sync.now()
   ) then
     return;
   end if;
-  update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'),
+  update public.chunk_processing_queue as q
+  set ready_seq = coalesce(q.turn, nextval('sync.ready_seq')), turn = null,
     next_retry_at = null
   from (
     select id from public.chunk_processing_queue
     where status = 'pending' and slot is not null and ready_seq is null
-      and next_retry_at <= sync.now()
+      and line_budget_id is null and next_retry_at <= sync.now()
     order by next_retry_at limit p_limit for no key update skip locked
   ) as due
   where q.id = due.id;
@@ -2791,8 +3173,12 @@ begin
         else q.requested_at end,
       worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
       ready_seq = null,
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace')
+        then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
+      line_budget_id = case a.verdict when 'budget' then a.budget_id end,
       next_retry_at = case a.verdict
         when 'budget' then v_now + a.send_after
+        when 'workspace' then v_now + a.send_after
         when 'paused' then 'infinity'
         when 'keyless' then 'infinity'
         when 'ending' then v_now + interval '1 second'
@@ -2865,12 +3251,17 @@ begin
   o_answer := o_answer || jsonb_build_object(
     'blocked_budgets', sync.blocked_budgets(),
     -- Behind chunks that were withheld there may be others.
-    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else (
+    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else least((
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
       from public.chunk_processing_queue
       where status = 'pending' and slot is not null and ready_seq is null
-        and next_retry_at < 'infinity'
-      order by next_retry_at limit 1) end,
+        and line_budget_id is null and next_retry_at < 'infinity'
+      order by next_retry_at limit 1), (
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      from public.sync_budgets as b
+      where b.line_due_at is not null and exists (
+        select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
+      having count(*) > 0)) end,
     'versions', public.chunkwise_version());
 end; $$;
 comment on function sync.claim_chunks(bigint[], text) is
@@ -2929,6 +3320,7 @@ begin
     return (sync.claim_chunks('{}', p_worker_id)).o_answer;
   end if;
   perform sync.wake_due_chunks(p_limit);
+  perform sync.wake_lines(p_limit);
   v_alone := sync.hold_alone(p_worker_id);
   if v_alone.o_is_alone then
     v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
@@ -2993,7 +3385,7 @@ begin
   if v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
     v_reason := case (v_claim.o_admissions)[1].verdict
-      when 'budget' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'budget' then 'budget' when 'workspace' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
       when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
@@ -3127,7 +3519,7 @@ create type sync.page_in_hand as (
   page int, record_id text, worker_id text,
   attempts int, max_attempts int, postponements int, postponed_since timestamptz,
   is_repeat boolean,
-  known_pages int, is_key_accepted boolean, is_budget_blocked boolean,
+  known_pages int, is_key_accepted boolean, is_rate_limited boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int, reveals_pages boolean,
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,
@@ -4042,7 +4434,9 @@ begin
   for v_chunk in
     select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
       r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
-      r.progress_total, w.key_status, b.block_level
+      r.progress_total, w.key_status,
+      b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
+      or w.rate_limited_until is not null as is_rate_limited
     from public.chunk_processing_queue as q
     join public.chunked_sync_jobs as c on c.id = q.id
     join public.workspace_sync_runs as r on r.id = q.run_id
@@ -4072,7 +4466,7 @@ begin
       v_page.known_pages := case when v_chunk.progress_total is not null
         then v_chunk.planned_pages end;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
-      v_page.is_budget_blocked := v_chunk.block_level > 0;
+      v_page.is_rate_limited := v_chunk.is_rate_limited;
     else
       v_page := sync.first_answer(v_page);
     end if;
@@ -4446,7 +4840,9 @@ begin
       attempts = case when p.outcome in ('retry', 'failed')
         then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
       postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
-      ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
+      ready_seq = case when p.outcome = 'released'
+        then coalesce(q.turn, nextval('sync.ready_seq')) end,
+      turn = case when p.outcome = 'delayed' then q.turn end,
       next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
         then v_now + p.wait end,
       lease_expires_at = null,
@@ -4679,16 +5075,17 @@ begin
       and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
         and not sync.is_key_unproven(w)));
   end if;
-  if exists (select 1 from unnest(p_pages) as p where p.is_budget_blocked) then
-    perform sync.unblock_budgets(array(select distinct p.workspace_id from unnest(p_pages) as p
-      where p.outcome = 'completed'));
+  if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
+    perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
     perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome not in ('completed', 'delayed') having count(*) > 0;
   end if;
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
-$$What answers say of the workspaces' keys, if these are still the same, and that a blocked budget
-answers again. That a key is accepted whose owner can be compared is for note_key_owners() to find. Locks: workspaces by id, only
+$$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
+requests through again. That a key is accepted whose owner can be compared is for
+note_key_owners() to find. Locks: workspaces by id, only
 where that changes, then budgets.$$;
 
 revoke all on function
@@ -4758,14 +5155,16 @@ begin
     else 'retry' end
     else 'retry' end;
   v_page.wait := case p_error_class
-    when 'rate_limited' then sync.block_budget(v_page.workspace_id, p_retry_after)
+    when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
+      p_retry_after)
     when 'transient' then case when p_retry_after > 0
-    then make_interval(secs => least(p_retry_after, 3600)::double precision) end end;
+    then make_interval(secs => least(p_retry_after,
+      sync.setting('max_block_seconds'))::double precision) end end;
   return v_page;
 end; $$;
 comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is
 $$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
-postponed or released. Locks: for rate_limited, the budget.$$;
+postponed or released. Locks: for rate_limited, the workspace and its budget.$$;
 
 create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
@@ -4778,8 +5177,10 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
 set enable_mergejoin = off set jit = off as $$
 declare
   v_pages sync.page_in_hand[];
+  v_began_at timestamptz;
 begin
   perform sync.require_service();
+  v_began_at := sync.now();
   if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
     'postponed', 'released') then
     raise exception using errcode = 'SY006',
@@ -4796,19 +5197,19 @@ begin
   v_pages := sync.settle_chunks(array[sync.judge_failure(v_pages[1], p_error_class, p_error_message,
     p_retry_after)]);
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
-    sync.blocked_budgets());
+    sync.blocked_budgets(case when p_error_class = 'rate_limited' then v_began_at end));
 end; $$;
 comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
 $$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
-until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the budget is
-blocked, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the
+workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
 confirmation only that. postponed: the database did not take the answer (the message begins with
 the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
 burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
 Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
 repeated with the same token, the first outcome.
-Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, its
-budget, then run, job, workspace.$$;
+Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, then
+run, job, workspace, budget.$$;
 
 revoke all on function
   sync.way_out, sync.may_be_sent_again, sync.judge_failure, public.fail_chunk_job_safe
@@ -6221,7 +6622,8 @@ begin
     order by id for no key update skip locked
   ), covered as (
     update public.chunk_processing_queue as q
-    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null,
+    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null, turn = null,
+    line_budget_id = null,
     completed_at = sync.now()
     from pending where q.id = pending.id returning q.id
   )
@@ -6695,6 +7097,7 @@ begin
   update public.chunk_processing_queue as q set
     status = case when e.outcome is null then 'pending' else q.status end,
     ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
+    turn = case when e.outcome is not null then q.turn end,
     lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
     lease_losses = q.lease_losses + 1,
     losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
@@ -6808,28 +7211,38 @@ language plpgsql set search_path = pg_catalog, pg_temp
 declare
   v_now timestamptz := sync.now();
   v_lease interval := sync.setting_seconds('lease_seconds');
+  v_block interval := sync.setting_seconds('max_block_seconds');
   v_longest interval := greatest(sync.setting_seconds('retry_cap_seconds'), interval '15 seconds');
 begin
   update public.sync_budgets as b set
     next_send_at = least(b.next_send_at, v_now + sync.setting_seconds('send_ahead_seconds')
-      + make_interval(secs => coalesce(1 / b.requests_per_second, 0)::double precision)),
+      + make_interval(secs => coalesce(1 / sync.effective_rate(b), 0)::double precision)),
+    reduced_at = least(b.reduced_at, v_now),
+    line_due_at = case when b.line_due_at is not null then v_now end,
     probe_until = least(b.probe_until, v_now + v_lease),
     blocked_until = case when b.blocked_at > v_now then v_now + (b.blocked_until - b.blocked_at)
       else b.blocked_until end,
     blocked_at = least(b.blocked_at, v_now)
   from (
     select x.id from public.sync_budgets as x
-    where x.blocked_at > v_now or x.probe_until > v_now + v_lease
+    where x.blocked_at > v_now or x.reduced_at > v_now or x.probe_until > v_now + v_lease
       or x.next_send_at > v_now + sync.setting_seconds('send_ahead_seconds')
-        + make_interval(secs => coalesce(1 / x.requests_per_second, 0)::double precision)
+        + make_interval(secs => coalesce(1 / sync.effective_rate(x), 0)::double precision)
     for no key update skip locked
   ) as ahead
   where b.id = ahead.id;
+  update public.sync_workspaces as w set rate_limited_until = v_now + v_block
+  from (
+    select id from public.sync_workspaces where rate_limited_until > v_now + v_block
+    for no key update skip locked
+  ) as ahead
+  where w.id = ahead.id;
   -- What a refusal or a backoff asked for stands in the chunk's last event; a budget only asks to
   -- look again.
   update public.chunk_processing_queue as q set next_retry_at = v_now + ahead.longest
   from (
-    select x.id, greatest(v_longest, (
+    select x.id, greatest(v_longest, case when x.turn is not null and x.line_budget_id is null
+      then v_block end, (
       select make_interval(secs => (e.details ->> 'for_ms')::double precision / 1000)
       from public.chunk_events as e where e.chunk_id = x.id order by e.id desc limit 1
     )) as longest
@@ -6853,7 +7266,7 @@ begin
 end; $$;
 comment on function sync.bound_waits() is
 $$Nothing waits longer than the settings, or what the API asked for, could have made it wait: where
-something does, the clock was set back. Locks: budgets and queue rows by SKIP LOCKED.$$;
+something does, the clock was set back. Locks: budgets, workspaces and queue rows by SKIP LOCKED.$$;
 
 create function sync.forget_future() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6925,13 +7338,17 @@ chunks taken back. The caller holds the engine's lock sweep.$$;
 
 create function sync.lowest_turn() returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce((select min(ready_seq) from public.chunk_processing_queue
-  where ready_seq is not null), s.last_value) - 1000
+  select coalesce(least(
+    (select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null),
+    (select min(q.turn) from public.workspace_sync_runs as r
+      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      where r.status = 'running')), s.last_value) - 1000
   from sync.ready_seq as s;
 $$;
 comment on function sync.lowest_turn() is
-$$Returns: a turn below which nothing is ready. 1,000 turns of margin cover transactions that drew a
-turn and have not committed; what is later still is found after the next sweep.$$;
+$$Returns: a turn below which nothing is ready, or comes back to its own turn. 1,000 turns of
+margin cover transactions that drew a turn and have not committed; what is later still is found
+after the next sweep.$$;
 
 create function sync.sweep_if_due() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -7172,7 +7589,8 @@ begin
     ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
       where r.id = q.run_id) then nextval('sync.ready_seq') end,
     next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
-      where r.id = q.run_id) then 'infinity'::timestamptz end
+      where r.id = q.run_id) then 'infinity'::timestamptz end,
+    turn = null, line_budget_id = null
   where q.id = any (array(
     select q.id from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
@@ -8388,6 +8806,7 @@ create function sync.tend_hints() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.wake_due_chunks(1000);
+  perform sync.wake_lines(1000);
   perform sync.drop_old_posts();
   perform sync.settle_hints();
   perform sync.resend_hints(false);
@@ -8408,6 +8827,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 begin
   perform sync.require_service();
   perform sync.wake_due_chunks(1000);
+  perform sync.wake_lines(1000);
   return jsonb_build_object('ready_chunks', sync.resend_hints(true));
 end; $$;
 comment on function public.trigger_next_chunk_processing() is
@@ -8766,7 +9186,7 @@ comment on column public.queue_health.waiting_chunks is 'What waits for a slot o
 comment on column public.queue_health.next_retry_at is 'When the next delayed chunk is ready.';
 comment on column public.queue_health.workers_alive is 'Workers heard of in the last 30 s.';
 comment on column public.queue_health.blocked_budgets is
-'Instances or keys that nobody sends to, after a 429.';
+'Instances or keys that nobody sends to, after several 429s in a row.';
 comment on column public.queue_health.last_sweep_at is 'When lost work was last looked for.';
 comment on column public.queue_health.last_sweep_error is 'Why that failed.';
 
@@ -8777,7 +9197,7 @@ select
   p.job_id, p.run_id, w.workspace_name,
   (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
   found.why,
-  case when found.why = 'rate_limited' then b.blocked_until
+  case when found.why = 'rate_limited' then limited.until
     when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
   case found.why
     when 'ending' then format('it ends (%s) with the next sweep', p.ending)
@@ -8792,7 +9212,8 @@ select
     when 'parent' then 'it waits for the stream it depends on, in the same job'
     when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
     when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
-    when 'rate_limited' then format('the API limits the rate of %s', b.scope_key)
+    when 'rate_limited' then format('the API limits the rate of %s', (
+      select x.scope_key from public.sync_budgets as x where x.id = w.budget_id))
     when 'database' then (
       select concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
         (array_agg(q.error_message order by q.next_retry_at))[1])
@@ -8811,6 +9232,10 @@ from sync.run_progress as p
 join public.sync_workspaces as w on w.id = p.workspace_id
 left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
 cross join lateral (
+  select greatest(b.blocked_until, case when w.rate_limited_until > sync.now()
+    then w.rate_limited_until end) as until
+) as limited
+cross join lateral (
   select case
     when p.ending is not null then 'ending'
     when w.key_status = 'unreadable' then 'no_key'
@@ -8823,7 +9248,7 @@ cross join lateral (
       select 1 from public.worker_endpoints
       where is_active and last_answered_at > sync.now() - interval '5 minutes'
     ) then 'no_worker'
-    when b.id is not null then 'rate_limited'
+    when limited.until is not null then 'rate_limited'
     when p.delayed > 0 and p.ready = 0 then (
       select case when bool_or(q.postponements > 0) then 'database'
         when bool_or(q.attempts > 0 or q.error_message is not null) then 'retry'
@@ -8864,7 +9289,8 @@ create view public.workspace_health with (security_invoker = true) as
 select
   w.workspace_name, st.stream_name as stream, w.is_active, s.last_complete_sync_at,
   sync.now() - s.last_complete_sync_at as time_since_sync, s.last_sync_duration_ms, s.record_count,
-  w.key_status, w.key_checked_at, w.paused_at, b.blocked_until as rate_limited_until,
+  w.key_status, w.key_checked_at, w.paused_at, greatest(b.blocked_until, case
+    when w.rate_limited_until > sync.now() then w.rate_limited_until end) as rate_limited_until,
   s.last_complete_run_id, r.job_id as last_job_id, r.id as last_run_id, r.status as last_run_status,
   r.error_message as last_error, r.warnings as last_warnings,
   coalesce(held.deletions_waiting, 0) as deletions_waiting,
@@ -8905,7 +9331,7 @@ comment on column public.workspace_health.key_checked_at is
 comment on column public.workspace_health.paused_at is
 'Since when pause_sync() holds this workspace; its source or everything may be paused too.';
 comment on column public.workspace_health.rate_limited_until is
-'Until when nobody sends to its instance, after a 429.';
+'Until when nothing of it is sent, after a 429 of its own or several of its instance.';
 comment on column public.workspace_health.last_complete_run_id is
 'That run; what approve_deletions() takes.';
 comment on column public.workspace_health.last_job_id is 'The job of its newest run.';

@@ -8,6 +8,7 @@ begin
   o_least := case
     when p_name in ('retry_base_seconds', 'lease_seconds', 'max_lease_seconds',
       'max_job_duration_seconds') then 0.001
+    when p_name = 'max_block_seconds' then 1
     when p_name = 'retry_cap_seconds' then 0.1
     when p_name in ('max_lease_losses', 'max_scans', 'max_pages', 'stale_after_hours',
       'stalled_after_minutes', 'chunks_kept_days', 'events_kept_days') then 1
@@ -44,6 +45,8 @@ insert into public.sync_settings (name, value, kind, description) values
 ('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
   'sweeps itself.'),
 ('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),
+('max_block_seconds', '900', 'number', 'A wait that an API asks for is cut to this; then one '
+  'request asks again.'),
 ('retry_base_seconds', '2', 'number', 'First step of the backoff after a transient failure.'),
 ('retry_cap_seconds', '60', 'number', 'Longest backoff after a transient failure '
   'or an unexplained 429.'),

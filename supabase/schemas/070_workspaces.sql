@@ -59,6 +59,8 @@ create table public.sync_workspaces (
   access_revision bigint not null default 1,
   paused_at timestamptz,
   removed_at timestamptz,
+  rate_limited_until timestamptz,
+  rate_limit_level int not null default 0,
   created_at timestamptz not null default sync.now(),
   constraint sync_workspaces_max_concurrency_check check (max_concurrency between 1 and 64),
   constraint sync_workspaces_key_status_check
@@ -91,6 +93,9 @@ after it.';
 comment on column public.sync_workspaces.removed_at is
 'Since when remove_workspace() has taken it out: its rows are kept under its name.';
 comment on column public.sync_workspaces.secret_id is 'Where the key is in Vault.';
+comment on column public.sync_workspaces.rate_limited_until is
+'It met a 429 and waits until then; then one request asks for all of it. Null: it was answered.';
+comment on column public.sync_workspaces.rate_limit_level is 'How many 429s in a row it met so.';
 comment on column public.sync_workspaces.paused_at is 'Since when pause_sync() holds it.';
 comment on column public.sync_workspaces.key_checked_at is
 'When the API said something else of the key than before, or since when it cannot be read.';

@@ -62,6 +62,8 @@ create table public.chunk_processing_queue (
   status text not null default 'pending',
   slot smallint,
   ready_seq bigint,
+  turn bigint,
+  line_budget_id bigint,
   attempts int not null default 0,
   max_attempts int not null default 3,
   lease_losses int not null default 0,
@@ -82,11 +84,13 @@ create table public.chunk_processing_queue (
   constraint chunk_processing_queue_state_check check (case status
     when 'pending' then completed_at is null and case
       when slot is null then ready_seq is null and next_retry_at is null
-      else (ready_seq is null) <> (next_retry_at is null) end
+        and line_budget_id is null
+      else (ready_seq is null) <> (next_retry_at is null)
+        and (line_budget_id is null or (ready_seq is null and turn is not null)) end
     when 'processing' then completed_at is null and slot is not null and ready_seq is null
-      and lease_token is not null and lease_expires_at is not null
+      and line_budget_id is null and lease_token is not null and lease_expires_at is not null
     else status in ('completed', 'failed', 'cancelled') and completed_at is not null
-      and slot is null and ready_seq is null end)
+      and slot is null and ready_seq is null and line_budget_id is null end)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,
   autovacuum_analyze_scale_factor = 0.02);
 comment on table public.chunk_processing_queue is
@@ -97,11 +101,16 @@ comment on column public.chunk_processing_queue.chunk_id is
 comment on column public.chunk_processing_queue.slot is
 'The run''s right to have this chunk ready or in flight; kept over retries and lost leases.';
 comment on column public.chunk_processing_queue.ready_seq is 'Its turn, while it is ready.';
+comment on column public.chunk_processing_queue.turn is
+'Its turn, while it is in flight or a rate limit holds it: it comes back to its own place.';
+comment on column public.chunk_processing_queue.line_budget_id is
+'The budget that turned it away: sync_budgets.id. Whoever waits for one is let in by turn.';
 comment on column public.chunk_processing_queue.attempts is
 'Failures so far. Rate limits, releases and lost leases do not count.';
 comment on column public.chunk_processing_queue.lease_token is 'The last claim''s token.';
 comment on column public.chunk_processing_queue.next_retry_at is
-'When a delayed chunk falls due; infinity while its workspace is paused.';
+'When a delayed chunk falls due, of one that a budget turned away about when; infinity while its
+workspace is paused.';
 comment on column public.chunk_processing_queue.lease_losses is
 'How often its worker fell silent; after two it is leased to a worker that holds nothing else.';
 comment on column public.chunk_processing_queue.losses_alone is
@@ -130,7 +139,9 @@ create index chunk_processing_queue_waiting_idx on public.chunk_processing_queue
 create unique index chunk_processing_queue_slot_idx on public.chunk_processing_queue (run_id, slot)
   where slot is not null;
 create index chunk_processing_queue_delayed_idx on public.chunk_processing_queue (next_retry_at)
-where status = 'pending' and slot is not null and ready_seq is null;
+where status = 'pending' and slot is not null and ready_seq is null and line_budget_id is null;
+create index chunk_processing_queue_line_idx on public.chunk_processing_queue (line_budget_id, turn)
+where line_budget_id is not null;
 create index chunk_processing_queue_failed_idx on public.chunk_processing_queue (run_id)
   where status = 'failed';
 create index chunk_processing_queue_created_idx on public.chunk_processing_queue (created_at);

@@ -70,7 +70,8 @@ begin
     for no key update skip locked
   ), cancelled as (
     update public.chunk_processing_queue as q
-    set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null,
+    set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null, turn = null,
+    line_budget_id = null,
     completed_at = sync.now(), error_message = p_reason
     from pending where q.id = pending.id returning q.id, pending.slot
   ), events as (

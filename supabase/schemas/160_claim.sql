@@ -7,16 +7,17 @@ begin
   if not exists (
     select 1 from public.chunk_processing_queue
     where status = 'pending' and slot is not null and ready_seq is null
-      and next_retry_at <= sync.now()
+      and line_budget_id is null and next_retry_at <= sync.now()
   ) then
     return;
   end if;
-  update public.chunk_processing_queue as q set ready_seq = nextval('sync.ready_seq'),
+  update public.chunk_processing_queue as q
+  set ready_seq = coalesce(q.turn, nextval('sync.ready_seq')), turn = null,
     next_retry_at = null
   from (
     select id from public.chunk_processing_queue
     where status = 'pending' and slot is not null and ready_seq is null
-      and next_retry_at <= sync.now()
+      and line_budget_id is null and next_retry_at <= sync.now()
     order by next_retry_at limit p_limit for no key update skip locked
   ) as due
   where q.id = due.id;
@@ -126,8 +127,12 @@ begin
         else q.requested_at end,
       worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
       ready_seq = null,
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace')
+        then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
+      line_budget_id = case a.verdict when 'budget' then a.budget_id end,
       next_retry_at = case a.verdict
         when 'budget' then v_now + a.send_after
+        when 'workspace' then v_now + a.send_after
         when 'paused' then 'infinity'
         when 'keyless' then 'infinity'
         when 'ending' then v_now + interval '1 second'
@@ -200,12 +205,17 @@ begin
   o_answer := o_answer || jsonb_build_object(
     'blocked_budgets', sync.blocked_budgets(),
     -- Behind chunks that were withheld there may be others.
-    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else (
+    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else least((
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
       from public.chunk_processing_queue
       where status = 'pending' and slot is not null and ready_seq is null
-        and next_retry_at < 'infinity'
-      order by next_retry_at limit 1) end,
+        and line_budget_id is null and next_retry_at < 'infinity'
+      order by next_retry_at limit 1), (
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      from public.sync_budgets as b
+      where b.line_due_at is not null and exists (
+        select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
+      having count(*) > 0)) end,
     'versions', public.chunkwise_version());
 end; $$;
 comment on function sync.claim_chunks(bigint[], text) is
@@ -264,6 +274,7 @@ begin
     return (sync.claim_chunks('{}', p_worker_id)).o_answer;
   end if;
   perform sync.wake_due_chunks(p_limit);
+  perform sync.wake_lines(p_limit);
   v_alone := sync.hold_alone(p_worker_id);
   if v_alone.o_is_alone then
     v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
@@ -328,7 +339,7 @@ begin
   if v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
     v_reason := case (v_claim.o_admissions)[1].verdict
-      when 'budget' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'budget' then 'budget' when 'workspace' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
       when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);

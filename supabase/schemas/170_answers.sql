@@ -8,7 +8,7 @@ create type sync.page_in_hand as (
   page int, record_id text, worker_id text,
   attempts int, max_attempts int, postponements int, postponed_since timestamptz,
   is_repeat boolean,
-  known_pages int, is_key_accepted boolean, is_budget_blocked boolean,
+  known_pages int, is_key_accepted boolean, is_rate_limited boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int, reveals_pages boolean,
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,

@@ -85,7 +85,9 @@ begin
   for v_chunk in
     select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
       r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
-      r.progress_total, w.key_status, b.block_level
+      r.progress_total, w.key_status,
+      b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
+      or w.rate_limited_until is not null as is_rate_limited
     from public.chunk_processing_queue as q
     join public.chunked_sync_jobs as c on c.id = q.id
     join public.workspace_sync_runs as r on r.id = q.run_id
@@ -115,7 +117,7 @@ begin
       v_page.known_pages := case when v_chunk.progress_total is not null
         then v_chunk.planned_pages end;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
-      v_page.is_budget_blocked := v_chunk.block_level > 0;
+      v_page.is_rate_limited := v_chunk.is_rate_limited;
     else
       v_page := sync.first_answer(v_page);
     end if;

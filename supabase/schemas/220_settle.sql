@@ -45,7 +45,9 @@ begin
       attempts = case when p.outcome in ('retry', 'failed')
         then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
       postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
-      ready_seq = case when p.outcome = 'released' then nextval('sync.ready_seq') end,
+      ready_seq = case when p.outcome = 'released'
+        then coalesce(q.turn, nextval('sync.ready_seq')) end,
+      turn = case when p.outcome = 'delayed' then q.turn end,
       next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
         then v_now + p.wait end,
       lease_expires_at = null,
@@ -278,16 +280,17 @@ begin
       and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
         and not sync.is_key_unproven(w)));
   end if;
-  if exists (select 1 from unnest(p_pages) as p where p.is_budget_blocked) then
-    perform sync.unblock_budgets(array(select distinct p.workspace_id from unnest(p_pages) as p
-      where p.outcome = 'completed'));
+  if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
+    perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
     perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome not in ('completed', 'delayed') having count(*) > 0;
   end if;
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
-$$What answers say of the workspaces' keys, if these are still the same, and that a blocked budget
-answers again. That a key is accepted whose owner can be compared is for note_key_owners() to find. Locks: workspaces by id, only
+$$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
+requests through again. That a key is accepted whose owner can be compared is for
+note_key_owners() to find. Locks: workspaces by id, only
 where that changes, then budgets.$$;
 
 revoke all on function

@@ -60,14 +60,16 @@ begin
     else 'retry' end
     else 'retry' end;
   v_page.wait := case p_error_class
-    when 'rate_limited' then sync.block_budget(v_page.workspace_id, p_retry_after)
+    when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
+      p_retry_after)
     when 'transient' then case when p_retry_after > 0
-    then make_interval(secs => least(p_retry_after, 3600)::double precision) end end;
+    then make_interval(secs => least(p_retry_after,
+      sync.setting('max_block_seconds'))::double precision) end end;
   return v_page;
 end; $$;
 comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is
 $$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
-postponed or released. Locks: for rate_limited, the budget.$$;
+postponed or released. Locks: for rate_limited, the workspace and its budget.$$;
 
 create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
@@ -80,8 +82,10 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
 set enable_mergejoin = off set jit = off as $$
 declare
   v_pages sync.page_in_hand[];
+  v_began_at timestamptz;
 begin
   perform sync.require_service();
+  v_began_at := sync.now();
   if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
     'postponed', 'released') then
     raise exception using errcode = 'SY006',
@@ -98,19 +102,19 @@ begin
   v_pages := sync.settle_chunks(array[sync.judge_failure(v_pages[1], p_error_class, p_error_message,
     p_retry_after)]);
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
-    sync.blocked_budgets());
+    sync.blocked_budgets(case when p_error_class = 'rate_limited' then v_began_at end));
 end; $$;
 comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
 $$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
-until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the budget is
-blocked, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the
+workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
 confirmation only that. postponed: the database did not take the answer (the message begins with
 the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
 burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
 Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
 repeated with the same token, the first outcome.
-Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, its
-budget, then run, job, workspace.$$;
+Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, then
+run, job, workspace, budget.$$;
 
 revoke all on function
   sync.way_out, sync.may_be_sent_again, sync.judge_failure, public.fail_chunk_job_safe

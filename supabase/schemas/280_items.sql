@@ -190,7 +190,8 @@ begin
     order by id for no key update skip locked
   ), covered as (
     update public.chunk_processing_queue as q
-    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null,
+    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null, turn = null,
+    line_budget_id = null,
     completed_at = sync.now()
     from pending where q.id = pending.id returning q.id
   )

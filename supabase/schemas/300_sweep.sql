@@ -42,6 +42,7 @@ begin
   update public.chunk_processing_queue as q set
     status = case when e.outcome is null then 'pending' else q.status end,
     ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
+    turn = case when e.outcome is not null then q.turn end,
     lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
     lease_losses = q.lease_losses + 1,
     losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
@@ -155,28 +156,38 @@ language plpgsql set search_path = pg_catalog, pg_temp
 declare
   v_now timestamptz := sync.now();
   v_lease interval := sync.setting_seconds('lease_seconds');
+  v_block interval := sync.setting_seconds('max_block_seconds');
   v_longest interval := greatest(sync.setting_seconds('retry_cap_seconds'), interval '15 seconds');
 begin
   update public.sync_budgets as b set
     next_send_at = least(b.next_send_at, v_now + sync.setting_seconds('send_ahead_seconds')
-      + make_interval(secs => coalesce(1 / b.requests_per_second, 0)::double precision)),
+      + make_interval(secs => coalesce(1 / sync.effective_rate(b), 0)::double precision)),
+    reduced_at = least(b.reduced_at, v_now),
+    line_due_at = case when b.line_due_at is not null then v_now end,
     probe_until = least(b.probe_until, v_now + v_lease),
     blocked_until = case when b.blocked_at > v_now then v_now + (b.blocked_until - b.blocked_at)
       else b.blocked_until end,
     blocked_at = least(b.blocked_at, v_now)
   from (
     select x.id from public.sync_budgets as x
-    where x.blocked_at > v_now or x.probe_until > v_now + v_lease
+    where x.blocked_at > v_now or x.reduced_at > v_now or x.probe_until > v_now + v_lease
       or x.next_send_at > v_now + sync.setting_seconds('send_ahead_seconds')
-        + make_interval(secs => coalesce(1 / x.requests_per_second, 0)::double precision)
+        + make_interval(secs => coalesce(1 / sync.effective_rate(x), 0)::double precision)
     for no key update skip locked
   ) as ahead
   where b.id = ahead.id;
+  update public.sync_workspaces as w set rate_limited_until = v_now + v_block
+  from (
+    select id from public.sync_workspaces where rate_limited_until > v_now + v_block
+    for no key update skip locked
+  ) as ahead
+  where w.id = ahead.id;
   -- What a refusal or a backoff asked for stands in the chunk's last event; a budget only asks to
   -- look again.
   update public.chunk_processing_queue as q set next_retry_at = v_now + ahead.longest
   from (
-    select x.id, greatest(v_longest, (
+    select x.id, greatest(v_longest, case when x.turn is not null and x.line_budget_id is null
+      then v_block end, (
       select make_interval(secs => (e.details ->> 'for_ms')::double precision / 1000)
       from public.chunk_events as e where e.chunk_id = x.id order by e.id desc limit 1
     )) as longest
@@ -200,7 +211,7 @@ begin
 end; $$;
 comment on function sync.bound_waits() is
 $$Nothing waits longer than the settings, or what the API asked for, could have made it wait: where
-something does, the clock was set back. Locks: budgets and queue rows by SKIP LOCKED.$$;
+something does, the clock was set back. Locks: budgets, workspaces and queue rows by SKIP LOCKED.$$;
 
 create function sync.forget_future() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -272,13 +283,17 @@ chunks taken back. The caller holds the engine's lock sweep.$$;
 
 create function sync.lowest_turn() returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce((select min(ready_seq) from public.chunk_processing_queue
-  where ready_seq is not null), s.last_value) - 1000
+  select coalesce(least(
+    (select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null),
+    (select min(q.turn) from public.workspace_sync_runs as r
+      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      where r.status = 'running')), s.last_value) - 1000
   from sync.ready_seq as s;
 $$;
 comment on function sync.lowest_turn() is
-$$Returns: a turn below which nothing is ready. 1,000 turns of margin cover transactions that drew a
-turn and have not committed; what is later still is found after the next sweep.$$;
+$$Returns: a turn below which nothing is ready, or comes back to its own turn. 1,000 turns of
+margin cover transactions that drew a turn and have not committed; what is later still is found
+after the next sweep.$$;
 
 create function sync.sweep_if_due() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

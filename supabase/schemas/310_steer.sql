@@ -56,7 +56,8 @@ begin
     ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
       where r.id = q.run_id) then nextval('sync.ready_seq') end,
     next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
-      where r.id = q.run_id) then 'infinity'::timestamptz end
+      where r.id = q.run_id) then 'infinity'::timestamptz end,
+    turn = null, line_budget_id = null
   where q.id = any (array(
     select q.id from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null

@@ -274,6 +274,7 @@ create function sync.tend_hints() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.wake_due_chunks(1000);
+  perform sync.wake_lines(1000);
   perform sync.drop_old_posts();
   perform sync.settle_hints();
   perform sync.resend_hints(false);
@@ -294,6 +295,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 begin
   perform sync.require_service();
   perform sync.wake_due_chunks(1000);
+  perform sync.wake_lines(1000);
   return jsonb_build_object('ready_chunks', sync.resend_hints(true));
 end; $$;
 comment on function public.trigger_next_chunk_processing() is

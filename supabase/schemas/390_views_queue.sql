@@ -119,7 +119,7 @@ comment on column public.queue_health.waiting_chunks is 'What waits for a slot o
 comment on column public.queue_health.next_retry_at is 'When the next delayed chunk is ready.';
 comment on column public.queue_health.workers_alive is 'Workers heard of in the last 30 s.';
 comment on column public.queue_health.blocked_budgets is
-'Instances or keys that nobody sends to, after a 429.';
+'Instances or keys that nobody sends to, after several 429s in a row.';
 comment on column public.queue_health.last_sweep_at is 'When lost work was last looked for.';
 comment on column public.queue_health.last_sweep_error is 'Why that failed.';
 
@@ -130,7 +130,7 @@ select
   p.job_id, p.run_id, w.workspace_name,
   (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
   found.why,
-  case when found.why = 'rate_limited' then b.blocked_until
+  case when found.why = 'rate_limited' then limited.until
     when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
   case found.why
     when 'ending' then format('it ends (%s) with the next sweep', p.ending)
@@ -145,7 +145,8 @@ select
     when 'parent' then 'it waits for the stream it depends on, in the same job'
     when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
     when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
-    when 'rate_limited' then format('the API limits the rate of %s', b.scope_key)
+    when 'rate_limited' then format('the API limits the rate of %s', (
+      select x.scope_key from public.sync_budgets as x where x.id = w.budget_id))
     when 'database' then (
       select concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
         (array_agg(q.error_message order by q.next_retry_at))[1])
@@ -164,6 +165,10 @@ from sync.run_progress as p
 join public.sync_workspaces as w on w.id = p.workspace_id
 left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
 cross join lateral (
+  select greatest(b.blocked_until, case when w.rate_limited_until > sync.now()
+    then w.rate_limited_until end) as until
+) as limited
+cross join lateral (
   select case
     when p.ending is not null then 'ending'
     when w.key_status = 'unreadable' then 'no_key'
@@ -176,7 +181,7 @@ cross join lateral (
       select 1 from public.worker_endpoints
       where is_active and last_answered_at > sync.now() - interval '5 minutes'
     ) then 'no_worker'
-    when b.id is not null then 'rate_limited'
+    when limited.until is not null then 'rate_limited'
     when p.delayed > 0 and p.ready = 0 then (
       select case when bool_or(q.postponements > 0) then 'database'
         when bool_or(q.attempts > 0 or q.error_message is not null) then 'retry'

@@ -5,7 +5,8 @@ create view public.workspace_health with (security_invoker = true) as
 select
   w.workspace_name, st.stream_name as stream, w.is_active, s.last_complete_sync_at,
   sync.now() - s.last_complete_sync_at as time_since_sync, s.last_sync_duration_ms, s.record_count,
-  w.key_status, w.key_checked_at, w.paused_at, b.blocked_until as rate_limited_until,
+  w.key_status, w.key_checked_at, w.paused_at, greatest(b.blocked_until, case
+    when w.rate_limited_until > sync.now() then w.rate_limited_until end) as rate_limited_until,
   s.last_complete_run_id, r.job_id as last_job_id, r.id as last_run_id, r.status as last_run_status,
   r.error_message as last_error, r.warnings as last_warnings,
   coalesce(held.deletions_waiting, 0) as deletions_waiting,
@@ -46,7 +47,7 @@ comment on column public.workspace_health.key_checked_at is
 comment on column public.workspace_health.paused_at is
 'Since when pause_sync() holds this workspace; its source or everything may be paused too.';
 comment on column public.workspace_health.rate_limited_until is
-'Until when nobody sends to its instance, after a 429.';
+'Until when nothing of it is sent, after a 429 of its own or several of its instance.';
 comment on column public.workspace_health.last_complete_run_id is
 'That run; what approve_deletions() takes.';
 comment on column public.workspace_health.last_job_id is 'The job of its newest run.';

@@ -5,7 +5,7 @@ select
   round(100.0 * f.in_flight / b.max_in_flight) as percent_in_flight,
   greatest(b.next_send_at - sync.now(), interval '0') as sends_reserved_for,
   greatest(b.blocked_until - sync.now(), interval '0') as blocked_for,
-  b.block_level > 0 as probes_first
+  b.block_level > 0 as probes_first, b.reduced_in_flight, round(b.learned_rate, 2) as learned_rate
 from public.sync_budgets as b
 join public.sync_sources as o on o.id = b.source_id
 left join lateral (

@@ -44,7 +44,7 @@ async def test_a_rate_limit_and_a_retry_are_named_with_their_time(
         await world.until(lambda: waits(world) == ["rate_limited"])
         limited = await world.chunkwise("status", str(job_id), "--json")
         await world.chunkwise("cancel", str(job_id))
-        world.db.run("update sync_budgets set blocked_until = null, block_level = 0")
+        world.db.run("select unblock_budget('email_bison')")
         await bison.fault(Status(status=500, retry_after_s=600), workspace="zen", times=None)
         job_id = world.start("zen")
         await world.until(lambda: waits(world) == ["retry"])

@@ -3,8 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import pytest
-
 from tests.support.accounts import Accounts
 from tests.support.background import answer_of, start_until_blocked
 from tests.support.db import Db
@@ -63,11 +61,11 @@ def test_in_flight_over_claims_and_completions_at_once(db: Db, new_worker: NewWo
     assert_invariants(db)
 
 
-@pytest.mark.parametrize("in_flight", [None, 10])
-def test_429_meets_claims(db: Db, new_worker: NewWorker, in_flight: int | None) -> None:
-    """Claims that come after the block's commit send nothing; one probe when it has passed."""
+def test_429_meets_claims(db: Db, new_worker: NewWorker) -> None:
+    """A claim beside it is not held up; later ones see the smaller budget and the workspace that
+    waits, and after its wait one request of it asks first."""
     workers = fleet_past_page_one(db, new_worker)
-    db.run("select set_budget('email_bison', null, cast(:in_flight as int))", in_flight=in_flight)
+    db.run("select set_budget('email_bison', null, 10)")
     stop_clock(db)
     limited, *others = workers
     lease, *rest = limited.claim(4)
@@ -75,21 +73,23 @@ def test_429_meets_claims(db: Db, new_worker: NewWorker, in_flight: int | None) 
     assert limited.fail(lease, "rate_limited", "HTTP 429", 5)["outcome"] == "delayed"
     beside = start_until_blocked(db, others[0].db, partial(others[0].claim, 2))
     limited.db.commit()
-    got_beside = answer_of(beside)
-    assert (got_beside == []) is (in_flight is not None)
-    assert claims_at_once(others, limit=5, rounds=2) == []
+    assert answer_of(beside) == []
+    assert db.column("select reduced_in_flight from sync_budgets") == [2]
+
+    accounts = fleet_accounts()
+    for held in rest:
+        limited.complete_from(held, accounts[held.workspace])
+    later = claims_at_once(others, limit=5, rounds=2)
+    assert len(later) == 2
+    assert all(other.workspace != lease.workspace for other in later)
+    assert_invariants(db)
 
     stop_clock(db, seconds=6)
-    (probe,) = claims_at_once(workers, limit=5, rounds=2)
+    db.run("select set_budget('email_bison', null, null)")
+    after = claims_at_once(workers, limit=20, rounds=2)
+    assert [other.workspace for other in after].count(lease.workspace) == 1
+    assert db.column("select distinct attempts from chunk_processing_queue") == [0]
     assert_invariants(db)
-    accounts = fleet_accounts()
-    assert workers[1].complete_from(probe, accounts[probe.workspace])["outcome"] == "completed"
-    stop_clock(db, seconds=7)
-    assert len(claims_at_once(workers, limit=10, rounds=2)) > 1
-    attempts = db.column("select distinct attempts from chunk_processing_queue")
-    assert attempts == [0]
-    assert_invariants(db)
-    assert len(rest) == 3
 
 
 def test_budgets_are_set_while_a_worker_blocks_them(db: Db, new_worker: NewWorker) -> None:
@@ -136,11 +136,18 @@ def test_budgets_are_set_while_their_source_is_declared(db: Db, new_worker: NewW
 def test_probe_beside_requests_that_are_still_in_flight(db: Db, new_worker: NewWorker) -> None:
     """The probe's time has passed, its holder keeps it alive: no second one on top of the limit."""
     worker, *_ = fleet_past_page_one(db, new_worker)
-    db.run("select set_budget('email_bison', null, 2)")
+    db.run("select set_budget('email_bison', null, 3)")
     stop_clock(db)
-    limited, slow = worker.claim()
-    worker.fail(limited, "rate_limited", "HTTP 429", 1)
-    stop_clock(db, seconds=2)
+    first, slow, done = worker.claim()
+    worker.fail(first, "rate_limited", "HTTP 429", 1)
+    worker.complete_from(done, fleet_accounts()[done.workspace])
+    stop_clock(db, seconds=1)
+    db.run("update sync_budgets set reduced_in_flight = 2")
+    (second,) = worker.claim()
+    stop_clock(db, seconds=1.5)
+    worker.fail(second, "rate_limited", "HTTP 429", 1)
+    stop_clock(db, seconds=3)
+    db.run("update sync_budgets set reduced_in_flight = 2")
     (probe,) = worker.claim()
     for seconds in (15, 30):
         stop_clock(db, seconds=seconds)

@@ -10,7 +10,7 @@ declare
 begin
   select * into v_lease from tests.claim();
   perform tests.fail(v_lease, 'rate_limited', 'HTTP 429');
-  return (select blocked_until - sync.now() from public.sync_budgets);
+  return (select rate_limited_until - sync.now() from public.sync_workspaces);
 end; $$;
 create temp table block (turn int generated always as identity, length interval);
 do $$ begin
@@ -26,11 +26,13 @@ select results_eq($$select length from block order by turn$$,
 select results_eq($$select attempts, status from public.chunk_processing_queue$$,
   $$values (0, 'pending')$$, 'however often, no attempt is burnt');
 select tests.fail(l, 'rate_limited', 'HTTP 429', 999999) from tests.claim() as l;
-select is((select blocked_until - sync.now() from public.sync_budgets), interval '1 hour',
-  'a block is at most an hour');
+select is((select rate_limited_until - sync.now() from public.sync_workspaces),
+  interval '15 minutes',
+  'a wait is at most max_block_seconds, then it is probed');
 select tests.advance('1 hour');
 select tests.fail(l, 'rate_limited', 'HTTP 429', 0) from tests.claim() as l;
-select is((select blocked_until - sync.now() from public.sync_budgets), interval '60 s',
+select is((select rate_limited_until - sync.now() from public.sync_workspaces),
+  interval '60 s',
   'a Retry-After of 0 says no more than none: it would be asked again without a pause');
 
 select * from finish();

@@ -22,7 +22,8 @@ select results_eq($$select tests.executable_by('authenticated')$$, $$
     ('sync.now()'), ('sync.pause_sync(text,text)'), ('sync.resume_sync(text,text)'),
     ('sync.retried_runs(uuid)'), ('sync.retry_failed_chunks(uuid)'), ('sync.retry_obstacle(uuid)'),
     ('sync.setting(text)'), ('sync.setting_seconds(text)'), ('sync.shell_word(text)'),
-    ('sync.start_sync_job(text,text[],text[])')
+    ('sync.start_sync_job(text,text[],text[])'), ('sync.unblock_budget(text,text)'),
+    ('unblock_budget(text,text)')
 $$, 'authenticated can execute the operator''s verbs, what stands behind them and what views ask');
 
 select is_empty($$

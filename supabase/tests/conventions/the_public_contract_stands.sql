@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(30);
+select plan(31);
 
 select has_function('public'::name, verb::name, arguments::name[], 'verb ' || verb)
 from (values
@@ -9,7 +9,7 @@ from (values
   ('deactivate_workspace', '{text}'),
   ('declare_source', '{jsonb}'),
   ('declare_stream', '{jsonb}'),
-  ('set_budget', '{text,numeric,integer,text}'),
+  ('set_budget', '{text,numeric,integer,text}'), ('unblock_budget', '{text,text}'),
   ('set_setting', '{text,jsonb}'),
   ('start_sync_job', '{text,text[],text[]}'),
   ('claim_next_chunk_job_safe', '{text,integer}'),
