@@ -1566,6 +1566,7 @@ create table public.polling_job_status (
   chunks_completed bigint not null default 0,
   chunks_failed bigint not null default 0,
   chunks_cancelled bigint not null default 0,
+  progress_percentage numeric,
   constraint polling_job_status_status_check
   check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
   constraint polling_job_status_completed_at_check
@@ -1578,9 +1579,11 @@ comment on column public.polling_job_status.workspaces_processed is
 comment on column public.polling_job_status.workspaces_skipped is
 'Workspaces of which a requested stream was already being synced; named in warnings.';
 comment on column public.polling_job_status.total_accounts_synced is
-'Distinct ids of the final scans.';
+'Distinct ids of the final scans; while it runs what was seen so far.';
 comment on column public.polling_job_status.chunks_completed is
-'Written when the job closes; live totals are in chunk_processing_status.';
+'While the job runs as of the last seconds; chunk_processing_status has it as of now.';
+comment on column public.polling_job_status.progress_percentage is
+'How far it was when it ended: 100 if it completed. Null while it runs.';
 comment on column public.polling_job_status.status is
 'completed: every run is; failed: none is completed or partial; partial: neither; cancelled.';
 comment on column public.polling_job_status.cancel_requested_at is
@@ -2046,12 +2049,15 @@ alter table sync.workers enable row level security;
 create table sync.sweep_state (
   is_only_row boolean primary key default true,
   swept_at timestamptz not null default '-infinity',
+  refreshed_at timestamptz not null default '-infinity',
   claim_floor bigint not null default 0,
   last_error text,
   constraint sweep_state_is_only_row_check check (is_only_row)
 ) with (fillfactor = 10);
 comment on table sync.sweep_state is
 'When the last sweep ran, and below which turn no ready chunk stood then.';
+comment on column sync.sweep_state.refreshed_at is
+'When live jobs'' rows were last told how far they are.';
 comment on column sync.sweep_state.claim_floor is
 'Lower bound of the claim''s index scan: under a long snapshot dead entries pile up below it. Never
 above a chunk that is ready: see sync.lowest_turn().';
@@ -6010,14 +6016,58 @@ comment on function sync.close_run(bigint, text, text) is
 $$End a run: totals, status, and for a completed one the registry and statistics. A close function
 that fails is a warning. The caller holds its lock; nothing of it is live.$$;
 
+create function sync.refresh_jobs(p_job_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.polling_job_status as j set
+    workspaces_processed = r.workspaces_completed,
+    total_accounts_synced = greatest(j.total_accounts_synced, r.records),
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled
+  from (
+    select x.job_id,
+      count(distinct x.workspace_id) - count(distinct x.workspace_id) filter
+      (where x.status <> 'completed') as workspaces_completed,
+      -- Of a first scan what its pages showed so far; of a later one what the one before showed.
+      coalesce(sum(coalesce(x.distinct_ids, c.records)) filter (
+        where x.status in ('running', 'completed', 'partial') and st.completeness = 'counted'), 0)
+      as records,
+      sum(x.chunks_completed + coalesce(c.completed, 0)) as chunks_completed,
+      sum(x.chunks_failed + coalesce(c.failed, 0)) as chunks_failed,
+      sum(x.chunks_cancelled + coalesce(c.cancelled, 0)) as chunks_cancelled
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id
+    left join lateral (
+      select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+        sum(records) as records
+      from sync.run_counters where run_id = x.id and x.status = 'running'
+    ) as c on true
+    where x.job_id = any (p_job_ids)
+    group by x.job_id
+  ) as r
+  where j.id = r.job_id and j.status = 'running'
+    and (j.workspaces_processed, j.chunks_completed, j.chunks_failed, j.chunks_cancelled)
+    is distinct from
+    (r.workspaces_completed, r.chunks_completed, r.chunks_failed, r.chunks_cancelled);
+end; $$;
+comment on function sync.refresh_jobs(uuid[]) is
+$$Write how far live jobs are into their rows, of those of which anything ended since. The caller
+holds the jobs' locks. Jobs that a user's own code writes have no runs, and are left alone.$$;
+
 create function sync.close_job(p_job_id uuid) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job public.polling_job_status;
 begin
   select * into v_job from public.polling_job_status where id = p_job_id for no key update;
-  if v_job.status is distinct from 'running' or exists (
-    select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running') then
+  if v_job.status is distinct from 'running' then
+    return;
+  end if;
+  if exists (
+    select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running'
+  ) then
+    perform sync.refresh_jobs(array[p_job_id])
+    where v_job.updated_at < sync.now() - interval '1 second';
     return;
   end if;
   update public.polling_job_status as j set
@@ -6029,6 +6079,8 @@ begin
     workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
     chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
     chunks_cancelled = r.chunks_cancelled,
+    progress_percentage = case when r.completed = r.runs then 100.0
+      else least(99.9, trunc(100.0 * r.progress_done / r.progress_total, 1)) end,
     warnings = j.warnings || r.warnings,
     error_message = case
       when r.runs > 0 or j.cancel_requested_at is not null then r.error_message
@@ -6040,6 +6092,10 @@ begin
       (where status <> 'completed') as workspaces_completed,
       coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
       coalesce(sum(r.chunks_completed), 0) as chunks_completed,
+      sum(coalesce(r.progress_total, 1)) as progress_total,
+      sum(least(coalesce(r.progress_total, 1), case
+        when r.status = 'completed' then r.progress_total else r.chunks_completed end))
+      as progress_done,
       coalesce(sum(r.chunks_failed), 0) as chunks_failed,
       coalesce(sum(r.chunks_cancelled), 0) as chunks_cancelled,
       coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
@@ -6059,8 +6115,8 @@ begin
 end; $$;
 comment on function sync.close_job(uuid) is
 $$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
-none is completed or partial (or there is none at all), else partial. Locks: the job; then it looks
-anew for live runs.$$;
+none is completed or partial (or there is none at all), else partial. Else, once a second, write how
+far it is. Locks: the job; then it looks anew for live runs.$$;
 
 revoke all on function
   sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
@@ -7302,6 +7358,25 @@ comment on function sync.forget_future() is
 $$The last sweep was later than now: the clock was set back. What was last heard of later than now
 was heard of now. Locks: rows by SKIP LOCKED.$$;
 
+create function sync.refresh_live_jobs() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job_ids uuid[];
+begin
+  v_job_ids := array(
+    select id from public.polling_job_status where status = 'running'
+    order by id for no key update skip locked);
+  if cardinality(v_job_ids) > 0 then
+    perform sync.refresh_jobs(v_job_ids);
+  end if;
+  update sync.sweep_state as s set refreshed_at = sync.now()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
+end; $$;
+comment on function sync.refresh_live_jobs() is
+$$Write how far live jobs are into their rows, also while no run of theirs ends. The caller holds the
+lock of sweeps. Locks: the jobs by SKIP LOCKED; who closes one writes the same.$$;
+
 create function sync.sweep(p_is_in_claim boolean) returns int
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
 declare
@@ -7315,6 +7390,7 @@ begin
   perform sync.mark_paused_runs();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
+  perform sync.refresh_live_jobs();
   perform sync.tend_hints();
   begin
     perform sync.check_health_if_late();
@@ -7352,16 +7428,25 @@ after the next sweep.$$;
 
 create function sync.sweep_if_due() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_state sync.sweep_state;
+  v_is_due boolean;
 begin
-  if not exists (
-    select 1 from sync.sweep_state
-    where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
-      or swept_at > sync.now()
-  ) or not sync.try_engine_lock('sweep') then
+  select * into v_state from sync.sweep_state;
+  v_is_due := v_state.swept_at < v_now - sync.setting_seconds('sweep_interval_seconds')
+    or v_state.swept_at > v_now;
+  if not (v_is_due or v_state.refreshed_at < v_now - interval '2 seconds'
+      or v_state.refreshed_at > v_now)
+    or not sync.try_engine_lock('sweep') then
     return;
   end if;
   begin
-    perform sync.sweep(true);
+    if v_is_due then
+      perform sync.sweep(true);
+    else
+      perform sync.refresh_live_jobs();
+    end if;
   exception when query_canceled or others then
     if sqlstate = '57014' then
       perform sync.note_out_of_time();
@@ -7374,8 +7459,9 @@ begin
 end; $$;
 comment on function sync.sweep_if_due() is
 $$Sweep inside a claim when the last sweep is too old, or later than now because the clock was set
-back, and nobody else sweeps; an error is noted in sync.sweep_state and never takes the claim with it; nor does the claim's time limit, see
-is_out_of_time(). Locks: as sync.sweep().$$;
+back, and nobody else sweeps; between two sweeps, every 2 seconds, only write how far live jobs are.
+An error is noted in sync.sweep_state and never takes the claim with it; nor does the claim's time
+limit, see is_out_of_time(). Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -8678,10 +8764,10 @@ for each statement execute function sync.hint_ready_chunks();
 create function sync.hint_progress() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.require_trigger_of(tg_relid, 'public.workspace_sync_runs');
+  perform sync.require_trigger_of(tg_relid, 'public.polling_job_status');
   begin
     if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
-      perform realtime.send(jsonb_build_object('job_id', new.job_id), 'progress',
+      perform realtime.send(jsonb_build_object('job_id', new.id), 'progress',
         'chunkwise:progress', true);
     end if;
   exception when others then
@@ -8690,10 +8776,13 @@ begin
   return null;
 end; $$;
 comment on function sync.hint_progress() is
-$$Trigger: a run ended; operators who watch are told to look. It cannot fail the statement.$$;
-create trigger workspace_sync_runs_hint after update of status on public.workspace_sync_runs
-for each row when (old.status = 'running'
-  and new.status <> 'running') execute function sync.hint_progress();
+$$Trigger: a job's row says that it is further, or at its end; operators who watch are told to look.
+While it runs that is about once a second, however many runs end: a channel that is told more than it
+may be is shut. It cannot fail the statement.$$;
+create trigger polling_job_status_hint after update of status, chunks_completed
+on public.polling_job_status
+for each row when (old.status = 'running' and (old.status, old.chunks_completed)
+  is distinct from (new.status, new.chunks_completed)) execute function sync.hint_progress();
 
 create function sync.settle_hints() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -8869,10 +8958,10 @@ select
   coalesce(q.delayed, 0) as delayed, q.next_retry_at, q.last_claim_at,
   case when r.status = 'running' then r.progress_total else coalesce(r.progress_total, 1) end
   as progress_total,
-  case when r.status = 'running'
-    then least(r.progress_total, r.chunks_completed + r.chunks_failed + r.chunks_cancelled
-    + coalesce(c.completed + c.failed + c.cancelled, 0))
-    else coalesce(r.progress_total, 1) end as progress_done
+  case r.status when 'running'
+    then least(r.progress_total, r.chunks_completed + coalesce(c.completed, 0))
+    when 'completed' then coalesce(r.progress_total, 1)
+    else least(coalesce(r.progress_total, 1), r.chunks_completed) end as progress_done
 from public.workspace_sync_runs as r
 left join lateral (
   select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
@@ -8891,7 +8980,7 @@ left join lateral (
 comment on view sync.run_progress is
 'Totals of each run: of closed ones as written, of live ones summed from one counter row per slot.
 progress_done never falls: its 100 % is fixed when page 1 was answered, and re-scans add nothing to
-it.';
+it. What failed or was cancelled is not done.';
 
 -- One statement whose plan a session keeps: planning it took longer than running it.
 create function sync.add_up_runs(p_job_id uuid)
@@ -8928,7 +9017,8 @@ select
   j.chunks_completed as completed, j.chunks_failed as failed, j.chunks_cancelled as cancelled,
   case j.status when 'completed' then 'completed' when 'cancelled' then 'cancelled'
     else 'partial_failure' end as overall_status,
-  100.0 as percentage, j.workspaces_processed::bigint as workspaces_completed, j.updated_at,
+  coalesce(j.progress_percentage, case j.status when 'completed' then 100.0 end) as percentage,
+  j.workspaces_processed::bigint as workspaces_completed, j.updated_at,
   coalesce(j.error_message, j.warnings[1]) as happening_now
 from public.polling_job_status as j
 where j.status <> 'running'
@@ -8973,7 +9063,8 @@ comment on column public.chunk_processing_status.failed_chunks is
 comment on column public.chunk_processing_status.overall_status is
 'pending (nothing begun), processing, completed, partial_failure or cancelled.';
 comment on column public.chunk_processing_status.progress_percentage is
-'0 to 99.9 while it runs, 100 at its end; null until every run''s total is known.';
+'0 to 99.9 while it runs, 100 when it completed, else how far it came; null until every run''s total
+is known.';
 
 create view public.sync_progress with (security_invoker = true) as
 select
@@ -8990,7 +9081,8 @@ comment on column public.sync_progress.workspaces_completed is
 'Workspaces whose every requested stream completed.';
 comment on column public.sync_progress.total_workspaces is 'Workspaces that the job has runs for.';
 comment on column public.sync_progress.progress_percentage is
-'0 to 99.9 while it runs, 100 at its end; null until every run''s total is known.';
+'0 to 99.9 while it runs, 100 when it completed, else how far it came; null until every run''s total
+is known.';
 comment on column public.sync_progress.updated_at is
 'When it last changed, or a chunk of it was last claimed.';
 comment on column public.sync_progress.happening_now is
@@ -9009,8 +9101,7 @@ begin
     'percentage', p.percentage, 'total_workspaces', j.total_workspaces, 'workspaces_processed',
     p.workspaces_completed,
     'workspaces_skipped', j.workspaces_skipped,
-    'total_accounts_synced', case when j.status = 'running' then null else j.total_accounts_synced
-    end,
+    'total_accounts_synced', j.total_accounts_synced,
     'chunks', jsonb_build_object('planned', p.planned, 'pending', p.pending, 'processing',
     p.processing, 'completed', p.completed,
       'failed', p.failed, 'cancelled', p.cancelled),
@@ -9019,8 +9110,7 @@ begin
       select coalesce(jsonb_agg(jsonb_build_object(
         'run_id', r.run_id, 'workspace', w.workspace_name, 'stream', s.stream_name, 'status',
         r.status, 'scan', x.scan - x.begun_again, 'phase', r.phase,
-        'percentage', case when r.status <> 'running' then 100.0
-        else trunc(100.0 * r.progress_done / r.progress_total, 1) end,
+        'percentage', trunc(100.0 * r.progress_done / r.progress_total, 1),
         'planned', r.planned, 'completed', r.completed, 'failed', r.failed, 'processing',
         r.processing, 'delayed', r.delayed,
         'next_retry_ms', case when r.next_retry_at < 'infinity'

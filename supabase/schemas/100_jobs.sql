@@ -21,6 +21,7 @@ create table public.polling_job_status (
   chunks_completed bigint not null default 0,
   chunks_failed bigint not null default 0,
   chunks_cancelled bigint not null default 0,
+  progress_percentage numeric,
   constraint polling_job_status_status_check
   check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
   constraint polling_job_status_completed_at_check
@@ -33,9 +34,11 @@ comment on column public.polling_job_status.workspaces_processed is
 comment on column public.polling_job_status.workspaces_skipped is
 'Workspaces of which a requested stream was already being synced; named in warnings.';
 comment on column public.polling_job_status.total_accounts_synced is
-'Distinct ids of the final scans.';
+'Distinct ids of the final scans; while it runs what was seen so far.';
 comment on column public.polling_job_status.chunks_completed is
-'Written when the job closes; live totals are in chunk_processing_status.';
+'While the job runs as of the last seconds; chunk_processing_status has it as of now.';
+comment on column public.polling_job_status.progress_percentage is
+'How far it was when it ended: 100 if it completed. Null while it runs.';
 comment on column public.polling_job_status.status is
 'completed: every run is; failed: none is completed or partial; partial: neither; cancelled.';
 comment on column public.polling_job_status.cancel_requested_at is

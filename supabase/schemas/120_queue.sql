@@ -248,12 +248,15 @@ alter table sync.workers enable row level security;
 create table sync.sweep_state (
   is_only_row boolean primary key default true,
   swept_at timestamptz not null default '-infinity',
+  refreshed_at timestamptz not null default '-infinity',
   claim_floor bigint not null default 0,
   last_error text,
   constraint sweep_state_is_only_row_check check (is_only_row)
 ) with (fillfactor = 10);
 comment on table sync.sweep_state is
 'When the last sweep ran, and below which turn no ready chunk stood then.';
+comment on column sync.sweep_state.refreshed_at is
+'When live jobs'' rows were last told how far they are.';
 comment on column sync.sweep_state.claim_floor is
 'Lower bound of the claim''s index scan: under a long snapshot dead entries pile up below it. Never
 above a chunk that is ready: see sync.lowest_turn().';

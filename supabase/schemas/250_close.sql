@@ -288,14 +288,58 @@ comment on function sync.close_run(bigint, text, text) is
 $$End a run: totals, status, and for a completed one the registry and statistics. A close function
 that fails is a warning. The caller holds its lock; nothing of it is live.$$;
 
+create function sync.refresh_jobs(p_job_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.polling_job_status as j set
+    workspaces_processed = r.workspaces_completed,
+    total_accounts_synced = greatest(j.total_accounts_synced, r.records),
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled
+  from (
+    select x.job_id,
+      count(distinct x.workspace_id) - count(distinct x.workspace_id) filter
+      (where x.status <> 'completed') as workspaces_completed,
+      -- Of a first scan what its pages showed so far; of a later one what the one before showed.
+      coalesce(sum(coalesce(x.distinct_ids, c.records)) filter (
+        where x.status in ('running', 'completed', 'partial') and st.completeness = 'counted'), 0)
+      as records,
+      sum(x.chunks_completed + coalesce(c.completed, 0)) as chunks_completed,
+      sum(x.chunks_failed + coalesce(c.failed, 0)) as chunks_failed,
+      sum(x.chunks_cancelled + coalesce(c.cancelled, 0)) as chunks_cancelled
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id
+    left join lateral (
+      select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+        sum(records) as records
+      from sync.run_counters where run_id = x.id and x.status = 'running'
+    ) as c on true
+    where x.job_id = any (p_job_ids)
+    group by x.job_id
+  ) as r
+  where j.id = r.job_id and j.status = 'running'
+    and (j.workspaces_processed, j.chunks_completed, j.chunks_failed, j.chunks_cancelled)
+    is distinct from
+    (r.workspaces_completed, r.chunks_completed, r.chunks_failed, r.chunks_cancelled);
+end; $$;
+comment on function sync.refresh_jobs(uuid[]) is
+$$Write how far live jobs are into their rows, of those of which anything ended since. The caller
+holds the jobs' locks. Jobs that a user's own code writes have no runs, and are left alone.$$;
+
 create function sync.close_job(p_job_id uuid) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_job public.polling_job_status;
 begin
   select * into v_job from public.polling_job_status where id = p_job_id for no key update;
-  if v_job.status is distinct from 'running' or exists (
-    select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running') then
+  if v_job.status is distinct from 'running' then
+    return;
+  end if;
+  if exists (
+    select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running'
+  ) then
+    perform sync.refresh_jobs(array[p_job_id])
+    where v_job.updated_at < sync.now() - interval '1 second';
     return;
   end if;
   update public.polling_job_status as j set
@@ -307,6 +351,8 @@ begin
     workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
     chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
     chunks_cancelled = r.chunks_cancelled,
+    progress_percentage = case when r.completed = r.runs then 100.0
+      else least(99.9, trunc(100.0 * r.progress_done / r.progress_total, 1)) end,
     warnings = j.warnings || r.warnings,
     error_message = case
       when r.runs > 0 or j.cancel_requested_at is not null then r.error_message
@@ -318,6 +364,10 @@ begin
       (where status <> 'completed') as workspaces_completed,
       coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
       coalesce(sum(r.chunks_completed), 0) as chunks_completed,
+      sum(coalesce(r.progress_total, 1)) as progress_total,
+      sum(least(coalesce(r.progress_total, 1), case
+        when r.status = 'completed' then r.progress_total else r.chunks_completed end))
+      as progress_done,
       coalesce(sum(r.chunks_failed), 0) as chunks_failed,
       coalesce(sum(r.chunks_cancelled), 0) as chunks_cancelled,
       coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
@@ -337,8 +387,8 @@ begin
 end; $$;
 comment on function sync.close_job(uuid) is
 $$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
-none is completed or partial (or there is none at all), else partial. Locks: the job; then it looks
-anew for live runs.$$;
+none is completed or partial (or there is none at all), else partial. Else, once a second, write how
+far it is. Locks: the job; then it looks anew for live runs.$$;
 
 revoke all on function
   sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,

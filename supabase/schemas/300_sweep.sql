@@ -247,6 +247,25 @@ comment on function sync.forget_future() is
 $$The last sweep was later than now: the clock was set back. What was last heard of later than now
 was heard of now. Locks: rows by SKIP LOCKED.$$;
 
+create function sync.refresh_live_jobs() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job_ids uuid[];
+begin
+  v_job_ids := array(
+    select id from public.polling_job_status where status = 'running'
+    order by id for no key update skip locked);
+  if cardinality(v_job_ids) > 0 then
+    perform sync.refresh_jobs(v_job_ids);
+  end if;
+  update sync.sweep_state as s set refreshed_at = sync.now()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
+end; $$;
+comment on function sync.refresh_live_jobs() is
+$$Write how far live jobs are into their rows, also while no run of theirs ends. The caller holds the
+lock of sweeps. Locks: the jobs by SKIP LOCKED; who closes one writes the same.$$;
+
 create function sync.sweep(p_is_in_claim boolean) returns int
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
 declare
@@ -260,6 +279,7 @@ begin
   perform sync.mark_paused_runs();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
+  perform sync.refresh_live_jobs();
   perform sync.tend_hints();
   begin
     perform sync.check_health_if_late();
@@ -297,16 +317,25 @@ after the next sweep.$$;
 
 create function sync.sweep_if_due() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_state sync.sweep_state;
+  v_is_due boolean;
 begin
-  if not exists (
-    select 1 from sync.sweep_state
-    where swept_at < sync.now() - sync.setting_seconds('sweep_interval_seconds')
-      or swept_at > sync.now()
-  ) or not sync.try_engine_lock('sweep') then
+  select * into v_state from sync.sweep_state;
+  v_is_due := v_state.swept_at < v_now - sync.setting_seconds('sweep_interval_seconds')
+    or v_state.swept_at > v_now;
+  if not (v_is_due or v_state.refreshed_at < v_now - interval '2 seconds'
+      or v_state.refreshed_at > v_now)
+    or not sync.try_engine_lock('sweep') then
     return;
   end if;
   begin
-    perform sync.sweep(true);
+    if v_is_due then
+      perform sync.sweep(true);
+    else
+      perform sync.refresh_live_jobs();
+    end if;
   exception when query_canceled or others then
     if sqlstate = '57014' then
       perform sync.note_out_of_time();
@@ -319,8 +348,9 @@ begin
 end; $$;
 comment on function sync.sweep_if_due() is
 $$Sweep inside a claim when the last sweep is too old, or later than now because the clock was set
-back, and nobody else sweeps; an error is noted in sync.sweep_state and never takes the claim with it; nor does the claim's time limit, see
-is_out_of_time(). Locks: as sync.sweep().$$;
+back, and nobody else sweeps; between two sweeps, every 2 seconds, only write how far live jobs are.
+An error is noted in sync.sweep_state and never takes the claim with it; nor does the claim's time
+limit, see is_out_of_time(). Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp

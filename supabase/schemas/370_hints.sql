@@ -146,10 +146,10 @@ for each statement execute function sync.hint_ready_chunks();
 create function sync.hint_progress() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.require_trigger_of(tg_relid, 'public.workspace_sync_runs');
+  perform sync.require_trigger_of(tg_relid, 'public.polling_job_status');
   begin
     if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
-      perform realtime.send(jsonb_build_object('job_id', new.job_id), 'progress',
+      perform realtime.send(jsonb_build_object('job_id', new.id), 'progress',
         'chunkwise:progress', true);
     end if;
   exception when others then
@@ -158,10 +158,13 @@ begin
   return null;
 end; $$;
 comment on function sync.hint_progress() is
-$$Trigger: a run ended; operators who watch are told to look. It cannot fail the statement.$$;
-create trigger workspace_sync_runs_hint after update of status on public.workspace_sync_runs
-for each row when (old.status = 'running'
-  and new.status <> 'running') execute function sync.hint_progress();
+$$Trigger: a job's row says that it is further, or at its end; operators who watch are told to look.
+While it runs that is about once a second, however many runs end: a channel that is told more than it
+may be is shut. It cannot fail the statement.$$;
+create trigger polling_job_status_hint after update of status, chunks_completed
+on public.polling_job_status
+for each row when (old.status = 'running' and (old.status, old.chunks_completed)
+  is distinct from (new.status, new.chunks_completed)) execute function sync.hint_progress();
 
 create function sync.settle_hints() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -15,10 +15,10 @@ select
   coalesce(q.delayed, 0) as delayed, q.next_retry_at, q.last_claim_at,
   case when r.status = 'running' then r.progress_total else coalesce(r.progress_total, 1) end
   as progress_total,
-  case when r.status = 'running'
-    then least(r.progress_total, r.chunks_completed + r.chunks_failed + r.chunks_cancelled
-    + coalesce(c.completed + c.failed + c.cancelled, 0))
-    else coalesce(r.progress_total, 1) end as progress_done
+  case r.status when 'running'
+    then least(r.progress_total, r.chunks_completed + coalesce(c.completed, 0))
+    when 'completed' then coalesce(r.progress_total, 1)
+    else least(coalesce(r.progress_total, 1), r.chunks_completed) end as progress_done
 from public.workspace_sync_runs as r
 left join lateral (
   select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
@@ -37,7 +37,7 @@ left join lateral (
 comment on view sync.run_progress is
 'Totals of each run: of closed ones as written, of live ones summed from one counter row per slot.
 progress_done never falls: its 100 % is fixed when page 1 was answered, and re-scans add nothing to
-it.';
+it. What failed or was cancelled is not done.';
 
 -- One statement whose plan a session keeps: planning it took longer than running it.
 create function sync.add_up_runs(p_job_id uuid)
@@ -74,7 +74,8 @@ select
   j.chunks_completed as completed, j.chunks_failed as failed, j.chunks_cancelled as cancelled,
   case j.status when 'completed' then 'completed' when 'cancelled' then 'cancelled'
     else 'partial_failure' end as overall_status,
-  100.0 as percentage, j.workspaces_processed::bigint as workspaces_completed, j.updated_at,
+  coalesce(j.progress_percentage, case j.status when 'completed' then 100.0 end) as percentage,
+  j.workspaces_processed::bigint as workspaces_completed, j.updated_at,
   coalesce(j.error_message, j.warnings[1]) as happening_now
 from public.polling_job_status as j
 where j.status <> 'running'
@@ -119,7 +120,8 @@ comment on column public.chunk_processing_status.failed_chunks is
 comment on column public.chunk_processing_status.overall_status is
 'pending (nothing begun), processing, completed, partial_failure or cancelled.';
 comment on column public.chunk_processing_status.progress_percentage is
-'0 to 99.9 while it runs, 100 at its end; null until every run''s total is known.';
+'0 to 99.9 while it runs, 100 when it completed, else how far it came; null until every run''s total
+is known.';
 
 create view public.sync_progress with (security_invoker = true) as
 select
@@ -136,7 +138,8 @@ comment on column public.sync_progress.workspaces_completed is
 'Workspaces whose every requested stream completed.';
 comment on column public.sync_progress.total_workspaces is 'Workspaces that the job has runs for.';
 comment on column public.sync_progress.progress_percentage is
-'0 to 99.9 while it runs, 100 at its end; null until every run''s total is known.';
+'0 to 99.9 while it runs, 100 when it completed, else how far it came; null until every run''s total
+is known.';
 comment on column public.sync_progress.updated_at is
 'When it last changed, or a chunk of it was last claimed.';
 comment on column public.sync_progress.happening_now is
@@ -155,8 +158,7 @@ begin
     'percentage', p.percentage, 'total_workspaces', j.total_workspaces, 'workspaces_processed',
     p.workspaces_completed,
     'workspaces_skipped', j.workspaces_skipped,
-    'total_accounts_synced', case when j.status = 'running' then null else j.total_accounts_synced
-    end,
+    'total_accounts_synced', j.total_accounts_synced,
     'chunks', jsonb_build_object('planned', p.planned, 'pending', p.pending, 'processing',
     p.processing, 'completed', p.completed,
       'failed', p.failed, 'cancelled', p.cancelled),
@@ -165,8 +167,7 @@ begin
       select coalesce(jsonb_agg(jsonb_build_object(
         'run_id', r.run_id, 'workspace', w.workspace_name, 'stream', s.stream_name, 'status',
         r.status, 'scan', x.scan - x.begun_again, 'phase', r.phase,
-        'percentage', case when r.status <> 'running' then 100.0
-        else trunc(100.0 * r.progress_done / r.progress_total, 1) end,
+        'percentage', trunc(100.0 * r.progress_done / r.progress_total, 1),
         'planned', r.planned, 'completed', r.completed, 'failed', r.failed, 'processing',
         r.processing, 'delayed', r.delayed,
         'next_retry_ms', case when r.next_retry_at < 'infinity'

@@ -22,7 +22,7 @@ select tests.claim();
 create temp table status as select * from chunk_processing_status;
 select results_eq($$select * from status order by overall_status$$, $$
   select id, 0::bigint, 0::bigint, 2::bigint, 0::bigint, 'completed', 100.0::numeric from done
-  union all select id, 0, 0, 0, 1, 'partial_failure', 100.0 from broken
+  union all select id, 0, 0, 0, 1, 'partial_failure', 0.0 from broken
   union all select id, 1, 1, 2, 0, 'processing', 50.0 from going
 $$, 'select * from chunk_processing_status');
 select results_eq(format('select * from chunk_processing_status where parent_sync_job_id = %L', id),
@@ -55,20 +55,20 @@ select is(tests.told(id), '{
     "failed": 0, "processing": 0, "records": 3, "changed": 3, "error_message": null}]}',
     'get_sync_job_progress of a finished job') from done;
 select is(tests.told(id), '{
-  "job_name": "broken", "status": "failed", "duration_ms": 0, "percentage": 100.0,
+  "job_name": "broken", "status": "failed", "duration_ms": 0, "percentage": 0.0,
   "total_workspaces": 1, "workspaces_processed": 0,
   "workspaces_skipped": 0, "total_accounts_synced": 0,
   "error_message": "oak: the body is not UTF-8",
   "chunks": {"planned": 1, "pending": 0, "processing": 0, "completed": 0, "failed": 1,
   "cancelled": 0},
   "runs": [{"workspace": "oak", "stream": "sender_emails", "status": "failed", "scan": 1,
-  "percentage": 100.0, "planned": 1, "completed": 0,
+  "percentage": 0.0, "planned": 1, "completed": 0,
     "failed": 1, "processing": 0, "records": 0, "changed": 0,
     "error_message": "the body is not UTF-8"}]}', 'of a failed one') from broken;
 select is(tests.told(id), '{
   "job_name": "going", "status": "running", "duration_ms": 0, "percentage": 50.0,
   "total_workspaces": 1, "workspaces_processed": 0,
-  "workspaces_skipped": 0, "total_accounts_synced": null, "error_message": null,
+  "workspaces_skipped": 0, "total_accounts_synced": 0, "error_message": null,
   "chunks": {"planned": 4, "pending": 1, "processing": 1, "completed": 2, "failed": 0,
   "cancelled": 0},
   "runs": [{"workspace": "acme", "stream": "sender_emails", "status": "running", "scan": 1,
@@ -109,7 +109,7 @@ select results_eq($$
 $$, $$
   values ('going', 'running', 0::bigint, 1, 50.0::numeric, sync.now(),
     '1 chunks in flight, 1 ready, 0 delayed, 0 waiting'),
-    ('broken', 'failed', 0, 1, 100.0, sync.now() - interval '1 minute',
+    ('broken', 'failed', 0, 1, 0.0, sync.now() - interval '1 minute',
     'oak: the body is not UTF-8'),
     ('done', 'completed', 1, 1, 100.0, sync.now() - interval '2 minutes', null)
 $$, 'select * from sync_progress order by updated_at desc limit 3');
