@@ -206,7 +206,8 @@ and types of that table. Raises: 42501.$$;
 
 create function sync.careless_grants()
   returns table (grantee text, privilege text, object text, remedy text)
-language sql stable set search_path = pg_catalog, pg_temp as $$
+language sql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
   with granted as (
     select 'function ' || p.oid::regprocedure as object, p.proowner as owner, a.grantee,
       lower(a.privilege_type) as privilege
@@ -400,7 +401,8 @@ its short form, bracketed), no port if it is the scheme''s own, the address if t
 what follows, with query and fragment, as it was given.';
 
 create function sync.parse_url(p_url text) returns sync.parsed_url
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_part text[] := regexp_match(p_url, '^(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?'
     '([/?#][\x21-\x7e]*)?$', 'i');
@@ -497,7 +499,8 @@ $$Returns: loopback; private: local, link-local, shared, multicast, reserved, fo
 a tunnel that may lead there; else public.$$;
 
 create function sync.reach_of(p_url sync.parsed_url) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 begin
   return case
     when p_url.address is not null then sync.reach_of_address(p_url.address)
@@ -543,7 +546,8 @@ forbids them; the text names the host at most, as the rest may be a secret.$$;
 
 create function sync.checked_base_url(p_base_url text, p_takes_private_http boolean default false)
   returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_url text := sync.checked_url(p_base_url, p_takes_private_http);
 begin
@@ -569,7 +573,8 @@ from public, anon, authenticated, service_role;
 -- Stands on: foundation, Vault.
 
 create function sync.mask_secrets(p_text text) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_text text := regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi');
 begin
@@ -802,7 +807,8 @@ from public, anon, authenticated, service_role;
 -- Stands on: budgets.
 
 create function sync.trim_blanks(p_text text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
   select regexp_replace(p_text, '^[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+'
     '|[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$', '', 'g');
 $$;
@@ -818,7 +824,8 @@ $$Returns: by what names are the same: without blanks around them and without ca
 letters are composed.$$;
 
 create function sync.tidy_name(p_name text) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_name text := sync.trim_blanks(p_name);
 begin
@@ -1294,7 +1301,8 @@ comment on function sync.require_target_columns(regclass) is
 $$Raises: SY006 unless a table has the columns that closing needs.$$;
 
 create function sync.register_target_table(p_table text) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_target regclass := to_regclass(p_table);
 begin
@@ -2219,7 +2227,8 @@ from public, anon, authenticated, service_role;
 -- Stands on: foundation.
 
 create function sync.url_encode(p_text text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
   select string_agg(case when c ~ '[A-Za-z0-9_.~-]' then c
     else regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, ''
     order by n)
@@ -3155,7 +3164,8 @@ paused. Locks: the workspaces by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
   p_access sync.access[]) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
@@ -3691,7 +3701,8 @@ comment on function sync.read_confirmation(sync.page_in_hand, public.sync_stream
 $$Returns: the page with the one record asked for. Raises: SY010.$$;
 
 create function sync.without_paths(p_page sync.page_in_hand, p_paths jsonb) returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_records jsonb := p_page.answer;
   v_is_plain boolean := strpos(p_page.body, '\u') = 0;
@@ -4746,7 +4757,7 @@ fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '25s'
+  set statement_timeout = '25s' set timezone = 'UTC' set datestyle = 'ISO, MDY'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -5140,7 +5151,8 @@ transient failure.$$;
 create function sync.judge_failure(
   p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
 ) returns sync.page_in_hand
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
@@ -9961,7 +9973,7 @@ $$Returns: by name the last job with a run that did not complete, until any job 
 workspace and stream (a refused key has an alert of its own); live jobs that do not move.$$;
 
 create function sync.takes_broadcasts() returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
+language sql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO, MDY' as $$
   select to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null and exists (
     select 1 from pg_catalog.pg_inherits as i
     join pg_catalog.pg_class as c on c.oid = i.inhrelid
@@ -10193,16 +10205,20 @@ or no workspace that has accounts is active.$$;
 
 revoke all on function sync.start_scheduled_sync from public, anon, authenticated, service_role;
 
+-- A database's own defaults hold for pg_cron's sessions: each command says what it relies on first.
 insert into sync.cron_jobs (job_name, schedule, command) values
 ('chunkwise sync accounts', '*/30 * * * *',
-  'set statement_timeout = ''60s''; select sync.start_scheduled_sync(); '
-  'select sync.check_health_if_late()'),
-('chunkwise prune', '* 3 * * *', 'set statement_timeout = ''55s''; select sync.prune(20000)'),
+  'set statement_timeout = ''60s''; set transaction isolation level read committed; '
+  'select sync.start_scheduled_sync(); select sync.check_health_if_late()'),
+('chunkwise prune', '* 3 * * *',
+  'set statement_timeout = ''55s''; set transaction isolation level read committed; '
+  'select sync.prune(20000)'),
 ('chunkwise health', '*/5 * * * *',
-  'set statement_timeout = ''55s''; select sync.beat(''cron''); select sync.check_health()'),
+  'set statement_timeout = ''55s''; set transaction isolation level read committed; '
+  'select sync.beat(''cron''); select sync.check_health()'),
 ('chunkwise sweep', '* * * * *',
-  'set statement_timeout = ''55s''; select sync.beat(''cron''); '
-  'select public.cleanup_stuck_chunks()');
+  'set statement_timeout = ''55s''; set transaction isolation level read committed; '
+  'select sync.beat(''cron''); select public.cleanup_stuck_chunks()');
 select public.schedule_jobs();
 
 notify pgrst, 'reload schema';

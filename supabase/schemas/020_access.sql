@@ -71,7 +71,8 @@ and types of that table. Raises: 42501.$$;
 
 create function sync.careless_grants()
   returns table (grantee text, privilege text, object text, remedy text)
-language sql stable set search_path = pg_catalog, pg_temp as $$
+language sql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
   with granted as (
     select 'function ' || p.oid::regprocedure as object, p.proowner as owner, a.grantee,
       lower(a.privilege_type) as privilege

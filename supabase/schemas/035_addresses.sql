@@ -8,7 +8,8 @@ its short form, bracketed), no port if it is the scheme''s own, the address if t
 what follows, with query and fragment, as it was given.';
 
 create function sync.parse_url(p_url text) returns sync.parsed_url
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_part text[] := regexp_match(p_url, '^(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?'
     '([/?#][\x21-\x7e]*)?$', 'i');
@@ -105,7 +106,8 @@ $$Returns: loopback; private: local, link-local, shared, multicast, reserved, fo
 a tunnel that may lead there; else public.$$;
 
 create function sync.reach_of(p_url sync.parsed_url) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 begin
   return case
     when p_url.address is not null then sync.reach_of_address(p_url.address)
@@ -151,7 +153,8 @@ forbids them; the text names the host at most, as the rest may be a secret.$$;
 
 create function sync.checked_base_url(p_base_url text, p_takes_private_http boolean default false)
   returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_url text := sync.checked_url(p_base_url, p_takes_private_http);
 begin

@@ -2,7 +2,8 @@
 -- Stands on: foundation, Vault.
 
 create function sync.mask_secrets(p_text text) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_text text := regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi');
 begin

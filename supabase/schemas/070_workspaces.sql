@@ -2,7 +2,8 @@
 -- Stands on: budgets.
 
 create function sync.trim_blanks(p_text text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
   select regexp_replace(p_text, '^[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+'
     '|[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$', '', 'g');
 $$;
@@ -18,7 +19,8 @@ $$Returns: by what names are the same: without blanks around them and without ca
 letters are composed.$$;
 
 create function sync.tidy_name(p_name text) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_name text := sync.trim_blanks(p_name);
 begin

@@ -132,7 +132,8 @@ comment on function sync.require_target_columns(regclass) is
 $$Raises: SY006 unless a table has the columns that closing needs.$$;
 
 create function sync.register_target_table(p_table text) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_target regclass := to_regclass(p_table);
 begin

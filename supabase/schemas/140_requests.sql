@@ -2,7 +2,8 @@
 -- Stands on: foundation.
 
 create function sync.url_encode(p_text text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
   select string_agg(case when c ~ '[A-Za-z0-9_.~-]' then c
     else regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, ''
     order by n)

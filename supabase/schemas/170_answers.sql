@@ -174,7 +174,8 @@ comment on function sync.read_confirmation(sync.page_in_hand, public.sync_stream
 $$Returns: the page with the one record asked for. Raises: SY010.$$;
 
 create function sync.without_paths(p_page sync.page_in_hand, p_paths jsonb) returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_records jsonb := p_page.answer;
   v_is_plain boolean := strpos(p_page.body, '\u') = 0;

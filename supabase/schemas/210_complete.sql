@@ -224,7 +224,7 @@ fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '25s'
+  set statement_timeout = '25s' set timezone = 'UTC' set datestyle = 'ISO, MDY'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$

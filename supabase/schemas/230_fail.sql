@@ -39,7 +39,8 @@ transient failure.$$;
 create function sync.judge_failure(
   p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
 ) returns sync.page_in_hand
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin

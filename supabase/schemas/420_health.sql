@@ -161,7 +161,7 @@ $$Returns: by name the last job with a run that did not complete, until any job 
 workspace and stream (a refused key has an alert of its own); live jobs that do not move.$$;
 
 create function sync.takes_broadcasts() returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
+language sql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO, MDY' as $$
   select to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null and exists (
     select 1 from pg_catalog.pg_inherits as i
     join pg_catalog.pg_class as c on c.oid = i.inhrelid

@@ -20,14 +20,18 @@ or no workspace that has accounts is active.$$;
 
 revoke all on function sync.start_scheduled_sync from public, anon, authenticated, service_role;
 
+-- A database's own defaults hold for pg_cron's sessions: each command says what it relies on first.
 insert into sync.cron_jobs (job_name, schedule, command) values
 ('chunkwise sync accounts', '*/30 * * * *',
-  'set statement_timeout = ''60s''; select sync.start_scheduled_sync(); '
-  'select sync.check_health_if_late()'),
-('chunkwise prune', '* 3 * * *', 'set statement_timeout = ''55s''; select sync.prune(20000)'),
+  'set statement_timeout = ''60s''; set transaction isolation level read committed; '
+  'select sync.start_scheduled_sync(); select sync.check_health_if_late()'),
+('chunkwise prune', '* 3 * * *',
+  'set statement_timeout = ''55s''; set transaction isolation level read committed; '
+  'select sync.prune(20000)'),
 ('chunkwise health', '*/5 * * * *',
-  'set statement_timeout = ''55s''; select sync.beat(''cron''); select sync.check_health()'),
+  'set statement_timeout = ''55s''; set transaction isolation level read committed; '
+  'select sync.beat(''cron''); select sync.check_health()'),
 ('chunkwise sweep', '* * * * *',
-  'set statement_timeout = ''55s''; select sync.beat(''cron''); '
-  'select public.cleanup_stuck_chunks()');
+  'set statement_timeout = ''55s''; set transaction isolation level read committed; '
+  'select sync.beat(''cron''); select public.cleanup_stuck_chunks()');
 select public.schedule_jobs();
