@@ -3581,7 +3581,8 @@ $$Returns: the cursor at a path; null where there is none, null or an empty text
 SY010.$$;
 
 create function sync.mended(p_body text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
   select string_agg(case
     when t.part ~* '^\\u0000$' then '\ufffd'
     when t.part ~* '^\\ud[89ab]' and t.next_part !~* '^\\ud[c-f]' then '\ufffd'
@@ -3600,7 +3601,8 @@ $$Returns: a JSON text in which what Postgres cannot store, U+0000 and half a pa
 U+FFFD.$$;
 
 create function sync.read_json(p_page sync.page_in_hand) returns sync.page_in_hand
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_mended text;
@@ -6133,7 +6135,7 @@ far it is. Locks: the job; then it looks anew for live runs.$$;
 revoke all on function
   sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
   sync.advance_run, sync.scan_finding, sync.scan_again, sync.fold_counters, sync.close_run,
-  sync.close_job
+  sync.refresh_jobs, sync.close_job
 from public, anon, authenticated, service_role;
 
 -- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of

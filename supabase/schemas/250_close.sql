@@ -393,5 +393,5 @@ far it is. Locks: the job; then it looks anew for live runs.$$;
 revoke all on function
   sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
   sync.advance_run, sync.scan_finding, sync.scan_again, sync.fold_counters, sync.close_run,
-  sync.close_job
+  sync.refresh_jobs, sync.close_job
 from public, anon, authenticated, service_role;
