@@ -1,9 +1,12 @@
-"""Runs pgTAP tests with `pg_prove`, as `supabase test db` does, in a database of their own."""
+"""Runs pgTAP tests with `pg_prove`, as `supabase test db` does, in databases of their own."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
 
 from local.folders import CHECKOUT
 from local.stack import Stack
@@ -12,20 +15,38 @@ TESTS = CHECKOUT / "supabase" / "tests"
 
 
 def prove(files: Sequence[str]) -> int:
-    """Run files, or all below folders, named from the checkout. Returns: pg_prove's exit code."""
+    """Run files, or all below folders, named from the checkout. Returns: pg_prove's exit code.
+
+    Each folder has a fresh database: what rolled-back tests leave in the files of tables changes
+    the plans, and the rows read, of those that come after them.
+    """
+    found = sorted({test for name in files for test in _tests(CHECKOUT / name)})
     with Stack.start_free("prove") as stack:
-        database = stack.create_database("pgtap")
-        command = ["pg_prove", "--ext", ".sql", "--recurse", "--failures", *files]
-        environment = {
-            **os.environ,
-            "PGHOST": "127.0.0.1",
-            "PGPORT": str(stack.state.port),
-            "PGUSER": "postgres",
-            "PGPASSWORD": "postgres",
-            "PGDATABASE": database.name,
-        }
-        outcome = subprocess.run(command, env=environment, cwd=CHECKOUT, check=False)
-        database.drop()
+        return max(
+            _prove_together(stack, list(together))
+            for _, together in groupby(found, attrgetter("parent"))
+        )
+
+
+def _tests(path: Path) -> list[Path]:
+    return [path] if path.is_file() else list(path.rglob("*.sql"))
+
+
+def _prove_together(stack: Stack, tests: Sequence[Path]) -> int:
+    database = stack.create_database("pgtap")
+    environment = {
+        **os.environ,
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(stack.state.port),
+        "PGUSER": "postgres",
+        "PGPASSWORD": "postgres",
+        "PGDATABASE": database.name,
+    }
+    names = [str(test.relative_to(CHECKOUT)) for test in tests]
+    outcome = subprocess.run(
+        ["pg_prove", "--failures", *names], env=environment, cwd=CHECKOUT, check=False
+    )
+    database.drop()
     return outcome.returncode
 
 

@@ -367,7 +367,8 @@ Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep;
 SKIP LOCKED, or for 10 ms at most.$$;
 
 revoke all on function
-  sync.bound_waits, sync.forget_future, sync.take_back_expired, sync.repair_runs,
+  sync.refresh_live_jobs, sync.bound_waits, sync.forget_future, sync.take_back_expired,
+  sync.repair_runs,
   sync.end_overdue_runs, sync.find_keys_again, sync.close_left_jobs, sync.sweep, sync.lowest_turn,
   sync.sweep_if_due, public.cleanup_stuck_chunks
 from public, anon, authenticated, service_role;
