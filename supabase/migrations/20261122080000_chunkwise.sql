@@ -7388,8 +7388,8 @@ begin
   where s.is_only_row;
 end; $$;
 comment on function sync.refresh_live_jobs() is
-$$Write how far live jobs are into their rows, also while no run of theirs ends. The caller holds the
-lock of sweeps. Locks: the jobs by SKIP LOCKED; who closes one writes the same.$$;
+$$Write how far live jobs are into their rows, also while no run of theirs ends. The caller holds
+the lock of sweeps. Locks: the jobs by SKIP LOCKED; who closes one writes the same.$$;
 
 create function sync.sweep(p_is_in_claim boolean) returns int
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
