@@ -217,11 +217,12 @@ begin
       select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
       on j.queue_id = p.queue_id);
   if cardinality(v_run_ids) > 0 then
-    -- With those that wait for them: whoever ends a run opens them, and another may hold them.
+    -- With those that wait for them: whoever ends a run opens them, and another may hold them. By
+    -- the index of parents: a plain comparison would offer to look through all that is live.
     perform 1 from public.workspace_sync_runs
       where id = any (v_run_ids || array(
         select c.id from public.workspace_sync_runs as c
-        where c.parent_run_id = any (v_run_ids) and c.status = 'running'))
+        where c.parent_run_id = any (v_run_ids) and (c.status = 'running') is true))
       order by id for no key update;
     perform sync.end_run_early(f.run_id, 'failed', f.message) from (
       select p.run_id, (array_agg(p.message order by p.turn))[1] as message

@@ -27,6 +27,7 @@ OPERATORS_VERBS = {
     "resume_sync",
     "retry_failed_chunks",
     "start_sync_job",
+    "unblock_budget",
 }
 FOR_SIGNED_IN_USERS = OPERATORS_VERBS | {"get_sync_job_progress"}
 # What a service may write through the API: (table, method).

@@ -92,7 +92,7 @@ async def test_keys_check_tells_whose_each_key_is(world: World, bison: BisonCont
     register = "select register_workspace(:name, :url, :key, p_external_id => :id)"
     for name, key, external in (
         ("acme", acme.key, acme.workspace_id),
-        ("wrong", zen.key, acme.workspace_id),
+        ("wrong", zen.key, acme.workspace_id + zen.workspace_id),
         ("zen", zen.key, zen.workspace_id),
     ):
         world.db.run(register, name=name, url=bison.base_url, key=key, id=str(external))

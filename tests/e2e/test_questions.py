@@ -73,7 +73,7 @@ async def test_chunk_processing_status(jobs: Jobs) -> None:
     }
     assert told == {
         jobs.finished: (0, 0, 3, 0, "completed", 100.0),
-        jobs.failed: (0, 0, 1, 1, "partial_failure", 100.0),
+        jobs.failed: (0, 0, 1, 1, "partial_failure", 50.0),
         jobs.running: (3, 8, 1, 0, "processing", 8.3),
     }
     assert one["overall_status"] == "processing"
@@ -97,7 +97,7 @@ async def test_get_sync_job_progress(jobs: Jobs) -> None:
     (run,) = running["runs"]
     assert (run["workspace"], run["stream"], run["status"]) == ("acme", "sender_emails", "running")
     assert (run["records"], run["changed"], run["processing"]) == (15, 15, 8)
-    assert (failed["status"], failed["percentage"]) == ("failed", 100.0)
+    assert (failed["status"], failed["percentage"]) == ("failed", 50.0)
     assert failed["runs"][0]["error_message"].startswith("HTTP 403")
     assert (finished["status"], finished["total_accounts_synced"]) == ("completed", 40)
     assert finished["runs"][0]["expected_total"] == 40
