@@ -3023,13 +3023,13 @@ declare
   v_others bigint[];
 begin
   if cardinality(v_next) < p_limit then
-    return '{}';
+    return array[]::bigint[];
   end if;
   v_much := sync.who_has_much(v_next, v_worker_id);
   v_others := case when v_much is not null
     then sync.ready_of_others(v_next[p_limit], v_much, p_limit) end;
-  if v_others is null or v_others = '{}' then
-    return '{}';
+  if v_others is null or v_others = array[]::bigint[] then
+    return array[]::bigint[];
   end if;
   return array(
     with offered as materialized (
@@ -6755,7 +6755,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text;
   v_workspace_id bigint;
-  v_workspace_ids bigint[] := '{}';
+  v_workspace_ids bigint[] := array[]::bigint[];
   v_requested sync.requested_run[];
 begin
   perform sync.require_read_committed();
@@ -9786,7 +9786,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
   v_job record;
-  v_scheduled text[] := '{}';
+  v_scheduled text[] := array[]::text[];
 begin
   perform sync.require_service();
   for v_job in

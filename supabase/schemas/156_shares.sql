@@ -88,13 +88,13 @@ declare
   v_others bigint[];
 begin
   if cardinality(v_next) < p_limit then
-    return '{}';
+    return array[]::bigint[];
   end if;
   v_much := sync.who_has_much(v_next, v_worker_id);
   v_others := case when v_much is not null
     then sync.ready_of_others(v_next[p_limit], v_much, p_limit) end;
-  if v_others is null or v_others = '{}' then
-    return '{}';
+  if v_others is null or v_others = array[]::bigint[] then
+    return array[]::bigint[];
   end if;
   return array(
     with offered as materialized (

@@ -11,7 +11,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text;
   v_workspace_id bigint;
-  v_workspace_ids bigint[] := '{}';
+  v_workspace_ids bigint[] := array[]::bigint[];
   v_requested sync.requested_run[];
 begin
   perform sync.require_read_committed();

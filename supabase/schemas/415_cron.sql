@@ -62,7 +62,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s' as $$
 declare
   v_job record;
-  v_scheduled text[] := '{}';
+  v_scheduled text[] := array[]::text[];
 begin
   perform sync.require_service();
   for v_job in
