@@ -132,7 +132,7 @@ class Follower:
 
     dsn: str
     hand_over: Callable[[Stored], None]
-    say_ready: Callable[[], None]
+    say_whether: Callable[[bool], None]
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -151,13 +151,15 @@ class Follower:
                 NOTIFICATIONS, lambda *notice: arrived.put_nowait(notice[-1])
             )
             self.is_ready.set()
-            self.say_ready()
+            self.say_whether(True)
             while (message_id := await arrived.get()) is not None:
                 row = await connection.fetchrow(STORED, message_id)
                 if row is not None and row["event"] is not None and row["payload"] is not None:
                     self.hand_over(Stored(message_id, **row))
         finally:
-            self.is_ready.clear()
+            if self.is_ready.is_set():
+                self.is_ready.clear()
+                self.say_whether(False)
             connection.terminate()
 
 

@@ -95,8 +95,11 @@ class Hub:
     def is_following(self) -> bool:
         return self.settings.follows_database and self._follower.is_ready.is_set()
 
-    def _follows(self) -> None:
-        self.count("follows")
+    def _follows(self, does: bool) -> None:
+        if not does:
+            self.count(following=-1)
+            return
+        self.count("follows", following=1)
         self.tell_replication()
 
     def tell_replication(self) -> None:

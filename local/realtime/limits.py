@@ -70,8 +70,9 @@ class Meter:
 
 @dataclass(slots=True)
 class Counts:
-    """Since the server started; `sockets` and `channels` are those open now. It `follows` the
-    database once per connection for it, and rests without one when the last socket has closed.
+    """Since the server started; `sockets` and `channels` are those open now, and it is `following`
+    the database or not. It `follows` it once per connection for it, and rests without one when the
+    last socket has closed.
     `channels_ready`: were told that messages flow, as they had asked."""
 
     sockets: int = 0
@@ -80,6 +81,7 @@ class Counts:
     joins: int = 0
     joins_refused: int = 0
     follows: int = 0
+    following: int = 0
     rests: int = 0
     messages_followed: int = 0
     messages_unheard: int = 0

@@ -218,7 +218,7 @@ async def test_work_that_became_ready_after_the_join_but_before_hints_flow_is_fo
     async with listening_worker(world) as worker:
         await world.api.realtime.set(follows_database=False)
         await world.api.realtime.close_sockets()
-        await world.api.realtime.wait_until(joins=2)
+        await world.api.realtime.wait_until(joins=2, following=1)
         await no_more_idle_looks(worker)
         job_id = world.start()
         await world.api.realtime.wait_until(messages_unheard=1)

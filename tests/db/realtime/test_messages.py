@@ -163,7 +163,7 @@ async def test_a_join_is_answered_before_messages_flow_and_the_client_is_told_wh
     await api.realtime.set(follows_database=False)
     listener = await listen("room")
     assert await listener.state() == SUBSCRIBED
-    await api.realtime.wait_until(follows=1)
+    await api.realtime.wait_until(following=1)
     send(db, "unheard")
     await api.realtime.wait_until(messages_unheard=1)
     assert listener.told.empty()
