@@ -32,6 +32,7 @@ from local.bison.faults import (
     Rule,
     Size,
     Status,
+    TokenBucket,
 )
 from local.bison.fleet import FleetSpec, default_fleet, scaled_fleet
 from local.bison.reader import BisonReader
@@ -69,6 +70,7 @@ __all__ = [
     "Rule",
     "Size",
     "Status",
+    "TokenBucket",
     "Traffic",
     "WorkspaceInfo",
     "default_fleet",

@@ -188,6 +188,7 @@ def answer(fleet: Fleet, plan: Plan, serve: Callable[[], Response]) -> Response:
         if plan.size > len(response.body):
             response.body = padded(bytes(response.body), plan.size)
             response.headers["content-length"] = str(len(response.body))
+        response.headers.update(plan.headers)
         for change in plan.after:
             apply_change(fleet, change)
     except FleetError as error:

@@ -1,7 +1,8 @@
 """The rules that are set, how often each fired, and what one request has coming."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from local.bison.changes import Change
 from local.bison.faults import (
@@ -24,8 +25,9 @@ from local.bison.faults import (
     RuleState,
     Size,
     Status,
+    TokenBucket,
 )
-from local.bison.memory import Dice, Limiter
+from local.bison.memory import Buckets, Dice, Limiter
 from local.bison.traffic import SeenRequest
 
 PageTraps = tuple[PageTrap, ...]
@@ -43,6 +45,7 @@ class Plan:
     traps: PageTraps = ()
     serves: str | None = None
     delivery: Break | Drip | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class FaultBook:
@@ -50,7 +53,7 @@ class FaultBook:
 
     def __init__(self) -> None:
         self._rules: dict[int, RuleState] = {}
-        self._memories: dict[int, Dice | Limiter] = {}
+        self._memories: dict[int, Buckets | Dice | Limiter] = {}
         self._last_rule_id = 0
         self._held: list[tuple[int, asyncio.Event]] = []
         self._moved = asyncio.Condition()
@@ -62,6 +65,8 @@ class FaultBook:
             self._memories[self._last_rule_id] = Dice(rule.fault)
         elif isinstance(rule.fault, RateLimit):
             self._memories[self._last_rule_id] = Limiter(rule.fault)
+        elif isinstance(rule.fault, TokenBucket):
+            self._memories[self._last_rule_id] = Buckets(rule.fault)
         return self._last_rule_id
 
     def states(self) -> list[RuleState]:
@@ -86,6 +91,9 @@ class FaultBook:
                 now = replace(now, fired=now.fired + 1)
                 plan = _with_fault(plan, now, fault)
             self._rules[now.rule_id] = now
+            memory = self._memories.get(now.rule_id)
+            if isinstance(memory, Buckets):
+                plan = replace(plan, headers={**plan.headers, **memory.headers(request)})
         return plan
 
     def _fault_now(self, state: RuleState, request: SeenRequest) -> PlainFault | None:
@@ -94,9 +102,11 @@ class FaultBook:
         match self._memories.get(state.rule_id), state.rule.fault:
             case Limiter() as limiter, _:
                 fault = limiter.judge(request.arrived_ms)
+            case Buckets() as buckets, _:
+                fault = buckets.judge(request)
             case Dice() as dice, _:
                 fault = dice.throw(request)
-            case _, Chaos() | RateLimit():
+            case _, Chaos() | RateLimit() | TokenBucket():
                 fault = None
             case _, plain:
                 fault = plain

@@ -1,7 +1,7 @@
 """Fault switches: rules that say which requests go wrong, how, and how often.
 
 A request takes every rule it matches, in the order the rules were set: each counts, but of what
-answers in place of the page (`Status`, `Body`, `RateLimit`) and of what spoils the delivery
+answers in place of the page (`Status`, `Body`, a limiter's refusal) and of what spoils the delivery
 (`Break`, `Drip`) only the first (a later `Status` or `Body` keeps its `times`).
 
 A new switch is one more dataclass with a literal `fault` in the union `Fault`, plus the place where
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
-from pydantic import ConfigDict, PositiveInt
+from pydantic import ConfigDict, PositiveFloat, PositiveInt
 
 from local.bison.changes import Change
 from local.bison.traffic import Kind, SeenRequest
@@ -124,6 +124,21 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenBucket:
+    """A limiter as gateways have it: each request takes a token of its instance's or of its key's
+    bucket, which holds `burst` of them and gets `per_second`; without a whole one it is a 429.
+
+    Every answer says `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds until the bucket is
+    full); a 429 also `Retry-After`, until there is a token, in whole seconds, rounded up. What the
+    rule does not match takes no token."""
+
+    per_second: PositiveFloat
+    burst: PositiveInt = 1
+    per: Literal["instance", "key"] = "instance"
+    fault: Literal["token_bucket"] = "token_bucket"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherWorkspace:
     """The key is good, but for this workspace: its accounts, its user."""
 
@@ -208,7 +223,7 @@ class Chaos:
     fault: Literal["chaos"] = "chaos"
 
 
-Fault: TypeAlias = PlainFault | RateLimit | Chaos
+Fault: TypeAlias = PlainFault | RateLimit | TokenBucket | Chaos
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

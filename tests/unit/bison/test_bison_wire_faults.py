@@ -1,6 +1,7 @@
 """Answers that break off, hang or drip; limits of rate; chaos that repeats by its seed."""
 
 import asyncio
+from typing import Literal
 
 import httpx
 import pytest
@@ -14,16 +15,17 @@ from local.bison import (
     RateLimit,
     Size,
     Status,
+    TokenBucket,
     running_bison,
 )
 from local.bison.faults import PASSING, PlainFault
-from local.bison.memory import Dice, Limiter
+from local.bison.memory import Buckets, Dice, Limiter
 from local.bison.traffic import SeenRequest
 
 
-def request(arrived_ms: float, page: int = 1) -> SeenRequest:
+def request(arrived_ms: float, page: int = 1, workspace: str = "acme") -> SeenRequest:
     return SeenRequest(
-        number=1, workspace="acme", kind="page", path="/p", page=page, arrived_ms=arrived_ms
+        number=1, workspace=workspace, kind="page", path="/p", page=page, arrived_ms=arrived_ms
     )
 
 
@@ -127,6 +129,63 @@ async def test_the_rate_of_an_instance_counts_all_keys(
             await bison.clear_rules(rule)
     assert given == [200, 200, 429, 429]
     assert (await reader.get("acme", "/users")).status_code == 200
+
+
+def said(buckets: Buckets, arrived_ms: float, workspace: str = "acme") -> tuple[object, ...]:
+    """Retry-After in seconds, or None for a request that is let in; remaining and reset."""
+    asked = request(arrived_ms, workspace=workspace)
+    refusal = buckets.judge(asked)
+    headers = buckets.headers(asked)
+    retry_after = refusal.retry_after_s if refusal else None
+    return retry_after, headers["x-ratelimit-remaining"], headers["x-ratelimit-reset"]
+
+
+def test_a_bucket_lets_in_its_burst_and_then_its_rate() -> None:
+    buckets = Buckets(TokenBucket(per_second=4, burst=2))
+
+    assert [said(buckets, ms) for ms in (0, 0, 0, 249, 250, 251, 1_000, 10_000)] == [
+        (None, "1", "1"),
+        (None, "0", "1"),
+        (1, "0", "1"),
+        (1, "0", "1"),
+        (None, "0", "1"),
+        (1, "0", "1"),
+        (None, "1", "1"),
+        (None, "1", "1"),
+    ]
+
+
+def test_a_slow_bucket_says_when_there_is_a_token_in_whole_seconds() -> None:
+    buckets = Buckets(TokenBucket(per_second=0.4))
+
+    given = [said(buckets, ms)[0] for ms in (0, 1, 500, 501, 1_499, 2_499, 2_500)]
+    assert given == [None, 3, 2, 2, 2, 1, None]
+
+
+def test_a_clock_that_steps_back_fills_no_bucket() -> None:
+    buckets = Buckets(TokenBucket(per_second=1))
+
+    assert [said(buckets, ms)[0] for ms in (1_000, 0, 1_500, 2_000)] == [None, 1, 1, None]
+
+
+@pytest.mark.parametrize(("per", "others"), [("instance", 1), ("key", None)])
+def test_a_bucket_is_the_instances_or_a_keys_own(
+    per: Literal["instance", "key"], others: int | None
+) -> None:
+    buckets = Buckets(TokenBucket(per_second=1, per=per))
+
+    assert [said(buckets, 0, name)[0] for name in ("acme", "acme", "zen")] == [None, 1, others]
+
+
+async def test_a_token_bucket_speaks_in_headers(bison: BisonControl, reader: BisonReader) -> None:
+    await bison.fault(TokenBucket(per_second=0.01, burst=2, per="key"), kind="page", times=None)
+
+    answers = [await reader.page(name, 1) for name in ("acme", "acme", "acme", "zen")]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 200]
+    assert [answer.headers.get("x-ratelimit-remaining") for answer in answers] == list("1001")
+    assert {answer.headers["x-ratelimit-limit"] for answer in answers} == {"2"}
+    assert ["retry-after" in answer.headers for answer in answers] == [False, False, True, False]
+    assert "x-ratelimit-limit" not in (await reader.get("acme", "/users")).headers
 
 
 def throws(seed: int, pages: list[int], in_a_row: int = 1) -> list[PlainFault | None]:
