@@ -794,13 +794,44 @@ comment on function sync.blocked_budgets(timestamptz) is
 $$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now, and of those
 reduced since a moment: what was reserved at their old rate and is not sent comes back.$$;
 
+create function sync.lock_budgets(p_budget_ids bigint[], p_may_wait boolean) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '250ms' as $$
+declare
+  v_id bigint;
+  v_may_wait boolean := p_may_wait;
+  v_is_locked boolean;
+  v_locked bigint[] := array[]::bigint[];
+begin
+  for v_id in select distinct id from unnest(p_budget_ids) as id where id is not null order by id
+  loop
+    perform 1 from public.sync_budgets where id = v_id for no key update skip locked;
+    v_is_locked := found;
+    if not v_is_locked and v_may_wait then
+      begin
+        perform 1 from public.sync_budgets where id = v_id for no key update;
+        v_is_locked := found;
+      exception when lock_not_available then
+        v_may_wait := false;
+      end;
+    end if;
+    if v_is_locked then
+      v_locked := v_locked || v_id;
+    end if;
+  end loop;
+  return v_locked;
+end; $$;
+comment on function sync.lock_budgets(bigint[], boolean) is
+$$Lock budgets in the order of their ids. Calls of the engine hold one for milliseconds and are
+waited for, once for 250 ms; a session that holds one for longer costs nobody more than that.
+Returns: those that are locked now. Locks: the budgets.$$;
+
 revoke all on sequence public.sync_budgets_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_budgets from public, anon, authenticated, service_role;
 grant select on table public.sync_budgets to authenticated, service_role;
 create policy sync_budgets_select_operator on public.sync_budgets
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.ensure_budget, sync.effective_rate, sync.blocked_budgets
+  sync.ensure_budget, sync.effective_rate, sync.blocked_budgets, sync.lock_budgets
 from public, anon, authenticated, service_role;
 
 -- Workspaces: tenants of a source; what their names, addresses and ids may be.
@@ -2043,7 +2074,8 @@ create table sync.workers (
   alone_with bigint,
   alone_since timestamptz,
   shared_until timestamptz,
-  last_loss_at timestamptz
+  last_loss_at timestamptz,
+  in_haste_until timestamptz
 ) with (fillfactor = 50);
 comment on table sync.workers is 'Who claims work; refreshed at most every 5 s.';
 comment on column sync.workers.alone_with is
@@ -2052,6 +2084,8 @@ comment on column sync.workers.alone_since is 'Since when it does.';
 comment on column sync.workers.shared_until is
 'Until then it takes no chunk alone while others are ready: half of its time is theirs.';
 comment on column sync.workers.last_loss_at is 'When a lease was last taken back from it.';
+comment on column sync.workers.in_haste_until is
+'Until then its claims wait for no budget that another session has locked.';
 alter table sync.workers enable row level security;
 
 create table sync.sweep_state (
@@ -2246,7 +2280,7 @@ create type sync.admission as (queue_id bigint, verdict text, send_after interva
   budget_id bigint);
 comment on type sync.admission is
 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
-again), paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has
+again), locked (another session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has
 another source now).';
 
 create function sync.in_flight_of(p_budget_id bigint) returns bigint
@@ -2362,11 +2396,13 @@ comment on function sync.wake_workspaces(bigint[]) is
 $$What a 429 held of workspaces is ready again, with the turn it had. Locks: queue rows, by SKIP
 LOCKED.$$;
 
-create function sync.admit_chunks(p_queue_ids bigint[]) returns sync.admission[]
+create function sync.admit_chunks(p_queue_ids bigint[], p_may_wait boolean)
+  returns sync.admission[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz;
   v_budget_ids bigint[];
+  v_locked_ids bigint[];
   v_admissions sync.admission[];
 begin
   select
@@ -2386,13 +2422,14 @@ begin
   if v_budget_ids is null then
     return v_admissions;
   end if;
-  perform 1 from public.sync_budgets where id = any (v_budget_ids) order by id for no key update;
+  v_locked_ids := sync.lock_budgets(v_budget_ids, p_may_wait);
   v_now := sync.now();
   with picked as (
     select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
       w.rate_limited_until, case
         when r.ending is not null then 'ending'
         when r.is_paused then 'paused'
+        when w.budget_id = any (v_budget_ids) and w.budget_id <> all (v_locked_ids) then 'locked'
         when w.rate_limited_until > v_now then 'workspace'
         when w.rate_limited_until is not null and (
           row_number() over (partition by w.id, r.ending is null and not r.is_paused
@@ -2435,6 +2472,7 @@ begin
       coalesce(verdict, case when place_in_line > room or line_after > ahead then 'budget'
       else 'admitted' end) as verdict,
       case
+        when verdict = 'locked' then interval '1 second'
         when verdict = 'workspace'
         then greatest(rate_limited_until - v_now, interval '250 ms')
         when place_in_line <= room then line_after - ahead / 2
@@ -2462,18 +2500,19 @@ begin
       from verdicts as v group by 1
     ) as sent
     join budget on budget.id = sent.budget_id
-    where b.id = sent.budget_id and b.id = any (v_budget_ids)
+    where b.id = sent.budget_id and b.id = any (v_locked_ids)
   )
   select array_agg(row(v.id, v.verdict,
-    case when v.verdict in ('budget', 'workspace') then v.look_after else v.send_after end,
+    case when v.verdict in ('budget', 'workspace', 'locked') then v.look_after else v.send_after end,
     v.budget_id)::sync.admission order by v.turn) into v_admissions
   from verdicts as v;
   return v_admissions;
 end; $$;
-comment on function sync.admit_chunks(bigint[]) is
+comment on function sync.admit_chunks(bigint[], boolean) is
 $$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
-line; of a workspace that a 429 held, one request asks first. Returns: which may be sent and which
-must wait. Locks: the budgets that have a limit, last of all.$$;
+line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
+another session has locked. Returns: which may be sent and which must wait. Locks: the budgets that
+have a limit, last of all, as lock_budgets().$$;
 
 revoke all on function
   sync.in_flight_of, sync.budget_room, sync.send_ahead, sync.wake_lines, sync.wake_lines_of,
@@ -2633,6 +2672,7 @@ declare
   v_asked_at timestamptz := sync.now();
   v_now timestamptz;
   v_send_at timestamptz;
+  v_budget_id bigint;
   v_budget public.sync_budgets;
   v_until timestamptz;
   v_seconds double precision;
@@ -2662,9 +2702,11 @@ begin
     order by x.id for no key update of x skip locked
   ) as held
   where q.id = held.id;
-  select b.* into strict v_budget from public.sync_budgets as b
-  join public.sync_workspaces as w on w.budget_id = b.id
-  where w.id = p_workspace_id for no key update of b;
+  select budget_id into strict v_budget_id from public.sync_workspaces where id = p_workspace_id;
+  if sync.lock_budgets(array[v_budget_id], true) = array[]::bigint[] then
+    return v_until - v_asked_at;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = v_budget_id;
   v_now := sync.now();
   v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
     and v_budget.block_level = 0;
@@ -2733,14 +2775,16 @@ comment on function sync.note_refusal(bigint, bigint, numeric) is
 $$A 429: its workspace waits for as long as the API asks (at most max_block_seconds), or for a
 backoff where it named nothing above 0. The budget goes down to half of what is in flight and to a
 lower rate, once for what was sent since it last did; it stops for all where nothing sent since is
-answered. Returns: how long the chunk waits. Locks: the workspace, its
-waiting chunks by SKIP LOCKED, then its budget, last of all.$$;
+answered. A budget that another session has locked learns nothing of it. Returns: how long the chunk
+waits. Locks: the workspace, its waiting chunks by SKIP LOCKED, then its budget, last of all, as
+lock_budgets().$$;
 
 create function sync.note_answers(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_freed bigint[];
+  v_locked_ids bigint[];
 begin
   with answered as (
     select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
@@ -2754,15 +2798,19 @@ begin
     from held where w.id = held.id returning w.id
   )
   select coalesce(array_agg(id), '{}') into v_freed from freed;
-  with locked as (
-    select b.* from public.sync_budgets as b
+  v_locked_ids := sync.lock_budgets(array(
+    select b.id from public.sync_budgets as b
     where b.id in (
       select w.budget_id from public.chunk_processing_queue as q
       join public.workspace_sync_runs as r on r.id = q.run_id
       join public.sync_workspaces as w on w.id = r.workspace_id
       where q.id = any (p_queue_ids))
-      and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)
-    order by b.id for no key update
+      and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)),
+    true);
+  with locked as (
+    select * from public.sync_budgets
+    where id = any (v_locked_ids)
+      and (block_level > 0 or reduced_in_flight is not null or learned_rate is not null)
   ), counted as (
     select l.id, count(*) filter (where q.requested_at > l.reduced_at) as answers,
       bool_or(q.requested_at >= l.blocked_until) as is_probed
@@ -2791,26 +2839,27 @@ end; $$;
 comment on function sync.note_answers(bigint[]) is
 $$Requests were answered: their workspaces wait no longer, their budgets get back a place and a
 little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
-request sent before says nothing. Locks: workspaces by id, budgets by id, last of all; then what was
-held, by SKIP LOCKED.$$;
+request sent before says nothing, nor does any to a budget that another session has locked. Locks:
+workspaces by id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP
+LOCKED.$$;
 
 create function sync.let_next_probe(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_budgets as b set probe_until = null
-  from (
+declare
+  v_locked_ids bigint[] := sync.lock_budgets(array(
     select s.id from public.chunk_processing_queue as q
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_budgets as s on s.id = w.budget_id
-    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at
-    order by s.id for no key update of s
-  ) as probed
-  where b.id = probed.id;
+    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at),
+    true);
+begin
+  update public.sync_budgets as b set probe_until = null
+  where b.id = any (v_locked_ids) and b.block_level > 0;
 end; $$;
 comment on function sync.let_next_probe(bigint[]) is
 $$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
-answers again: another may go. Locks: the budgets, last of all.$$;
+answers again: another may go. Locks: the budgets, last of all, as lock_budgets().$$;
 
 create function public.set_budget(
   p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
@@ -3189,12 +3238,13 @@ begin
         else q.requested_at end,
       worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
       ready_seq = null,
-      turn = case when a.verdict in ('admitted', 'budget', 'workspace')
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked')
         then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
       line_budget_id = case a.verdict when 'budget' then a.budget_id end,
       next_retry_at = case a.verdict
         when 'budget' then v_now + a.send_after
         when 'workspace' then v_now + a.send_after
+        when 'locked' then v_now + a.send_after
         when 'paused' then 'infinity'
         when 'keyless' then 'infinity'
         when 'ending' then v_now + interval '1 second'
@@ -3248,6 +3298,22 @@ comment on function sync.lease_chunks(sync.admission[], text, sync.access[]) is
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
 holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
 
+create function sync.note_haste(p_worker_id text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.workers as k set in_haste_until = sync.now() + interval '5 seconds'
+  from (
+    select worker_id from sync.workers
+    where worker_id = p_worker_id and (in_haste_until > sync.now()) is not true
+    for no key update skip locked
+  ) as held_up
+  where k.worker_id = held_up.worker_id;
+end; $$;
+comment on function sync.note_haste(text) is
+$$A claim met a budget that another session has locked: the worker's next ones wait for none, or
+they would wait again and again while others' chunks are ready. Locks: the worker's row, by SKIP
+LOCKED.$$;
+
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
   out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -3261,7 +3327,10 @@ begin
   where a.verdict = 'keyless' having count(*) > 0;
   o_admissions := sync.admit_chunks(array(
     select id from unnest(p_queue_ids) with ordinality as p (id, turn)
-    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn));
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
+      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
+  perform sync.note_haste(p_worker_id) where exists (
+    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
   o_admissions := o_admissions || v_withheld;
   o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access);
   o_answer := o_answer || jsonb_build_object(
@@ -3401,7 +3470,8 @@ begin
   if v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
     v_reason := case (v_claim.o_admissions)[1].verdict
-      when 'budget' then 'budget' when 'workspace' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
+      when 'paused' then 'paused' when 'keyless' then 'paused'
       when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
@@ -3517,7 +3587,7 @@ SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
 
 revoke all on function
   sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
-  sync.note_unreadable, sync.lease_chunks, sync.claim_chunks,
+  sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.claim_chunks,
   sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
   public.extend_chunk_leases
 from public, anon, authenticated, service_role;
@@ -5187,6 +5257,27 @@ comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) i
 $$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
 postponed or released. Locks: for rate_limited, the workspace and its budget.$$;
 
+create function sync.fail_chunk(
+  p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
+) returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  v_message text;
+begin
+  return (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
+    p_retry_after)]))[1];
+exception when others then
+  if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+  get stacked diagnostics v_message = message_text;
+  return (sync.settle_chunks(array[sync.postpone(p_page, sqlstate, v_message)]))[1];
+end; $$;
+comment on function sync.fail_chunk(sync.page_in_hand, text, text, numeric) is
+$$Judge a failure and settle its chunk. What meets trouble of the database's own, such as a row of
+its workspace that another session has locked, is postponed. Returns: the page with its final
+outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.$$;
+
 create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
   p_retry_after numeric default null
@@ -5215,8 +5306,7 @@ begin
     raise exception using errcode = 'SY001', message = v_pages[1].message,
       hint = 'Stop: another worker owns it.';
   end if;
-  v_pages := sync.settle_chunks(array[sync.judge_failure(v_pages[1], p_error_class, p_error_message,
-    p_retry_after)]);
+  v_pages[1] := sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after);
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
     sync.blocked_budgets(case when p_error_class = 'rate_limited' then v_began_at end));
 end; $$;
@@ -5233,7 +5323,8 @@ Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the
 run, job, workspace, budget.$$;
 
 revoke all on function
-  sync.way_out, sync.may_be_sent_again, sync.judge_failure, public.fail_chunk_job_safe
+  sync.way_out, sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk,
+  public.fail_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function public.fail_chunk_job_safe to service_role;
 
@@ -9321,8 +9412,10 @@ select
     when 'rate_limited' then format('the API limits the rate of %s', (
       select x.scope_key from public.sync_budgets as x where x.id = w.budget_id))
     when 'database' then (
-      select concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
-        (array_agg(q.error_message order by q.next_retry_at))[1])
+      select case when count(*) = 0
+        then 'another session has locked the row of its budget in sync_budgets'
+        else concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
+          (array_agg(q.error_message order by q.next_retry_at))[1]) end
       from public.chunk_processing_queue as q
       where q.run_id = p.run_id and q.slot is not null and q.postponements > 0)
     when 'retry' then (
@@ -9356,7 +9449,9 @@ cross join lateral (
     ) then 'no_worker'
     when limited.until is not null then 'rate_limited'
     when p.delayed > 0 and p.ready = 0 then (
-      select case when bool_or(q.postponements > 0) then 'database'
+      select case when bool_or(q.postponements > 0)
+        or bool_or(q.turn is not null and q.line_budget_id is null
+          and w.rate_limited_until is null) then 'database'
         when bool_or(q.attempts > 0 or q.error_message is not null) then 'retry'
         else 'budget' end
       from public.chunk_processing_queue as q where q.run_id = p.run_id and q.slot is not null)

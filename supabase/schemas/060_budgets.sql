@@ -105,11 +105,42 @@ comment on function sync.blocked_budgets(timestamptz) is
 $$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now, and of those
 reduced since a moment: what was reserved at their old rate and is not sent comes back.$$;
 
+create function sync.lock_budgets(p_budget_ids bigint[], p_may_wait boolean) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '250ms' as $$
+declare
+  v_id bigint;
+  v_may_wait boolean := p_may_wait;
+  v_is_locked boolean;
+  v_locked bigint[] := array[]::bigint[];
+begin
+  for v_id in select distinct id from unnest(p_budget_ids) as id where id is not null order by id
+  loop
+    perform 1 from public.sync_budgets where id = v_id for no key update skip locked;
+    v_is_locked := found;
+    if not v_is_locked and v_may_wait then
+      begin
+        perform 1 from public.sync_budgets where id = v_id for no key update;
+        v_is_locked := found;
+      exception when lock_not_available then
+        v_may_wait := false;
+      end;
+    end if;
+    if v_is_locked then
+      v_locked := v_locked || v_id;
+    end if;
+  end loop;
+  return v_locked;
+end; $$;
+comment on function sync.lock_budgets(bigint[], boolean) is
+$$Lock budgets in the order of their ids. Calls of the engine hold one for milliseconds and are
+waited for, once for 250 ms; a session that holds one for longer costs nobody more than that.
+Returns: those that are locked now. Locks: the budgets.$$;
+
 revoke all on sequence public.sync_budgets_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_budgets from public, anon, authenticated, service_role;
 grant select on table public.sync_budgets to authenticated, service_role;
 create policy sync_budgets_select_operator on public.sync_budgets
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.ensure_budget, sync.effective_rate, sync.blocked_budgets
+  sync.ensure_budget, sync.effective_rate, sync.blocked_budgets, sync.lock_budgets
 from public, anon, authenticated, service_role;

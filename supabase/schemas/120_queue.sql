@@ -234,7 +234,8 @@ create table sync.workers (
   alone_with bigint,
   alone_since timestamptz,
   shared_until timestamptz,
-  last_loss_at timestamptz
+  last_loss_at timestamptz,
+  in_haste_until timestamptz
 ) with (fillfactor = 50);
 comment on table sync.workers is 'Who claims work; refreshed at most every 5 s.';
 comment on column sync.workers.alone_with is
@@ -243,6 +244,8 @@ comment on column sync.workers.alone_since is 'Since when it does.';
 comment on column sync.workers.shared_until is
 'Until then it takes no chunk alone while others are ready: half of its time is theirs.';
 comment on column sync.workers.last_loss_at is 'When a lease was last taken back from it.';
+comment on column sync.workers.in_haste_until is
+'Until then its claims wait for no budget that another session has locked.';
 alter table sync.workers enable row level security;
 
 create table sync.sweep_state (

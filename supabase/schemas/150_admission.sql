@@ -6,7 +6,7 @@ create type sync.admission as (queue_id bigint, verdict text, send_after interva
   budget_id bigint);
 comment on type sync.admission is
 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
-again), paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has
+again), locked (another session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has
 another source now).';
 
 create function sync.in_flight_of(p_budget_id bigint) returns bigint
@@ -122,11 +122,13 @@ comment on function sync.wake_workspaces(bigint[]) is
 $$What a 429 held of workspaces is ready again, with the turn it had. Locks: queue rows, by SKIP
 LOCKED.$$;
 
-create function sync.admit_chunks(p_queue_ids bigint[]) returns sync.admission[]
+create function sync.admit_chunks(p_queue_ids bigint[], p_may_wait boolean)
+  returns sync.admission[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz;
   v_budget_ids bigint[];
+  v_locked_ids bigint[];
   v_admissions sync.admission[];
 begin
   select
@@ -146,13 +148,14 @@ begin
   if v_budget_ids is null then
     return v_admissions;
   end if;
-  perform 1 from public.sync_budgets where id = any (v_budget_ids) order by id for no key update;
+  v_locked_ids := sync.lock_budgets(v_budget_ids, p_may_wait);
   v_now := sync.now();
   with picked as (
     select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
       w.rate_limited_until, case
         when r.ending is not null then 'ending'
         when r.is_paused then 'paused'
+        when w.budget_id = any (v_budget_ids) and w.budget_id <> all (v_locked_ids) then 'locked'
         when w.rate_limited_until > v_now then 'workspace'
         when w.rate_limited_until is not null and (
           row_number() over (partition by w.id, r.ending is null and not r.is_paused
@@ -195,6 +198,7 @@ begin
       coalesce(verdict, case when place_in_line > room or line_after > ahead then 'budget'
       else 'admitted' end) as verdict,
       case
+        when verdict = 'locked' then interval '1 second'
         when verdict = 'workspace'
         then greatest(rate_limited_until - v_now, interval '250 ms')
         when place_in_line <= room then line_after - ahead / 2
@@ -222,18 +226,19 @@ begin
       from verdicts as v group by 1
     ) as sent
     join budget on budget.id = sent.budget_id
-    where b.id = sent.budget_id and b.id = any (v_budget_ids)
+    where b.id = sent.budget_id and b.id = any (v_locked_ids)
   )
   select array_agg(row(v.id, v.verdict,
-    case when v.verdict in ('budget', 'workspace') then v.look_after else v.send_after end,
+    case when v.verdict in ('budget', 'workspace', 'locked') then v.look_after else v.send_after end,
     v.budget_id)::sync.admission order by v.turn) into v_admissions
   from verdicts as v;
   return v_admissions;
 end; $$;
-comment on function sync.admit_chunks(bigint[]) is
+comment on function sync.admit_chunks(bigint[], boolean) is
 $$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
-line; of a workspace that a 429 held, one request asks first. Returns: which may be sent and which
-must wait. Locks: the budgets that have a limit, last of all.$$;
+line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
+another session has locked. Returns: which may be sent and which must wait. Locks: the budgets that
+have a limit, last of all, as lock_budgets().$$;
 
 revoke all on function
   sync.in_flight_of, sync.budget_room, sync.send_ahead, sync.wake_lines, sync.wake_lines_of,

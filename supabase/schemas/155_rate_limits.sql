@@ -9,6 +9,7 @@ declare
   v_asked_at timestamptz := sync.now();
   v_now timestamptz;
   v_send_at timestamptz;
+  v_budget_id bigint;
   v_budget public.sync_budgets;
   v_until timestamptz;
   v_seconds double precision;
@@ -38,9 +39,11 @@ begin
     order by x.id for no key update of x skip locked
   ) as held
   where q.id = held.id;
-  select b.* into strict v_budget from public.sync_budgets as b
-  join public.sync_workspaces as w on w.budget_id = b.id
-  where w.id = p_workspace_id for no key update of b;
+  select budget_id into strict v_budget_id from public.sync_workspaces where id = p_workspace_id;
+  if sync.lock_budgets(array[v_budget_id], true) = array[]::bigint[] then
+    return v_until - v_asked_at;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = v_budget_id;
   v_now := sync.now();
   v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
     and v_budget.block_level = 0;
@@ -109,14 +112,16 @@ comment on function sync.note_refusal(bigint, bigint, numeric) is
 $$A 429: its workspace waits for as long as the API asks (at most max_block_seconds), or for a
 backoff where it named nothing above 0. The budget goes down to half of what is in flight and to a
 lower rate, once for what was sent since it last did; it stops for all where nothing sent since is
-answered. Returns: how long the chunk waits. Locks: the workspace, its
-waiting chunks by SKIP LOCKED, then its budget, last of all.$$;
+answered. A budget that another session has locked learns nothing of it. Returns: how long the chunk
+waits. Locks: the workspace, its waiting chunks by SKIP LOCKED, then its budget, last of all, as
+lock_budgets().$$;
 
 create function sync.note_answers(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_freed bigint[];
+  v_locked_ids bigint[];
 begin
   with answered as (
     select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
@@ -130,15 +135,19 @@ begin
     from held where w.id = held.id returning w.id
   )
   select coalesce(array_agg(id), '{}') into v_freed from freed;
-  with locked as (
-    select b.* from public.sync_budgets as b
+  v_locked_ids := sync.lock_budgets(array(
+    select b.id from public.sync_budgets as b
     where b.id in (
       select w.budget_id from public.chunk_processing_queue as q
       join public.workspace_sync_runs as r on r.id = q.run_id
       join public.sync_workspaces as w on w.id = r.workspace_id
       where q.id = any (p_queue_ids))
-      and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)
-    order by b.id for no key update
+      and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)),
+    true);
+  with locked as (
+    select * from public.sync_budgets
+    where id = any (v_locked_ids)
+      and (block_level > 0 or reduced_in_flight is not null or learned_rate is not null)
   ), counted as (
     select l.id, count(*) filter (where q.requested_at > l.reduced_at) as answers,
       bool_or(q.requested_at >= l.blocked_until) as is_probed
@@ -167,26 +176,27 @@ end; $$;
 comment on function sync.note_answers(bigint[]) is
 $$Requests were answered: their workspaces wait no longer, their budgets get back a place and a
 little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
-request sent before says nothing. Locks: workspaces by id, budgets by id, last of all; then what was
-held, by SKIP LOCKED.$$;
+request sent before says nothing, nor does any to a budget that another session has locked. Locks:
+workspaces by id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP
+LOCKED.$$;
 
 create function sync.let_next_probe(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_budgets as b set probe_until = null
-  from (
+declare
+  v_locked_ids bigint[] := sync.lock_budgets(array(
     select s.id from public.chunk_processing_queue as q
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_budgets as s on s.id = w.budget_id
-    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at
-    order by s.id for no key update of s
-  ) as probed
-  where b.id = probed.id;
+    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at),
+    true);
+begin
+  update public.sync_budgets as b set probe_until = null
+  where b.id = any (v_locked_ids) and b.block_level > 0;
 end; $$;
 comment on function sync.let_next_probe(bigint[]) is
 $$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
-answers again: another may go. Locks: the budgets, last of all.$$;
+answers again: another may go. Locks: the budgets, last of all, as lock_budgets().$$;
 
 create function public.set_budget(
   p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null

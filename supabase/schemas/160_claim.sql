@@ -128,12 +128,13 @@ begin
         else q.requested_at end,
       worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
       ready_seq = null,
-      turn = case when a.verdict in ('admitted', 'budget', 'workspace')
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked')
         then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
       line_budget_id = case a.verdict when 'budget' then a.budget_id end,
       next_retry_at = case a.verdict
         when 'budget' then v_now + a.send_after
         when 'workspace' then v_now + a.send_after
+        when 'locked' then v_now + a.send_after
         when 'paused' then 'infinity'
         when 'keyless' then 'infinity'
         when 'ending' then v_now + interval '1 second'
@@ -187,6 +188,22 @@ comment on function sync.lease_chunks(sync.admission[], text, sync.access[]) is
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
 holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
 
+create function sync.note_haste(p_worker_id text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.workers as k set in_haste_until = sync.now() + interval '5 seconds'
+  from (
+    select worker_id from sync.workers
+    where worker_id = p_worker_id and (in_haste_until > sync.now()) is not true
+    for no key update skip locked
+  ) as held_up
+  where k.worker_id = held_up.worker_id;
+end; $$;
+comment on function sync.note_haste(text) is
+$$A claim met a budget that another session has locked: the worker's next ones wait for none, or
+they would wait again and again while others' chunks are ready. Locks: the worker's row, by SKIP
+LOCKED.$$;
+
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
   out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -200,7 +217,10 @@ begin
   where a.verdict = 'keyless' having count(*) > 0;
   o_admissions := sync.admit_chunks(array(
     select id from unnest(p_queue_ids) with ordinality as p (id, turn)
-    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn));
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
+      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
+  perform sync.note_haste(p_worker_id) where exists (
+    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
   o_admissions := o_admissions || v_withheld;
   o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access);
   o_answer := o_answer || jsonb_build_object(
@@ -340,7 +360,8 @@ begin
   if v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
     v_reason := case (v_claim.o_admissions)[1].verdict
-      when 'budget' then 'budget' when 'workspace' then 'budget' when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
+      when 'paused' then 'paused' when 'keyless' then 'paused'
       when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
@@ -456,7 +477,7 @@ SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
 
 revoke all on function
   sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
-  sync.note_unreadable, sync.lease_chunks, sync.claim_chunks,
+  sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.claim_chunks,
   sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
   public.extend_chunk_leases
 from public, anon, authenticated, service_role;

@@ -72,6 +72,27 @@ comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) i
 $$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
 postponed or released. Locks: for rate_limited, the workspace and its budget.$$;
 
+create function sync.fail_chunk(
+  p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
+) returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  v_message text;
+begin
+  return (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
+    p_retry_after)]))[1];
+exception when others then
+  if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+  get stacked diagnostics v_message = message_text;
+  return (sync.settle_chunks(array[sync.postpone(p_page, sqlstate, v_message)]))[1];
+end; $$;
+comment on function sync.fail_chunk(sync.page_in_hand, text, text, numeric) is
+$$Judge a failure and settle its chunk. What meets trouble of the database's own, such as a row of
+its workspace that another session has locked, is postponed. Returns: the page with its final
+outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.$$;
+
 create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
   p_retry_after numeric default null
@@ -100,8 +121,7 @@ begin
     raise exception using errcode = 'SY001', message = v_pages[1].message,
       hint = 'Stop: another worker owns it.';
   end if;
-  v_pages := sync.settle_chunks(array[sync.judge_failure(v_pages[1], p_error_class, p_error_message,
-    p_retry_after)]);
+  v_pages[1] := sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after);
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
     sync.blocked_budgets(case when p_error_class = 'rate_limited' then v_began_at end));
 end; $$;
@@ -118,6 +138,7 @@ Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the
 run, job, workspace, budget.$$;
 
 revoke all on function
-  sync.way_out, sync.may_be_sent_again, sync.judge_failure, public.fail_chunk_job_safe
+  sync.way_out, sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk,
+  public.fail_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function public.fail_chunk_job_safe to service_role;

@@ -148,8 +148,10 @@ select
     when 'rate_limited' then format('the API limits the rate of %s', (
       select x.scope_key from public.sync_budgets as x where x.id = w.budget_id))
     when 'database' then (
-      select concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
-        (array_agg(q.error_message order by q.next_retry_at))[1])
+      select case when count(*) = 0
+        then 'another session has locked the row of its budget in sync_budgets'
+        else concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
+          (array_agg(q.error_message order by q.next_retry_at))[1]) end
       from public.chunk_processing_queue as q
       where q.run_id = p.run_id and q.slot is not null and q.postponements > 0)
     when 'retry' then (
@@ -183,7 +185,9 @@ cross join lateral (
     ) then 'no_worker'
     when limited.until is not null then 'rate_limited'
     when p.delayed > 0 and p.ready = 0 then (
-      select case when bool_or(q.postponements > 0) then 'database'
+      select case when bool_or(q.postponements > 0)
+        or bool_or(q.turn is not null and q.line_budget_id is null
+          and w.rate_limited_until is null) then 'database'
         when bool_or(q.attempts > 0 or q.error_message is not null) then 'retry'
         else 'budget' end
       from public.chunk_processing_queue as q where q.run_id = p.run_id and q.slot is not null)

@@ -27,16 +27,19 @@ def test_rate_over_claims_at_once(db: Db, new_worker: NewWorker) -> None:
 
 
 def test_rate_over_claims_that_wait_for_each_other(db: Db, new_worker: NewWorker) -> None:
-    """The second claim reserves after what the first has reserved and not yet committed."""
+    """The second claim reserves after what the first has reserved and not yet committed; where that
+    takes long it reserves nothing, and comes back."""
     first, second, *_ = fleet_past_page_one(db, new_worker)
-    db.run("select set_budget('email_bison', 10, null)")
+    db.run("select set_budget('email_bison', 1, null)")
     stop_clock(db)
     first.db.begin()
-    one = first.claim(5)
-    other = start_until_blocked(db, second.db, partial(second.claim, 5))
+    one = first.claim(2)
+    other = start_until_blocked(db, second.db, partial(second.claim, 1))
     first.db.commit()
     times = [lease.send_after_ms for lease in [*one, *answer_of(other)]]
-    assert times == list(range(0, 1000, 100))
+    stop_clock(db, seconds=1)
+    times += [1000 + lease.send_after_ms for lease in second.claim(3)]
+    assert times == [0, 1000, 2000, 3000]
 
 
 def test_in_flight_over_claims_and_completions_at_once(db: Db, new_worker: NewWorker) -> None:
