@@ -240,8 +240,8 @@ begin
   if v_page.answer #> p_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
-        coalesce(sync.mask_workspace_key(v_page.answer #>> p_source.message_path,
-        v_page.workspace_id), 'it says no more')),
+        coalesce(sync.foreign_text(v_page.answer #>> p_source.message_path,
+        sync.workspace_secret(v_page.workspace_id)), 'it says no more')),
       hint = 'It is tried again; if it stays, ask the API''s operator.';
   end if;
   v_page := case

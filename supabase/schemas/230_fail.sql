@@ -51,7 +51,7 @@ begin
     return sync.postpone(v_page, coalesce(substring(p_error_message from '^([0-9A-Z]{5}): '),
       '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
   end if;
-  v_page.message := sync.mask_workspace_key(p_error_message, v_page.workspace_id);
+  v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
   v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
     sync.way_out(v_page.http_status, p_error_message));

@@ -182,8 +182,8 @@ begin
       when r.status_code = 503 then 'busy'
         when r.status_code >= 300 then 'refused' else 'answered' end,
       status_code = r.status_code, settled_at = r.created,
-      message = left(sync.mask_secrets(replace(coalesce(r.error_msg, r.content), coalesce(
-        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id), ''), '***')), 200)
+      message = sync.foreign_text(coalesce(r.error_msg, r.content),
+        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id))
     from net._http_response as r
     where h.outcome = 'sent' and r.id = h.request_id
       and sync.may_answer(r.created, h.posted_at, h.posted_at)

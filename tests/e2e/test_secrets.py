@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from chunkwise.secret import WITHHELD
 from local.bison import BisonControl, Body, running_bison
 from local.stack import Database, Stack
 from tests.db.net.inbox import Inbox, open_inbox
@@ -82,7 +83,7 @@ async def test_no_secret_stands_anywhere_after_failures(
         name: "completed" if name in COMPLETED else "failed" for name in NAMES
     }
     assert '"event": "chunk_failed"' in written
-    assert "***" in world.db.column("select message from hint_deliveries")
+    assert WITHHELD in world.db.column("select message from hint_deliveries")
     secrets = [world.api.secret_key, world.api.secret_key.removeprefix("sb_secret_"), *OAUTH]
     for key in keys.values():
         secrets += [key, key.split("|")[1]]

@@ -1,10 +1,11 @@
 """Log lines: a fixed event name and fields; JSON for programs, readable on a terminal."""
 
-import json
 import logging
 import sys
 from datetime import UTC, datetime
 from typing import Final
+
+from chunkwise.texts import as_json, one_line, printable
 
 _FIELDS: Final = "chunkwise_fields"
 
@@ -62,15 +63,18 @@ class _Json(logging.Formatter):
         line |= _fields(record)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return as_json(line)
 
 
 class _Readable(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
-        level, event = record.levelname.lower(), record.getMessage()
+        fields = " ".join(
+            f"{name}={one_line(str(value))}" for name, value in _fields(record).items()
+        )
+        level, event = record.levelname.lower(), one_line(record.getMessage())
         line = f"{_time(record)[11:23]} {level:7} {event:20} {fields}"
-        return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+        trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+        return line + printable(trace)
 
 
 def _time(record: logging.LogRecord) -> str:

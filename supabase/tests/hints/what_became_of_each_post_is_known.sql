@@ -34,7 +34,7 @@ $$, $$values
   ('answered', 202, '{"message":"accepted"}'),
   ('answered', 200, '{"message":"not found or already processing"}'),
   ('busy', 503, 'as many chunks in hand as allowed'),
-  ('refused', 401, 'you sent Bearer ***'),
+  ('refused', 401, '(not shown: it repeats the key)'),
   ('timed_out', null, 'timeout'),
   ('failed', null, 'Couldn''t connect to server'),
   ('sent', null, null), ('sent', null, null)

@@ -8,8 +8,8 @@ import typer
 from chunkwise import PROTOCOL_VERSION, SCHEMA_VERSION, VERSION
 from chunkwise.cli import config, doctor, keys, status, steer, sync, worker, workspaces
 from chunkwise.cli.advice import in_commands
-from chunkwise.cli.output import printable
 from chunkwise.errors import ChunkwiseError
+from chunkwise.texts import printable
 
 EPILOG = (
     "Exit codes: 0 done (with --watch: the job completed); 1 refused, or the job did not complete;"

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from chunkwise.cli.advice import BAD_KEYS
-from chunkwise.cli.output import Row, print_json, print_table, printable
+from chunkwise.cli.output import Row, print_json, print_table
 from chunkwise.cli.watch import job_of, watch
 from chunkwise.operator.client import operating
 from chunkwise.settings import Settings
+from chunkwise.texts import printable
 
 DIFFERENCES = ("missing", "stale", "surplus", "repeated")
 IDS_SHOWN = 20

@@ -4,7 +4,8 @@ from typing import Final
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from chunkwise.cli.output import Row, counted, printable
+from chunkwise.cli.output import Row, counted
+from chunkwise.texts import printable
 
 MOST_RUNS_SHOWN: Final = 12
 LIVE: Final = "running"

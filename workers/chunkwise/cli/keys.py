@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chunkwise.cli.output import Row, print_json, print_table, printable
+from chunkwise.cli.output import Row, print_json, print_table
 from chunkwise.cli.secrets import masked, read_key
 from chunkwise.cli.watch import job_of, watch
 from chunkwise.errors import ChunkwiseError
@@ -14,6 +14,7 @@ from chunkwise.gateway.protocol import Json
 from chunkwise.operator.client import Operator, operating
 from chunkwise.secret import Secret
 from chunkwise.settings import Settings
+from chunkwise.texts import printable
 
 STREAM = "connection"
 JOB_NAME = "keys check"

@@ -1,7 +1,5 @@
 """How jobs look on a terminal and as JSON."""
 
-import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chunkwise.texts import as_json, printable
+
 Row = Mapping[str, Any]
 
 FILE_COLUMNS: Final = 200
-# All but tab and line feed: a terminal would obey them.
-CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MOST_NAMED: Final = 3
 STATUS_COLOURS: Mapping[str, str] = {
     "completed": "green",
@@ -28,12 +26,7 @@ STATUS_COLOURS: Mapping[str, str] = {
 
 
 def print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
-
-
-def printable(text: str) -> str:
-    """Names and an API's texts, without what a terminal would take for a command."""
-    return CONTROLS.sub("", text)
+    print(as_json(value, indent=2))
 
 
 def counted(number: object, what: str) -> str:

@@ -6,7 +6,8 @@ from textwrap import fill
 from typing import Final
 
 from chunkwise.cli.advice import in_commands
-from chunkwise.cli.output import Row, counted, moment, paused_line, print_narrow_table, printable
+from chunkwise.cli.output import Row, counted, moment, paused_line, print_narrow_table
+from chunkwise.texts import printable
 
 WIDTH: Final = 80
 MOST_NAMED: Final = 3

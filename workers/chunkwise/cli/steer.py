@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from chunkwise.cli.output import counted, paused_line, print_json, printable
+from chunkwise.cli.output import counted, paused_line, print_json
 from chunkwise.cli.reference import HELP, job_id
 from chunkwise.gateway.protocol import Json
 from chunkwise.operator.client import Operator, operating
 from chunkwise.settings import Settings
+from chunkwise.texts import printable
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SourceOption = Annotated[str | None, typer.Option(help="Only this source.")]

@@ -11,9 +11,10 @@ from rich.live import Live
 from rich.text import Text
 
 from chunkwise.cli.bars import Bars
-from chunkwise.cli.output import Row, printable, summary
+from chunkwise.cli.output import Row, summary
 from chunkwise.errors import EXIT_FAILED, ChunkwiseError, UnavailableError
 from chunkwise.operator.client import Operator
+from chunkwise.texts import printable
 
 LOOK_SECONDS: Final = 0.7
 RATE_SECONDS: Final = 10.0

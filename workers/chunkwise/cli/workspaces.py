@@ -8,13 +8,14 @@ import typer
 
 from chunkwise.cli import audit
 from chunkwise.cli.key_check import BAD, ask_about_key
-from chunkwise.cli.output import Row, print_json, print_table, printable
+from chunkwise.cli.output import Row, print_json, print_table
 from chunkwise.cli.secrets import masked, read_key
 from chunkwise.errors import ChunkwiseError
 from chunkwise.gateway.client import Registration
 from chunkwise.gateway.compatibility import connected
 from chunkwise.operator.client import Operator, operating
 from chunkwise.settings import Settings
+from chunkwise.texts import printable
 
 COLUMNS = {
     "workspace_name": "workspace",

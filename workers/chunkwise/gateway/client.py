@@ -28,7 +28,7 @@ from chunkwise.gateway.protocol import (
 )
 from chunkwise.gateway.versions import check_versions
 from chunkwise.logs import quieten_http_libraries
-from chunkwise.secret import Secret
+from chunkwise.secret import Secret, foreign, mask
 from supabase import AsyncClient, AsyncClientOptions
 
 _TIMEOUT = httpx.Timeout(30, connect=5)
@@ -75,7 +75,7 @@ class Gateway:
             timeout=_TIMEOUT,
             limits=_CONNECTIONS,
             follow_redirects=False,
-            event_hooks={"response": [_raise_refusal]},
+            event_hooks={"response": [_raise_refusal_without(key)]},
         ) as http:
             options = AsyncClientOptions(
                 httpx_client=http,
@@ -311,7 +311,7 @@ class Gateway:
             raise errors.DatabaseError(error.message or "refused", error.hint, error.code) from None
 
     def _no_answer(self, error: httpx.RequestError) -> errors.UnavailableError:
-        text = str(error) or type(error).__name__
+        text = foreign(str(error), [Secret(self._client.supabase_key)]) or type(error).__name__
         return errors.UnavailableError(f"no answer from {self._client.supabase_url}: {text}")
 
 
@@ -319,7 +319,15 @@ def _as_it_is(json: Json) -> Json:
     return json
 
 
-async def _raise_refusal(response: httpx.Response) -> None:
-    """Before the official client sees it: its errors do not carry the HTTP status."""
-    if not response.is_success:
-        raise errors.from_answer(response.status_code, await response.aread())
+def _raise_refusal_without(key: Secret) -> Callable[[httpx.Response], Awaitable[None]]:
+    """Before the official client sees it: its errors do not carry the HTTP status. Whatever stands
+    before PostgREST may repeat the key."""
+
+    async def raise_refusal(response: httpx.Response) -> None:
+        if not response.is_success:
+            error = errors.from_answer(response.status_code, await response.aread())
+            error.message = mask(error.message, [key])
+            error.hint = error.hint and mask(error.hint, [key])
+            raise error
+
+    return raise_refusal

@@ -10,7 +10,7 @@ from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 from realtime.types import RealtimeChannelOptions
 
 from chunkwise.errors import UnavailableError
-from chunkwise.secret import Secret, mask
+from chunkwise.secret import Secret, foreign
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -143,7 +143,8 @@ class Subscription:
             self._end(self._said(error))
         elif self._connection is not None:
             code, reason = self._connection.close_code, self._connection.close_reason
-            self._end(mask(f"the connection ended: {code} {reason or ''}".rstrip(), [self._key]))
+            said = foreign(reason or "", [self._key])
+            self._end(f"the connection ended: {code} {said}".rstrip())
 
     def _stop_giving_up(self) -> None:
         if self._giving_up is not None:
@@ -156,7 +157,7 @@ class Subscription:
 
     def _said(self, error: BaseException) -> str:
         """URLs in messages hold the key."""
-        return mask(f"{type(error).__name__}: {error}", [self._key])
+        return f"{type(error).__name__}: {foreign(str(error), [self._key])}"
 
 
 def _options() -> RealtimeChannelOptions:

@@ -19,6 +19,7 @@ from chunkwise.worker.addresses import is_within
 
 # Far more than servers send. Informational answers (1xx) that come one after the other count.
 MOST_HEAD_BYTES: Final = 131_072
+MOST_NAMED: Final = 2
 
 
 @dataclass(slots=True)
@@ -114,7 +115,11 @@ class Connector(httpcore.AsyncNetworkBackend):
 
 
 def _refusal(host: str, found: Sequence[str]) -> str:
-    named = host if list(found) == [host] else f"{host} is at {', '.join(found) or 'no address'}"
+    named = (
+        host
+        if list(found) == [host]
+        else f"{host} is at {', '.join(found[:MOST_NAMED]) or 'no address'}"
+    )
     return (
         f"{named}: nothing is sent to private addresses unless"
         " set_setting('allow_private_addresses', 'true') says so"

@@ -16,7 +16,8 @@ import httpx
 from chunkwise import VERSION
 from chunkwise.gateway.protocol import ErrorClass, Failure, Lease, Page, Unreadable
 from chunkwise.logs import quieten_http_libraries
-from chunkwise.secret import mask
+from chunkwise.secret import Secret, foreign, mask
+from chunkwise.texts import printable
 from chunkwise.worker.body import (
     ACCEPT_ENCODING,
     BodyError,
@@ -33,7 +34,6 @@ CONNECT_SECONDS: Final = 10.0
 # is just closing.
 KEEPALIVE_SECONDS: Final = 4.0
 ERROR_BODY_BYTES: Final = 65_536
-ERROR_TEXT_CHARACTERS: Final = 500
 # They end the program, not a request.
 ENDS_ALL: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
@@ -83,7 +83,7 @@ class Fetcher:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # what was declared is at fault, whatever it is
-            return Failure("permanent", f"the request cannot be made: {_text_of(error)}")
+            return Failure("permanent", f"the request cannot be made: {_text_of(error, lease)}")
         host = request.url.netloc.decode("ascii", "replace")
         exchange.set(seen)
         try:
@@ -92,11 +92,15 @@ class Fetcher:
         except TimeoutError:
             return Failure("transient", f"no answer within {lease.timeout_ms} ms from {host}")
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-            return Failure("permanent", f"the request cannot be sent: {_text_of(error)}")
+            return Failure("permanent", f"the request cannot be sent: {_text_of(error, lease)}")
         except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
-            return _unanswered(error, host, seen)
+            if seen.found_connection_closed:
+                # Begins with "no answer": SQL counts how often a chunk is released so.
+                why = f"no answer from {host}: it had closed the connection"
+                return Failure("released", why)
+            return Failure("transient", f"no answer from {host}: {_text_of(error, lease)}")
         except Exception as error:  # noqa: BLE001  # of any type: it must cost this chunk only
-            return Failure("transient", f"no answer from {host}: {_text_of(error)}")
+            return Failure("transient", f"no answer from {host}: {_text_of(error, lease)}")
 
     def _make(self, lease: Lease) -> tuple[httpx.Request, Exchange]:
         asked = lease.request
@@ -123,7 +127,7 @@ class Fetcher:
         try:
             error_class = lease.class_of(response.status_code)
             if error_class != "page":
-                return await _failure(response, cast("ErrorClass", error_class))
+                return await _failure(response, lease, cast("ErrorClass", error_class))
             body = await read_whole(response, lease.max_body_bytes)
             body = escape_nul(body, lease.max_body_bytes)
             check_text(body)
@@ -149,31 +153,24 @@ async def _forget_redirect(response: httpx.Response) -> None:
     response.headers.pop("Location", None)
 
 
-async def _failure(response: httpx.Response, error_class: ErrorClass) -> Failure:
+async def _failure(response: httpx.Response, lease: Lease, error_class: ErrorClass) -> Failure:
     body = await read_start(response, ERROR_BODY_BYTES)
-    text = body.decode(errors="replace").strip()
+    text = body.decode(errors="replace").strip() or response.reason_phrase
     return Failure(
         error_class,
-        f"HTTP {response.status_code}: {text or response.reason_phrase}",
+        f"HTTP {response.status_code}: {foreign(text, _secrets_of(lease))}",
         retry_after_seconds(response, body),
     )
 
 
-def _unanswered(error: httpx.TransportError, host: str, seen: Exchange) -> Failure:
-    """Begins with "no answer": SQL counts how often a chunk is released so."""
-    if seen.found_connection_closed:
-        return Failure("released", f"no answer from {host}: it had closed the connection")
-    return Failure("transient", f"no answer from {host}: {_text_of(error)}")
-
-
 def _told(failure: Failure, lease: Lease) -> Failure:
-    """As it can be told: without characters that Postgres or JSON have not, without secrets. Masked
-    first and cut afterwards: a cut key would not be found."""
-    text = failure.message.encode(errors="replace").decode().replace("\x00", "\ufffd")
-    secrets = [lease.credential.value] if lease.credential else []
-    status, colon, text = mask(text, secrets).partition(": ")
-    message = status + colon + text[:ERROR_TEXT_CHARACTERS]
+    """Without secrets, whoever put one into it: a host's name may be one."""
+    message = mask(printable(failure.message), _secrets_of(lease))
     return Failure(failure.error_class, message, failure.retry_after)
+
+
+def _secrets_of(lease: Lease) -> list[Secret]:
+    return [lease.credential.value] if lease.credential else []
 
 
 def _is_cancelled(error: BaseException) -> bool:
@@ -182,9 +179,10 @@ def _is_cancelled(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-def _text_of(error: BaseException) -> str:
+def _text_of(error: BaseException, lease: Lease) -> str:
+    """Libraries repeat headers and URLs."""
     try:
-        return str(error) or type(error).__name__
+        return foreign(str(error), _secrets_of(lease)) or type(error).__name__
     except Exception:  # noqa: BLE001  # its own text is at fault
         return type(error).__name__
 

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from chunkwise.gateway.protocol import Failure, Page
+from chunkwise.secret import WITHHELD
 from chunkwise.worker.fetch import Fetcher
 from loopback.leases import KEY, claim_json, lease_to, leased
 from loopback.server import Server, reply
@@ -220,25 +221,25 @@ async def test_a_key_that_no_header_can_carry_is_permanent_and_masked(
     assert server.requests == []
 
 
-async def test_an_echoed_key_is_masked_in_every_spelling(fetcher: Fetcher, server: Server) -> None:
+async def test_nothing_is_kept_of_an_answer_that_echoes_the_key(
+    fetcher: Fetcher, server: Server
+) -> None:
     echoed = f'{{"key": "{KEY}"}} 17%7Cs3cr3t%2Btoken%2Fwith%3Dsigns s3cr3t+token\\/with=signs'
     server.answer = reply(echoed.encode(), "401 Unauthorized")
 
     failure = await fetcher.send(lease_to(server.url))
 
     assert isinstance(failure, Failure)
-    assert failure.message.startswith('HTTP 401: {"key": "***"} *** ')
+    assert failure.message == f"HTTP 401: {WITHHELD}"
 
 
-async def test_a_long_error_body_is_cut_without_cutting_a_key(
-    fetcher: Fetcher, server: Server
-) -> None:
-    server.answer = reply(b"x" * 495 + KEY.encode() + b"x" * 200_000, "500 Internal Server Error")
+async def test_a_long_error_body_is_not_cut_within_a_key(fetcher: Fetcher, server: Server) -> None:
+    server.answer = reply(b"x" * 195 + KEY.encode() + b"x" * 200_000, "500 Internal Server Error")
 
     failure = await fetcher.send(lease_to(server.url))
 
     assert isinstance(failure, Failure)
-    assert failure.message == "HTTP 500: " + "x" * 495 + "***xx"
+    assert failure.message == f"HTTP 500: {WITHHELD}"
 
 
 async def test_an_error_body_with_u0000_can_be_told_to_postgres(
@@ -246,7 +247,7 @@ async def test_an_error_body_with_u0000_can_be_told_to_postgres(
 ) -> None:
     server.answer = reply(b"a\x00\xffb", "400 Bad Request")
     failure = await fetcher.send(lease_to(server.url))
-    assert failure == Failure("permanent", "HTTP 400: a\ufffd\ufffdb")
+    assert failure == Failure("permanent", "HTTP 400: a\ufffdb")
 
 
 async def test_a_wait_that_the_answer_asks_for_is_passed_on(
