@@ -1225,6 +1225,8 @@ create table public.sync_streams (
   name_path text[],
   drop_paths jsonb not null default '[]',
   parent_stream text,
+  order_path text[],
+  order_type text not null default 'number',
   overlap_pages int not null default 3,
   full_scan_days int not null default 7,
   deep_page_limit int,
@@ -1249,6 +1251,10 @@ create table public.sync_streams (
     completeness <> 'feed' or (id_type = 'integer' and overlap_pages between 0 and 100
     and full_scan_days > 0)
   ),
+  constraint sync_streams_order_check check (
+    order_type in ('number', 'time') and (order_path is not null or order_type = 'number')
+    and (order_path is null or completeness = 'feed')
+  ),
   constraint sync_streams_items_check
   check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),
   constraint sync_streams_cursor_check check (
@@ -1270,8 +1276,13 @@ request per record that the parent stream staged. connection: one request that t
 (id_path, name_path).';
 comment on column public.sync_streams.parent_stream is
 'Of an items stream: the feed whose run must have closed first.';
+comment on column public.sync_streams.order_path is
+'Of a feed: where a record says what its list is ordered by, newest first; null: its id.';
+comment on column public.sync_streams.order_type is
+'What stands there: number or time.';
 comment on column public.sync_streams.overlap_pages is
-'Of a feed: pages read beyond the first one that lies below the mark.';
+'Of a feed: pages read beyond the first one that lies below the mark, which shows nothing that was
+first stored since the last complete scan.';
 comment on column public.sync_streams.full_scan_days is
 'Of a feed: how often a scan ignores the mark. How often an unlisted record is asked for.';
 comment on column public.sync_streams.deep_page_limit is
@@ -1322,7 +1333,11 @@ comment on table public.sync_workspace_streams is
 are.';
 comment on column public.sync_workspace_streams.record_count is
 'Distinct ids that the API showed then.';
-comment on column public.sync_workspace_streams.marks is 'Of a feed: where the next scan may stop.';
+comment on column public.sync_workspace_streams.marks is
+'Of a feed, where the next scan may stop. run_id and read_at: the last scan that was complete, of
+newest_id: the first record of its list; full_scan_at: when everything was read last; short_by: how
+many the API counted then that it did not show; of: of which address, owner and declaration all that
+is, of others it says nothing.';
 create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
 alter table public.sync_workspace_streams enable row level security;
 
@@ -1349,6 +1364,27 @@ comment on type sync.changed_record is
 'What an apply function wrote. change: inserted, updated or revived; unfit: columns that are null
 because its values do not fit them.';
 
+create function sync.connection_path(p_source_id bigint) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select path from public.sync_streams
+    where source_id = p_source_id and completeness = 'connection');
+end; $$;
+comment on function sync.connection_path(bigint) is
+$$Returns: where a source tells whose key it is, or null if it does not.$$;
+
+create function sync.feed_identity(p_workspace public.sync_workspaces,
+  p_stream public.sync_streams) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Where the source does not tell whose a key is, another key may be another owner's.
+  return jsonb_build_array(p_workspace.base_url, p_workspace.external_id, p_stream.revision,
+    case when sync.connection_path(p_stream.source_id) is null
+    then p_workspace.access_revision end);
+end; $$;
+comment on function sync.feed_identity(public.sync_workspaces, public.sync_streams) is
+$$Returns: of what a feed's mark speaks: address, owner and declaration.$$;
+
 revoke all on sequence public.sync_streams_id_seq from public, anon, authenticated, service_role;
 revoke all on table
   public.sync_streams, public.sync_workspace_streams, sync.target_tables
@@ -1361,6 +1397,9 @@ create policy sync_streams_select_operator on public.sync_streams
 for select to authenticated using ((select sync.is_operator()));
 create policy sync_workspace_streams_select_operator on public.sync_workspace_streams
 for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.connection_path, sync.feed_identity
+from public, anon, authenticated, service_role;
 
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
 -- Stands on: streams.
@@ -1921,8 +1960,8 @@ request per staged item.';
 comment on column public.workspace_sync_runs.parent_run_id is
 'Of an items stream: the feed run that stages its items.';
 comment on column public.workspace_sync_runs.mark is
-'Of a feed: the newest id of the last complete scan, when this run began. Of an items stream: the
-staged record up to which items are queued.';
+'Of a feed: the first record of the last complete scan, when this run began. Of an items stream:
+the staged record up to which items are queued.';
 comment on column public.workspace_sync_runs.is_full_scan is
 'Of a feed: whether it reads to the end and not only to the mark.';
 comment on column public.workspace_sync_runs.needed_pages is
@@ -2208,14 +2247,23 @@ create table sync.seen_pages (
   page int,
   chunk_id bigint not null,
   record_ids text[] not null,
+  new_ids text[],
   total bigint,
   last_page int,
+  first_key numeric,
+  last_key numeric,
+  disorder text,
   primary key (run_id, scan, chunk_id)
 );
 comment on table sync.seen_pages is
 'The ids that each page of a scan showed, and the total it named: the proof that a scan is
 complete. Without a foreign key to the run, whose row every page would lock.';
 comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
+comment on column sync.seen_pages.new_ids is
+'Of a feed that is read to its mark: which of them were stored for the first time.';
+comment on column sync.seen_pages.first_key is
+'Of a feed: by what its first record is ordered; last_key: its last.';
+comment on column sync.seen_pages.disorder is 'Of a feed: what on it is not newest first.';
 alter table sync.seen_pages enable row level security;
 
 create function sync.forget_seen_pages() returns trigger
@@ -3772,7 +3820,8 @@ create type sync.page_in_hand as (
   known_pages int, is_key_accepted boolean, is_rate_limited boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int, reveals_pages boolean,
-  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,
+  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
+  first_key numeric, last_key numeric, disorder text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb
 );
 comment on type sync.page_in_hand is
@@ -3876,7 +3925,10 @@ begin
     from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
   ) as r
   where (case p_stream.id_type
-    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,18}$'
+    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,19}$'
+      and case when length(r.id #>> '{}') > 18 then r.id #>> '{}' <> '-9223372036854775808'
+        and (r.id #>> '{}')::numeric between -9223372036854775807 and 9223372036854775807
+        else true end
     else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500
       and (p_page.is_mended and strpos(r.id #>> '{}', chr(65533)) > 0) is not true
     end) is not true
@@ -4091,15 +4143,6 @@ from public, anon, authenticated, service_role;
 -- Connections: whose key it is, asked before a workspace writes its first row with it.
 -- Stands on: answers.
 
-create function sync.connection_path(p_source_id bigint) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (select path from public.sync_streams
-    where source_id = p_source_id and completeness = 'connection');
-end; $$;
-comment on function sync.connection_path(bigint) is
-$$Returns: where a source tells whose key it is, or null if it does not.$$;
-
 create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -4209,7 +4252,7 @@ $$The key's owner is known: go on to what the run is for, or end it before it wr
 caller holds the run's lock.$$;
 
 revoke all on function
-  sync.connection_path, sync.is_key_unproven, sync.read_connection, sync.note_key_owners,
+  sync.is_key_unproven, sync.read_connection, sync.note_key_owners,
   sync.advance_connection
 from public, anon, authenticated, service_role;
 
@@ -4839,23 +4882,34 @@ comment on function sync.applied(sync.page_in_hand[], sync.incoming_record[],
 $$Returns: applied pages, with their outcome, how many records of each changed and what did not fit,
 and without their bodies.$$;
 
-create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
-  returns void
+create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 begin
-  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, total, last_page)
+  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
+    first_key, last_key, disorder)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
-    coalesce(f.record_ids, '{}'), p.total, p.last_page
+    coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
+    p.disorder
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
       record, turn, requested_at, is_truth, n) group by turn
   ) as f on f.turn = p.turn
+  left join (
+    select r.turn, array_agg(r.record_id) as new_ids
+    from unnest(p_records) as r
+    join unnest(p_changed) as c on c.workspace_id = r.workspace_id
+      and c.stream_id = r.stream_id and c.record_id = r.record_id
+    where c.change = 'inserted' and not r.is_truth group by r.turn
+  ) as n on n.turn = p.turn
   where p.kind in ('page', 'cursor');
 end; $$;
-comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[]) is
-$$Note the ids that pages showed: the proof that a scan is complete.$$;
+comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Note the ids that pages showed, the proof that a scan is complete, and which were new of a feed
+that is read to its mark.$$;
 
 create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4875,7 +4929,7 @@ begin
       where st.apply_function = v_function) end;
     v_changed := v_changed || coalesce(v_part, '{}');
   end loop;
-  perform sync.note_seen(p_pages, v_records);
+  perform sync.note_seen(p_pages, v_records, v_changed);
   perform sync.note_confirmations(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
   perform sync.note_items(p_pages)
@@ -6269,7 +6323,6 @@ begin
     last_complete_sync_at = excluded.last_complete_sync_at,
     last_complete_run_id = excluded.last_complete_run_id,
     last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
-  perform sync.advance_mark(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
     begin
@@ -6399,12 +6452,12 @@ from public, anon, authenticated, service_role;
 -- the last complete scan.
 -- Stands on: answers, close.
 
-create function sync.build_cursor(p_id bigint) returns text
+create function sync.build_cursor(p_id numeric) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'),
     'base64'), '+/=' || chr(10), '-_');
 $$;
-comment on function sync.build_cursor(bigint) is
+comment on function sync.build_cursor(numeric) is
 $$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
 
 create function sync.cursor_id(p_cursor text) returns bigint
@@ -6444,6 +6497,43 @@ end; $$;
 comment on function sync.check_cursor(sync.page_in_hand) is
 $$Raises: SY020 the next cursor leads where the scan has been.$$;
 
+create function sync.with_order(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  -- Cursors that hold an id go by id, whatever pages go by.
+  v_is_by_id boolean := p_stream.order_path is null or (p_stream.cursor_codec is not null
+    and (p_page.kind = 'cursor' or coalesce(p_page.is_past_pages, false)));
+  v_path text[] := case when v_is_by_id then p_stream.id_path else p_stream.order_path end;
+begin
+  select (array_agg(k.key order by k.n))[1], (array_agg(k.key order by k.n desc))[1],
+    (array_agg(format('record %s comes after %s', k.id, k.id_above) order by k.n)
+      filter (where k.key > k.key_above))[1]
+  into v_page.first_key, v_page.last_key, v_page.disorder
+  from (
+    select r.*, lag(r.id) over by_place as id_above, lag(r.key) over by_place as key_above
+    from (
+      select e.n, e.record #>> p_stream.id_path as id, case
+          when p_stream.order_type = 'time' and not v_is_by_id
+          then extract(epoch from sync.try_time(e.record #>> v_path))
+          when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
+          then (e.record #>> v_path)::numeric end as key
+      from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+    ) as r
+    where r.key is not null window by_place as (order by r.n)
+  ) as k;
+  if v_page.first_key is null and jsonb_array_length(p_page.answer) > 1 then
+    v_page.disorder := format('no record has a %s at %s', p_stream.order_type,
+      array_to_string(v_path, '.'));
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.with_order(sync.page_in_hand, public.sync_streams) is
+$$Returns: a feed's page with what its first and its last record are ordered by, and its disorder:
+what on it is not newest first, or null. Records that do not say are passed over.$$;
+
 create function sync.read_feed_page(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -6474,14 +6564,39 @@ begin
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
   perform sync.check_records(v_page, p_stream);
-  select min(id), max(id) into v_page.lowest_id, v_page.highest_id
-  from (select (r.record #>> p_stream.id_path)::bigint as id
-  from jsonb_array_elements(v_page.answer) as r (record)) as ids;
-  return v_page;
+  select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
+  from jsonb_array_elements(v_page.answer) as r (record);
+  return sync.with_order(v_page, p_stream);
 end; $$;
 comment on function sync.read_feed_page(sync.page_in_hand, public.sync_streams) is
-$$Returns: the page with its records, lowest and highest id, and last_page or next_cursor;
+$$Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
 is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
+
+create function sync.is_above_mark(p_page sync.page_in_hand) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_mark record;
+begin
+  select (marks ->> 'run_id')::bigint as run_id, (marks ->> 'read_at')::timestamptz as read_at
+  into v_mark from public.sync_workspace_streams
+  where workspace_id = p_page.workspace_id and stream_id = p_page.stream_id;
+  return exists (
+    select 1 from sync.seen_pages as shown
+    where shown.run_id = p_page.run_id and shown.scan = p_page.scan
+      and shown.chunk_id = p_page.queue_id
+      and (shown.new_ids is not null or exists (
+        select 1 from public.workspace_sync_runs as r
+        join sync.seen_pages as s on s.run_id = r.id
+        -- The day is for a clock that was set back.
+        where r.workspace_id = p_page.workspace_id and r.stream_id = p_page.stream_id
+          and r.id > v_mark.run_id and r.started_at > v_mark.read_at - interval '1 day'
+          and s.new_ids && shown.record_ids))
+  );
+end; $$;
+comment on function sync.is_above_mark(sync.page_in_hand) is
+$$Returns: whether a page of a feed shows a record that was stored for the first time since the last
+complete scan, by this run or by one that did not get to its end. No value in a record says where
+the mark is: a huge id or a date of the future would stay the highest for ever.$$;
 
 create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6500,7 +6615,7 @@ begin
   v_needed := greatest(v_run.needed_pages, case
     when v_run.is_full_scan then p_page.last_page
     else least(p_page.last_page, v_stream.overlap_pages + 1 + case
-    when p_page.highest_id > v_run.mark then p_page.page else 0 end) end);
+    when sync.is_above_mark(p_page) then p_page.page else 0 end) end);
   update public.workspace_sync_runs
   set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
   expected_total = coalesce(p_page.total, expected_total)
@@ -6537,7 +6652,7 @@ declare
   v_below int;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
-  v_below := case when v_run.is_full_scan or p_page.highest_id > v_run.mark then 0
+  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
     else (p_page.reading ->> 'pages_below')::int + 1 end;
   if v_run.ending is not null or p_page.next_cursor is null
     or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
@@ -6555,29 +6670,32 @@ create function sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_rea
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
-  v_start bigint;
-  v_low bigint;
+  -- Not bigint: what is computed from ids may lie beyond them.
+  v_start numeric;
+  v_low numeric;
   v_records bigint;
   v_chains int := 1;
   v_width numeric;
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
-  select min(id::bigint) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
+  select min(id::numeric) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
     max(s.total) - count(*),
-    (max(id::bigint) - min(id::bigint))::numeric / greatest(count(*) - 1, 1)
+    (max(id::numeric) - min(id::numeric)) / greatest(count(*) - 1, 1)
   into v_start, v_records, v_width
   from sync.seen_pages as s cross join unnest(s.record_ids) as id
   where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read;
   if v_start is not null and v_stream.cursor_codec is not null and p_run.is_full_scan then
-    v_low := greatest(0, v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
+    v_low := greatest(least(0, v_start - 1),
+      v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
     v_chains := least(p_run.max_concurrency,
       greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
   end if;
   perform sync.plan_cursor(p_run.id, jsonb_build_object(
     'chain', chain, 'pages_below', 0,
     'cursor', case when v_stream.cursor_codec is not null
-    then sync.build_cursor(v_start - (v_start - v_low) * (chain - 1) / v_chains) end,
-    'low_id', case when chain < v_chains then v_start - (v_start - v_low) * chain / v_chains end))
+    then sync.build_cursor(v_start - div((v_start - v_low) * (chain - 1), v_chains)) end,
+    'low_id', case when chain < v_chains
+    then v_start - div((v_start - v_low) * chain, v_chains) end))
   from generate_series(1, v_chains) as chain where v_chains > 1;
   perform sync.plan_cursor(p_run.id,
     jsonb_build_object('chain', 1, 'pages_below', 0, 'low_id', null,
@@ -6612,7 +6730,7 @@ begin
     where n.next_total < n.total and n.next_lowest_id <= n.highest_id order by n.page
   loop
     perform sync.plan_cursor(p_run.id, jsonb_build_object('chain', -v_gap.page, 'pages_below', 0,
-      'cursor', sync.build_cursor(v_gap.highest_id + 1), 'low_id', v_gap.next_lowest_id));
+      'cursor', sync.build_cursor(v_gap.highest_id::numeric + 1), 'low_id', v_gap.next_lowest_id));
     v_found := true;
   end loop;
   return v_found;
@@ -6650,6 +6768,134 @@ $$Pages go by date and cursors by id: a high id with an old date stands on no pa
 above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
 cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
 
+revoke all on function
+  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.read_feed_page,
+  sync.is_above_mark, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
+  sync.begin_cursors, sync.read_between_pages, sync.read_what_pages_skipped
+from public, anon, authenticated, service_role;
+
+-- Feed ends: whether a feed was read newest first and all that the API counts is there; where the
+-- next scan may stop.
+-- Stands on: feeds, close, missing.
+
+create function sync.order_finding(p_run public.workspace_sync_runs) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select format('%s is not newest first: %s',
+      coalesce('page ' || j.page, 'a page read by cursor'), j.disorder)
+    from (
+      select s.page, s.chunk_id, coalesce(s.disorder, case
+          -- What moved between two requests stands on both, or the total moved with it.
+          when s.first_key > lag(s.last_key) over by_place
+            and s.total is not distinct from lag(s.total) over by_place
+            and s.record_ids[1] <> all (lag(s.record_ids) over by_place)
+            and (s.page = lag(s.page) over by_place + 1 or s.page is null)
+          then format('record %s comes after the page before', s.record_ids[1]) end) as disorder
+      from sync.seen_pages as s
+      join public.chunked_sync_jobs as c on c.id = s.chunk_id
+      where s.run_id = p_run.id and s.scan = p_run.scan
+      window by_place as (
+        partition by c.kind, c.reading -> 'chain', s.page is null order by s.page, s.chunk_id)
+    ) as j
+    where j.disorder is not null order by j.page, j.chunk_id limit 1
+  );
+end; $$;
+comment on function sync.order_finding(public.workspace_sync_runs) is
+$$Returns: the first page of a feed's scan that is not newest first, by itself or after the page
+before, or null.$$;
+
+create function sync.missing_from_feed(p_run public.workspace_sync_runs,
+  out o_total bigint, out o_here bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_shown bigint;
+begin
+  -- What came after the first page was read is the next scan's.
+  select min(total) into o_total from sync.seen_pages
+  where run_id = p_run.id and scan = p_run.scan;
+  if o_total is null then
+    return;
+  end if;
+  o_here := sync.count_live(p_run);
+  if p_run.is_full_scan then
+    select count(distinct id) into v_shown
+    from sync.seen_pages as s cross join unnest(s.record_ids) as id
+    where s.run_id = p_run.id and s.scan = p_run.scan;
+    o_here := least(o_here, v_shown);
+  end if;
+end; $$;
+comment on function sync.missing_from_feed(public.workspace_sync_runs) is
+$$Returns: how many records the API counted in a feed's scan, null where it does not, and how many
+of them there are: live rows, of a full scan at most what it showed.$$;
+
+create function sync.advance_mark(p_run public.workspace_sync_runs, p_short_by bigint)
+  returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_mark jsonb;
+  v_old jsonb;
+  v_is_next_full boolean;
+begin
+  -- Of the same address, owner and declaration that it was read by: one look at all of them.
+  select jsonb_build_object('run_id', p_run.id, 'read_at', sync.now(), 'of', sync.feed_identity(w, st),
+      'newest_id', (
+        select s.record_ids[1]::bigint from sync.seen_pages as s
+        where s.run_id = p_run.id and s.scan = p_run.scan and s.record_ids <> '{}'
+        order by s.page, s.chunk_id limit 1)),
+    case when ws.marks -> 'of' = sync.feed_identity(w, st) then ws.marks else '{}' end
+  into v_mark, v_old
+  from public.sync_workspaces as w
+  join public.sync_streams as st on st.id = p_run.stream_id
+  left join public.sync_workspace_streams as ws
+    on ws.workspace_id = w.id and ws.stream_id = st.id
+  where w.id = p_run.workspace_id and w.access_revision = p_run.access_revision
+    and st.revision = p_run.stream_revision;
+  v_is_next_full := p_short_by > coalesce((v_old ->> 'short_by')::bigint, 0);
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
+  select p_run.workspace_id, p_run.stream_id, jsonb_strip_nulls(v_mark || jsonb_build_object(
+    'short_by', case when p_run.is_full_scan then nullif(p_short_by, 0)
+    else (v_old ->> 'short_by')::bigint end,
+    'full_scan_at', case when v_is_next_full then null when p_run.is_full_scan then to_jsonb(sync.now())
+    else v_old -> 'full_scan_at' end))
+  where v_mark is not null
+  on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
+  return v_is_next_full;
+end; $$;
+comment on function sync.advance_mark(public.workspace_sync_runs, bigint) is
+$$A feed was read in order and down to its mark, or its end: that is where the next scan may stop,
+unless the API counts more than there are, and more than two full scans in a row did not show.
+Returns: whether the next scan reads everything. The caller holds the run's lock.$$;
+
+create function sync.close_feed(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_disorder text := sync.order_finding(p_run);
+  v_count record;
+  v_is_next_full boolean;
+begin
+  if v_disorder is not null then
+    update public.sync_workspace_streams set marks = marks - 'full_scan_at'
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+    perform sync.close_run(p_run.id, 'partial',
+      v_disorder || '; the mark stays, and the next scan reads everything');
+    return;
+  end if;
+  v_count := sync.missing_from_feed(p_run);
+  v_is_next_full := sync.advance_mark(p_run, greatest(v_count.o_total - v_count.o_here, 0));
+  if v_count.o_here < v_count.o_total then
+    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: %s',
+      v_count.o_total, v_count.o_here, case when v_is_next_full
+      then 'the next scan reads everything' else 'full scans show no more of them' end));
+  else
+    perform sync.close_run(p_run.id, 'completed', null);
+  end if;
+end; $$;
+comment on function sync.close_feed(public.workspace_sync_runs) is
+$$Close a feed that was read down to its mark, or to its end: completed if its pages were newest
+first and as many records are there as the API counts, else partial, and the next scan reads
+everything. The caller holds the run's lock.$$;
+
 create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -6659,8 +6905,7 @@ declare
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   if p_run.phase = 'cursor' then
-    perform sync.close_run(p_run.id, 'completed', null)
-    where not sync.read_what_pages_skipped(p_run);
+    perform sync.close_feed(p_run) where not sync.read_what_pages_skipped(p_run);
     return;
   end if;
   select count(*) into v_pages_read from (
@@ -6673,7 +6918,7 @@ begin
     update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
     perform sync.fill_slots(p_run.id);
   elsif v_pages_read >= p_run.needed_pages then
-    perform sync.close_run(p_run.id, 'completed', null);
+    perform sync.close_feed(p_run);
   elsif v_stream.cursor_params is not null then
     perform sync.begin_cursors(p_run, v_pages_read);
   else
@@ -6686,47 +6931,38 @@ $$The next step of a feed of which nothing is live: go on by cursor where pages 
 close. The caller holds the run's lock.$$;
 
 revoke all on function
-  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.read_feed_page, sync.plan_feed_pages,
-  sync.plan_cursor, sync.plan_next_cursor, sync.begin_cursors, sync.read_between_pages,
-  sync.read_what_pages_skipped, sync.advance_feed
+  sync.order_finding, sync.missing_from_feed, sync.advance_mark,
+  sync.close_feed, sync.advance_feed
 from public, anon, authenticated, service_role;
 
--- Marks: up to where a workspace's feed was read completely, and when everything is read again.
--- Stands on: feeds.
-
-create function sync.advance_mark(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_workspace_streams as s set marks = s.marks
-    || jsonb_strip_nulls(jsonb_build_object('newest_id',
-    greatest((s.marks ->> 'newest_id')::bigint, (
-      select max(id::bigint) from sync.seen_pages as p cross join unnest(p.record_ids) as id
-      where p.run_id = p_run.id))))
-    || case when p_run.is_full_scan then jsonb_build_object('full_scan_at', sync.now())
-    else '{}'::jsonb end
-  from public.sync_streams as st
-  where st.id = p_run.stream_id and st.completeness = 'feed' and s.workspace_id = p_run.workspace_id
-    and s.stream_id = p_run.stream_id;
-end; $$;
-comment on function sync.advance_mark(public.workspace_sync_runs) is
-$$After a complete scan of a feed: the newest id it saw is the mark of the next one. The caller
-holds the run's lock.$$;
+-- Marks: how far a new scan of a feed reads, and when everything is read again.
+-- Stands on: runs, streams.
 
 create function sync.set_marks(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set
-    mark = (s.marks ->> 'newest_id')::bigint,
-    is_full_scan = coalesce(s.marks ->> 'newest_id' is null
-      or (s.marks ->> 'full_scan_at')::timestamptz < sync.now() -
-      make_interval(days => st.full_scan_days)
-      or s.marks ->> 'full_scan_at' is null, true)
-  from public.sync_streams as st, public.sync_workspace_streams as s
-  where r.id = any (p_run_ids) and st.id = r.stream_id and st.completeness = 'feed'
-    and s.workspace_id = r.workspace_id and s.stream_id = r.stream_id;
+    mark = case when f.is_usable then (f.marks ->> 'newest_id')::bigint end,
+    is_full_scan = not f.is_usable or coalesce((f.marks ->> 'full_scan_at')::timestamptz
+      < sync.now() - make_interval(days => f.full_scan_days), true)
+  from (
+    select x.id, s.marks, st.full_scan_days,
+      coalesce(s.marks -> 'of' = sync.feed_identity(w, st) and (s.marks ->> 'read_at')::timestamptz
+        > sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int), false)
+      as is_usable
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id and st.completeness = 'feed'
+    join public.sync_workspaces as w on w.id = x.workspace_id
+    join public.sync_workspace_streams as s
+      on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
+    where x.id = any (p_run_ids)
+  ) as f
+  where r.id = f.id;
 end; $$;
 comment on function sync.set_marks(bigint[]) is
-$$New runs of feeds read to the mark of the last complete scan, or everything when that is due.$$;
+$$New runs of feeds read to the mark of the last complete scan, or everything: when that is due,
+when the mark is of another address, owner or declaration, or when what was read since it may have
+been pruned.$$;
 
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -6753,7 +6989,7 @@ $$Let the next scan of a feed read everything, not only what is newer than its m
 row of that stream.$$;
 
 revoke all on function
-  sync.advance_mark, sync.set_marks, public.request_full_scan
+  sync.set_marks, public.request_full_scan
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;
 

@@ -372,6 +372,7 @@ Raises: 23xxx a constraint. Locks: rows in key order, then staged ones likewise.
 select public.declare_stream('{
   "source_name": "email_bison", "stream_name": "replies", "is_default": false,
   "completeness": "feed", "path": "/replies", "page_size": 15,
+  "order_path": ["date_received"], "order_type": "time",
   "deep_page_limit": 500, "cursor_params": {"pagination_type": "cursor"},
   "next_cursor_path": ["meta", "next_cursor"],
   "cursor_codec": "laravel_id", "updated_at_path": ["updated_at"],

@@ -23,6 +23,8 @@ create table public.sync_streams (
   name_path text[],
   drop_paths jsonb not null default '[]',
   parent_stream text,
+  order_path text[],
+  order_type text not null default 'number',
   overlap_pages int not null default 3,
   full_scan_days int not null default 7,
   deep_page_limit int,
@@ -47,6 +49,10 @@ create table public.sync_streams (
     completeness <> 'feed' or (id_type = 'integer' and overlap_pages between 0 and 100
     and full_scan_days > 0)
   ),
+  constraint sync_streams_order_check check (
+    order_type in ('number', 'time') and (order_path is not null or order_type = 'number')
+    and (order_path is null or completeness = 'feed')
+  ),
   constraint sync_streams_items_check
   check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),
   constraint sync_streams_cursor_check check (
@@ -68,8 +74,13 @@ request per record that the parent stream staged. connection: one request that t
 (id_path, name_path).';
 comment on column public.sync_streams.parent_stream is
 'Of an items stream: the feed whose run must have closed first.';
+comment on column public.sync_streams.order_path is
+'Of a feed: where a record says what its list is ordered by, newest first; null: its id.';
+comment on column public.sync_streams.order_type is
+'What stands there: number or time.';
 comment on column public.sync_streams.overlap_pages is
-'Of a feed: pages read beyond the first one that lies below the mark.';
+'Of a feed: pages read beyond the first one that lies below the mark, which shows nothing that was
+first stored since the last complete scan.';
 comment on column public.sync_streams.full_scan_days is
 'Of a feed: how often a scan ignores the mark. How often an unlisted record is asked for.';
 comment on column public.sync_streams.deep_page_limit is
@@ -120,7 +131,11 @@ comment on table public.sync_workspace_streams is
 are.';
 comment on column public.sync_workspace_streams.record_count is
 'Distinct ids that the API showed then.';
-comment on column public.sync_workspace_streams.marks is 'Of a feed: where the next scan may stop.';
+comment on column public.sync_workspace_streams.marks is
+'Of a feed, where the next scan may stop. run_id and read_at: the last scan that was complete, of
+newest_id: the first record of its list; full_scan_at: when everything was read last; short_by: how
+many the API counted then that it did not show; of: of which address, owner and declaration all that
+is, of others it says nothing.';
 create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
 alter table public.sync_workspace_streams enable row level security;
 
@@ -147,6 +162,27 @@ comment on type sync.changed_record is
 'What an apply function wrote. change: inserted, updated or revived; unfit: columns that are null
 because its values do not fit them.';
 
+create function sync.connection_path(p_source_id bigint) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select path from public.sync_streams
+    where source_id = p_source_id and completeness = 'connection');
+end; $$;
+comment on function sync.connection_path(bigint) is
+$$Returns: where a source tells whose key it is, or null if it does not.$$;
+
+create function sync.feed_identity(p_workspace public.sync_workspaces,
+  p_stream public.sync_streams) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Where the source does not tell whose a key is, another key may be another owner's.
+  return jsonb_build_array(p_workspace.base_url, p_workspace.external_id, p_stream.revision,
+    case when sync.connection_path(p_stream.source_id) is null
+    then p_workspace.access_revision end);
+end; $$;
+comment on function sync.feed_identity(public.sync_workspaces, public.sync_streams) is
+$$Returns: of what a feed's mark speaks: address, owner and declaration.$$;
+
 revoke all on sequence public.sync_streams_id_seq from public, anon, authenticated, service_role;
 revoke all on table
   public.sync_streams, public.sync_workspace_streams, sync.target_tables
@@ -159,3 +195,6 @@ create policy sync_streams_select_operator on public.sync_streams
 for select to authenticated using ((select sync.is_operator()));
 create policy sync_workspace_streams_select_operator on public.sync_workspace_streams
 for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.connection_path, sync.feed_identity
+from public, anon, authenticated, service_role;

@@ -62,8 +62,8 @@ request per staged item.';
 comment on column public.workspace_sync_runs.parent_run_id is
 'Of an items stream: the feed run that stages its items.';
 comment on column public.workspace_sync_runs.mark is
-'Of a feed: the newest id of the last complete scan, when this run began. Of an items stream: the
-staged record up to which items are queued.';
+'Of a feed: the first record of the last complete scan, when this run began. Of an items stream:
+the staged record up to which items are queued.';
 comment on column public.workspace_sync_runs.is_full_scan is
 'Of a feed: whether it reads to the end and not only to the mark.';
 comment on column public.workspace_sync_runs.needed_pages is

@@ -204,14 +204,23 @@ create table sync.seen_pages (
   page int,
   chunk_id bigint not null,
   record_ids text[] not null,
+  new_ids text[],
   total bigint,
   last_page int,
+  first_key numeric,
+  last_key numeric,
+  disorder text,
   primary key (run_id, scan, chunk_id)
 );
 comment on table sync.seen_pages is
 'The ids that each page of a scan showed, and the total it named: the proof that a scan is
 complete. Without a foreign key to the run, whose row every page would lock.';
 comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
+comment on column sync.seen_pages.new_ids is
+'Of a feed that is read to its mark: which of them were stored for the first time.';
+comment on column sync.seen_pages.first_key is
+'Of a feed: by what its first record is ordered; last_key: its last.';
+comment on column sync.seen_pages.disorder is 'Of a feed: what on it is not newest first.';
 alter table sync.seen_pages enable row level security;
 
 create function sync.forget_seen_pages() returns trigger

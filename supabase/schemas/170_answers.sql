@@ -11,7 +11,8 @@ create type sync.page_in_hand as (
   known_pages int, is_key_accepted boolean, is_rate_limited boolean,
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int, reveals_pages boolean,
-  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, highest_id bigint,
+  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
+  first_key numeric, last_key numeric, disorder text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb
 );
 comment on type sync.page_in_hand is
@@ -115,7 +116,10 @@ begin
     from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
   ) as r
   where (case p_stream.id_type
-    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,18}$'
+    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,19}$'
+      and case when length(r.id #>> '{}') > 18 then r.id #>> '{}' <> '-9223372036854775808'
+        and (r.id #>> '{}')::numeric between -9223372036854775807 and 9223372036854775807
+        else true end
     else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500
       and (p_page.is_mended and strpos(r.id #>> '{}', chr(65533)) > 0) is not true
     end) is not true

@@ -1,15 +1,6 @@
 -- Connections: whose key it is, asked before a workspace writes its first row with it.
 -- Stands on: answers.
 
-create function sync.connection_path(p_source_id bigint) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (select path from public.sync_streams
-    where source_id = p_source_id and completeness = 'connection');
-end; $$;
-comment on function sync.connection_path(bigint) is
-$$Returns: where a source tells whose key it is, or null if it does not.$$;
-
 create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -119,6 +110,6 @@ $$The key's owner is known: go on to what the run is for, or end it before it wr
 caller holds the run's lock.$$;
 
 revoke all on function
-  sync.connection_path, sync.is_key_unproven, sync.read_connection, sync.note_key_owners,
+  sync.is_key_unproven, sync.read_connection, sync.note_key_owners,
   sync.advance_connection
 from public, anon, authenticated, service_role;

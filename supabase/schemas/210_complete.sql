@@ -69,23 +69,34 @@ comment on function sync.applied(sync.page_in_hand[], sync.incoming_record[],
 $$Returns: applied pages, with their outcome, how many records of each changed and what did not fit,
 and without their bodies.$$;
 
-create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
-  returns void
+create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 begin
-  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, total, last_page)
+  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
+    first_key, last_key, disorder)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
-    coalesce(f.record_ids, '{}'), p.total, p.last_page
+    coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
+    p.disorder
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
       record, turn, requested_at, is_truth, n) group by turn
   ) as f on f.turn = p.turn
+  left join (
+    select r.turn, array_agg(r.record_id) as new_ids
+    from unnest(p_records) as r
+    join unnest(p_changed) as c on c.workspace_id = r.workspace_id
+      and c.stream_id = r.stream_id and c.record_id = r.record_id
+    where c.change = 'inserted' and not r.is_truth group by r.turn
+  ) as n on n.turn = p.turn
   where p.kind in ('page', 'cursor');
 end; $$;
-comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[]) is
-$$Note the ids that pages showed: the proof that a scan is complete.$$;
+comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Note the ids that pages showed, the proof that a scan is complete, and which were new of a feed
+that is read to its mark.$$;
 
 create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -105,7 +116,7 @@ begin
       where st.apply_function = v_function) end;
     v_changed := v_changed || coalesce(v_part, '{}');
   end loop;
-  perform sync.note_seen(p_pages, v_records);
+  perform sync.note_seen(p_pages, v_records, v_changed);
   perform sync.note_confirmations(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
   perform sync.note_items(p_pages)

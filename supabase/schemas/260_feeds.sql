@@ -2,12 +2,12 @@
 -- the last complete scan.
 -- Stands on: answers, close.
 
-create function sync.build_cursor(p_id bigint) returns text
+create function sync.build_cursor(p_id numeric) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'),
     'base64'), '+/=' || chr(10), '-_');
 $$;
-comment on function sync.build_cursor(bigint) is
+comment on function sync.build_cursor(numeric) is
 $$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
 
 create function sync.cursor_id(p_cursor text) returns bigint
@@ -47,6 +47,43 @@ end; $$;
 comment on function sync.check_cursor(sync.page_in_hand) is
 $$Raises: SY020 the next cursor leads where the scan has been.$$;
 
+create function sync.with_order(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  -- Cursors that hold an id go by id, whatever pages go by.
+  v_is_by_id boolean := p_stream.order_path is null or (p_stream.cursor_codec is not null
+    and (p_page.kind = 'cursor' or coalesce(p_page.is_past_pages, false)));
+  v_path text[] := case when v_is_by_id then p_stream.id_path else p_stream.order_path end;
+begin
+  select (array_agg(k.key order by k.n))[1], (array_agg(k.key order by k.n desc))[1],
+    (array_agg(format('record %s comes after %s', k.id, k.id_above) order by k.n)
+      filter (where k.key > k.key_above))[1]
+  into v_page.first_key, v_page.last_key, v_page.disorder
+  from (
+    select r.*, lag(r.id) over by_place as id_above, lag(r.key) over by_place as key_above
+    from (
+      select e.n, e.record #>> p_stream.id_path as id, case
+          when p_stream.order_type = 'time' and not v_is_by_id
+          then extract(epoch from sync.try_time(e.record #>> v_path))
+          when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
+          then (e.record #>> v_path)::numeric end as key
+      from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+    ) as r
+    where r.key is not null window by_place as (order by r.n)
+  ) as k;
+  if v_page.first_key is null and jsonb_array_length(p_page.answer) > 1 then
+    v_page.disorder := format('no record has a %s at %s', p_stream.order_type,
+      array_to_string(v_path, '.'));
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.with_order(sync.page_in_hand, public.sync_streams) is
+$$Returns: a feed's page with what its first and its last record are ordered by, and its disorder:
+what on it is not newest first, or null. Records that do not say are passed over.$$;
+
 create function sync.read_feed_page(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -77,14 +114,39 @@ begin
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
   perform sync.check_records(v_page, p_stream);
-  select min(id), max(id) into v_page.lowest_id, v_page.highest_id
-  from (select (r.record #>> p_stream.id_path)::bigint as id
-  from jsonb_array_elements(v_page.answer) as r (record)) as ids;
-  return v_page;
+  select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
+  from jsonb_array_elements(v_page.answer) as r (record);
+  return sync.with_order(v_page, p_stream);
 end; $$;
 comment on function sync.read_feed_page(sync.page_in_hand, public.sync_streams) is
-$$Returns: the page with its records, lowest and highest id, and last_page or next_cursor;
+$$Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
 is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
+
+create function sync.is_above_mark(p_page sync.page_in_hand) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_mark record;
+begin
+  select (marks ->> 'run_id')::bigint as run_id, (marks ->> 'read_at')::timestamptz as read_at
+  into v_mark from public.sync_workspace_streams
+  where workspace_id = p_page.workspace_id and stream_id = p_page.stream_id;
+  return exists (
+    select 1 from sync.seen_pages as shown
+    where shown.run_id = p_page.run_id and shown.scan = p_page.scan
+      and shown.chunk_id = p_page.queue_id
+      and (shown.new_ids is not null or exists (
+        select 1 from public.workspace_sync_runs as r
+        join sync.seen_pages as s on s.run_id = r.id
+        -- The day is for a clock that was set back.
+        where r.workspace_id = p_page.workspace_id and r.stream_id = p_page.stream_id
+          and r.id > v_mark.run_id and r.started_at > v_mark.read_at - interval '1 day'
+          and s.new_ids && shown.record_ids))
+  );
+end; $$;
+comment on function sync.is_above_mark(sync.page_in_hand) is
+$$Returns: whether a page of a feed shows a record that was stored for the first time since the last
+complete scan, by this run or by one that did not get to its end. No value in a record says where
+the mark is: a huge id or a date of the future would stay the highest for ever.$$;
 
 create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -103,7 +165,7 @@ begin
   v_needed := greatest(v_run.needed_pages, case
     when v_run.is_full_scan then p_page.last_page
     else least(p_page.last_page, v_stream.overlap_pages + 1 + case
-    when p_page.highest_id > v_run.mark then p_page.page else 0 end) end);
+    when sync.is_above_mark(p_page) then p_page.page else 0 end) end);
   update public.workspace_sync_runs
   set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
   expected_total = coalesce(p_page.total, expected_total)
@@ -140,7 +202,7 @@ declare
   v_below int;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
-  v_below := case when v_run.is_full_scan or p_page.highest_id > v_run.mark then 0
+  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
     else (p_page.reading ->> 'pages_below')::int + 1 end;
   if v_run.ending is not null or p_page.next_cursor is null
     or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
@@ -158,29 +220,32 @@ create function sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_rea
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
-  v_start bigint;
-  v_low bigint;
+  -- Not bigint: what is computed from ids may lie beyond them.
+  v_start numeric;
+  v_low numeric;
   v_records bigint;
   v_chains int := 1;
   v_width numeric;
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
-  select min(id::bigint) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
+  select min(id::numeric) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
     max(s.total) - count(*),
-    (max(id::bigint) - min(id::bigint))::numeric / greatest(count(*) - 1, 1)
+    (max(id::numeric) - min(id::numeric)) / greatest(count(*) - 1, 1)
   into v_start, v_records, v_width
   from sync.seen_pages as s cross join unnest(s.record_ids) as id
   where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read;
   if v_start is not null and v_stream.cursor_codec is not null and p_run.is_full_scan then
-    v_low := greatest(0, v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
+    v_low := greatest(least(0, v_start - 1),
+      v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
     v_chains := least(p_run.max_concurrency,
       greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
   end if;
   perform sync.plan_cursor(p_run.id, jsonb_build_object(
     'chain', chain, 'pages_below', 0,
     'cursor', case when v_stream.cursor_codec is not null
-    then sync.build_cursor(v_start - (v_start - v_low) * (chain - 1) / v_chains) end,
-    'low_id', case when chain < v_chains then v_start - (v_start - v_low) * chain / v_chains end))
+    then sync.build_cursor(v_start - div((v_start - v_low) * (chain - 1), v_chains)) end,
+    'low_id', case when chain < v_chains
+    then v_start - div((v_start - v_low) * chain, v_chains) end))
   from generate_series(1, v_chains) as chain where v_chains > 1;
   perform sync.plan_cursor(p_run.id,
     jsonb_build_object('chain', 1, 'pages_below', 0, 'low_id', null,
@@ -215,7 +280,7 @@ begin
     where n.next_total < n.total and n.next_lowest_id <= n.highest_id order by n.page
   loop
     perform sync.plan_cursor(p_run.id, jsonb_build_object('chain', -v_gap.page, 'pages_below', 0,
-      'cursor', sync.build_cursor(v_gap.highest_id + 1), 'low_id', v_gap.next_lowest_id));
+      'cursor', sync.build_cursor(v_gap.highest_id::numeric + 1), 'low_id', v_gap.next_lowest_id));
     v_found := true;
   end loop;
   return v_found;
@@ -253,43 +318,8 @@ $$Pages go by date and cursors by id: a high id with an old date stands on no pa
 above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
 cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
 
-create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_stream public.sync_streams;
-  v_pages_read int;
-  v_has_gaps boolean;
-begin
-  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
-  if p_run.phase = 'cursor' then
-    perform sync.close_run(p_run.id, 'completed', null)
-    where not sync.read_what_pages_skipped(p_run);
-    return;
-  end if;
-  select count(*) into v_pages_read from (
-    select page, row_number() over (order by page) as n from sync.seen_pages
-    where run_id = p_run.id and scan = p_run.scan and page is not null
-  ) as read_in_a_row where page = n;
-  v_has_gaps := v_stream.cursor_codec is not null
-    and sync.read_between_pages(p_run, v_pages_read);
-  if v_pages_read >= p_run.needed_pages and v_has_gaps then
-    update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
-    perform sync.fill_slots(p_run.id);
-  elsif v_pages_read >= p_run.needed_pages then
-    perform sync.close_run(p_run.id, 'completed', null);
-  elsif v_stream.cursor_params is not null then
-    perform sync.begin_cursors(p_run, v_pages_read);
-  else
-    perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were '
-      'read', v_pages_read, p_run.needed_pages));
-  end if;
-end; $$;
-comment on function sync.advance_feed(public.workspace_sync_runs) is
-$$The next step of a feed of which nothing is live: go on by cursor where pages ended too early, or
-close. The caller holds the run's lock.$$;
-
 revoke all on function
-  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.read_feed_page, sync.plan_feed_pages,
-  sync.plan_cursor, sync.plan_next_cursor, sync.begin_cursors, sync.read_between_pages,
-  sync.read_what_pages_skipped, sync.advance_feed
+  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.read_feed_page,
+  sync.is_above_mark, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
+  sync.begin_cursors, sync.read_between_pages, sync.read_what_pages_skipped
 from public, anon, authenticated, service_role;

@@ -1,39 +1,31 @@
--- Marks: up to where a workspace's feed was read completely, and when everything is read again.
--- Stands on: feeds.
-
-create function sync.advance_mark(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_workspace_streams as s set marks = s.marks
-    || jsonb_strip_nulls(jsonb_build_object('newest_id',
-    greatest((s.marks ->> 'newest_id')::bigint, (
-      select max(id::bigint) from sync.seen_pages as p cross join unnest(p.record_ids) as id
-      where p.run_id = p_run.id))))
-    || case when p_run.is_full_scan then jsonb_build_object('full_scan_at', sync.now())
-    else '{}'::jsonb end
-  from public.sync_streams as st
-  where st.id = p_run.stream_id and st.completeness = 'feed' and s.workspace_id = p_run.workspace_id
-    and s.stream_id = p_run.stream_id;
-end; $$;
-comment on function sync.advance_mark(public.workspace_sync_runs) is
-$$After a complete scan of a feed: the newest id it saw is the mark of the next one. The caller
-holds the run's lock.$$;
+-- Marks: how far a new scan of a feed reads, and when everything is read again.
+-- Stands on: runs, streams.
 
 create function sync.set_marks(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set
-    mark = (s.marks ->> 'newest_id')::bigint,
-    is_full_scan = coalesce(s.marks ->> 'newest_id' is null
-      or (s.marks ->> 'full_scan_at')::timestamptz < sync.now() -
-      make_interval(days => st.full_scan_days)
-      or s.marks ->> 'full_scan_at' is null, true)
-  from public.sync_streams as st, public.sync_workspace_streams as s
-  where r.id = any (p_run_ids) and st.id = r.stream_id and st.completeness = 'feed'
-    and s.workspace_id = r.workspace_id and s.stream_id = r.stream_id;
+    mark = case when f.is_usable then (f.marks ->> 'newest_id')::bigint end,
+    is_full_scan = not f.is_usable or coalesce((f.marks ->> 'full_scan_at')::timestamptz
+      < sync.now() - make_interval(days => f.full_scan_days), true)
+  from (
+    select x.id, s.marks, st.full_scan_days,
+      coalesce(s.marks -> 'of' = sync.feed_identity(w, st) and (s.marks ->> 'read_at')::timestamptz
+        > sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int), false)
+      as is_usable
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id and st.completeness = 'feed'
+    join public.sync_workspaces as w on w.id = x.workspace_id
+    join public.sync_workspace_streams as s
+      on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
+    where x.id = any (p_run_ids)
+  ) as f
+  where r.id = f.id;
 end; $$;
 comment on function sync.set_marks(bigint[]) is
-$$New runs of feeds read to the mark of the last complete scan, or everything when that is due.$$;
+$$New runs of feeds read to the mark of the last complete scan, or everything: when that is due,
+when the mark is of another address, owner or declaration, or when what was read since it may have
+been pruned.$$;
 
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -60,6 +52,6 @@ $$Let the next scan of a feed read everything, not only what is newer than its m
 row of that stream.$$;
 
 revoke all on function
-  sync.advance_mark, sync.set_marks, public.request_full_scan
+  sync.set_marks, public.request_full_scan
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;
