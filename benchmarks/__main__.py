@@ -1,18 +1,22 @@
 """`python -m benchmarks`: prints figures; fsync is on."""
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from benchmarks import backlog, fleet, queue, replies, resync, views, wake
+from benchmarks import backlog, fleet, limits, queue, replies, resync, views, wake
 from benchmarks.report import Report
 from local.stack import Stack
 
 
 class Part(StrEnum):
     FLEET = "fleet"
+    FAULTS = "faults"
+    LIMITERS = "limiters"
+    GIANT = "giant"
     RESYNC = "resync"
     REPLIES = "replies"
     WAKE = "wake"
@@ -34,14 +38,7 @@ def main(
     report = Report.on_stdout()
     parts = only or list(Part)
     with Stack.start("bench", fsync=True) as stack:
-        if Part.FLEET in parts:
-            asyncio.run(fleet.measure(stack, report, rounds))
-        if Part.RESYNC in parts:
-            asyncio.run(resync.measure(stack, report))
-        if Part.REPLIES in parts:
-            asyncio.run(replies.measure(stack, report, scale))
-        if Part.WAKE in parts:
-            asyncio.run(wake.measure(stack, report))
+        asyncio.run(_measure_syncs(stack, report, parts, rounds, scale))
         if Part.QUEUE in parts:
             queue.measure(stack, report, seconds)
         if Part.WAITING in parts:
@@ -53,6 +50,24 @@ def main(
         if Part.VIEWS in parts:
             history = views.measure(stack, report, scale, explain=explain)
             backlog.measure_history(stack, report, history, seconds)
+
+
+async def _measure_syncs(
+    stack: Stack, report: Report, parts: Sequence[Part], rounds: int, scale: float
+) -> None:
+    """What workers do against the fake API."""
+    measures: dict[Part, Callable[[], Coroutine[Any, Any, None]]] = {
+        Part.FLEET: lambda: fleet.measure(stack, report, rounds),
+        Part.FAULTS: lambda: limits.measure_faults(stack, report),
+        Part.LIMITERS: lambda: limits.measure_limiters(stack, report),
+        Part.GIANT: lambda: limits.measure_giant(stack, report),
+        Part.RESYNC: lambda: resync.measure(stack, report),
+        Part.REPLIES: lambda: replies.measure(stack, report, scale),
+        Part.WAKE: lambda: wake.measure(stack, report),
+    }
+    for part, measure in measures.items():
+        if part in parts:
+            await measure()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """What one would write by hand: fetch with httpx, write each page with one upsert.
 
-No queue, no lease, no retry, no count of what arrived, no history.
+What fails is asked again, after the Retry-After of a 429 or a backoff like the engine's. No queue,
+no lease, no count of what arrived, no history.
 """
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
+from http import HTTPStatus
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from pg8000.native import Connection
 
 WRITERS = 8
+# As the settings of the engine are.
+RETRY_BASE_SECONDS = 2.0
+RETRY_CAP_SECONDS = 60.0
 TABLE = "create table bare.sender_emails (like sync.sender_emails including all)"
 COLUMNS = """
 select string_agg(attname, ', ' order by attnum), string_agg('r.' || attname, ', ' order by attnum),
@@ -88,13 +94,20 @@ class BareLoop:
         self, http: httpx.AsyncClient, turns: asyncio.Semaphore, workspace: WorkspaceInfo,
         number: int,
     ) -> str:  # fmt: skip
-        async with turns:
-            answer = await http.get(
-                f"{self._api_url}/sender-emails",
-                params={"page": number},
-                headers={"Authorization": f"Bearer {workspace.key}"},
-            )
-        answer.raise_for_status()
+        answer, attempts = None, 0
+        while answer is None or not answer.is_success:
+            try:
+                async with turns:
+                    answer = await http.get(
+                        f"{self._api_url}/sender-emails",
+                        params={"page": number},
+                        headers={"Authorization": f"Bearer {workspace.key}"},
+                    )
+            except httpx.TransportError:
+                answer = None
+            if answer is None or not answer.is_success:
+                await asyncio.sleep(_wait_seconds(answer, attempts))
+                attempts += 1
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads, self._write, workspace, answer.text)
         return answer.text
@@ -105,3 +118,9 @@ class BareLoop:
             connection.run(self._upsert, workspace_id=workspace.workspace_id, body=body)
         finally:
             self._connections.put(connection)
+
+
+def _wait_seconds(answer: httpx.Response | None, attempts: int) -> float:
+    if answer is not None and answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        return float(answer.headers["retry-after"])
+    return random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**attempts))

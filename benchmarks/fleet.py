@@ -120,9 +120,9 @@ async def _fleet(
     for in_flight in IN_FLIGHT:
         syncs, loops = [], []
         for _ in range(rounds):
-            _empty(chain.target)
+            empty(chain.target)
             syncs.append(await chain.sync(in_flight))
-            _empty(chain.target)
+            empty(chain.target)
             loops.append(await bare.seconds(in_flight))
         rows.append(_row(in_flight, syncs, median(loops), fleet))
     report.table(
@@ -157,7 +157,7 @@ def _limit(pages: int, in_flight: int, slots: int, deepest: int) -> float:
     return max(pages / RATE, pages * latency / in_flight, rounds_of_deepest * latency)
 
 
-def _empty(target: Target) -> None:
+def empty(target: Target) -> None:
     """Every round is a first load, and starts without writes that another has left to do."""
     with connect(target.database) as database:
         database.run("truncate sync.sender_emails, bare.sender_emails")
@@ -179,7 +179,7 @@ async def _alone(chain: Chain, bison: BisonControl, report: Report, rounds: int)
         )  # fmt: skip
         syncs = []
         for _ in range(rounds):
-            _empty(chain.target)
+            empty(chain.target)
             syncs.append(await chain.sync(in_flight, [LARGEST]))
         wall = median(sync.seconds for sync in syncs)
         limit = _limit(largest.last_page, in_flight, slots, largest.last_page)
