@@ -31,7 +31,7 @@ def bench_database(stack: Stack, name: str) -> Database:
 
 
 def stocked(stack: Stack, name: str, *, runs: int, pages: int, slots: int) -> Database:
-    """A job of so many runs of so many chunks each, of which `slots` per run are ready."""
+    """A job of so many runs of so many pages each, of which `slots` per run are ready."""
     database = bench_database(stack, name)
     add_stock(database, runs=runs, pages=pages, slots=slots)
     return database

@@ -23,13 +23,23 @@ begin
   from unnest(v_workspaces) as name;
   v_job_id := public.start_sync_job(p_name, array[p_stream], v_workspaces) ->> 'job_id';
   for v_run_id in select id from public.workspace_sync_runs where job_id = v_job_id order by id loop
-    perform sync.plan_revealed_pages(v_run_id, p_pages);
+    perform sync.note_revealed_pages(v_run_id, p_pages);
+    perform sync.plan_window(v_run_id);
     perform sync.fill_slots(v_run_id);
   end loop;
   return v_job_id;
 end; $$;
 comment on function bench.stock(text, text, text, int, int, int) is
-$$A job of p_runs runs of p_pages chunks each, of which p_slots are ready: what page 1 reveals, before it is answered. Returns: its id.$$;
+$$A job of p_runs runs of p_pages pages each, of which p_slots are ready: what page 1 reveals, before it is answered. Returns: its id.$$;
+
+create function bench.plan_all() returns void
+language sql as $$
+  select sync.plan_chunks(id, 'page', array(select generate_series(planned_pages + 1, known_pages)), null)
+  from public.workspace_sync_runs where status = 'running';
+  update public.workspace_sync_runs set planned_pages = known_pages where status = 'running';
+$$;
+comment on function bench.plan_all() is
+$$Queue every known page, not only the window: as many chunks wait as no run of pages has.$$;
 
 create function bench.answers(p_claim jsonb) returns jsonb
 language plpgsql stable set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
@@ -37,7 +47,7 @@ begin
   return (select jsonb_agg(jsonb_build_object(
     'queue_id', l -> 'queue_id', 'lease_token', l -> 'lease_token', 'status', 200, 'duration_ms', 187,
     'body', format('{"data": [{"id": %s, "name": "one of two", "status": "Connected"}, {"id": %s, "name": "two of two", "status": "Connected"}], '
-      || '"meta": {"total": %s, "last_page": %s}}', 2 * p.page - 1, 2 * p.page, 2 * r.planned_pages, r.planned_pages)))
+      || '"meta": {"total": %s, "last_page": %s}}', 2 * p.page - 1, 2 * p.page, 2 * r.known_pages, r.known_pages)))
   from jsonb_array_elements(p_claim -> 'leases') as l
   cross join lateral (select (l #>> '{request,params,page}')::int as page) as p
   join public.chunk_processing_queue as q on q.id = (l ->> 'queue_id')::bigint

@@ -10,9 +10,9 @@ select gen_random_uuid(), 'scheduled accounts', t.started_at, t.started_at + int
 from generate_series(1, :jobs) as n
 cross join lateral (select sync.now() - (:jobs - n + 1) * interval '14 minutes' as started_at) as t;
 
-insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, status, max_concurrency, planned_chunks, planned_pages,
+insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, status, max_concurrency, planned_chunks, known_pages, planned_pages,
   progress_total, expected_total, distinct_ids, chunks_completed, chunks_failed, records_seen, started_at, completed_at)
-select j.id, w.id, s.id, case when failed.n = 1 then 'failed' else 'completed' end, 8, 13, 13, 13, 186, 186,
+select j.id, w.id, s.id, case when failed.n = 1 then 'failed' else 'completed' end, 8, 13, 13, 13, 13, 186, 186,
   13 - failed.n, failed.n, 186, j.started_at, j.completed_at
 from public.polling_job_status as j
 cross join public.sync_workspaces as w

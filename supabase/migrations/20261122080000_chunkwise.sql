@@ -1914,6 +1914,7 @@ create table public.workspace_sync_runs (
   access_revision bigint not null default 1,
   max_concurrency int not null,
   planned_chunks bigint not null default 0,
+  known_pages int not null default 0,
   planned_pages int not null default 0,
   progress_total bigint,
   expected_total bigint,
@@ -1942,7 +1943,8 @@ create table public.workspace_sync_runs (
   constraint workspace_sync_runs_phase_check
   check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items')),
   constraint workspace_sync_runs_completed_at_check
-  check ((status = 'running') = (completed_at is null))
+  check ((status = 'running') = (completed_at is null)),
+  constraint workspace_sync_runs_planned_pages_check check (planned_pages <= known_pages)
 ) with (fillfactor = 80);
 comment on table public.workspace_sync_runs is
 'Runs: one workspace x one stream in a job. A running row is the lock of that pair.';
@@ -1990,7 +1992,11 @@ comment on column public.workspace_sync_runs.begun_again is
 comment on column public.workspace_sync_runs.distinct_ids is 'Of its last scan.';
 comment on column public.workspace_sync_runs.max_concurrency is
 'Its slots: how many chunks are ready or in flight at once.';
-comment on column public.workspace_sync_runs.planned_pages is 'Pages that answers revealed.';
+comment on column public.workspace_sync_runs.known_pages is
+'Pages of the current scan that answers revealed.';
+comment on column public.workspace_sync_runs.planned_pages is
+'Up to which page of the current scan there are chunks; the other known pages are planned in a
+window ahead of what is done.';
 comment on column public.workspace_sync_runs.records_seen is
 'Records on all its pages, of every scan.';
 comment on column public.workspace_sync_runs.deletions_waiting is
@@ -2465,8 +2471,55 @@ comment on function sync.plan_chunks(bigint, text, int[], text[]) is
 $$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
 run's lock and has checked that it lives.$$;
 
+create function sync.pages_ahead(p_slots int) returns int
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select greatest(16, 4 * p_slots);
+$$;
+comment on function sync.pages_ahead(int) is
+$$Returns: how many pages of a run with so many slots wait at most. They are planned anew when half
+of them are used up.$$;
+
+create function sync.plan_window(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_ahead int;
+  v_waiting int;
+  v_last_page int;
+begin
+  select * into v_run from public.workspace_sync_runs
+  where id = p_run_id and status = 'running' and ending is null and phase = 'scan'
+    and planned_pages < known_pages;
+  if v_run.id is null then
+    return;
+  end if;
+  v_ahead := sync.pages_ahead(v_run.max_concurrency);
+  -- What waits stands among the last pages planned. By key: in the index of what waits, a long
+  -- snapshot keeps an entry of every page that waited once.
+  select count(*) into v_waiting from public.chunked_sync_jobs as c
+  cross join lateral (
+    select q.id from public.chunk_processing_queue as q
+    where q.id = c.id and q.status = 'pending' and q.slot is null offset 0
+  ) as waiting
+  where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'page'
+    and c.page > v_run.planned_pages - v_ahead;
+  if v_waiting > v_ahead / 2 then
+    return;
+  end if;
+  v_last_page := least(v_run.known_pages, v_run.planned_pages + v_ahead - v_waiting);
+  perform sync.plan_chunks(p_run_id, 'page',
+    array(select generate_series(v_run.planned_pages + 1, v_last_page)), null);
+  update public.workspace_sync_runs set planned_pages = v_last_page where id = p_run_id;
+end; $$;
+comment on function sync.plan_window(bigint) is
+$$Queue the next known pages of a run's scan, once half of those that waited are used up: a list of
+100,000 pages that ends with a refusal costs a window, and each transaction plans at most that. The
+caller holds the run's lock, and fills its slots.$$;
+
 revoke all on function
-  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks
+  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.pages_ahead,
+  sync.plan_window
 from public, anon, authenticated, service_role;
 
 -- Requests: what of a chunk stands in the HTTP request.
@@ -3822,7 +3875,8 @@ create type sync.page_in_hand as (
   records int, changed int, total bigint, last_page int, reveals_pages boolean,
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
   first_key numeric, last_key numeric, disorder text,
-  key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb
+  key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
+  uses_up_window boolean
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
@@ -4730,8 +4784,10 @@ begin
   perform sync.require_read_committed();
   for v_chunk in
     select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
-      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
-      r.progress_total, w.key_status,
+      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.known_pages) as known_pages,
+      r.progress_total, w.key_status, r.planned_pages < r.known_pages and c.page
+        >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2
+      as uses_up_window,
       b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
       or w.rate_limited_until is not null as is_rate_limited
     from public.chunk_processing_queue as q
@@ -4761,7 +4817,8 @@ begin
       v_page.postponements := v_chunk.postponements;
       v_page.postponed_since := v_chunk.postponed_since;
       v_page.known_pages := case when v_chunk.progress_total is not null
-        then v_chunk.planned_pages end;
+        then v_chunk.known_pages end;
+      v_page.uses_up_window := v_chunk.uses_up_window;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_rate_limited := v_chunk.is_rate_limited;
     else
@@ -5225,33 +5282,24 @@ $$Give freed slots to the next waiting chunks of the same runs. The bound by id 
 entries; the look under the run's lock has none. Returns: runs that did not get one chunk per slot,
 which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.plan_revealed_pages(p_run_id bigint, p_last_page int) returns void
+create function sync.note_revealed_pages(p_run_id bigint, p_last_page int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
 begin
   update public.workspace_sync_runs
-  set planned_pages = greatest(planned_pages, p_last_page),
+  set known_pages = greatest(known_pages, p_last_page),
   progress_total = coalesce(progress_total, p_last_page)
-  where id = p_run_id and ending is null
-  returning * into v_run;
-  perform sync.plan_chunks(p_run_id, 'page', array(
-    select page from generate_series(1, v_run.planned_pages) as page
-    except select c.page from public.chunked_sync_jobs as c
-    where c.run_id = p_run_id and c.scan = v_run.scan and c.page is not null
-  ), null)
-  where v_run.id is not null;
+  where id = p_run_id and ending is null;
 end; $$;
-comment on function sync.plan_revealed_pages(bigint, int) is
-$$Queue the pages up to the last one that an answer named. The caller holds the run's lock. Nothing
-happens while the run is ending.$$;
+comment on function sync.note_revealed_pages(bigint, int) is
+$$Know of the pages up to the last one that an answer named; plan_window() queues them. The caller
+holds the run's lock. Nothing happens while the run is ending.$$;
 
 create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
 begin
-  perform sync.plan_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   join public.sync_streams as st on st.id = p.stream_id and st.completeness = 'counted'
   where p.reveals_pages group by p.run_id;
   for v_page in
@@ -5266,9 +5314,9 @@ begin
   where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
 end; $$;
 comment on function sync.plan_revealed(sync.page_in_hand[]) is
-$$Queue what completed pages reveal: pages of counted streams up to the last one, of feeds as far as
-needed, the next cursor of a chain; and cover items that came with another answer. The caller holds
-the runs' locks.$$;
+$$Take up what completed pages reveal: know of the pages of counted streams up to the last one, of
+feeds as far as needed, queue the next cursor of a chain; and cover items that came with another
+answer. The caller holds the runs' locks.$$;
 
 create function sync.note_unfit(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -5313,6 +5361,7 @@ begin
     select p.run_id from unnest(v_ended) as p
     where p.outcome = 'cancelled'
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
+      or (p.outcome in ('completed', 'failed') and p.uses_up_window)
       or (p.outcome = 'completed' and (
         p.reveals_pages or p.kind = 'cursor' or p.unfit is not null))) || array(
     select p.run_id from unnest(v_ended) as p
@@ -5353,8 +5402,8 @@ begin
 end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is
 $$The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
-chunk it finished needs no lock on the run; otherwise it locks the run and, in a new statement,
-refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
+chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
+up, it locks the run and, in a new statement, plans the next window, refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
 outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
 
 create function sync.note_key(p_pages sync.page_in_hand[]) returns void
@@ -5399,7 +5448,7 @@ where that changes, then budgets.$$;
 
 revoke all on function
   sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
-  sync.plan_revealed_pages, sync.note_unfit, sync.settle_chunks, sync.note_key
+  sync.note_revealed_pages, sync.note_unfit, sync.settle_chunks, sync.note_key
 from public, anon, authenticated, service_role;
 
 -- Fail: a lease ends without a page, by one of four classes.
@@ -6097,6 +6146,7 @@ begin
       perform sync.begin_again_if_outdated(v_run_id);
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
+        perform sync.plan_window(v_run_id);
         perform sync.fill_slots(v_run_id);
       elsif v_run.status = 'running' then
         perform sync.cancel_pending(v_run_id,
@@ -6120,11 +6170,11 @@ begin
   end loop;
 end; $$;
 comment on function sync.advance_runs(bigint[], int) is
-$$Let outdated runs begin again, refill the slots of live ones, cancel what is pending of ending
-ones, close those without live chunks. A failure in closing is noted on the run and left to the next
-sweep; it never takes a page with it, and neither does the call's time limit: nothing is begun when
-it has gone off, or p_seconds have passed. The caller holds the runs' locks, taken in order of id.
-Locks: queue rows by SKIP LOCKED.$$;
+$$Let outdated runs begin again, plan the next pages of live ones and refill their slots, cancel
+what is pending of ending ones, close those without live chunks. A failure in closing is noted on the run
+and left to the next sweep; it never takes a page with it, and neither does the call's time limit:
+nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs' locks,
+taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.close_jobs(p_job_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6250,7 +6300,7 @@ begin
   perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs set
     warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
-    phase = 'scan', planned_pages = 1
+    phase = 'scan', known_pages = 1, planned_pages = 1
   where id = p_run_id and scan - begun_again < sync.setting('max_scans')
   returning * into v_run;
   if v_run.id is null then
@@ -6610,6 +6660,7 @@ begin
   if p_page.is_past_pages then
     perform sync.cancel_pending(v_run.id, 'pages end before this one',
       case when p_page.http_status = 422 then p_page.page else 0 end);
+    update public.workspace_sync_runs set known_pages = planned_pages where id = v_run.id;
     return;
   end if;
   v_needed := greatest(v_run.needed_pages, case
@@ -6620,13 +6671,16 @@ begin
   set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
   expected_total = coalesce(p_page.total, expected_total)
   where id = v_run.id;
-  perform sync.plan_revealed_pages(v_run.id,
-    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)));
+  perform sync.note_revealed_pages(v_run.id,
+    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)))
+  where not exists (
+    select 1 from sync.seen_pages
+    where run_id = v_run.id and scan = v_run.scan and page is null);
 end; $$;
 comment on function sync.plan_feed_pages(sync.page_in_hand) is
-$$Queue pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
+$$Know of pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
 overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
-cancelled. The caller holds the run's lock.$$;
+cancelled, and no more are planned. The caller holds the run's lock.$$;
 
 create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -7305,7 +7359,8 @@ declare
   v_ready int;
 begin
   update public.workspace_sync_runs set phase = p_phase, planned_chunks = planned_chunks + 1,
-    planned_pages = case p_phase when 'scan' then 1 else planned_pages end
+    known_pages = case p_phase when 'scan' then 1 else 0 end,
+    planned_pages = case p_phase when 'scan' then 1 else 0 end
   where id = any (p_run_ids);
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
@@ -7690,16 +7745,17 @@ begin
       or not sync.has_live_chunks(r.id)
       or (select count(*) from public.chunk_processing_queue as q
       where q.run_id = r.id and q.slot is not null) < r.max_concurrency
-        and exists (select 1 from public.chunk_processing_queue as q
-        where q.run_id = r.id and q.status = 'pending' and q.slot is null))
+        and (r.phase = 'scan' and r.planned_pages < r.known_pages
+          or exists (select 1 from public.chunk_processing_queue as q
+          where q.run_id = r.id and q.status = 'pending' and q.slot is null)))
     order by r.id for no key update of r, j skip locked
   ) as needy;
   perform sync.advance_runs(v_run_ids, case when p_is_in_claim then 2 else 40 end)
   where v_run_ids is not null;
 end; $$;
 comment on function sync.repair_runs(boolean) is
-$$Settle live runs that are ending or outdated, have nothing live, or have waiting chunks and free
-slots. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
+$$Settle live runs that are ending or outdated, have nothing live, or have free slots and waiting
+chunks or pages that are not planned yet. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
 the job, or two that end its last runs at once leave it live; a job that another holds is left to
 the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
 
@@ -9456,7 +9512,8 @@ create view sync.run_progress with (security_invoker = true) as
 select
   r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
   r.close_error, r.phase, r.scan,
-  r.planned_chunks as planned,
+  r.planned_chunks + case when r.status = 'running' and r.ending is null
+    then r.known_pages - r.planned_pages else 0 end as planned,
   r.chunks_completed + coalesce(c.completed, 0) as completed,
   r.chunks_failed + coalesce(c.failed, 0) as failed,
   r.chunks_cancelled + coalesce(c.cancelled, 0) as cancelled,
@@ -9488,7 +9545,8 @@ left join lateral (
 comment on view sync.run_progress is
 'Totals of each run: of closed ones as written, of live ones summed from one counter row per slot.
 progress_done never falls: its 100 % is fixed when page 1 was answered, and re-scans add nothing to
-it. What failed or was cancelled is not done.';
+it. What failed or was cancelled is not done. Of a live run planned counts the pages that are known
+and have no chunk yet, too.';
 
 -- One statement whose plan a session keeps: planning it took longer than running it.
 create function sync.add_up_runs(p_job_id uuid)

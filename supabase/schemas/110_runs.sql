@@ -16,6 +16,7 @@ create table public.workspace_sync_runs (
   access_revision bigint not null default 1,
   max_concurrency int not null,
   planned_chunks bigint not null default 0,
+  known_pages int not null default 0,
   planned_pages int not null default 0,
   progress_total bigint,
   expected_total bigint,
@@ -44,7 +45,8 @@ create table public.workspace_sync_runs (
   constraint workspace_sync_runs_phase_check
   check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items')),
   constraint workspace_sync_runs_completed_at_check
-  check ((status = 'running') = (completed_at is null))
+  check ((status = 'running') = (completed_at is null)),
+  constraint workspace_sync_runs_planned_pages_check check (planned_pages <= known_pages)
 ) with (fillfactor = 80);
 comment on table public.workspace_sync_runs is
 'Runs: one workspace x one stream in a job. A running row is the lock of that pair.';
@@ -92,7 +94,11 @@ comment on column public.workspace_sync_runs.begun_again is
 comment on column public.workspace_sync_runs.distinct_ids is 'Of its last scan.';
 comment on column public.workspace_sync_runs.max_concurrency is
 'Its slots: how many chunks are ready or in flight at once.';
-comment on column public.workspace_sync_runs.planned_pages is 'Pages that answers revealed.';
+comment on column public.workspace_sync_runs.known_pages is
+'Pages of the current scan that answers revealed.';
+comment on column public.workspace_sync_runs.planned_pages is
+'Up to which page of the current scan there are chunks; the other known pages are planned in a
+window ahead of what is done.';
 comment on column public.workspace_sync_runs.records_seen is
 'Records on all its pages, of every scan.';
 comment on column public.workspace_sync_runs.deletions_waiting is

@@ -114,6 +114,53 @@ comment on function sync.plan_chunks(bigint, text, int[], text[]) is
 $$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
 run's lock and has checked that it lives.$$;
 
+create function sync.pages_ahead(p_slots int) returns int
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select greatest(16, 4 * p_slots);
+$$;
+comment on function sync.pages_ahead(int) is
+$$Returns: how many pages of a run with so many slots wait at most. They are planned anew when half
+of them are used up.$$;
+
+create function sync.plan_window(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_ahead int;
+  v_waiting int;
+  v_last_page int;
+begin
+  select * into v_run from public.workspace_sync_runs
+  where id = p_run_id and status = 'running' and ending is null and phase = 'scan'
+    and planned_pages < known_pages;
+  if v_run.id is null then
+    return;
+  end if;
+  v_ahead := sync.pages_ahead(v_run.max_concurrency);
+  -- What waits stands among the last pages planned. By key: in the index of what waits, a long
+  -- snapshot keeps an entry of every page that waited once.
+  select count(*) into v_waiting from public.chunked_sync_jobs as c
+  cross join lateral (
+    select q.id from public.chunk_processing_queue as q
+    where q.id = c.id and q.status = 'pending' and q.slot is null offset 0
+  ) as waiting
+  where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'page'
+    and c.page > v_run.planned_pages - v_ahead;
+  if v_waiting > v_ahead / 2 then
+    return;
+  end if;
+  v_last_page := least(v_run.known_pages, v_run.planned_pages + v_ahead - v_waiting);
+  perform sync.plan_chunks(p_run_id, 'page',
+    array(select generate_series(v_run.planned_pages + 1, v_last_page)), null);
+  update public.workspace_sync_runs set planned_pages = v_last_page where id = p_run_id;
+end; $$;
+comment on function sync.plan_window(bigint) is
+$$Queue the next known pages of a run's scan, once half of those that waited are used up: a list of
+100,000 pages that ends with a refusal costs a window, and each transaction plans at most that. The
+caller holds the run's lock, and fills its slots.$$;
+
 revoke all on function
-  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks
+  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.pages_ahead,
+  sync.plan_window
 from public, anon, authenticated, service_role;

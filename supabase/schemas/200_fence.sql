@@ -84,8 +84,10 @@ begin
   perform sync.require_read_committed();
   for v_chunk in
     select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
-      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.planned_pages) as planned_pages,
-      r.progress_total, w.key_status,
+      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.known_pages) as known_pages,
+      r.progress_total, w.key_status, r.planned_pages < r.known_pages and c.page
+        >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2
+      as uses_up_window,
       b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
       or w.rate_limited_until is not null as is_rate_limited
     from public.chunk_processing_queue as q
@@ -115,7 +117,8 @@ begin
       v_page.postponements := v_chunk.postponements;
       v_page.postponed_since := v_chunk.postponed_since;
       v_page.known_pages := case when v_chunk.progress_total is not null
-        then v_chunk.planned_pages end;
+        then v_chunk.known_pages end;
+      v_page.uses_up_window := v_chunk.uses_up_window;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_rate_limited := v_chunk.is_rate_limited;
     else

@@ -122,33 +122,24 @@ $$Give freed slots to the next waiting chunks of the same runs. The bound by id 
 entries; the look under the run's lock has none. Returns: runs that did not get one chunk per slot,
 which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.plan_revealed_pages(p_run_id bigint, p_last_page int) returns void
+create function sync.note_revealed_pages(p_run_id bigint, p_last_page int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
 begin
   update public.workspace_sync_runs
-  set planned_pages = greatest(planned_pages, p_last_page),
+  set known_pages = greatest(known_pages, p_last_page),
   progress_total = coalesce(progress_total, p_last_page)
-  where id = p_run_id and ending is null
-  returning * into v_run;
-  perform sync.plan_chunks(p_run_id, 'page', array(
-    select page from generate_series(1, v_run.planned_pages) as page
-    except select c.page from public.chunked_sync_jobs as c
-    where c.run_id = p_run_id and c.scan = v_run.scan and c.page is not null
-  ), null)
-  where v_run.id is not null;
+  where id = p_run_id and ending is null;
 end; $$;
-comment on function sync.plan_revealed_pages(bigint, int) is
-$$Queue the pages up to the last one that an answer named. The caller holds the run's lock. Nothing
-happens while the run is ending.$$;
+comment on function sync.note_revealed_pages(bigint, int) is
+$$Know of the pages up to the last one that an answer named; plan_window() queues them. The caller
+holds the run's lock. Nothing happens while the run is ending.$$;
 
 create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
 begin
-  perform sync.plan_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   join public.sync_streams as st on st.id = p.stream_id and st.completeness = 'counted'
   where p.reveals_pages group by p.run_id;
   for v_page in
@@ -163,9 +154,9 @@ begin
   where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
 end; $$;
 comment on function sync.plan_revealed(sync.page_in_hand[]) is
-$$Queue what completed pages reveal: pages of counted streams up to the last one, of feeds as far as
-needed, the next cursor of a chain; and cover items that came with another answer. The caller holds
-the runs' locks.$$;
+$$Take up what completed pages reveal: know of the pages of counted streams up to the last one, of
+feeds as far as needed, queue the next cursor of a chain; and cover items that came with another
+answer. The caller holds the runs' locks.$$;
 
 create function sync.note_unfit(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -210,6 +201,7 @@ begin
     select p.run_id from unnest(v_ended) as p
     where p.outcome = 'cancelled'
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
+      or (p.outcome in ('completed', 'failed') and p.uses_up_window)
       or (p.outcome = 'completed' and (
         p.reveals_pages or p.kind = 'cursor' or p.unfit is not null))) || array(
     select p.run_id from unnest(v_ended) as p
@@ -250,8 +242,8 @@ begin
 end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is
 $$The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
-chunk it finished needs no lock on the run; otherwise it locks the run and, in a new statement,
-refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
+chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
+up, it locks the run and, in a new statement, plans the next window, refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
 outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
 
 create function sync.note_key(p_pages sync.page_in_hand[]) returns void
@@ -296,5 +288,5 @@ where that changes, then budgets.$$;
 
 revoke all on function
   sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
-  sync.plan_revealed_pages, sync.note_unfit, sync.settle_chunks, sync.note_key
+  sync.note_revealed_pages, sync.note_unfit, sync.settle_chunks, sync.note_key
 from public, anon, authenticated, service_role;

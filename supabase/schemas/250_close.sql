@@ -44,6 +44,7 @@ begin
       perform sync.begin_again_if_outdated(v_run_id);
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
+        perform sync.plan_window(v_run_id);
         perform sync.fill_slots(v_run_id);
       elsif v_run.status = 'running' then
         perform sync.cancel_pending(v_run_id,
@@ -67,11 +68,11 @@ begin
   end loop;
 end; $$;
 comment on function sync.advance_runs(bigint[], int) is
-$$Let outdated runs begin again, refill the slots of live ones, cancel what is pending of ending
-ones, close those without live chunks. A failure in closing is noted on the run and left to the next
-sweep; it never takes a page with it, and neither does the call's time limit: nothing is begun when
-it has gone off, or p_seconds have passed. The caller holds the runs' locks, taken in order of id.
-Locks: queue rows by SKIP LOCKED.$$;
+$$Let outdated runs begin again, plan the next pages of live ones and refill their slots, cancel
+what is pending of ending ones, close those without live chunks. A failure in closing is noted on the run
+and left to the next sweep; it never takes a page with it, and neither does the call's time limit:
+nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs' locks,
+taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.close_jobs(p_job_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -197,7 +198,7 @@ begin
   perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs set
     warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
-    phase = 'scan', planned_pages = 1
+    phase = 'scan', known_pages = 1, planned_pages = 1
   where id = p_run_id and scan - begun_again < sync.setting('max_scans')
   returning * into v_run;
   if v_run.id is null then

@@ -160,6 +160,7 @@ begin
   if p_page.is_past_pages then
     perform sync.cancel_pending(v_run.id, 'pages end before this one',
       case when p_page.http_status = 422 then p_page.page else 0 end);
+    update public.workspace_sync_runs set known_pages = planned_pages where id = v_run.id;
     return;
   end if;
   v_needed := greatest(v_run.needed_pages, case
@@ -170,13 +171,16 @@ begin
   set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
   expected_total = coalesce(p_page.total, expected_total)
   where id = v_run.id;
-  perform sync.plan_revealed_pages(v_run.id,
-    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)));
+  perform sync.note_revealed_pages(v_run.id,
+    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)))
+  where not exists (
+    select 1 from sync.seen_pages
+    where run_id = v_run.id and scan = v_run.scan and page is null);
 end; $$;
 comment on function sync.plan_feed_pages(sync.page_in_hand) is
-$$Queue pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
+$$Know of pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
 overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
-cancelled. The caller holds the run's lock.$$;
+cancelled, and no more are planned. The caller holds the run's lock.$$;
 
 create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

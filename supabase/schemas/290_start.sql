@@ -69,7 +69,8 @@ declare
   v_ready int;
 begin
   update public.workspace_sync_runs set phase = p_phase, planned_chunks = planned_chunks + 1,
-    planned_pages = case p_phase when 'scan' then 1 else planned_pages end
+    known_pages = case p_phase when 'scan' then 1 else 0 end,
+    planned_pages = case p_phase when 'scan' then 1 else 0 end
   where id = any (p_run_ids);
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)

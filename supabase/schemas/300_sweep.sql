@@ -72,16 +72,17 @@ begin
       or not sync.has_live_chunks(r.id)
       or (select count(*) from public.chunk_processing_queue as q
       where q.run_id = r.id and q.slot is not null) < r.max_concurrency
-        and exists (select 1 from public.chunk_processing_queue as q
-        where q.run_id = r.id and q.status = 'pending' and q.slot is null))
+        and (r.phase = 'scan' and r.planned_pages < r.known_pages
+          or exists (select 1 from public.chunk_processing_queue as q
+          where q.run_id = r.id and q.status = 'pending' and q.slot is null)))
     order by r.id for no key update of r, j skip locked
   ) as needy;
   perform sync.advance_runs(v_run_ids, case when p_is_in_claim then 2 else 40 end)
   where v_run_ids is not null;
 end; $$;
 comment on function sync.repair_runs(boolean) is
-$$Settle live runs that are ending or outdated, have nothing live, or have waiting chunks and free
-slots. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
+$$Settle live runs that are ending or outdated, have nothing live, or have free slots and waiting
+chunks or pages that are not planned yet. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
 the job, or two that end its last runs at once leave it live; a job that another holds is left to
 the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
 

@@ -5,7 +5,8 @@ create view sync.run_progress with (security_invoker = true) as
 select
   r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
   r.close_error, r.phase, r.scan,
-  r.planned_chunks as planned,
+  r.planned_chunks + case when r.status = 'running' and r.ending is null
+    then r.known_pages - r.planned_pages else 0 end as planned,
   r.chunks_completed + coalesce(c.completed, 0) as completed,
   r.chunks_failed + coalesce(c.failed, 0) as failed,
   r.chunks_cancelled + coalesce(c.cancelled, 0) as cancelled,
@@ -37,7 +38,8 @@ left join lateral (
 comment on view sync.run_progress is
 'Totals of each run: of closed ones as written, of live ones summed from one counter row per slot.
 progress_done never falls: its 100 % is fixed when page 1 was answered, and re-scans add nothing to
-it. What failed or was cancelled is not done.';
+it. What failed or was cancelled is not done. Of a live run planned counts the pages that are known
+and have no chunk yet, too.';
 
 -- One statement whose plan a session keeps: planning it took longer than running it.
 create function sync.add_up_runs(p_job_id uuid)

@@ -23,6 +23,10 @@ BREAKAGES = {
     "have lease token": "update chunk_processing_queue set lease_token = 1",
     "differ from its events": "update sync.run_counters set records = records + 1",
     "planned 9 chunks": "update workspace_sync_runs set planned_chunks = 9",
+    "planned its scan up to page 9": "update workspace_sync_runs "
+    "set planned_pages = 9, known_pages = 9",
+    "has pages to plan and is not in its scan": "update workspace_sync_runs "
+    "set known_pages = 9, phase = 'confirm'",
     "was applied 0 times": "delete from sync.seen_pages",
     "its limit is 2": "update sync_budgets set max_in_flight = 2",
     "below the claim's floor": "update sync.sweep_state set claim_floor = 1000000",

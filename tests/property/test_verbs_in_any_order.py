@@ -19,7 +19,7 @@ from local.stack import Database, Stack
 from tests.support.accounts import Accounts, Answer
 from tests.support.db import Db, sqlstate
 from tests.support.invariants import assert_ended, assert_invariants, assert_no_errors_noted
-from tests.support.setup import advance_clock, register_workspaces, set_settings
+from tests.support.setup import advance_clock, plan_ahead, register_workspaces, set_settings
 from tests.support.sql_worker import Lease, SqlWorker
 
 NAMES = ("acme", "zen", "void")
@@ -62,6 +62,7 @@ class Syncs(RuleBasedStateMachine):
         self.told: list[Told] = []
         self.api = {name: Accounts([next(self.ids) for _ in range(5)]) for name in NAMES}
         register_workspaces(self.db, *NAMES, slots=2)
+        plan_ahead(self.db, 1)
         set_settings(self.db, deletion_guard_rows=2)
 
     @rule(names=st.sets(st.sampled_from(NAMES), min_size=1), job=st.sampled_from(["one", "two"]))

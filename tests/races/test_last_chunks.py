@@ -14,7 +14,12 @@ from tests.support.background import (
 )
 from tests.support.db import Db
 from tests.support.invariants import assert_ended, assert_invariants
-from tests.support.setup import job_status, register_workspaces, sweep_only_when_asked
+from tests.support.setup import (
+    job_status,
+    plan_ahead,
+    register_workspaces,
+    sweep_only_when_asked,
+)
 from tests.support.sql_worker import NewWorker, SqlWorker
 
 if TYPE_CHECKING:
@@ -60,10 +65,12 @@ def test_last_chunk_is_completed_while_an_earlier_completion_has_not_committed(
     assert_completed_once(db)
 
 
-@pytest.mark.parametrize("slots", [1, 2, 3])
-def test_slow_commits_at_every_place(db: Db, new_worker: NewWorker, slots: int) -> None:
-    """Any completion but page 1's stays open until the others can do no more."""
+@pytest.mark.parametrize(("slots", "ahead"), [(1, 16), (2, 16), (3, 16), (2, 1), (3, 2)])
+def test_slow_commits_at_every_place(db: Db, new_worker: NewWorker, slots: int, ahead: int) -> None:
+    """Any completion but page 1's stays open until the others can do no more; pages are planned all
+    at once, or in windows that are over at once."""
     register_workspaces(db, "acme", slots=slots)
+    plan_ahead(db, ahead)
     sweep_only_when_asked(db)
     slow, quick = new_worker(), new_worker()
     helpers = [new_worker() for _ in range(slots + 4)]
@@ -83,6 +90,28 @@ def test_slow_commits_at_every_place(db: Db, new_worker: NewWorker, slots: int) 
             quick.drain({"acme": accounts})
             assert_completed_once(db)
             db.run("delete from polling_job_status")
+
+
+def test_a_refill_and_the_last_chunk_of_the_window_meet(db: Db, new_worker: NewWorker) -> None:
+    """The completion that plans the next window stays open while what waited is used up."""
+    register_workspaces(db, "acme", slots=2)
+    plan_ahead(db, 2)
+    sweep_only_when_asked(db)
+    accounts = Accounts.on_pages(9)
+    slow, quick = new_worker(), new_worker()
+    helpers = [new_worker() for _ in range(4)]
+    quick.start_past_page_one({"acme": accounts})
+    (lease,) = slow.claim(1)
+    slow.db.begin()
+    slow.complete_from(lease, accounts)
+    assert planned_pages(slow.db) > planned_pages(db)
+    beside = complete_all_there_is(db, quick, helpers, accounts)
+    assert_invariants(db)
+    slow.db.commit()
+    assert [answer_of(done)["outcome"] for done in beside] == ["completed"] * len(beside)
+    assert_invariants(db)
+    quick.drain({"acme": accounts})
+    assert_completed_once(db)
 
 
 @pytest.mark.parametrize("is_fan_out_first", [True, False])
@@ -121,6 +150,11 @@ def complete_all_there_is(
             start_until_blocked(db, helper.db, partial(helper.complete_from, leases[0], accounts))
         )
     return begun
+
+
+def planned_pages(db: Db) -> int:
+    (pages,) = db.column("select planned_pages from workspace_sync_runs")
+    return int(pages)
 
 
 def assert_completed_once(db: Db) -> None:

@@ -40,6 +40,14 @@ def set_settings(db: Db, **settings: float | bool) -> None:
         )
 
 
+def plan_ahead(db: Db, pages: int) -> None:
+    """So many pages wait at most, so that a short list needs several windows."""
+    db.run(
+        "create or replace function sync.pages_ahead(p_slots int) returns int language sql "
+        f"immutable set search_path = pg_catalog, pg_temp as $$ select {pages} $$"
+    )
+
+
 def sweep_only_when_asked(db: Db) -> None:
     """Claims do not sweep, so that a test decides when one happens."""
     set_settings(db, sweep_interval_seconds=1_000_000)
