@@ -94,6 +94,11 @@ def read_only(project: Project) -> None:
     project.superuser.run(f"alter database {name} set default_transaction_read_only = on")
 
 
+def log_everything(project: Project) -> None:
+    name = project.database.name
+    project.superuser.run(f"alter database {name} set log_statement = 'all'")
+
+
 FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
     "a cron job is gone": (
         superuser_sql("delete from cron.job where jobname = 'chunkwise sweep'"),
@@ -151,6 +156,12 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
         "vault",
         "O'Brien",
         """chunkwise keys rotate 'O'"'"'Brien'""",
+    ),
+    "every statement is logged": (
+        log_everything,
+        "statement log",
+        "log_statement",
+        "Set it back to none where it was set (database)",
     ),
     "anon may claim": (
         sql("grant execute on function claim_next_chunk_job_safe to anon"),
@@ -258,7 +269,8 @@ async def test_it_finds_nothing_where_all_is_well(project: Project) -> None:
     for_people = await project.world.chunkwise("doctor", DATABASE_URL=project.database.dsn)
 
     assert (ended.code, ended.json["findings"], ended.json["unchecked"]) == (0, [], [])
-    assert len(ended.json["checked"]) == len(set(ended.json["checked"])) == 23
+    assert ended.json["connection"] == "not encrypted (sslmode=disable)"
+    assert len(ended.json["checked"]) == len(set(ended.json["checked"])) == 24
     assert for_people.out.endswith("Nothing found.\n")
     project.world.db.run("select cron.unschedule('chunkwise sweep')")
     faulty = await project.doctor()

@@ -8,9 +8,10 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic.fields import FieldInfo
@@ -40,17 +41,34 @@ def _new_worker_id() -> str:
 
 
 def _project_url(text: str) -> str:
-    url = text.rstrip("/")
+    """In the one spelling that all clients take: scheme and host in lower case, no slash behind."""
     try:
-        parts = urlsplit(url)
-        port_is_none_or_a_number = parts.port is None or parts.port > 0
-        (parts.hostname or "").encode("idna")  # as connecting will: `a..co` is no name
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")  # as connecting will: `a..co` is no name
     except ValueError:
         raise _no_project_url() from None
-    is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
-    if not is_http or not port_is_none_or_a_number or parts.username:
+    is_plain = text.isprintable() and not any(each.isspace() for each in text)
+    is_http = parts.scheme in ("http", "https") and host != "" and port != 0
+    if not is_plain or not is_http or any(mark in text for mark in "@?#"):
         raise _no_project_url()
-    return url
+    if parts.scheme == "http" and not is_loopback(host):
+        raise SettingsError(
+            "SUPABASE_URL is not https",
+            "The key would travel in plain text: write https://. Only to this machine itself,"
+            " 127.0.0.1 or localhost, http will do.",
+        )
+    return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is this machine itself, as sync.reach_of() tells it."""
+    if host.lower() in ("localhost", "localhost."):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _no_project_url() -> SettingsError:
@@ -101,6 +119,12 @@ def _in_a_writable_folder(path: Path) -> Path:
     return path
 
 
+def _readable_file(path: Path) -> Path:
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError
+    return path
+
+
 def _number(smallest: float, largest: float, what: str) -> FieldInfo:
     way_out = f"Set it to {what} from {smallest:g} to {largest:g}."
     return FieldInfo(ge=smallest, le=largest, description=way_out)
@@ -136,6 +160,12 @@ class Settings(BaseSettings):
     )
     database_url: Annotated[Secret, PlainValidator(Secret)] | None = Field(
         None, validation_alias="DATABASE_URL"
+    )
+    database_certificate: Annotated[Path, AfterValidator(_readable_file)] | None = Field(
+        None,
+        validation_alias="CHUNKWISE_DATABASE_CERTIFICATE",
+        description="Name the file of the root certificate that the dashboard offers under"
+        " Database, SSL Configuration.",
     )
     worker_id: str = Field(validation_alias="CHUNKWISE_WORKER_ID", default_factory=_new_worker_id)
     concurrency: Annotated[int, _whole_number(1, MAX_CONCURRENCY)] = Field(

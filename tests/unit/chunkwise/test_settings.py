@@ -14,6 +14,14 @@ NO_KEY = "holds characters that no key has"
 COPY_AGAIN = "Copy the secret key (sb_secret_…) again, without spaces or line breaks."
 NO_URL = "is not a URL of a Supabase project"
 LIKE_THIS = "It looks like https://<ref>.supabase.co, or http://127.0.0.1:54321 locally."
+NAME_CERTIFICATE = (
+    "Name the file of the root certificate that the dashboard offers under Database, SSL"
+    " Configuration."
+)
+WRITE_HTTPS = (
+    "The key would travel in plain text: write https://. Only to this machine itself, 127.0.0.1 or"
+    " localhost, http will do."
+)
 SET_URL = (
     "Set it to the project's URL, https://<ref>.supabase.co, where its key is set; or run"
     " `make stack`, which writes both to .env.local."
@@ -185,6 +193,19 @@ def test_secrets_are_not_shown() -> None:
         ("SUPABASE_URL", "https://user:password@project.example", NO_URL, LIKE_THIS),
         ("SUPABASE_URL", "http://[::1", NO_URL, LIKE_THIS),
         ("SUPABASE_URL", "http://127.0.0.1:port", NO_URL, LIKE_THIS),
+        ("SUPABASE_URL", "https://", NO_URL, LIKE_THIS),
+        ("SUPABASE_URL", "HTTP://", NO_URL, LIKE_THIS),
+        ("SUPABASE_URL", "abc.supabase.co", NO_URL, LIKE_THIS),
+        ("SUPABASE_URL", "https://abc.supabase.co:0", NO_URL, LIKE_THIS),
+        ("SUPABASE_URL", "https://abc.supabase .co", NO_URL, LIKE_THIS),
+        ("SUPABASE_URL", "https://abc.supabase.co?key=1", NO_URL, LIKE_THIS),
+        ("SUPABASE_URL", "https://abc.supabase.co#", NO_URL, LIKE_THIS),
+        ("SUPABASE_URL", "https://abc.supa\u200bbase.co", NO_URL, LIKE_THIS),
+        ("SUPABASE_URL", "http://abc.supabase.co", "is not https", WRITE_HTTPS),
+        ("SUPABASE_URL", "HTTP://ABC.supabase.co", "is not https", WRITE_HTTPS),
+        ("SUPABASE_URL", "http://10.0.0.1:54321", "is not https", WRITE_HTTPS),
+        ("SUPABASE_URL", "http://localhost.example", "is not https", WRITE_HTTPS),
+        ("SUPABASE_URL", "http://kong:8000", "is not https", WRITE_HTTPS),
         ("SUPABASE_SECRET_KEY", "", "is not set", SET_KEY),
         (
             *("SUPABASE_SECRET_KEY", "sb_publishable_abc", "holds a publishable key"),
@@ -219,6 +240,10 @@ def test_secrets_are_not_shown() -> None:
             "Make a token of its own: every login of the database can read it in pg_net's tables.",
         ),
         (
+            *("CHUNKWISE_DATABASE_CERTIFICATE", "/nowhere/root.crt", "is '/nowhere/root.crt'"),
+            NAME_CERTIFICATE,
+        ),
+        (
             *("CHUNKWISE_PULSE_FILE", "/nowhere/pulse", "is '/nowhere/pulse'"),
             "Name a file in a folder that the worker may write to.",
         ),
@@ -232,6 +257,21 @@ def test_a_wrong_setting_is_named_with_the_way_out(
 
     assert (raised.value.message, raised.value.hint) == (f"{name} {wrong}", way_out)
     assert raised.value.exit_code == EXIT_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (" https://abc.supabase.co/ ", "https://abc.supabase.co"),
+        ("HTTPS://ABC.Supabase.CO", "https://abc.supabase.co"),
+        ("https://api.example:8443/supabase/", "https://api.example:8443/supabase"),
+        ("HTTP://LocalHost:54321", "http://localhost:54321"),
+        ("http://127.1.2.3:54321", "http://127.1.2.3:54321"),
+        ("http://[::1]:54321", "http://[::1]:54321"),
+    ],
+)
+def test_a_url_is_read_in_one_spelling(written: str, read: str) -> None:
+    assert Settings.read(**(GIVEN | {"SUPABASE_URL": written})).supabase_url == read
 
 
 def test_the_wake_token_is_asked_for_only_by_a_receiver() -> None:

@@ -25,7 +25,9 @@ def doctor(
     setting or the connection.
     """
     settings = Settings.read()
-    with closing(Database.connect(settings.database_url)) as database:
+    with closing(
+        Database.connect(settings.database_url, settings.database_certificate)
+    ) as database:
         report = asyncio.run(examine(settings, database))
     if as_json:
         print_json(report.fields())
@@ -39,6 +41,7 @@ def _print(report: Report) -> None:
         print_table(None, FINDING_COLUMNS, [finding.fields() for finding in report.findings])
     if report.unchecked:
         print_table(None, UNCHECKED_COLUMNS, report.fields()["unchecked"])
+    print(f"Connection to the database: {report.connection}.")
     print(f"Checked: {', '.join(report.checked) or 'nothing'}.")
     if report.is_well:
         print("Nothing found.")

@@ -28,6 +28,7 @@ QUESTIONS: Final = (
     ("cron jobs", platform.CRON_JOBS),
     ("cron alive", platform.CRON_ALIVE),
     ("vault", platform.VAULT),
+    ("statement log", platform.STATEMENT_LOG),
     ("realtime", platform.REALTIME),
     (PARTITION, platform.PARTITION),
     ("grants", platform.GRANTS),
@@ -43,6 +44,7 @@ QUESTIONS: Final = (
 
 async def examine(settings: Settings, database: Database) -> Report:
     examination = Examination()
+    examination.report.connection = database.security
     await asyncio.to_thread(examination.ask_database, database, settings)
     async with Gateway.connect(settings.supabase_url, settings.supabase_secret_key) as gateway:
         await examination.ask_api(gateway, database)

@@ -30,6 +30,9 @@ class Unchecked:
 
 @dataclass(slots=True)
 class Report:
+    """`connection`: how the one to the database is protected."""
+
+    connection: str = ""
     checked: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
@@ -40,6 +43,7 @@ class Report:
 
     def fields(self) -> dict[str, Any]:
         return {
+            "connection": self.connection,
             "findings": [finding.fields() for finding in self.findings],
             "checked": self.checked,
             "unchecked": [{"check": one.check, "reason": one.reason} for one in self.unchecked],

@@ -69,6 +69,20 @@ from public.sync_workspaces as w
 where w.is_active and w.key_status in ('refused', 'other_workspace')
 """
 
+# Arguments of calls over the API are logged too, as parameters of the statement.
+STATEMENT_LOG: Final = """
+select s.name as subject,
+  format('is %s: the log holds every statement, and with it every key that one hands over',
+    s.setting) as message,
+  format('Set it back to %s where it was set (%s). The log shows the keys that were handed over '
+    'meanwhile: give their workspaces others.', s.boot_val, s.source) as mend
+from pg_catalog.pg_settings as s
+where (s.name = 'log_statement' and s.setting = 'all')
+  or (s.name in ('log_min_duration_statement', 'log_min_duration_sample') and s.setting = '0')
+  or (s.name = 'pgaudit.log' and s.setting ~* '(^|[ ,])(all|read|function)($|[ ,])')
+order by s.name
+"""
+
 REALTIME: Final = """
 select 'realtime.send' as subject, 'function realtime.send is not there' as message,
   'Enable Realtime in the dashboard; until then workers find work by looking every 5 s.' as mend
