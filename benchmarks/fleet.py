@@ -175,7 +175,8 @@ async def _alone(chain: Chain, bison: BisonControl, report: Report, rounds: int)
     for slots in ALONE_SLOTS:
         await chain.verbs.call(
             "register_workspace", p_workspace_name=LARGEST, p_base_url=bison.base_url,
-            p_api_key=largest.key, p_max_concurrency=slots,
+            p_api_key=largest.key, p_source="email_bison",
+            p_max_concurrency=slots,
         )  # fmt: skip
         syncs = []
         for _ in range(rounds):

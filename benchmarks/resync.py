@@ -51,7 +51,7 @@ async def _store_answers(database: Database, bison: BisonControl) -> int:
     """Register the fleet and keep every page as the API serves it."""
     pages = 0
     insert = "insert into bench.bodies (workspace_name, page, body) values (:name, :page, :body)"
-    register = "select public.register_workspace(:name, :url, :key)"
+    register = "select public.register_workspace(:name, :url, :key, 'email_bison')"
     accept = (
         "update public.sync_workspaces set key_status = 'accepted', external_id = id::text,"
         " key_owner_id = id::text"

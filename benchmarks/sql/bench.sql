@@ -9,7 +9,7 @@ select public.declare_stream('{"source_name": "bench", "stream_name": "items", "
 
 create function bench.add_fleet(p_workspaces int) returns void
 language sql as $$
-  select public.register_workspace(format('fleet %s', n), 'http://127.0.0.1:9', 'a key') from generate_series(1, p_workspaces) as n;
+  select public.register_workspace(format('fleet %s', n), 'http://127.0.0.1:9', 'a key', 'email_bison') from generate_series(1, p_workspaces) as n;
 $$;
 
 create function bench.stock(p_name text, p_source text, p_stream text, p_runs int, p_pages int, p_slots int) returns uuid

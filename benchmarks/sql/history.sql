@@ -4,7 +4,7 @@ set session_replication_role = replica;
 
 insert into public.polling_job_status (id, job_name, started_at, completed_at, status, total_workspaces, workspaces_processed,
   total_accounts_synced, duration_ms, created_at, updated_at, chunks_completed, chunks_failed)
-select gen_random_uuid(), 'scheduled accounts', t.started_at, t.started_at + interval '3 seconds',
+select gen_random_uuid(), 'scheduled sync', t.started_at, t.started_at + interval '3 seconds',
   case when n % 50 = 0 then 'partial' else 'completed' end, 26, 26 - (n % 50 = 0)::int, 4839, 3000, t.started_at,
   t.started_at + interval '3 seconds', 338 - (n % 50 = 0)::int, (n % 50 = 0)::int
 from generate_series(1, :jobs) as n
@@ -73,8 +73,8 @@ with job as (
   select id, parent_sync_job_id, run_id, 'completed', nextval('sync.lease_tokens'), 'worker 1', created_at, created_at, created_at + interval '1 second'
   from chunk
 )
-insert into public.thread_stage (workspace_id, reply_id, payload, thread_key, chunk_id, staged_at, processed_at)
-select run.workspace_id, c.record_id::bigint, '{}', c.record_id, c.id, c.created_at, c.created_at + interval '1 second'
+insert into sync.staged_items (workspace_id, stream_id, record_id, item_key, chunk_id, staged_at, processed_at)
+select run.workspace_id, run.stream_id, c.record_id, c.record_id, c.id, c.created_at, c.created_at + interval '1 second'
 from run join chunk as c on c.run_id = run.id;
 
 -- Of the last week, which hints are kept for, every chunk was pushed to a receiver that claimed it.

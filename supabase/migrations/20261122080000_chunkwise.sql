@@ -317,6 +317,8 @@ insert into public.sync_settings (name, value, kind, description) values
   'approval.'),
 ('empty_list_minutes', '10', 'number', 'A list that became empty deletes nothing before a run '
   'so much later finds it empty too; 0: at once, as ever.'),
+('sync_interval_minutes', '30', 'number', 'How often the default streams of all workspaces are '
+  'synced by themselves; 0: never.'),
 ('stale_after_hours', '24', 'number', 'Age of the last complete sync '
   'from which a workspace is stale.'),
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
@@ -1240,6 +1242,9 @@ create table public.sync_streams (
   target_table text not null default 'public.synced_records',
   apply_function text not null default 'sync.apply_synced_records',
   close_function text,
+  stage_function text,
+  shown_function text,
+  warn_function text,
   created_at timestamptz not null default sync.now(),
   unique (source_id, stream_name),
   constraint sync_streams_completeness_check
@@ -1257,6 +1262,8 @@ create table public.sync_streams (
   ),
   constraint sync_streams_items_check
   check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),
+  constraint sync_streams_items_functions_check check (completeness = 'items'
+    or (stage_function is null and shown_function is null and warn_function is null)),
   constraint sync_streams_cursor_check check (
     (cursor_params is null) = (next_cursor_path is null)
     and (cursor_codec is null or cursor_params is not null)
@@ -1314,6 +1321,15 @@ comment on column public.sync_streams.apply_function is
 'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
 comment on column public.sync_streams.close_function is
 'f(workspace id) returns void: statistics after a completed run.';
+comment on column public.sync_streams.stage_function is
+'Of an items stream: f(workspace id, ids of staged records) returns table (record_id text, item_key
+text): which id to ask for, so that records with one key cost one request. Null: each its own.';
+comment on column public.sync_streams.shown_function is
+'Of an items stream: f(workspace ids, chunk ids, ids of staged records, side by side: several
+records may have one chunk) returns table (chunk_id bigint, shown_id text): which records the stored
+answer of each chunk shows, so that those need no request of their own. Null: none but its own.';
+comment on column public.sync_streams.warn_function is
+'Of an items stream: f(run id) returns text[]: what a run that closes warns of.';
 create unique index sync_streams_connection_idx on public.sync_streams (source_id)
   where completeness = 'connection';
 alter table public.sync_streams enable row level security;
@@ -1497,23 +1513,24 @@ its default. With another base path its workspaces' live runs begin again. Retur
 "source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by id,
 their budgets.$$;
 
-create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
+create function sync.require_function(p_name text, p_argument_types text, p_return_type regtype)
   returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from pg_catalog.pg_proc
-    where oid = to_regprocedure(format('%s(%s)', p_name, p_argument_type))
-      and prorettype = p_return_type and not proretset
+    where oid = to_regprocedure(format('%s(%s)', p_name, p_argument_types))
+      and prorettype = p_return_type and proretset = (p_return_type = 'record'::regtype)
   ) then
     raise exception using errcode = 'SY006',
-      message = format('there is no function %s(%s) that returns %s', p_name, p_argument_type,
-      p_return_type),
+      message = format('there is no function %s(%s) that returns %s', p_name, p_argument_types,
+        case p_return_type when 'record'::regtype then 'a table' else p_return_type::text end),
       hint = 'Create it first, schema named; the columns of sync_streams say what it does.';
   end if;
 end; $$;
 comment on function sync.require_function(text, text, regtype) is
-$$Raises: SY006 unless a function of that name takes such an argument and returns one such value.$$;
+$$Raises: SY006 unless a function of that name takes such arguments and returns one such value, or,
+of type record, a table.$$;
 
 create function sync.require_target_columns(p_target regclass) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -1639,23 +1656,21 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_orphan record;
 begin
-  -- Only replies stage what their children ask for.
   select s.stream_name, s.parent_stream into v_orphan from public.sync_streams as s
   where s.source_id = p_source_id and s.completeness = 'items' and not exists (
     select 1 from public.sync_streams as parent
     where parent.source_id = p_source_id and parent.stream_name = s.parent_stream
-      and parent.completeness = 'feed'
-      and to_regclass(parent.target_table) = to_regclass('public.email_replies'))
+      and parent.completeness in ('counted', 'feed'))
   limit 1;
   if v_orphan.stream_name is not null then
     raise exception using errcode = 'SY006',
-      message = format('stream %L asks for what its parent %L stages, and that stages nothing',
-        v_orphan.stream_name, v_orphan.parent_stream),
-      hint = 'The parent is a feed of replies of the same source, declared before its child.';
+      message = format('stream %L asks for what its parent %L changed, and that is no list of the '
+        'source', v_orphan.stream_name, v_orphan.parent_stream),
+      hint = 'The parent is a counted or feed stream of the same source, declared before its child.';
   end if;
 end; $$;
 comment on function sync.require_parents(bigint) is
-$$Raises: SY006 unless every items stream of a source has a parent that stages what it asks for.$$;
+$$Raises: SY006 unless every items stream of a source has a parent whose changes it can ask for.$$;
 
 create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -1743,6 +1758,13 @@ begin
     'sync.changed_record[]'::regtype);
   perform sync.require_function(v_stream.close_function, 'bigint', 'void'::regtype)
     where v_stream.close_function is not null;
+  perform sync.require_function(v_stream.stage_function, 'bigint, text[]', 'record'::regtype)
+    where v_stream.stage_function is not null;
+  perform sync.require_function(v_stream.shown_function, 'bigint[], bigint[], text[]',
+    'record'::regtype)
+    where v_stream.shown_function is not null;
+  perform sync.require_function(v_stream.warn_function, 'bigint', 'text[]'::regtype)
+    where v_stream.warn_function is not null;
   perform sync.require_drop_paths(v_stream);
   perform sync.require_parents(v_source_id);
   if v_before.id is not null and v_before is distinct from v_stream then
@@ -4989,14 +5011,15 @@ begin
   perform sync.note_seen(p_pages, v_records, v_changed);
   perform sync.note_confirmations(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
   perform sync.note_items(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
   return sync.applied(p_pages, v_records, v_changed);
 end; $$;
 comment on function sync.apply_pages(sync.page_in_hand[]) is
-$$Apply pages that were read as one set, and note the ids they showed. Returns: the pages with
-outcome completed and counts. Raises: whatever the data does to the tables. Locks: target rows, in
-key order.$$;
+$$Apply pages that were read as one set, note the ids they showed, and stage what changed for the
+streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
+data does to the tables. Locks: target rows, then staged items, in key order.$$;
 
 create function sync.try_page(p_page sync.page_in_hand, p_patience interval)
   returns sync.page_in_hand
@@ -7047,9 +7070,54 @@ revoke all on function
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;
 
--- Items: one request per staged record, once its feed's run has closed; what comes with another
+-- Items: one request per staged record, once its parent's run has closed; what comes with another
 -- answer is not fetched.
 -- Stands on: answers, close.
+
+create table sync.staged_items (
+  id bigint generated always as identity primary key,
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  record_id text not null,
+  item_key text,
+  chunk_id bigint,
+  staged_at timestamptz not null default sync.now(),
+  processed_at timestamptz
+);
+comment on table sync.staged_items is
+'New and changed records of a parent stream that an items stream is to ask for.';
+comment on column sync.staged_items.stream_id is 'The items stream.';
+comment on column sync.staged_items.record_id is 'The parent''s record.';
+comment on column sync.staged_items.item_key is
+'Which id is asked for: what the stream''s stage_function says, else the record''s own.';
+comment on column sync.staged_items.chunk_id is
+'The chunk that asks for it: one per key and run.';
+comment on column sync.staged_items.processed_at is
+'Null while it was not fetched; a failed one stays for the next job.';
+create unique index staged_items_pending_idx
+  on sync.staged_items (workspace_id, stream_id, record_id) where processed_at is null;
+create index staged_items_next_idx on sync.staged_items (workspace_id, stream_id, id)
+  where processed_at is null;
+create index staged_items_record_idx on sync.staged_items (workspace_id, stream_id, record_id);
+create index staged_items_chunk_idx on sync.staged_items (chunk_id);
+create index staged_items_stream_idx on sync.staged_items (stream_id);
+alter table sync.staged_items enable row level security;
+
+create function sync.stage_items(p_changed sync.changed_record[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  insert into sync.staged_items as s (workspace_id, stream_id, record_id)
+  select distinct c.workspace_id, child.id, c.record_id from unnest(p_changed) as c
+  join public.sync_streams as parent on parent.id = c.stream_id
+  join public.sync_streams as child on child.source_id = parent.source_id
+    and child.parent_stream = parent.stream_name and child.completeness = 'items'
+  order by c.workspace_id, child.id, c.record_id
+  on conflict (workspace_id, stream_id, record_id) where processed_at is null do update
+  set staged_at = sync.now();
+end; $$;
+comment on function sync.stage_items(sync.changed_record[]) is
+$$Stage changed records for the items streams whose parent they are of. Locks: staged rows in key
+order.$$;
 
 create function sync.read_item(p_page sync.page_in_hand) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -7066,59 +7134,120 @@ end; $$;
 comment on function sync.read_item(sync.page_in_hand) is
 $$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
 
+create function sync.next_staged(p_run public.workspace_sync_runs, p_limit int,
+  out o_ids bigint[], out o_record_ids text[])
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+begin
+  select array_agg(s.id order by s.id), array_agg(s.record_id order by s.id)
+  into o_ids, o_record_ids
+  from (
+    select x.id, x.record_id from sync.staged_items as x
+    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
+      and x.processed_at is null and x.id > coalesce(p_run.mark, 0)
+    order by x.id limit p_limit for no key update skip locked
+  ) as s;
+end; $$;
+comment on function sync.next_staged(public.workspace_sync_runs, int) is
+$$Returns: the next staged rows of a run and their records, side by side; null where there are none.
+Locks: those rows by SKIP LOCKED; what another holds is left to the next job.$$;
+
+create function sync.item_keys(p_run public.workspace_sync_runs, p_record_ids text[])
+  returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+declare
+  v_function text := (
+    select stage_function from public.sync_streams where id = p_run.stream_id);
+  v_keys text[] := p_record_ids;
+begin
+  if v_function is not null then
+    execute format($sql$
+      select array_agg(coalesce(k.item_key, given.id) order by given.n)
+      from unnest($2) with ordinality as given (id, n)
+      left join %s($1, $2) as k on k.record_id = given.id $sql$, v_function)
+    into v_keys using p_run.workspace_id, p_record_ids;
+  end if;
+  return v_keys;
+end; $$;
+comment on function sync.item_keys(public.workspace_sync_runs, text[]) is
+$$Returns: for each staged record, in their order, which id to ask for.$$;
+
 create function sync.queue_items(p_run_id bigint, p_limit int default 1000) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
-  v_reply_ids bigint[];
+  v_staged record;
   v_keys text[];
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  v_reply_ids := array(
-    select reply_id from public.thread_stage
-    where workspace_id = v_run.workspace_id and processed_at is null
-      and reply_id > coalesce(v_run.mark, '-9223372036854775808'::bigint)
-    order by reply_id limit p_limit for no key update skip locked);
-  if cardinality(v_reply_ids) = 0 then
+  v_staged := sync.next_staged(v_run, p_limit);
+  if v_staged.o_ids is null then
     return false;
   end if;
-  select array_agg(reply_id order by reply_id), array_agg(root_id::text order by reply_id)
-  into v_reply_ids, v_keys from sync.thread_roots(v_run.workspace_id, v_reply_ids);
+  v_keys := sync.item_keys(v_run, v_staged.o_record_ids);
   perform sync.plan_chunks(p_run_id, 'item', null, array(
     select distinct k from unnest(v_keys) as k where not exists (
       select 1 from public.chunked_sync_jobs as c
       where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'item' and c.page is null
         and c.record_id = k offset 0)));
-  update public.thread_stage as s set
-    thread_key = c.record_id, chunk_id = c.id,
+  update sync.staged_items as s set
+    item_key = c.record_id, chunk_id = c.id,
     processed_at = case when q.status = 'completed'
       and s.staged_at <= coalesce(q.started_at, q.completed_at) then sync.now() end
-  from unnest(v_reply_ids, v_keys) as staged (reply_id, thread_key)
+  from unnest(v_staged.o_ids, v_keys) as staged (id, item_key)
   cross join lateral (
     select x.id, x.record_id from public.chunked_sync_jobs as x
     where x.run_id = p_run_id and x.scan = v_run.scan and x.kind = 'item' and x.page is null
-      and x.record_id = staged.thread_key offset 0
+      and x.record_id = staged.item_key offset 0
   ) as c
   cross join lateral (
     select x.status, x.started_at, x.completed_at from public.chunk_processing_queue as x
     where x.id = c.id offset 0
   ) as q
-  where s.workspace_id = v_run.workspace_id and s.reply_id = staged.reply_id
-    and s.reply_id between v_reply_ids[1] and v_reply_ids[cardinality(v_reply_ids)]
-    and s.processed_at is null;
+  where s.workspace_id = v_run.workspace_id and s.stream_id = v_run.stream_id
+    and s.id = staged.id and s.processed_at is null
+    and s.id between v_staged.o_ids[1] and v_staged.o_ids[cardinality(v_staged.o_ids)];
   update public.workspace_sync_runs set
-    mark = v_reply_ids[cardinality(v_reply_ids)],
-    progress_total = case when cardinality(v_reply_ids) < p_limit
+    mark = v_staged.o_ids[cardinality(v_staged.o_ids)],
+    progress_total = case when cardinality(v_staged.o_ids) < p_limit
       then greatest(1, least(progress_total, planned_chunks)) else progress_total end
   where id = p_run_id;
   return true;
 end; $$;
 comment on function sync.queue_items(bigint, int) is
-$$Queue the conversations of the next staged replies, those with the lowest ids: one chunk per
-conversation and run. In parts, because a first sync stages more than one call may take. Returns:
-whether there was anything. The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what
-another holds is left to the next job.$$;
+$$Queue what the next staged records ask for, those staged first: one chunk per key and run. In
+parts, because a first sync stages more than one call may take. Returns: whether there was anything.
+The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what another holds is left to the
+next job.$$;
+
+create function sync.item_warnings(p_run public.workspace_sync_runs) returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_stream public.sync_streams := (
+    select s from public.sync_streams as s where s.id = p_run.stream_id);
+  v_warnings text[] := array(
+    select format('%s: %s gone, the API answers %s (asked for %s)', v_stream.stream_name, count(*),
+      e.details ->> 'http_status', (array_agg(c.record_id order by c.record_id))[1])
+    from public.chunked_sync_jobs as c
+    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+    cross join lateral (
+      select x.details from public.chunk_events as x
+      where x.chunk_id = c.id and x.event = 'completed' offset 0
+    ) as e
+    where c.run_id = p_run.id and c.kind = 'item' and e.details ->> 'http_status' in ('404', '410')
+    group by e.details ->> 'http_status' order by e.details ->> 'http_status');
+  v_own text[];
+begin
+  if v_stream.warn_function is not null then
+    execute format('select %s($1)', v_stream.warn_function) into v_own using p_run.id;
+  end if;
+  return v_warnings || v_own;
+end; $$;
+comment on function sync.item_warnings(public.workspace_sync_runs) is
+$$Returns: which of a run's items are gone, with counts and one example each, and what the stream's
+warn_function says.$$;
 
 create function sync.open_items(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -7127,13 +7256,14 @@ declare
 begin
   perform 1 from public.workspace_sync_runs where id = p_run_id for no key update;
   update public.workspace_sync_runs as r set phase = 'items', progress_total = greatest(1, (
-    select count(*) from public.thread_stage as s
-    where s.workspace_id = r.workspace_id and s.processed_at is null))
+    select count(*) from sync.staged_items as s
+    where s.workspace_id = r.workspace_id and s.stream_id = r.stream_id
+      and s.processed_at is null))
   where id = p_run_id returning * into v_run;
   perform sync.advance_items(v_run);
 end; $$;
 comment on function sync.open_items(bigint) is
-$$Queue the first conversations of what is staged, or close the run at once if nothing is. Locks:
+$$Queue the first part of what is staged, or close the run at once if nothing is. Locks:
 the run.$$;
 
 create function sync.advance_items(p_run public.workspace_sync_runs) returns void
@@ -7146,10 +7276,11 @@ begin
       select count(*) into v_failed from public.chunk_processing_queue
       where run_id = p_run.id and status = 'failed';
       update public.workspace_sync_runs set
-        expected_total = planned_chunks, warnings = warnings || sync.thread_warnings(id)
+        expected_total = planned_chunks, warnings = warnings || sync.item_warnings(p_run)
       where id = p_run.id;
       perform sync.close_run(p_run.id, case v_failed when 0 then 'completed' else 'partial' end,
-        case when v_failed > 0 then format('%s conversations could not be fetched', v_failed) end);
+        case when v_failed > 0 then format('%s: %s could not be fetched', (
+          select stream_name from public.sync_streams where id = p_run.stream_id), v_failed) end);
       return;
     end if;
     exit when sync.fill_slots(p_run.id) > 0;
@@ -7166,66 +7297,76 @@ declare
   -- Apart: to lock rows that are joined with pages would carry each page's body with each row.
   v_queue_ids bigint[] := array(select queue_id from unnest(p_pages) where kind = 'item');
 begin
-  update public.thread_stage as s set processed_at = sync.now()
+  update sync.staged_items as s set processed_at = sync.now()
   from (
     select t.id from public.chunk_processing_queue as q
-    join public.thread_stage as t on t.chunk_id = q.id and t.staged_at <= q.started_at
+    join sync.staged_items as t on t.chunk_id = q.id and t.staged_at <= q.started_at
     where q.id = any (v_queue_ids) and t.processed_at is null
-    order by t.workspace_id, t.reply_id for no key update of t
+    order by t.workspace_id, t.stream_id, t.record_id for no key update of t
   ) as done
   where s.id = done.id;
 end; $$;
 comment on function sync.note_items(sync.page_in_hand[]) is
-$$Staged replies of fetched conversations are processed, but for those staged again after their
-conversation was asked for. Locks: their rows in the order in which replies stage them.$$;
+$$Staged records whose item was fetched are processed, but for those staged again after it was asked
+for. Locks: their rows in the order in which they are staged.$$;
+
+create function sync.shown_with(p_queue_ids bigint[])
+returns table (queue_id bigint, stream_id bigint, shown_id text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_asked record;
+begin
+  for v_asked in
+    select st.id, st.shown_function, array_agg(s.workspace_id) as workspace_ids,
+      array_agg(given.id) as queue_ids, array_agg(s.record_id) as record_ids
+    from unnest(p_queue_ids) as given (id)
+    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+    cross join lateral (
+      select x.workspace_id, x.stream_id, x.record_id from sync.staged_items as x
+      where x.chunk_id = given.id offset 0
+    ) as s
+    join public.sync_streams as st on st.id = s.stream_id and st.shown_function is not null
+    group by st.id, st.shown_function
+  loop
+    return query execute format('select chunk_id, $4, shown_id from %s($1, $2, $3)',
+      v_asked.shown_function)
+    using v_asked.workspace_ids, v_asked.queue_ids, v_asked.record_ids, v_asked.id;
+  end loop;
+end; $$;
+comment on function sync.shown_with(bigint[]) is
+$$Returns: which staged records the stored answers of these chunks show, as their streams'
+shown_functions say.$$;
 
 create function sync.joined_items(p_queue_ids bigint[])
 returns table (queue_id bigint, joined bigint[])
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 begin
-  -- In steps without doubles: of a long conversation every message leads to every other. Offset 0:
-  -- one look by key for each, whatever the planner knows of the tables.
+  -- Each by key: what one answer shows may lead to all the others.
   return query
-  with own as (
-    select q.id, q.run_id, r.workspace_id from unnest(p_queue_ids) as given (id)
-    join public.chunk_processing_queue as q on q.id = given.id
+  with others as materialized (
+    select distinct s.queue_id, q.run_id, x.chunk_id from sync.shown_with(p_queue_ids) as s
+    join public.chunk_processing_queue as q on q.id = s.queue_id
     join public.workspace_sync_runs as r on r.id = q.run_id
-  ), threads as materialized (
-    select distinct o.id, o.run_id, o.workspace_id, m.thread_id from own as o
     cross join lateral (
-      select x.reply_id from public.thread_stage as x where x.chunk_id = o.id offset 0
-    ) as mine
-    cross join lateral (
-      select x.thread_id from public.email_messages as x
-      where x.workspace_id = o.workspace_id and x.reply_id = mine.reply_id offset 0
-    ) as m
-  ), shown as materialized (
-    select distinct t.id, t.run_id, t.workspace_id, m.reply_id from threads as t
-    cross join lateral (
-      select x.reply_id from public.email_messages as x
-      where x.workspace_id = t.workspace_id and x.thread_id = t.thread_id
-        and x.reply_id is not null offset 0
-    ) as m
-  ), others as materialized (
-    select distinct s.id, s.run_id, x.chunk_id from shown as s
-    cross join lateral (
-      select t.chunk_id from public.thread_stage as t
-      where t.workspace_id = s.workspace_id and t.reply_id = s.reply_id offset 0
+      select t.chunk_id from sync.staged_items as t
+      where t.workspace_id = r.workspace_id and t.stream_id = s.stream_id
+        and t.record_id = s.shown_id offset 0
     ) as x
-    where x.chunk_id <> s.id
+    where x.chunk_id <> s.queue_id
   )
-  select o.id, array_agg(o.chunk_id) from others as o
+  select o.queue_id, array_agg(o.chunk_id) from others as o
   cross join lateral (
     select x.run_id, x.status from public.chunk_processing_queue as x
     where x.id = o.chunk_id offset 0
   ) as q
   where q.run_id = o.run_id and q.status in ('pending', 'processing', 'completed')
-  group by o.id;
+  group by o.queue_id;
 end; $$;
 comment on function sync.joined_items(bigint[]) is
-$$Returns: of these chunks those whose answer came with staged replies of others of their run, and
-these others: stored replies alone had not shown that they belong together.$$;
+$$Returns: of these chunks those whose answer came with what others of their run ask for, and these
+others: which belong together was not known when they were staged.$$;
 
 create function sync.cover_items(p_page sync.page_in_hand, p_joined bigint[], p_in_call bigint[])
   returns void
@@ -7248,10 +7389,10 @@ begin
   insert into public.chunk_events (chunk_id, run_id, event, details)
   select id, p_page.run_id, 'covered', jsonb_build_object('by_chunk', p_page.queue_id)
   from unnest(v_covered) as id;
-  update public.thread_stage as s set processed_at = sync.now()
+  update sync.staged_items as s set processed_at = sync.now()
   from (
     select t.id from public.chunk_processing_queue as q
-    join public.thread_stage as t on t.chunk_id = any (v_covered) and t.staged_at <= q.started_at
+    join sync.staged_items as t on t.chunk_id = any (v_covered) and t.staged_at <= q.started_at
     where q.id = p_page.queue_id and t.processed_at is null for no key update of t skip locked
   ) as came
   where s.id = came.id;
@@ -7265,7 +7406,7 @@ begin
   where id = p_page.run_id;
 end; $$;
 comment on function sync.cover_items(sync.page_in_hand, bigint[], bigint[]) is
-$$Chunks whose conversation came with this answer end as covered if they are pending; an answer
+$$Chunks whose item came with this answer end as covered if they are pending; an answer
 that came after one that showed the same is an extra fetch. The caller holds the run's lock. Locks:
 queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.$$;
 
@@ -7283,8 +7424,14 @@ end; $$;
 comment on function sync.cover_joined_items(sync.page_in_hand[]) is
 $$cover_items() for each page whose answer came with others. The caller holds the runs' locks.$$;
 
+revoke all on sequence sync.staged_items_id_seq from public, anon, authenticated, service_role;
+revoke all on table sync.staged_items from public, anon, authenticated, service_role;
+grant select on table sync.staged_items to authenticated, service_role;
+create policy staged_items_select_operator on sync.staged_items
+for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.read_item, sync.queue_items, sync.open_items, sync.advance_items, sync.note_items,
+  sync.stage_items, sync.read_item, sync.next_staged, sync.item_keys, sync.queue_items,
+  sync.item_warnings, sync.open_items, sync.advance_items, sync.note_items, sync.shown_with,
   sync.joined_items, sync.cover_items, sync.cover_joined_items
 from public, anon, authenticated, service_role;
 
@@ -9261,7 +9408,7 @@ begin
   select c.id, e.id, net.http_post(
       url => e.url,
       body => jsonb_build_object('type', 'UPDATE', 'table',
-      case when c.is_item then 'thread_processing_queue' else 'sync_page_queue' end, 'schema',
+      case when c.is_item then 'chunk_processing_queue' else 'sync_page_queue' end, 'schema',
       'public',
         'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts,
         'created_at', c.created_at), 'old_record', null),
@@ -10685,8 +10832,8 @@ begin
     select s.run_id, s.scan, s.chunk_id from public.workspace_sync_runs as r
     join sync.seen_pages as s on s.run_id = r.id
     where r.completed_at < v_until limit p_rows);
-  delete from public.thread_stage where id in (
-    select id from public.thread_stage where processed_at < v_until limit p_rows);
+  delete from sync.staged_items where id in (
+    select id from sync.staged_items where processed_at < v_until limit p_rows);
   delete from public.chunked_sync_jobs where id in (
     select c.id from public.workspace_sync_runs as r
     join public.chunked_sync_jobs as c on c.run_id = r.id
@@ -10696,7 +10843,7 @@ begin
 end; $$;
 comment on function sync.prune_runs(int) is
 $$Delete at most so many chunks, pages seen and audits of runs closed 30 days ago, and staged
-replies processed 30 days ago. Returns: chunks deleted. Locks: those rows.$$;
+items processed 30 days ago. Returns: chunks deleted. Locks: those rows.$$;
 
 create function sync.prune_log(p_rows int) returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -10741,31 +10888,37 @@ revoke all on function
   sync.prune_runs, sync.prune_log, sync.prune
 from public, anon, authenticated, service_role;
 
--- Schedule: the sync of all accounts that pg_cron starts; its jobs are made.
+-- Schedule: the sync that starts by itself, and every job that pg_cron is given.
 -- Stands on: start, cron, sweep, health, prune.
 
 create function sync.start_scheduled_sync() returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_interval interval := make_interval(mins => sync.setting('sync_interval_minutes')::int);
 begin
-  if not exists (
+  -- By the minute, as pg_cron counts: a start some milliseconds late moves the next one by nothing.
+  if v_interval = interval '0' or not exists (
     select 1 from public.sync_workspaces as w
     join public.sync_streams as s on s.source_id = w.source_id
-    where w.is_active and s.stream_name = 'sender_emails')
-    or exists (select 1 from public.polling_job_status
-    where job_name = 'scheduled accounts' and status = 'running') then
+    where w.is_active and s.is_default)
+    or exists (
+      select 1 from public.polling_job_status
+      where job_name = 'scheduled sync' and (status = 'running'
+        or date_trunc('minute', started_at) > date_trunc('minute', sync.now()) - v_interval)) then
     return null;
   end if;
-  return sync.start_job('scheduled accounts', sync.requested_runs('{sender_emails}', null), null);
+  return sync.start_job('scheduled sync', sync.requested_runs(null, null), null);
 end; $$;
 comment on function sync.start_scheduled_sync() is
-$$Sync the accounts of every active workspace. Returns: as start_sync_job(), or null while one runs
-or no workspace that has accounts is active.$$;
+$$Sync the default streams of every active workspace, if sync_interval_minutes have passed since
+that was last begun. Returns: as start_sync_job(), or null while one runs, none is due, or no active
+workspace has a default stream.$$;
 
 revoke all on function sync.start_scheduled_sync from public, anon, authenticated, service_role;
 
 -- A database's own defaults hold for pg_cron's sessions: each command says what it relies on first.
 insert into sync.cron_jobs (job_name, schedule, command) values
-('chunkwise sync accounts', '*/30 * * * *',
+('chunkwise sync', '* * * * *',
   'set statement_timeout = ''60s''; set transaction isolation level read committed; '
   'select sync.start_scheduled_sync(); select sync.check_health_if_late()'),
 ('chunkwise prune', '* 3 * * *',

@@ -59,6 +59,8 @@ insert into public.sync_settings (name, value, kind, description) values
   'approval.'),
 ('empty_list_minutes', '10', 'number', 'A list that became empty deletes nothing before a run '
   'so much later finds it empty too; 0: at once, as ever.'),
+('sync_interval_minutes', '30', 'number', 'How often the default streams of all workspaces are '
+  'synced by themselves; 0: never.'),
 ('stale_after_hours', '24', 'number', 'Age of the last complete sync '
   'from which a workspace is stale.'),
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),

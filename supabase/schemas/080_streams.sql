@@ -38,6 +38,9 @@ create table public.sync_streams (
   target_table text not null default 'public.synced_records',
   apply_function text not null default 'sync.apply_synced_records',
   close_function text,
+  stage_function text,
+  shown_function text,
+  warn_function text,
   created_at timestamptz not null default sync.now(),
   unique (source_id, stream_name),
   constraint sync_streams_completeness_check
@@ -55,6 +58,8 @@ create table public.sync_streams (
   ),
   constraint sync_streams_items_check
   check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),
+  constraint sync_streams_items_functions_check check (completeness = 'items'
+    or (stage_function is null and shown_function is null and warn_function is null)),
   constraint sync_streams_cursor_check check (
     (cursor_params is null) = (next_cursor_path is null)
     and (cursor_codec is null or cursor_params is not null)
@@ -112,6 +117,15 @@ comment on column public.sync_streams.apply_function is
 'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
 comment on column public.sync_streams.close_function is
 'f(workspace id) returns void: statistics after a completed run.';
+comment on column public.sync_streams.stage_function is
+'Of an items stream: f(workspace id, ids of staged records) returns table (record_id text, item_key
+text): which id to ask for, so that records with one key cost one request. Null: each its own.';
+comment on column public.sync_streams.shown_function is
+'Of an items stream: f(workspace ids, chunk ids, ids of staged records, side by side: several
+records may have one chunk) returns table (chunk_id bigint, shown_id text): which records the stored
+answer of each chunk shows, so that those need no request of their own. Null: none but its own.';
+comment on column public.sync_streams.warn_function is
+'Of an items stream: f(run id) returns text[]: what a run that closes warns of.';
 create unique index sync_streams_connection_idx on public.sync_streams (source_id)
   where completeness = 'connection';
 alter table public.sync_streams enable row level security;

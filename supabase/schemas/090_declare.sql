@@ -94,23 +94,24 @@ its default. With another base path its workspaces' live runs begin again. Retur
 "source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by id,
 their budgets.$$;
 
-create function sync.require_function(p_name text, p_argument_type text, p_return_type regtype)
+create function sync.require_function(p_name text, p_argument_types text, p_return_type regtype)
   returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select 1 from pg_catalog.pg_proc
-    where oid = to_regprocedure(format('%s(%s)', p_name, p_argument_type))
-      and prorettype = p_return_type and not proretset
+    where oid = to_regprocedure(format('%s(%s)', p_name, p_argument_types))
+      and prorettype = p_return_type and proretset = (p_return_type = 'record'::regtype)
   ) then
     raise exception using errcode = 'SY006',
-      message = format('there is no function %s(%s) that returns %s', p_name, p_argument_type,
-      p_return_type),
+      message = format('there is no function %s(%s) that returns %s', p_name, p_argument_types,
+        case p_return_type when 'record'::regtype then 'a table' else p_return_type::text end),
       hint = 'Create it first, schema named; the columns of sync_streams say what it does.';
   end if;
 end; $$;
 comment on function sync.require_function(text, text, regtype) is
-$$Raises: SY006 unless a function of that name takes such an argument and returns one such value.$$;
+$$Raises: SY006 unless a function of that name takes such arguments and returns one such value, or,
+of type record, a table.$$;
 
 create function sync.require_target_columns(p_target regclass) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -236,23 +237,21 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_orphan record;
 begin
-  -- Only replies stage what their children ask for.
   select s.stream_name, s.parent_stream into v_orphan from public.sync_streams as s
   where s.source_id = p_source_id and s.completeness = 'items' and not exists (
     select 1 from public.sync_streams as parent
     where parent.source_id = p_source_id and parent.stream_name = s.parent_stream
-      and parent.completeness = 'feed'
-      and to_regclass(parent.target_table) = to_regclass('public.email_replies'))
+      and parent.completeness in ('counted', 'feed'))
   limit 1;
   if v_orphan.stream_name is not null then
     raise exception using errcode = 'SY006',
-      message = format('stream %L asks for what its parent %L stages, and that stages nothing',
-        v_orphan.stream_name, v_orphan.parent_stream),
-      hint = 'The parent is a feed of replies of the same source, declared before its child.';
+      message = format('stream %L asks for what its parent %L changed, and that is no list of the '
+        'source', v_orphan.stream_name, v_orphan.parent_stream),
+      hint = 'The parent is a counted or feed stream of the same source, declared before its child.';
   end if;
 end; $$;
 comment on function sync.require_parents(bigint) is
-$$Raises: SY006 unless every items stream of a source has a parent that stages what it asks for.$$;
+$$Raises: SY006 unless every items stream of a source has a parent whose changes it can ask for.$$;
 
 create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -340,6 +339,13 @@ begin
     'sync.changed_record[]'::regtype);
   perform sync.require_function(v_stream.close_function, 'bigint', 'void'::regtype)
     where v_stream.close_function is not null;
+  perform sync.require_function(v_stream.stage_function, 'bigint, text[]', 'record'::regtype)
+    where v_stream.stage_function is not null;
+  perform sync.require_function(v_stream.shown_function, 'bigint[], bigint[], text[]',
+    'record'::regtype)
+    where v_stream.shown_function is not null;
+  perform sync.require_function(v_stream.warn_function, 'bigint', 'text[]'::regtype)
+    where v_stream.warn_function is not null;
   perform sync.require_drop_paths(v_stream);
   perform sync.require_parents(v_source_id);
   if v_before.id is not null and v_before is distinct from v_stream then

@@ -119,14 +119,15 @@ begin
   perform sync.note_seen(p_pages, v_records, v_changed);
   perform sync.note_confirmations(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
   perform sync.note_items(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
   return sync.applied(p_pages, v_records, v_changed);
 end; $$;
 comment on function sync.apply_pages(sync.page_in_hand[]) is
-$$Apply pages that were read as one set, and note the ids they showed. Returns: the pages with
-outcome completed and counts. Raises: whatever the data does to the tables. Locks: target rows, in
-key order.$$;
+$$Apply pages that were read as one set, note the ids they showed, and stage what changed for the
+streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
+data does to the tables. Locks: target rows, then staged items, in key order.$$;
 
 create function sync.try_page(p_page sync.page_in_hand, p_patience interval)
   returns sync.page_in_hand

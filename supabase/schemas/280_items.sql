@@ -1,6 +1,51 @@
--- Items: one request per staged record, once its feed's run has closed; what comes with another
+-- Items: one request per staged record, once its parent's run has closed; what comes with another
 -- answer is not fetched.
 -- Stands on: answers, close.
+
+create table sync.staged_items (
+  id bigint generated always as identity primary key,
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  record_id text not null,
+  item_key text,
+  chunk_id bigint,
+  staged_at timestamptz not null default sync.now(),
+  processed_at timestamptz
+);
+comment on table sync.staged_items is
+'New and changed records of a parent stream that an items stream is to ask for.';
+comment on column sync.staged_items.stream_id is 'The items stream.';
+comment on column sync.staged_items.record_id is 'The parent''s record.';
+comment on column sync.staged_items.item_key is
+'Which id is asked for: what the stream''s stage_function says, else the record''s own.';
+comment on column sync.staged_items.chunk_id is
+'The chunk that asks for it: one per key and run.';
+comment on column sync.staged_items.processed_at is
+'Null while it was not fetched; a failed one stays for the next job.';
+create unique index staged_items_pending_idx
+  on sync.staged_items (workspace_id, stream_id, record_id) where processed_at is null;
+create index staged_items_next_idx on sync.staged_items (workspace_id, stream_id, id)
+  where processed_at is null;
+create index staged_items_record_idx on sync.staged_items (workspace_id, stream_id, record_id);
+create index staged_items_chunk_idx on sync.staged_items (chunk_id);
+create index staged_items_stream_idx on sync.staged_items (stream_id);
+alter table sync.staged_items enable row level security;
+
+create function sync.stage_items(p_changed sync.changed_record[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  insert into sync.staged_items as s (workspace_id, stream_id, record_id)
+  select distinct c.workspace_id, child.id, c.record_id from unnest(p_changed) as c
+  join public.sync_streams as parent on parent.id = c.stream_id
+  join public.sync_streams as child on child.source_id = parent.source_id
+    and child.parent_stream = parent.stream_name and child.completeness = 'items'
+  order by c.workspace_id, child.id, c.record_id
+  on conflict (workspace_id, stream_id, record_id) where processed_at is null do update
+  set staged_at = sync.now();
+end; $$;
+comment on function sync.stage_items(sync.changed_record[]) is
+$$Stage changed records for the items streams whose parent they are of. Locks: staged rows in key
+order.$$;
 
 create function sync.read_item(p_page sync.page_in_hand) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -17,59 +62,120 @@ end; $$;
 comment on function sync.read_item(sync.page_in_hand) is
 $$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
 
+create function sync.next_staged(p_run public.workspace_sync_runs, p_limit int,
+  out o_ids bigint[], out o_record_ids text[])
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+begin
+  select array_agg(s.id order by s.id), array_agg(s.record_id order by s.id)
+  into o_ids, o_record_ids
+  from (
+    select x.id, x.record_id from sync.staged_items as x
+    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
+      and x.processed_at is null and x.id > coalesce(p_run.mark, 0)
+    order by x.id limit p_limit for no key update skip locked
+  ) as s;
+end; $$;
+comment on function sync.next_staged(public.workspace_sync_runs, int) is
+$$Returns: the next staged rows of a run and their records, side by side; null where there are none.
+Locks: those rows by SKIP LOCKED; what another holds is left to the next job.$$;
+
+create function sync.item_keys(p_run public.workspace_sync_runs, p_record_ids text[])
+  returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+declare
+  v_function text := (
+    select stage_function from public.sync_streams where id = p_run.stream_id);
+  v_keys text[] := p_record_ids;
+begin
+  if v_function is not null then
+    execute format($sql$
+      select array_agg(coalesce(k.item_key, given.id) order by given.n)
+      from unnest($2) with ordinality as given (id, n)
+      left join %s($1, $2) as k on k.record_id = given.id $sql$, v_function)
+    into v_keys using p_run.workspace_id, p_record_ids;
+  end if;
+  return v_keys;
+end; $$;
+comment on function sync.item_keys(public.workspace_sync_runs, text[]) is
+$$Returns: for each staged record, in their order, which id to ask for.$$;
+
 create function sync.queue_items(p_run_id bigint, p_limit int default 1000) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
-  v_reply_ids bigint[];
+  v_staged record;
   v_keys text[];
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  v_reply_ids := array(
-    select reply_id from public.thread_stage
-    where workspace_id = v_run.workspace_id and processed_at is null
-      and reply_id > coalesce(v_run.mark, '-9223372036854775808'::bigint)
-    order by reply_id limit p_limit for no key update skip locked);
-  if cardinality(v_reply_ids) = 0 then
+  v_staged := sync.next_staged(v_run, p_limit);
+  if v_staged.o_ids is null then
     return false;
   end if;
-  select array_agg(reply_id order by reply_id), array_agg(root_id::text order by reply_id)
-  into v_reply_ids, v_keys from sync.thread_roots(v_run.workspace_id, v_reply_ids);
+  v_keys := sync.item_keys(v_run, v_staged.o_record_ids);
   perform sync.plan_chunks(p_run_id, 'item', null, array(
     select distinct k from unnest(v_keys) as k where not exists (
       select 1 from public.chunked_sync_jobs as c
       where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'item' and c.page is null
         and c.record_id = k offset 0)));
-  update public.thread_stage as s set
-    thread_key = c.record_id, chunk_id = c.id,
+  update sync.staged_items as s set
+    item_key = c.record_id, chunk_id = c.id,
     processed_at = case when q.status = 'completed'
       and s.staged_at <= coalesce(q.started_at, q.completed_at) then sync.now() end
-  from unnest(v_reply_ids, v_keys) as staged (reply_id, thread_key)
+  from unnest(v_staged.o_ids, v_keys) as staged (id, item_key)
   cross join lateral (
     select x.id, x.record_id from public.chunked_sync_jobs as x
     where x.run_id = p_run_id and x.scan = v_run.scan and x.kind = 'item' and x.page is null
-      and x.record_id = staged.thread_key offset 0
+      and x.record_id = staged.item_key offset 0
   ) as c
   cross join lateral (
     select x.status, x.started_at, x.completed_at from public.chunk_processing_queue as x
     where x.id = c.id offset 0
   ) as q
-  where s.workspace_id = v_run.workspace_id and s.reply_id = staged.reply_id
-    and s.reply_id between v_reply_ids[1] and v_reply_ids[cardinality(v_reply_ids)]
-    and s.processed_at is null;
+  where s.workspace_id = v_run.workspace_id and s.stream_id = v_run.stream_id
+    and s.id = staged.id and s.processed_at is null
+    and s.id between v_staged.o_ids[1] and v_staged.o_ids[cardinality(v_staged.o_ids)];
   update public.workspace_sync_runs set
-    mark = v_reply_ids[cardinality(v_reply_ids)],
-    progress_total = case when cardinality(v_reply_ids) < p_limit
+    mark = v_staged.o_ids[cardinality(v_staged.o_ids)],
+    progress_total = case when cardinality(v_staged.o_ids) < p_limit
       then greatest(1, least(progress_total, planned_chunks)) else progress_total end
   where id = p_run_id;
   return true;
 end; $$;
 comment on function sync.queue_items(bigint, int) is
-$$Queue the conversations of the next staged replies, those with the lowest ids: one chunk per
-conversation and run. In parts, because a first sync stages more than one call may take. Returns:
-whether there was anything. The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what
-another holds is left to the next job.$$;
+$$Queue what the next staged records ask for, those staged first: one chunk per key and run. In
+parts, because a first sync stages more than one call may take. Returns: whether there was anything.
+The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what another holds is left to the
+next job.$$;
+
+create function sync.item_warnings(p_run public.workspace_sync_runs) returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_stream public.sync_streams := (
+    select s from public.sync_streams as s where s.id = p_run.stream_id);
+  v_warnings text[] := array(
+    select format('%s: %s gone, the API answers %s (asked for %s)', v_stream.stream_name, count(*),
+      e.details ->> 'http_status', (array_agg(c.record_id order by c.record_id))[1])
+    from public.chunked_sync_jobs as c
+    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+    cross join lateral (
+      select x.details from public.chunk_events as x
+      where x.chunk_id = c.id and x.event = 'completed' offset 0
+    ) as e
+    where c.run_id = p_run.id and c.kind = 'item' and e.details ->> 'http_status' in ('404', '410')
+    group by e.details ->> 'http_status' order by e.details ->> 'http_status');
+  v_own text[];
+begin
+  if v_stream.warn_function is not null then
+    execute format('select %s($1)', v_stream.warn_function) into v_own using p_run.id;
+  end if;
+  return v_warnings || v_own;
+end; $$;
+comment on function sync.item_warnings(public.workspace_sync_runs) is
+$$Returns: which of a run's items are gone, with counts and one example each, and what the stream's
+warn_function says.$$;
 
 create function sync.open_items(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -78,13 +184,14 @@ declare
 begin
   perform 1 from public.workspace_sync_runs where id = p_run_id for no key update;
   update public.workspace_sync_runs as r set phase = 'items', progress_total = greatest(1, (
-    select count(*) from public.thread_stage as s
-    where s.workspace_id = r.workspace_id and s.processed_at is null))
+    select count(*) from sync.staged_items as s
+    where s.workspace_id = r.workspace_id and s.stream_id = r.stream_id
+      and s.processed_at is null))
   where id = p_run_id returning * into v_run;
   perform sync.advance_items(v_run);
 end; $$;
 comment on function sync.open_items(bigint) is
-$$Queue the first conversations of what is staged, or close the run at once if nothing is. Locks:
+$$Queue the first part of what is staged, or close the run at once if nothing is. Locks:
 the run.$$;
 
 create function sync.advance_items(p_run public.workspace_sync_runs) returns void
@@ -97,10 +204,11 @@ begin
       select count(*) into v_failed from public.chunk_processing_queue
       where run_id = p_run.id and status = 'failed';
       update public.workspace_sync_runs set
-        expected_total = planned_chunks, warnings = warnings || sync.thread_warnings(id)
+        expected_total = planned_chunks, warnings = warnings || sync.item_warnings(p_run)
       where id = p_run.id;
       perform sync.close_run(p_run.id, case v_failed when 0 then 'completed' else 'partial' end,
-        case when v_failed > 0 then format('%s conversations could not be fetched', v_failed) end);
+        case when v_failed > 0 then format('%s: %s could not be fetched', (
+          select stream_name from public.sync_streams where id = p_run.stream_id), v_failed) end);
       return;
     end if;
     exit when sync.fill_slots(p_run.id) > 0;
@@ -117,66 +225,76 @@ declare
   -- Apart: to lock rows that are joined with pages would carry each page's body with each row.
   v_queue_ids bigint[] := array(select queue_id from unnest(p_pages) where kind = 'item');
 begin
-  update public.thread_stage as s set processed_at = sync.now()
+  update sync.staged_items as s set processed_at = sync.now()
   from (
     select t.id from public.chunk_processing_queue as q
-    join public.thread_stage as t on t.chunk_id = q.id and t.staged_at <= q.started_at
+    join sync.staged_items as t on t.chunk_id = q.id and t.staged_at <= q.started_at
     where q.id = any (v_queue_ids) and t.processed_at is null
-    order by t.workspace_id, t.reply_id for no key update of t
+    order by t.workspace_id, t.stream_id, t.record_id for no key update of t
   ) as done
   where s.id = done.id;
 end; $$;
 comment on function sync.note_items(sync.page_in_hand[]) is
-$$Staged replies of fetched conversations are processed, but for those staged again after their
-conversation was asked for. Locks: their rows in the order in which replies stage them.$$;
+$$Staged records whose item was fetched are processed, but for those staged again after it was asked
+for. Locks: their rows in the order in which they are staged.$$;
+
+create function sync.shown_with(p_queue_ids bigint[])
+returns table (queue_id bigint, stream_id bigint, shown_id text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_asked record;
+begin
+  for v_asked in
+    select st.id, st.shown_function, array_agg(s.workspace_id) as workspace_ids,
+      array_agg(given.id) as queue_ids, array_agg(s.record_id) as record_ids
+    from unnest(p_queue_ids) as given (id)
+    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+    cross join lateral (
+      select x.workspace_id, x.stream_id, x.record_id from sync.staged_items as x
+      where x.chunk_id = given.id offset 0
+    ) as s
+    join public.sync_streams as st on st.id = s.stream_id and st.shown_function is not null
+    group by st.id, st.shown_function
+  loop
+    return query execute format('select chunk_id, $4, shown_id from %s($1, $2, $3)',
+      v_asked.shown_function)
+    using v_asked.workspace_ids, v_asked.queue_ids, v_asked.record_ids, v_asked.id;
+  end loop;
+end; $$;
+comment on function sync.shown_with(bigint[]) is
+$$Returns: which staged records the stored answers of these chunks show, as their streams'
+shown_functions say.$$;
 
 create function sync.joined_items(p_queue_ids bigint[])
 returns table (queue_id bigint, joined bigint[])
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 begin
-  -- In steps without doubles: of a long conversation every message leads to every other. Offset 0:
-  -- one look by key for each, whatever the planner knows of the tables.
+  -- Each by key: what one answer shows may lead to all the others.
   return query
-  with own as (
-    select q.id, q.run_id, r.workspace_id from unnest(p_queue_ids) as given (id)
-    join public.chunk_processing_queue as q on q.id = given.id
+  with others as materialized (
+    select distinct s.queue_id, q.run_id, x.chunk_id from sync.shown_with(p_queue_ids) as s
+    join public.chunk_processing_queue as q on q.id = s.queue_id
     join public.workspace_sync_runs as r on r.id = q.run_id
-  ), threads as materialized (
-    select distinct o.id, o.run_id, o.workspace_id, m.thread_id from own as o
     cross join lateral (
-      select x.reply_id from public.thread_stage as x where x.chunk_id = o.id offset 0
-    ) as mine
-    cross join lateral (
-      select x.thread_id from public.email_messages as x
-      where x.workspace_id = o.workspace_id and x.reply_id = mine.reply_id offset 0
-    ) as m
-  ), shown as materialized (
-    select distinct t.id, t.run_id, t.workspace_id, m.reply_id from threads as t
-    cross join lateral (
-      select x.reply_id from public.email_messages as x
-      where x.workspace_id = t.workspace_id and x.thread_id = t.thread_id
-        and x.reply_id is not null offset 0
-    ) as m
-  ), others as materialized (
-    select distinct s.id, s.run_id, x.chunk_id from shown as s
-    cross join lateral (
-      select t.chunk_id from public.thread_stage as t
-      where t.workspace_id = s.workspace_id and t.reply_id = s.reply_id offset 0
+      select t.chunk_id from sync.staged_items as t
+      where t.workspace_id = r.workspace_id and t.stream_id = s.stream_id
+        and t.record_id = s.shown_id offset 0
     ) as x
-    where x.chunk_id <> s.id
+    where x.chunk_id <> s.queue_id
   )
-  select o.id, array_agg(o.chunk_id) from others as o
+  select o.queue_id, array_agg(o.chunk_id) from others as o
   cross join lateral (
     select x.run_id, x.status from public.chunk_processing_queue as x
     where x.id = o.chunk_id offset 0
   ) as q
   where q.run_id = o.run_id and q.status in ('pending', 'processing', 'completed')
-  group by o.id;
+  group by o.queue_id;
 end; $$;
 comment on function sync.joined_items(bigint[]) is
-$$Returns: of these chunks those whose answer came with staged replies of others of their run, and
-these others: stored replies alone had not shown that they belong together.$$;
+$$Returns: of these chunks those whose answer came with what others of their run ask for, and these
+others: which belong together was not known when they were staged.$$;
 
 create function sync.cover_items(p_page sync.page_in_hand, p_joined bigint[], p_in_call bigint[])
   returns void
@@ -199,10 +317,10 @@ begin
   insert into public.chunk_events (chunk_id, run_id, event, details)
   select id, p_page.run_id, 'covered', jsonb_build_object('by_chunk', p_page.queue_id)
   from unnest(v_covered) as id;
-  update public.thread_stage as s set processed_at = sync.now()
+  update sync.staged_items as s set processed_at = sync.now()
   from (
     select t.id from public.chunk_processing_queue as q
-    join public.thread_stage as t on t.chunk_id = any (v_covered) and t.staged_at <= q.started_at
+    join sync.staged_items as t on t.chunk_id = any (v_covered) and t.staged_at <= q.started_at
     where q.id = p_page.queue_id and t.processed_at is null for no key update of t skip locked
   ) as came
   where s.id = came.id;
@@ -216,7 +334,7 @@ begin
   where id = p_page.run_id;
 end; $$;
 comment on function sync.cover_items(sync.page_in_hand, bigint[], bigint[]) is
-$$Chunks whose conversation came with this answer end as covered if they are pending; an answer
+$$Chunks whose item came with this answer end as covered if they are pending; an answer
 that came after one that showed the same is an extra fetch. The caller holds the run's lock. Locks:
 queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.$$;
 
@@ -234,7 +352,13 @@ end; $$;
 comment on function sync.cover_joined_items(sync.page_in_hand[]) is
 $$cover_items() for each page whose answer came with others. The caller holds the runs' locks.$$;
 
+revoke all on sequence sync.staged_items_id_seq from public, anon, authenticated, service_role;
+revoke all on table sync.staged_items from public, anon, authenticated, service_role;
+grant select on table sync.staged_items to authenticated, service_role;
+create policy staged_items_select_operator on sync.staged_items
+for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.read_item, sync.queue_items, sync.open_items, sync.advance_items, sync.note_items,
+  sync.stage_items, sync.read_item, sync.next_staged, sync.item_keys, sync.queue_items,
+  sync.item_warnings, sync.open_items, sync.advance_items, sync.note_items, sync.shown_with,
   sync.joined_items, sync.cover_items, sync.cover_joined_items
 from public, anon, authenticated, service_role;

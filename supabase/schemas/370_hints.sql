@@ -79,7 +79,7 @@ begin
   select c.id, e.id, net.http_post(
       url => e.url,
       body => jsonb_build_object('type', 'UPDATE', 'table',
-      case when c.is_item then 'thread_processing_queue' else 'sync_page_queue' end, 'schema',
+      case when c.is_item then 'chunk_processing_queue' else 'sync_page_queue' end, 'schema',
       'public',
         'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts,
         'created_at', c.created_at), 'old_record', null),

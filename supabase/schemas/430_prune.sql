@@ -17,8 +17,8 @@ begin
     select s.run_id, s.scan, s.chunk_id from public.workspace_sync_runs as r
     join sync.seen_pages as s on s.run_id = r.id
     where r.completed_at < v_until limit p_rows);
-  delete from public.thread_stage where id in (
-    select id from public.thread_stage where processed_at < v_until limit p_rows);
+  delete from sync.staged_items where id in (
+    select id from sync.staged_items where processed_at < v_until limit p_rows);
   delete from public.chunked_sync_jobs where id in (
     select c.id from public.workspace_sync_runs as r
     join public.chunked_sync_jobs as c on c.run_id = r.id
@@ -28,7 +28,7 @@ begin
 end; $$;
 comment on function sync.prune_runs(int) is
 $$Delete at most so many chunks, pages seen and audits of runs closed 30 days ago, and staged
-replies processed 30 days ago. Returns: chunks deleted. Locks: those rows.$$;
+items processed 30 days ago. Returns: chunks deleted. Locks: those rows.$$;
 
 create function sync.prune_log(p_rows int) returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$

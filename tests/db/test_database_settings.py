@@ -61,7 +61,7 @@ def test_cron_and_postgrest_say_which_isolation_they_need(
     )
     for command in db.column("select command from sync.cron_jobs order by job_name"):
         stack.psql("-c", command, database=database.name)
-    assert db.column("select job_name from polling_job_status") == ["scheduled accounts"]
+    assert db.column("select job_name from polling_job_status") == ["scheduled sync"]
     api = stack.serve(database)
     try:
         answer = httpx.post(

@@ -41,6 +41,7 @@ async def test_a_workspace_that_fails_for_18_days_is_found_and_mended(
         told = webhook.told()
 
         await bison.clear_rules(rule)
+        let_days_pass(world, 18.05)
         assert await scheduled_sync(world) == "completed"
         check_health(world)
         await webhook.delivered()
@@ -51,11 +52,11 @@ async def test_a_workspace_that_fails_for_18_days_is_found_and_mended(
     ]
     assert told == {
         f"stale_workspace: {BROKEN} sender_emails": 1,
-        "job_not_completed: scheduled accounts": 1,
+        "job_not_completed: scheduled sync": 1,
     }
     assert webhook.told() == {
         f", resolved: stale_workspace: {BROKEN} sender_emails": 1,
-        ", resolved: job_not_completed: scheduled accounts": 1,
+        ", resolved: job_not_completed: scheduled sync": 1,
     }
     assert world.db.run("select * from stale_workspaces") == []
     alert = world.db.one("select * from sync_alerts where kind = 'stale_workspace'")

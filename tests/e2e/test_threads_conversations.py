@@ -54,7 +54,7 @@ async def test_a_conversation_that_is_gone_is_a_named_warning(
     async with world.workers():
         job = await sync(world)
 
-    warning = f"1 conversations: gone, the API answers 404 (asked for reply {gone[0]})"
+    warning = f"conversation_threads: 1 gone, the API answers 404 (asked for {gone[0]})"
     assert (job["status"], job["warnings"]) == ("completed", [f"acme: {warning}"])
     assert stored_threads(world) == others
     assert world.db.value("select count(*) from thread_stage where processed_at is null") == 0
@@ -183,7 +183,7 @@ async def test_conversations_that_failed_are_fetched_again_and_no_others(
     async with world.workers():
         job = await sync(world)
         assert job["status"] == "partial"
-        assert job["warnings"] == ["acme: 1 conversations could not be fetched"]
+        assert job["warnings"] == ["acme: conversation_threads: 1 could not be fetched"]
         await bison.reset_traffic()
         again = world.db.value("select retry_failed_chunks(:id)", id=job["id"])
         await world.until(lambda: world.job(again["job_id"])["status"] != "running")

@@ -17,9 +17,14 @@ from public.polling_job_status as j, public.sync_workspaces as w, public.sync_st
 where s.stream_name = 'conversation_threads' group by w.id, s.id;
 select ok(sync.queue_items(r.id, 4), 'a part of four replies') from public.workspace_sync_runs as r
   where status = 'running';
-select results_eq($$select mark, planned_chunks, progress_total from public.workspace_sync_runs
-  where status = 'running'$$, $$values (4::bigint, 2::bigint, 30::bigint)$$,
-  'are two conversations');
+select results_eq($$
+  select count(*), r.mark = max(s.id), r.planned_chunks = count(distinct s.thread_key),
+    r.progress_total
+  from public.workspace_sync_runs as r
+  join public.chunked_sync_jobs as c on c.run_id = r.id
+  join public.thread_stage as s on s.chunk_id = c.id
+  where r.status = 'running' group by r.id
+$$, $$values (4::bigint, true, true, 30::bigint)$$, 'are as many chunks as conversations');
 select is((select count(*) filter (where is_part) from (
     select sync.queue_items(r.id, 4) as is_part
     from generate_series(1, 9), public.workspace_sync_runs as r where status = 'running') as parts),

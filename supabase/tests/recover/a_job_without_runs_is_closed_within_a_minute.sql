@@ -7,7 +7,7 @@ select tests.workspace('zen');
 prepare jobs as select job_name, status, total_accounts_synced, workspaces_processed,
   chunks_completed from polling_job_status order by job_name;
 
-insert into polling_job_status (job_name) values ('by hand'), ('scheduled accounts'), ('at work');
+insert into polling_job_status (job_name) values ('by hand'), ('scheduled sync'), ('at work');
 select start_sync_job('runs deleted', null, '{acme}');
 select start_sync_job('workspace deleted', null, '{zen}');
 delete from workspace_sync_runs where workspace_id = (select id from sync_workspaces
@@ -24,11 +24,12 @@ update polling_job_status set workspaces_processed = 3 where job_name = 'at work
 select cleanup_stuck_chunks();
 select results_eq('jobs', $$values ('at work', 'running', 0::bigint, 3, 0::bigint),
   ('by hand', 'failed', 0, 0, 0), ('runs deleted', 'failed', 0, 0, 0),
-  ('scheduled accounts', 'failed', 0, 0, 0), ('workspace deleted', 'failed', 0, 0, 0)$$,
+  ('scheduled sync', 'failed', 0, 0, 0), ('workspace deleted', 'failed', 0, 0, 0)$$,
   'a minute later all are closed but the one that is kept up to date');
 select results_eq($$select bool_and(error_message is not null), bool_and(completed_at is not null)
   from polling_job_status where status <> 'running'$$, $$values (true, true)$$, 'and say why');
 select is(start_sync_job('by hand', null, '{acme}') ->> 'status', 'accepted', 'the name is free');
+select tests.advance('30 minutes');
 select is(sync.start_scheduled_sync() ->> 'status', 'already_running',
   'the schedule''s too: only the runs are taken');
 select cancel_sync_job(id) from polling_job_status where job_name = 'by hand'
@@ -57,7 +58,7 @@ select throws_ok(format('select retry_failed_chunks(%L)', id), 'SY008', null,
 select results_eq($$select c.subject, c.message ~ 'retry_failed_chunks',
   c.message ~ 'start_sync_job'
   from sync.job_causes() as c where c.kind = 'job_not_completed' order by 1$$,
-  $$values ('by hand', false, true), ('runs deleted', false, true), ('scheduled accounts', false,
+  $$values ('by hand', false, true), ('runs deleted', false, true), ('scheduled sync', false,
     true), ('workspace deleted', false, true)$$, 'nor does its alert name one');
 select start_sync_job('runs deleted', null, '{acme}');
 select tests.work();

@@ -34,7 +34,7 @@ select cron.unschedule('chunkwise sweep');
 select tests.advance('1 hour');
 select sync.beat('cron');
 do $$ begin
-  execute (select command from cron.job where jobname = 'chunkwise sync accounts');
+  execute (select command from cron.job where jobname = 'chunkwise sync');
 end; $$;
 select results_eq('select * from tests.told()',
   $$values ('chunkwise health'), ('chunkwise sweep')$$, 'and without a sweep the scheduled sync');
@@ -63,9 +63,9 @@ select results_eq('select * from tests.jobs()', 'select * from wanted', 'all are
 
 -- When they run is the operator's choice.
 select cron.alter_job(jobid, schedule => '*/10 * * * *') from cron.job
-where jobname = 'chunkwise sync accounts';
+where jobname = 'chunkwise sync';
 select is(schedule_jobs(), '{"scheduled": [], "faults": []}', 'other times are no fault');
-select is((select schedule from tests.jobs() where name = 'chunkwise sync accounts'),
+select is((select schedule from tests.jobs() where name = 'chunkwise sync'),
   '*/10 * * * *', 'and are kept');
 
 select tests.act_as('authenticated', true);

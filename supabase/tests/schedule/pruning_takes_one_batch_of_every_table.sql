@@ -27,8 +27,10 @@ select sync.note_worker('worker-' || n) from generate_series(1, 3) as n;
 select try_sync_lock('report-' || n, 60) from generate_series(1, 3) as n;
 select sync.open_alert('no_worker', 'workers', 'chunks are ready'),
   sync.resolve_alert('no_worker', 'workers') from generate_series(1, 3);
-insert into public.thread_stage (workspace_id, reply_id, payload, processed_at)
-select w.id, n, '{}', sync.now() from public.sync_workspaces as w, generate_series(1, 3) as n;
+insert into sync.staged_items (workspace_id, stream_id, record_id, processed_at)
+select w.id as workspace_id, s.id as stream_id, n, sync.now()
+from public.sync_workspaces as w, public.sync_streams as s,
+  generate_series(1, 3) as n where s.stream_name = 'conversation_threads';
 select results_eq($$select distinct n from tests.old_rows()$$, array[3::bigint],
   'three rows of every table');
 

@@ -4,12 +4,12 @@ select plan(4);
 
 create temp table scheduled as
 select jobname, schedule, command from cron.job
-  where jobname in ('chunkwise sync accounts', 'chunkwise sweep', 'chunkwise prune');
+  where jobname in ('chunkwise sync', 'chunkwise sweep', 'chunkwise prune');
 select results_eq($$select jobname::text collate "default", schedule collate "default"
   from scheduled order by 1$$, $$
   values ('chunkwise prune', '* 3 * * *'), ('chunkwise sweep', '* * * * *'),
-    ('chunkwise sync accounts', '*/30 * * * *')
-$$, 'accounts every half hour, the sweep every minute, pruning at night');
+    ('chunkwise sync', '* * * * *')
+$$, 'pruning at night, the sweep and the look whether a sync is due every minute');
 select is_empty($$select jobname from cron.job where jobname like 'chunkwise %' group by 1
   having count(*) > 1$$, 'each once');
 select is_empty($$select jobname from cron.job

@@ -21,8 +21,10 @@ language sql as $$
   from sync_workspaces as w cross join generate_series(1, p_replies) as n
   where w.workspace_name = p_workspace order by n
   on conflict (workspace_id, id) do update set parent_id = excluded.parent_id;
-  insert into thread_stage (workspace_id, reply_id, payload)
-  select w.id, n, '{}' from sync_workspaces as w cross join generate_series(1, p_replies) as n
+  insert into sync.staged_items (workspace_id, stream_id, record_id)
+  select w.id, s.id, n from sync_workspaces as w join sync_streams as s
+    on s.source_id = w.source_id and s.stream_name = 'conversation_threads'
+  cross join generate_series(1, p_replies) as n
   where w.workspace_name = p_workspace order by n;
 $$;
 
@@ -31,7 +33,7 @@ create function tests.cost_of_threads(p_workspace text, p_replies int, p_per_roo
   p_shown int, p_changed text default '') returns bigint language plpgsql as $$
 declare
   v_tables regclass[] := '{public.email_threads,public.email_messages,public.email_replies,
-    public.thread_stage,public.chunked_sync_jobs,public.chunk_processing_queue,
+    sync.staged_items,public.chunked_sync_jobs,public.chunk_processing_queue,
     public.chunk_events}';
   v_leases tests.lease[];
   v_before bigint;
