@@ -82,7 +82,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
     when m.part[1] ~ '^\\u....$'
     then sync.character(('x' || right(m.part[1], 4))::bit(16)::bigint)
     when m.part[1] ~ '^\\x..$' then chr(greatest(('x' || right(m.part[1], 2))::bit(8)::int, 1))
-    when m.part[1] ~ '^\\.$' then translate(right(m.part[1], 1), 'nrtbf', E'\n\r\t\b\f')
+    when m.part[1] ~ '^\\.$' then translate(right(m.part[1], 1), 'nrtbf', e'\n\r\t\b\f')
     when m.part[1] ~ '^&#[xX]' then sync.character(
       ('x' || lpad(rtrim(substr(m.part[1], 4), ';'), 8, '0'))::bit(32)::bigint)
     when m.part[1] ~ '^&#[0-9]' then sync.character(rtrim(substr(m.part[1], 3), ';')::bigint)
