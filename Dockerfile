@@ -1,4 +1,7 @@
 # The worker. `docker build -t chunkwise .`; settings are environment variables, see compose.yaml.
+# The tag is exact, but a registry may put another image under it. To pin the image itself, put the
+# digest behind the tag, python:3.11.14-slim-bookworm@sha256:…, that this prints:
+#   docker buildx imagetools inspect python:3.11.14-slim-bookworm --format '{{.Manifest.Digest}}'
 FROM python:3.11.14-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore

@@ -40,7 +40,7 @@ def test_make_is_installed_by_whoever_may(tmp_path: Path, user_id: int, by: str)
         f"{by}apt-get install",
         "make check",
         "make test",
-        "make test PG=17 T=supabase/tests",
+        "make test PG=17",
     ]
 
 

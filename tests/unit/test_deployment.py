@@ -1,6 +1,7 @@
 """The files of a deployment agree with each other and with the worker's settings."""
 
 import re
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,58 @@ def test_nothing_runs_as_root_or_writes_but_to_tmp(
         True,
         ["/tmp"],
         ["ALL"],
+    )
+
+
+def test_no_worker_takes_all_memory_or_processes(worker: Document, service: Document) -> None:
+    assert worker["resources"]["limits"] == {"memory": "512Mi", "ephemeral-storage": "64Mi"}
+    assert service["deploy"]["resources"]["limits"] == {"memory": "512M", "pids": 128}
+
+
+def test_the_base_image_is_an_exact_version() -> None:
+    lines = (CHECKOUT / "Dockerfile").read_text().splitlines()
+    (image,) = (line.removeprefix("FROM ") for line in lines if line.startswith("FROM "))
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-bookworm(@sha256:[0-9a-f]{64})?", image)
+    commented = "\n".join(line for line in lines if line.startswith("#"))
+    assert f"imagetools inspect {image.partition('@')[0]} " in commented
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "is_let_out"),
+    [
+        ("203.0.114.7", 443, True),
+        ("2600:1f16::1", 443, True),
+        ("203.0.114.7", 80, False),
+        ("203.0.114.7", 5432, False),
+        ("169.254.169.254", 443, False),
+        ("169.254.169.254", 80, False),
+        ("fd00:ec2::254", 443, False),
+        ("10.96.0.1", 443, False),
+        ("172.17.0.1", 443, False),
+        ("192.168.1.1", 443, False),
+        ("127.0.0.1", 443, False),
+        ("fe80::1", 443, False),
+    ],
+)
+def test_the_network_policy_lets_a_worker_out_to_the_internet_alone(
+    deployment: Document, address: str, port: int, is_let_out: bool
+) -> None:
+    (policy,) = documents(KUBERNETES / "network-policy.yaml")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == labels
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["spec"]["ingress"] == []
+    assert any(lets_out(rule, address, port) for rule in policy["spec"]["egress"]) == is_let_out
+
+
+def lets_out(rule: Document, address: str, port: int) -> bool:
+    """Pods aside."""
+    target = ip_address(address)
+    return {"protocol": "TCP", "port": port} in rule["ports"] and any(
+        target in ip_network(peer["ipBlock"]["cidr"])
+        and not any(target in ip_network(other) for other in peer["ipBlock"].get("except", ()))
+        for peer in rule["to"]
+        if "ipBlock" in peer
     )
 
 
