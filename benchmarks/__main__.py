@@ -16,6 +16,7 @@ class Part(StrEnum):
     FLEET = "fleet"
     FAULTS = "faults"
     LIMITERS = "limiters"
+    KEY_LIMITERS = "key-limiters"
     GIANT = "giant"
     RESYNC = "resync"
     REPLIES = "replies"
@@ -59,7 +60,8 @@ async def _measure_syncs(
     measures: dict[Part, Callable[[], Coroutine[Any, Any, None]]] = {
         Part.FLEET: lambda: fleet.measure(stack, report, rounds),
         Part.FAULTS: lambda: limits.measure_faults(stack, report),
-        Part.LIMITERS: lambda: limits.measure_limiters(stack, report),
+        Part.LIMITERS: lambda: limits.measure_instance_limiters(stack, report),
+        Part.KEY_LIMITERS: lambda: limits.measure_key_limiters(stack, report),
         Part.GIANT: lambda: limits.measure_giant(stack, report),
         Part.RESYNC: lambda: resync.measure(stack, report),
         Part.REPLIES: lambda: replies.measure(stack, report, scale),

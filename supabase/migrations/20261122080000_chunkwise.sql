@@ -825,7 +825,7 @@ create table public.sync_sources (
   paused_at timestamptz,
   created_at timestamptz not null default sync.now(),
   constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
-  constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key')),
+  constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key', 'source')),
   constraint sync_sources_requests_per_second_check
   check (requests_per_second between 0.001 and 100000),
   constraint sync_sources_max_in_flight_check check (max_in_flight > 0),
@@ -841,7 +841,7 @@ comment on column public.sync_sources.success_path is
 comment on column public.sync_sources.auth_in is 'header or query.';
 comment on column public.sync_sources.auth_name is 'The header or parameter that carries the key.';
 comment on column public.sync_sources.budget_scope is
-'Who shares a budget: all of an instance, or each key its own.';
+'Who shares a budget: all of an instance, each key its own, or the whole source.';
 comment on column public.sync_sources.message_path is 'Where an answer''s error text stands.';
 comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
 comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
@@ -883,7 +883,7 @@ create table public.sync_budgets (
 comment on table public.sync_budgets is
 'What all workers together may send to one instance or with one key.';
 comment on column public.sync_budgets.scope_key is
-'The instance (host and port), or workspace:<id> for a budget per key.';
+'The instance (host and port), workspace:<id> for a budget per key, or source.';
 comment on column public.sync_budgets.requests_per_second is 'Null: unlimited.';
 comment on column public.sync_budgets.max_in_flight is 'Null: unlimited.';
 comment on column public.sync_budgets.block_level is
@@ -919,7 +919,8 @@ declare
 begin
   select * into strict v_source from public.sync_sources where id = p_source_id;
   v_key := case v_source.budget_scope
-    when 'key' then 'workspace:' || p_workspace_id else sync.host_of(p_base_url) end;
+    when 'key' then 'workspace:' || p_workspace_id when 'source' then 'source'
+    else sync.host_of(p_base_url) end;
   select id into v_budget_id from public.sync_budgets
   where source_id = p_source_id and scope_key = v_key;
   -- Only a new one is inserted: the attempt waits for whoever is just writing one that is there.
@@ -1474,6 +1475,12 @@ begin
       'max_in_flight,status_classes,success_path,message_path}',
     '{source_name}');
   perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
+  if p_source ->> 'budget_scope' not in ('instance', 'key', 'source') then
+    raise exception using errcode = 'SY006',
+      message = format('budget_scope is %L', p_source ->> 'budget_scope'),
+      hint = 'instance: all workspaces of a host share a budget; key: each has its own; source: all '
+        'of the source share one.';
+  end if;
   select base_path into v_base_path from public.sync_sources
   where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
@@ -2602,13 +2609,16 @@ holds the budget's lock, or only estimates.$$;
 create function sync.send_ahead(p_budget public.sync_budgets) returns interval
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- What is reserved far ahead cannot be slowed down any more.
+  -- What is reserved far ahead cannot be slowed down any more; and where each key has a budget, what
+  -- waits for one takes the room that a worker has for the others.
   return case when p_budget.reduced_in_flight is null and p_budget.learned_rate is null
+    and not starts_with(p_budget.scope_key, 'workspace:')
     then sync.setting_seconds('send_ahead_seconds')
     else least(sync.setting_seconds('send_ahead_seconds'), interval '500 ms') end;
 end; $$;
 comment on function sync.send_ahead(public.sync_budgets) is
-$$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget.$$;
+$$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget, and for
+a key's own.$$;
 
 create function sync.wake_lines(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$

@@ -17,7 +17,7 @@ create table public.sync_sources (
   paused_at timestamptz,
   created_at timestamptz not null default sync.now(),
   constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
-  constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key')),
+  constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key', 'source')),
   constraint sync_sources_requests_per_second_check
   check (requests_per_second between 0.001 and 100000),
   constraint sync_sources_max_in_flight_check check (max_in_flight > 0),
@@ -33,7 +33,7 @@ comment on column public.sync_sources.success_path is
 comment on column public.sync_sources.auth_in is 'header or query.';
 comment on column public.sync_sources.auth_name is 'The header or parameter that carries the key.';
 comment on column public.sync_sources.budget_scope is
-'Who shares a budget: all of an instance, or each key its own.';
+'Who shares a budget: all of an instance, each key its own, or the whole source.';
 comment on column public.sync_sources.message_path is 'Where an answer''s error text stands.';
 comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
 comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';

@@ -28,7 +28,7 @@ create table public.sync_budgets (
 comment on table public.sync_budgets is
 'What all workers together may send to one instance or with one key.';
 comment on column public.sync_budgets.scope_key is
-'The instance (host and port), or workspace:<id> for a budget per key.';
+'The instance (host and port), workspace:<id> for a budget per key, or source.';
 comment on column public.sync_budgets.requests_per_second is 'Null: unlimited.';
 comment on column public.sync_budgets.max_in_flight is 'Null: unlimited.';
 comment on column public.sync_budgets.block_level is
@@ -64,7 +64,8 @@ declare
 begin
   select * into strict v_source from public.sync_sources where id = p_source_id;
   v_key := case v_source.budget_scope
-    when 'key' then 'workspace:' || p_workspace_id else sync.host_of(p_base_url) end;
+    when 'key' then 'workspace:' || p_workspace_id when 'source' then 'source'
+    else sync.host_of(p_base_url) end;
   select id into v_budget_id from public.sync_budgets
   where source_id = p_source_id and scope_key = v_key;
   -- Only a new one is inserted: the attempt waits for whoever is just writing one that is there.

@@ -55,6 +55,12 @@ begin
       'max_in_flight,status_classes,success_path,message_path}',
     '{source_name}');
   perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
+  if p_source ->> 'budget_scope' not in ('instance', 'key', 'source') then
+    raise exception using errcode = 'SY006',
+      message = format('budget_scope is %L', p_source ->> 'budget_scope'),
+      hint = 'instance: all workspaces of a host share a budget; key: each has its own; source: all '
+        'of the source share one.';
+  end if;
   select base_path into v_base_path from public.sync_sources
   where source_name = p_source ->> 'source_name';
   insert into public.sync_sources

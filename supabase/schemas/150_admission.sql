@@ -41,13 +41,16 @@ holds the budget's lock, or only estimates.$$;
 create function sync.send_ahead(p_budget public.sync_budgets) returns interval
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- What is reserved far ahead cannot be slowed down any more.
+  -- What is reserved far ahead cannot be slowed down any more; and where each key has a budget, what
+  -- waits for one takes the room that a worker has for the others.
   return case when p_budget.reduced_in_flight is null and p_budget.learned_rate is null
+    and not starts_with(p_budget.scope_key, 'workspace:')
     then sync.setting_seconds('send_ahead_seconds')
     else least(sync.setting_seconds('send_ahead_seconds'), interval '500 ms') end;
 end; $$;
 comment on function sync.send_ahead(public.sync_budgets) is
-$$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget.$$;
+$$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget, and for
+a key's own.$$;
 
 create function sync.wake_lines(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
