@@ -324,6 +324,8 @@ insert into public.sync_settings (name, value, kind, description) values
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
 ('chunks_kept_days', '30', 'number', 'Age at which chunks of closed runs are pruned.'),
 ('events_kept_days', '90', 'number', 'Age at which chunk events are pruned.'),
+('echo_interval_seconds', '60', 'number', 'How often workers that listen to Realtime are sent a '
+  'message that they must hear; 0: never.'),
 ('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of '
   'polling_job_status.'),
 ('expect_realtime', 'true', 'boolean', 'Whether workers are meant to hear hints by Realtime; '
@@ -2322,7 +2324,9 @@ create table sync.workers (
   alone_since timestamptz,
   shared_until timestamptz,
   last_loss_at timestamptz,
-  in_haste_until timestamptz
+  in_haste_until timestamptz,
+  is_listening boolean not null default false,
+  idle_finds int not null default 0
 ) with (fillfactor = 50);
 comment on table sync.workers is 'Who claims work; refreshed at most every 5 s.';
 comment on column sync.workers.alone_with is
@@ -2333,6 +2337,10 @@ comment on column sync.workers.shared_until is
 comment on column sync.workers.last_loss_at is 'When a lease was last taken back from it.';
 comment on column sync.workers.in_haste_until is
 'Until then its claims wait for no budget that another session has locked.';
+comment on column sync.workers.is_listening is
+'Whether it says that it listens to hints by Realtime.';
+comment on column sync.workers.idle_finds is
+'Of one that listens: how often in a row an idle look found work of which it had heard nothing.';
 alter table sync.workers enable row level security;
 
 create table sync.sweep_state (
@@ -3405,6 +3413,53 @@ revoke all on function
   sync.pick_fair_shares
 from public, anon, authenticated, service_role;
 
+-- Echo: now and then a claim has Realtime send a message that all who listen must hear.
+-- Stands on: queue.
+
+create table sync.echo_state (
+  is_only_row boolean primary key default true,
+  echoed_at timestamptz not null default '-infinity',
+  constraint echo_state_is_only_row_check check (is_only_row)
+) with (fillfactor = 10);
+comment on table sync.echo_state is 'When the last echo was sent.';
+insert into sync.echo_state default values;
+alter table sync.echo_state enable row level security;
+
+create function sync.echo_age_ms() returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_every interval;
+  v_echoed_at timestamptz;
+begin
+  v_every := sync.setting_seconds('echo_interval_seconds');
+  select echoed_at into v_echoed_at from sync.echo_state;
+  if v_every = interval '0' or to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null then
+    return null;
+  end if;
+  if v_echoed_at <= v_now - v_every or v_echoed_at > v_now then
+    perform 1 from sync.echo_state where echoed_at = v_echoed_at for no key update skip locked;
+    if found then
+      update sync.echo_state set echoed_at = v_now where is_only_row;
+      perform realtime.send('{}'::jsonb, 'echo', 'chunkwise:work', true);
+      v_echoed_at := v_now;
+    end if;
+  end if;
+  return case when v_echoed_at between v_now - 2 * v_every and v_now
+    then extract(epoch from v_now - v_echoed_at) * 1000 end;
+exception when others then
+  -- A hint that cannot be sent fails alike, and is noted: an alert says so.
+  return null;
+end; $$;
+comment on function sync.echo_age_ms() is
+$$Send the next echo to all workers that listen, if the last one is older than the interval, or
+later than now because the clock was set back. It cannot fail the claim. Returns: how old the last
+one is, null where there is none that would be worth waiting for. Locks: the row of echo_state, by
+SKIP LOCKED.$$;
+
+revoke all on table sync.echo_state from public, anon, authenticated, service_role;
+revoke all on function sync.echo_age_ms from public, anon, authenticated, service_role;
+
 -- Claim: hand out ready chunks as leases with ready-made requests, within the budgets.
 -- Stands on: alone, shares, admission, requests, workspaces, keys.
 
@@ -3650,35 +3705,47 @@ comment on function sync.claim_chunks(bigint[], text) is
 $$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
 the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
 
-create function sync.note_worker(p_worker_id text) returns void
+create function sync.note_worker(p_worker_id text, p_listening jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_last_seen_at timestamptz;
+  v_known record;
+  v_is_listening boolean := p_listening is not null;
+  v_idle_finds int := 0;
 begin
+  if v_is_listening and (jsonb_typeof(p_listening) = 'object'
+    and coalesce(p_listening ->> 'idle_finds', '0') ~ '^[0-9]{1,9}$') is not true then
+    raise exception using errcode = 'SY006',
+      message = 'p_listening is not what a worker says that listens to Realtime',
+      hint = '{"idle_finds": 0}, or null while it does not.';
+  end if;
+  v_idle_finds := coalesce((p_listening ->> 'idle_finds')::int, 0);
   if coalesce(btrim(p_worker_id), '') = '' or length(p_worker_id) > 200 then
     raise exception using errcode = 'SY006',
       message = 'a worker needs an id of 1 to 200 characters',
       hint = 'Host name and process id will do.';
   end if;
-  select last_seen_at into v_last_seen_at from sync.workers where worker_id = p_worker_id;
-  if v_last_seen_at is null then
-    insert into sync.workers (worker_id) values (p_worker_id) on conflict (worker_id) do nothing;
-  elsif v_last_seen_at < sync.now() - interval '5 seconds' then
-    update sync.workers as k set last_seen_at = sync.now()
+  select last_seen_at, is_listening, idle_finds into v_known
+  from sync.workers where worker_id = p_worker_id;
+  if not found then
+    insert into sync.workers (worker_id, is_listening, idle_finds)
+    values (p_worker_id, v_is_listening, v_idle_finds) on conflict (worker_id) do nothing;
+  elsif v_known.last_seen_at < sync.now() - interval '5 seconds'
+    or (v_known.is_listening, v_known.idle_finds) <> (v_is_listening, v_idle_finds) then
+    update sync.workers as k
+    set last_seen_at = sync.now(), is_listening = v_is_listening, idle_finds = v_idle_finds
     from (
-      select worker_id from sync.workers
-      where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds'
+      select worker_id from sync.workers where worker_id = p_worker_id
       for no key update skip locked
     ) as seen
     where k.worker_id = seen.worker_id;
   end if;
 end; $$;
-comment on function sync.note_worker(text) is
-$$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row, by
-SKIP LOCKED.$$;
+comment on function sync.note_worker(text, jsonb) is
+$$Notes that a worker lives, at most every 5 s, and what it says of listening when that changes.
+Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
-create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1)
-  returns jsonb
+create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1,
+  p_listening jsonb default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
@@ -3688,6 +3755,7 @@ declare
   v_alone record;
   v_claim record;
   v_ids bigint[];
+  v_echo jsonb;
 begin
   perform sync.require_service();
   perform sync.require_read_committed();
@@ -3696,10 +3764,12 @@ begin
       '%s', coalesce(p_limit::text, 'null')),
       hint = 'A claim takes 1 to 100 chunks.';
   end if;
-  perform sync.note_worker(p_worker_id);
+  perform sync.note_worker(p_worker_id, p_listening);
+  v_echo := case when p_listening is null then '{}'::jsonb
+    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer;
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
   end if;
   perform sync.wake_due_chunks(p_limit);
   perform sync.wake_lines(p_limit);
@@ -3707,7 +3777,7 @@ begin
   if v_alone.o_is_alone then
     v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
     -- Turned away, it leaves the worker to others at once.
-    return v_claim.o_answer || jsonb_build_object('next_look_ms',
+    return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
   v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
@@ -3716,14 +3786,16 @@ begin
       select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
     ))[1:p_limit];
   end if;
-  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer;
+  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
 end; $$;
-comment on function public.claim_next_chunk_job_safe(text, int) is
+comment on function public.claim_next_chunk_job_safe(text, int, jsonb) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
 first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
 A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
-holds it. Returns: {"leases", "credentials", "blocked_budgets", "next_look_ms", "versions"}, see
-docs/worker-protocol.md. Raises: SY006 bad limit or id, SY016 wrong isolation. Locks: the worker's
+holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
+an idle look found work of which it had heard nothing}) and is told of the last echo. Returns:
+{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
+docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
 row and queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
@@ -3744,7 +3816,7 @@ begin
     raise exception using errcode = 'SY006', message = 'p_queue_id is null',
       hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
   end if;
-  perform sync.note_worker(p_worker_id);
+  perform sync.note_worker(p_worker_id, null);
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id)).o_answer
@@ -9956,7 +10028,7 @@ select
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
       and q.status = 'processing'
     where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight,
-  k.alone_with
+  k.alone_with, k.is_listening, k.idle_finds
 from sync.workers as k;
 comment on view public.worker_health is
 'Workers, when they were last heard of, what they hold. An idle worker looks at least every 5 s.';
@@ -9968,6 +10040,10 @@ comment on column public.worker_health.is_alive is 'Whether it was heard of in t
 comment on column public.worker_health.chunks_in_flight is 'What it holds now.';
 comment on column public.worker_health.alone_with is
 'The chunk that it holds alone, or empties itself for: two workers died that held it.';
+comment on column public.worker_health.is_listening is
+'Whether it says that it listens to hints by Realtime.';
+comment on column public.worker_health.idle_finds is
+'Of one that listens: how often in a row an idle look found work of which it had heard nothing.';
 
 create view public.queue_health with (security_invoker = true) as
 select
@@ -10727,6 +10803,18 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   where sync.is_switched_on('expect_realtime') and not sync.takes_broadcasts() and exists (
     select 1 from sync.workers where first_seen_at < sync.now() - interval '1 minute'
       and last_seen_at > sync.now() - interval '30 seconds')
+  union all
+  select 'hints_silent', 'realtime', format('workers that listen to Realtime hear nothing of it '
+    '(%s), and find work by idle looks only: see whether the project''s Realtime is at work; '
+    'where no worker is meant to hear hints, set_setting(''expect_realtime'', ''false'') says so',
+    string_agg(k.worker_id, ', ' order by k.worker_id))
+  from (
+    -- Once is none: where the machine stalls, a hint comes later than an idle look.
+    select worker_id from sync.workers
+    where is_listening and idle_finds >= 2 and last_seen_at > sync.now() - interval '30 seconds'
+    order by worker_id limit 10
+  ) as k
+  where sync.is_switched_on('expect_realtime') having count(*) > 0
   union all
   select 'hints_silent', 'pg_net', 'hints by POST fail: ' || s.last_push_error
   from sync.hint_state as s where s.last_push_error is not null

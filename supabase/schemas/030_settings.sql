@@ -66,6 +66,8 @@ insert into public.sync_settings (name, value, kind, description) values
 ('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
 ('chunks_kept_days', '30', 'number', 'Age at which chunks of closed runs are pruned.'),
 ('events_kept_days', '90', 'number', 'Age at which chunk events are pruned.'),
+('echo_interval_seconds', '60', 'number', 'How often workers that listen to Realtime are sent a '
+  'message that they must hear; 0: never.'),
 ('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of '
   'polling_job_status.'),
 ('expect_realtime', 'true', 'boolean', 'Whether workers are meant to hear hints by Realtime; '

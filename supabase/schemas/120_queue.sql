@@ -244,7 +244,9 @@ create table sync.workers (
   alone_since timestamptz,
   shared_until timestamptz,
   last_loss_at timestamptz,
-  in_haste_until timestamptz
+  in_haste_until timestamptz,
+  is_listening boolean not null default false,
+  idle_finds int not null default 0
 ) with (fillfactor = 50);
 comment on table sync.workers is 'Who claims work; refreshed at most every 5 s.';
 comment on column sync.workers.alone_with is
@@ -255,6 +257,10 @@ comment on column sync.workers.shared_until is
 comment on column sync.workers.last_loss_at is 'When a lease was last taken back from it.';
 comment on column sync.workers.in_haste_until is
 'Until then its claims wait for no budget that another session has locked.';
+comment on column sync.workers.is_listening is
+'Whether it says that it listens to hints by Realtime.';
+comment on column sync.workers.idle_finds is
+'Of one that listens: how often in a row an idle look found work of which it had heard nothing.';
 alter table sync.workers enable row level security;
 
 create table sync.sweep_state (

@@ -243,35 +243,47 @@ comment on function sync.claim_chunks(bigint[], text) is
 $$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
 the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
 
-create function sync.note_worker(p_worker_id text) returns void
+create function sync.note_worker(p_worker_id text, p_listening jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_last_seen_at timestamptz;
+  v_known record;
+  v_is_listening boolean := p_listening is not null;
+  v_idle_finds int := 0;
 begin
+  if v_is_listening and (jsonb_typeof(p_listening) = 'object'
+    and coalesce(p_listening ->> 'idle_finds', '0') ~ '^[0-9]{1,9}$') is not true then
+    raise exception using errcode = 'SY006',
+      message = 'p_listening is not what a worker says that listens to Realtime',
+      hint = '{"idle_finds": 0}, or null while it does not.';
+  end if;
+  v_idle_finds := coalesce((p_listening ->> 'idle_finds')::int, 0);
   if coalesce(btrim(p_worker_id), '') = '' or length(p_worker_id) > 200 then
     raise exception using errcode = 'SY006',
       message = 'a worker needs an id of 1 to 200 characters',
       hint = 'Host name and process id will do.';
   end if;
-  select last_seen_at into v_last_seen_at from sync.workers where worker_id = p_worker_id;
-  if v_last_seen_at is null then
-    insert into sync.workers (worker_id) values (p_worker_id) on conflict (worker_id) do nothing;
-  elsif v_last_seen_at < sync.now() - interval '5 seconds' then
-    update sync.workers as k set last_seen_at = sync.now()
+  select last_seen_at, is_listening, idle_finds into v_known
+  from sync.workers where worker_id = p_worker_id;
+  if not found then
+    insert into sync.workers (worker_id, is_listening, idle_finds)
+    values (p_worker_id, v_is_listening, v_idle_finds) on conflict (worker_id) do nothing;
+  elsif v_known.last_seen_at < sync.now() - interval '5 seconds'
+    or (v_known.is_listening, v_known.idle_finds) <> (v_is_listening, v_idle_finds) then
+    update sync.workers as k
+    set last_seen_at = sync.now(), is_listening = v_is_listening, idle_finds = v_idle_finds
     from (
-      select worker_id from sync.workers
-      where worker_id = p_worker_id and last_seen_at < sync.now() - interval '5 seconds'
+      select worker_id from sync.workers where worker_id = p_worker_id
       for no key update skip locked
     ) as seen
     where k.worker_id = seen.worker_id;
   end if;
 end; $$;
-comment on function sync.note_worker(text) is
-$$Notes that a worker lives, at most every 5 s. Raises: SY006 no id. Locks: the worker's row, by
-SKIP LOCKED.$$;
+comment on function sync.note_worker(text, jsonb) is
+$$Notes that a worker lives, at most every 5 s, and what it says of listening when that changes.
+Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
-create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1)
-  returns jsonb
+create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1,
+  p_listening jsonb default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
@@ -281,6 +293,7 @@ declare
   v_alone record;
   v_claim record;
   v_ids bigint[];
+  v_echo jsonb;
 begin
   perform sync.require_service();
   perform sync.require_read_committed();
@@ -289,10 +302,12 @@ begin
       '%s', coalesce(p_limit::text, 'null')),
       hint = 'A claim takes 1 to 100 chunks.';
   end if;
-  perform sync.note_worker(p_worker_id);
+  perform sync.note_worker(p_worker_id, p_listening);
+  v_echo := case when p_listening is null then '{}'::jsonb
+    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer;
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
   end if;
   perform sync.wake_due_chunks(p_limit);
   perform sync.wake_lines(p_limit);
@@ -300,7 +315,7 @@ begin
   if v_alone.o_is_alone then
     v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
     -- Turned away, it leaves the worker to others at once.
-    return v_claim.o_answer || jsonb_build_object('next_look_ms',
+    return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
   v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
@@ -309,14 +324,16 @@ begin
       select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
     ))[1:p_limit];
   end if;
-  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer;
+  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
 end; $$;
-comment on function public.claim_next_chunk_job_safe(text, int) is
+comment on function public.claim_next_chunk_job_safe(text, int, jsonb) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
 first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
 A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
-holds it. Returns: {"leases", "credentials", "blocked_budgets", "next_look_ms", "versions"}, see
-docs/worker-protocol.md. Raises: SY006 bad limit or id, SY016 wrong isolation. Locks: the worker's
+holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
+an idle look found work of which it had heard nothing}) and is told of the last echo. Returns:
+{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
+docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
 row and queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
@@ -337,7 +354,7 @@ begin
     raise exception using errcode = 'SY006', message = 'p_queue_id is null',
       hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
   end if;
-  perform sync.note_worker(p_worker_id);
+  perform sync.note_worker(p_worker_id, null);
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id)).o_answer

@@ -76,7 +76,7 @@ select
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
       and q.status = 'processing'
     where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight,
-  k.alone_with
+  k.alone_with, k.is_listening, k.idle_finds
 from sync.workers as k;
 comment on view public.worker_health is
 'Workers, when they were last heard of, what they hold. An idle worker looks at least every 5 s.';
@@ -88,6 +88,10 @@ comment on column public.worker_health.is_alive is 'Whether it was heard of in t
 comment on column public.worker_health.chunks_in_flight is 'What it holds now.';
 comment on column public.worker_health.alone_with is
 'The chunk that it holds alone, or empties itself for: two workers died that held it.';
+comment on column public.worker_health.is_listening is
+'Whether it says that it listens to hints by Realtime.';
+comment on column public.worker_health.idle_finds is
+'Of one that listens: how often in a row an idle look found work of which it had heard nothing.';
 
 create view public.queue_health with (security_invoker = true) as
 select

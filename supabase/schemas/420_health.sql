@@ -201,6 +201,18 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select 1 from sync.workers where first_seen_at < sync.now() - interval '1 minute'
       and last_seen_at > sync.now() - interval '30 seconds')
   union all
+  select 'hints_silent', 'realtime', format('workers that listen to Realtime hear nothing of it '
+    '(%s), and find work by idle looks only: see whether the project''s Realtime is at work; '
+    'where no worker is meant to hear hints, set_setting(''expect_realtime'', ''false'') says so',
+    string_agg(k.worker_id, ', ' order by k.worker_id))
+  from (
+    -- Once is none: where the machine stalls, a hint comes later than an idle look.
+    select worker_id from sync.workers
+    where is_listening and idle_finds >= 2 and last_seen_at > sync.now() - interval '30 seconds'
+    order by worker_id limit 10
+  ) as k
+  where sync.is_switched_on('expect_realtime') having count(*) > 0
+  union all
   select 'hints_silent', 'pg_net', 'hints by POST fail: ' || s.last_push_error
   from sync.hint_state as s where s.last_push_error is not null
   union all

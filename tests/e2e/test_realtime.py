@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from local.realtime.control import RealtimeControl
 from tests.e2e.receivers import traces
 from tests.e2e.test_operator_metrics import ANY_PORT, figures_when
 from tests.e2e.world import World
+from tests.support.setup import set_settings
 
 SELDOM_S = 1.0
 OFTEN_S = 0.1
@@ -100,6 +102,7 @@ async def test_in_a_healthy_run_no_work_is_found_by_idle_looks(
 
 async def looks_of_a_healthy_run(world: World) -> Counter[str]:
     """Both workers hear every hint, and leave no warning, not even when they stop."""
+    set_settings(world.db, echo_interval_seconds=0)
     await world.api.realtime.reset()
     sent_before = hints_sent(world)
     env = {"CHUNKWISE_IDLE_SECONDS": "5", "CHUNKWISE_METRICS_LISTEN": ANY_PORT}
@@ -237,6 +240,59 @@ async def test_while_no_hints_flow_looks_find_the_work(world: World, bison: Biso
         for shut in (1, 2):
             await world.api.realtime.wait_until(channels_shut=shut)
             await sync(world)
+
+
+def echo_often(world: World, worker: Worker, *, every: float) -> None:
+    set_settings(world.db, echo_interval_seconds=every)
+    hints = worker._hints
+    hints._patience = replace(hints._patience, settle=0, echo=0.2)
+
+
+async def test_a_worker_that_hears_no_echo_rebuilds_its_subscription(
+    world: World, bison: BisonControl
+) -> None:
+    """Replication dropped: joined channels are told nothing, and nothing is wrong to see."""
+    await world.register(bison)
+    async with listening_worker(world, OFTEN_S) as worker:
+        echo_often(world, worker, every=0.1)
+        heard = worker._hints.counts
+        await world.until(lambda: heard["echoes"] >= 2)
+        assert (heard["deaf"], heard["subscribed"]) == (0, 1), heard
+
+        await world.api.realtime.set(follows_database=False)
+        await world.until(lambda: heard["deaf"] >= 2)
+        await world.api.realtime.wait_until(joins=3)
+        assert (await world.api.realtime.counts()).channels_shut == 0
+
+        await world.api.realtime.set(follows_database=True)
+        echoes = heard["echoes"]
+        await world.until(lambda: heard["echoes"] > echoes)
+        await assert_hints_find_the_work(world, worker)
+
+
+async def test_work_that_idle_looks_find_while_a_worker_listens_is_an_alert(
+    world: World, bison: BisonControl
+) -> None:
+    alert = "select count(*) from sync_alerts where subject = 'realtime' and resolved_at is null"
+
+    def opened() -> bool:
+        world.db.run("select sync.check_health()")
+        return bool(world.db.value(alert) == 1)
+
+    await world.register(bison)
+    async with listening_worker(world, OFTEN_S) as worker:
+        set_settings(world.db, echo_interval_seconds=0)
+        await world.api.realtime.set(follows_database=False)
+        # The first may be found by the late look after the join.
+        for _ in range(3):
+            await sync(world)
+        assert worker._hints.counts["hints"] == 0
+        await world.until(opened)
+
+        await world.api.realtime.set(follows_database=True)
+        await sync(world)
+        await world.until(lambda: worker._hints.counts["hints"] > 0)
+        await world.until(lambda: not opened())
 
 
 async def test_a_callback_that_raises_costs_only_the_hint(

@@ -12,7 +12,7 @@ from (values
   ('set_budget', '{text,numeric,integer,text}'), ('unblock_budget', '{text,text}'),
   ('set_setting', '{text,jsonb}'),
   ('start_sync_job', '{text,text[],text[]}'),
-  ('claim_next_chunk_job_safe', '{text,integer}'),
+  ('claim_next_chunk_job_safe', '{text,integer,jsonb}'),
   ('claim_chunk_job_safe', '{bigint,text}'),
   ('complete_chunk_job_safe', '{bigint,bigint,jsonb}'),
   ('complete_chunk_jobs_safe', '{jsonb}'),

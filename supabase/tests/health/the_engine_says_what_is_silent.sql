@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(19);
+select plan(24);
 select set_setting('expect_realtime', 'false');
 
 create function tests.causes() returns table (kind text, subject text) language sql as $$
@@ -47,6 +47,29 @@ select set_setting('expect_realtime', 'true');
 create or replace function sync.takes_broadcasts() returns boolean language sql
 return true;
 select is_empty('select * from tests.causes()', 'nor where they are taken');
+
+-- Workers that listen and hear nothing: an idle look found work, more than once in a row.
+create function tests.listen(p_idle_finds int) returns jsonb language sql as $$
+  select public.claim_next_chunk_job_safe('worker-1', 1,
+    jsonb_build_object('idle_finds', p_idle_finds));
+$$;
+select tests.listen(1);
+select is_empty('select * from tests.causes()', 'once is none: a hint can come late');
+select tests.listen(2);
+select results_eq('select * from tests.causes()', $$values ('hints_silent', 'realtime')$$,
+  'twice in a row is one');
+select set_setting('expect_realtime', 'false');
+select is_empty('select * from tests.causes()', 'where nobody is meant to listen it is no alert');
+select set_setting('expect_realtime', 'true');
+select sync.check_health();
+select tests.listen(0);
+select sync.check_health();
+select results_eq($$select kind, resolved_at is not null from sync_alerts
+  where subject = 'realtime'$$, $$values ('hints_silent', true)$$,
+  'it is resolved when one is heard');
+select tests.listen(2);
+select tests.claim();
+select is_empty('select * from tests.causes()', 'who listens no more misses nothing');
 
 -- Hints that fail, by Realtime.
 create or replace function sync.broadcast_work(p_pause interval) returns void language plpgsql as $$

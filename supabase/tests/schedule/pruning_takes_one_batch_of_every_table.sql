@@ -23,7 +23,7 @@ insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at, out
 select n, 1, 100 + n, 1, sync.now(), 'lost' from generate_series(1, 3) as n;
 insert into sync.hinted_claims (chunk_id, worker_id, verdict)
 select n, 'gone', 'not_found' from generate_series(1, 3) as n;
-select sync.note_worker('worker-' || n) from generate_series(1, 3) as n;
+select sync.note_worker('worker-' || n, null) from generate_series(1, 3) as n;
 select try_sync_lock('report-' || n, 60) from generate_series(1, 3) as n;
 select sync.open_alert('no_worker', 'workers', 'chunks are ready'),
   sync.resolve_alert('no_worker', 'workers') from generate_series(1, 3);

@@ -89,11 +89,13 @@ class Gateway:
         call = self._execute(self._client.rpc("chunkwise_version", {}))
         return await self._read("chunkwise_version", call, Versions.model_validate)
 
-    async def claim_next_chunk_job_safe(self, worker_id: str, limit: int) -> Claim:
+    async def claim_next_chunk_job_safe(
+        self, worker_id: str, limit: int, listening: Json | None = None
+    ) -> Claim:
         asked_at = time.monotonic()
         return await self._call(
             "claim_next_chunk_job_safe",
-            {"p_worker_id": worker_id, "p_limit": limit},
+            {"p_worker_id": worker_id, "p_limit": limit, "p_listening": listening},
             lambda json: Claim.model_validate(json).framed(asked_at),
             _CLAIM_SECONDS,
         )

@@ -128,7 +128,8 @@ class Versions(_Answer):
 
 class Claim(_Answer):
     """`reason` and `look_again_ms` tell why the chunk that was asked for by id is not leased, and
-    when to ask again; `versions` are the database's at this moment."""
+    when to ask again; `versions` are the database's at this moment; `echo_age_ms`: how long ago
+    all who listen to Realtime were last sent a message."""
 
     leases: tuple[Lease, ...]
     credentials: Mapping[
@@ -139,6 +140,7 @@ class Claim(_Answer):
     versions: Versions | None = None
     reason: str | None = None
     look_again_ms: int | None = None
+    echo_age_ms: int | None = None
 
     def framed(self, asked_at: float) -> Self:
         """With what a lease has from its claim. To be called when the answer is there."""

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 TOPIC: Final = "chunkwise:work"
 EVENT: Final = "work"
+ECHO: Final = "echo"
 _CLOSE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds: for connecting and again for joining, for a channel to come back by itself, until
-    the look after a hint is repeated, between attempts, and until a client is renewed."""
+    the look after a hint is repeated, between attempts, until a client is renewed, from a join
+    until an echo is expected, and until that has to be heard."""
 
     answer: int = 10
     trouble: float = 5.0
@@ -31,12 +33,14 @@ class Patience:
     retry_first: float = 0.2
     retry_longest: float = 10.0
     renew: float = 82_800.0
+    settle: float = 10.0
+    echo: float = 5.0
 
 
 class Subscription:
     """Never mended: the library goes deaf in silence in several ways, and after some of them, such
     as a channel that the server closed, it cannot come back. So its own reconnecting is off, and a
-    new client is the answer to every end. Neither callback may raise."""
+    new client is the answer to every end. No callback may raise."""
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Subscription:
         patience: Patience,
         on_joined: Callable[[], None],
         on_hint: Callable[[], None],
+        on_echo: Callable[[], None],
     ) -> None:
         self._client = client
         self._key = key
@@ -57,6 +62,7 @@ class Subscription:
         self._tasks: list[asyncio.Task[Any]] = []
         self._channel = client.channel(TOPIC, _options())
         self._channel.on_broadcast(EVENT, lambda _: on_hint())
+        self._channel.on_broadcast(ECHO, lambda _: on_echo())
         # "ok" says that hints flow from now on, which the answer to a join does not.
         self._channel.on_system(lambda _: on_joined())
 
@@ -68,12 +74,13 @@ class Subscription:
         patience: Patience,
         on_joined: Callable[[], None],
         on_hint: Callable[[], None],
+        on_echo: Callable[[], None],
     ) -> Self:
         """Raises UnavailableError, whatever the reason."""
         client = AsyncRealtimeClient(
             f"{url}/realtime/v1", key.reveal(), auto_reconnect=False, timeout=patience.answer
         )
-        opened = cls(client, key, patience, on_joined, on_hint)
+        opened = cls(client, key, patience, on_joined, on_hint, on_echo)
         try:
             await opened._join()
         except BaseException:
@@ -85,6 +92,10 @@ class Subscription:
         """Why it is of no more use; none if it still is after so many seconds."""
         await asyncio.wait([self._ended], timeout=within)
         return self._ended.result() if self._ended.done() else None
+
+    def give_up(self, reason: str) -> None:
+        """Whoever listens found that it is of no use."""
+        self._end(reason)
 
     async def close(self) -> None:
         """Leaves no task, timer or socket behind, even if the server does not answer."""

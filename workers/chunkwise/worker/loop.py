@@ -1,6 +1,7 @@
 """The worker: claims leases, fetches their pages, hands them over, until it is told to stop."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -97,14 +98,20 @@ class Worker:
         """Repeated until it succeeds; none if the worker stops meanwhile."""
         backoff = Backoff()
         while room := await self._room():
+            asked_at = time.monotonic()
             try:
-                return await self._gateway.claim_next_chunk_job_safe(
-                    self._settings.worker_id, min(room, MOST_LEASES_PER_CLAIM)
+                claim = await self._gateway.claim_next_chunk_job_safe(
+                    self._settings.worker_id,
+                    min(room, MOST_LEASES_PER_CLAIM),
+                    self._hints.listening,
                 )
             except VersionMismatchError as misfit:
                 self._work.give_up(misfit)
             except ChunkwiseError as error:
                 log.warning("claim_failed", **error.fields())
+            else:
+                self._hints.expect_echo(claim.echo_age_ms, asked_at)
+                return claim
             await self._pause(backoff.next_seconds())
         return None
 
@@ -126,6 +133,8 @@ class Worker:
             log.info("claimed", look=reason, leases=len(claim.leases))
         else:
             log.debug("looked", look=reason, leases=0, next_look_ms=claim.next_look_ms)
+        if reason is Reason.IDLE and claim.leases:
+            self._hints.found_without()
         accepted = self._work.take(claim)
         self.looks.saw(reason, claim, found=bool(accepted))
 

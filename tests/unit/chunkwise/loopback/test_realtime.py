@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -92,6 +93,40 @@ async def test_a_hint_is_two_looks_other_events_are_none(server: RealtimeServer)
 
         assert listener.counts == {"subscribed": 1, "hints": 1}
         assert looked.empty()
+
+
+async def test_who_hears_no_echo_makes_a_new_client(server: RealtimeServer) -> None:
+    async with listening(server, replace(QUICK, settle=0, echo=0.05)) as (looked, listener):
+        await server.joined()
+        await take(looked, 2)
+        listener.expect_echo(0, time.monotonic())
+        await heard(server, looked, listener)
+        assert listener.counts == {"subscribed": 2, "hints": 1, "lost": 1, "deaf": 1}
+
+
+@pytest.mark.parametrize("event", ["echo", "work"])
+async def test_who_hears_an_echo_or_a_hint_is_not_deaf(server: RealtimeServer, event: str) -> None:
+    async with listening(server, replace(QUICK, settle=0, echo=0.5)) as (looked, listener):
+        join = await server.joined()
+        await take(looked, 2)
+        listener.found_without()
+        assert listener.listening == {"idle_finds": 1}
+        listener.expect_echo(0, time.monotonic())
+        await join.hint(event)
+        while listener._listening_for is not None:  # noqa: ASYNC110  # a timer, no event
+            await asyncio.sleep(0.01)
+        assert (listener.counts["deaf"], listener.counts["subscribed"]) == (0, 1)
+        assert listener.listening == {"idle_finds": 0}
+
+
+async def test_an_echo_from_before_the_join_is_not_waited_for(server: RealtimeServer) -> None:
+    async with listening(server, replace(QUICK, settle=0)) as (looked, listener):
+        assert listener.listening is None
+        await server.joined()
+        await take(looked, 2)
+        listener.expect_echo(60_000, time.monotonic())
+        listener.expect_echo(None, time.monotonic())
+        assert listener._listening_for is None
 
 
 async def test_a_burst_of_hints_is_one_late_look(server: RealtimeServer) -> None:
