@@ -22,7 +22,7 @@ MAX_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class DatabaseLogin:
-    """How PostgREST (`authenticator` over the stack's socket) and Realtime reach a database."""
+    """How PostgREST (`authenticator` over the stack's socket) and the others reach a database."""
 
     sockets: Path
     port: int
@@ -33,7 +33,7 @@ class DatabaseLogin:
 
 @dataclass(slots=True)
 class Api:
-    """`url` speaks `/rest/v1` and `/realtime/v1` as a hosted project, for `keys` and tokens."""
+    """`url` speaks `/rest/v1`, `/realtime/v1`, `/auth/v1` like a hosted project, for `keys`."""
 
     keys: Keys
     port: int
@@ -110,6 +110,8 @@ class Api:
                 "GATEWAY_SECRET_KEY": self.keys.secret,
                 "GATEWAY_ANON_TOKEN": self.keys.role_token("anon"),
                 "GATEWAY_SERVICE_TOKEN": self.keys.role_token("service_role"),
+                "GATEWAY_DATABASE": self._login.realtime_dsn,
+                "GATEWAY_JWT_SECRET": self.keys.jwt_secret,
                 "GATEWAY_POSTGREST_SOCKET": str(self._socket),
                 "GATEWAY_REALTIME_SOCKET": str(self._realtime_socket),
                 "GATEWAY_SOCKET_FD": str(listener.fileno()),
@@ -117,10 +119,15 @@ class Api:
             self._gateway = Child.start(
                 "gateway",
                 [sys.executable, "-m", "local.gateway"],
-                self._logs / f"gateway-{self._login.database}.log",
+                self.gateway_log,
                 environment=settings,
                 inherited=[listener.fileno()],
             )
+
+    @property
+    def gateway_log(self) -> Path:
+        """Where magic links are printed."""
+        return self._logs / f"gateway-{self._login.database}.log"
 
     @property
     def realtime(self) -> RealtimeControl:

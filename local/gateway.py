@@ -1,4 +1,4 @@
-"""The gateway of a local stack: what stands before PostgREST and Realtime on a hosted project.
+"""The gateway of a local stack: what stands before PostgREST, Realtime and Auth when hosted.
 
 It turns the `apikey` of a request into the token of a role. Everything else passes as bytes: each
 caller's connection has one to PostgREST of its own. (A proxy of starlette and httpx took 2 ms of
@@ -12,17 +12,20 @@ import json
 import os
 import signal
 import socket
+from dataclasses import replace
 from http import HTTPStatus
 from typing import cast
 
 import httptools
 import uvloop
 
+from local.auth import Auth, AuthRequest, query_of
 from local.door import Door, RefusedError
 from local.tunnel import Tunnel
 
 REST_PREFIX = b"/rest/v1"
 REALTIME_PREFIX = b"/realtime/v1"
+AUTH_PREFIX = b"/auth/v1"
 
 
 class Backend(asyncio.Protocol):
@@ -63,8 +66,9 @@ class Backend(asyncio.Protocol):
 class Caller(asyncio.Protocol):
     """A caller's connection: rewrites the head of each request and forwards its body."""
 
-    def __init__(self, door: Door, backend_socket: str, realtime_socket: str) -> None:
+    def __init__(self, door: Door, auth: Auth, backend_socket: str, realtime_socket: str) -> None:
         self._door = door
+        self._auth = auth
         self._backend_socket = backend_socket
         self._realtime_socket = realtime_socket
         self._parser = httptools.HttpRequestParser(self)
@@ -76,6 +80,8 @@ class Caller(asyncio.Protocol):
         self._is_chunked = False
         self._is_refused = False
         self._socket_head = b""
+        self._for_auth: AuthRequest | None = None
+        self._authenticating: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -98,8 +104,9 @@ class Caller(asyncio.Protocol):
             Tunnel(self._transport, self._socket_head + further).open(self._realtime_socket)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        if self._connecting is not None:
-            self._connecting.cancel()
+        for task in (self._connecting, self._authenticating):
+            if task is not None:
+                task.cancel()
         self.drop_backend()
 
     def pass_answer(self, data: bytes) -> None:
@@ -124,6 +131,7 @@ class Caller(asyncio.Protocol):
         self._url = b""
         self._headers = []
         self._is_refused = False
+        self._for_auth = None
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -135,6 +143,8 @@ class Caller(asyncio.Protocol):
         try:
             if self._parser.should_upgrade():
                 self._socket_head = self._opening_head()
+            elif self._url.startswith(AUTH_PREFIX + b"/"):
+                self._for_auth = self._auth_request()
             else:
                 self._send(self._forwarded_head())
         except RefusedError as refusal:
@@ -142,11 +152,33 @@ class Caller(asyncio.Protocol):
             self._answer(refusal)
 
     def on_body(self, body: bytes) -> None:
+        if self._for_auth is not None:
+            self._for_auth = replace(self._for_auth, body=self._for_auth.body + body)
+            return
         self._send(b"%x\r\n%b\r\n" % (len(body), body) if self._is_chunked else body)
 
     def on_message_complete(self) -> None:
-        if self._is_chunked:
+        if self._for_auth is not None:
+            task = asyncio.get_running_loop().create_task(self._ask_auth(self._for_auth))
+            self._authenticating = task
+        elif self._is_chunked:
             self._send(b"0\r\n\r\n")
+
+    async def _ask_auth(self, request: AuthRequest) -> None:
+        self._transport.write(await self._auth.answer(request))
+
+    def _auth_request(self) -> AuthRequest:
+        """Links in mails and a browser's question before its request come without a key."""
+        path, _, query = self._url.partition(b"?")
+        method = self._parser.get_method().decode()
+        headers = dict(self._headers)
+        inner = path.removeprefix(AUTH_PREFIX).decode("latin-1")
+        is_service = False
+        if method != "OPTIONS" and (method, inner) != ("GET", "/verify"):
+            is_service = self._door.token(headers, query) == self._door.service_token
+        bearer = headers.get(b"authorization", b"").removeprefix(b"Bearer ").decode("latin-1")
+        site = "http://" + headers.get(b"host", b"127.0.0.1").decode("latin-1")
+        return AuthRequest(method, inner, query_of(query), b"", bearer, is_service, site)
 
     def _forwarded_head(self) -> bytes:
         path, _, query = self._url.partition(b"?")
@@ -221,14 +253,14 @@ class Caller(asyncio.Protocol):
 
 
 async def serve(
-    door: Door, backend_socket: str, realtime_socket: str, listener: socket.socket
+    door: Door, auth: Auth, backend_socket: str, realtime_socket: str, listener: socket.socket
 ) -> None:
     """Serve until SIGTERM; calls under way are cut, as when a hosted gateway goes."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     server = await loop.create_server(
-        lambda: Caller(door, backend_socket, realtime_socket), sock=listener
+        lambda: Caller(door, auth, backend_socket, realtime_socket), sock=listener
     )
     async with server:
         await stopped.wait()
@@ -243,12 +275,13 @@ def main() -> None:
         anon_token=environment["GATEWAY_ANON_TOKEN"],
         service_token=environment["GATEWAY_SERVICE_TOKEN"],
     )
+    auth = Auth(environment["GATEWAY_DATABASE"], environment["GATEWAY_JWT_SECRET"])
     listener = socket.socket(fileno=int(environment["GATEWAY_SOCKET_FD"]))
     postgrest, realtime = (
         environment["GATEWAY_POSTGREST_SOCKET"],
         environment["GATEWAY_REALTIME_SOCKET"],
     )
-    uvloop.run(serve(door, postgrest, realtime, listener))
+    uvloop.run(serve(door, auth, postgrest, realtime, listener))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,17 @@ OPERATORS_VERBS = {
     "start_sync_job",
     "unblock_budget",
 }
-FOR_SIGNED_IN_USERS = OPERATORS_VERBS | {"get_sync_job_progress"}
+OPERATORS_QUESTIONS = {
+    "get_alerts_page",
+    "get_engine_page",
+    "get_fleet",
+    "get_held_deletions",
+    "get_job_page",
+    "get_jobs_page",
+    "get_sources_page",
+    "get_workspace_page",
+}
+FOR_SIGNED_IN_USERS = OPERATORS_VERBS | OPERATORS_QUESTIONS | {"get_sync_job_progress"}
 # What a service may write through the API: (table, method).
 WRITABLE = {
     ("polling_job_status", "POST"),

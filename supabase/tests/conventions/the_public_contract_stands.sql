@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(31);
+select plan(39);
 
 select has_function('public'::name, verb::name, arguments::name[], 'verb ' || verb)
 from (values
@@ -25,6 +25,10 @@ from (values
   ('approve_deletions', '{bigint}'),
   ('cleanup_stuck_chunks', '{}'),
   ('get_sync_job_progress', '{uuid}'),
+  ('get_fleet', '{text,_text,integer,integer}'), ('get_held_deletions', '{bigint,text,integer}'),
+  ('get_workspace_page', '{text}'), ('get_job_page', '{uuid,integer,integer}'),
+  ('get_jobs_page', '{timestamptz,text,integer}'), ('get_alerts_page', '{bigint,integer}'),
+  ('get_engine_page', '{}'), ('get_sources_page', '{}'),
   ('try_sync_lock', '{text,numeric}'),
   ('release_sync_lock', '{text,uuid}'),
   ('register_worker_endpoint', '{text,text,text[]}'),
