@@ -1,6 +1,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench stack stack-stop migration lock wheel clean
+.PHONY: help setup demo test check chaos bench stack stack-stop dashboard screenshots migration lock \
+  wheel clean
 python := .venv/bin/python
 folders := $(wildcard workers local benchmarks tests)
 sql := $(wildcard supabase/schemas supabase/snippets supabase/tests)
@@ -22,7 +23,7 @@ setup: ## Install what is missing
 demo: setup ## Sync a fake fleet of 26 workspaces and show it
 	@exec $(python) -m local.demo
 
-test: setup ## Run every test, or T=… (a file, folder or word); PG=17: on PostgreSQL 17
+test: setup dashboard ## Run every test, or T=… (a file, folder or word); PG=17: on PostgreSQL 17
 ifeq ($(T),)
 	@$(python) -m local.prove; proved=$$?; $(python) -m pytest -q -n auto && exit $$proved
 else
@@ -35,6 +36,7 @@ check: setup ## Format, lint, types, imports, schema
 	@.venv/bin/ruff check --quiet .
 	@$(python) -m mypy $(folders)
 	@.venv/bin/lint-imports --no-cache
+	@node_modules/.bin/tsc -p dashboard
 	@.venv/bin/sqlfluff lint --disable-progress-bar $(sql)
 	@$(on_stack) cli --name check -- db lint -s public,sync --fail-on warning
 	@$(on_stack) cli --name check -- db advisors --type all --level warn --fail-on warn
@@ -45,19 +47,26 @@ chaos: setup ## Kill workers and race clients ROUNDS times (10), differently eac
 bench: setup ## Measure against the limit and a bare loop
 	@exec $(python) -m benchmarks
 
-stack: setup ## Start the local world and leave it running; writes .env.local
+stack: setup dashboard ## Start the local world and leave it running; writes .env.local
 	@$(on_stack) up
 	@umask 077 && $(on_stack) env > .env.local
 	@echo 'The local Supabase is running: its settings are in .env.local'
+	@echo 'The page: .venv/bin/chunkwise operators add EMAIL --password, then .venv/bin/chunkwise dashboard'
 
 stack-stop: setup ## Stop it
 	@$(on_stack) down
 	@rm -f .env.local
 
+dashboard: setup ## Build the page where `chunkwise dashboard` finds it
+	@local/page.sh
+
+screenshots: setup dashboard ## Write pictures of the page in each state into screenshots/
+	@exec $(python) -m local.screens
+
 migration: setup ## Write supabase/migrations from supabase/schemas
 	@$(python) -m local.migration
 
-wheel: setup ## Build the package into dist/
+wheel: setup dashboard ## Build the page and the package into dist/
 	@$(python) -m hatchling build --target wheel
 
 lock: ## Pin requirements.in anew
@@ -65,5 +74,5 @@ lock: ## Pin requirements.in anew
 
 clean: ## Remove all that was installed or written here
 	@[ ! -x $(python) ] || $(on_stack) erase
-	@rm -rf .venv node_modules dist .env.local .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	@rm -rf .venv node_modules dist screenshots workers/chunkwise/dashboard/page .env.local .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -47,6 +47,7 @@ missing_packages() {
   command -v setpriv >/dev/null || echo util-linux
   command -v node >/dev/null || echo nodejs
   command -v npm >/dev/null || echo npm
+  command -v chromium >/dev/null || echo chromium
   if [[ ! -x .venv/bin/python ]]; then
     [[ -x $system_python ]] || echo python3
     "$system_python" -c 'import ensurepip' 2>/dev/null || echo python3-venv

@@ -2,6 +2,8 @@
 -- limit of the API cuts no list and no count.
 -- Stands on: health.
 
+-- Most of what these cost is planning: a session plans each of their statements once.
+
 create type sync.fleet_row as (
   workspace_id bigint, stream_id bigint, workspace_name text, source_name text, stream text,
   is_counted boolean, state text, tone text, severity int, reason text, remedy text, act text,
@@ -16,7 +18,8 @@ working, waiting, wrong (somebody has to act) or off; severity: worst first; rea
 words; act: what an operator can press (sync, retry, resume, approve, command).';
 
 create function sync.fleet_rows(p_workspace_id bigint) returns setof sync.fleet_row
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 declare
   v_now timestamptz := sync.now();
   v_fresh_since timestamptz := v_now - make_interval(hours => sync.setting('stale_after_hours')::int);
@@ -141,8 +144,12 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_target text := (select target_table from public.sync_streams where id = p_stream_id);
 begin
-  return query execute format('select t.workspace_id, count(*) from %s as t
-    where t.workspace_id = any ($1) and %s and t.deleted_at is null group by t.workspace_id',
+  -- Each by its key: as a list of them it would be compared with every row.
+  return query execute format('select w.id, c.row_count from unnest($1) as w (id)
+    cross join lateral (
+      select count(*) as row_count from %s as t
+      where t.workspace_id = w.id and %s and t.deleted_at is null
+    ) as c',
     v_target, case when sync.is_shared_target(to_regclass(v_target)) then 't.stream_id = $2'
     else '$2 is not null' end)
   using p_workspace_ids, p_stream_id;
@@ -151,38 +158,45 @@ comment on function sync.count_rows(bigint, bigint[]) is
 $$Returns: how many rows of a stream each of those workspaces has here that are not deleted.$$;
 
 create function sync.page_head() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select jsonb_build_object(
-    'as_of', sync.now(), 'is_paused', sync.is_switched_on('paused'),
-    'alerts', (select count(*) from public.sync_alerts where resolved_at is null),
-    'live_jobs', (select count(*) from public.polling_job_status where status = 'running'),
-    'workers_alive', (select count(*) from sync.workers
-      where last_seen_at > sync.now() - interval '30 seconds'),
-    'stale_after_hours', sync.setting('stale_after_hours'));
-$$;
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  return (
+    select jsonb_build_object(
+      'as_of', sync.now(), 'is_paused', sync.is_switched_on('paused'),
+      'alerts', (select count(*) from public.sync_alerts where resolved_at is null),
+      'live_jobs', (select count(*) from public.polling_job_status where status = 'running'),
+      'workers_alive', (select count(*) from sync.workers
+        where last_seen_at > sync.now() - interval '30 seconds'),
+      'stale_after_hours', sync.setting('stale_after_hours')));
+end; $$;
 comment on function sync.page_head() is
 $$Returns: what every screen shows: the database's time, open alerts, live jobs, workers.$$;
 
 create function sync.recent_runs(p_workspace_id bigint, p_stream_id bigint, p_limit int)
   returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce(jsonb_agg(jsonb_build_array(round(extract(epoch from r.started_at)),
-    case when r.completed_at is not null
-    then round(extract(epoch from r.completed_at - r.started_at) * 1000) end, r.status)
-    order by r.started_at, r.id), '[]')
-  from (
-    select x.id, x.started_at, x.completed_at, x.status from public.workspace_sync_runs as x
-    where x.workspace_id = p_workspace_id and x.stream_id = p_stream_id
-      and x.status <> 'running'
-    order by x.started_at desc, x.id desc limit p_limit
-  ) as r;
-$$;
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_array(round(extract(epoch from r.started_at)),
+      case when r.completed_at is not null
+      then round(extract(epoch from r.completed_at - r.started_at) * 1000) end, r.status)
+      order by r.started_at, r.id), '[]')
+    from (
+      select x.id, x.started_at, x.completed_at, x.status from public.workspace_sync_runs as x
+      where x.workspace_id = p_workspace_id and x.stream_id = p_stream_id
+        and x.status <> 'running'
+      order by x.started_at desc, x.id desc limit p_limit
+    ) as r);
+end; $$;
 comment on function sync.recent_runs(bigint, bigint, int) is
 $$Returns: its last runs, oldest first: [seconds since 1970, ms, status].$$;
 
 create function sync.get_fleet(p_search text, p_states text[], p_limit int, p_offset int)
   returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 declare
   v_rows sync.fleet_row[];
   v_page sync.fleet_row[];
@@ -340,7 +354,8 @@ comment on function sync.workspace_stream_detail(sync.fleet_row) is
 $$Returns: a stream of a workspace with its last 100 runs, what a scan misses, what is unlisted.$$;
 
 create function sync.get_workspace_page(p_workspace_name text) returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 declare
   v_workspace public.sync_workspaces;
 begin
@@ -375,16 +390,7 @@ begin
         join public.chunk_processing_queue as q on q.run_id = r.id and q.status = 'failed'
         join public.chunked_sync_jobs as c on c.id = q.id
         order by q.completed_at desc limit 50
-      ) as c),
-    'alerts', (
-      select coalesce(jsonb_agg(jsonb_build_object('kind', a.kind, 'message', a.message,
-        'opened_at', a.opened_at) order by a.opened_at), '[]')
-      from public.sync_alerts as a
-      where a.resolved_at is null and a.subject = any (array(
-        select v_workspace.workspace_name
-        union all
-        select format('%s %s', v_workspace.workspace_name, st.stream_name)
-        from public.sync_streams as st where st.source_id = v_workspace.source_id))));
+      ) as c));
 end; $$;
 comment on function sync.get_workspace_page(text) is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501 and what that
@@ -396,65 +402,75 @@ language sql stable set search_path = pg_catalog, pg_temp set statement_timeout 
 $$;
 comment on function public.get_workspace_page(text) is
 $$One workspace: its key, and of each stream the state, rows here and at the API, the last 100 runs,
-held deletions (50 of them), unlisted records; chunks of its last runs that failed; its alerts.
-Returns: {"as_of", "workspace_name", …, "streams": […], "failed": […], "alerts": […]}. Raises: 42501
-no operator, SY002 unknown workspace.$$;
+held deletions (50 of them), unlisted records; chunks of its last runs that failed. Returns:
+{"as_of", "workspace_name", …, "streams": […], "failed": […]}. Raises: 42501 no operator, SY002
+unknown workspace.$$;
 
 create function sync.budgets_of(p_job_id uuid) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce(jsonb_agg(jsonb_build_object('source_name', s.source_name,
-    'scope_key', b.scope_key, 'requests_per_second', b.requests_per_second,
-    'learned_rate', b.learned_rate, 'max_in_flight', b.max_in_flight,
-    'reduced_in_flight', b.reduced_in_flight, 'in_flight', sync.in_flight_of(b.id),
-    'blocked_until', case when b.blocked_until > sync.now() then b.blocked_until end,
-    'blocked_at', b.blocked_at) order by s.source_name, b.scope_key), '[]')
-  from public.sync_budgets as b join public.sync_sources as s on s.id = b.source_id
-  where p_job_id is null and b.scope_key not like 'workspace:%'
-    or b.id in (
-      select w.budget_id from public.workspace_sync_runs as r
-      join public.sync_workspaces as w on w.id = r.workspace_id
-      where r.job_id = p_job_id and r.status = 'running')
-    or p_job_id is null and (b.blocked_until > sync.now() or b.reduced_in_flight is not null);
-$$;
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('source_name', s.source_name,
+      'scope_key', b.scope_key, 'requests_per_second', b.requests_per_second,
+      'learned_rate', b.learned_rate, 'max_in_flight', b.max_in_flight,
+      'reduced_in_flight', b.reduced_in_flight, 'in_flight', sync.in_flight_of(b.id),
+      'blocked_until', case when b.blocked_until > sync.now() then b.blocked_until end,
+      'blocked_at', b.blocked_at) order by s.source_name, b.scope_key), '[]')
+    from public.sync_budgets as b join public.sync_sources as s on s.id = b.source_id
+    where p_job_id is null and b.scope_key not like 'workspace:%'
+      or b.id in (
+        select w.budget_id from public.workspace_sync_runs as r
+        join public.sync_workspaces as w on w.id = r.workspace_id
+        where r.job_id = p_job_id and r.status = 'running')
+      or p_job_id is null and (b.blocked_until > sync.now() or b.reduced_in_flight is not null));
+end; $$;
 comment on function sync.budgets_of(uuid) is
 $$Returns: the budgets that a live job draws on; null: those of instances, and those that 429s
 reduced.$$;
 
 create function sync.waits_of(p_job_id uuid) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce(jsonb_agg(jsonb_build_object('why', x.why, 'message', x.message,
-    'waits_until', x.waits_until, 'runs', x.runs, 'workspaces', x.workspaces)
-    order by x.runs desc, x.message), '[]')
-  from (
-    select v.why, v.message, max(v.waits_until) as waits_until, count(*) as runs,
-      (array_agg(v.workspace_name order by v.workspace_name))[1:5] as workspaces
-    from public.waiting_runs as v where v.job_id = p_job_id group by 1, 2
-    order by 4 desc, 2 limit 20
-  ) as x;
-$$;
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('why', x.why, 'message', x.message,
+      'waits_until', x.waits_until, 'runs', x.runs, 'workspaces', x.workspaces)
+      order by x.runs desc, x.message), '[]')
+    from (
+      select v.why, v.message, max(v.waits_until) as waits_until, count(*) as runs,
+        (array_agg(v.workspace_name order by v.workspace_name))[1:5] as workspaces
+      from public.waiting_runs as v where v.job_id = p_job_id group by 1, 2
+      order by 4 desc, 2 limit 20
+    ) as x);
+end; $$;
 comment on function sync.waits_of(uuid) is
 $$Returns: what holds up runs of a live job, what holds up most first, with what helps.$$;
 
 create function sync.job_summary(p_job_id uuid) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select jsonb_build_object('job_id', j.id, 'job_name', j.job_name, 'status', j.status,
-    'started_at', j.started_at, 'completed_at', j.completed_at,
-    'duration_ms', coalesce(j.duration_ms,
-      round(extract(epoch from sync.now() - j.started_at) * 1000)),
-    'percentage', p.percentage, 'total_workspaces', j.total_workspaces,
-    'workspaces_processed', p.workspaces_completed, 'workspaces_skipped', j.workspaces_skipped,
-    'records', j.total_accounts_synced, 'retry_of_job_id', j.retry_of_job_id,
-    'cancel_requested_at', j.cancel_requested_at, 'error_message', j.error_message,
-    'warnings', to_jsonb(j.warnings), 'happening_now', p.happening_now,
-    'planned', p.planned, 'pending', p.pending, 'processing', p.processing,
-    'completed', p.completed, 'failed', p.failed, 'cancelled', p.cancelled)
-  from public.polling_job_status as j join sync.job_progress as p on p.job_id = j.id
-  where j.id = p_job_id;
-$$;
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  return (
+    select jsonb_build_object('job_id', j.id, 'job_name', j.job_name, 'status', j.status,
+      'started_at', j.started_at, 'completed_at', j.completed_at,
+      'duration_ms', coalesce(j.duration_ms,
+        round(extract(epoch from sync.now() - j.started_at) * 1000)),
+      'percentage', p.percentage, 'total_workspaces', j.total_workspaces,
+      'workspaces_processed', p.workspaces_completed, 'workspaces_skipped', j.workspaces_skipped,
+      'records', j.total_accounts_synced, 'retry_of_job_id', j.retry_of_job_id,
+      'cancel_requested_at', j.cancel_requested_at, 'error_message', j.error_message,
+      'warnings', to_jsonb(j.warnings), 'happening_now', p.happening_now,
+      'planned', p.planned, 'pending', p.pending, 'processing', p.processing,
+      'completed', p.completed, 'failed', p.failed, 'cancelled', p.cancelled)
+    from public.polling_job_status as j join sync.job_progress as p on p.job_id = j.id
+    where j.id = p_job_id);
+end; $$;
 comment on function sync.job_summary(uuid) is $$Returns: a job and how far its chunks are.$$;
 
 create function sync.get_jobs_page(p_before timestamptz, p_status text, p_limit int) returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 declare
   v_limit int;
   v_jobs jsonb[];
@@ -499,7 +515,8 @@ first, that started before p_before, at most 500. Returns: {"as_of", "live": [�
 "jobs": […], "has_more"}. Raises: 42501 no operator.$$;
 
 create function sync.get_job_page(p_job_id uuid, p_limit int, p_offset int) returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 declare
   v_obstacle record;
 begin
@@ -559,7 +576,8 @@ $$One job: how far it is, what holds it up, its runs (worst first, at most 500 f
 operator, SY007 unknown job.$$;
 
 create function sync.get_alerts_page(p_before bigint, p_limit int) returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 declare
   v_limit int;
   v_ended jsonb[];
@@ -624,7 +642,8 @@ over, newest first, with an id below p_before. Returns: {"as_of", "alerts", "ope
 […], "has_more", "checked_at"}. Raises: 42501 no operator.$$;
 
 create function sync.cron_job_states() returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 begin
   if to_regclass('cron.job') is null then
     return '[]';
@@ -641,7 +660,8 @@ comment on function sync.cron_job_states() is
 $$Returns: the jobs that pg_cron must have, when they run, what is wrong with them.$$;
 
 create function sync.get_engine_page() returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 begin
   perform sync.require_operator();
   return sync.page_head() || jsonb_build_object(
@@ -686,8 +706,11 @@ begin
       'last_error', (select b.last_error from sync.heartbeats as b where b.name = 'health'),
       'jobs', sync.cron_job_states()),
     'causes', (
-      select coalesce(jsonb_agg(to_jsonb(c)), '[]') from sync.engine_causes() as c
-      where c.kind <> 'open_grants'),
+      select coalesce(jsonb_agg(jsonb_build_object('kind', a.kind, 'subject', a.subject,
+        'message', a.message, 'opened_at', a.opened_at) order by a.opened_at), '[]')
+      from public.sync_alerts as a
+      where a.resolved_at is null and a.kind in ('no_worker', 'cron_silent', 'cron_job_missing',
+        'hints_silent', 'endpoint_failing', 'open_grants', 'check_failing')),
     'versions', public.chunkwise_version());
 end; $$;
 comment on function sync.get_engine_page() is
@@ -703,7 +726,8 @@ $$Queue, workers of the last day, budgets, hints, cron, and what is wrong with t
 "causes": […]}. Raises: 42501 no operator.$$;
 
 create function sync.get_sources_page() returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 begin
   perform sync.require_operator();
   return sync.page_head() || jsonb_build_object('sources', (

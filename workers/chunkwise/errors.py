@@ -125,7 +125,9 @@ def from_answer(status: int, body: bytes) -> ChunkwiseError:
     """The error that a refused call's HTTP answer means; PostgREST's errors are JSON objects."""
     answer = _json_object(body)
     code = _text(answer, "code")
-    message = _text(answer, "message") or f"HTTP {status} without a PostgREST error"
+    # Auth says `msg`.
+    said = _text(answer, "message") or _text(answer, "msg")
+    message = said or f"HTTP {status} without a PostgREST error"
     hint = _text(answer, "hint")
     if answer.get("code") == "":
         # PostgREST's words, and status 400, for a connection that broke off within a statement.

@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -27,7 +28,7 @@ from chunkwise.errors import SettingsError
 from chunkwise.secret import Secret
 
 FILES: Final = (".env.local", ".env")
-PROJECT: Final = ("SUPABASE_URL", "SUPABASE_SECRET_KEY")
+PROJECT: Final = ("SUPABASE_URL", "SUPABASE_SECRET_KEY", "SUPABASE_PUBLISHABLE_KEY")
 MAX_CONCURRENCY: Final = 1000
 SHORTEST_WAKE_TOKEN: Final = 16
 
@@ -158,6 +159,7 @@ class Settings(BaseSettings):
         description="Copy the secret key (sb_secret_…) from the project's API settings to where"
         " SUPABASE_URL is set.",
     )
+    publishable_key: str | None = Field(None, validation_alias="SUPABASE_PUBLISHABLE_KEY")
     database_url: Annotated[Secret, PlainValidator(Secret)] | None = Field(
         None, validation_alias="DATABASE_URL"
     )
@@ -243,6 +245,34 @@ class Settings(BaseSettings):
                 "With --listen it is what register_worker_endpoint() was given for this worker.",
             )
         return self.wake_token
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """What the dashboard is served with; nothing of it is secret."""
+
+    supabase_url: str
+    publishable_key: str
+
+    @classmethod
+    def read(cls) -> Self:
+        """Raises SettingsError."""
+        found = {name: value for name, (value, _) in _merged(_sources()).items()}
+        if "SUPABASE_URL" not in found:
+            raise SettingsError("SUPABASE_URL is not set", _WAYS_OUT["SUPABASE_URL"])
+        key = found.get("SUPABASE_PUBLISHABLE_KEY", "")
+        if not key:
+            raise SettingsError(
+                "SUPABASE_PUBLISHABLE_KEY is not set",
+                "Copy the publishable key (sb_publishable_…) from the project's API settings to"
+                " where SUPABASE_URL is set.",
+            )
+        if key.startswith("sb_secret_"):
+            raise SettingsError(
+                "SUPABASE_PUBLISHABLE_KEY holds a secret key",
+                "The page hands it to anyone: copy the publishable key (sb_publishable_…).",
+            )
+        return cls(_project_url(found["SUPABASE_URL"]), key)
 
 
 def _in_file(name: str) -> Mapping[str, str | None]:

@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from chunkwise import PROTOCOL_VERSION, SCHEMA_VERSION, VERSION
-from chunkwise.cli import config, doctor, keys, status, steer, sync, worker, workspaces
+from chunkwise.cli import (
+    config,
+    dashboard,
+    doctor,
+    keys,
+    operators,
+    status,
+    steer,
+    sync,
+    worker,
+    workspaces,
+)
 from chunkwise.cli.advice import in_commands
 from chunkwise.errors import ChunkwiseError
 from chunkwise.texts import printable
@@ -14,7 +25,8 @@ from chunkwise.texts import printable
 EPILOG = (
     "Exit codes: 0 done (with --watch: the job completed); 1 refused, or the job did not complete;"
     " 2 a setting, an option or the connection; 3 schema and program do not fit together."
-    " Settings: SUPABASE_URL, SUPABASE_SECRET_KEY, CHUNKWISE_*; doctor: DATABASE_URL too."
+    " Settings: SUPABASE_URL, SUPABASE_SECRET_KEY, CHUNKWISE_*; doctor: DATABASE_URL too;"
+    " dashboard: SUPABASE_PUBLISHABLE_KEY in place of the secret one."
 )
 
 
@@ -42,7 +54,9 @@ def build() -> typer.Typer:
     app.command("resume")(steer.resume)
     app.command("doctor")(doctor.doctor)
     app.command("config")(config.config)
+    app.command("dashboard")(dashboard.dashboard)
     app.add_typer(keys.build(), name="keys")
+    app.add_typer(operators.build(), name="operators")
     app.add_typer(workspaces.build(), name="workspaces")
     return app
 

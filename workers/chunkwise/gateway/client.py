@@ -11,6 +11,8 @@ import httpx
 from postgrest import APIResponse
 from postgrest.exceptions import APIError
 from pydantic import ValidationError
+from supabase_auth.types import AdminUserAttributes
+from supabase_auth.types import User as AuthUser
 
 from chunkwise import errors
 from chunkwise.gateway.pages import PagesAsJson
@@ -35,6 +37,7 @@ _TIMEOUT = httpx.Timeout(30, connect=5)
 # A hung call must not cost the leases: they last 20 s.
 _CLAIM_SECONDS = 10
 _EXTEND_SECONDS = 5
+_USERS_A_PAGE = 200
 _CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30)
 
 Parsed = TypeVar("Parsed")
@@ -55,6 +58,17 @@ class Registration:
     external_id: str | None = None
     max_concurrency: int | None = None
     replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of the project's Auth."""
+
+    user_id: str
+    email: str
+    app_metadata: dict[str, Any]
+    created_at: str
+    last_sign_in_at: str | None
 
 
 class Gateway:
@@ -206,6 +220,48 @@ class Gateway:
         query = self._client.table(relation).select("id").gte("id", lowest).lte("id", highest)
         return [str(row["id"]) for row in await self._rows(query.order("id").limit(limit))]
 
+    async def users(self) -> list[User]:
+        """Every user of the project, page by page."""
+        found: list[User] = []
+        page = 1
+        while True:
+            users = await self._of_auth(
+                self._client.auth.admin.list_users(page=page, per_page=_USERS_A_PAGE)
+            )
+            found += [_user(user) for user in users]
+            if len(users) < _USERS_A_PAGE:
+                return found
+            page += 1
+
+    async def create_user(
+        self, email: str, password: Secret | None, app_metadata: dict[str, Any]
+    ) -> User:
+        attributes: AdminUserAttributes = {
+            "email": email,
+            "email_confirm": True,
+            "app_metadata": app_metadata,
+        }
+        if password is not None:
+            attributes["password"] = password.reveal()
+        answer = await self._of_auth(self._client.auth.admin.create_user(attributes))
+        return _user(answer.user)
+
+    async def change_user(
+        self, user_id: str, password: Secret | None, app_metadata: dict[str, Any]
+    ) -> User:
+        """A field of the metadata that is None goes; those not named stay."""
+        attributes: AdminUserAttributes = {"app_metadata": app_metadata}
+        if password is not None:
+            attributes["password"] = password.reveal()
+        call = self._client.auth.admin.update_user_by_id(user_id, attributes)
+        return _user((await self._of_auth(call)).user)
+
+    async def _of_auth(self, call: Awaitable[Parsed]) -> Parsed:
+        try:
+            return await call
+        except httpx.RequestError as error:
+            raise self._no_answer(error) from None
+
     async def exposes(self, schema: str) -> bool:
         """Whether the API serves a schema; PGRST106 says that it does not."""
         query = self._client.schema(schema).table("nothing").select("*")
@@ -315,6 +371,16 @@ class Gateway:
     def _no_answer(self, error: httpx.RequestError) -> errors.UnavailableError:
         text = foreign(str(error), [Secret(self._client.supabase_key)]) or type(error).__name__
         return errors.UnavailableError(f"no answer from {self._client.supabase_url}: {text}")
+
+
+def _user(user: AuthUser) -> User:
+    return User(
+        user.id,
+        user.email or "",
+        user.app_metadata,
+        user.created_at.isoformat(),
+        user.last_sign_in_at.isoformat() if user.last_sign_in_at else None,
+    )
 
 
 def _as_it_is(json: Json) -> Json:

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from typing import Any, Final
 
-from chunkwise.errors import UnknownNameError
-from chunkwise.gateway.client import Gateway
+from chunkwise.errors import ChunkwiseError, UnknownNameError
+from chunkwise.gateway.client import Gateway, User
 from chunkwise.gateway.compatibility import connected
 from chunkwise.gateway.protocol import Json
 from chunkwise.secret import Secret
@@ -16,6 +16,9 @@ from chunkwise.settings import Settings
 
 Rows = list[dict[str, Any]]
 
+# What of a user's app_metadata makes an operator: see sync.is_operator().
+ROLE: Final = "chunkwise"
+OPERATOR: Final = "operator"
 MOST_FAILURES_SHOWN: Final = 20
 MOST_JOBS_NAMED: Final = 5
 MOST_NAMES_SUGGESTED: Final = 3
@@ -102,6 +105,42 @@ class Operator:
 
     async def get_key_check(self, job_id: str) -> Json:
         return await self.gateway.call("get_key_check", {"p_job_id": job_id})
+
+    async def operators(self) -> Rows:
+        """Users whose token lets them read and steer, by email."""
+        return [
+            {
+                "email": user.email,
+                "created_at": user.created_at,
+                "last_sign_in_at": user.last_sign_in_at,
+            }
+            for user in sorted(await self.gateway.users(), key=lambda user: user.email)
+            if user.app_metadata.get(ROLE) == OPERATOR
+        ]
+
+    async def add_operator(self, email: str, password: Secret | None) -> Json:
+        found = await self._user(email)
+        role = {ROLE: OPERATOR}
+        if found is None:
+            found = await self.gateway.create_user(email, password, role)
+            return {"email": found.email, "created": True}
+        await self.gateway.change_user(found.user_id, password, role)
+        return {"email": found.email, "created": False}
+
+    async def remove_operator(self, email: str) -> Json:
+        """Raises ChunkwiseError if there is no such operator."""
+        found = await self._user(email)
+        if found is None or found.app_metadata.get(ROLE) != OPERATOR:
+            raise ChunkwiseError(
+                f"{email} is no operator", "chunkwise operators list shows who is."
+            )
+        await self.gateway.change_user(found.user_id, None, {ROLE: None})
+        return {"email": found.email}
+
+    async def _user(self, email: str) -> User | None:
+        sought = email.strip().lower()
+        users = await self.gateway.users()
+        return next((user for user in users if user.email.lower() == sought), None)
 
     async def jobs_between(self, lowest: str, highest: str) -> list[str]:
         """Ids of jobs in that range, both ends included; a few of them if there are many."""

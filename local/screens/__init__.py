@@ -1,0 +1,1 @@
+"""`make screenshots`: the dashboard on a live stack, in each state that it can show."""
