@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from chunkwise.cli.output import Row, print_json, print_table, printable
+from chunkwise.cli.output import Row, print_json, print_table
 from chunkwise.cli.secrets import masked
 from chunkwise.operator.client import operating
 from chunkwise.secret import Secret
 from chunkwise.settings import Settings
+from chunkwise.texts import printable
 
 EmailArgument = Annotated[str, typer.Argument(help="The user's email address.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
