@@ -9486,6 +9486,13 @@ begin
   if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
     return 0;
   end if;
+  with reachable as materialized (
+    select x.id, x.url, x.streams, x.token from (
+      select e.id, e.url, e.streams, sync.read_secret(e.secret_id) as token
+      from public.worker_endpoints as e
+      where e.is_active and (e.resting_until is null or e.resting_until <= sync.now()) offset 0
+    ) as x where x.token is not null
+  )
   insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
   select c.id, e.id, net.http_post(
       url => e.url,
@@ -9495,7 +9502,7 @@ begin
         'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts,
         'created_at', c.created_at), 'old_record', null),
       headers => jsonb_build_object('Content-Type', 'application/json', 'Authorization',
-        'Bearer ' || d.decrypted_secret, 'Chunkwise-Message', 'hint/' || c.id),
+        'Bearer ' || e.token, 'Chunkwise-Message', 'hint/' || c.id),
       timeout_milliseconds => 2000),
     c.attempt, sync.now()
   from (
@@ -9509,11 +9516,9 @@ begin
   ) as c
   cross join lateral (
     select x.*, row_number() over (order by x.id) - 1 as position, count(*) over () as endpoints
-    from public.worker_endpoints as x
-    where x.is_active and (x.resting_until is null or x.resting_until <= sync.now())
-      and (x.streams is null or c.stream_name = any (x.streams))
+    from reachable as x
+    where x.streams is null or c.stream_name = any (x.streams)
   ) as e
-  join vault.decrypted_secrets as d on d.id = e.secret_id
   where e.position = (c.id + c.attempt) % e.endpoints
   order by c.ready_seq;
   get diagnostics v_sent = row_count;
@@ -9526,6 +9531,7 @@ exception when others then
 end; $$;
 comment on function sync.push_chunks(bigint[]) is
 $$Post one wake-up per chunk, spread over the endpoints; each further attempt goes to the next one.
+One whose wake token cannot be read gets none.
 pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
 sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
 Returns: how many.$$;
@@ -9585,16 +9591,20 @@ begin
     return;
   end if;
   with tokens as (
-    select e.id as endpoint_id, d.decrypted_secret as token from public.worker_endpoints as e
-    join vault.decrypted_secrets as d on d.id = e.secret_id
+    select e.id as endpoint_id, sync.read_secret(e.secret_id) as token
+    from public.worker_endpoints as e
   ), answered as (
     update sync.hints as h set
       outcome = case when r.timed_out then 'timed_out' when r.error_msg is not null then 'failed'
       when r.status_code = 503 then 'busy'
         when r.status_code >= 300 then 'refused' else 'answered' end,
       status_code = r.status_code, settled_at = r.created,
-      message = sync.foreign_text(coalesce(r.error_msg, r.content),
-        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id))
+      -- Of a token that cannot be read nobody can see whether the answer repeats it.
+      message = case when exists (
+        select 1 from tokens as t where t.endpoint_id = h.endpoint_id and t.token is null
+      ) then '(not shown: the wake token cannot be read)'
+        else sync.foreign_text(coalesce(r.error_msg, r.content),
+        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id)) end
     from net._http_response as r
     where h.outcome = 'sent' and r.id = h.request_id
       and sync.may_answer(r.created, h.posted_at, h.posted_at)
@@ -10350,9 +10360,10 @@ address. Locks: deliveries against being sent, the secret.$$;
 
 create function sync.alert_url(p_kind text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select decrypted_secret from vault.decrypted_secrets where name = 'chunkwise/alert/' || p_kind;
+  select sync.read_secret(id) from vault.secrets where name = 'chunkwise/alert/' || p_kind;
 $$;
-comment on function sync.alert_url(text) is $$Returns: an alert URL, or null if none is set.$$;
+comment on function sync.alert_url(text) is
+$$Returns: an alert URL, or null if none is set or it cannot be read.$$;
 
 create function sync.alert_text(p_alert public.sync_alerts, p_event text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -10826,13 +10837,25 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   where exists (select 1 from public.worker_endpoints where is_active)
   having count(*) > 2 and bool_and(h.outcome = 'lost')
   union all
+  select 'keys_unreadable', 'wake tokens', format('wake tokens that are not in Vault, or cannot be '
+    'read there: of %s; register_worker_endpoint() sets one again', string_agg(e.url, ', '
+    order by e.url))
+  from public.worker_endpoints as e
+  where e.is_active and sync.read_secret(e.secret_id) is null having count(*) > 0
+  union all
+  select 'keys_unreadable', 'alert urls', format('alert URLs that cannot be read in Vault: %s; '
+    'set_alert_url() sets one again', string_agg(k.kind, ', ' order by k.kind))
+  from unnest('{webhook,dead_man}'::text[]) as k (kind)
+  join vault.secrets as s on s.name = 'chunkwise/alert/' || k.kind
+  where sync.read_secret(s.id) is null having count(*) > 0
+  union all
   select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s '
     'privileges), such as %s: chunkwise doctor lists what to revoke', count(*),
     min(format('%s on %s', g.privilege, g.object)))
   from sync.careless_grants() as g group by g.grantee;
 $$;
 comment on function sync.engine_causes() is
-$$Returns: what is wrong with workers, cron, hints and grants now.$$;
+$$Returns: what is wrong with workers, cron, hints, their secrets and grants now.$$;
 
 create function sync.check_health() returns int
 language plpgsql set search_path = pg_catalog, pg_temp

@@ -75,6 +75,13 @@ begin
   if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
     return 0;
   end if;
+  with reachable as materialized (
+    select x.id, x.url, x.streams, x.token from (
+      select e.id, e.url, e.streams, sync.read_secret(e.secret_id) as token
+      from public.worker_endpoints as e
+      where e.is_active and (e.resting_until is null or e.resting_until <= sync.now()) offset 0
+    ) as x where x.token is not null
+  )
   insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
   select c.id, e.id, net.http_post(
       url => e.url,
@@ -84,7 +91,7 @@ begin
         'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts,
         'created_at', c.created_at), 'old_record', null),
       headers => jsonb_build_object('Content-Type', 'application/json', 'Authorization',
-        'Bearer ' || d.decrypted_secret, 'Chunkwise-Message', 'hint/' || c.id),
+        'Bearer ' || e.token, 'Chunkwise-Message', 'hint/' || c.id),
       timeout_milliseconds => 2000),
     c.attempt, sync.now()
   from (
@@ -98,11 +105,9 @@ begin
   ) as c
   cross join lateral (
     select x.*, row_number() over (order by x.id) - 1 as position, count(*) over () as endpoints
-    from public.worker_endpoints as x
-    where x.is_active and (x.resting_until is null or x.resting_until <= sync.now())
-      and (x.streams is null or c.stream_name = any (x.streams))
+    from reachable as x
+    where x.streams is null or c.stream_name = any (x.streams)
   ) as e
-  join vault.decrypted_secrets as d on d.id = e.secret_id
   where e.position = (c.id + c.attempt) % e.endpoints
   order by c.ready_seq;
   get diagnostics v_sent = row_count;
@@ -115,6 +120,7 @@ exception when others then
 end; $$;
 comment on function sync.push_chunks(bigint[]) is
 $$Post one wake-up per chunk, spread over the endpoints; each further attempt goes to the next one.
+One whose wake token cannot be read gets none.
 pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
 sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
 Returns: how many.$$;
@@ -174,16 +180,20 @@ begin
     return;
   end if;
   with tokens as (
-    select e.id as endpoint_id, d.decrypted_secret as token from public.worker_endpoints as e
-    join vault.decrypted_secrets as d on d.id = e.secret_id
+    select e.id as endpoint_id, sync.read_secret(e.secret_id) as token
+    from public.worker_endpoints as e
   ), answered as (
     update sync.hints as h set
       outcome = case when r.timed_out then 'timed_out' when r.error_msg is not null then 'failed'
       when r.status_code = 503 then 'busy'
         when r.status_code >= 300 then 'refused' else 'answered' end,
       status_code = r.status_code, settled_at = r.created,
-      message = sync.foreign_text(coalesce(r.error_msg, r.content),
-        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id))
+      -- Of a token that cannot be read nobody can see whether the answer repeats it.
+      message = case when exists (
+        select 1 from tokens as t where t.endpoint_id = h.endpoint_id and t.token is null
+      ) then '(not shown: the wake token cannot be read)'
+        else sync.foreign_text(coalesce(r.error_msg, r.content),
+        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id)) end
     from net._http_response as r
     where h.outcome = 'sent' and r.id = h.request_id
       and sync.may_answer(r.created, h.posted_at, h.posted_at)

@@ -79,9 +79,10 @@ address. Locks: deliveries against being sent, the secret.$$;
 
 create function sync.alert_url(p_kind text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select decrypted_secret from vault.decrypted_secrets where name = 'chunkwise/alert/' || p_kind;
+  select sync.read_secret(id) from vault.secrets where name = 'chunkwise/alert/' || p_kind;
 $$;
-comment on function sync.alert_url(text) is $$Returns: an alert URL, or null if none is set.$$;
+comment on function sync.alert_url(text) is
+$$Returns: an alert URL, or null if none is set or it cannot be read.$$;
 
 create function sync.alert_text(p_alert public.sync_alerts, p_event text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$

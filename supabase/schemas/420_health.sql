@@ -223,13 +223,25 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   where exists (select 1 from public.worker_endpoints where is_active)
   having count(*) > 2 and bool_and(h.outcome = 'lost')
   union all
+  select 'keys_unreadable', 'wake tokens', format('wake tokens that are not in Vault, or cannot be '
+    'read there: of %s; register_worker_endpoint() sets one again', string_agg(e.url, ', '
+    order by e.url))
+  from public.worker_endpoints as e
+  where e.is_active and sync.read_secret(e.secret_id) is null having count(*) > 0
+  union all
+  select 'keys_unreadable', 'alert urls', format('alert URLs that cannot be read in Vault: %s; '
+    'set_alert_url() sets one again', string_agg(k.kind, ', ' order by k.kind))
+  from unnest('{webhook,dead_man}'::text[]) as k (kind)
+  join vault.secrets as s on s.name = 'chunkwise/alert/' || k.kind
+  where sync.read_secret(s.id) is null having count(*) > 0
+  union all
   select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s '
     'privileges), such as %s: chunkwise doctor lists what to revoke', count(*),
     min(format('%s on %s', g.privilege, g.object)))
   from sync.careless_grants() as g group by g.grantee;
 $$;
 comment on function sync.engine_causes() is
-$$Returns: what is wrong with workers, cron, hints and grants now.$$;
+$$Returns: what is wrong with workers, cron, hints, their secrets and grants now.$$;
 
 create function sync.check_health() returns int
 language plpgsql set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/endpoints.psql
-select plan(10);
+select plan(11);
 
 -- Pg_net takes nothing from its queue. 40 workspaces, and each has a chunk that is ready.
 select tests.workspace('w' || n) from generate_series(1, 40) as n;
@@ -39,17 +39,20 @@ insert into net.http_request_queue (method, url, headers, timeout_milliseconds)
 select 'POST', 'https://one.example', jsonb_build_object('Chunkwise-Message', 'hint/' || -n), 2000
 from generate_series(1, 1000) as n;
 insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
-select -n, 1, q.id, 1, sync.now()
-from generate_series(1, 1000) as n
+select -n, e.id, q.id, 1, sync.now()
+from public.worker_endpoints as e, generate_series(1, 1000) as n
 join net.http_request_queue as q on q.headers ->> 'Chunkwise-Message' = 'hint/' || -n;
 select tests.workspace('late');
 select is((select start_sync_job('late', null, '{late}') ->> 'status'), 'accepted',
   'work starts however full its queue is');
-select is((select count(*) from sync.hints as h
-  join chunk_processing_queue as q on q.id = h.chunk_id
-  join workspace_sync_runs as r on r.id = q.run_id
-  join sync_workspaces as w on w.id = r.workspace_id where w.workspace_name = 'late'), 0::bigint,
-  'but is not posted on top of it');
+create view tests.posts_of_late as select count(*) as posts from sync.hints as h
+join public.chunk_processing_queue as q on q.id = h.chunk_id
+join public.workspace_sync_runs as r on r.id = q.run_id
+join public.sync_workspaces as w on w.id = r.workspace_id where w.workspace_name = 'late';
+select is((select posts from tests.posts_of_late), 0::bigint, 'but is not posted on top of it');
+delete from net.http_request_queue where headers ->> 'Chunkwise-Message' like 'hint/-%';
+select trigger_next_chunk_processing();
+select is((select posts from tests.posts_of_late), 1::bigint, 'and is as soon as there is room');
 
 select * from finish();
 rollback;
