@@ -22,10 +22,14 @@ COMMANDS: Final = {
     "pause_sync": "chunkwise pause",
     "resume_sync": "chunkwise resume",
     "get_sync_job_progress": "chunkwise status",
+    "set_budget": "chunkwise budgets set",
+    "unblock_budget": "chunkwise budgets unblock",
+    "remove_workspace": "chunkwise workspaces remove",
 }
 LISTS: Final = {
     "sync_workspaces": "chunkwise workspaces list",
     "polling_job_status": "chunkwise status",
+    "sync_budgets": "chunkwise budgets list",
 }
 # A call with its arguments, perhaps behind `select`; or a question to a table.
 _CALL: Final = re.compile(

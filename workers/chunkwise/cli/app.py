@@ -7,6 +7,7 @@ import typer
 
 from chunkwise import PROTOCOL_VERSION, SCHEMA_VERSION, VERSION
 from chunkwise.cli import (
+    budgets,
     config,
     dashboard,
     doctor,
@@ -58,6 +59,7 @@ def build() -> typer.Typer:
     app.add_typer(keys.build(), name="keys")
     app.add_typer(operators.build(), name="operators")
     app.add_typer(workspaces.build(), name="workspaces")
+    app.add_typer(budgets.build(), name="budgets")
     return app
 
 

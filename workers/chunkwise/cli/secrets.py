@@ -4,15 +4,20 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import typer
 
 from chunkwise.errors import ChunkwiseError, SettingsError
 from chunkwise.secret import Secret, mask
 
+VARIABLE: Final = "CHUNKWISE_WORKSPACE_KEY"
 
-def read_key(workspace: str) -> Secret:
-    key = os.environ.get("CHUNKWISE_WORKSPACE_KEY", "")
+
+def read_key(workspace: str, variable: str | None = VARIABLE) -> Secret:
+    """From an environment variable, if one is named and set; else typed, or a line of standard
+    input."""
+    key = os.environ.get(variable, "") if variable else ""
     if not key and sys.stdin.isatty():
         key = typer.prompt(f"API key of {workspace}", hide_input=True, err=True)
     elif not key:
@@ -21,7 +26,8 @@ def read_key(workspace: str) -> Secret:
     if not key:
         raise SettingsError(
             f"no API key for {workspace}",
-            "Set CHUNKWISE_WORKSPACE_KEY, type it at the prompt, or send it to standard input.",
+            f"Set {variable or 'a variable for key_env'}, type it at the prompt, or send it to"
+            " standard input.",
         )
     return Secret(key)
 

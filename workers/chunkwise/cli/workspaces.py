@@ -1,19 +1,25 @@
 """`chunkwise workspaces add|list|remove`, and the group of commands they belong to."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from shlex import quote
 from typing import Annotated
 
 import typer
 
 from chunkwise.cli import audit
+from chunkwise.cli.advice import in_commands
 from chunkwise.cli.key_check import BAD, ask_about_key
-from chunkwise.cli.output import Row, print_json, print_table
+from chunkwise.cli.output import Row, counted, print_json, print_table
 from chunkwise.cli.secrets import masked, read_key
-from chunkwise.errors import ChunkwiseError
+from chunkwise.cli.workspace_file import Line, read_lines
+from chunkwise.errors import ChunkwiseError, DatabaseError, SettingsError
 from chunkwise.gateway.client import Registration
 from chunkwise.gateway.compatibility import connected
 from chunkwise.operator.client import Operator, operating
+from chunkwise.secret import Secret
 from chunkwise.settings import Settings
 from chunkwise.texts import printable
 
@@ -27,7 +33,14 @@ COLUMNS = {
     "key_checked_at": "key checked",
 }
 
+LINE_COLUMNS = {"line": "line", "workspace": "workspace", "result": "result", "note": ""}
+GOOD_KEYS = ("accepted", "unchecked")
+
 REMOVE_AGAIN_SECONDS = 0.5
+
+
+class RefusedError(ChunkwiseError):
+    """A workspace's key is not its own."""
 
 
 def build() -> typer.Typer:
@@ -42,8 +55,16 @@ def build() -> typer.Typer:
 
 
 def add(
-    name: Annotated[str, typer.Argument(help="The workspace's name; a known one is changed.")],
-    base_url: Annotated[str, typer.Option(help="For instance https://bison.example.")],
+    name: Annotated[
+        str | None, typer.Argument(help="The workspace's name; a known one is changed.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="For instance https://bison.example.")
+    ] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from", help="Add those of a file: CSV with a header, or JSON lines."),
+    ] = None,
     source: Annotated[
         str | None, typer.Option(help="The API it speaks, if several are declared.")
     ] = None,
@@ -64,10 +85,28 @@ def add(
     """Register a workspace, or change it, and ask the API whose its key is.
 
     Its API key comes from CHUNKWISE_WORKSPACE_KEY, from a prompt, or from standard input; it goes
-    to Vault. A new workspace whose key is refused, or another's, is not kept. Exit codes: 0 done, 1
-    refused, 2 a setting, the key or the connection, 3 schema and program do not fit together.
+    to Vault. A new workspace whose key is refused, or another's, is not kept. A file has the fields
+    name, url, source, external_id, max_concurrency and key_env, the variable that has the key;
+    without, keys are prompted for, or are the lines of standard input. What is there as the file
+    has it stays untouched. Exit codes: 0 done, 1 refused, 2 a setting, the file, a key or the
+    connection, 3 schema and program do not fit together.
     """
     settings = Settings.read()
+    if from_file is not None:
+        if name is not None or any((base_url, source, external_id, max_concurrency)):
+            raise SettingsError(
+                "--from takes everything from the file", "Leave out NAME and what describes it."
+            )
+        lines = read_lines(from_file)
+        is_whole = asyncio.run(
+            _add_lines(settings, lines, replace=replace, is_checked=not no_check, as_json=as_json)
+        )
+        raise typer.Exit(0 if is_whole else 1)
+    if name is None or base_url is None:
+        raise SettingsError(
+            f"{'NAME' if name is None else '--base-url'} is missing",
+            "chunkwise workspaces add NAME --base-url https://…, or --from FILE.",
+        )
     key = read_key(name)
     given = Registration(name, base_url, key, source, external_id, max_concurrency, replace)
     with masked(key):
@@ -106,15 +145,93 @@ def list_workspaces(
 
 async def _add(settings: Settings, given: Registration, is_checked: bool, as_json: bool) -> None:
     async with operating(settings) as operator:
-        answer = await operator.gateway.register_workspace(given)
-        name = str(answer["workspace_name"])
-        key = await ask_about_key(settings, operator, name) if is_checked else {}
-        if key.get("verdict") in BAD:
-            await _refuse(operator, name, key, is_new=bool(answer["created"]))
+        answer, key = await _register(settings, operator, given, is_checked)
+    name = str(answer["workspace_name"])
     if as_json:
         print_json({**answer, "key": key} if key else answer)
         return
     print(f"{printable(name)} {'added' if answer['created'] else 'changed'}.{_told(key)}")
+
+
+async def _register(
+    settings: Settings, operator: Operator, given: Registration, is_checked: bool
+) -> tuple[Row, Row]:
+    """The answer, and what the API says of the key; nothing if it is not asked."""
+    answer = await operator.gateway.register_workspace(given)
+    name = str(answer["workspace_name"])
+    key = await ask_about_key(settings, operator, name) if is_checked else {}
+    if key.get("verdict") in BAD:
+        await _refuse(operator, name, key, is_new=bool(answer["created"]))
+    return answer, key
+
+
+async def _add_lines(
+    settings: Settings, lines: Sequence[Line], *, replace: bool, is_checked: bool, as_json: bool
+) -> bool:
+    """One that is refused stops no other. Returns: whether none was."""
+    rows: list[Row] = []
+    async with operating(settings) as operator:
+        known = {
+            str(workspace["workspace_name"]).casefold(): workspace
+            for workspace in await operator.gateway.workspaces()
+        }
+        keys = {
+            line.number: read_key(line.name, line.key_env)
+            for line in lines
+            if not _is_there(line, known)
+        }
+        for line in lines:
+            row = {"line": line.number, "workspace": line.name, "result": "unchanged", "note": None}
+            if line.number in keys:
+                row |= await _add_line(
+                    settings, operator, line, keys[line.number], replace, is_checked
+                )
+            rows.append(row)
+    results = Counter(str(row["result"]) for row in rows)
+    summary = {result: results[result] for result in ("added", "changed", "unchanged", "refused")}
+    if as_json:
+        print_json({**summary, "workspaces": rows})
+    else:
+        print_table(None, LINE_COLUMNS, rows)
+        told = ", ".join(f"{count} {result}" for result, count in summary.items() if count)
+        print(f"{counted(len(rows), 'workspace')}: {told}.")
+    return not results["refused"]
+
+
+async def _add_line(
+    settings: Settings,
+    operator: Operator,
+    line: Line,
+    key: Secret,
+    replace: bool,
+    is_checked: bool,
+) -> Row:
+    given = Registration(
+        *(line.name, line.url, key, line.source, line.external_id, line.max_concurrency, replace)
+    )
+    try:
+        with masked(key):
+            answer, said = await _register(settings, operator, given, is_checked)
+    except (DatabaseError, RefusedError) as error:
+        note = " ".join(in_commands(part) for part in (f"{error.message}.", error.hint) if part)
+        return {"result": "refused", "note": note}
+    return {"result": "added" if answer["created"] else "changed", "note": _told(said).strip()}
+
+
+def _is_there(line: Line, known: Mapping[str, Row]) -> bool:
+    """Whether a workspace is as its line has it, and has a key that nothing speaks against. What
+    a line leaves out is as it is; a key that a variable has may be a new one."""
+    workspace = known.get(line.name.casefold())
+    return (
+        workspace is not None
+        and line.key_env is None
+        and line.source is None
+        and bool(workspace["is_active"])
+        and workspace["key_status"] in GOOD_KEYS
+        and line.url.rstrip("/") == workspace["base_url"]
+        and line.external_id in (None, workspace["external_id"])
+        and line.max_concurrency in (None, workspace["max_concurrency"])
+    )
 
 
 def _told(key: Row) -> str:
@@ -134,8 +251,8 @@ async def _refuse(operator: Operator, name: str, key: Row, *, is_new: bool) -> N
     )
     if is_new:
         await _remove_with(operator, name, delete_records=True)
-        raise ChunkwiseError(f"{name} was not added: {why}", "Add it with a key of its own.")
-    raise ChunkwiseError(
+        raise RefusedError(f"{name} was not added: {why}", "Add it with a key of its own.")
+    raise RefusedError(
         f"{name} was changed, but {why}",
         f"Give it its own: `chunkwise keys rotate {quote(name)}`.",
     )

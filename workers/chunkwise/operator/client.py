@@ -97,6 +97,22 @@ class Operator:
             {"p_workspace_name": workspace, "p_delete_records": delete_records},
         )
 
+    async def set_budget(
+        self, source: str, rate: float | None, in_flight: float | None, scope: str | None
+    ) -> Json:
+        return await self.gateway.call(
+            "set_budget",
+            {
+                "p_source": source,
+                "p_requests_per_second": rate,
+                "p_max_in_flight": in_flight,
+                "p_scope_key": scope,
+            },
+        )
+
+    async def unblock_budget(self, source: str, scope: str | None) -> Json:
+        return await self.gateway.call("unblock_budget", {"p_source": source, "p_scope_key": scope})
+
     async def start_audit(self, workspaces: Sequence[str]) -> Json:
         return await self.gateway.call("start_audit", {"p_workspaces": list(workspaces) or None})
 
@@ -162,6 +178,16 @@ class Operator:
             "sources": [row for row in sources if row["paused_at"]],
             "workspaces": [row for row in workspaces if row["paused_at"]],
         }
+
+    async def budgets(self) -> Rows:
+        return await self.gateway.select("sync_budgets", order="scope_key")
+
+    async def sources(self) -> Rows:
+        return await self.gateway.select("sync_sources", "id, source_name")
+
+    async def rate_limited_workspaces(self) -> Rows:
+        rows = await self.gateway.select("sync_workspaces", "budget_id, rate_limited_until")
+        return [row for row in rows if row["rate_limited_until"]]
 
     async def queue_health(self) -> Json:
         (row,) = await self.gateway.select("queue_health")
