@@ -110,7 +110,7 @@ select sync.settle_hints();
 select sync.check_health();
 select results_eq($$select kind, subject, message from sync_alerts where resolved_at is null$$, $$
   values ('endpoint_failing', 'https://worker.example/wake',
-    '3 wake-ups in a row failed: who is ***?')
+    '3 wake-ups in a row failed: (not shown: it repeats the key)')
 $$, 'an endpoint that refuses; a health check lets it be');
 insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
 values (1, (select id from worker_endpoints), -4, 1, sync.now());

@@ -39,7 +39,7 @@ where stream_name = 'sender_emails';
 select trigger_next_chunk_processing();
 select results_eq($$
   select distinct convert_from(body, 'utf8')::jsonb ->> 'table' from net.http_request_queue
-$$, $$values ('thread_processing_queue')$$, 'an item is posted as one');
+$$, $$values ('chunk_processing_queue')$$, 'an item is posted as one');
 
 -- A stream of its own.
 delete from sync.hints;
