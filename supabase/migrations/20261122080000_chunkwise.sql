@@ -2586,13 +2586,21 @@ again), locked (another session holds its budget''s row), paused, ending, keyles
 another source now).';
 
 create function sync.in_flight_of(p_budget_id bigint) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 begin
   return (
+    -- From its workspaces on, and by the index that has this order: without statistics the planner
+    -- may look through all live runs, for each.
     select count(*) from public.sync_workspaces as w
-    join public.workspace_sync_runs as r on r.workspace_id = w.id and r.status = 'running'
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-      and q.status = 'processing'
+    cross join lateral (
+      select x.id from public.workspace_sync_runs as x
+      where x.workspace_id = w.id and x.status = 'running'
+      order by x.workspace_id, x.stream_id offset 0
+    ) as r
+    cross join lateral (
+      select 1 from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
+    ) as q
     where w.budget_id = p_budget_id);
 end; $$;
 comment on function sync.in_flight_of(bigint) is $$Returns: leases that draw on a budget.$$;
@@ -2719,11 +2727,22 @@ begin
       or b.learned_rate is not null or b.line_due_at is not null
       or w.rate_limited_until is not null)
   into v_admissions, v_budget_ids
+  -- One row after the other by its key: without statistics the planner may begin at the other end.
   from unnest(p_queue_ids) with ordinality as p (id, turn)
-  join public.chunk_processing_queue as q on q.id = p.id
-  join public.workspace_sync_runs as r on r.id = q.run_id
-  join public.sync_workspaces as w on w.id = r.workspace_id
-  left join public.sync_budgets as b on b.id = w.budget_id;
+  cross join lateral (
+    select x.id, x.run_id from public.chunk_processing_queue as x where x.id = p.id offset 0
+  ) as q
+  cross join lateral (
+    select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+    where x.id = q.run_id offset 0
+  ) as r
+  cross join lateral (
+    select x.budget_id, x.rate_limited_until from public.sync_workspaces as x
+    where x.id = r.workspace_id offset 0
+  ) as w
+  left join lateral (
+    select x.* from public.sync_budgets as x where x.id = w.budget_id offset 0
+  ) as b on true;
   if v_budget_ids is null then
     return v_admissions;
   end if;
@@ -2746,9 +2765,18 @@ begin
             where own.workspace_id = w.id and own.status = 'running'))
         then 'workspace' end as verdict
     from unnest(p_queue_ids) with ordinality as p (id, turn)
-    join public.chunk_processing_queue as q on q.id = p.id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
+    cross join lateral (
+      select x.id, x.run_id, x.ready_seq, x.turn from public.chunk_processing_queue as x
+      where x.id = p.id offset 0
+    ) as q
+    cross join lateral (
+      select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+      where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.id, x.budget_id, x.rate_limited_until from public.sync_workspaces as x
+      where x.id = r.workspace_id offset 0
+    ) as w
   ), budget as materialized (
     select b.id, sync.budget_room(b, v_now) as room, sync.send_ahead(b) as ahead,
       greatest(b.next_send_at, v_now) - v_now as first_send,
@@ -3119,10 +3147,18 @@ begin
   ), counted as (
     select l.id, count(*) filter (where q.requested_at > l.reduced_at) as answers,
       bool_or(q.requested_at >= l.blocked_until) as is_probed
-    from locked as l
-    join public.sync_workspaces as w on w.budget_id = l.id
-    join public.workspace_sync_runs as r on r.workspace_id = w.id
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.id = any (p_queue_ids)
+    from unnest(p_queue_ids) as p (id)
+    cross join lateral (
+      select x.run_id, x.requested_at from public.chunk_processing_queue as x
+      where x.id = p.id offset 0
+    ) as q
+    cross join lateral (
+      select x.workspace_id from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.budget_id from public.sync_workspaces as x where x.id = r.workspace_id offset 0
+    ) as w
+    join locked as l on l.id = w.budget_id
     group by l.id
   ), next as (
     select l.id, c.answers, c.is_probed and l.blocked_until <= v_now as is_probed,
@@ -9593,6 +9629,17 @@ begin
   with tokens as (
     select e.id as endpoint_id, sync.read_secret(e.secret_id) as token
     from public.worker_endpoints as e
+  ), found as materialized (
+    -- Answers have no index by their request, and a claim's sweep has no other join than one by one.
+    select h.id, r.timed_out, r.error_msg, r.status_code, r.created, r.content
+    from net._http_response as r
+    cross join lateral (
+      select x.id, x.posted_at from sync.hints as x
+      where x.request_id = r.id and x.outcome = 'sent' offset 0
+    ) as h
+    where r.created >= (select min(x.posted_at) from sync.hints as x where x.outcome = 'sent')
+      - interval '10 seconds'
+      and sync.may_answer(r.created, h.posted_at, h.posted_at)
   ), answered as (
     update sync.hints as h set
       outcome = case when r.timed_out then 'timed_out' when r.error_msg is not null then 'failed'
@@ -9605,9 +9652,8 @@ begin
       ) then '(not shown: the wake token cannot be read)'
         else sync.foreign_text(coalesce(r.error_msg, r.content),
         (select t.token from tokens as t where t.endpoint_id = h.endpoint_id)) end
-    from net._http_response as r
-    where h.outcome = 'sent' and r.id = h.request_id
-      and sync.may_answer(r.created, h.posted_at, h.posted_at)
+    from found as r
+    where h.id = r.id
     returning h.endpoint_id, h.outcome, h.message
   ), by_endpoint as (
     select endpoint_id, bool_or(outcome in ('answered', 'busy')) as is_alive, count(*) as failures,

@@ -151,10 +151,18 @@ begin
   ), counted as (
     select l.id, count(*) filter (where q.requested_at > l.reduced_at) as answers,
       bool_or(q.requested_at >= l.blocked_until) as is_probed
-    from locked as l
-    join public.sync_workspaces as w on w.budget_id = l.id
-    join public.workspace_sync_runs as r on r.workspace_id = w.id
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.id = any (p_queue_ids)
+    from unnest(p_queue_ids) as p (id)
+    cross join lateral (
+      select x.run_id, x.requested_at from public.chunk_processing_queue as x
+      where x.id = p.id offset 0
+    ) as q
+    cross join lateral (
+      select x.workspace_id from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.budget_id from public.sync_workspaces as x where x.id = r.workspace_id offset 0
+    ) as w
+    join locked as l on l.id = w.budget_id
     group by l.id
   ), next as (
     select l.id, c.answers, c.is_probed and l.blocked_until <= v_now as is_probed,

@@ -182,6 +182,17 @@ begin
   with tokens as (
     select e.id as endpoint_id, sync.read_secret(e.secret_id) as token
     from public.worker_endpoints as e
+  ), found as materialized (
+    -- Answers have no index by their request, and a claim's sweep has no other join than one by one.
+    select h.id, r.timed_out, r.error_msg, r.status_code, r.created, r.content
+    from net._http_response as r
+    cross join lateral (
+      select x.id, x.posted_at from sync.hints as x
+      where x.request_id = r.id and x.outcome = 'sent' offset 0
+    ) as h
+    where r.created >= (select min(x.posted_at) from sync.hints as x where x.outcome = 'sent')
+      - interval '10 seconds'
+      and sync.may_answer(r.created, h.posted_at, h.posted_at)
   ), answered as (
     update sync.hints as h set
       outcome = case when r.timed_out then 'timed_out' when r.error_msg is not null then 'failed'
@@ -194,9 +205,8 @@ begin
       ) then '(not shown: the wake token cannot be read)'
         else sync.foreign_text(coalesce(r.error_msg, r.content),
         (select t.token from tokens as t where t.endpoint_id = h.endpoint_id)) end
-    from net._http_response as r
-    where h.outcome = 'sent' and r.id = h.request_id
-      and sync.may_answer(r.created, h.posted_at, h.posted_at)
+    from found as r
+    where h.id = r.id
     returning h.endpoint_id, h.outcome, h.message
   ), by_endpoint as (
     select endpoint_id, bool_or(outcome in ('answered', 'busy')) as is_alive, count(*) as failures,
