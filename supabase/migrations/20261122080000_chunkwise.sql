@@ -824,6 +824,7 @@ create table public.sync_sources (
   status_classes jsonb not null,
   success_path text[],
   message_path text[] not null default '{message}',
+  class_rules jsonb not null default '[]',
   paused_at timestamptz,
   created_at timestamptz not null default sync.now(),
   constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
@@ -845,10 +846,27 @@ comment on column public.sync_sources.auth_name is 'The header or parameter that
 comment on column public.sync_sources.budget_scope is
 'Who shares a budget: all of an instance, each key its own, or the whole source.';
 comment on column public.sync_sources.message_path is 'Where an answer''s error text stands.';
+comment on column public.sync_sources.class_rules is
+'Texts of errors that say more than their status, [{"status": 403, "text": "Too Many Attempts",
+"class": "rate_limited"}]: the first rule whose text stands in the answer''s error, whatever the
+case of its letters, decides. Without status it is any, a 2xx too. rate_limited is the one class.';
 comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
 comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
 alter table public.sync_sources enable row level security;
 
+create function sync.is_rate_limit(p_class_rules jsonb, p_http_status int, p_text text)
+  returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from jsonb_array_elements(p_class_rules) as r
+    where strpos(lower(p_text), lower(r ->> 'text')) > 0
+      and coalesce((r ->> 'status')::int = p_http_status, true));
+$$;
+comment on function sync.is_rate_limit(jsonb, int, text) is
+$$Returns: whether the error text of an answer with that status means a rate limit, by the rules of
+its source.$$;
+
+revoke all on function sync.is_rate_limit from public, anon, authenticated, service_role;
 revoke all on sequence public.sync_sources_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_sources from public, anon, authenticated, service_role;
 grant select on table public.sync_sources to authenticated, service_role;
@@ -1440,6 +1458,25 @@ end; $$;
 comment on function sync.require_status_classes(jsonb) is
 $$Raises: SY006 unless it maps status codes to the four classes.$$;
 
+create function sync.require_class_rules(p_class_rules jsonb) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_class_rules) <> 'array' or exists (
+    select from jsonb_array_elements(p_class_rules) as r
+    where jsonb_typeof(r) <> 'object' or r ->> 'class' is distinct from 'rate_limited'
+      or length(btrim(r ->> 'text')) >= 4 is not true
+      or coalesce(r ->> 'status', '200') !~ '^[1-5][0-9]{2}$'
+      or r - '{status,text,class}'::text[] <> '{}'
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('class_rules is %s', left(p_class_rules::text, 200)),
+      hint = 'It reads [{"status": 403, "text": "Too Many Attempts", "class": "rate_limited"}]; '
+        'the text has 4 characters or more, the status may be left out.';
+  end if;
+end; $$;
+comment on function sync.require_class_rules(jsonb) is
+$$Raises: SY006 unless it is a list of rules as sync_sources.class_rules has them.$$;
+
 create function sync.require_known_fields(p_given jsonb, p_known text[], p_required text[])
   returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -1474,9 +1511,10 @@ begin
   perform sync.require_service();
   perform sync.require_known_fields(p_source,
     '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,'
-      'max_in_flight,status_classes,success_path,message_path}',
+      'max_in_flight,status_classes,success_path,message_path,class_rules}',
     '{source_name}');
   perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
+  perform sync.require_class_rules(coalesce(p_source -> 'class_rules', '[]'));
   if p_source ->> 'budget_scope' not in ('instance', 'key', 'source') then
     raise exception using errcode = 'SY006',
       message = format('budget_scope is %L', p_source ->> 'budget_scope'),
@@ -1487,7 +1525,7 @@ begin
   where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
     as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
-    requests_per_second, max_in_flight, status_classes, success_path, message_path)
+    requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
   select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth_in, 'header'),
     coalesce(r.auth_name, 'Authorization'),
     coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
@@ -1496,14 +1534,15 @@ begin
     '{"2xx": "page", "408": "transient", "425": "transient", "429": "rate_limited",
     "5xx": "transient", "other": "permanent"}'::jsonb
       || coalesce(r.status_classes, '{}'),
-    r.success_path, coalesce(r.message_path, '{message}')
+    r.success_path, coalesce(r.message_path, '{message}'), coalesce(r.class_rules, '[]')
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
     auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
-    success_path = excluded.success_path, message_path = excluded.message_path
+    success_path = excluded.success_path, message_path = excluded.message_path,
+    class_rules = excluded.class_rules
   returning s.id into v_id;
   perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
   update public.sync_workspaces as w
@@ -1809,7 +1848,8 @@ field. Locks: the stream, its table's registration, missing records by key, then
 back, for one that tells whose a key is the source's workspaces.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_params, sync.require_status_classes, sync.require_known_fields,
+  sync.write_stream, sync.require_params, sync.require_status_classes, sync.require_class_rules,
+  sync.require_known_fields,
   sync.require_function, sync.require_target_columns, sync.register_target_table,
   sync.qualified_name, sync.is_shared_target, sync.require_target_table, sync.require_drop_paths,
   sync.require_parents, public.declare_source, public.declare_stream
@@ -4223,6 +4263,18 @@ comment on function sync.require_own_error(sync.page_in_hand, public.sync_source
 $$That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
 is JSON with a message where the source says that its errors have one, 22P02 not JSON.$$;
 
+create function sync.require_no_rate_limit(p_http_status int, p_text text,
+  p_source public.sync_sources) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if sync.is_rate_limit(p_source.class_rules, p_http_status, left(p_text, 1000)) then
+    raise exception using errcode = 'SY021',
+      message = format('the API answers %s and says that it limits the rate', p_http_status);
+  end if;
+end; $$;
+comment on function sync.require_no_rate_limit(int, text, public.sync_sources) is
+$$Raises: SY021 if a page's text means a rate limit, by the rules of its source.$$;
+
 create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
   p_source public.sync_sources) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -4243,7 +4295,12 @@ begin
     v_page.body := null;
     return v_page;
   end if;
+  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
+  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
   v_page := sync.read_json(p_page);
+  perform sync.require_no_rate_limit(p_page.http_status,
+    v_page.answer #>> p_source.message_path, p_source)
+  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
   if v_page.answer #> p_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
@@ -4330,8 +4387,8 @@ cannot be read is null, one without a zone is UTC.$$;
 revoke all on function
   sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
   sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
-  sync.require_own_error, sync.without_paths, sync.read_page, sync.read_pages,
-  sync.found_records
+  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.read_page,
+  sync.read_pages, sync.found_records
 from public, anon, authenticated, service_role;
 
 -- Connections: whose key it is, asked before a workspace writes its first row with it.
@@ -4802,6 +4859,15 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
+  if p_sqlstate = 'SY021' then
+    v_page.code := p_sqlstate;
+    v_page.message := p_message;
+    v_page.outcome := 'delayed';
+    v_page.is_permanent := false;
+    v_page.wait := make_interval(secs => sync.setting('retry_base_seconds')::double precision);
+    v_page.answer := null;
+    return v_page;
+  end if;
   v_page.code := case
     when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
     when p_sqlstate ~ '^(2[23]|54)' and v_was_read then 'SY012'
@@ -4830,8 +4896,8 @@ begin
 end; $$;
 comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
 $$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
-not JSON, SY013 reported failure and anything unexpected are tried again; the database's own
-trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
+not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
+database's own trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
 
 revoke all on function
   sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,
@@ -5574,6 +5640,13 @@ begin
       and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
         and not sync.is_key_unproven(w)));
   end if;
+  v_workspace_ids := array(select p.workspace_id from unnest(p_pages) as p where p.code = 'SY021');
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
+    perform sync.note_refusal(p.workspace_id, p.queue_id, null) from unnest(p_pages) as p
+    where p.code = 'SY021' and not p.is_repeat;
+  end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
     perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
@@ -5583,7 +5656,7 @@ begin
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
-requests through again. That a key is accepted whose owner can be compared is for
+requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
 note_key_owners() to find. Locks: workspaces by id, only
 where that changes, then budgets.$$;
 
@@ -5637,6 +5710,7 @@ language plpgsql set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
 declare
   v_page sync.page_in_hand := p_page;
+  v_class text := p_error_class;
 begin
   if v_page.outcome is not null then
     return v_page;
@@ -5647,14 +5721,21 @@ begin
   end if;
   v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
   v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
-  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
-    sync.way_out(v_page.http_status, p_error_message));
-  v_page.is_permanent := p_error_class = 'permanent';
-  v_page.outcome := case p_error_class when 'rate_limited' then 'delayed' when 'released'
+  if v_page.http_status is not null and v_class in ('transient', 'permanent')
+    and sync.is_rate_limit((
+      select so.class_rules from public.sync_streams as st
+      join public.sync_sources as so on so.id = st.source_id where st.id = v_page.stream_id),
+      v_page.http_status, p_error_message) then
+    v_class := 'rate_limited';
+  end if;
+  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
+    then sync.way_out(v_page.http_status, p_error_message) end);
+  v_page.is_permanent := v_class = 'permanent';
+  v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
-  v_page.wait := case p_error_class
+  v_page.wait := case v_class
     when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
       p_retry_after)
     when 'transient' then case when p_retry_after > 0
@@ -5717,12 +5798,12 @@ begin
   end if;
   v_pages[1] := sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after);
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
-    sync.blocked_budgets(case when p_error_class = 'rate_limited' then v_began_at end));
+    sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
 end; $$;
 comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
 $$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
-until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the
-workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited, also by the
+source's class_rules: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
 confirmation only that. postponed: the database did not take the answer (the message begins with
 the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
 burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.

@@ -18,6 +18,25 @@ end; $$;
 comment on function sync.require_status_classes(jsonb) is
 $$Raises: SY006 unless it maps status codes to the four classes.$$;
 
+create function sync.require_class_rules(p_class_rules jsonb) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_class_rules) <> 'array' or exists (
+    select from jsonb_array_elements(p_class_rules) as r
+    where jsonb_typeof(r) <> 'object' or r ->> 'class' is distinct from 'rate_limited'
+      or length(btrim(r ->> 'text')) >= 4 is not true
+      or coalesce(r ->> 'status', '200') !~ '^[1-5][0-9]{2}$'
+      or r - '{status,text,class}'::text[] <> '{}'
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('class_rules is %s', left(p_class_rules::text, 200)),
+      hint = 'It reads [{"status": 403, "text": "Too Many Attempts", "class": "rate_limited"}]; '
+        'the text has 4 characters or more, the status may be left out.';
+  end if;
+end; $$;
+comment on function sync.require_class_rules(jsonb) is
+$$Raises: SY006 unless it is a list of rules as sync_sources.class_rules has them.$$;
+
 create function sync.require_known_fields(p_given jsonb, p_known text[], p_required text[])
   returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -52,9 +71,10 @@ begin
   perform sync.require_service();
   perform sync.require_known_fields(p_source,
     '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,'
-      'max_in_flight,status_classes,success_path,message_path}',
+      'max_in_flight,status_classes,success_path,message_path,class_rules}',
     '{source_name}');
   perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
+  perform sync.require_class_rules(coalesce(p_source -> 'class_rules', '[]'));
   if p_source ->> 'budget_scope' not in ('instance', 'key', 'source') then
     raise exception using errcode = 'SY006',
       message = format('budget_scope is %L', p_source ->> 'budget_scope'),
@@ -65,7 +85,7 @@ begin
   where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
     as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
-    requests_per_second, max_in_flight, status_classes, success_path, message_path)
+    requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
   select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth_in, 'header'),
     coalesce(r.auth_name, 'Authorization'),
     coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
@@ -74,14 +94,15 @@ begin
     '{"2xx": "page", "408": "transient", "425": "transient", "429": "rate_limited",
     "5xx": "transient", "other": "permanent"}'::jsonb
       || coalesce(r.status_classes, '{}'),
-    r.success_path, coalesce(r.message_path, '{message}')
+    r.success_path, coalesce(r.message_path, '{message}'), coalesce(r.class_rules, '[]')
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
     auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
-    success_path = excluded.success_path, message_path = excluded.message_path
+    success_path = excluded.success_path, message_path = excluded.message_path,
+    class_rules = excluded.class_rules
   returning s.id into v_id;
   perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
   update public.sync_workspaces as w
@@ -387,7 +408,8 @@ field. Locks: the stream, its table's registration, missing records by key, then
 back, for one that tells whose a key is the source's workspaces.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_params, sync.require_status_classes, sync.require_known_fields,
+  sync.write_stream, sync.require_params, sync.require_status_classes, sync.require_class_rules,
+  sync.require_known_fields,
   sync.require_function, sync.require_target_columns, sync.register_target_table,
   sync.qualified_name, sync.is_shared_target, sync.require_target_table, sync.require_drop_paths,
   sync.require_parents, public.declare_source, public.declare_stream

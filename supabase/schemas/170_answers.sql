@@ -221,6 +221,18 @@ comment on function sync.require_own_error(sync.page_in_hand, public.sync_source
 $$That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
 is JSON with a message where the source says that its errors have one, 22P02 not JSON.$$;
 
+create function sync.require_no_rate_limit(p_http_status int, p_text text,
+  p_source public.sync_sources) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if sync.is_rate_limit(p_source.class_rules, p_http_status, left(p_text, 1000)) then
+    raise exception using errcode = 'SY021',
+      message = format('the API answers %s and says that it limits the rate', p_http_status);
+  end if;
+end; $$;
+comment on function sync.require_no_rate_limit(int, text, public.sync_sources) is
+$$Raises: SY021 if a page's text means a rate limit, by the rules of its source.$$;
+
 create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
   p_source public.sync_sources) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -241,7 +253,12 @@ begin
     v_page.body := null;
     return v_page;
   end if;
+  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
+  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
   v_page := sync.read_json(p_page);
+  perform sync.require_no_rate_limit(p_page.http_status,
+    v_page.answer #>> p_source.message_path, p_source)
+  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
   if v_page.answer #> p_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
@@ -328,6 +345,6 @@ cannot be read is null, one without a zone is UTC.$$;
 revoke all on function
   sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
   sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
-  sync.require_own_error, sync.without_paths, sync.read_page, sync.read_pages,
-  sync.found_records
+  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.read_page,
+  sync.read_pages, sync.found_records
 from public, anon, authenticated, service_role;

@@ -108,6 +108,15 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
+  if p_sqlstate = 'SY021' then
+    v_page.code := p_sqlstate;
+    v_page.message := p_message;
+    v_page.outcome := 'delayed';
+    v_page.is_permanent := false;
+    v_page.wait := make_interval(secs => sync.setting('retry_base_seconds')::double precision);
+    v_page.answer := null;
+    return v_page;
+  end if;
   v_page.code := case
     when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
     when p_sqlstate ~ '^(2[23]|54)' and v_was_read then 'SY012'
@@ -136,8 +145,8 @@ begin
 end; $$;
 comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
 $$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
-not JSON, SY013 reported failure and anything unexpected are tried again; the database's own
-trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
+not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
+database's own trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
 
 revoke all on function
   sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,

@@ -273,6 +273,13 @@ begin
       and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
         and not sync.is_key_unproven(w)));
   end if;
+  v_workspace_ids := array(select p.workspace_id from unnest(p_pages) as p where p.code = 'SY021');
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
+    perform sync.note_refusal(p.workspace_id, p.queue_id, null) from unnest(p_pages) as p
+    where p.code = 'SY021' and not p.is_repeat;
+  end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
     perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
@@ -282,7 +289,7 @@ begin
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
-requests through again. That a key is accepted whose owner can be compared is for
+requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
 note_key_owners() to find. Locks: workspaces by id, only
 where that changes, then budgets.$$;
 

@@ -43,6 +43,7 @@ language plpgsql set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
 declare
   v_page sync.page_in_hand := p_page;
+  v_class text := p_error_class;
 begin
   if v_page.outcome is not null then
     return v_page;
@@ -53,14 +54,21 @@ begin
   end if;
   v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
   v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
-  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
-    sync.way_out(v_page.http_status, p_error_message));
-  v_page.is_permanent := p_error_class = 'permanent';
-  v_page.outcome := case p_error_class when 'rate_limited' then 'delayed' when 'released'
+  if v_page.http_status is not null and v_class in ('transient', 'permanent')
+    and sync.is_rate_limit((
+      select so.class_rules from public.sync_streams as st
+      join public.sync_sources as so on so.id = st.source_id where st.id = v_page.stream_id),
+      v_page.http_status, p_error_message) then
+    v_class := 'rate_limited';
+  end if;
+  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
+    then sync.way_out(v_page.http_status, p_error_message) end);
+  v_page.is_permanent := v_class = 'permanent';
+  v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
-  v_page.wait := case p_error_class
+  v_page.wait := case v_class
     when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
       p_retry_after)
     when 'transient' then case when p_retry_after > 0
@@ -123,12 +131,12 @@ begin
   end if;
   v_pages[1] := sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after);
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
-    sync.blocked_budgets(case when p_error_class = 'rate_limited' then v_began_at end));
+    sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
 end; $$;
 comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
 $$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
-until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the
-workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited, also by the
+source's class_rules: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
 confirmation only that. postponed: the database did not take the answer (the message begins with
 the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
 burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.

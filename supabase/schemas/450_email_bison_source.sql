@@ -4,6 +4,7 @@
 select public.declare_source('{
   "source_name": "email_bison", "base_path": "/api", "success_path": ["success"],
   "message_path": ["message"],
+  "class_rules": [{"text": "Too Many Attempts", "class": "rate_limited"}],
   "requests_per_second": 5, "max_in_flight": 10, "budget_scope": "instance"}');
 
 select public.declare_stream('{
