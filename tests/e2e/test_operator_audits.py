@@ -98,7 +98,7 @@ async def test_keys_check_tells_whose_each_key_is(world: World, bison: BisonCont
         world.db.run(register, name=name, url=bison.base_url, key=key, id=str(external))
     async with world.workers():
         mixed = await world.chunkwise("keys", "check", "--json")
-        good = await world.chunkwise("keys", "check", "acme", "zen")
+        good = await world.chunkwise("keys", "check", "ACME", "zen")
         await bison.revoke_key("acme")
         revoked = await world.chunkwise("keys", "check", "acme", "--json")
 

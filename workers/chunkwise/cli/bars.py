@@ -4,7 +4,7 @@ from typing import Final
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from chunkwise.cli.output import Row, counted
+from chunkwise.cli.output import Row, counted, unit
 from chunkwise.texts import printable
 
 MOST_RUNS_SHOWN: Final = 12
@@ -51,7 +51,7 @@ class Bars:
 
 
 def _run_words(run: Row) -> str:
-    words = f"{run.get('completed')}/{run.get('planned')} pages"
+    words = f"{run.get('completed')}/{run.get('planned')} {unit([run])}"
     if run.get("delayed"):
         retry_ms = run.get("next_retry_ms")
         when = f", next in {retry_ms / 1000:.0f} s" if isinstance(retry_ms, int | float) else ""

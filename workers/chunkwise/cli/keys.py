@@ -78,11 +78,13 @@ async def _rotate(settings: Settings, name: str, key: Secret) -> Json:
 
 async def _check(names: list[str], as_json: bool) -> int:
     async with operating(Settings.read()) as operator:
-        expected = names or await _active_names(operator)
+        active = [] if names else await _active_names(operator)
         started = await operator.gateway.start_sync_job(JOB_NAME, [STREAM], names)
         job_id = job_of(started, "no key was checked")
         progress = await watch(operator, job_id, quiet=True)
         found = {row["workspace"]: row for row in (await operator.get_key_check(job_id))["keys"]}
+    # What was asked for by name the database knows under the workspace's own.
+    expected = active or [*found, *(started.get("workspaces_skipped") or [])]
     keys = [_verdict(found.get(name) or _unchecked(name)) for name in expected]
     if as_json:
         print_json({"job_id": job_id, "status": progress["status"], "keys": keys})

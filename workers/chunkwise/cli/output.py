@@ -16,6 +16,10 @@ Row = Mapping[str, Any]
 
 FILE_COLUMNS: Final = 200
 MOST_NAMED: Final = 3
+# Kinds of job: polling_job_status.kind.
+SYNC: Final = "sync"
+AUDIT: Final = "audit"
+KEY_CHECK: Final = "key_check"
 STATUS_COLOURS: Mapping[str, str] = {
     "completed": "green",
     "running": "cyan",
@@ -32,6 +36,12 @@ def print_json(value: object) -> None:
 def counted(number: object, what: str) -> str:
     """`1 row`, `1,200 rows`."""
     return f"{_number(number)} {what}{'' if number == 1 else 's'}"
+
+
+def unit(runs: Iterable[Row]) -> str:
+    """What the chunks of these runs are: pages, or also questions for keys, records, items."""
+    pages = all((run.get("pages") or run).get("planned") == run.get("planned") for run in runs)
+    return "pages" if pages else "requests"
 
 
 def paused_line(paused: Row) -> str:
@@ -105,8 +115,11 @@ def summary(progress: Row) -> Text:
     line = Text(f"{_shown(progress.get('job_name'))} {progress.get('job_id')} ")
     line.append_text(coloured(progress.get("status")))
     done, total = progress.get("workspaces_processed"), progress.get("total_workspaces")
-    accounts = counted(progress.get("total_accounts_synced"), "account")
-    line.append(f": {_shown(done)}/{counted(total, 'workspace')}, {accounts}")
+    if progress.get("kind") == KEY_CHECK:
+        line.append(f": {_shown(done)}/{counted(total, 'key')} accepted")
+    else:
+        accounts = counted(progress.get("total_accounts_synced"), "account")
+        line.append(f": {_shown(done)}/{counted(total, 'workspace')}, {accounts}")
     if progress.get("workspaces_skipped"):
         line.append(f", {progress['workspaces_skipped']} skipped")
     if progress.get("duration_ms") is not None:
@@ -118,6 +131,7 @@ _RUN_COLUMNS: Mapping[str, str] = {
     "workspace": "workspace",
     "stream": "stream",
     "status": "status",
+    "requests": "requests",
     "pages": "pages",
     "records": "records",
     "expected_total": "API total",
@@ -127,8 +141,15 @@ _RUN_COLUMNS: Mapping[str, str] = {
 
 def _run_row(run: Row) -> dict[str, object]:
     notes = [run.get("error_message"), *(run.get("warnings") or [])]
-    pages = f"{_shown(run.get('completed'))}/{_shown(run.get('planned'))}"
-    return {**run, "pages": pages, "note": "\n".join(str(note) for note in notes if note)}
+    note = "\n".join(str(note) for note in notes if note)
+    return {**run, "requests": _parts(run), "pages": _parts(run.get("pages") or {}), "note": note}
+
+
+def _parts(counts: Row) -> str:
+    """How many of those that are planned; conversations and keys have no pages."""
+    if not counts.get("planned"):
+        return "-"
+    return f"{counts['completed']}/{counts['planned']}"
 
 
 def _cell(field: str, value: object) -> Text:

@@ -1,12 +1,12 @@
 """Everything at a glance, in lines of 80 columns with each command on a line of its own."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from textwrap import fill
 from typing import Final
 
 from chunkwise.cli.advice import in_commands
-from chunkwise.cli.output import Row, counted, moment, paused_line, print_narrow_table
+from chunkwise.cli.output import SYNC, Row, counted, moment, paused_line, print_narrow_table
 from chunkwise.texts import printable
 
 WIDTH: Final = 80
@@ -21,22 +21,39 @@ JOB_COLUMNS: Final = {
     "done": "done",
     "total_accounts_synced": "records",
 }
+CHECK_COLUMNS: Final = {
+    "short_id": "job",
+    "kind": "kind",
+    "status": "status",
+    "started_at": "started",
+    "took": "took",
+    "done": "done",
+}
 
 
 def print_overview(everything: Row) -> None:
     """`everything` is what `chunkwise status --json` prints."""
-    jobs = everything["jobs"]
-    if jobs:
-        print_narrow_table(JOB_COLUMNS, [_job_row(job) for job in jobs])
-        _print_commands(job["command"] for job in jobs if job["command"])
+    syncs = [job for job in everything["jobs"] if job["kind"] == SYNC]
+    checks = [job for job in everything["jobs"] if job["kind"] != SYNC]
+    if syncs:
+        _print_jobs(JOB_COLUMNS, syncs)
     else:
-        print("There is no job yet. Start one with `chunkwise sync`.")
+        what = "sync" if checks else "job"
+        print(f"There is no {what} yet. Start one with `chunkwise sync`.")
+    if checks:
+        print("\nAudits and key checks")
+        _print_jobs(CHECK_COLUMNS, checks)
     print_waiting(everything["waiting"])
     _print_troubled(everything["failed"])
     _print_alerts(everything["alerts"])
     if paused := paused_line(everything["paused"]):
         print(f"\n{printable(paused)}")
     print(f"\n{_queue_line(everything['queue'])}")
+
+
+def _print_jobs(columns: Mapping[str, str], jobs: Sequence[Row]) -> None:
+    print_narrow_table(columns, [_job_row(job) for job in jobs])
+    _print_commands(job["command"] for job in jobs if job["command"])
 
 
 def print_waiting(waiting: Sequence[Row]) -> None:
@@ -76,6 +93,7 @@ def _job_row(job: Row) -> Row:
     return {
         **job,
         "short_id": str(job["id"])[:SHORT_ID],
+        "kind": str(job["kind"]).replace("_", " "),
         "took": "-" if took is None else f"{took / 1000:,.1f} s",
         "done": f"{job['workspaces_processed']}/{job['total_workspaces']}",
     }

@@ -1,12 +1,21 @@
 """`chunkwise status`."""
 
 import asyncio
+from operator import itemgetter
 from typing import Annotated, Any
 
 import typer
 
 from chunkwise.cli.advice import for_job, may_be_retried, troubled
-from chunkwise.cli.output import Row, print_job, print_json, print_table
+from chunkwise.cli.output import (
+    AUDIT,
+    KEY_CHECK,
+    SYNC,
+    Row,
+    print_job,
+    print_json,
+    print_table,
+)
 from chunkwise.cli.overview import print_overview, print_waiting
 from chunkwise.cli.reference import HELP, LAST, job_id
 from chunkwise.cli.watch import exit_code, watch
@@ -66,8 +75,8 @@ async def _details(operator: Operator, job_id: str) -> dict[str, Any]:
 
 
 async def _show_everything(operator: Operator, as_json: bool) -> None:
-    jobs, queue, waiting, healths, stale, alerts = await asyncio.gather(
-        operator.gateway.latest_jobs(JOBS_SHOWN),
+    jobs = await _latest_jobs(operator)
+    queue, waiting, healths, stale, alerts = await asyncio.gather(
         operator.queue_health(),
         operator.waiting_runs(),
         operator.workspace_health(),
@@ -78,7 +87,7 @@ async def _show_everything(operator: Operator, as_json: bool) -> None:
         operator.retryable_jobs(may_be_retried(jobs, healths)), operator.paused()
     )
     everything = {
-        "jobs": [job | {"command": for_job(job, retryable)} for job in jobs],
+        "jobs": [{**job, "command": for_job(job, retryable)} for job in jobs],
         "queue": queue,
         "waiting": waiting,
         "failed": troubled(healths, stale, retryable),
@@ -89,6 +98,15 @@ async def _show_everything(operator: Operator, as_json: bool) -> None:
         print_json(everything)
     else:
         print_overview(everything)
+
+
+async def _latest_jobs(operator: Operator) -> list[Row]:
+    """So many of each kind, so that no audit or key check hides the last sync."""
+    syncs, checks = await asyncio.gather(
+        operator.gateway.latest_jobs(JOBS_SHOWN, SYNC),
+        operator.gateway.latest_jobs(JOBS_SHOWN, AUDIT, KEY_CHECK),
+    )
+    return sorted([*syncs, *checks], key=itemgetter("started_at"), reverse=True)
 
 
 def _show(progress: Row, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from chunkwise.cli.bars import Bars
-from chunkwise.cli.output import Row, summary
+from chunkwise.cli.output import Row, summary, unit
 from chunkwise.errors import EXIT_FAILED, ChunkwiseError, UnavailableError
 from chunkwise.operator.client import Operator
 from chunkwise.texts import printable
@@ -23,7 +23,7 @@ LIVE: Final = "running"
 
 
 class Pace:
-    """Pages per second over the last seconds, and how long nothing has moved."""
+    """Requests per second over the last seconds, and how long nothing has moved."""
 
     def __init__(self) -> None:
         self._looks: deque[tuple[float, int]] = deque()
@@ -52,7 +52,7 @@ class Pace:
         rate = self.per_second
         if not rate:
             return ""
-        words = f"{rate:.1f} pages/s"
+        words = f"{rate:.1f} {unit(progress.get('runs') or [])}/s"
         chunks: Row = progress.get("chunks") or {}
         left = int(chunks.get("pending") or 0) + int(chunks.get("processing") or 0)
         if progress.get("percentage") is not None and left:

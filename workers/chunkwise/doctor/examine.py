@@ -25,6 +25,7 @@ PG_NET: Final = "pg_net alive"
 QUESTIONS: Final = (
     ("extensions", platform.EXTENSIONS),
     ("read only", platform.READ_ONLY),
+    ("isolation", platform.ISOLATION),
     ("cron jobs", platform.CRON_JOBS),
     ("cron alive", platform.CRON_ALIVE),
     ("vault", platform.VAULT),

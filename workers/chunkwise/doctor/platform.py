@@ -33,6 +33,15 @@ from pg_catalog.pg_settings as s
 where s.name = 'default_transaction_read_only' and s.setting = 'on'
 """
 
+# Verbs over the API say for themselves what they need; everybody else meets SY016.
+ISOLATION: Final = """
+select 'default_transaction_isolation' as subject,
+  'is not READ COMMITTED, in which verbs refuse to run' as message, r.command || ';' as mend
+from unnest(sync.isolation_resets(
+  array['authenticator', 'service_role', 'authenticated', 'postgres', current_user::text]))
+  as r (command)
+"""
+
 CRON_JOBS: Final = """
 select f.job_name as subject, f.fault as message,
   case when f.is_own then 'select schedule_jobs(); makes it again.'

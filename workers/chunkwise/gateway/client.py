@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx
-from postgrest import APIResponse
+from postgrest import APIResponse, AsyncSelectRequestBuilder, CountMethod
 from postgrest.exceptions import APIError
 from pydantic import ValidationError
 from supabase_auth.types import AdminUserAttributes
@@ -38,6 +38,8 @@ _TIMEOUT = httpx.Timeout(30, connect=5)
 _CLAIM_SECONDS = 10
 _EXTEND_SECONDS = 5
 _USERS_A_PAGE = 200
+# As many rows the API gives at once unless its settings say fewer.
+_ROWS_AT_ONCE = 1000
 _CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30)
 
 Parsed = TypeVar("Parsed")
@@ -182,16 +184,20 @@ class Gateway:
             _as_it_is,
         )
 
-    async def latest_jobs(self, limit: int) -> list[dict[str, Any]]:
+    async def latest_jobs(self, limit: int, *kinds: str) -> list[dict[str, Any]]:
+        """Of some kinds, or of any; the newest first."""
         query = self._client.table("polling_job_status").select("*")
+        query = query.in_("kind", kinds) if kinds else query
         return await self._rows(query.order("started_at", desc=True).limit(limit))
 
     async def workspaces(self) -> list[dict[str, Any]]:
-        query = self._client.table("sync_workspaces").select(
+        return await self.select(
+            "sync_workspaces",
             "workspace_name, source_id, base_url, external_id, is_active, max_concurrency,"
-            " key_status, key_checked_at"
+            " key_status, key_checked_at",
+            order="workspace_name",
+            removed_at=None,
         )
-        return await self._rows(query.is_("removed_at", "null").order("workspace_name"))
 
     async def call(self, function: str, arguments: dict[str, Any]) -> Json:
         """A function of which the answer is passed on as it is."""
@@ -205,15 +211,24 @@ class Gateway:
         limit: int | None = None,
         **equal: object,
     ) -> list[dict[str, Any]]:
-        """Rows of a view or table. `order`: a column, and perhaps "desc" behind it; `equal`: None
-        means null."""
-        query = self._client.table(relation).select(columns)
-        for column, value in equal.items():
-            query = query.is_(column, "null") if value is None else query.eq(column, value)
-        if order is not None:
-            column, _, direction = order.partition(" ")
-            query = query.order(column, desc=direction == "desc")
-        return await self._rows(query if limit is None else query.limit(limit))
+        """Rows of a view or table: the first `limit`, or all of them. Those of several rows need an
+        `order` that no two rows share: columns, and perhaps "desc" or "nullsfirst" behind one.
+        `equal`: None means null."""
+
+        def query(count: CountMethod | None) -> AsyncSelectRequestBuilder:
+            rows = self._client.table(relation).select(columns, count=count)
+            for column, value in equal.items():
+                rows = rows.is_(column, "null") if value is None else rows.eq(column, value)
+            for part in order.split(",") if order else ():
+                column, _, how = part.strip().partition(" ")
+                rows = rows.order(
+                    column, desc=how == "desc", nullsfirst=how == "nullsfirst" or None
+                )
+            return rows
+
+        if limit is not None:
+            return await self._rows(query(None).limit(limit))
+        return await self._rows(query(None)) if order is None else await self._all_rows(query)
 
     async def ids_between(self, relation: str, lowest: str, highest: str, limit: int) -> list[str]:
         """Ids of rows from `lowest` to `highest`, in their order."""
@@ -332,17 +347,32 @@ class Gateway:
             return errors.StaleApiError(error.message, error.code)
         return error
 
+    async def _all_rows(
+        self, query: Callable[[CountMethod | None], AsyncSelectRequestBuilder]
+    ) -> list[dict[str, Any]]:
+        """To the end: the API gives a limited number of rows at once, and says nothing of it."""
+        first = await self._answer(query(CountMethod.exact).range(0, _ROWS_AT_ONCE - 1))
+        if first.count is None:
+            raise errors.ProtocolError(
+                "a table did not say how many rows it has",
+                "What stands before the API has to pass on Prefer and Content-Range.",
+            )
+        rows = _as_rows(first.data)
+        while len(rows) < first.count:
+            more = await self._rows(query(None).range(len(rows), len(rows) + _ROWS_AT_ONCE - 1))
+            if not more:
+                break
+            rows += more
+        return rows
+
     async def _rows(self, query: _Query) -> list[dict[str, Any]]:
+        return _as_rows((await self._answer(query)).data)
+
+    async def _answer(self, query: _Query) -> APIResponse:
         try:
-            rows = await self._execute(query)
+            return await self._response(query)
         except errors.SchemaMissingError as error:
             raise await self._explained(error) from None
-        if not isinstance(rows, list):
-            raise errors.ProtocolError(
-                "a table answered something that is no JSON array",
-                "SUPABASE_URL must point at a Supabase project with Chunkwise's migrations.",
-            )
-        return rows
 
     async def _post(self, function: str, arguments: PagesAsJson) -> object:
         """Without the official client, which would build the whole call in memory several times."""
@@ -361,8 +391,11 @@ class Gateway:
             return None
 
     async def _execute(self, query: _Query) -> object:
+        return (await self._response(query)).data
+
+    async def _response(self, query: _Query) -> APIResponse:
         try:
-            return (await query.execute()).data
+            return await query.execute()
         except httpx.RequestError as error:
             raise self._no_answer(error) from None
         except APIError as error:
@@ -385,6 +418,15 @@ def _user(user: AuthUser) -> User:
 
 def _as_it_is(json: Json) -> Json:
     return json
+
+
+def _as_rows(rows: object) -> list[dict[str, Any]]:
+    if not isinstance(rows, list):
+        raise errors.ProtocolError(
+            "a table answered something that is no JSON array",
+            "SUPABASE_URL must point at a Supabase project with Chunkwise's migrations.",
+        )
+    return rows
 
 
 def _raise_refusal_without(key: Secret) -> Callable[[httpx.Response], Awaitable[None]]:

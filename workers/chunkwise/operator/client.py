@@ -52,7 +52,8 @@ async def _similar_names(gateway: Gateway, message: str) -> list[str]:
         return []
     relation, column = NAMES[found[1]]
     by_lower = {
-        str(row[column]).lower(): str(row[column]) for row in await gateway.select(relation, column)
+        str(row[column]).lower(): str(row[column])
+        for row in await gateway.select(relation, column, order=f"{column}, id")
     }
     typed = found[2].replace("''", "'").lower()
     return [by_lower[name] for name in get_close_matches(typed, by_lower, MOST_NAMES_SUGGESTED)]
@@ -197,7 +198,9 @@ class Operator:
         return await self.gateway.select("worker_health", order="worker_id")
 
     async def workspace_health(self) -> Rows:
-        return await self.gateway.select("workspace_health", order="workspace_name", is_active=True)
+        return await self.gateway.select(
+            "workspace_health", order="workspace_name, stream", is_active=True
+        )
 
     async def waiting_runs(self, job_id: str | None = None) -> Rows:
         if job_id is None:
@@ -210,10 +213,12 @@ class Operator:
         )
 
     async def open_alerts(self) -> Rows:
-        return await self.gateway.select("sync_alerts", order="opened_at", resolved_at=None)
+        return await self.gateway.select("sync_alerts", order="opened_at, id", resolved_at=None)
 
     async def stale_workspaces(self) -> Rows:
-        return await self.gateway.select("stale_workspaces")
+        return await self.gateway.select(
+            "stale_workspaces", order="last_complete_sync_at nullsfirst, workspace_name, stream"
+        )
 
     async def missing_workspaces(self) -> Rows:
         return await self.gateway.select("missing_workspaces", order="workspace_name")
