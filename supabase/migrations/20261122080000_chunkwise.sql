@@ -18,26 +18,53 @@ $$The one clock. A verb reads it once. Tests replace it in their own database. R
 clock's time.$$;
 
 create function public.chunkwise_version() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
   select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
 $$;
 comment on function public.chunkwise_version() is
 $$What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version"}.$$;
 
+create function sync.isolation_resets(p_roles text[]) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(concat_ws(' ', 'alter', case
+      when s.setrole = 0 then format('database %I', current_database())
+      when s.setdatabase = 0 then format('role %I', r.rolname)
+      else format('role %I in database %I', r.rolname, current_database()) end,
+      'reset default_transaction_isolation') order by r.rolname nulls last), '{}')
+  from pg_catalog.pg_db_role_setting as s
+  left join pg_catalog.pg_roles as r on r.oid = s.setrole
+  where (s.setdatabase = 0 or s.setdatabase = (
+      select d.oid from pg_catalog.pg_database as d where d.datname = current_database()))
+    and (s.setrole = 0 or r.rolname = any (p_roles))
+    and exists (select 1 from unnest(s.setconfig) as c (setting)
+      where c.setting like 'default_transaction_isolation=%'
+        and c.setting not like '%=read committed');
+$$;
+comment on function sync.isolation_resets(text[]) is
+$$Returns: the commands that take another isolation back which was made the default of these roles or
+of the database.$$;
+
 create function sync.require_read_committed() returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_resets text[];
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
+    v_resets := sync.isolation_resets(array[session_user::text, current_setting('role')]);
     raise exception using errcode = 'SY016',
       message = format('this verb runs in READ COMMITTED only, '
       'not in %s', upper(current_setting('transaction_isolation'))),
-      hint = 'Closing a run looks again after it waited for a lock; '
-      'a held snapshot would hide what it waited for.';
+      hint = case when cardinality(v_resets) > 0
+      then format('It is a default here: %s; then connect anew.', array_to_string(v_resets, '; '))
+      else 'Begin with: begin isolation level read committed. A held snapshot would hide what '
+        'closing a run waited for.' end;
   end if;
 end; $$;
 comment on function sync.require_read_committed() is
-$$Raises: SY016 in any other isolation level.$$;
+$$Raises: SY016 in any other isolation level; its hint is the command that takes a default back, of
+the role or the database.$$;
 
 create table sync.engine_locks (
   lock_name text primary key,
@@ -126,7 +153,8 @@ $$Returns: a text as one word of a shell command, of which the shell expands not
 
 revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
-  sync.now, public.chunkwise_version, sync.require_read_committed, sync.try_engine_lock,
+  sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
+  sync.try_engine_lock,
   sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
   sync.in_utc, sync.try_time, sync.shell_word
 from public, anon, authenticated, service_role;
@@ -358,7 +386,8 @@ $$Returns: a boolean setting. Definer, because a policy for anonymous visitors a
 
 create function public.set_setting(p_name text, p_value jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_kind text;
 begin
@@ -1503,7 +1532,8 @@ $$Raises: SY006 naming unknown and missing fields.$$;
 
 create function public.declare_source(p_source jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_id bigint;
   v_base_path text;
@@ -1776,7 +1806,8 @@ $$Raises: SY006 unless a declared stream's field is an object of JSON scalars, o
 
 create function public.declare_stream(p_stream jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_source_id bigint;
   v_before public.sync_streams;
@@ -1862,6 +1893,7 @@ grant execute on function public.declare_source, public.declare_stream to servic
 create table public.polling_job_status (
   id uuid primary key default gen_random_uuid(),
   job_name text not null,
+  kind text not null default 'sync',
   started_at timestamptz not null default sync.now(),
   completed_at timestamptz,
   status text not null default 'running',
@@ -1882,11 +1914,15 @@ create table public.polling_job_status (
   progress_percentage numeric,
   constraint polling_job_status_status_check
   check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
+  constraint polling_job_status_kind_check check (kind in ('sync', 'audit', 'key_check')),
   constraint polling_job_status_completed_at_check
   check ((status = 'running') = (completed_at is null))
 );
 comment on table public.polling_job_status is
 'Jobs: one row per request to sync. A running row is the lock of its job name.';
+comment on column public.polling_job_status.kind is
+'sync; audit: a sync that get_audit() compares with what was here; key_check: asks whose keys are,
+and reads no records.';
 comment on column public.polling_job_status.workspaces_processed is
 'Workspaces whose every requested stream completed.';
 comment on column public.polling_job_status.workspaces_skipped is
@@ -1987,6 +2023,8 @@ create table public.workspace_sync_runs (
   planned_chunks bigint not null default 0,
   known_pages int not null default 0,
   planned_pages int not null default 0,
+  pages_planned bigint not null default 0,
+  pages_completed bigint not null default 0,
   progress_total bigint,
   expected_total bigint,
   distinct_ids bigint,
@@ -2068,6 +2106,9 @@ comment on column public.workspace_sync_runs.known_pages is
 comment on column public.workspace_sync_runs.planned_pages is
 'Up to which page of the current scan there are chunks; the other known pages are planned in a
 window ahead of what is done.';
+comment on column public.workspace_sync_runs.pages_planned is
+'Its chunks that are pages, by number or cursor, of every scan; pages_completed: those that were
+applied, written when the run closes.';
 comment on column public.workspace_sync_runs.records_seen is
 'Records on all its pages, of every scan.';
 comment on column public.workspace_sync_runs.deletions_waiting is
@@ -2311,6 +2352,7 @@ create table sync.run_counters (
   cancelled bigint not null default 0,
   records bigint not null default 0,
   changed bigint not null default 0,
+  pages bigint not null default 0,
   primary key (run_id, slot)
 ) with (fillfactor = 50);
 comment on table sync.run_counters is
@@ -2541,8 +2583,9 @@ begin
     select id, parent_sync_job_id, run_id from planned order by id
     returning id
   )
-  update public.workspace_sync_runs
-  set planned_chunks = planned_chunks + (select count(*) from queued) where id = p_run_id;
+  update public.workspace_sync_runs as r set planned_chunks = planned_chunks + q.chunks,
+    pages_planned = pages_planned + case p_kind when 'page' then q.chunks else 0 end
+  from (select count(*) as chunks from queued) as q where r.id = p_run_id;
 end; $$;
 comment on function sync.plan_chunks(bigint, text, int[], text[]) is
 $$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
@@ -3246,7 +3289,8 @@ create function public.set_budget(
   p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
 ) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_source_id bigint;
   v_changed int;
@@ -3345,7 +3389,8 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 unblock_budget() raises.$$;
 
 create function public.unblock_budget(p_source text, p_scope_key text default null) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '10s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.unblock_budget(p_source, p_scope_key);
 $$;
 comment on function public.unblock_budget(text, text) is
@@ -3824,6 +3869,7 @@ create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int d
   p_listening jsonb default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -3877,6 +3923,7 @@ row and queue rows by SKIP LOCKED, then budgets.$$;
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -3943,7 +3990,8 @@ budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' set lock_timeout = '250ms'
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -5312,7 +5360,9 @@ fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '25s' set timezone = 'UTC' set datestyle = 'ISO, MDY'
+  set statement_timeout = '25s'
+  set default_transaction_isolation = 'read committed'
+  set timezone = 'UTC' set datestyle = 'ISO, MDY'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -5335,7 +5385,8 @@ rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, work
 create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
   p_page jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '25s' as $$
+  set statement_timeout = '25s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_answer jsonb;
   v_outcome jsonb;
@@ -5434,17 +5485,20 @@ begin
       'for_ms', ceil(extract(epoch from p.wait) * 1000)))
     from unnest(p_pages) as p
   )
-  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed)
+  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed,
+    pages)
   select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
     count(*) filter (where p.outcome = 'failed'),
     count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
-    coalesce(sum(p.changed), 0)
+    coalesce(sum(p.changed), 0),
+    count(*) filter (where p.outcome = 'completed' and p.kind in ('page', 'cursor'))
   from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
   group by p.run_id, p.slot order by p.run_id, p.slot
   on conflict (run_id, slot) do update set
     completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
     cancelled = c.cancelled + excluded.cancelled,
-    records = c.records + excluded.records, changed = c.changed + excluded.changed;
+    records = c.records + excluded.records, changed = c.changed + excluded.changed,
+    pages = c.pages + excluded.pages;
 end; $$;
 comment on function sync.end_or_delay(sync.page_in_hand[]) is
 $$Write what became of leased chunks: queue row, event, the slot's counters. The caller holds the
@@ -5774,6 +5828,7 @@ create function public.fail_chunk_job_safe(
 ) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -6304,7 +6359,8 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 approve_deletions() raises.$$;
 
 create function public.approve_deletions(p_run_id bigint) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '60s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.approve_deletions(p_run_id);
 $$;
 comment on function public.approve_deletions(bigint) is
@@ -6546,10 +6602,11 @@ begin
   update public.workspace_sync_runs as r set
     chunks_completed = r.chunks_completed + f.completed, chunks_failed = r.chunks_failed + f.failed,
     chunks_cancelled = r.chunks_cancelled + f.cancelled, records_seen = r.records_seen + f.records,
-    records_changed = r.records_changed + f.changed
+    records_changed = r.records_changed + f.changed,
+    pages_completed = r.pages_completed + f.pages
   from (
     select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
-      sum(records) as records, sum(changed) as changed
+      sum(records) as records, sum(changed) as changed, sum(pages) as pages
     from folded
   ) as f
   where r.id = p_run_id and f.completed is not null;
@@ -6916,7 +6973,7 @@ begin
       parent_sync_job_id, run_id from planned
   )
   update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
-    progress_total = coalesce(progress_total, 1) where id = p_run_id;
+    pages_planned = pages_planned + 1, progress_total = coalesce(progress_total, 1) where id = p_run_id;
 end; $$;
 comment on function sync.plan_cursor(bigint, jsonb) is
 $$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
@@ -7242,7 +7299,8 @@ been pruned.$$;
 
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_workspace_id bigint;
 begin
@@ -7706,7 +7764,8 @@ declare
 begin
   update public.workspace_sync_runs set phase = p_phase, planned_chunks = planned_chunks + 1,
     known_pages = case p_phase when 'scan' then 1 else 0 end,
-    planned_pages = case p_phase when 'scan' then 1 else 0 end
+    planned_pages = case p_phase when 'scan' then 1 else 0 end,
+    pages_planned = pages_planned + case p_phase when 'scan' then 1 else 0 end
   where id = any (p_run_ids);
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
@@ -7920,6 +7979,9 @@ declare
   v_job_id uuid;
   v_live_job_id uuid;
   v_started record;
+  v_kind text := case when exists (
+    select 1 from unnest(p_requested) as q join public.sync_streams as st on st.id = q.stream_id
+    where st.completeness <> 'connection') then 'sync' else 'key_check' end;
 begin
   perform sync.require_read_committed();
   if coalesce(btrim(p_job_name), '') = '' then
@@ -7929,8 +7991,8 @@ begin
   -- What was found taken may close before it is looked at: then it is free, and taken by the next
   -- try. More than a few tries only what is not there at all would need.
   for v_try in 1 .. 100 loop
-    insert into public.polling_job_status (job_name, retry_of_job_id)
-    values (p_job_name, p_retry_of_job_id)
+    insert into public.polling_job_status (job_name, kind, retry_of_job_id)
+    values (p_job_name, v_kind, p_retry_of_job_id)
     on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
     exit when v_job_id is not null;
     select id into v_live_job_id from public.polling_job_status
@@ -8000,7 +8062,8 @@ start_sync_job() raises.$$;
 create function public.start_sync_job(
   p_job_name text default 'sync', p_streams text[] default null, p_workspaces text[] default null
 ) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.start_sync_job(p_job_name, p_streams, p_workspaces);
 $$;
 comment on function public.start_sync_job(text, text[], text[]) is
@@ -8374,7 +8437,8 @@ limit, see is_out_of_time(). Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '60s' as $$
+  set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   perform sync.require_read_committed();
@@ -8424,22 +8488,15 @@ language sql set search_path = pg_catalog, pg_temp as $$
   insert into sync.audits (run_id, record_ids)
   select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
   where r.job_id = p_job_id;
+  update public.polling_job_status set kind = 'audit' where id = p_job_id;
 $$;
 comment on function sync.remember_records(uuid) is
 $$A job that was just started is an audit: remember which rows are here now.$$;
 
-create function sync.is_audit(p_job_id uuid) returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (
-    select 1 from public.workspace_sync_runs as r join sync.audits as a on a.run_id = r.id
-    where r.job_id = p_job_id);
-$$;
-comment on function sync.is_audit(uuid) is
-$$Returns: whether a job compares rows, see get_audit().$$;
-
 create function public.start_audit(p_workspaces text[] default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '20s' as $$
+  set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_answer jsonb;
 begin
@@ -8496,7 +8553,8 @@ it stands on more than one page.$$;
 
 create function public.get_audit(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '20s' as $$
+  set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   perform sync.require_job(p_job_id);
@@ -8522,7 +8580,7 @@ grant select on table sync.audits to authenticated, service_role;
 create policy audits_select_operator on sync.audits
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.live_record_ids, sync.remember_records, sync.is_audit, public.start_audit, sync.audit_of,
+  sync.live_record_ids, sync.remember_records, public.start_audit, sync.audit_of,
   public.get_audit
 from public, anon, authenticated, service_role;
 grant execute on function public.start_audit, public.get_audit to service_role;
@@ -8562,7 +8620,8 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 cancel_sync_job() raises.$$;
 
 create function public.cancel_sync_job(p_job_id uuid) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.cancel_sync_job(p_job_id);
 $$;
 comment on function public.cancel_sync_job(uuid) is
@@ -8654,7 +8713,8 @@ pause_sync() raises.$$;
 
 create function public.pause_sync(p_source text default null, p_workspace text default null)
   returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.pause_sync(p_source, p_workspace);
 $$;
 comment on function public.pause_sync(text, text) is
@@ -8677,7 +8737,8 @@ resume_sync() raises.$$;
 
 create function public.resume_sync(p_source text default null, p_workspace text default null)
   returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.resume_sync(p_source, p_workspace);
 $$;
 comment on function public.resume_sync(text, text) is
@@ -8741,7 +8802,8 @@ $$Returns: whether retry_failed_chunks() takes a job: nothing in its way, no wor
 
 create function public.get_retryable_jobs(p_job_ids uuid[]) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s' as $$
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   return (
@@ -8777,7 +8839,8 @@ begin
   v_answer := sync.start_job((select job_name from public.polling_job_status where id = p_job_id),
     sync.retried_runs(p_job_id), p_job_id);
   perform sync.remember_records((v_answer ->> 'job_id')::uuid)
-  where v_answer ->> 'status' = 'accepted' and sync.is_audit(p_job_id);
+  where v_answer ->> 'status' = 'accepted' and exists (
+    select 1 from public.polling_job_status where id = p_job_id and kind = 'audit');
   return v_answer;
 end; $$;
 comment on function sync.retry_failed_chunks(uuid) is
@@ -8785,7 +8848,8 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 retry_failed_chunks() raises.$$;
 
 create function public.retry_failed_chunks(p_job_id uuid) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.retry_failed_chunks(p_job_id);
 $$;
 comment on function public.retry_failed_chunks(uuid) is
@@ -8820,7 +8884,8 @@ alter table sync.named_locks enable row level security;
 
 create function public.try_sync_lock(p_name text, p_seconds numeric) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s' as $$
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_owner_id uuid;
 begin
@@ -8845,7 +8910,8 @@ releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
 
 create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s' as $$
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
@@ -8867,7 +8933,8 @@ grant execute on function public.try_sync_lock, public.release_sync_lock to serv
 
 create function public.get_key_check(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s' as $$
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   perform sync.require_job(p_job_id);
@@ -9075,7 +9142,8 @@ create function public.register_workspace(
   p_replace boolean default false
 ) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_name text;
   v_url text;
@@ -9143,7 +9211,8 @@ rotate_workspace_key().$$;
 
 create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_run_ids bigint[];
   v_workspace public.sync_workspaces;
@@ -9175,7 +9244,8 @@ Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKI
 
 create function public.deactivate_workspace(p_workspace_name text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_workspace public.sync_workspaces;
 begin
@@ -9219,7 +9289,8 @@ holds it, and has seen that no run of it is live. Returns: how many.$$;
 create function public.remove_workspace(p_workspace_name text,
   p_delete_records boolean default false) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '60s' as $$
+  set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_run_ids bigint[];
   v_workspace public.sync_workspaces;
@@ -9410,7 +9481,8 @@ when the extension is made anew. Pg_net dates an answer by when it began to send
 create function public.register_worker_endpoint(p_url text, p_wake_token text,
   p_streams text[] default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_endpoint public.worker_endpoints;
   v_name text;
@@ -9453,7 +9525,8 @@ SY003 unknown stream, SY014 token too short, SY015 refused address. Locks: the e
 
 create function public.remove_worker_endpoint(p_url text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_endpoint public.worker_endpoints;
 begin
@@ -9842,7 +9915,8 @@ is noted and fails nothing else.$$;
 
 create function public.trigger_next_chunk_processing() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   perform sync.wake_due_chunks(1000);
@@ -9885,6 +9959,7 @@ select
   r.chunks_cancelled + coalesce(c.cancelled, 0) as cancelled,
   r.records_seen + coalesce(c.records, 0) as records,
   r.records_changed + coalesce(c.changed, 0) as changed,
+  r.pages_planned, r.pages_completed + coalesce(c.pages, 0) as pages_completed,
   coalesce(q.processing, 0) as processing, coalesce(q.ready, 0) as ready,
   coalesce(q.delayed, 0) as delayed, q.next_retry_at, q.last_claim_at,
   case when r.status = 'running' then r.progress_total else coalesce(r.progress_total, 1) end
@@ -9896,7 +9971,7 @@ select
 from public.workspace_sync_runs as r
 left join lateral (
   select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
-    sum(records) as records, sum(changed) as changed
+    sum(records) as records, sum(changed) as changed, sum(pages) as pages
   from sync.run_counters where run_id = r.id and r.status = 'running'
 ) as c on true
 left join lateral (
@@ -9943,7 +10018,7 @@ total is known.$$;
 -- because they would be converted row by row.
 create view sync.job_progress with (security_invoker = true) as
 select
-  j.id as job_id, j.job_name, j.status, j.total_workspaces,
+  j.id as job_id, j.job_name, j.kind, j.status, j.total_workspaces,
   j.chunks_completed + j.chunks_failed + j.chunks_cancelled as planned, 0::bigint as pending,
   0::bigint as processing,
   j.chunks_completed as completed, j.chunks_failed as failed, j.chunks_cancelled as cancelled,
@@ -9956,7 +10031,7 @@ from public.polling_job_status as j
 where j.status <> 'running'
 union all
 select
-  j.id, j.job_name, j.status, j.total_workspaces,
+  j.id, j.job_name, j.kind, j.status, j.total_workspaces,
   p.planned, left_over.pending, p.processing,
   p.completed, p.failed, p.cancelled,
   case when p.planned = left_over.pending then 'pending' else 'processing' end,
@@ -10000,13 +10075,14 @@ is known.';
 
 create view public.sync_progress with (security_invoker = true) as
 select
-  job_id, job_name, status, workspaces_completed, total_workspaces,
+  job_id, job_name, kind, status, workspaces_completed, total_workspaces,
   percentage as progress_percentage, updated_at, happening_now
 from sync.job_progress;
 comment on view public.sync_progress is
 'What each job is doing: select * from sync_progress order by updated_at desc limit 3.';
 comment on column public.sync_progress.job_id is 'The job: polling_job_status.id.';
 comment on column public.sync_progress.job_name is 'Jobs of one name run one after the other.';
+comment on column public.sync_progress.kind is 'sync, audit or key_check.';
 comment on column public.sync_progress.status is
 'running, completed, partial, failed or cancelled.';
 comment on column public.sync_progress.workspaces_completed is
@@ -10021,12 +10097,13 @@ comment on column public.sync_progress.happening_now is
 'What its chunks do; of an ended job, what went wrong.';
 
 create function public.get_sync_job_progress(p_job_id uuid) returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_progress jsonb;
 begin
   select jsonb_build_object(
-    'job_id', j.id, 'job_name', j.job_name, 'status', j.status, 'started_at', j.started_at,
+    'job_id', j.id, 'job_name', j.job_name, 'kind', j.kind, 'status', j.status, 'started_at', j.started_at,
     'completed_at', j.completed_at,
     'duration_ms', coalesce(j.duration_ms,
     (extract(epoch from sync.now() - j.started_at) * 1000)::bigint),
@@ -10045,6 +10122,7 @@ begin
         'percentage', trunc(100.0 * r.progress_done / r.progress_total, 1),
         'planned', r.planned, 'completed', r.completed, 'failed', r.failed, 'processing',
         r.processing, 'delayed', r.delayed,
+        'pages', jsonb_build_object('planned', r.pages_planned, 'completed', r.pages_completed),
         'next_retry_ms', case when r.next_retry_at < 'infinity'
         then greatest(0, ceil(extract(epoch from r.next_retry_at - sync.now()) * 1000)) end,
         'records', r.records, 'changed', r.changed, 'deleted', x.records_deleted, 'expected_total',
@@ -10449,7 +10527,8 @@ alter table sync.alert_posts enable row level security;
 
 create function public.set_alert_url(p_kind text, p_url text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_name text := 'chunkwise/alert/' || p_kind;
   v_secret_id uuid;
@@ -10708,7 +10787,8 @@ comment on function sync.cron_causes() is $$Returns: what is wrong with the jobs
 
 create function public.schedule_jobs() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_job record;
   v_scheduled text[] := array[]::text[];
@@ -11321,7 +11401,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_fleet(p_search text default null, p_states text[] default null,
   p_limit int default 100, p_offset int default 0) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_fleet(p_search, p_states, p_limit, p_offset);
 $$;
 comment on function public.get_fleet(text, text[], int, int) is
@@ -11369,7 +11450,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_held_deletions(p_run_id bigint, p_after text default null,
   p_limit int default 200) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_held_deletions(p_run_id, p_after, p_limit);
 $$;
 comment on function public.get_held_deletions(bigint, text, int) is
@@ -11460,7 +11542,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 raises.$$;
 
 create function public.get_workspace_page(p_workspace_name text) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_workspace_page(p_workspace_name);
 $$;
 comment on function public.get_workspace_page(text) is
@@ -11569,7 +11652,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_jobs_page(p_before timestamptz default null,
   p_status text default null, p_limit int default 50) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_jobs_page(p_before, p_status, p_limit);
 $$;
 comment on function public.get_jobs_page(timestamptz, text, int) is
@@ -11629,7 +11713,8 @@ raises.$$;
 
 create function public.get_job_page(p_job_id uuid, p_limit int default 200,
   p_offset int default 0) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_job_page(p_job_id, p_limit, p_offset);
 $$;
 comment on function public.get_job_page(uuid, int, int) is
@@ -11696,7 +11781,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_alerts_page(p_before bigint default null, p_limit int default 50)
   returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_alerts_page(p_before, p_limit);
 $$;
 comment on function public.get_alerts_page(bigint, int) is
@@ -11780,7 +11866,8 @@ comment on function sync.get_engine_page() is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
 
 create function public.get_engine_page() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_engine_page();
 $$;
 comment on function public.get_engine_page() is
@@ -11826,7 +11913,8 @@ comment on function sync.get_sources_page() is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
 
 create function public.get_sources_page() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_sources_page();
 $$;
 comment on function public.get_sources_page() is

@@ -769,12 +769,23 @@ a circle the lowest id.$$;
 
 create function sync.conversation_keys(p_workspace_id bigint, p_reply_ids text[])
 returns table (record_id text, item_key text)
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select reply_id::text, root_id::text
-  from sync.thread_roots(p_workspace_id, p_reply_ids::bigint[]);
+language sql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+  -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+  select r.reply_id::text, coalesce(stored.asked_reply_id, r.root_id)::text
+  from sync.thread_roots(p_workspace_id, p_reply_ids::bigint[]) as r
+  left join lateral (
+    select t.asked_reply_id from public.email_messages as m
+    cross join lateral (
+      select x.asked_reply_id from public.email_threads as x
+      where x.workspace_id = p_workspace_id and x.id = m.thread_id offset 0
+    ) as t
+    where m.workspace_id = p_workspace_id and m.reply_id = r.reply_id limit 1
+  ) as stored on true;
 $$;
 comment on function sync.conversation_keys(bigint, text[]) is
-$$Returns: of which reply to ask for the conversation of each: its root.$$;
+$$Returns: of which reply to ask for the conversation of each: the one that brought its conversation
+last, so that what an answer of this run showed is not asked for again; else its root.$$;
 
 create function sync.replies_shown(p_workspace_ids bigint[], p_chunk_ids bigint[],
   p_reply_ids text[])

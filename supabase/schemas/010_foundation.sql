@@ -16,26 +16,53 @@ $$The one clock. A verb reads it once. Tests replace it in their own database. R
 clock's time.$$;
 
 create function public.chunkwise_version() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
   select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
 $$;
 comment on function public.chunkwise_version() is
 $$What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version"}.$$;
 
+create function sync.isolation_resets(p_roles text[]) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(concat_ws(' ', 'alter', case
+      when s.setrole = 0 then format('database %I', current_database())
+      when s.setdatabase = 0 then format('role %I', r.rolname)
+      else format('role %I in database %I', r.rolname, current_database()) end,
+      'reset default_transaction_isolation') order by r.rolname nulls last), '{}')
+  from pg_catalog.pg_db_role_setting as s
+  left join pg_catalog.pg_roles as r on r.oid = s.setrole
+  where (s.setdatabase = 0 or s.setdatabase = (
+      select d.oid from pg_catalog.pg_database as d where d.datname = current_database()))
+    and (s.setrole = 0 or r.rolname = any (p_roles))
+    and exists (select 1 from unnest(s.setconfig) as c (setting)
+      where c.setting like 'default_transaction_isolation=%'
+        and c.setting not like '%=read committed');
+$$;
+comment on function sync.isolation_resets(text[]) is
+$$Returns: the commands that take another isolation back which was made the default of these roles or
+of the database.$$;
+
 create function sync.require_read_committed() returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_resets text[];
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
+    v_resets := sync.isolation_resets(array[session_user::text, current_setting('role')]);
     raise exception using errcode = 'SY016',
       message = format('this verb runs in READ COMMITTED only, '
       'not in %s', upper(current_setting('transaction_isolation'))),
-      hint = 'Closing a run looks again after it waited for a lock; '
-      'a held snapshot would hide what it waited for.';
+      hint = case when cardinality(v_resets) > 0
+      then format('It is a default here: %s; then connect anew.', array_to_string(v_resets, '; '))
+      else 'Begin with: begin isolation level read committed. A held snapshot would hide what '
+        'closing a run waited for.' end;
   end if;
 end; $$;
 comment on function sync.require_read_committed() is
-$$Raises: SY016 in any other isolation level.$$;
+$$Raises: SY016 in any other isolation level; its hint is the command that takes a default back, of
+the role or the database.$$;
 
 create table sync.engine_locks (
   lock_name text primary key,
@@ -124,7 +151,8 @@ $$Returns: a text as one word of a shell command, of which the shell expands not
 
 revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
-  sync.now, public.chunkwise_version, sync.require_read_committed, sync.try_engine_lock,
+  sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
+  sync.try_engine_lock,
   sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
   sync.in_utc, sync.try_time, sync.shell_word
 from public, anon, authenticated, service_role;

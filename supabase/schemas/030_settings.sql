@@ -100,7 +100,8 @@ $$Returns: a boolean setting. Definer, because a policy for anonymous visitors a
 
 create function public.set_setting(p_name text, p_value jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_kind text;
 begin

@@ -63,7 +63,8 @@ $$Raises: SY006 naming unknown and missing fields.$$;
 
 create function public.declare_source(p_source jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_id bigint;
   v_base_path text;
@@ -336,7 +337,8 @@ $$Raises: SY006 unless a declared stream's field is an object of JSON scalars, o
 
 create function public.declare_stream(p_stream jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_source_id bigint;
   v_before public.sync_streams;

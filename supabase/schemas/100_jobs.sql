@@ -4,6 +4,7 @@
 create table public.polling_job_status (
   id uuid primary key default gen_random_uuid(),
   job_name text not null,
+  kind text not null default 'sync',
   started_at timestamptz not null default sync.now(),
   completed_at timestamptz,
   status text not null default 'running',
@@ -24,11 +25,15 @@ create table public.polling_job_status (
   progress_percentage numeric,
   constraint polling_job_status_status_check
   check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
+  constraint polling_job_status_kind_check check (kind in ('sync', 'audit', 'key_check')),
   constraint polling_job_status_completed_at_check
   check ((status = 'running') = (completed_at is null))
 );
 comment on table public.polling_job_status is
 'Jobs: one row per request to sync. A running row is the lock of its job name.';
+comment on column public.polling_job_status.kind is
+'sync; audit: a sync that get_audit() compares with what was here; key_check: asks whose keys are,
+and reads no records.';
 comment on column public.polling_job_status.workspaces_processed is
 'Workspaces whose every requested stream completed.';
 comment on column public.polling_job_status.workspaces_skipped is

@@ -18,6 +18,8 @@ create table public.workspace_sync_runs (
   planned_chunks bigint not null default 0,
   known_pages int not null default 0,
   planned_pages int not null default 0,
+  pages_planned bigint not null default 0,
+  pages_completed bigint not null default 0,
   progress_total bigint,
   expected_total bigint,
   distinct_ids bigint,
@@ -99,6 +101,9 @@ comment on column public.workspace_sync_runs.known_pages is
 comment on column public.workspace_sync_runs.planned_pages is
 'Up to which page of the current scan there are chunks; the other known pages are planned in a
 window ahead of what is done.';
+comment on column public.workspace_sync_runs.pages_planned is
+'Its chunks that are pages, by number or cursor, of every scan; pages_completed: those that were
+applied, written when the run closes.';
 comment on column public.workspace_sync_runs.records_seen is
 'Records on all its pages, of every scan.';
 comment on column public.workspace_sync_runs.deletions_waiting is

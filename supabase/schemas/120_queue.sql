@@ -191,6 +191,7 @@ create table sync.run_counters (
   cancelled bigint not null default 0,
   records bigint not null default 0,
   changed bigint not null default 0,
+  pages bigint not null default 0,
   primary key (run_id, slot)
 ) with (fillfactor = 50);
 comment on table sync.run_counters is

@@ -107,8 +107,9 @@ begin
     select id, parent_sync_job_id, run_id from planned order by id
     returning id
   )
-  update public.workspace_sync_runs
-  set planned_chunks = planned_chunks + (select count(*) from queued) where id = p_run_id;
+  update public.workspace_sync_runs as r set planned_chunks = planned_chunks + q.chunks,
+    pages_planned = pages_planned + case p_kind when 'page' then q.chunks else 0 end
+  from (select count(*) as chunks from queued) as q where r.id = p_run_id;
 end; $$;
 comment on function sync.plan_chunks(bigint, text, int[], text[]) is
 $$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the

@@ -210,7 +210,8 @@ create function public.set_budget(
   p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
 ) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_source_id bigint;
   v_changed int;
@@ -309,7 +310,8 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 unblock_budget() raises.$$;
 
 create function public.unblock_budget(p_source text, p_scope_key text default null) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '10s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.unblock_budget(p_source, p_scope_key);
 $$;
 comment on function public.unblock_budget(text, text) is

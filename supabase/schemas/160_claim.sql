@@ -286,6 +286,7 @@ create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int d
   p_listening jsonb default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -339,6 +340,7 @@ row and queue rows by SKIP LOCKED, then budgets.$$;
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -405,7 +407,8 @@ budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' set lock_timeout = '250ms'
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$

@@ -236,7 +236,9 @@ fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '25s' set timezone = 'UTC' set datestyle = 'ISO, MDY'
+  set statement_timeout = '25s'
+  set default_transaction_isolation = 'read committed'
+  set timezone = 'UTC' set datestyle = 'ISO, MDY'
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
   set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $$
@@ -259,7 +261,8 @@ rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, work
 create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
   p_page jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '25s' as $$
+  set statement_timeout = '25s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_answer jsonb;
   v_outcome jsonb;

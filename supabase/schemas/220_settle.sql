@@ -67,17 +67,20 @@ begin
       'for_ms', ceil(extract(epoch from p.wait) * 1000)))
     from unnest(p_pages) as p
   )
-  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed)
+  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed,
+    pages)
   select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
     count(*) filter (where p.outcome = 'failed'),
     count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
-    coalesce(sum(p.changed), 0)
+    coalesce(sum(p.changed), 0),
+    count(*) filter (where p.outcome = 'completed' and p.kind in ('page', 'cursor'))
   from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
   group by p.run_id, p.slot order by p.run_id, p.slot
   on conflict (run_id, slot) do update set
     completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
     cancelled = c.cancelled + excluded.cancelled,
-    records = c.records + excluded.records, changed = c.changed + excluded.changed;
+    records = c.records + excluded.records, changed = c.changed + excluded.changed,
+    pages = c.pages + excluded.pages;
 end; $$;
 comment on function sync.end_or_delay(sync.page_in_hand[]) is
 $$Write what became of leased chunks: queue row, event, the slot's counters. The caller holds the

@@ -261,7 +261,8 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 approve_deletions() raises.$$;
 
 create function public.approve_deletions(p_run_id bigint) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '60s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.approve_deletions(p_run_id);
 $$;
 comment on function public.approve_deletions(bigint) is

@@ -222,10 +222,11 @@ begin
   update public.workspace_sync_runs as r set
     chunks_completed = r.chunks_completed + f.completed, chunks_failed = r.chunks_failed + f.failed,
     chunks_cancelled = r.chunks_cancelled + f.cancelled, records_seen = r.records_seen + f.records,
-    records_changed = r.records_changed + f.changed
+    records_changed = r.records_changed + f.changed,
+    pages_completed = r.pages_completed + f.pages
   from (
     select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
-      sum(records) as records, sum(changed) as changed
+      sum(records) as records, sum(changed) as changed, sum(pages) as pages
     from folded
   ) as f
   where r.id = p_run_id and f.completed is not null;

@@ -194,7 +194,7 @@ begin
       parent_sync_job_id, run_id from planned
   )
   update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
-    progress_total = coalesce(progress_total, 1) where id = p_run_id;
+    pages_planned = pages_planned + 1, progress_total = coalesce(progress_total, 1) where id = p_run_id;
 end; $$;
 comment on function sync.plan_cursor(bigint, jsonb) is
 $$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;

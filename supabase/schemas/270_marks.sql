@@ -29,7 +29,8 @@ been pruned.$$;
 
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_workspace_id bigint;
 begin

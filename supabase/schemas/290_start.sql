@@ -70,7 +70,8 @@ declare
 begin
   update public.workspace_sync_runs set phase = p_phase, planned_chunks = planned_chunks + 1,
     known_pages = case p_phase when 'scan' then 1 else 0 end,
-    planned_pages = case p_phase when 'scan' then 1 else 0 end
+    planned_pages = case p_phase when 'scan' then 1 else 0 end,
+    pages_planned = pages_planned + case p_phase when 'scan' then 1 else 0 end
   where id = any (p_run_ids);
   with planned as (
     insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
@@ -284,6 +285,9 @@ declare
   v_job_id uuid;
   v_live_job_id uuid;
   v_started record;
+  v_kind text := case when exists (
+    select 1 from unnest(p_requested) as q join public.sync_streams as st on st.id = q.stream_id
+    where st.completeness <> 'connection') then 'sync' else 'key_check' end;
 begin
   perform sync.require_read_committed();
   if coalesce(btrim(p_job_name), '') = '' then
@@ -293,8 +297,8 @@ begin
   -- What was found taken may close before it is looked at: then it is free, and taken by the next
   -- try. More than a few tries only what is not there at all would need.
   for v_try in 1 .. 100 loop
-    insert into public.polling_job_status (job_name, retry_of_job_id)
-    values (p_job_name, p_retry_of_job_id)
+    insert into public.polling_job_status (job_name, kind, retry_of_job_id)
+    values (p_job_name, v_kind, p_retry_of_job_id)
     on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
     exit when v_job_id is not null;
     select id into v_live_job_id from public.polling_job_status
@@ -364,7 +368,8 @@ start_sync_job() raises.$$;
 create function public.start_sync_job(
   p_job_name text default 'sync', p_streams text[] default null, p_workspaces text[] default null
 ) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.start_sync_job(p_job_name, p_streams, p_workspaces);
 $$;
 comment on function public.start_sync_job(text, text[], text[]) is

@@ -355,7 +355,8 @@ limit, see is_out_of_time(). Locks: as sync.sweep().$$;
 
 create function public.cleanup_stuck_chunks() returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '60s' as $$
+  set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   perform sync.require_read_committed();

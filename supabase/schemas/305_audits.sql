@@ -28,22 +28,15 @@ language sql set search_path = pg_catalog, pg_temp as $$
   insert into sync.audits (run_id, record_ids)
   select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
   where r.job_id = p_job_id;
+  update public.polling_job_status set kind = 'audit' where id = p_job_id;
 $$;
 comment on function sync.remember_records(uuid) is
 $$A job that was just started is an audit: remember which rows are here now.$$;
 
-create function sync.is_audit(p_job_id uuid) returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (
-    select 1 from public.workspace_sync_runs as r join sync.audits as a on a.run_id = r.id
-    where r.job_id = p_job_id);
-$$;
-comment on function sync.is_audit(uuid) is
-$$Returns: whether a job compares rows, see get_audit().$$;
-
 create function public.start_audit(p_workspaces text[] default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '20s' as $$
+  set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_answer jsonb;
 begin
@@ -100,7 +93,8 @@ it stands on more than one page.$$;
 
 create function public.get_audit(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '20s' as $$
+  set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   perform sync.require_job(p_job_id);
@@ -126,7 +120,7 @@ grant select on table sync.audits to authenticated, service_role;
 create policy audits_select_operator on sync.audits
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.live_record_ids, sync.remember_records, sync.is_audit, public.start_audit, sync.audit_of,
+  sync.live_record_ids, sync.remember_records, public.start_audit, sync.audit_of,
   public.get_audit
 from public, anon, authenticated, service_role;
 grant execute on function public.start_audit, public.get_audit to service_role;

@@ -33,7 +33,8 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 cancel_sync_job() raises.$$;
 
 create function public.cancel_sync_job(p_job_id uuid) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.cancel_sync_job(p_job_id);
 $$;
 comment on function public.cancel_sync_job(uuid) is
@@ -125,7 +126,8 @@ pause_sync() raises.$$;
 
 create function public.pause_sync(p_source text default null, p_workspace text default null)
   returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.pause_sync(p_source, p_workspace);
 $$;
 comment on function public.pause_sync(text, text) is
@@ -148,7 +150,8 @@ resume_sync() raises.$$;
 
 create function public.resume_sync(p_source text default null, p_workspace text default null)
   returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.resume_sync(p_source, p_workspace);
 $$;
 comment on function public.resume_sync(text, text) is
@@ -212,7 +215,8 @@ $$Returns: whether retry_failed_chunks() takes a job: nothing in its way, no wor
 
 create function public.get_retryable_jobs(p_job_ids uuid[]) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s' as $$
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   return (
@@ -248,7 +252,8 @@ begin
   v_answer := sync.start_job((select job_name from public.polling_job_status where id = p_job_id),
     sync.retried_runs(p_job_id), p_job_id);
   perform sync.remember_records((v_answer ->> 'job_id')::uuid)
-  where v_answer ->> 'status' = 'accepted' and sync.is_audit(p_job_id);
+  where v_answer ->> 'status' = 'accepted' and exists (
+    select 1 from public.polling_job_status where id = p_job_id and kind = 'audit');
   return v_answer;
 end; $$;
 comment on function sync.retry_failed_chunks(uuid) is
@@ -256,7 +261,8 @@ $$Behind the public verb of the same name; checks for an operator. Raises: 42501
 retry_failed_chunks() raises.$$;
 
 create function public.retry_failed_chunks(p_job_id uuid) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s' as $$
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.retry_failed_chunks(p_job_id);
 $$;
 comment on function public.retry_failed_chunks(uuid) is

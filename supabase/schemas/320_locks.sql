@@ -11,7 +11,8 @@ alter table sync.named_locks enable row level security;
 
 create function public.try_sync_lock(p_name text, p_seconds numeric) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s' as $$
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_owner_id uuid;
 begin
@@ -36,7 +37,8 @@ releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
 
 create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s' as $$
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id

@@ -3,7 +3,8 @@
 
 create function public.get_key_check(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s' as $$
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   perform sync.require_job(p_job_id);

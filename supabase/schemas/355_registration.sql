@@ -114,7 +114,8 @@ create function public.register_workspace(
   p_replace boolean default false
 ) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_name text;
   v_url text;
@@ -182,7 +183,8 @@ rotate_workspace_key().$$;
 
 create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_run_ids bigint[];
   v_workspace public.sync_workspaces;
@@ -214,7 +216,8 @@ Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKI
 
 create function public.deactivate_workspace(p_workspace_name text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_workspace public.sync_workspaces;
 begin
@@ -258,7 +261,8 @@ holds it, and has seen that no run of it is live. Returns: how many.$$;
 create function public.remove_workspace(p_workspace_name text,
   p_delete_records boolean default false) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '60s' as $$
+  set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_run_ids bigint[];
   v_workspace public.sync_workspaces;

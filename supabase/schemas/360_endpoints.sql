@@ -108,7 +108,8 @@ when the extension is made anew. Pg_net dates an answer by when it began to send
 create function public.register_worker_endpoint(p_url text, p_wake_token text,
   p_streams text[] default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_endpoint public.worker_endpoints;
   v_name text;
@@ -151,7 +152,8 @@ SY003 unknown stream, SY014 token too short, SY015 refused address. Locks: the e
 
 create function public.remove_worker_endpoint(p_url text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_endpoint public.worker_endpoints;
 begin

@@ -314,7 +314,8 @@ is noted and fails nothing else.$$;
 
 create function public.trigger_next_chunk_processing() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
   perform sync.wake_due_chunks(1000);

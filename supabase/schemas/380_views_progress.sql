@@ -12,6 +12,7 @@ select
   r.chunks_cancelled + coalesce(c.cancelled, 0) as cancelled,
   r.records_seen + coalesce(c.records, 0) as records,
   r.records_changed + coalesce(c.changed, 0) as changed,
+  r.pages_planned, r.pages_completed + coalesce(c.pages, 0) as pages_completed,
   coalesce(q.processing, 0) as processing, coalesce(q.ready, 0) as ready,
   coalesce(q.delayed, 0) as delayed, q.next_retry_at, q.last_claim_at,
   case when r.status = 'running' then r.progress_total else coalesce(r.progress_total, 1) end
@@ -23,7 +24,7 @@ select
 from public.workspace_sync_runs as r
 left join lateral (
   select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
-    sum(records) as records, sum(changed) as changed
+    sum(records) as records, sum(changed) as changed, sum(pages) as pages
   from sync.run_counters where run_id = r.id and r.status = 'running'
 ) as c on true
 left join lateral (
@@ -70,7 +71,7 @@ total is known.$$;
 -- because they would be converted row by row.
 create view sync.job_progress with (security_invoker = true) as
 select
-  j.id as job_id, j.job_name, j.status, j.total_workspaces,
+  j.id as job_id, j.job_name, j.kind, j.status, j.total_workspaces,
   j.chunks_completed + j.chunks_failed + j.chunks_cancelled as planned, 0::bigint as pending,
   0::bigint as processing,
   j.chunks_completed as completed, j.chunks_failed as failed, j.chunks_cancelled as cancelled,
@@ -83,7 +84,7 @@ from public.polling_job_status as j
 where j.status <> 'running'
 union all
 select
-  j.id, j.job_name, j.status, j.total_workspaces,
+  j.id, j.job_name, j.kind, j.status, j.total_workspaces,
   p.planned, left_over.pending, p.processing,
   p.completed, p.failed, p.cancelled,
   case when p.planned = left_over.pending then 'pending' else 'processing' end,
@@ -127,13 +128,14 @@ is known.';
 
 create view public.sync_progress with (security_invoker = true) as
 select
-  job_id, job_name, status, workspaces_completed, total_workspaces,
+  job_id, job_name, kind, status, workspaces_completed, total_workspaces,
   percentage as progress_percentage, updated_at, happening_now
 from sync.job_progress;
 comment on view public.sync_progress is
 'What each job is doing: select * from sync_progress order by updated_at desc limit 3.';
 comment on column public.sync_progress.job_id is 'The job: polling_job_status.id.';
 comment on column public.sync_progress.job_name is 'Jobs of one name run one after the other.';
+comment on column public.sync_progress.kind is 'sync, audit or key_check.';
 comment on column public.sync_progress.status is
 'running, completed, partial, failed or cancelled.';
 comment on column public.sync_progress.workspaces_completed is
@@ -148,12 +150,13 @@ comment on column public.sync_progress.happening_now is
 'What its chunks do; of an ended job, what went wrong.';
 
 create function public.get_sync_job_progress(p_job_id uuid) returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_progress jsonb;
 begin
   select jsonb_build_object(
-    'job_id', j.id, 'job_name', j.job_name, 'status', j.status, 'started_at', j.started_at,
+    'job_id', j.id, 'job_name', j.job_name, 'kind', j.kind, 'status', j.status, 'started_at', j.started_at,
     'completed_at', j.completed_at,
     'duration_ms', coalesce(j.duration_ms,
     (extract(epoch from sync.now() - j.started_at) * 1000)::bigint),
@@ -172,6 +175,7 @@ begin
         'percentage', trunc(100.0 * r.progress_done / r.progress_total, 1),
         'planned', r.planned, 'completed', r.completed, 'failed', r.failed, 'processing',
         r.processing, 'delayed', r.delayed,
+        'pages', jsonb_build_object('planned', r.pages_planned, 'completed', r.pages_completed),
         'next_retry_ms', case when r.next_retry_at < 'infinity'
         then greatest(0, ceil(extract(epoch from r.next_retry_at - sync.now()) * 1000)) end,
         'records', r.records, 'changed', r.changed, 'deleted', x.records_deleted, 'expected_total',

@@ -41,7 +41,8 @@ alter table sync.alert_posts enable row level security;
 
 create function public.set_alert_url(p_kind text, p_url text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_name text := 'chunkwise/alert/' || p_kind;
   v_secret_id uuid;

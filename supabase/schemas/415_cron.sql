@@ -59,7 +59,8 @@ comment on function sync.cron_causes() is $$Returns: what is wrong with the jobs
 
 create function public.schedule_jobs() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s' as $$
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_job record;
   v_scheduled text[] := array[]::text[];

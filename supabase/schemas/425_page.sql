@@ -258,7 +258,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_fleet(p_search text default null, p_states text[] default null,
   p_limit int default 100, p_offset int default 0) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_fleet(p_search, p_states, p_limit, p_offset);
 $$;
 comment on function public.get_fleet(text, text[], int, int) is
@@ -306,7 +307,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_held_deletions(p_run_id bigint, p_after text default null,
   p_limit int default 200) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_held_deletions(p_run_id, p_after, p_limit);
 $$;
 comment on function public.get_held_deletions(bigint, text, int) is
@@ -397,7 +399,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 raises.$$;
 
 create function public.get_workspace_page(p_workspace_name text) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_workspace_page(p_workspace_name);
 $$;
 comment on function public.get_workspace_page(text) is
@@ -506,7 +509,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_jobs_page(p_before timestamptz default null,
   p_status text default null, p_limit int default 50) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_jobs_page(p_before, p_status, p_limit);
 $$;
 comment on function public.get_jobs_page(timestamptz, text, int) is
@@ -566,7 +570,8 @@ raises.$$;
 
 create function public.get_job_page(p_job_id uuid, p_limit int default 200,
   p_offset int default 0) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_job_page(p_job_id, p_limit, p_offset);
 $$;
 comment on function public.get_job_page(uuid, int, int) is
@@ -633,7 +638,8 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_alerts_page(p_before bigint default null, p_limit int default 50)
   returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_alerts_page(p_before, p_limit);
 $$;
 comment on function public.get_alerts_page(bigint, int) is
@@ -717,7 +723,8 @@ comment on function sync.get_engine_page() is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
 
 create function public.get_engine_page() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_engine_page();
 $$;
 comment on function public.get_engine_page() is
@@ -763,7 +770,8 @@ comment on function sync.get_sources_page() is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
 
 create function public.get_sources_page() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s' as $$
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
   select sync.get_sources_page();
 $$;
 comment on function public.get_sources_page() is

@@ -3,7 +3,10 @@
 from http import HTTPStatus
 
 import httpx
+import pytest
+from pg8000.exceptions import DatabaseError
 
+from chunkwise.doctor.platform import ISOLATION
 from local.stack import Database, Stack
 from tests.conftest import Connect
 from tests.support.accounts import Accounts
@@ -73,3 +76,47 @@ def test_cron_and_postgrest_say_which_isolation_they_need(
         api.stop()
     assert answer.status_code == HTTPStatus.OK, answer.text
     assert len(answer.json()["leases"]) == 1
+
+
+def test_over_the_api_a_verb_begins_in_the_isolation_it_needs_whatever_its_role_has(
+    stack: Stack, database: Database, db: Db
+) -> None:
+    register_workspaces(db, "acme")
+    # Of the role everywhere: PostgREST does not look for what it has in one database.
+    stack.psql("-c", "alter role authenticated set default_transaction_isolation = 'serializable'")
+    try:
+        api = stack.serve(database)
+        try:
+            answer = httpx.post(
+                f"{api.url}/rest/v1/rpc/start_sync_job",
+                json={},
+                headers={
+                    "apikey": api.publishable_key,
+                    "authorization": f"Bearer {api.operator_token()}",
+                },
+            )
+        finally:
+            api.stop()
+    finally:
+        stack.psql("-c", "alter role authenticated reset default_transaction_isolation")
+    assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
+
+
+@pytest.mark.parametrize("whose", ["role service_role in database {0}", "database {0}"])
+def test_in_sql_the_way_out_of_another_isolation_is_named(
+    stack: Stack, database: Database, db: Db, connect: Connect, whose: str
+) -> None:
+    owner = whose.format(database.name)
+    way_out = f"alter {owner} reset default_transaction_isolation"
+    stack.psql("-c", f"alter {owner} set default_transaction_isolation = 'repeatable read'")
+    assert db.column(f"select mend from ({ISOLATION}) as found") == [f"{way_out};"]
+    worker = connect()
+    worker.run("begin isolation level repeatable read")
+    worker.run("set local role service_role")
+    with pytest.raises(DatabaseError) as raised:
+        worker.run("select claim_next_chunk_job_safe('worker', 1)")
+    error = raised.value.args[0]
+    assert error["C"] == "SY016"
+    assert way_out in error["H"]
+    stack.psql("-c", way_out)
+    assert db.column(f"select mend from ({ISOLATION}) as found") == []

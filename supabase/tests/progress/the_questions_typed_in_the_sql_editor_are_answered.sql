@@ -45,34 +45,34 @@ create function tests.told(p_job_id uuid) returns jsonb language sql as $$
   from get_sync_job_progress(p_job_id) as p;
 $$;
 select is(tests.told(id), '{
-  "job_name": "done", "status": "completed", "duration_ms": 0, "percentage": 100.0,
+  "job_name": "done", "kind": "sync", "status": "completed", "duration_ms": 0, "percentage": 100.0,
   "total_workspaces": 1, "workspaces_processed": 1,
   "workspaces_skipped": 0, "total_accounts_synced": 3, "error_message": null,
   "chunks": {"planned": 2, "pending": 0, "processing": 0, "completed": 2, "failed": 0,
   "cancelled": 0},
   "runs": [{"workspace": "zen", "stream": "sender_emails", "status": "completed", "scan": 1,
-  "percentage": 100.0, "planned": 2, "completed": 2,
+  "percentage": 100.0, "planned": 2, "completed": 2, "pages": {"planned": 2, "completed": 2},
     "failed": 0, "processing": 0, "records": 3, "changed": 3, "error_message": null}]}',
     'get_sync_job_progress of a finished job') from done;
 select is(tests.told(id), '{
-  "job_name": "broken", "status": "failed", "duration_ms": 0, "percentage": 0.0,
+  "job_name": "broken", "kind": "sync", "status": "failed", "duration_ms": 0, "percentage": 0.0,
   "total_workspaces": 1, "workspaces_processed": 0,
   "workspaces_skipped": 0, "total_accounts_synced": 0,
   "error_message": "oak: the body is not UTF-8",
   "chunks": {"planned": 1, "pending": 0, "processing": 0, "completed": 0, "failed": 1,
   "cancelled": 0},
   "runs": [{"workspace": "oak", "stream": "sender_emails", "status": "failed", "scan": 1,
-  "percentage": 0.0, "planned": 1, "completed": 0,
+  "percentage": 0.0, "planned": 1, "completed": 0, "pages": {"planned": 1, "completed": 0},
     "failed": 1, "processing": 0, "records": 0, "changed": 0,
     "error_message": "the body is not UTF-8"}]}', 'of a failed one') from broken;
 select is(tests.told(id), '{
-  "job_name": "going", "status": "running", "duration_ms": 0, "percentage": 50.0,
+  "job_name": "going", "kind": "sync", "status": "running", "duration_ms": 0, "percentage": 50.0,
   "total_workspaces": 1, "workspaces_processed": 0,
   "workspaces_skipped": 0, "total_accounts_synced": 0, "error_message": null,
   "chunks": {"planned": 4, "pending": 1, "processing": 1, "completed": 2, "failed": 0,
   "cancelled": 0},
   "runs": [{"workspace": "acme", "stream": "sender_emails", "status": "running", "scan": 1,
-  "percentage": 50.0, "planned": 4, "completed": 2,
+  "percentage": 50.0, "planned": 4, "completed": 2, "pages": {"planned": 4, "completed": 2},
     "failed": 0, "processing": 1, "records": 4, "changed": 4, "error_message": null}]}',
     'of a running one') from going;
 select throws_ok($$select get_sync_job_progress('00000000-0000-0000-0000-000000000000')$$, 'SY007',

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(8);
+select plan(10);
 
 -- Nothing here was ever analyzed. Three workspaces, each twice as large as the one before: what is
 -- read may not grow much faster.
@@ -92,6 +92,26 @@ select cmp_ok(more.of_joined, '<', 3 * less.of_joined, format('%s and %s rows re
   more.of_joined, less.of_joined))
 from cost_of_joined as more, cost_of_joined as less
 where (more.name, less.name) = ('fourfold', 'double');
+
+-- More of them than are queued at once: what the first answer showed is asked for no more.
+delete from email_threads where true;
+select tests.workspace('parts', 1);
+select tests.workspace('more parts', 1);
+create temp table cost_of_parts as
+select name, replies, tests.cost_of_threads(name, replies, 1, replies) as of_parts
+from (values ('parts', 1500), ('more parts', 3000)) as w (name, replies);
+select results_eq($$
+  select w.workspace_name, count(distinct e.chunk_id), (
+    select count(*) from thread_stage as s where s.workspace_id = w.id and s.processed_at is null)
+  from workspace_sync_runs as r join sync_workspaces as w on w.id = r.workspace_id
+  join chunk_events as e on e.run_id = r.id and e.lease_token is not null
+  where w.workspace_name in ('parts', 'more parts') group by w.id order by 1
+$$, $$values ('more parts', 1::bigint, 0::bigint), ('parts', 1, 0)$$,
+  'one request each, however many parts, and nothing is left');
+select cmp_ok(more.of_parts, '<', 3 * less.of_parts, format('%s and %s rows read',
+  more.of_parts, less.of_parts))
+from cost_of_parts as more, cost_of_parts as less
+where (more.name, less.name) = ('more parts', 'parts');
 
 -- Many of four messages.
 delete from email_threads where true;
