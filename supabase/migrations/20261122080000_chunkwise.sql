@@ -43,8 +43,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         and c.setting not like '%=read committed');
 $$;
 comment on function sync.isolation_resets(text[]) is
-$$Returns: the commands that take another isolation back which was made the default of these roles or
-of the database.$$;
+$$Returns: the commands that take another isolation back which was made the default of these roles
+or of the database.$$;
 
 create function sync.require_read_committed() returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
