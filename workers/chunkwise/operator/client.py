@@ -181,13 +181,15 @@ class Operator:
         }
 
     async def budgets(self) -> Rows:
-        return await self.gateway.select("sync_budgets", order="scope_key")
+        return await self.gateway.select("sync_budgets", order="scope_key, id")
 
     async def sources(self) -> Rows:
-        return await self.gateway.select("sync_sources", "id, source_name")
+        return await self.gateway.select("sync_sources", "id, source_name", order="id")
 
     async def rate_limited_workspaces(self) -> Rows:
-        rows = await self.gateway.select("sync_workspaces", "budget_id, rate_limited_until")
+        rows = await self.gateway.select(
+            "sync_workspaces", "budget_id, rate_limited_until", order="id"
+        )
         return [row for row in rows if row["rate_limited_until"]]
 
     async def queue_health(self) -> Json:
