@@ -38,12 +38,13 @@ class Fleet:
     costs: dict[str, int] = field(default_factory=dict)
 
     def synced(self, workspaces: int) -> dict[str, int]:
-        """Every workspace has three runs, and of each a page that is empty."""
+        """Every workspace has three runs, and of each a page that is empty; then they are started
+        again, and cancelled."""
         names = [f"w{workspaces}-{number}" for number in range(workspaces)]
         self.db.run(REGISTER, names=names)
         self.db.run("select set_budget('email_bison', null, null)")
         self.db.run("update sync_workspaces set key_status = 'accepted'")
-        self.costs = {"start": 0, "close": 0}
+        self.costs = {"start": 0, "close": 0, "cancel": 0}
         worker = self.new_worker()
         job_id = ""
 
@@ -63,6 +64,10 @@ class Fleet:
             pages = [(lease, EMPTY) for lease in leases]
             self._counted("close", worker.db, partial(worker.complete_all, pages))
         assert job_status(self.db, job_id) == "completed"
+        start()
+        cancel = "select cancel_sync_job(cast(:id as uuid))"
+        self._counted("cancel", self.db, lambda: self.db.run(cancel, id=job_id))
+        assert job_status(self.db, job_id) == "cancelled"
         return self.costs
 
     def _counted(self, what: str, db: Db, act: Callable[[], object]) -> None:
@@ -80,8 +85,10 @@ def fleet(db: Db, new_worker: NewWorker) -> Fleet:
     return Fleet(db, new_worker)
 
 
-def test_four_times_the_runs_start_and_close_at_four_times_the_cost(fleet: Fleet) -> None:
+def test_four_times_the_runs_start_close_and_are_cancelled_at_four_times_the_cost(
+    fleet: Fleet,
+) -> None:
     few, many = fleet.synced(FEW), fleet.synced(MANY)
-    assert fleet.db.value("select count(*) from workspace_sync_runs") == 3 * (FEW + MANY)
-    for what in ("start", "close"):
+    assert fleet.db.value("select count(*) from workspace_sync_runs") == 2 * 3 * (FEW + MANY)
+    for what in ("start", "close", "cancel"):
         assert many[what] < 1.2 * MANY / FEW * few[what], (what, few, many)
