@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from pg8000.exceptions import DatabaseError
 
+from local.folders import CHECKOUT
 from local.stack import Database, Stack
 from tests.conftest import Connect
-from tests.support.accounts import Accounts, Answer
+from tests.support.accounts import PAGE_SIZE, Answer
 from tests.support.background import answer_of
 from tests.support.db import Db, sqlstate
 from tests.support.invariants import assert_ended, assert_invariants
 from tests.support.setup import BASE_URL, register_workspaces, set_settings
 from tests.support.sql_worker import Lease, NewWorker, SqlWorker
+from tests.support.tenants import Tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,11 +30,26 @@ SEEDS = tuple(3 * ROUND + number for number in (1, 2, 3))
 WORKERS = 6
 STEPS = 60
 FLEET = {
-    name: Accounts.on_pages(pages, first_id=1000 * number, owner=number)
+    name: Tenant(
+        list(range(1000 * number, 1000 * number + pages * PAGE_SIZE)),
+        owner=number,
+        replies=list(range(1000 * number, 1000 * number + pages * 3)),
+    )
     for number, (name, pages) in enumerate(
         {"acme": 9, "zen": 4, "void": 1, "north": 6, "south": 2}.items(), 1
     )
 }
+STREAMS = (
+    ["sender_emails"],
+    ["replies", "conversation_threads"],
+    ["sender_emails", "replies", "conversation_threads"],
+)
+# As the migration declares them.
+DECLARED = [
+    declaration
+    for file in sorted((CHECKOUT / "supabase" / "schemas").glob("4*_email_bison_*.sql"))
+    for declaration in re.findall(r"declare_stream\('(\{.*?\})'\)", file.read_text(), re.DOTALL)
+]
 ERROR_CLASSES = ("transient", "rate_limited", "permanent", "released")
 ANSWERS_OF_LATE_CALLS = {"SY001", "SY007", "SY008"}
 WRONG_SHAPE = Answer(200, '{"data": 1}')
@@ -61,6 +79,11 @@ class Chaotic:
             (1, self.rotate),
             (1, self.move),
             (2, self.declare),
+            (1, self.declare_stream),
+            (1, self.set_budget),
+            (1, self.unblock),
+            (1, self.register),
+            (1, self.scan_whole),
         ]
         weights = [weight for weight, _ in verbs]
         for _ in range(STEPS):
@@ -97,7 +120,12 @@ class Chaotic:
 
     def start(self) -> None:
         names = self.random.sample(list(FLEET), self.random.randint(1, len(FLEET)))
-        self.worker.start(self.random.choice(("one", "two", "three")), names)
+        self.worker.db.run(
+            "select start_sync_job(:name, cast(:streams as text[]), cast(:names as text[]))",
+            name=self.random.choice(("one", "two", "three")),
+            streams=self.random.choice(STREAMS),
+            names=names,
+        )
 
     def cancel_any(self) -> None:
         self.worker.db.run(
@@ -112,6 +140,34 @@ class Chaotic:
             "base_path, 'success_path', success_path, 'message_path', message_path)) "
             "from sync_sources"
         )
+
+    def declare_stream(self) -> None:
+        """As it is: its live runs begin again if that counts as another declaration."""
+        self.worker.db.run(
+            "select declare_stream(cast(:declared as jsonb))", declared=self.random.choice(DECLARED)
+        )
+
+    def set_budget(self) -> None:
+        """No limit of what is in flight: a lower one than what is would be no broken promise."""
+        self.worker.db.run(
+            "select set_budget('email_bison', cast(:rate as numeric), null)",
+            rate=self.random.choice((None, 300, 1000)),
+        )
+
+    def unblock(self) -> None:
+        self.worker.db.run("select unblock_budget('email_bison')")
+
+    def register(self) -> None:
+        name = self.any_name()
+        self.worker.db.run(
+            "select register_workspace(:name, :url, :key, 'email_bison', p_replace => true)",
+            name=name,
+            url=BASE_URL,
+            key=f"1|{self.random.random()}",
+        )
+
+    def scan_whole(self) -> None:
+        self.worker.db.run("select request_full_scan('replies', :name)", name=self.any_name())
 
     def pause(self) -> None:
         self.worker.db.run("select pause_sync(p_workspace => :name)", name=self.any_name())
@@ -201,17 +257,22 @@ def work_under_watch(watcher: Db, clients: list[Chaotic]) -> None:
 def bring_to_an_end(db: Db, worker: SqlWorker) -> None:
     """No pause, no faults: everything live ends, and one more sync is complete and right."""
     set_settings(db, sweep_interval_seconds=0, lease_seconds=20)
+    db.run("select set_budget('email_bison', null, null), unblock_budget('email_bison')")
     for name in FLEET:
         db.run("select resume_sync(p_workspace => :name)", name=name)
     drain_all(db, worker)
-    answer = worker.start("the last")
+    answer = db.value(
+        "select start_sync_job('the last', cast(:streams as text[]))", streams=STREAMS[-1]
+    )
     assert (answer["status"], answer["workspaces_skipped"]) == ("accepted", [])
     drain_all(db, worker)
     assert db.value("select status from polling_job_status where job_name = 'the last'") == (
         "completed"
     )
     ids = db.column("select id from sync.sender_emails where deleted_at is null order by id")
-    assert ids == sorted(i for accounts in FLEET.values() for i in accounts.ids)
+    assert ids == sorted(i for tenant in FLEET.values() for i in tenant.ids)
+    replies = db.column("select id from email_replies order by id")
+    assert replies == sorted(i for tenant in FLEET.values() for i in tenant.replies)
 
 
 def drain_all(db: Db, worker: SqlWorker) -> None:

@@ -1,7 +1,7 @@
 """A worker's four calls, made by SQL on a connection of its own, as role service_role."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,7 @@ class SqlWorker:
             assert self.complete_from(lease, accounts[lease.workspace])["outcome"] == "completed"
         return job_id
 
-    def drain(self, accounts: dict[str, Accounts]) -> None:
+    def drain(self, accounts: Mapping[str, Accounts]) -> None:
         """Claim and complete until nothing is ready."""
         while leases := self.claim():
             self.complete_all(

@@ -36,6 +36,7 @@ from public.workspace_sync_runs as r
 where r.status = 'running' and r.ending is null and r.close_error is null
   and not exists (select 1 from chunks as c where c.run_id = r.id and c.slot is not null)
   and not exists (select 1 from chunks as c where c.run_id = r.id and c.status = 'failed' and c.lease_losses > 0)
+  and not exists (select 1 from public.workspace_sync_runs as p where p.id = r.parent_run_id and p.status = 'running')
 union all
 select 'run ' || run_id || ' fills ' || count(*) || ' slots of ' || max_concurrency from chunks
 where slot is not null group by run_id, max_concurrency
