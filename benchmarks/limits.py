@@ -97,6 +97,10 @@ async def measure_faults(stack: Stack, report: Report) -> None:
         await register(verbs, bison)
         await _set_budget(verbs, RATE, RATE)
         syncs, loops, seen = [], [], []
+        empty(target)
+        clean = (await Chain(target, verbs, bison).sync(IN_FLIGHT)).seconds
+        empty(target)
+        clean_loop = await bare.seconds(IN_FLIGHT)
         for seed in range(FAULTY_ROUNDS):
             faults = Chaos(seed=seed, rate=FAULTS_SHARE, faults=FAULTS, in_a_row=5)
             empty(target)
@@ -121,10 +125,12 @@ async def measure_faults(stack: Stack, report: Report) -> None:
     refused = sum(request.status == 429 for request in requests) / len(requests)
     rounds = " ".join(f"{seconds:.1f}" for seconds in syncs)
     report.table(
-        ("rounds s", "chain s", "bare loop s", "refused", "ratio", f"aim {FAULTS_AIM}"),
+        ("rounds s", "chain s", "bare loop s", "refused", "ratio", f"aim {FAULTS_AIM}",
+         "without faults s", "bare loop s", "ratio"),
         [(
             rounds, f"{wall:.2f}", f"{loop:.2f}", f"{refused:.1%}", f"{wall / loop:.2f}",
-            against(wall / loop, FAULTS_AIM),
+            against(wall / loop, FAULTS_AIM), f"{clean:.2f}", f"{clean_loop:.2f}",
+            f"{clean / clean_loop:.2f}",
         )],
     )  # fmt: skip
 

@@ -88,9 +88,9 @@ begin
     v_budget.learned_rate := 0.8 * v_rate;
     v_budget.is_rate_measured := false;
   end if;
-  v_budget.learned_rate := greatest(v_budget.learned_rate,
+  v_budget.learned_rate := round(greatest(v_budget.learned_rate,
     case when v_budget.learned_rate is not null
-    then least(0.5, v_budget.requests_per_second) end);
+    then least(0.5, v_budget.requests_per_second) end), 4);
   update public.sync_budgets as b set
     reduced_at = v_now, answers = 0, refusals = 0,
     reduced_in_flight = greatest(1,
@@ -167,7 +167,8 @@ begin
   ), next as (
     select l.id, c.answers, c.is_probed and l.blocked_until <= v_now as is_probed,
       l.reduced_in_flight + c.answers as in_flight,
-      l.learned_rate + c.answers * greatest(0.01, 0.002 * l.learned_rate) as rate
+      -- Rounded, or each answer would add three digits to it.
+      round(l.learned_rate + c.answers * greatest(0.01, 0.002 * l.learned_rate), 4) as rate
     from locked as l join counted as c using (id)
   )
   update public.sync_budgets as b set

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(13);
+select plan(14);
 
 create function pg_temp.rate() returns numeric language sql as $$
   select round(learned_rate, 3) from public.sync_budgets where scope_key = 'bison.example'
@@ -51,6 +51,10 @@ select is(pg_temp.rate(), 8.016, 'an answer gives back 0.2 %');
 update public.sync_budgets set learned_rate = 1;
 select pg_temp.answer(1);
 select is(pg_temp.rate(), 1.010, 'of a low rate, 0.01/s');
+update public.sync_budgets set learned_rate = 6;
+select pg_temp.answer(9);
+select cmp_ok((select scale(learned_rate) from public.sync_budgets
+  where scope_key = 'bison.example'), '<=', 4, 'however many answer, it keeps few digits');
 update public.sync_budgets set learned_rate = 9.99;
 select pg_temp.answer(2);
 select is(pg_temp.rate(), null, 'until the rate that was set is reached again');
