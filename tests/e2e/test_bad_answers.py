@@ -52,6 +52,17 @@ def raw(content: bytes) -> Callable[[bytes], Fault]:
     return lambda _: Body(content=content)
 
 
+def filled_to(size: int) -> Callable[[bytes], Fault]:
+    """With a text that each coding as a JSON string makes twice as long: a call of its own."""
+
+    def fault(page: bytes) -> Fault:
+        answer = json.loads(page)
+        answer["data"][0]["note"] = '"' * ((size - len(page)) // 2)
+        return Body(content=json.dumps(answer).encode())
+
+    return fault
+
+
 TRIED = ("retry", "retry", "failed")
 FITS: tuple[None, str, tuple[str, ...], None, str] = (None, "", ("completed",), None, "completed")
 REPORTED = body(lambda _: {"success": False, "message": "The list is being rebuilt."})
@@ -95,7 +106,9 @@ CASES = {
     "10 MB": Case(
         lambda _: Size(size=10_000_000), None, "10000000 bytes, more than max_body_bytes"
     ),
+    "9 MB": Case(lambda _: Size(size=9_437_184), None, "9437184 bytes, more than max_body_bytes"),
     "8 MB": Case(lambda _: Size(size=8_000_000), None, "", ("completed",), status="completed"),
+    "7.9 MB, twice as much in a call": Case(filled_to(7_900_000), *FITS),
     "HTML": Case(raw(b"<html>Just a moment</html>"), "SY011", "not JSON", TRIED),
     "half a page": Case(
         lambda page: Body(content=page[: len(page) // 2]), "SY011", "not JSON", TRIED
@@ -118,6 +131,7 @@ CASES = {
 
 # By the beginning of what happened, or by its code.
 WAYS_OUT = {
+    "HTTP 200: the body has": "declare_stream() takes a max_body_bytes",
     "the answer names 1000000000": "set_setting('max_pages', …) allows more",
     "SY010": "declare_stream() says",
     "SY011": "look at the workspace's base URL",

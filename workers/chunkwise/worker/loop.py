@@ -121,7 +121,7 @@ class Worker:
         most = self._settings.concurrency + self._settings.claim_ahead
         few = most - max(1, self._settings.claim_ahead // 2)
         while not self._stop.is_set():
-            room = most - len(self._work.leases.to_fetch())
+            room = most - self._work.busy
             if most - room <= few and len(self._work.hand_over) < most:
                 return room
             self._work.leases.changed.clear()

@@ -17,6 +17,7 @@ from chunkwise.worker.fetch import Fetcher
 from chunkwise.worker.handover import HandOver
 from chunkwise.worker.heartbeat import Heartbeat
 from chunkwise.worker.leases import Held, Leases, Stage
+from chunkwise.worker.requests import Requests
 
 log = Log(__name__)
 
@@ -40,13 +41,19 @@ class Pipeline:
         self._stop_seconds = settings.stop_seconds
         self._fetcher = fetcher
         self._tasks = tasks
-        self._requests = asyncio.Semaphore(settings.concurrency)
         self._stopping = False
         self.misfit: VersionMismatchError | None = None
         self.leases = Leases()
+        self._requests = Requests(settings.concurrency, self.leases.changed.set)
         self.fetches = new_fetch_histogram()
         self.hand_over = HandOver(gateway, self.leases, ended, tasks)
         self._heartbeat = Heartbeat(gateway, self.leases, self.hand_over)
+
+    @property
+    def busy(self) -> int:
+        """Leases whose answer is not there yet, but for those of slow requests, which keep nobody
+        from being sent."""
+        return len(self.leases.to_fetch()) - self._requests.slow
 
     def start(self) -> None:
         self._tasks.create_task(self._heartbeat.run())
@@ -80,7 +87,7 @@ class Pipeline:
 
     async def _fetch(self, held: Held) -> None:
         await asyncio.sleep(held.send_at - time.monotonic())
-        async with self._requests:
+        async with self._requests.place():
             if held.expired:
                 log.warning("lease_expired_unsent", chunk=held.lease.queue_id)
                 self.leases.fetched(held)

@@ -184,8 +184,7 @@ class Receiver:
 
     def _has_room(self) -> bool:
         most = self._settings.concurrency + self._settings.claim_ahead
-        leased = len(self._work.leases.to_fetch())
-        return leased + len(self._claims) < most and len(self._work.hand_over) < most
+        return self._work.busy + len(self._claims) < most and len(self._work.hand_over) < most
 
     async def _claim(self, queue_id: int) -> Verdict:
         self._later.forget(queue_id)
