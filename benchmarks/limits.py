@@ -49,7 +49,7 @@ LIMIT = 5.0
 SMALL = {f"small {number:02}": 45 for number in range(1, 26)}
 GIANT = {"giant": 1_600}
 GIANT_AIM = 1.2
-GIANT_ROUNDS = 3
+GIANT_ROUNDS = 2
 SMALL_ENDS = """
 select extract(epoch from r.completed_at - j.started_at)::float
 from workspace_sync_runs as r
