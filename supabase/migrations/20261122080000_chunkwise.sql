@@ -129,6 +129,14 @@ $$;
 comment on function sync.in_utc(timestamptz) is
 $$Returns: a moment as messages name it, whatever the time zone of the session.$$;
 
+create function sync.counted(p_number numeric, p_one text, p_many text default null) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format('%s %s', p_number, case when p_number = 1 then p_one
+    else coalesce(p_many, p_one || 's') end);
+$$;
+comment on function sync.counted(numeric, text, text) is
+$$Returns: a number and what it counts, in the singular or plural.$$;
+
 create function sync.try_time(p_text text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -156,9 +164,9 @@ revoke all on function
   sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
   sync.try_engine_lock,
   sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
-  sync.in_utc, sync.try_time, sync.shell_word
+  sync.in_utc, sync.counted, sync.try_time, sync.shell_word
 from public, anon, authenticated, service_role;
-grant execute on function sync.now, sync.shell_word to authenticated, service_role;
+grant execute on function sync.now, sync.counted, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;
 
 -- Access: who calls, and who may. Every definer function asks here first, whatever was granted.
@@ -4238,12 +4246,12 @@ begin
     2147483647);
   if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
     perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
-      format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
-      sync.setting('max_pages')));
+      format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+      sync.counted(sync.setting('max_pages'), 'page')));
   end if;
   if v_page.last_page > greatest(v_page.total, 1) then
-    perform sync.raise_shape(format('the answer names %s as its last page, for %s records',
-      v_page.last_page, v_page.total),
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
+      v_page.last_page, sync.counted(v_page.total, 'record')),
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
@@ -6126,8 +6134,8 @@ begin
   update public.workspace_sync_runs set deletions_waiting = (
     select count(*) from sync.missing_records where held_by_run_id = p_run_id)
   where id = p_run_id returning * into v_run;
-  return format('%s of %s rows would be deleted%s: waiting for approve_deletions(%s)',
-    v_run.deletions_waiting, sync.count_live(v_run), p_reason, p_run_id);
+  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)',
+    v_run.deletions_waiting, sync.counted(sync.count_live(v_run), 'row'), p_reason, p_run_id);
 end; $$;
 comment on function sync.hold_missing(bigint, boolean, text) is
 $$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for
@@ -6564,7 +6572,8 @@ begin
     then 'its stream was declared anew'
     when v_scan.last_page is null then 'no page was read'
     when v_scan.pages < v_scan.last_page
-    then format('%s of %s pages were read', v_scan.pages, v_scan.last_page)
+    then format('%s of %s read', v_scan.pages,
+      sync.counted(v_scan.last_page, 'page was', 'pages were'))
     when v_scan.first_total <> v_scan.total
     then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
     when v_scan.distinct_ids <> v_scan.total
@@ -6587,7 +6596,7 @@ begin
   returning * into v_run;
   if v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
-      format('after %s scans: %s', sync.setting('max_scans'), p_finding));
+      format('after %s: %s', sync.counted(sync.setting('max_scans'), 'scan'), p_finding));
   else
     perform sync.plan_chunks(p_run_id, 'page', array[1], null);
     perform sync.fill_slots(p_run_id);
@@ -6889,8 +6898,8 @@ begin
       2147483647);
     if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
       perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
-        format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
-        sync.setting('max_pages')));
+        format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+        sync.counted(sync.setting('max_pages'), 'page')));
     end if;
     v_page.total := case when nullif(p_page.answer #> p_stream.total_path, 'null') is not null
       then sync.count_at(p_page.answer, p_stream.total_path) end;
@@ -7259,8 +7268,8 @@ begin
   elsif v_stream.cursor_params is not null then
     perform sync.begin_cursors(p_run, v_pages_read);
   else
-    perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were '
-      'read', v_pages_read, p_run.needed_pages));
+    perform sync.close_run(p_run.id, 'partial', format('%s of %s read', v_pages_read,
+      sync.counted(p_run.needed_pages, 'page was', 'pages were')));
   end if;
 end; $$;
 comment on function sync.advance_feed(public.workspace_sync_runs) is
@@ -8033,8 +8042,9 @@ begin
   perform sync.begin_runs(array(
     select id from public.workspace_sync_runs where job_id = v_job_id));
   perform sync.close_job(v_job_id);
-  return sync.start_answer('accepted', v_job_id, format('syncing %s '
-    'workspaces', v_started.o_requested - cardinality(v_started.o_skipped)), v_started.o_skipped);
+  return sync.start_answer('accepted', v_job_id, format('syncing %s',
+    sync.counted(v_started.o_requested - cardinality(v_started.o_skipped), 'workspace')),
+    v_started.o_skipped);
 end; $$;
 comment on function sync.start_job(text, sync.requested_run[], uuid) is
 $$The body of every verb that starts a job. Returns: as start_sync_job(). Raises: SY005 what was
@@ -8113,8 +8123,8 @@ begin
     'outcome', case when x.ending is not null then 'cancelled'
     when x.losses_alone >= v_most then 'failed' end,
     'message', case when x.ending is null and x.losses_alone >= v_most
-      then format('its worker died %s times while it held nothing else: a poison page',
-        x.losses_alone) end)))
+      then format('its worker died %s while it held nothing else: a poison page',
+        sync.counted(x.losses_alone, 'time')) end)))
   into v_expired
   from (
     select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,
@@ -10042,9 +10052,10 @@ select
   p.percentage, p.workspaces_completed, greatest(j.updated_at, p.last_claim_at),
   case
     when j.cancel_requested_at is not null
-    then format('cancelled; %s chunks still in flight', p.processing)
-    else format('%s chunks in flight, %s ready, %s delayed, %s waiting', p.processing, p.ready,
-    p.delayed, left_over.pending - p.ready - p.delayed) end
+    then format('cancelled; %s still in flight', sync.counted(p.processing, 'chunk'))
+    else format('%s in flight, %s ready, %s delayed, %s waiting',
+    sync.counted(p.processing, 'chunk'), p.ready, p.delayed,
+    left_over.pending - p.ready - p.delayed) end
 from public.polling_job_status as j
 cross join lateral sync.add_up_runs(j.id) as p
 cross join lateral (
@@ -10325,19 +10336,21 @@ select
     when 'database' then (
       select case when count(*) = 0
         then 'another session has locked the row of its budget in sync_budgets'
-        else concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
+        else concat_ws(': ', format('the database itself does not take %s',
+          sync.counted(count(*), 'chunk')),
           (array_agg(q.error_message order by q.next_retry_at))[1]) end
       from public.chunk_processing_queue as q
       where q.run_id = p.run_id and q.slot is not null and q.postponements > 0)
     when 'retry' then (
-      select concat_ws(': ', format('%s chunks are tried again', count(*)),
+      select concat_ws(': ', sync.counted(count(*), 'chunk is', 'chunks are') || ' tried again',
         (array_agg(q.error_message order by q.next_retry_at)
         filter (where q.error_message is not null))[1])
       from public.chunk_processing_queue as q
       where q.run_id = p.run_id and q.slot is not null
         and (q.attempts > 0 or q.error_message is not null))
     when 'budget' then 'its budget is used up: set_budget() allows more'
-    else format('%s chunks are ready and wait for their turn', p.ready) end as message
+    else format('%s for their turn',
+      sync.counted(p.ready, 'chunk is ready and waits', 'chunks are ready and wait')) end as message
 from sync.run_progress as p
 join public.sync_workspaces as w on w.id = p.workspace_id
 left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
@@ -10892,8 +10905,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'stale_workspace', format('%s %s', s.workspace_name, s.stream), concat_ws('; ',
     case when s.last_complete_sync_at is null
       then 'never synced completely, registered at ' || sync.in_utc(w.created_at)
-      else format('last complete sync at %s, %s days ago', sync.in_utc(s.last_complete_sync_at),
-        trunc(extract(epoch from s.time_since_sync) / 86400, 1)) end,
+      else format('last complete sync at %s, %s ago', sync.in_utc(s.last_complete_sync_at),
+        sync.counted(trunc(extract(epoch from s.time_since_sync) / 86400, 1), 'day')) end,
     case when h.paused_at is not null then 'it is paused' end,
     case when h.last_ended_status <> 'completed' then format('its last run ended %s',
       concat_ws(': ', h.last_ended_status, h.last_ended_error)) end)
@@ -11060,8 +11073,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   join vault.secrets as s on s.name = 'chunkwise/alert/' || k.kind
   where sync.read_secret(s.id) is null having count(*) > 0
   union all
-  select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s '
-    'privileges), such as %s: chunkwise doctor lists what to revoke', count(*),
+  select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s), '
+    'such as %s: chunkwise doctor lists what to revoke', sync.counted(count(*), 'privilege'),
     min(format('%s on %s', g.privilege, g.object)))
   from sync.careless_grants() as g group by g.grantee;
 $$;

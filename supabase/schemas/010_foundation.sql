@@ -127,6 +127,14 @@ $$;
 comment on function sync.in_utc(timestamptz) is
 $$Returns: a moment as messages name it, whatever the time zone of the session.$$;
 
+create function sync.counted(p_number numeric, p_one text, p_many text default null) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format('%s %s', p_number, case when p_number = 1 then p_one
+    else coalesce(p_many, p_one || 's') end);
+$$;
+comment on function sync.counted(numeric, text, text) is
+$$Returns: a number and what it counts, in the singular or plural.$$;
+
 create function sync.try_time(p_text text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -154,7 +162,7 @@ revoke all on function
   sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
   sync.try_engine_lock,
   sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
-  sync.in_utc, sync.try_time, sync.shell_word
+  sync.in_utc, sync.counted, sync.try_time, sync.shell_word
 from public, anon, authenticated, service_role;
-grant execute on function sync.now, sync.shell_word to authenticated, service_role;
+grant execute on function sync.now, sync.counted, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;

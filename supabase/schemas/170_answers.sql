@@ -147,12 +147,12 @@ begin
     2147483647);
   if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
     perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
-      format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
-      sync.setting('max_pages')));
+      format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+      sync.counted(sync.setting('max_pages'), 'page')));
   end if;
   if v_page.last_page > greatest(v_page.total, 1) then
-    perform sync.raise_shape(format('the answer names %s as its last page, for %s records',
-      v_page.last_page, v_page.total),
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
+      v_page.last_page, sync.counted(v_page.total, 'record')),
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;

@@ -24,8 +24,8 @@ begin
   update public.workspace_sync_runs set deletions_waiting = (
     select count(*) from sync.missing_records where held_by_run_id = p_run_id)
   where id = p_run_id returning * into v_run;
-  return format('%s of %s rows would be deleted%s: waiting for approve_deletions(%s)',
-    v_run.deletions_waiting, sync.count_live(v_run), p_reason, p_run_id);
+  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)',
+    v_run.deletions_waiting, sync.counted(sync.count_live(v_run), 'row'), p_reason, p_run_id);
 end; $$;
 comment on function sync.hold_missing(bigint, boolean, text) is
 $$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for

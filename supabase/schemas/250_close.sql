@@ -180,7 +180,8 @@ begin
     then 'its stream was declared anew'
     when v_scan.last_page is null then 'no page was read'
     when v_scan.pages < v_scan.last_page
-    then format('%s of %s pages were read', v_scan.pages, v_scan.last_page)
+    then format('%s of %s read', v_scan.pages,
+      sync.counted(v_scan.last_page, 'page was', 'pages were'))
     when v_scan.first_total <> v_scan.total
     then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
     when v_scan.distinct_ids <> v_scan.total
@@ -203,7 +204,7 @@ begin
   returning * into v_run;
   if v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
-      format('after %s scans: %s', sync.setting('max_scans'), p_finding));
+      format('after %s: %s', sync.counted(sync.setting('max_scans'), 'scan'), p_finding));
   else
     perform sync.plan_chunks(p_run_id, 'page', array[1], null);
     perform sync.fill_slots(p_run_id);

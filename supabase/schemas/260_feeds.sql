@@ -106,8 +106,8 @@ begin
       2147483647);
     if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
       perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
-        format('More than %s pages are refused; set_setting(''max_pages'', …) allows more.',
-        sync.setting('max_pages')));
+        format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+        sync.counted(sync.setting('max_pages'), 'page')));
     end if;
     v_page.total := case when nullif(p_page.answer #> p_stream.total_path, 'null') is not null
       then sync.count_at(p_page.answer, p_stream.total_path) end;

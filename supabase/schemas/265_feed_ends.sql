@@ -146,8 +146,8 @@ begin
   elsif v_stream.cursor_params is not null then
     perform sync.begin_cursors(p_run, v_pages_read);
   else
-    perform sync.close_run(p_run.id, 'partial', format('%s of %s pages were '
-      'read', v_pages_read, p_run.needed_pages));
+    perform sync.close_run(p_run.id, 'partial', format('%s of %s read', v_pages_read,
+      sync.counted(p_run.needed_pages, 'page was', 'pages were')));
   end if;
 end; $$;
 comment on function sync.advance_feed(public.workspace_sync_runs) is

@@ -335,8 +335,9 @@ begin
   perform sync.begin_runs(array(
     select id from public.workspace_sync_runs where job_id = v_job_id));
   perform sync.close_job(v_job_id);
-  return sync.start_answer('accepted', v_job_id, format('syncing %s '
-    'workspaces', v_started.o_requested - cardinality(v_started.o_skipped)), v_started.o_skipped);
+  return sync.start_answer('accepted', v_job_id, format('syncing %s',
+    sync.counted(v_started.o_requested - cardinality(v_started.o_skipped), 'workspace')),
+    v_started.o_skipped);
 end; $$;
 comment on function sync.start_job(text, sync.requested_run[], uuid) is
 $$The body of every verb that starts a job. Returns: as start_sync_job(). Raises: SY005 what was

@@ -27,8 +27,8 @@ begin
     'outcome', case when x.ending is not null then 'cancelled'
     when x.losses_alone >= v_most then 'failed' end,
     'message', case when x.ending is null and x.losses_alone >= v_most
-      then format('its worker died %s times while it held nothing else: a poison page',
-        x.losses_alone) end)))
+      then format('its worker died %s while it held nothing else: a poison page',
+        sync.counted(x.losses_alone, 'time')) end)))
   into v_expired
   from (
     select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,

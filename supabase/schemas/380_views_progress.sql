@@ -91,9 +91,10 @@ select
   p.percentage, p.workspaces_completed, greatest(j.updated_at, p.last_claim_at),
   case
     when j.cancel_requested_at is not null
-    then format('cancelled; %s chunks still in flight', p.processing)
-    else format('%s chunks in flight, %s ready, %s delayed, %s waiting', p.processing, p.ready,
-    p.delayed, left_over.pending - p.ready - p.delayed) end
+    then format('cancelled; %s still in flight', sync.counted(p.processing, 'chunk'))
+    else format('%s in flight, %s ready, %s delayed, %s waiting',
+    sync.counted(p.processing, 'chunk'), p.ready, p.delayed,
+    left_over.pending - p.ready - p.delayed) end
 from public.polling_job_status as j
 cross join lateral sync.add_up_runs(j.id) as p
 cross join lateral (

@@ -154,19 +154,21 @@ select
     when 'database' then (
       select case when count(*) = 0
         then 'another session has locked the row of its budget in sync_budgets'
-        else concat_ws(': ', format('the database itself does not take %s chunks', count(*)),
+        else concat_ws(': ', format('the database itself does not take %s',
+          sync.counted(count(*), 'chunk')),
           (array_agg(q.error_message order by q.next_retry_at))[1]) end
       from public.chunk_processing_queue as q
       where q.run_id = p.run_id and q.slot is not null and q.postponements > 0)
     when 'retry' then (
-      select concat_ws(': ', format('%s chunks are tried again', count(*)),
+      select concat_ws(': ', sync.counted(count(*), 'chunk is', 'chunks are') || ' tried again',
         (array_agg(q.error_message order by q.next_retry_at)
         filter (where q.error_message is not null))[1])
       from public.chunk_processing_queue as q
       where q.run_id = p.run_id and q.slot is not null
         and (q.attempts > 0 or q.error_message is not null))
     when 'budget' then 'its budget is used up: set_budget() allows more'
-    else format('%s chunks are ready and wait for their turn', p.ready) end as message
+    else format('%s for their turn',
+      sync.counted(p.ready, 'chunk is ready and waits', 'chunks are ready and wait')) end as message
 from sync.run_progress as p
 join public.sync_workspaces as w on w.id = p.workspace_id
 left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()

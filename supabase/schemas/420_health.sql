@@ -67,8 +67,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'stale_workspace', format('%s %s', s.workspace_name, s.stream), concat_ws('; ',
     case when s.last_complete_sync_at is null
       then 'never synced completely, registered at ' || sync.in_utc(w.created_at)
-      else format('last complete sync at %s, %s days ago', sync.in_utc(s.last_complete_sync_at),
-        trunc(extract(epoch from s.time_since_sync) / 86400, 1)) end,
+      else format('last complete sync at %s, %s ago', sync.in_utc(s.last_complete_sync_at),
+        sync.counted(trunc(extract(epoch from s.time_since_sync) / 86400, 1), 'day')) end,
     case when h.paused_at is not null then 'it is paused' end,
     case when h.last_ended_status <> 'completed' then format('its last run ended %s',
       concat_ws(': ', h.last_ended_status, h.last_ended_error)) end)
@@ -235,8 +235,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   join vault.secrets as s on s.name = 'chunkwise/alert/' || k.kind
   where sync.read_secret(s.id) is null having count(*) > 0
   union all
-  select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s '
-    'privileges), such as %s: chunkwise doctor lists what to revoke', count(*),
+  select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s), '
+    'such as %s: chunkwise doctor lists what to revoke', sync.counted(count(*), 'privilege'),
     min(format('%s on %s', g.privilege, g.object)))
   from sync.careless_grants() as g group by g.grantee;
 $$;

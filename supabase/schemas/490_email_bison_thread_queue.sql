@@ -6,7 +6,7 @@ create function sync.thread_warnings(p_run_id bigint) returns text[]
 language sql stable set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
   select array(
-    select format('%s conversations: %s (asked for reply %s)', count(*), w.warning,
+    select format('%s: %s (asked for reply %s)', sync.counted(count(*), 'conversation'), w.warning,
       (array_agg(w.record_id order by w.record_id))[1])
     from (
       select c.record_id, t.warning from public.workspace_sync_runs as r

@@ -21,6 +21,7 @@ select results_eq($$select tests.executable_by('authenticated')$$, $$
     ('resume_sync(text,text)'), ('retry_failed_chunks(uuid)'),
     ('start_sync_job(text,text[],text[])'), ('sync.add_up_runs(uuid)'),
     ('sync.approve_deletions(bigint)'), ('sync.cancel_sync_job(uuid)'),
+    ('sync.counted(numeric,text,text)'),
     ('sync.get_alerts_page(bigint,integer)'), ('sync.get_engine_page()'),
     ('sync.get_fleet(text,text[],integer,integer)'),
     ('sync.get_held_deletions(bigint,text,integer)'),

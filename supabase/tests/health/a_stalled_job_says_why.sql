@@ -34,7 +34,7 @@ select tests.advance('14 minutes');
 select is(tests.stalled(), null, 'from then it counts anew');
 select tests.advance('2 minutes');
 select tests.worker_lives();
-select matches(tests.stalled(), ': 1 chunks are ready and wait for their turn', 'ready');
+select matches(tests.stalled(), ': 1 chunk is ready and waits for their turn', 'ready');
 
 select pause_sync(p_workspace => 'acme');
 select matches(tests.stalled(), ': paused: chunkwise resume --workspace acme', 'paused');
@@ -44,7 +44,7 @@ create temp table held as select * from tests.claim();
 select tests.worker_lives();
 select matches(tests.stalled(), ': requests are in flight and do not end: 1', 'in flight');
 select fail_chunk_job_safe(queue_id, lease_token, 'transient', 'HTTP 502', 3600) from held;
-select matches(tests.stalled(), ': 1 chunks are tried again: HTTP 502, until 20.* UTC', 'delayed');
+select matches(tests.stalled(), ': 1 chunk is tried again: HTTP 502, until 20.* UTC', 'delayed');
 update sync_budgets set blocked_until = sync.now() + interval '30 minutes';
 select matches(tests.stalled(), ': the API limits the rate of bison.example, until 20.* UTC',
   'rate limit');
@@ -54,7 +54,7 @@ update sync_settings set value = '1000000' where name = 'max_job_duration_second
 select tests.advance('2 hours');
 select cleanup_stuck_chunks();
 select tests.worker_lives();
-select matches(tests.stalled(), ': 1 chunks are ready', 'until it is tried again');
+select matches(tests.stalled(), ': 1 chunk is ready', 'until it is tried again');
 select is((select count(*) from sync_alerts where kind = 'job_stalled'), 2::bigint,
   'each stall is one alert, whatever its reason');
 select cancel_sync_job((select id from polling_job_status where status = 'running'));

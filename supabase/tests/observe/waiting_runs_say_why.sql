@@ -33,7 +33,7 @@ select is_empty('select * from waiting_runs', 'what is in flight waits for nothi
 select fail_chunk_job_safe(q.id, q.lease_token, 'transient', 'HTTP 500: oops')
 from chunk_processing_queue as q where status = 'processing';
 select results_eq('select why, message from waiting_runs',
-  $$values ('retry', '1 chunks are tried again: HTTP 500: oops')$$, 'a retry, and its error');
+  $$values ('retry', '1 chunk is tried again: HTTP 500: oops')$$, 'a retry, and its error');
 select ok((select waits_until > sync.now() from waiting_runs), 'and when it is due');
 
 

@@ -108,7 +108,7 @@ select results_eq($$
     happening_now from progress order by updated_at desc
 $$, $$
   values ('going', 'running', 0::bigint, 1, 50.0::numeric, sync.now(),
-    '1 chunks in flight, 1 ready, 0 delayed, 0 waiting'),
+    '1 chunk in flight, 1 ready, 0 delayed, 0 waiting'),
     ('broken', 'failed', 0, 1, 0.0, sync.now() - interval '1 minute',
     'oak: the body is not UTF-8'),
     ('done', 'completed', 1, 1, 100.0, sync.now() - interval '2 minutes', null)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Set
 from shlex import quote
 from typing import Final
 
-from chunkwise.cli.output import Row
+from chunkwise.cli.output import Row, counted
 
 LIVE = "running"
 BAD_KEYS = ("refused", "other_workspace", "unreadable")
@@ -117,11 +117,17 @@ def _why(health: Row) -> str:
     reasons = [
         _about_key(health["key_status"]),
         str(error or ""),
-        f"{waiting} deletions wait for approval" if waiting else "",
+        _about_deletions(waiting),
         *([] if error else warnings),
     ]
     said = [reason for reason in reasons if reason] or [_about_last_run(health)]
     return "; ".join(said + (["it runs again now"] if health["last_run_status"] == LIVE else []))
+
+
+def _about_deletions(waiting: int) -> str:
+    if not waiting:
+        return ""
+    return f"{counted(waiting, 'deletion')} {'waits' if waiting == 1 else 'wait'} for approval"
 
 
 def _about_key(key_status: object) -> str:

@@ -129,7 +129,11 @@ def remove(
     if as_json:
         print_json(answer)
     else:
-        kept = f"{answer['rows_deleted']:,} rows deleted" if delete_records else "its rows are kept"
+        kept = (
+            f"{counted(answer['rows_deleted'], 'row')} deleted"
+            if delete_records
+            else "its rows are kept"
+        )
         print(f"{printable(answer['workspace_name'])} removed; {kept}.")
 
 
