@@ -2534,7 +2534,9 @@ many. Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.cancel_pending(p_run_id bigint, p_reason text, p_beyond_page int default null)
   returns int
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- A job's end calls it once per run, and planning took longer than running.
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   v_waiting int;
   v_slotted int;
