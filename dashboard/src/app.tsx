@@ -5,7 +5,7 @@ import { EngineScreen } from "./engine";
 import { FleetScreen } from "./fleet";
 import { JobScreen, JobsScreen } from "./jobs";
 import type { Project } from "./project";
-import { followLink, go, useRoute, type Route } from "./router";
+import { SEARCH, followLink, go, searching, useRoute, type Route } from "./router";
 import { GREY_AFTER_MS, WorldContext, useTick, type Question, type Seen, type World } from "./screen";
 import { NoOperator, SignIn } from "./signin";
 import { Socket, type SocketState } from "./socket";
@@ -337,8 +337,9 @@ function useKeys(toggleHelp: () => void) {
         go(place);
       } else if (event.key === "?") toggle.current();
       else if (event.key === "/") {
+        searching.isWanted = true;
         if (location.pathname !== "/") go("/");
-        requestAnimationFrame(() => window.dispatchEvent(new Event("chunkwise:search")));
+        window.dispatchEvent(new Event(SEARCH));
       } else return;
       event.preventDefault();
     };

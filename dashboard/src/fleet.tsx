@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Approve, Press, pauseAll, resumeAll, resumeWorkspace, retry, syncAll, syncWorkspace } from "./acts";
 import { Sparkline } from "./charts";
-import { go, jobPath, workspacePath } from "./router";
+import { SEARCH, go, jobPath, searching, workspacePath } from "./router";
 import { useScreen, useWorld } from "./screen";
 import { count, counted, duration, span } from "./time";
 import type { Fleet, FleetRow } from "./types";
@@ -51,11 +51,17 @@ export function FleetScreen() {
     else refresh();
   }, [what, range.offset, range.limit]);
 
+  const isThere = answer !== null;
   useEffect(() => {
-    const find = () => searchBox.current?.focus();
-    window.addEventListener("chunkwise:search", find);
-    return () => window.removeEventListener("chunkwise:search", find);
-  }, []);
+    const find = () => {
+      if (!searchBox.current || !searching.isWanted) return;
+      searching.isWanted = false;
+      searchBox.current.focus();
+    };
+    find();
+    window.addEventListener(SEARCH, find);
+    return () => window.removeEventListener(SEARCH, find);
+  }, [isThere]);
 
   if (!answer) return error ? <Failure error={error} /> : <div class="loading" aria-busy="true" />;
   if (answer.total === 0) return <NoWorkspace />;

@@ -42,7 +42,7 @@ export function JobsScreen() {
       {jobs.length === 0 ? (
         answer.live.length === 0 && (
           <Empty title="No job yet">
-            <p>pg_cron starts a sync every 30 minutes; Fleet starts one now.</p>
+            <p>pg_cron starts a sync by schedule; Fleet starts one now.</p>
           </Empty>
         )
       ) : (

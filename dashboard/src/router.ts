@@ -11,6 +11,9 @@ export type Route =
   | { screen: "none" };
 
 const MOVED = "chunkwise:moved";
+export const SEARCH = "chunkwise:search";
+/** Somebody asked for the search box, perhaps before it is there. */
+export const searching = { isWanted: false };
 
 export function parse(path: string): Route {
   const [first = "", second, ...rest] = path.replace(/^\/|\/$/g, "").split("/");

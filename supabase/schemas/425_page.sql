@@ -173,26 +173,6 @@ end; $$;
 comment on function sync.page_head() is
 $$Returns: what every screen shows: the database's time, open alerts, live jobs, workers.$$;
 
-create function sync.recent_runs(p_workspace_id bigint, p_stream_id bigint, p_limit int)
-  returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp
-  set plan_cache_mode = force_generic_plan as $$
-begin
-  return (
-    select coalesce(jsonb_agg(jsonb_build_array(round(extract(epoch from r.started_at)),
-      case when r.completed_at is not null
-      then round(extract(epoch from r.completed_at - r.started_at) * 1000) end, r.status)
-      order by r.started_at, r.id), '[]')
-    from (
-      select x.id, x.started_at, x.completed_at, x.status from public.workspace_sync_runs as x
-      where x.workspace_id = p_workspace_id and x.stream_id = p_stream_id
-        and x.status <> 'running'
-      order by x.started_at desc, x.id desc limit p_limit
-    ) as r);
-end; $$;
-comment on function sync.recent_runs(bigint, bigint, int) is
-$$Returns: its last runs, oldest first: [seconds since 1970, ms, status].$$;
-
 create function sync.get_fleet(p_search text, p_states text[], p_limit int, p_offset int)
   returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -245,13 +225,25 @@ begin
         || jsonb_build_object(
           'rows_here', case when p.is_counted then coalesce(c.row_count, 0)
             else p.record_count end,
-          'runs', sync.recent_runs(p.workspace_id, p.stream_id, 30)) order by p.n), '[]')
+          'runs', past.runs) order by p.n), '[]')
       from unnest(v_page) with ordinality as p (workspace_id, stream_id, workspace_name,
         source_name, stream, is_counted, state, tone, severity, reason, remedy, act, command,
         waits_until, is_fresh, is_stale, last_complete_sync_at, last_sync_duration_ms,
         record_count, api_total, live_run_id, live_job_id, percentage, pages_done, pages_planned,
         retry_job_id, held_run_id, deletions_waiting, n)
-      left join counted as c on c.workspace_id = p.workspace_id and c.stream_id = p.stream_id));
+      left join counted as c on c.workspace_id = p.workspace_id and c.stream_id = p.stream_id
+      cross join lateral (
+        select coalesce(jsonb_agg(jsonb_build_array(round(extract(epoch from r.started_at)),
+          round(extract(epoch from r.completed_at - r.started_at) * 1000), r.status)
+          order by r.started_at, r.id), '[]') as runs
+        from (
+          select x.id, x.started_at, x.completed_at, x.status
+          from public.workspace_sync_runs as x
+          where x.workspace_id = p.workspace_id and x.stream_id = p.stream_id
+            and x.status <> 'running'
+          order by x.started_at desc, x.id desc limit 30
+        ) as r
+      ) as past));
 end; $$;
 comment on function sync.get_fleet(text, text[], int, int) is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
@@ -266,7 +258,8 @@ comment on function public.get_fleet(text, text[], int, int) is
 $$The fleet, worst first: a row for each workspace and stream, of those whose name, state or reason
 has the text and whose state or tone is named. Returns: {"as_of", "total", "matching", "fresh",
 "states": [{"state", "tone", "count"}] of all, "records", "api_total", "jobs", "rows": at most 500
-from p_offset on, each with its last 30 runs}. Raises: 42501 no operator.$$;
+from p_offset on, each with its last 30 runs as [seconds since 1970, ms, status]}. Raises: 42501 no
+operator.$$;
 
 create function sync.held_deletions(p_run_id bigint, p_after text, p_limit int) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -779,7 +772,7 @@ $$What is synced and how it is read: sources with their streams. Returns: {"as_o
 [{"source_name", "streams": […], …}]}. Raises: 42501 no operator.$$;
 
 revoke all on function
-  sync.fleet_rows, sync.count_rows, sync.page_head, sync.recent_runs, sync.held_deletions,
+  sync.fleet_rows, sync.count_rows, sync.page_head, sync.held_deletions,
   sync.workspace_stream_detail, sync.budgets_of, sync.waits_of, sync.job_summary,
   sync.cron_job_states,
   sync.get_fleet, public.get_fleet, sync.get_held_deletions, public.get_held_deletions,

@@ -1,0 +1,104 @@
+"""What is old says so, what is gone says so, and what others wrote is text."""
+
+import pytest
+from playwright.async_api import Browser
+
+from local.bison import BisonControl
+from tests.e2e.world import CHECKOUT, World
+from tests.page.conftest import Visitor, visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AXE = CHECKOUT / "node_modules" / "axe-core" / "axe.min.js"
+SCREENS = ("/", "/jobs", "/workspaces/acme", "/alerts", "/engine", "/sources", "/nowhere")
+MARKUP = "<img src=x onerror=document.title='owned'>"
+BIDI = "\u202eevil\u202c"
+
+
+async def test_it_survives_a_dropped_socket(
+    visitor: Visitor, world: World, bison: BisonControl
+) -> None:
+    await world.register(bison, "acme")
+    await visitor.sign_in()
+    socket = visitor.page.locator("[data-test=socket]")
+    await socket.get_by_text("live").wait_for()
+    world.api.stop_realtime()
+    await socket.get_by_text("polling").wait_for()
+    async with world.workers():
+        await world.sync("acme")
+        await visitor.page.locator('[data-workspace="acme"][data-state="fresh"]').wait_for()
+    world.api.start_realtime()
+    await socket.get_by_text("live").wait_for()
+
+
+async def test_what_is_older_than_30_seconds_greys_and_says_so(
+    visitor: Visitor, world: World
+) -> None:
+    page = visitor.page
+    await page.clock.install()
+    await visitor.sign_in()
+    await visitor.sees("No workspace yet")
+    world.api.stop_postgrest()
+    await page.clock.fast_forward("00:20")
+    await page.locator("[data-test=trouble]").wait_for()
+    await page.clock.fast_forward("00:31")
+    await page.locator("main.grey").wait_for()
+    await visitor.sees("shown as of")
+    world.api.start_postgrest()
+    world.api.wait_until_ready()
+    await page.clock.fast_forward("00:31")
+    await page.locator("main:not(.grey)").wait_for()
+    await page.locator("[data-test=trouble]").wait_for(state="detached")
+
+
+async def test_names_and_errors_are_text(visitor: Visitor, world: World) -> None:
+    world.db.run(
+        "insert into sync_workspaces (workspace_name, source_id, base_url, external_id, key_status,"
+        " key_owner) select :name, id, 'https://bison.example', '1', 'other_workspace', :owner"
+        " from sync_sources where source_name = 'email_bison'",
+        name=MARKUP,
+        owner=f"{BIDI}{MARKUP}",
+    )
+    await visitor.sign_in()
+    await visitor.page.get_by_role("link", name=MARKUP, exact=True).click()
+    await visitor.sees(f"its key belongs to {BIDI}{MARKUP}")
+    assert await visitor.page.locator("img").count() == 0
+    assert "owned" not in (await visitor.page.title()).replace(MARKUP, "")
+    assert visitor.complaints == []
+
+
+async def test_axe_finds_no_serious_fault(
+    visitor: Visitor, world: World, bison: BisonControl, browser: Browser
+) -> None:
+    await world.register(bison)
+    async with world.workers():
+        await world.sync("acme")
+    await visitor.page.goto(visitor.url)
+    await visitor.page.get_by_label("Email").wait_for()
+    faults = {"sign in": await serious_faults(visitor)}
+    await visitor.sign_in()
+    for path in SCREENS:
+        await visitor.open(path)
+        await visitor.page.locator(".loading").wait_for(state="detached")
+        faults[path] = await serious_faults(visitor)
+    dark = await browser.new_context(color_scheme="dark", viewport={"width": 390, "height": 844})
+    on_a_phone = await visit(dark, visitor.url)
+    await on_a_phone.sign_in()
+    await on_a_phone.page.locator('[data-workspace="acme"]').wait_for()
+    faults["dark, on a phone"] = await serious_faults(on_a_phone)
+    await dark.close()
+
+    assert faults == {where: [] for where in faults}
+    assert visitor.complaints == []
+
+
+async def serious_faults(visitor: Visitor) -> list[str]:
+    """What axe calls serious or critical, with where it is."""
+    await visitor.page.evaluate(AXE.read_text())
+    found = await visitor.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{fault['id']}: {node['html'][:120]}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
