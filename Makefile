@@ -20,8 +20,8 @@ help: ## Show this
 setup: ## Install what is missing
 	@local/setup.sh
 
-demo: setup ## Sync a fake fleet of 26 workspaces and show it
-	@exec $(python) -m local.demo
+demo: setup $(if $(KEEP),dashboard) ## Sync a fake fleet of 26 workspaces and show it; KEEP=1: leave it running
+	@exec $(python) -m local.demo $(if $(KEEP),--keep)
 
 test: setup dashboard ## Run every test, or T=… (a file, folder or word); PG=17: on PostgreSQL 17
 ifeq ($(T),)

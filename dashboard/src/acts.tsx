@@ -24,16 +24,16 @@ export async function syncWorkspace(project: Project, name: string, stream?: str
   return started.status === "accepted" ? `Sync of ${name} started` : `${name} is being synced already`;
 }
 
-export function syncAll(project: Project, workspaces: number): Question {
+export function syncAll(project: Project): Question {
   return {
     title: "Sync all workspaces",
     body: (
       <p>
-        Starts a sync of every active workspace ({count(workspaces)}), as the schedule does. What is being
-        synced already is left alone.
+        Starts a sync of every active workspace, as the schedule does. What is being synced already is left
+        alone.
       </p>
     ),
-    button: `Sync ${counted(workspaces, "workspace")}`,
+    button: "Sync all workspaces",
     act: async () => {
       const started = await start(project, "sync", null, null);
       go(jobPath(started.job_id));

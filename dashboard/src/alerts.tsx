@@ -94,7 +94,7 @@ function OpenAlert({ alert, now }: { alert: Alert; now: number }) {
   return (
     <li class="alert">
       <div class="alert-head">
-        <State tone="wrong">{words(alert.kind)}</State>
+        <State tone={alert.act === "approve" ? "waiting" : "wrong"}>{words(alert.kind)}</State>
         {alert.workspace_name ? (
           <a href={workspacePath(alert.workspace_name)}>
             <Name>{alert.subject}</Name>
@@ -103,7 +103,7 @@ function OpenAlert({ alert, now }: { alert: Alert; now: number }) {
           <Name>{alert.subject}</Name>
         )}
         <span class="muted">
-          since <Ago at={alert.opened_at} now={now} />, last seen <Ago at={alert.last_seen_at} now={now} />
+          opened <Ago at={alert.opened_at} now={now} />, seen again <Ago at={alert.last_seen_at} now={now} />
         </span>
         <span class="push">
           <Help alert={alert} />

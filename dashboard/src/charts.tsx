@@ -101,9 +101,14 @@ export function Chart({ series, height = 150 }: { series: Series; height?: numbe
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
-function clock(seconds: number): string {
-  const at = new Date(seconds * 1_000);
-  return at.getHours() === 0 && at.getMinutes() === 0 ? day.format(at) : time.format(at);
+const exact = new Intl.DateTimeFormat(undefined, { minute: "2-digit", second: "2-digit", hour: "2-digit", hourCycle: "h23" });
+
+function ticks(_: uPlot, at: number[], __: number, ___: number, step: number): string[] {
+  return at.map((seconds) => {
+    const moment = new Date(seconds * 1_000);
+    if (step < 60) return exact.format(moment);
+    return moment.getHours() === 0 && moment.getMinutes() === 0 ? day.format(moment) : time.format(moment);
+  });
 }
 
 function data(series: Series): uPlot.AlignedData {
@@ -129,7 +134,7 @@ function options(series: Series, width: number, height: number): uPlot.Options {
     cursor: { show: false },
     scales: { y: { range: (_, __, max) => [0, Math.max(max || 1, series.limit ?? 0) * 1.1] } },
     axes: [
-      { ...axis, grid: { show: false }, space: 80, incrs: STEPS_S, values: (_, ticks) => ticks.map(clock) },
+      { ...axis, grid: { show: false }, size: 26, space: 80, incrs: STEPS_S, values: ticks },
       { ...axis, size: 48, space: 28 },
     ],
     series: lines,

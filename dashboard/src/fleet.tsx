@@ -77,7 +77,7 @@ export function FleetScreen() {
             Pause all…
           </button>
         )}
-        <button type="button" class="primary" onClick={() => confirm(syncAll(project, answer.total))}>
+        <button type="button" class="primary" onClick={() => confirm(syncAll(project))}>
           Sync all…
         </button>
       </Summary>
@@ -193,6 +193,11 @@ function Summary({
         </span>
         <div class="summary-acts">{children}</div>
       </div>
+      <p class="hidden" role="status">
+        {[`${fleet.fresh} of ${fleet.total} fresh`]
+          .concat(fleet.states.filter(({ tone }) => tone === "wrong").map(({ state, count: rows }) => `${rows} ${state}`))
+          .join(", ")}
+      </p>
       <svg
         class="fleet-bar"
         viewBox={`0 0 ${fleet.total} 1`}

@@ -67,7 +67,7 @@ export function SourcesScreen() {
                     {!stream.is_default && <span class="muted"> on request</span>}
                   </td>
                   <td>
-                    <code>{stream.item_path ?? stream.path}</code>
+                    <code>{stream.parent_stream ? (stream.item_path ?? stream.path) : stream.path}</code>
                     <span class="muted">
                       {" "}
                       {stream.parent_stream ? `after ${stream.parent_stream}` : `${stream.page_size} a page`}

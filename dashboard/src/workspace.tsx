@@ -108,8 +108,11 @@ function Stream({
           {stream.percentage !== null && ` ${Math.floor(stream.percentage)} %`}
         </State>
         {stream.reason && <Fold text={stream.reason} />}
-        {stream.remedy && <span class="muted">{sentence(stream.remedy)}.</span>}
-        {stream.command && <Copy text={stream.command} />}
+        {stream.command ? (
+          <Copy text={stream.command} />
+        ) : (
+          stream.remedy && <span class="muted">{sentence(stream.remedy)}.</span>
+        )}
         {stream.act === "retry" && stream.retry_job_id && (
           <Press act={() => retry(project, stream.retry_job_id ?? "")}>Retry</Press>
         )}
@@ -166,8 +169,8 @@ function History({ runs }: { runs: PastRun[] }) {
     const bad = runs.flatMap((run, index) => (toneOf(run.status) === "wrong" ? [index] : []));
     const good = (value: (run: PastRun) => number) => runs.map((run) => (run.status === "completed" ? value(run) : null));
     return {
-      took: { label: "Duration of a run", unit: "s", times, bad, values: good((run) => run.duration_ms / 1_000) },
-      rows: { label: "Records of a run", unit: "records", times, bad, values: good((run) => run.records) },
+      took: { label: "Duration per run", unit: "s", times, bad, values: good((run) => run.duration_ms / 1_000) },
+      rows: { label: "Records per run", unit: "records", times, bad, values: good((run) => run.records) },
     };
   }, [runs]);
   if (runs.length === 0) return null;

@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 
 from local.bison import BisonControl, spawned_bison
+from local.dashboard import EMAIL, PASSWORD, add_operator, dashboard
 from local.demo import looks, report
 from local.demo.progress import sync
-from local.demo.world import Target, Verbs, connect, register, workers
+from local.demo.world import CHUNKWISE, Target, Verbs, connect, register, workers
 from local.folders import StackInUseError
 from local.process import StartError
 from local.project import PushError
@@ -27,6 +28,7 @@ INTERRUPTED = 130
 
 def main(
     name: Annotated[str, typer.Option(help="Of the local stack that it starts.")] = "demo",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running until Ctrl-C.")] = False,
 ) -> None:
     """Sync a fake fleet of 26 workspaces into a local Supabase, twice, and show the result."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -34,7 +36,7 @@ def main(
     try:
         console.print("starting PostgreSQL, PostgREST and the gateway")
         with Stack.start(name) as stack:
-            code = asyncio.run(_show(Target.fresh(stack, "demo"), console))
+            code = asyncio.run(_show(Target.fresh(stack, "demo"), console, keep=keep))
     except KeyboardInterrupt:
         console.print("stopped: what was started is gone")
         code = INTERRUPTED
@@ -48,7 +50,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-async def _show(target: Target, console: Console) -> int:
+async def _show(target: Target, console: Console, *, keep: bool) -> int:
     async with spawned_bison(latency_ms=LATENCY_MS) as bison, target.client() as verbs:
         await _prepare(verbs, bison, console)
         with workers(
@@ -57,8 +59,26 @@ async def _show(target: Target, console: Console) -> int:
             await target.api.realtime.wait_until(channels_ready=WORKERS)
             is_complete = await _first_sync(target, verbs, bison, console)
             is_unchanged = await _second_sync(target, verbs, bison, console)
+            if keep:
+                await _stay(target, console)
         console.print(looks.summary(looks.of_stopped(started)))
     return 0 if is_complete and is_unchanged else 1
+
+
+async def _stay(target: Target, console: Console) -> None:
+    """Until Ctrl-C, with what it takes to look at it."""
+    with connect(target.database) as database:
+        add_operator(database.run)
+    with dashboard(target.api, target.database.stack.folder.logs) as url:
+        console.print(f"the page: {url}, as {EMAIL} with the password {PASSWORD!r}")
+        console.print(f"SQL: psql {target.database.dsn}", soft_wrap=True)
+        console.print(
+            f"commands: SUPABASE_URL={target.api.url} SUPABASE_SECRET_KEY={target.api.secret_key}"
+            f" {CHUNKWISE} status",
+            soft_wrap=True,
+        )
+        console.print("Ctrl-C stops it")
+        await asyncio.Event().wait()
 
 
 async def _prepare(verbs: Verbs, bison: BisonControl, console: Console) -> None:

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 import typer
 from playwright.async_api import Browser, Page
 
+from local.dashboard import dashboard
 from local.demo.world import Target, workers
 from local.folders import CHECKOUT
 from local.screens import scenes
-from local.screens.browser import chromium, dashboard, sign_in
+from local.screens.browser import chromium, sign_in
 from local.stack import Stack
 
 FOLDER = CHECKOUT / "screenshots"
@@ -94,11 +95,11 @@ async def _fleet(made: scenes.Scene, camera: Camera) -> None:
         await scenes.fill(made)
         await camera.shoot("fresh")
         await camera.shoot("fresh-dark", theme="dark")
-        await made.bison.set_latency(900)
+        await made.bison.set_latency(2_500)
         await made.verbs.call("start_sync_job", p_job_name="sync")
-        await camera.shoot("syncing", settle_ms=1500)
-        await camera.shoot("job-running", "/jobs", settle_ms=6000)
-        await made.bison.set_latency(30)
+        await camera.shoot("syncing", settle_ms=4_000)
+        await camera.shoot("job-running", "/jobs", settle_ms=10_000)
+        await made.bison.set_latency(scenes.LATENCY_MS)
         await asyncio.sleep(1)
         await scenes.spoil(made)
         await camera.shoot("trouble")

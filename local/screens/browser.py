@@ -1,15 +1,11 @@
-"""Debian's Chromium, driven by Playwright, and the dashboard that it opens."""
+"""Debian's Chromium, driven by Playwright."""
 
-import re
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from local.api import Api
-from local.process import Child
+from local.dashboard import EMAIL, PASSWORD
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = (
@@ -21,9 +17,6 @@ OPTIONS = (
     "--disable-sync",
     "--no-first-run",
 )
-SERVED = re.compile(r"at (http://\S+)")
-EMAIL = "me@agency.example"
-PASSWORD = "correct horse"
 
 
 @asynccontextmanager
@@ -36,30 +29,6 @@ async def chromium() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
-
-
-@contextmanager
-def dashboard(api: Api, logs: Path) -> Iterator[str]:
-    """`chunkwise dashboard` before an API; its address."""
-    log = logs / "dashboard.log"
-    log.write_text("")
-    child = Child.start(
-        "dashboard",
-        [sys.executable, "-m", "chunkwise", "dashboard", "--listen", "127.0.0.1:0"],
-        log,
-        environment={
-            "PATH": "/usr/bin:/bin",
-            "SUPABASE_URL": api.url,
-            "SUPABASE_PUBLISHABLE_KEY": api.publishable_key,
-        },
-    )
-    try:
-        child.wait_until(lambda: SERVED.search(log.read_text()) is not None)
-        found = SERVED.search(log.read_text())
-        assert found is not None
-        yield found[1]
-    finally:
-        child.stop()
 
 
 async def sign_in(page: Page, url: str, email: str = EMAIL, password: str = PASSWORD) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.bison import BisonControl, Match, Rule, Status, spawned_bison
+from local.dashboard import add_operator
 from local.demo.world import Target, Verbs, connect, register
-from local.screens.browser import EMAIL, PASSWORD
 
 LATENCY_MS = 60
 KEY_REFUSED = "Northwind Outbound"
@@ -35,15 +35,15 @@ begin
     insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, status, started_at,
       completed_at, max_concurrency, distinct_ids, expected_total, records_seen, records_changed,
       planned_chunks, chunks_completed, progress_total, error_message)
-    select v_job, w.id, s.id,
-      case when (w.id * 7 + step) % 61 = 0 then 'failed' else 'completed' end,
+    select v_job, s.workspace_id, s.stream_id,
+      case when (s.workspace_id * 7 + step) % 61 = 0 then 'failed' else 'completed' end,
       now() - step * interval '30 min',
-      now() - step * interval '30 min' + make_interval(
-        secs => 0.6 + (w.id * 13 % 11) * 0.2 + ((w.id * step * 31) % 17) * 0.06),
-      8, 15 + w.id * 3, 15 + w.id * 3, 15 + w.id * 3, (w.id * step) % 9, 5, 5, 5,
-      case when (w.id * 7 + step) % 61 = 0 then 'HTTP 503: upstream connect error' end
-    from public.sync_workspaces as w
-    join public.sync_streams as s on s.source_id = w.source_id and s.is_default;
+      now() - step * interval '30 min' + s.last_sync_duration_ms
+        * (0.75 + ((s.workspace_id * step * 31) % 17) * 0.03) * interval '1 ms',
+      8, s.record_count, s.record_count, s.record_count, (s.workspace_id * step) % 9,
+      5, 5, 5, case when (s.workspace_id * 7 + step) % 61 = 0
+        then 'HTTP 503: upstream connect error' end
+    from public.sync_workspace_streams as s;
   end loop;
 end $$
 """
@@ -97,26 +97,14 @@ async def scene(target: Target) -> AsyncIterator[Scene]:
         yield made
 
 
-def add_operator(run: Callable[..., object]) -> None:
-    """As `chunkwise operators add` does, without its start."""
-    run(
-        "insert into auth.users (id, aud, role, email, encrypted_password, raw_app_meta_data,"
-        " email_confirmed_at) values (gen_random_uuid(), 'authenticated', 'authenticated', :email,"
-        " extensions.crypt(:password, extensions.gen_salt('bf', 4)),"
-        """ '{"provider": "email", "chunkwise": "operator"}', now())""",
-        email=EMAIL,
-        password=PASSWORD,
-    )
-
-
 async def fill(made: Scene) -> None:
     """The fleet with a day of history, synced now."""
     await register(made.verbs, made.bison)
     await made.verbs.call(
         "set_budget", p_source="email_bison", p_requests_per_second=None, p_max_in_flight=None
     )
-    made.run(HISTORY)
     await made.sync()
+    made.run(HISTORY)
 
 
 async def spoil(made: Scene) -> None:
@@ -138,6 +126,8 @@ async def spoil(made: Scene) -> None:
             days=days,
             name=name,
         )
+    # pg_cron serves no copy of the database.
+    made.run("select sync.beat('cron')")
     made.run("select sync.check_health()")
 
 

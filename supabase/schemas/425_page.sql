@@ -436,12 +436,14 @@ begin
     from (
       select v.why, v.message, max(v.waits_until) as waits_until, count(*) as runs,
         (array_agg(v.workspace_name order by v.workspace_name))[1:5] as workspaces
-      from public.waiting_runs as v where v.job_id = p_job_id group by 1, 2
+      from public.waiting_runs as v
+        where v.job_id = p_job_id and v.why <> 'turn' group by 1, 2
       order by 4 desc, 2 limit 20
     ) as x);
 end; $$;
 comment on function sync.waits_of(uuid) is
-$$Returns: what holds up runs of a live job, what holds up most first, with what helps.$$;
+$$Returns: what holds up runs of a live job, what holds up most first, with what helps. That others
+are before them is no reason.$$;
 
 create function sync.job_summary(p_job_id uuid) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp

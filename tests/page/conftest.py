@@ -15,8 +15,8 @@ from chunkwise.settings import PageSettings
 from chunkwise.worker.http_server import Listener, listening_on
 from local.api import Api
 from local.bison import BisonControl, running_bison
+from local.dashboard import add_operator
 from local.screens.browser import chromium, sign_in
-from local.screens.scenes import add_operator
 from local.stack import Database, Stack
 from tests.e2e.conftest import new_world
 from tests.e2e.world import World

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from local.screens.browser import EMAIL
+from local.dashboard import EMAIL
 from tests.e2e.world import World
 from tests.page.conftest import Visitor
 
