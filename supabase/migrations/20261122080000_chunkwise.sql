@@ -1091,7 +1091,9 @@ begin
       '\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]')
   then
     raise exception using errcode = 'SY006',
-      message = 'a workspace needs a name of 1 to 200 printable characters',
+      message = format('a workspace needs a name of 1 to 200 printable characters, not %L, of %s',
+        left(sync.one_line(v_name), 40) || case when length(v_name) > 40 then '…' else '' end,
+        sync.counted(coalesce(length(v_name), 0), 'character')),
       hint = 'No line breaks, no control characters, none that are invisible or change the '
         'direction of writing; blanks around it are cut off.';
   end if;
@@ -4937,7 +4939,7 @@ begin
       when v_page.code = 'SY012' then format('%s refuses record %s: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
-        case when p_sqlstate ~ '^23' then
+        case when p_sqlstate ~ '^(23|54)' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
       when v_page.code = 'SY011' then 'the body is not JSON'
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,

@@ -31,7 +31,9 @@ begin
       '\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]')
   then
     raise exception using errcode = 'SY006',
-      message = 'a workspace needs a name of 1 to 200 printable characters',
+      message = format('a workspace needs a name of 1 to 200 printable characters, not %L, of %s',
+        left(sync.one_line(v_name), 40) || case when length(v_name) > 40 then '…' else '' end,
+        sync.counted(coalesce(length(v_name), 0), 'character')),
       hint = 'No line breaks, no control characters, none that are invisible or change the '
         'direction of writing; blanks around it are cut off.';
   end if;

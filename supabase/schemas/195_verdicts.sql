@@ -127,7 +127,7 @@ begin
       when v_page.code = 'SY012' then format('%s refuses record %s: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
-        case when p_sqlstate ~ '^23' then
+        case when p_sqlstate ~ '^(23|54)' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
       when v_page.code = 'SY011' then 'the body is not JSON'
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,

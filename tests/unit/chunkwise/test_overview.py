@@ -10,6 +10,7 @@ from chunkwise.cli.overview import WIDTH, print_overview
 JOB = {
     "id": "8b4b2f0c-6c2f-4c3e-9d1d-0a5b8a7f1c22",
     "job_name": "scheduled sync",
+    "kind": "sync",
     "status": "partial",
     "started_at": "2026-11-27T15:03:00+00:00",
     "duration_ms": 1_234_567,
