@@ -7584,8 +7584,10 @@ comment on function sync.note_items(sync.page_in_hand[]) is
 $$Staged records whose item was fetched are processed, but for those staged again after it was asked
 for. Locks: their rows in the order in which they are staged.$$;
 
-create function sync.shown_with(p_queue_ids bigint[])
-returns table (queue_id bigint, stream_id bigint, shown_id text)
+create type sync.shown_item as (queue_id bigint, stream_id bigint, shown_id text);
+comment on type sync.shown_item is 'A staged record of a stream that a chunk''s stored answer shows.';
+
+create function sync.shown_with(p_queue_ids bigint[]) returns setof sync.shown_item
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
@@ -11302,8 +11304,11 @@ $$Returns: each workspace and stream that syncs take by default or ever took, of
 (null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
 complete sync is.$$;
 
+create type sync.counted_rows as (workspace_id bigint, row_count bigint);
+comment on type sync.counted_rows is 'How many rows of a stream a workspace has.';
+
 create function sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
-returns table (workspace_id bigint, row_count bigint)
+  returns setof sync.counted_rows
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_target text := (select target_table from public.sync_streams where id = p_stream_id);
@@ -11433,7 +11438,7 @@ declare
 begin
   select * into v_run from public.workspace_sync_runs where id = p_run_id;
   if v_run.id is null then
-    return '[]';
+    return '[]'::jsonb;
   end if;
   execute sync.target_sql('select coalesce(jsonb_agg(jsonb_build_object(''id'', m.record_id,
       ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.raw ->> ''title'', m.record_id),
@@ -11811,7 +11816,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan as $$
 begin
   if to_regclass('cron.job') is null then
-    return '[]';
+    return '[]'::jsonb;
   end if;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('job_name', w.job_name, 'schedule',

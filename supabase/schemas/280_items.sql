@@ -238,8 +238,10 @@ comment on function sync.note_items(sync.page_in_hand[]) is
 $$Staged records whose item was fetched are processed, but for those staged again after it was asked
 for. Locks: their rows in the order in which they are staged.$$;
 
-create function sync.shown_with(p_queue_ids bigint[])
-returns table (queue_id bigint, stream_id bigint, shown_id text)
+create type sync.shown_item as (queue_id bigint, stream_id bigint, shown_id text);
+comment on type sync.shown_item is 'A staged record of a stream that a chunk''s stored answer shows.';
+
+create function sync.shown_with(p_queue_ids bigint[]) returns setof sync.shown_item
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare

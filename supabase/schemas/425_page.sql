@@ -138,8 +138,11 @@ $$Returns: each workspace and stream that syncs take by default or ever took, of
 (null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
 complete sync is.$$;
 
+create type sync.counted_rows as (workspace_id bigint, row_count bigint);
+comment on type sync.counted_rows is 'How many rows of a stream a workspace has.';
+
 create function sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
-returns table (workspace_id bigint, row_count bigint)
+  returns setof sync.counted_rows
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_target text := (select target_table from public.sync_streams where id = p_stream_id);
@@ -269,7 +272,7 @@ declare
 begin
   select * into v_run from public.workspace_sync_runs where id = p_run_id;
   if v_run.id is null then
-    return '[]';
+    return '[]'::jsonb;
   end if;
   execute sync.target_sql('select coalesce(jsonb_agg(jsonb_build_object(''id'', m.record_id,
       ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.raw ->> ''title'', m.record_id),
@@ -647,7 +650,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan as $$
 begin
   if to_regclass('cron.job') is null then
-    return '[]';
+    return '[]'::jsonb;
   end if;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('job_name', w.job_name, 'schedule',
