@@ -32,6 +32,7 @@ endif
 
 check: setup ## Format, lint, types, imports, schema
 	@$(python) -m local.migration --check
+	@$(python) -m local.schema_doc --check
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --check . ; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@$(python) -m mypy $(folders)
@@ -63,8 +64,9 @@ dashboard: setup ## Build the page where `chunkwise dashboard` finds it
 screenshots: setup dashboard ## Write pictures of the page in each state into screenshots/
 	@exec $(python) -m local.screens
 
-migration: setup ## Write supabase/migrations from supabase/schemas
+migration: setup ## Write supabase/migrations and docs/schema.md from supabase/schemas
 	@$(python) -m local.migration
+	@$(python) -m local.schema_doc
 
 wheel: setup dashboard ## Build the page and the package into dist/
 	@$(python) -m hatchling build --target wheel

@@ -1,7 +1,6 @@
 -- Made from supabase/schemas by `make migration`. Edit those files, not this one.
 
 -- Foundation: schema `sync`, the clock, the isolation level, words and times in texts.
--- Stands on: a Supabase project.
 
 create schema sync;
 comment on schema sync is 'Internals of Chunkwise. Never exposed through the API.';
@@ -170,7 +169,6 @@ grant execute on function sync.now, sync.counted, sync.shell_word to authenticat
 grant execute on function public.chunkwise_version to service_role;
 
 -- Access: who calls, and who may. Every definer function asks here first, whatever was granted.
--- Stands on: foundation, schema `auth`.
 
 create function sync.acts_as_service() returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -293,7 +291,6 @@ from public, anon, authenticated, service_role;
 grant execute on function sync.is_operator to authenticated, service_role;
 
 -- Settings: the numbers and switches of the engine.
--- Stands on: access.
 
 create function sync.setting_bounds(p_name text, out o_least numeric, out o_most numeric)
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -433,7 +430,6 @@ grant execute on function public.set_setting to service_role;
 grant execute on function sync.setting, sync.setting_seconds to authenticated, service_role;
 
 -- Addresses: URLs taken apart, one spelling of each host, and which of them may be asked.
--- Stands on: settings.
 
 create type sync.parsed_url as (scheme text, host text, port int, address inet, path text);
 comment on type sync.parsed_url is
@@ -611,7 +607,6 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Keys: secrets in Vault, and texts without them.
--- Stands on: foundation, Vault.
 
 create function sync.mask_secrets(p_text text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -846,7 +841,6 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Sources: APIs, and how their errors look.
--- Stands on: access.
 
 create table public.sync_sources (
   id bigint generated always as identity primary key,
@@ -911,7 +905,7 @@ create policy sync_sources_select_operator on public.sync_sources
 for select to authenticated using ((select sync.is_operator()));
 
 -- Budgets: the requests per second and in flight that all workers share, per instance or per key.
--- Stands on: sources.
+-- Stands on: addresses.
 
 create table public.sync_budgets (
   id bigint generated always as identity primary key,
@@ -1059,7 +1053,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Workspaces: tenants of a source; what their names, addresses and ids may be.
--- Stands on: budgets.
+-- Stands on: addresses, keys, budgets.
 
 create function sync.trim_blanks(p_text text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -1263,7 +1257,6 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Streams: what kinds of record a source serves, and how far each workspace is with them.
--- Stands on: workspaces.
 
 create table public.sync_streams (
   id bigint generated always as identity primary key,
@@ -1478,7 +1471,6 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: streams.
 
 create function sync.require_status_classes(p_status_classes jsonb) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -1898,7 +1890,6 @@ from public, anon, authenticated, service_role;
 grant execute on function public.declare_source, public.declare_stream to service_role;
 
 -- Jobs: what was asked for.
--- Stands on: streams.
 
 create table public.polling_job_status (
   id uuid primary key default gen_random_uuid(),
@@ -2014,7 +2005,6 @@ revoke all on function sync.check_job_transition, sync.require_job
 from public, anon, authenticated, service_role;
 
 -- Runs: one workspace x one stream of a job, and how far it is.
--- Stands on: jobs.
 
 create table public.workspace_sync_runs (
   id bigint generated always as identity primary key,
@@ -2170,7 +2160,6 @@ for select to authenticated using ((select sync.is_operator()));
 revoke all on function sync.is_outdated from public, anon, authenticated, service_role;
 
 -- Queue: what to fetch, how far it is, what happened to it; leases, live counters.
--- Stands on: runs.
 
 create sequence sync.ready_seq cache 1;
 comment on sequence sync.ready_seq is
@@ -2485,7 +2474,6 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Slots: waiting chunks are planned, get a slot of their run, or are cancelled.
--- Stands on: queue.
 
 create function sync.is_paused(p_workspace_id bigint) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -2649,13 +2637,24 @@ $$Queue the next known pages of a run's scan, once half of those that waited are
 100,000 pages that ends with a refusal costs a window, and each transaction plans at most that. The
 caller holds the run's lock, and fills its slots.$$;
 
+create function sync.note_revealed_pages(p_run_id bigint, p_last_page int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs
+  set known_pages = greatest(known_pages, p_last_page),
+  progress_total = coalesce(progress_total, p_last_page)
+  where id = p_run_id and ending is null;
+end; $$;
+comment on function sync.note_revealed_pages(bigint, int) is
+$$Know of the pages up to the last one that an answer named; plan_window() queues them. The caller
+holds the run's lock. Nothing happens while the run is ending.$$;
+
 revoke all on function
   sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.pages_ahead,
-  sync.plan_window
+  sync.plan_window, sync.note_revealed_pages
 from public, anon, authenticated, service_role;
 
 -- Requests: what of a chunk stands in the HTTP request.
--- Stands on: foundation.
 
 create function sync.url_encode(p_text text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -2671,7 +2670,7 @@ revoke all on function sync.url_encode from public, anon, authenticated, service
 
 -- Admission: which picked chunks may be sent now, and when, so that all workers together keep
 -- within the budgets, each in its turn.
--- Stands on: queue, budgets.
+-- Stands on: budgets.
 
 create type sync.admission as (queue_id bigint, verdict text, send_after interval,
   budget_id bigint);
@@ -2949,7 +2948,6 @@ from public, anon, authenticated, service_role;
 
 -- Alone: a chunk that lost two leases is leased to a worker that holds nothing else, so that what
 -- kills its worker kills no other chunk's lease, and is told from what died beside it.
--- Stands on: queue, settings.
 
 create function sync.holds_chunks(p_worker_id text) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -3091,7 +3089,7 @@ from public, anon, authenticated, service_role;
 
 -- Rate limits: what 429s and answers teach of a budget, and what an operator sets or lifts.
 -- docs/decisions/0023 has the figures.
--- Stands on: admission.
+-- Stands on: addresses, budgets, admission.
 
 create function sync.note_refusal(p_workspace_id bigint, p_queue_id bigint, p_retry_after numeric)
   returns interval
@@ -3423,7 +3421,6 @@ to authenticated, service_role;
 
 -- Shares: where more is ready than a worker has room for, it gets first what is of the workspaces
 -- it holds the fewest leases of.
--- Stands on: queue.
 
 create function sync.leases_held(p_worker_id text, p_workspace_ids bigint[])
   returns table (workspace_id bigint, leases bigint)
@@ -3548,7 +3545,6 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Echo: now and then a claim has Realtime send a message that all who listen must hear.
--- Stands on: queue.
 
 create table sync.echo_state (
   is_only_row boolean primary key default true,
@@ -3594,8 +3590,8 @@ SKIP LOCKED.$$;
 revoke all on table sync.echo_state from public, anon, authenticated, service_role;
 revoke all on function sync.echo_age_ms from public, anon, authenticated, service_role;
 
--- Claim: hand out ready chunks as leases with ready-made requests, within the budgets.
--- Stands on: alone, shares, admission, requests, workspaces, keys.
+-- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
+-- Stands on: keys, budgets, streams, queue, requests, admission.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -3878,231 +3874,13 @@ comment on function sync.note_worker(text, jsonb) is
 $$Notes that a worker lives, at most every 5 s, and what it says of listening when that changes.
 Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
-create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1,
-  p_listening jsonb default null) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
-declare
-  v_alone record;
-  v_claim record;
-  v_ids bigint[];
-  v_echo jsonb;
-begin
-  perform sync.require_service();
-  perform sync.require_read_committed();
-  if p_limit is null or p_limit not between 1 and 100 then
-    raise exception using errcode = 'SY006', message = format('p_limit is '
-      '%s', coalesce(p_limit::text, 'null')),
-      hint = 'A claim takes 1 to 100 chunks.';
-  end if;
-  perform sync.note_worker(p_worker_id, p_listening);
-  v_echo := case when p_listening is null then '{}'::jsonb
-    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
-  perform sync.sweep_if_due();
-  if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
-  end if;
-  perform sync.wake_due_chunks(p_limit);
-  perform sync.wake_lines(p_limit);
-  v_alone := sync.hold_alone(p_worker_id);
-  if v_alone.o_is_alone then
-    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
-    -- Turned away, it leaves the worker to others at once.
-    return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
-      case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
-  end if;
-  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
-  if cardinality(v_ids) < p_limit then
-    v_ids := (v_ids || array(
-      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
-    ))[1:p_limit];
-  end if;
-  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
-end; $$;
-comment on function public.claim_next_chunk_job_safe(text, int, jsonb) is
-$$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
-first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
-A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
-holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
-an idle look found work of which it had heard nothing}) and is told of the last echo. Returns:
-{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
-docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
-row and queue rows by SKIP LOCKED, then budgets.$$;
-
-create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
-declare
-  v_chunk public.chunk_processing_queue;
-  v_alone record;
-  v_claim record;
-  v_reason text;
-begin
-  perform sync.require_service();
-  perform sync.require_read_committed();
-  if p_queue_id is null then
-    raise exception using errcode = 'SY006', message = 'p_queue_id is null',
-      hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
-  end if;
-  perform sync.note_worker(p_worker_id, null);
-  perform sync.sweep_if_due();
-  if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer
-      || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
-  end if;
-  select * into v_chunk from public.chunk_processing_queue
-  where id = p_queue_id for no key update skip locked;
-  v_reason := case
-    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
-    where id = p_queue_id) then 'not_pending'
-    when v_chunk.id is null then 'not_found'
-    when v_chunk.status <> 'pending' then 'not_pending'
-    when v_chunk.next_retry_at = 'infinity' then 'paused'
-    when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
-  if v_reason is null then
-    v_alone := sync.hold_alone(p_worker_id, p_queue_id);
-    v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
-      then 'alone' end;
-  end if;
-  if v_reason is null then
-    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
-    v_reason := case (v_claim.o_admissions)[1].verdict
-      when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
-      when 'paused' then 'paused' when 'keyless' then 'paused'
-      when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
-  else
-    v_claim := sync.claim_chunks('{}', p_worker_id);
-  end if;
-  insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
-  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
-  on conflict ((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
-    where verdict <> 'claimed' do update set
-    times = case when h.chunk_id = excluded.chunk_id then h.times + 1 else 1 end,
-    chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
-    occurred_at = excluded.occurred_at;
-  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
-    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
-      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
-      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
-      when v_reason = 'alone' then 1000 end) end;
-end; $$;
-comment on function public.claim_chunk_job_safe(bigint, text) is
-$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
-not_found, not_pending, not_due, paused, budget or alone (the worker holds, or empties itself for, a
-chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
-worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
-budget.$$;
-
-create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
-declare
-  v_now timestamptz;
-  v_longest interval;
-  v_ids bigint[];
-  v_free bigint[];
-  v_doubtful bigint[];
-  v_lost jsonb;
-  v_cancelled jsonb;
-  v_worker_ids text[];
-begin
-  perform sync.require_service();
-  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
-    or exists (select 1 from jsonb_array_elements(p_leases) as l
-      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
-        and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
-    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 '
-      'leases',
-      hint = '[{"queue_id": 1, "lease_token": 2}]';
-  end if;
-  v_longest := sync.setting_seconds('max_lease_seconds');
-  v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
-  v_free := array(
-    select id from public.chunk_processing_queue
-    where id = any (v_ids) order by id for no key update skip locked);
-  v_now := sync.now();
-  v_doubtful := array(
-    select id from public.chunk_processing_queue
-    where id = any (v_ids) and id <> all (v_free) and status = 'processing'
-      and lease_expires_at <= v_now);
-  if cardinality(v_doubtful) > 0 then
-    begin
-      perform 1 from public.chunk_processing_queue
-      where id = any (v_doubtful) order by id for no key update;
-      v_free := v_free || v_doubtful;
-    exception when lock_not_available then
-      null;
-    end;
-  end if;
-  with given as (
-    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
-    from jsonb_array_elements(p_leases) as l
-  ), extended as (
-    update public.chunk_processing_queue as q
-    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
-    q.started_at + v_longest)
-    from given
-    where q.id = given.id and q.id = any (v_free) and q.lease_token = given.lease_token
-      and q.status = 'processing' and q.lease_expires_at > v_now
-      and q.started_at + v_longest > v_now
-    returning q.id, q.run_id, q.worker_id
-  ), held as (
-    select * from extended
-    union all
-    -- What a call that ends it has locked is its own business: it was told to be in time.
-    select q.id, q.run_id, q.worker_id from public.chunk_processing_queue as q
-    join given on given.id = q.id and given.lease_token = q.lease_token
-    where q.id <> all (v_free) and q.status = 'processing'
-  )
-  select
-    coalesce(jsonb_agg(given.id order by given.id) filter (where held.id is null), '[]'),
-    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]'),
-    coalesce(array_agg(distinct held.worker_id) filter (where held.id is not null), '{}')
-  into v_lost, v_cancelled, v_worker_ids
-  from given left join held using (id)
-  left join public.workspace_sync_runs as r on r.id = held.run_id;
-  update sync.workers as k set last_seen_at = v_now
-  from (
-    select worker_id from sync.workers
-    where worker_id = any (v_worker_ids) and last_seen_at < v_now - interval '5 seconds'
-    order by worker_id for no key update skip locked
-  ) as silent
-  where k.worker_id = silent.worker_id;
-  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
-    'cancelled', v_cancelled,
-    'blocked_budgets', sync.blocked_budgets());
-end; $$;
-comment on function public.extend_chunk_leases(jsonb) is
-$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. It waits for nobody: a lease whose row
-another call has locked, as a rule to end it, is neither extended nor lost; only of one that has run
-out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease_ms", "lost": [ids],
-"cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
-SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
-
 revoke all on function
   sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
-  sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.claim_chunks,
-  sync.note_worker, public.claim_next_chunk_job_safe, public.claim_chunk_job_safe,
-  public.extend_chunk_leases
+  sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.claim_chunks, sync.note_worker
 from public, anon, authenticated, service_role;
-grant execute on function
-  public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
-to service_role;
 
 -- Answers: what an answer says. Shape checks, records, totals.
--- Stands on: streams, queue.
+-- Stands on: sources.
 
 create type sync.page_in_hand as (
   turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
@@ -4203,7 +3981,6 @@ comment on function sync.read_json(sync.page_in_hand) is
 $$Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
 Raises: 22P02 not JSON.$$;
 
-
 create function sync.check_records(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -4238,50 +4015,6 @@ begin
 end; $$;
 comment on function sync.check_records(sync.page_in_hand, public.sync_streams) is
 $$Raises: SY010 unless what was found is a list of records with usable ids.$$;
-
-create function sync.read_counted_page(p_page sync.page_in_hand, p_stream public.sync_streams)
-  returns sync.page_in_hand
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := p_page;
-begin
-  v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
-  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
-    2147483647);
-  if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
-    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
-      format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
-      sync.counted(sync.setting('max_pages'), 'page')));
-  end if;
-  if v_page.last_page > greatest(v_page.total, 1) then
-    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
-      v_page.last_page, sync.counted(v_page.total, 'record')),
-      'A list whose last page moves on with every page read has no end: ask the API''s operator.');
-  end if;
-  v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
-  return v_page;
-end; $$;
-comment on function sync.read_counted_page(sync.page_in_hand, public.sync_streams) is
-$$Returns: the page with its records, total and last_page. Raises: SY010.$$;
-
-create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
-  returns sync.page_in_hand
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := p_page;
-begin
-  v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
-  perform sync.check_records(v_page, p_stream);
-  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
-    perform sync.raise_shape(format('asked for record %s, the API answers with another',
-      p_page.record_id),
-      'declare_stream() says under which path a record stands.');
-  end if;
-  return v_page;
-end; $$;
-comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
-$$Returns: the page with the one record asked for. Raises: SY010.$$;
 
 create function sync.without_paths(p_page sync.page_in_hand, p_paths jsonb) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -4336,81 +4069,6 @@ end; $$;
 comment on function sync.require_no_rate_limit(int, text, public.sync_sources) is
 $$Raises: SY021 if a page's text means a rate limit, by the rules of its source.$$;
 
-create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
-  p_source public.sync_sources) returns sync.page_in_hand
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := p_page;
-begin
-  if p_page.http_status not between 200 and 299 then
-    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
-      perform sync.require_own_error(p_page, p_source);
-    elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
-        and p_stream.cursor_params is not null) is not true then
-      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
-        'The status classes of its stream should not call it a page.');
-    end if;
-    v_page.answer := '[]';
-    v_page.is_past_pages := p_page.kind = 'page';
-    v_page.reveals_pages := v_page.is_past_pages;
-    v_page.body := null;
-    return v_page;
-  end if;
-  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
-  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
-  v_page := sync.read_json(p_page);
-  perform sync.require_no_rate_limit(p_page.http_status,
-    v_page.answer #>> p_source.message_path, p_source)
-  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
-  if v_page.answer #> p_source.success_path = 'false'::jsonb then
-    raise exception using errcode = 'SY013',
-      message = format('the API answers %s and reports a failure: %s', p_page.http_status,
-        coalesce(sync.foreign_text(v_page.answer #>> p_source.message_path,
-        sync.workspace_secret(v_page.workspace_id)), 'it says no more')),
-      hint = 'It is tried again; if it stays, ask the API''s operator.';
-  end if;
-  v_page := case
-    when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
-    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
-    when p_stream.completeness = 'counted' then sync.read_counted_page(v_page, p_stream)
-    when p_stream.completeness = 'feed' then sync.read_feed_page(v_page, p_stream)
-    else sync.read_item(v_page) end;
-  if p_stream.drop_paths <> '[]' then
-    v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
-  end if;
-  v_page.records := jsonb_array_length(v_page.answer);
-  v_page.reveals_pages := v_page.kind = 'page'
-    and (v_page.last_page <= v_page.known_pages) is not true;
-  -- It is in the answer now; every statement over the pages would copy it.
-  v_page.body := null;
-  return v_page;
-end; $$;
-comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
-$$Cast a body and check it by its stream. A status that the stream counts as a page although it is
-no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
-page with answer = its records, and what it says of others; reveals_pages: the run did not know that
-pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.$$;
-
-create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand;
-  v_stream public.sync_streams;
-  v_source public.sync_sources;
-  v_read sync.page_in_hand[] := '{}'::sync.page_in_hand[];
-begin
-  foreach v_page in array p_pages loop
-    if v_stream.id is distinct from v_page.stream_id then
-      select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
-      select * into strict v_source from public.sync_sources where id = v_stream.source_id;
-    end if;
-    v_read := v_read || sync.read_page(v_page, v_stream, v_source);
-  end loop;
-  return v_read;
-end; $$;
-comment on function sync.read_pages(sync.page_in_hand[]) is
-$$Returns: the pages, read by their streams. Raises: as read_page().$$;
-
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
@@ -4446,131 +4104,13 @@ $$Returns: the records of pages that were read, in their order there; a time tha
 cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
-  sync.read_counted_page, sync.read_confirmation, sync.raise_shape, sync.count_at,
-  sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
-  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.read_page,
-  sync.read_pages, sync.found_records
-from public, anon, authenticated, service_role;
-
--- Connections: whose key it is, asked before a workspace writes its first row with it.
--- Stands on: answers.
-
-create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (p_workspace.key_owner_id = p_workspace.external_id) is not true
-    and sync.connection_path(p_workspace.source_id) is not null;
-end; $$;
-comment on function sync.is_key_unproven(public.sync_workspaces) is
-$$Returns: whether a workspace's key may be another workspace's: its source tells whose keys are,
-and was not asked about this one yet, or named another owner.$$;
-
-create function sync.read_connection(p_page sync.page_in_hand, p_source public.sync_sources)
-  returns sync.page_in_hand
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := p_page;
-  v_stream public.sync_streams;
-begin
-  select * into strict v_stream from public.sync_streams
-  where source_id = p_source.id and completeness = 'connection';
-  if p_page.answer #>> v_stream.id_path is null then
-    perform sync.raise_shape(format('the answer does not tell whose key it is at %s',
-      array_to_string(v_stream.id_path, '.')),
-      'declare_stream() says where that stands.');
-  end if;
-  v_page.key_owner := jsonb_build_object('id', p_page.answer #>> v_stream.id_path, 'name',
-    p_page.answer #>> v_stream.name_path);
-  v_page.answer := '[]';
-  return v_page;
-end; $$;
-comment on function sync.read_connection(sync.page_in_hand, public.sync_sources) is
-$$Returns: the page with the id and name of the workspace that the key belongs to; the rest of the
-answer is dropped, secrets with it. Raises: SY010.$$;
-
-create function sync.note_key_owners(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_said record;
-  v_is_taken boolean;
-begin
-  perform 1 from public.sync_workspaces where id in (
-    select p.workspace_id from unnest(p_pages) as p where p.kind = 'connection'
-      and p.outcome = 'completed')
-  order by id for no key update;
-  -- In the order of the owners: two calls that name the same ones do not wait for each other.
-  for v_said in
-    select p.workspace_id, r.access_revision, p.key_owner ->> 'id' as owner_id,
-      concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')') as owner
-    from unnest(p_pages) as p
-    join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
-    where p.kind = 'connection' and p.outcome = 'completed'
-    order by p.key_owner ->> 'id', p.workspace_id
-  loop
-    begin
-      v_is_taken := false;
-      update public.sync_workspaces as w set
-        key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
-        external_id = coalesce(w.external_id, v_said.owner_id),
-        is_external_id_found = w.is_external_id_found or w.external_id is null,
-        key_status = case when w.external_id <> v_said.owner_id then 'other_workspace'
-        else 'accepted' end
-      where w.id = v_said.workspace_id and w.access_revision = v_said.access_revision;
-    exception when unique_violation or sqlstate 'SY019' then
-      v_is_taken := true;
-    end;
-    update public.sync_workspaces as w set
-      key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
-      key_status = 'other_workspace'
-    where v_is_taken and w.id = v_said.workspace_id
-      and w.access_revision = v_said.access_revision;
-  end loop;
-end; $$;
-comment on function sync.note_key_owners(sync.page_in_hand[]) is
-$$Write whose keys they are. The first owner seen is the workspace's external id from then on, where
-none was given; a key of another one, or of another workspace that is registered for that instance,
-is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
-the runs' locks. Locks: the workspaces by id.$$;
-
-create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_workspace public.sync_workspaces;
-  v_completeness text;
-begin
-  select * into strict v_workspace from public.sync_workspaces where id = p_run.workspace_id;
-  select completeness into strict v_completeness from public.sync_streams
-  where id = p_run.stream_id;
-  if v_workspace.key_status = 'other_workspace' then
-    update public.workspace_sync_runs
-    set error_message = format('its key belongs to workspace %s, %s. rotate_workspace_key() gives '
-      'it its own.', v_workspace.key_owner, coalesce('not to ' || v_workspace.external_id, (
-        select format('which is registered as %L', x.workspace_name)
-        from public.sync_workspaces as x
-        where x.source_id = v_workspace.source_id and x.removed_at is null
-          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id), 'not to this one'))
-    where id = p_run.id;
-    perform sync.close_run(p_run.id, 'failed', null);
-  elsif v_completeness = 'connection' then
-    perform sync.close_run(p_run.id, 'completed', null);
-  elsif v_completeness = 'items' then
-    perform sync.open_items(p_run.id);
-  else
-    perform sync.begin_pages(array[p_run.id]);
-  end if;
-end; $$;
-comment on function sync.advance_connection(public.workspace_sync_runs) is
-$$The key's owner is known: go on to what the run is for, or end it before it wrote anything. The
-caller holds the run's lock.$$;
-
-revoke all on function
-  sync.is_key_unproven, sync.read_connection, sync.note_key_owners,
-  sync.advance_connection
+  sync.raise_shape, sync.count_at, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
+  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.found_records
 from public, anon, authenticated, service_role;
 
 -- Records: where pages go of streams without a typed table, and the one upsert that every target
 -- table has.
--- Stands on: streams.
+-- Stands on: declare.
 
 create table public.synced_records (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
@@ -4811,7 +4351,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Verdicts: what an error of reading or applying a page means.
--- Stands on: answers, queue.
+-- Stands on: keys, answers.
 
 create function sync.find_refused_record(p_page sync.page_in_hand, p_sqlstate text) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4966,7 +4506,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Fence: what a holder hands over, whether it still holds its lease, what it is told.
--- Stands on: answers.
+-- Stands on: runs, slots.
 
 create function sync.given_pages(p_pages jsonb) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -5135,9 +4675,2654 @@ revoke all on function
   sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
 from public, anon, authenticated, service_role;
 
+-- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
+-- Stands on: declare.
+
+create table sync.missing_records (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  record_id text not null,
+  missed_by_run_id bigint not null,
+  missed_scans int not null default 1,
+  is_confirmed boolean not null default false,
+  answers int not null default 0,
+  asked_at timestamptz,
+  held_by_run_id bigint,
+  last_seen_at timestamptz,
+  primary key (workspace_id, stream_id, record_id)
+);
+comment on table sync.missing_records is
+'Live rows that the last complete scan did not show: not deleted yet, or unlisted.';
+comment on column sync.missing_records.missed_scans is
+'Complete scans in a row that missed it; 0: the one that did was rejected.';
+comment on column sync.missing_records.is_confirmed is
+'Its own GET answered 404 or 410, or a second complete scan missed it too.';
+comment on column sync.missing_records.answers is
+'How often its own GET answered although a scan missed it. The first time rejects that scan, from
+the second time on it is unlisted: it lives, and no scan has to show it.';
+comment on column sync.missing_records.asked_at is
+'When its own GET was last planned; an unlisted one is asked once per full_scan_days.';
+comment on column sync.missing_records.held_by_run_id is
+'The run that would have deleted it and waits for approve_deletions().';
+comment on column sync.missing_records.last_seen_at is 'The last complete sync that saw it.';
+create index missing_records_stream_idx on sync.missing_records (stream_id);
+create index missing_records_held_idx on sync.missing_records (held_by_run_id)
+  where held_by_run_id is not null;
+alter table sync.missing_records enable row level security;
+-- Old runs that still wait are found without a look at every run.
+create index workspace_sync_runs_held_idx on public.workspace_sync_runs (workspace_id, stream_id)
+  where deletions_waiting > 0;
+
+alter table public.sync_workspace_streams add column emptied_at timestamptz;
+comment on column public.sync_workspace_streams.emptied_at is
+'Since when its list has been empty although it has live rows; null: it is not.';
+
+create function sync.recount_held(p_workspace_id bigint, p_stream_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set deletions_waiting = (
+    select count(*) from sync.missing_records as m where m.held_by_run_id = r.id)
+  from (
+    select id from public.workspace_sync_runs
+    where workspace_id = p_workspace_id and stream_id = p_stream_id and deletions_waiting > 0
+    order by id for no key update
+  ) as held
+  where r.id = held.id;
+end; $$;
+comment on function sync.recount_held(bigint, bigint) is
+$$What runs still hold back for approve_deletions(), after some of it was decided, superseded or
+forgotten. Locks: runs that hold something, by id, after the missing records.$$;
+
+create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null)
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from sync.missing_records as m using (
+    select workspace_id, stream_id, record_id from sync.missing_records
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, record_id for update
+  ) as gone
+  where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
+    and m.record_id = gone.record_id;
+  update public.sync_workspace_streams set emptied_at = null
+  where (p_workspace_id is null or workspace_id = p_workspace_id)
+    and (p_stream_id is null or stream_id = p_stream_id) and emptied_at is not null;
+  perform sync.recount_held(r.workspace_id, r.stream_id) from (
+    select distinct workspace_id, stream_id from public.workspace_sync_runs
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
+    order by workspace_id, stream_id) as r;
+end; $$;
+comment on function sync.forget_missing(bigint, bigint) is
+$$Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
+another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
+every stream. Locks: missing records by key, the workspace's streams, then runs that hold something.
+The caller holds the live runs concerned, if any.$$;
+
+create function sync.forget_missing_of_stream() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.forget_missing(null, new.id);
+  return null;
+end; $$;
+comment on function sync.forget_missing_of_stream() is
+$$Trigger: by another declaration what was missed says nothing. Locks: as forget_missing().$$;
+create trigger sync_streams_forget_missing after update on public.sync_streams
+for each row when (new.revision <> old.revision)
+execute function sync.forget_missing_of_stream();
+
+create function sync.target_sql(p_template text, p_stream_id bigint) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select format(p_template, target_table, 't.workspace_id = $1 and '
+      || case when sync.is_shared_target(to_regclass(target_table)) then 't.stream_id = $2'
+      else '$2 is not null' end)
+    from public.sync_streams where id = p_stream_id
+  );
+end; $$;
+comment on function sync.target_sql(text, bigint) is
+$$Returns: a statement on a stream's target table: %1$s is the table, to be called t, %2$s its rows
+of workspace $1 and stream $2.$$;
+
+create function sync.note_missing(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_missing text[];
+  v_last_seen_at timestamptz;
+begin
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t where %2$s and t.deleted_at is null
+    except
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
+  into v_missing using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  select last_complete_sync_at into v_last_seen_at from public.sync_workspace_streams
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+  delete from sync.missing_records as m
+  where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+    and not exists (select 1 from unnest(v_missing) as missed (id) where missed.id = m.record_id);
+  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
+    last_seen_at)
+  select p_run.workspace_id, p_run.stream_id, missed.id, p_run.id, v_last_seen_at
+    from unnest(v_missing) as missed (id) order by missed.id
+  on conflict (workspace_id, stream_id, record_id) do update set
+    missed_by_run_id = excluded.missed_by_run_id, missed_scans = m.missed_scans + 1,
+      is_confirmed = m.answers = 0 and m.missed_scans > 0, held_by_run_id = null;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+end; $$;
+comment on function sync.note_missing(public.workspace_sync_runs) is
+$$After a complete scan: which live rows it did not show; those that the complete scan before missed
+too are confirmed, unless their own GET has answered. What older runs hold back is superseded.$$;
+
+create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_ids text[];
+begin
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t
+    where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
+    intersect
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  if cardinality(v_ids) > 0 then
+    execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
+      where %2$s and t.id::text in (select unnest($3))', p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_ids;
+  end if;
+end; $$;
+comment on function sync.revive_seen(public.workspace_sync_runs) is
+$$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
+applied, and is listed.$$;
+
+create function sync.count_live(p_run public.workspace_sync_runs) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_live bigint;
+begin
+  execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null',
+    p_run.stream_id)
+  into v_live using p_run.workspace_id, p_run.stream_id;
+  return v_live;
+end; $$;
+comment on function sync.count_live(public.workspace_sync_runs) is
+$$Returns: how many rows of a run's workspace and stream are not deleted.$$;
+
+create function sync.forget_unaccepted(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.phase = 'confirm' then
+    delete from sync.missing_records
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
+    update sync.missing_records set missed_scans = 0
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id;
+  end if;
+  if exists (
+    select 1 from sync.seen_pages
+    where run_id = v_run.id and scan = v_run.scan and record_ids <> '{}'
+  ) then
+    delete from sync.missing_records as m using (
+      select distinct seen.id from sync.seen_pages as s
+      cross join unnest(s.record_ids) as seen (id)
+      where s.run_id = v_run.id and s.scan = v_run.scan
+    ) as shown
+    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and m.record_id = shown.id;
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+      and emptied_at is not null;
+  end if;
+  perform sync.recount_held(v_run.workspace_id, v_run.stream_id);
+end; $$;
+comment on function sync.forget_unaccepted(bigint) is
+$$A run's scan does not count: it was rejected, or its run ends without being complete. What it
+missed is forgotten, but for what answered for itself; what it showed is not missing. The caller
+holds the run's lock.$$;
+
+revoke all on table sync.missing_records from public, anon, authenticated, service_role;
+grant select on table sync.missing_records to authenticated, service_role;
+create policy missing_records_select_operator on sync.missing_records
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
+  sync.target_sql, sync.note_missing, sync.revive_seen,
+  sync.count_live, sync.forget_unaccepted
+from public, anon, authenticated, service_role;
+
+-- Marks: how far a new scan of a feed reads, and when everything is read again.
+-- Stands on: workspaces, streams.
+
+create function sync.set_marks(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set
+    mark = case when f.is_usable then (f.marks ->> 'newest_id')::bigint end,
+    is_full_scan = not f.is_usable or coalesce((f.marks ->> 'full_scan_at')::timestamptz
+      < sync.now() - make_interval(days => f.full_scan_days), true)
+  from (
+    select x.id, s.marks, st.full_scan_days,
+      coalesce(s.marks -> 'of' = sync.feed_identity(w, st) and (s.marks ->> 'read_at')::timestamptz
+        > sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int), false)
+      as is_usable
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id and st.completeness = 'feed'
+    join public.sync_workspaces as w on w.id = x.workspace_id
+    join public.sync_workspace_streams as s
+      on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
+    where x.id = any (p_run_ids)
+  ) as f
+  where r.id = f.id;
+end; $$;
+comment on function sync.set_marks(bigint[]) is
+$$New runs of feeds read to the mark of the last complete scan, or everything: when that is due,
+when the mark is of another address, owner or declaration, or when what was read since it may have
+been pruned.$$;
+
+create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_workspace_id bigint;
+begin
+  perform sync.require_service();
+  v_workspace_id := sync.workspace_id_of(p_workspace);
+  update public.sync_workspace_streams as s set marks = s.marks - 'full_scan_at'
+  from public.sync_streams as st
+  where st.id = s.stream_id and st.stream_name = p_stream and st.completeness = 'feed'
+    and s.workspace_id = v_workspace_id;
+  if not found and not exists (select 1 from public.sync_streams
+    where stream_name = p_stream and completeness = 'feed') then
+    raise exception using errcode = 'SY003', message = format('there is no feed %L', p_stream),
+      hint = 'select stream_name from sync_streams where completeness = ''feed'' lists them.';
+  end if;
+  return jsonb_build_object('stream', p_stream, 'workspace', p_workspace);
+end; $$;
+comment on function public.request_full_scan(text, text) is
+$$Let the next scan of a feed read everything, not only what is newer than its mark. Returns:
+{"stream", "workspace"}. Raises: SY002 unknown workspace, SY003 unknown feed. Locks: the workspace's
+row of that stream.$$;
+
+revoke all on function
+  sync.set_marks, public.request_full_scan
+from public, anon, authenticated, service_role;
+grant execute on function public.request_full_scan to service_role;
+
+-- Close: what a run without live chunks becomes; a job without live runs.
+-- Stands on: keys, missing.
+
+create function sync.has_live_chunks(p_run_id bigint) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select 1 from public.chunk_processing_queue where run_id = p_run_id and slot is not null
+  ) or exists (
+    select 1 from public.chunk_processing_queue
+    where run_id = p_run_id and status = 'pending' and slot is null
+  );
+end; $$;
+comment on function sync.has_live_chunks(bigint) is
+$$Returns: whether anything of a run is pending or in flight.$$;
+
+create function sync.end_run_early(p_run_id bigint, p_ending text, p_message text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs set ending = p_ending,
+    error_message = coalesce(error_message, p_message)
+  where id = p_run_id and status = 'running' and ending is null;
+end; $$;
+comment on function sync.end_run_early(bigint, text, text) is
+$$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
+the run's lock and settles it.$$;
+
+create function sync.close_jobs(p_job_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job_id uuid;
+begin
+  foreach v_job_id in array p_job_ids loop
+    begin
+      perform sync.close_job(v_job_id);
+    exception when others then
+      update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
+      from (select id from public.workspace_sync_runs where job_id = v_job_id
+      order by id for no key update skip locked) as free
+      where r.id = free.id;
+    end;
+  end loop;
+end; $$;
+comment on function sync.close_jobs(uuid[]) is
+$$Close jobs, each in a savepoint of its own; a failure is noted on the job's runs and left to the
+next sweep. Locks: the jobs, in the order given.$$;
+
+create function sync.fold_counters(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  with folded as (
+    delete from sync.run_counters where run_id = p_run_id returning *
+  )
+  update public.workspace_sync_runs as r set
+    chunks_completed = r.chunks_completed + f.completed, chunks_failed = r.chunks_failed + f.failed,
+    chunks_cancelled = r.chunks_cancelled + f.cancelled, records_seen = r.records_seen + f.records,
+    records_changed = r.records_changed + f.changed,
+    pages_completed = r.pages_completed + f.pages
+  from (
+    select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+      sum(records) as records, sum(changed) as changed, sum(pages) as pages
+    from folded
+  ) as f
+  where r.id = p_run_id and f.completed is not null;
+end; $$;
+comment on function sync.fold_counters(bigint) is
+$$Move a closing run's live totals into its row. The caller holds its lock; nothing of it is
+live.$$;
+
+create function sync.close_run(p_run_id bigint, p_status text, p_warning text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_waiting bigint[];
+  v_close_function text;
+begin
+  perform sync.fold_counters(p_run_id);
+  update public.workspace_sync_runs as r set
+    status = p_status, completed_at = sync.now(), close_error = null,
+    warnings = case when p_warning is null then warnings else warnings || p_warning end,
+    error_message = coalesce(error_message, case when p_status = 'failed' then (
+      select q.error_message from public.chunk_processing_queue as q
+      where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
+  where id = p_run_id returning * into strict v_run;
+  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
+  -- By the index of parents, and not through all that is live.
+  with children as materialized (
+    select * from public.workspace_sync_runs where parent_run_id = p_run_id for no key update
+  )
+  select array_agg(id) into v_waiting from children
+  where status = 'running' and ending is null and phase = 'parent';
+  if v_waiting is not null then
+    perform sync.begin_runs(v_waiting);
+  end if;
+  if p_status <> 'completed' then
+    return;
+  end if;
+  insert into public.sync_workspace_streams as s
+    (workspace_id, stream_id, last_complete_sync_at, last_complete_run_id, last_sync_duration_ms,
+    record_count)
+  values (v_run.workspace_id, v_run.stream_id, v_run.completed_at, p_run_id,
+    extract(epoch from v_run.completed_at - v_run.started_at) * 1000, v_run.distinct_ids)
+  on conflict (workspace_id, stream_id) do update set
+    last_complete_sync_at = excluded.last_complete_sync_at,
+    last_complete_run_id = excluded.last_complete_run_id,
+    last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
+  select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
+  if v_close_function is not null then
+    begin
+      execute format('select %s($1)', v_close_function) using v_run.workspace_id;
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set warnings = warnings || format('%s: %s',
+        v_close_function, sync.mask_secrets(sqlerrm)) where id = p_run_id;
+    end;
+  end if;
+end; $$;
+comment on function sync.close_run(bigint, text, text) is
+$$End a run: totals, status, and for a completed one the registry and statistics. A close function
+that fails is a warning. The caller holds its lock; nothing of it is live.$$;
+
+create function sync.refresh_jobs(p_job_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.polling_job_status as j set
+    workspaces_processed = r.workspaces_completed,
+    total_accounts_synced = greatest(j.total_accounts_synced, r.records),
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled
+  from (
+    select x.job_id,
+      count(distinct x.workspace_id) - count(distinct x.workspace_id) filter
+      (where x.status <> 'completed') as workspaces_completed,
+      -- Of a first scan what its pages showed so far; of a later one what the one before showed.
+      coalesce(sum(coalesce(x.distinct_ids, c.records)) filter (
+        where x.status in ('running', 'completed', 'partial') and st.completeness = 'counted'), 0)
+      as records,
+      sum(x.chunks_completed + coalesce(c.completed, 0)) as chunks_completed,
+      sum(x.chunks_failed + coalesce(c.failed, 0)) as chunks_failed,
+      sum(x.chunks_cancelled + coalesce(c.cancelled, 0)) as chunks_cancelled
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id
+    left join lateral (
+      select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+        sum(records) as records
+      from sync.run_counters where run_id = x.id and x.status = 'running'
+    ) as c on true
+    where x.job_id = any (p_job_ids)
+    group by x.job_id
+  ) as r
+  where j.id = r.job_id and j.status = 'running'
+    and (j.workspaces_processed, j.chunks_completed, j.chunks_failed, j.chunks_cancelled)
+    is distinct from
+    (r.workspaces_completed, r.chunks_completed, r.chunks_failed, r.chunks_cancelled);
+end; $$;
+comment on function sync.refresh_jobs(uuid[]) is
+$$Write how far live jobs are into their rows, of those of which anything ended since. The caller
+holds the jobs' locks. Jobs that a user's own code writes have no runs, and are left alone.$$;
+
+create function sync.close_job(p_job_id uuid) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job public.polling_job_status;
+begin
+  select * into v_job from public.polling_job_status where id = p_job_id for no key update;
+  if v_job.status is distinct from 'running' then
+    return;
+  end if;
+  if exists (
+    select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running'
+  ) then
+    perform sync.refresh_jobs(array[p_job_id])
+    where v_job.updated_at < sync.now() - interval '1 second';
+    return;
+  end if;
+  update public.polling_job_status as j set
+    status = case
+      when j.cancel_requested_at is not null then 'cancelled'
+      when r.completed + r.partial = 0 then 'failed'
+      when r.completed = r.runs then 'completed'
+      else 'partial' end,
+    workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled,
+    progress_percentage = case when r.completed = r.runs then 100.0
+      else least(99.9, trunc(100.0 * r.progress_done / r.progress_total, 1)) end,
+    warnings = j.warnings || r.warnings,
+    error_message = case
+      when r.runs > 0 or j.cancel_requested_at is not null then r.error_message
+      else coalesce(j.error_message, 'it has no runs: they were deleted, or never were') end
+  from (
+    select count(*) as runs, count(*) filter (where status = 'completed') as completed,
+      count(*) filter (where status = 'partial') as partial,
+      count(distinct r.workspace_id) - count(distinct r.workspace_id) filter
+      (where status <> 'completed') as workspaces_completed,
+      coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
+      coalesce(sum(r.chunks_completed), 0) as chunks_completed,
+      sum(coalesce(r.progress_total, 1)) as progress_total,
+      sum(least(coalesce(r.progress_total, 1), case
+        when r.status = 'completed' then r.progress_total else r.chunks_completed end))
+      as progress_done,
+      coalesce(sum(r.chunks_failed), 0) as chunks_failed,
+      coalesce(sum(r.chunks_cancelled), 0) as chunks_cancelled,
+      coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
+      order by r.id) filter (where warning is not null), '{}') as warnings,
+      left(string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id)
+        filter (where r.error_message is not null), 2000) as error_message
+    from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    left join lateral (select array_to_string(r.warnings, '; ') as warning
+    where cardinality(r.warnings) > 0) as x on true
+    where r.job_id = p_job_id
+  ) as r
+  where j.id = p_job_id;
+  update public.workspace_sync_runs set close_error = null
+  where id = any (array(select id from public.workspace_sync_runs
+    where job_id = p_job_id and close_error is not null for no key update skip locked));
+end; $$;
+comment on function sync.close_job(uuid) is
+$$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
+none is completed or partial (or there is none at all), else partial. Else, once a second, write how
+far it is. Locks: the job; then it looks anew for live runs.$$;
+
+revoke all on function
+  sync.has_live_chunks, sync.end_run_early, sync.close_jobs, sync.fold_counters, sync.close_run,
+  sync.refresh_jobs, sync.close_job
+from public, anon, authenticated, service_role;
+
+-- Deletions: a record goes only after a complete scan missed it and its own GET, or a second
+-- complete scan, says so too; never because a list became empty once.
+-- Stands on: slots, missing, close.
+
+create function sync.is_guarded(p_rows bigint, p_live bigint) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_rows > sync.setting('deletion_guard_rows')
+    and p_rows > sync.setting('deletion_guard_share') * p_live;
+end; $$;
+comment on function sync.is_guarded(bigint, bigint) is
+$$Returns: whether so many deletions, of so many live rows, need approve_deletions().$$;
+
+create function sync.hold_missing(p_run_id bigint, p_only_confirmed boolean, p_reason text)
+  returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  update sync.missing_records set held_by_run_id = p_run_id
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0
+    and (is_confirmed or not p_only_confirmed);
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run_id)
+  where id = p_run_id returning * into v_run;
+  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)',
+    v_run.deletions_waiting, sync.counted(sync.count_live(v_run), 'row'), p_reason, p_run_id);
+end; $$;
+comment on function sync.hold_missing(bigint, boolean, text) is
+$$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for
+itself. The caller holds the run's lock. Returns: a warning with the numbers.$$;
+
+create function sync.is_newly_empty(p_run public.workspace_sync_runs) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_emptied_at timestamptz;
+begin
+  if p_run.distinct_ids > 0 or not exists (
+    select 1 from sync.missing_records
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
+  ) then
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+      and emptied_at is not null;
+    return false;
+  end if;
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, emptied_at)
+  values (p_run.workspace_id, p_run.stream_id, sync.now())
+  on conflict (workspace_id, stream_id) do update
+  set emptied_at = coalesce(s.emptied_at, excluded.emptied_at)
+  returning emptied_at into v_emptied_at;
+  return sync.setting('empty_list_minutes') > 0 and p_run.started_at
+    < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
+end; $$;
+comment on function sync.is_newly_empty(public.workspace_sync_runs) is
+$$After a complete scan that was noted: whether it showed nothing of a list that has live rows, and
+no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
+run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
+
+create function sync.begin_confirmations(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_missed bigint;
+  v_unconfirmed text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  -- In this order: an approval that has a missing record deletes before the revival looks, or
+  -- finds it decided anew.
+  perform sync.note_missing(v_run);
+  perform sync.revive_seen(v_run);
+  if sync.is_newly_empty(v_run) then
+    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
+      ', for the list is empty; a later run that finds it so too may delete'));
+    return;
+  end if;
+  select count(*) into v_missed from sync.missing_records
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
+  if v_missed > 0 and sync.is_guarded(v_missed, sync.count_live(v_run)) then
+    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false, ''));
+    return;
+  end if;
+  with asked as (
+    update sync.missing_records as m set asked_at = sync.now()
+    from public.sync_streams as s
+    where s.id = m.stream_id and s.item_path is not null
+      and m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and not m.is_confirmed
+      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
+    returning m.record_id
+  )
+  select array_agg(record_id order by record_id) into v_unconfirmed from asked;
+  if v_unconfirmed is null then
+    perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
+  else
+    update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
+    perform sync.plan_chunks(p_run_id, 'confirmation', null, v_unconfirmed);
+    perform sync.fill_slots(p_run_id);
+  end if;
+end; $$;
+comment on function sync.begin_confirmations(bigint) is
+$$A complete scan: ask for each record it missed, where the stream has a path for that, or close at
+once. A list that became empty, and what the guard would hold anyway, is not asked for one by one.
+The caller holds the run's lock.$$;
+
+create function sync.note_confirmations(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.missing_records as m set
+    is_confirmed = p.http_status in (404, 410),
+    answers = case when p.http_status in (404, 410) then 0 else m.answers + 1 end
+  from unnest(p_pages) as p
+  where p.kind = 'confirmation' and m.workspace_id = p.workspace_id
+    and m.stream_id = p.stream_id and m.record_id = p.record_id;
+end; $$;
+comment on function sync.note_confirmations(sync.page_in_hand[]) is
+$$404 or 410 confirms that a record is gone; any other page shows that it lives although the scan
+missed it. Locks: rows that only the run of these chunks writes.$$;
+
+create function sync.some_of(p_ids text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format('%s (%s%s)', cardinality(p_ids), array_to_string(p_ids[1:10], ', '),
+    case when cardinality(p_ids) > 10 then ', …' end);
+$$;
+comment on function sync.some_of(text[]) is $$Returns: how many ids, and the first ten.$$;
+
+create function sync.confirmation_finding(p_run public.workspace_sync_runs) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_unlisted text[];
+  v_living bigint;
+begin
+  select coalesce(array_agg(m.record_id order by m.record_id) filter (where m.answers > 1), '{}'),
+    count(*) filter (where m.answers = 1)
+  into v_unlisted, v_living
+  from public.chunked_sync_jobs as c
+  join public.chunk_processing_queue as q on q.id = c.id and q.status = 'completed'
+  -- A plan made while no record was missing would read all of them for each; offset 0 keeps the
+  -- look by key.
+  cross join lateral (
+    select x.record_id, x.answers from sync.missing_records as x
+    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
+      and x.record_id = c.record_id offset 0
+  ) as m
+  where c.run_id = p_run.id and c.scan = p_run.scan and c.kind = 'confirmation';
+  if cardinality(v_unlisted) > 0 then
+    execute sync.target_sql('update %1$s as t set unlisted_at = sync.now()
+      where %2$s and t.unlisted_at is null and t.deleted_at is null and t.id::text = any ($3)',
+      p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_unlisted;
+    update public.workspace_sync_runs set warnings = warnings
+      || format('unlisted: %s; they answer for themselves and stay', sync.some_of(v_unlisted))
+    where id = p_run.id;
+  end if;
+  return case when v_living > 0
+    then format('still there although it missed them: %s', v_living) end;
+end; $$;
+comment on function sync.confirmation_finding(public.workspace_sync_runs) is
+$$What the confirmations say of a scan. A record that answers for itself for the second time is
+unlisted from now on: archived or moved, but alive; the run names it. The caller holds the run's
+lock. Returns: what speaks against the scan: records that it missed and that answered for the first
+time; null if none did. Locks: target rows.$$;
+
+create function sync.delete_confirmed(p_run_id bigint) returns text
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_ids text[];
+  v_live bigint;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
+  execute sync.target_sql('select count(*), coalesce(array_agg(t.id::text)
+    filter (where confirmed.id is not null), ''{}'')
+    from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = t.id::text
+    where %2$s and t.deleted_at is null', v_run.stream_id)
+  into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
+  if sync.is_guarded(cardinality(v_ids), v_live) then
+    return sync.hold_missing(p_run_id, true, '');
+  end if;
+  perform sync.delete_records(v_run, v_ids) where cardinality(v_ids) > 0;
+  return null;
+end; $$;
+comment on function sync.delete_confirmed(bigint) is
+$$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live
+ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
+
+create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_deleted bigint;
+begin
+  execute sync.target_sql('update %1$s as t set deleted_at = sync.now(), unlisted_at = null
+    where %2$s and t.deleted_at is null and t.id::text in (select unnest($3))', p_run.stream_id)
+  using p_run.workspace_id, p_run.stream_id, p_ids;
+  get diagnostics v_deleted = row_count;
+  delete from sync.missing_records
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id in (select unnest(p_ids));
+  update public.workspace_sync_runs set
+    records_deleted = records_deleted + v_deleted,
+    deletions_waiting = (select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id;
+  return v_deleted;
+end; $$;
+comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
+$$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
+
+create function sync.approve_deletions(p_run_id bigint) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_newer_run_id bigint;
+  v_ids text[];
+begin
+  perform sync.require_operator();
+  perform sync.require_read_committed();
+  select * into v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.id is null then
+    raise exception using errcode = 'SY017', message = format('there is no run '
+      '%s', coalesce(p_run_id::text, 'null')),
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
+  end if;
+  -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
+  -- left to that run, as is one that it has seen. What was missed with another key says nothing.
+  select array_agg(record_id) into v_ids from (
+    select record_id from sync.missing_records where held_by_run_id = p_run_id
+      and exists (select 1 from public.sync_workspaces as w
+        where w.id = v_run.workspace_id and w.access_revision = v_run.access_revision)
+      and record_id not in (
+        select seen.id from public.workspace_sync_runs as live
+        join sync.seen_pages as s on s.run_id = live.id
+        cross join unnest(s.record_ids) as seen (id)
+        where live.workspace_id = v_run.workspace_id and live.stream_id = v_run.stream_id
+          and live.status = 'running')
+      order by record_id for update skip locked) as held;
+  select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+    and last_complete_run_id <> p_run_id;
+  if v_ids is null or v_newer_run_id is not null then
+    raise exception using errcode = 'SY008',
+      message = case when v_newer_run_id is null then format('no deletion of run %s is '
+      'waiting', p_run_id)
+                else format('run %s is newer and has decided anew', v_newer_run_id) end,
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
+  end if;
+  execute sync.target_sql('select array(select t.id::text from %1$s as t
+    where %2$s and t.deleted_at is null and t.id::text = any ($3)
+    order by t.id for no key update skip locked)', v_run.stream_id)
+  into v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
+  return jsonb_build_object('run_id', p_run_id, 'deleted', sync.delete_records(v_run, v_ids));
+end; $$;
+comment on function sync.approve_deletions(bigint) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+approve_deletions() raises.$$;
+
+create function public.approve_deletions(p_run_id bigint) returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.approve_deletions(p_run_id);
+$$;
+comment on function public.approve_deletions(bigint) is
+$$Let the deletions happen that a run held back because they are more than 10 rows and more than 20
+% of the workspace's live ones. Returns: {"run_id", "deleted"}. Raises: SY008 nothing waits or a
+newer run decided, SY017 unknown run. Locks: missing records and target rows by SKIP LOCKED, then
+the run.$$;
+
+revoke all on function
+  sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.begin_confirmations,
+  sync.note_confirmations, sync.some_of, sync.confirmation_finding, sync.delete_confirmed,
+  sync.delete_records, sync.approve_deletions, public.approve_deletions
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.approve_deletions, public.approve_deletions
+to authenticated, service_role;
+
+-- Begin: the first chunk of a run.
+-- Stands on: slots, missing.
+
+create function sync.begin_phase(p_run_ids bigint[], p_phase text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_chunk_ids bigint[];
+  v_ready int;
+begin
+  update public.workspace_sync_runs set phase = p_phase, planned_chunks = planned_chunks + 1,
+    known_pages = case p_phase when 'scan' then 1 else 0 end,
+    planned_pages = case p_phase when 'scan' then 1 else 0 end,
+    pages_planned = pages_planned + case p_phase when 'scan' then 1 else 0 end
+  where id = any (p_run_ids);
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
+    select r.job_id, r.id, case p_phase when 'scan' then 'page' else 'connection' end, r.scan,
+      case p_phase when 'scan' then 1 end
+    from public.workspace_sync_runs as r where r.id = any (p_run_ids) order by r.id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned order by id
+    returning id
+  )
+  select array_agg(id order by id) into v_chunk_ids from queued;
+  -- Of a run that begins again slot 1 may be in flight.
+  update public.chunk_processing_queue as q set slot = 1,
+    ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then nextval('sync.ready_seq') end,
+    next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then 'infinity'::timestamptz end
+  where q.id = any (v_chunk_ids) and not exists (
+    select 1 from public.chunk_processing_queue as held
+    where held.run_id = q.run_id and held.slot = 1);
+  get diagnostics v_ready = row_count;
+  if v_ready < cardinality(v_chunk_ids) then
+    perform sync.fill_slots(id) from unnest(p_run_ids) as id;
+  end if;
+end; $$;
+comment on function sync.begin_phase(bigint[], text) is
+$$The first chunk of each run, page 1 (scan) or the question whose key it is (connect), in its first
+free slot, which of a new run is slot 1: as one set, however many there are. All is looked up by
+key, whatever the planner knows of tables that were just filled. The caller holds the runs' locks,
+or made them. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.forget_missed_with_another_key(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  perform sync.forget_missing(r.workspace_id, r.stream_id) from public.workspace_sync_runs as r
+  where r.id = any (p_run_ids) and exists (
+    select 1 from sync.missing_records as m
+    join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
+    where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
+      and x.access_revision <> r.access_revision offset 0);
+end; $$;
+comment on function sync.forget_missed_with_another_key(bigint[]) is
+$$What runs missed with another key says nothing for those that begin: mostly that is forgotten with
+the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
+
+create function sync.live_parent_of(p_run public.workspace_sync_runs) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select parent.id from public.sync_streams as st
+    join public.sync_streams as ps
+      on ps.source_id = st.source_id and ps.stream_name = st.parent_stream
+    join public.workspace_sync_runs as parent on parent.job_id = p_run.job_id
+      and parent.workspace_id = p_run.workspace_id and parent.stream_id = ps.id
+    -- A plain comparison would offer the planner to look through all that is live.
+    where st.id = p_run.stream_id and st.completeness = 'items'
+      and (parent.status = 'running') is true
+  );
+end; $$;
+comment on function sync.live_parent_of(public.workspace_sync_runs) is
+$$Returns: of a run of an items stream the live run of its feed in the same job, if there is one.$$;
+
+revoke all on function
+  sync.begin_phase, sync.forget_missed_with_another_key, sync.live_parent_of
+from public, anon, authenticated, service_role;
+
+-- Counted streams: every page of one scan, distinct ids = the API's total, total unmoved.
+-- Stands on: slots, answers, missing, close, deletions, begin.
+
+create function sync.begin_counted(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $$;
+comment on function sync.begin_counted(bigint[]) is
+$$Page 1 of runs. The caller holds their locks, or made them.$$;
+
+create function sync.read_counted(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
+  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+    2147483647);
+  if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
+    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+      sync.counted(sync.setting('max_pages'), 'page')));
+  end if;
+  if v_page.last_page > greatest(v_page.total, 1) then
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
+      v_page.last_page, sync.counted(v_page.total, 'record')),
+      'A list whose last page moves on with every page read has no end: ask the API''s operator.');
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  return v_page;
+end; $$;
+comment on function sync.read_counted(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records, total and last_page. Raises: SY010.$$;
+
+create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
+  perform sync.check_records(v_page, p_stream);
+  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
+    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+      p_page.record_id),
+      'declare_stream() says under which path a record stands.');
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with the one record asked for. Raises: SY010.$$;
+
+create function sync.scan_finding(p_run_id bigint) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_scan record;
+begin
+  with pages as (
+    select s.* from public.workspace_sync_runs as r
+    join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan where r.id = p_run_id
+  )
+  select min(total) as first_total, max(total) as total, max(last_page) as last_page,
+    count(*) filter (where page <= (select max(last_page) from pages)) as pages,
+    (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
+    as distinct_ids
+  into v_scan from pages;
+  update public.workspace_sync_runs set expected_total = v_scan.total,
+    distinct_ids = v_scan.distinct_ids where id = p_run_id;
+  return case
+    when exists (
+      select 1 from public.workspace_sync_runs as r
+      join public.sync_streams as st on st.id = r.stream_id
+      where r.id = p_run_id and r.stream_revision <> st.revision)
+    then 'its stream was declared anew'
+    when v_scan.last_page is null then 'no page was read'
+    when v_scan.pages < v_scan.last_page
+    then format('%s of %s read', v_scan.pages,
+      sync.counted(v_scan.last_page, 'page was', 'pages were'))
+    when v_scan.first_total <> v_scan.total
+    then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
+    when v_scan.distinct_ids <> v_scan.total
+    then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
+end; $$;
+comment on function sync.scan_finding(bigint) is
+$$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
+total. Returns: what speaks against it, with the numbers, or null.$$;
+
+create function sync.scan_again(p_run_id bigint, p_finding text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  perform sync.forget_unaccepted(p_run_id);
+  update public.workspace_sync_runs set
+    warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
+    phase = 'scan', known_pages = 1, planned_pages = 1
+  where id = p_run_id and scan - begun_again < sync.setting('max_scans')
+  returning * into v_run;
+  if v_run.id is null then
+    perform sync.close_run(p_run_id, 'partial',
+      format('after %s: %s', sync.counted(sync.setting('max_scans'), 'scan'), p_finding));
+  else
+    perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+    perform sync.fill_slots(p_run_id);
+  end if;
+end; $$;
+comment on function sync.scan_again(bigint, text) is
+$$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
+have. The caller holds the run's lock.$$;
+
+create function sync.plan_counted(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  where p.reveals_pages group by p.run_id;
+end; $$;
+comment on function sync.plan_counted(sync.page_in_hand[]) is
+$$Know of the pages up to the last one that completed pages name. The caller holds the runs'
+locks.$$;
+
+create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run.id)
+    else sync.confirmation_finding(p_run) end;
+begin
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding);
+  elsif p_run.phase = 'scan' then
+    perform sync.begin_confirmations(p_run.id);
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
+  end if;
+end; $$;
+comment on function sync.advance_counted(public.workspace_sync_runs) is
+$$The next step of a counted run of which nothing is live: confirm what a complete scan missed, scan
+again, or close. The caller holds its lock.$$;
+
+revoke all on function
+  sync.read_counted, sync.read_confirmation, sync.scan_finding, sync.scan_again, sync.begin_counted,
+  sync.plan_counted, sync.advance_counted
+from public, anon, authenticated, service_role;
+
+-- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of
+-- the last complete scan.
+-- Stands on: slots, answers, marks, begin.
+
+create function sync.build_cursor(p_id numeric) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'),
+    'base64'), '+/=' || chr(10), '-_');
+$$;
+comment on function sync.build_cursor(numeric) is
+$$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
+
+create function sync.cursor_id(p_cursor text) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (convert_from(decode(
+    rpad(translate(p_cursor, '-_', '+/'), (4 * ceil(length(p_cursor) / 4.0))::int, '='), 'base64'),
+    'UTF8')::jsonb ->> 'id')::bigint;
+exception when data_exception then
+  return null;
+end; $$;
+comment on function sync.cursor_id(text) is
+$$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
+
+create function sync.check_cursor(p_page sync.page_in_hand) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_from bigint := sync.cursor_id(p_page.reading ->> 'cursor');
+  v_to bigint := sync.cursor_id(p_page.next_cursor);
+begin
+  if v_from is not null and v_to >= v_from then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s: from id %s to id %s',
+      case when v_to = v_from then 'repeats' else 'goes backwards' end, v_from, v_to),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+  if (v_from is null or v_to is null) and exists (
+    select 1 from public.chunked_sync_jobs
+    where run_id = p_page.run_id and scan = p_page.scan and kind = 'cursor'
+      and md5(reading ->> 'cursor') = md5(p_page.next_cursor)
+  ) then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s repeats', left(p_page.next_cursor, 80)),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+end; $$;
+comment on function sync.check_cursor(sync.page_in_hand) is
+$$Raises: SY020 the next cursor leads where the scan has been.$$;
+
+create function sync.with_order(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  -- Cursors that hold an id go by id, whatever pages go by.
+  v_is_by_id boolean := p_stream.order_path is null or (p_stream.cursor_codec is not null
+    and (p_page.kind = 'cursor' or coalesce(p_page.is_past_pages, false)));
+  v_path text[] := case when v_is_by_id then p_stream.id_path else p_stream.order_path end;
+begin
+  select (array_agg(k.key order by k.n))[1], (array_agg(k.key order by k.n desc))[1],
+    (array_agg(format('record %s comes after %s', k.id, k.id_above) order by k.n)
+      filter (where k.key > k.key_above))[1]
+  into v_page.first_key, v_page.last_key, v_page.disorder
+  from (
+    select r.*, lag(r.id) over by_place as id_above, lag(r.key) over by_place as key_above
+    from (
+      select e.n, e.record #>> p_stream.id_path as id, case
+          when p_stream.order_type = 'time' and not v_is_by_id
+          then extract(epoch from sync.try_time(e.record #>> v_path))
+          when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
+          then (e.record #>> v_path)::numeric end as key
+      from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+    ) as r
+    where r.key is not null window by_place as (order by r.n)
+  ) as k;
+  if v_page.first_key is null and jsonb_array_length(p_page.answer) > 1 then
+    v_page.disorder := format('no record has a %s at %s', p_stream.order_type,
+      array_to_string(v_path, '.'));
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.with_order(sync.page_in_hand, public.sync_streams) is
+$$Returns: a feed's page with what its first and its last record are ordered by, and its disorder:
+what on it is not newest first, or null. Records that do not say are passed over.$$;
+
+create function sync.begin_feed(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.set_marks(p_run_ids);
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $$;
+comment on function sync.begin_feed(bigint[]) is
+$$Page 1 of runs, with the mark to which they read. The caller holds their locks, or made them.$$;
+
+create function sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
+  if p_page.kind = 'cursor' then
+    if p_page.answer #> p_stream.next_cursor_path is null then
+      perform sync.raise_shape(format('the answer has no cursor at %s',
+        array_to_string(p_stream.next_cursor_path, '.')),
+        'declare_stream() says where the next cursor stands; at the end it is null or empty.');
+    end if;
+    perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
+  elsif nullif(p_page.answer #> p_stream.last_page_path, 'null') is null
+    and p_page.answer #> p_stream.next_cursor_path is not null then
+    v_page.is_past_pages := true;
+  else
+    v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+      2147483647);
+    if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
+      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+        format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+        sync.counted(sync.setting('max_pages'), 'page')));
+    end if;
+    v_page.total := case when nullif(p_page.answer #> p_stream.total_path, 'null') is not null
+      then sync.count_at(p_page.answer, p_stream.total_path) end;
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
+  from jsonb_array_elements(v_page.answer) as r (record);
+  return sync.with_order(v_page, p_stream);
+end; $$;
+comment on function sync.read_feed(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
+is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
+
+create function sync.is_above_mark(p_page sync.page_in_hand) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_mark record;
+begin
+  select (marks ->> 'run_id')::bigint as run_id, (marks ->> 'read_at')::timestamptz as read_at
+  into v_mark from public.sync_workspace_streams
+  where workspace_id = p_page.workspace_id and stream_id = p_page.stream_id;
+  return exists (
+    select 1 from sync.seen_pages as shown
+    where shown.run_id = p_page.run_id and shown.scan = p_page.scan
+      and shown.chunk_id = p_page.queue_id
+      and (shown.new_ids is not null or exists (
+        select 1 from public.workspace_sync_runs as r
+        join sync.seen_pages as s on s.run_id = r.id
+        -- The day is for a clock that was set back.
+        where r.workspace_id = p_page.workspace_id and r.stream_id = p_page.stream_id
+          and r.id > v_mark.run_id and r.started_at > v_mark.read_at - interval '1 day'
+          and s.new_ids && shown.record_ids))
+  );
+end; $$;
+comment on function sync.is_above_mark(sync.page_in_hand) is
+$$Returns: whether a page of a feed shows a record that was stored for the first time since the last
+complete scan, by this run or by one that did not get to its end. No value in a record says where
+the mark is: a huge id or a date of the future would stay the highest for ever.$$;
+
+create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_needed int;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  if p_page.is_past_pages then
+    perform sync.cancel_pending(v_run.id, 'pages end before this one',
+      case when p_page.http_status = 422 then p_page.page else 0 end);
+    update public.workspace_sync_runs set known_pages = planned_pages where id = v_run.id;
+    return;
+  end if;
+  v_needed := greatest(v_run.needed_pages, case
+    when v_run.is_full_scan then p_page.last_page
+    else least(p_page.last_page, v_stream.overlap_pages + 1 + case
+    when sync.is_above_mark(p_page) then p_page.page else 0 end) end);
+  update public.workspace_sync_runs
+  set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
+  expected_total = coalesce(p_page.total, expected_total)
+  where id = v_run.id;
+  perform sync.note_revealed_pages(v_run.id,
+    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)))
+  where not exists (
+    select 1 from sync.seen_pages
+    where run_id = v_run.id and scan = v_run.scan and page is null);
+end; $$;
+comment on function sync.plan_feed_pages(sync.page_in_hand) is
+$$Know of pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
+overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
+cancelled, and no more are planned. The caller holds the run's lock.$$;
+
+create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, reading)
+    select job_id, id, 'cursor', scan, p_reading from public.workspace_sync_runs where id = p_run_id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id) select id,
+      parent_sync_job_id, run_id from planned
+  )
+  update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
+    pages_planned = pages_planned + 1, progress_total = coalesce(progress_total, 1) where id = p_run_id;
+end; $$;
+comment on function sync.plan_cursor(bigint, jsonb) is
+$$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
+
+create function sync.plan_next_cursor(p_page sync.page_in_hand) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_below int;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
+    else (p_page.reading ->> 'pages_below')::int + 1 end;
+  if v_run.ending is not null or p_page.next_cursor is null
+    or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
+    or v_below > (select overlap_pages from public.sync_streams where id = p_page.stream_id) then
+    return;
+  end if;
+  perform sync.plan_cursor(v_run.id,
+    p_page.reading || jsonb_build_object('cursor', p_page.next_cursor, 'pages_below', v_below));
+end; $$;
+comment on function sync.plan_next_cursor(sync.page_in_hand) is
+$$Queue the next page of a chain, unless it reached the end, its range's lower end, or the mark and
+the overlap. The caller holds the run's lock.$$;
+
+create function sync.plan_feed(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+begin
+  for v_page in select p.* from unnest(p_pages) as p order by p.turn loop
+    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
+    perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
+  end loop;
+end; $$;
+comment on function sync.plan_feed(sync.page_in_hand[]) is
+$$Know of pages as far as a feed needs them, and queue the next page of a chain. The caller holds
+the runs' locks.$$;
+
+create function sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_read int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams;
+  -- Not bigint: what is computed from ids may lie beyond them.
+  v_start numeric;
+  v_low numeric;
+  v_records bigint;
+  v_chains int := 1;
+  v_width numeric;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  select min(id::numeric) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
+    max(s.total) - count(*),
+    (max(id::numeric) - min(id::numeric)) / greatest(count(*) - 1, 1)
+  into v_start, v_records, v_width
+  from sync.seen_pages as s cross join unnest(s.record_ids) as id
+  where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read;
+  if v_start is not null and v_stream.cursor_codec is not null and p_run.is_full_scan then
+    v_low := greatest(least(0, v_start - 1),
+      v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
+    v_chains := least(p_run.max_concurrency,
+      greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
+  end if;
+  perform sync.plan_cursor(p_run.id, jsonb_build_object(
+    'chain', chain, 'pages_below', 0,
+    'cursor', case when v_stream.cursor_codec is not null
+    then sync.build_cursor(v_start - div((v_start - v_low) * (chain - 1), v_chains)) end,
+    'low_id', case when chain < v_chains
+    then v_start - div((v_start - v_low) * chain, v_chains) end))
+  from generate_series(1, v_chains) as chain where v_chains > 1;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 1, 'pages_below', 0, 'low_id', null,
+    'cursor', case when v_stream.cursor_codec is not null and v_start is not null
+    then sync.build_cursor(v_start) end)) where v_chains = 1;
+  update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
+  perform sync.fill_slots(p_run.id);
+end; $$;
+comment on function sync.begin_cursors(public.workspace_sync_runs, int) is
+$$Read on by cursor from where the pages that were read in a row end, less the overlap. Where
+cursors can be built and everything is to be read, the rest is split by id into ranges that are read
+side by side; their number and width follow from the total and the ids seen. The caller holds the
+run's lock.$$;
+
+create function sync.read_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
+  returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_gap record;
+  v_found boolean := false;
+begin
+  for v_gap in
+    select n.page, n.highest_id, n.next_lowest_id from (
+      select s.page, s.total, lead(s.total) over by_page as next_total,
+        (select max(id::bigint) from unnest(s.record_ids) as id) as highest_id,
+        lead((select min(id::bigint) from unnest(s.record_ids) as id)) over by_page
+        as next_lowest_id
+      from sync.seen_pages as s
+      where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read
+      window by_page as (order by s.page)
+    ) as n
+    where n.next_total < n.total and n.next_lowest_id <= n.highest_id order by n.page
+  loop
+    perform sync.plan_cursor(p_run.id, jsonb_build_object('chain', -v_gap.page, 'pages_below', 0,
+      'cursor', sync.build_cursor(v_gap.highest_id::numeric + 1), 'low_id', v_gap.next_lowest_id));
+    v_found := true;
+  end loop;
+  return v_found;
+end; $$;
+comment on function sync.read_between_pages(public.workspace_sync_runs, int) is
+$$Where new records move others on, a page that was read before the one above it lacks what moved
+between them: its total is the smaller one. Such gaps are read by cursor. Returns: whether there are
+any. The caller holds the run's lock.$$;
+
+create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_below bigint;
+begin
+  select max(sync.cursor_id(reading ->> 'cursor')) into v_below from public.chunked_sync_jobs
+  where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+    and reading -> 'chain' = '1';
+  if not p_run.is_full_scan or v_below is null or exists (
+    select 1 from public.chunked_sync_jobs
+    where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+      and reading -> 'chain' = '0'
+  ) or p_run.expected_total <= (
+    select count(distinct id) from sync.seen_pages as s cross join unnest(s.record_ids) as id
+    where s.run_id = p_run.id and s.scan = p_run.scan
+  ) is not false then
+    return false;
+  end if;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 0, 'pages_below', 0, 'low_id', v_below, 'cursor', null));
+  perform sync.fill_slots(p_run.id);
+  return true;
+end; $$;
+comment on function sync.read_what_pages_skipped(public.workspace_sync_runs) is
+$$Pages go by date and cursors by id: a high id with an old date stands on no page that was read and
+above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
+cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
+
+revoke all on function
+  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.read_feed,
+  sync.is_above_mark, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
+  sync.begin_cursors, sync.read_between_pages, sync.read_what_pages_skipped, sync.begin_feed,
+  sync.plan_feed
+from public, anon, authenticated, service_role;
+
+-- Feed ends: whether a feed was read newest first and all that the API counts is there; where the
+-- next scan may stop.
+-- Stands on: streams, slots, missing, close, kind_feed.
+
+create function sync.order_finding(p_run public.workspace_sync_runs) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select format('%s is not newest first: %s',
+      coalesce('page ' || j.page, 'a page read by cursor'), j.disorder)
+    from (
+      select s.page, s.chunk_id, coalesce(s.disorder, case
+          -- What moved between two requests stands on both, or the total moved with it.
+          when s.first_key > lag(s.last_key) over by_place
+            and s.total is not distinct from lag(s.total) over by_place
+            and s.record_ids[1] <> all (lag(s.record_ids) over by_place)
+            and (s.page = lag(s.page) over by_place + 1 or s.page is null)
+          then format('record %s comes after the page before', s.record_ids[1]) end) as disorder
+      from sync.seen_pages as s
+      join public.chunked_sync_jobs as c on c.id = s.chunk_id
+      where s.run_id = p_run.id and s.scan = p_run.scan
+      window by_place as (
+        partition by c.kind, c.reading -> 'chain', s.page is null order by s.page, s.chunk_id)
+    ) as j
+    where j.disorder is not null order by j.page, j.chunk_id limit 1
+  );
+end; $$;
+comment on function sync.order_finding(public.workspace_sync_runs) is
+$$Returns: the first page of a feed's scan that is not newest first, by itself or after the page
+before, or null.$$;
+
+create function sync.missing_from_feed(p_run public.workspace_sync_runs,
+  out o_total bigint, out o_here bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_shown bigint;
+begin
+  -- What came after the first page was read is the next scan's.
+  select min(total) into o_total from sync.seen_pages
+  where run_id = p_run.id and scan = p_run.scan;
+  if o_total is null then
+    return;
+  end if;
+  o_here := sync.count_live(p_run);
+  if p_run.is_full_scan then
+    select count(distinct id) into v_shown
+    from sync.seen_pages as s cross join unnest(s.record_ids) as id
+    where s.run_id = p_run.id and s.scan = p_run.scan;
+    o_here := least(o_here, v_shown);
+  end if;
+end; $$;
+comment on function sync.missing_from_feed(public.workspace_sync_runs) is
+$$Returns: how many records the API counted in a feed's scan, null where it does not, and how many
+of them there are: live rows, of a full scan at most what it showed.$$;
+
+create function sync.advance_mark(p_run public.workspace_sync_runs, p_short_by bigint)
+  returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_mark jsonb;
+  v_old jsonb;
+  v_is_next_full boolean;
+begin
+  -- Of the same address, owner and declaration that it was read by: one look at all of them.
+  select jsonb_build_object('run_id', p_run.id, 'read_at', sync.now(), 'of', sync.feed_identity(w, st),
+      'newest_id', (
+        select s.record_ids[1]::bigint from sync.seen_pages as s
+        where s.run_id = p_run.id and s.scan = p_run.scan and s.record_ids <> '{}'
+        order by s.page, s.chunk_id limit 1)),
+    case when ws.marks -> 'of' = sync.feed_identity(w, st) then ws.marks else '{}' end
+  into v_mark, v_old
+  from public.sync_workspaces as w
+  join public.sync_streams as st on st.id = p_run.stream_id
+  left join public.sync_workspace_streams as ws
+    on ws.workspace_id = w.id and ws.stream_id = st.id
+  where w.id = p_run.workspace_id and w.access_revision = p_run.access_revision
+    and st.revision = p_run.stream_revision;
+  v_is_next_full := p_short_by > coalesce((v_old ->> 'short_by')::bigint, 0);
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
+  select p_run.workspace_id, p_run.stream_id, jsonb_strip_nulls(v_mark || jsonb_build_object(
+    'short_by', case when p_run.is_full_scan then nullif(p_short_by, 0)
+    else (v_old ->> 'short_by')::bigint end,
+    'full_scan_at', case when v_is_next_full then null when p_run.is_full_scan then to_jsonb(sync.now())
+    else v_old -> 'full_scan_at' end))
+  where v_mark is not null
+  on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
+  return v_is_next_full;
+end; $$;
+comment on function sync.advance_mark(public.workspace_sync_runs, bigint) is
+$$A feed was read in order and down to its mark, or its end: that is where the next scan may stop,
+unless the API counts more than there are, and more than two full scans in a row did not show.
+Returns: whether the next scan reads everything. The caller holds the run's lock.$$;
+
+create function sync.close_feed(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_disorder text := sync.order_finding(p_run);
+  v_count record;
+  v_is_next_full boolean;
+begin
+  if v_disorder is not null then
+    update public.sync_workspace_streams set marks = marks - 'full_scan_at'
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+    perform sync.close_run(p_run.id, 'partial',
+      v_disorder || '; the mark stays, and the next scan reads everything');
+    return;
+  end if;
+  v_count := sync.missing_from_feed(p_run);
+  v_is_next_full := sync.advance_mark(p_run, greatest(v_count.o_total - v_count.o_here, 0));
+  if v_count.o_here < v_count.o_total then
+    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: %s',
+      v_count.o_total, v_count.o_here, case when v_is_next_full
+      then 'the next scan reads everything' else 'full scans show no more of them' end));
+  else
+    perform sync.close_run(p_run.id, 'completed', null);
+  end if;
+end; $$;
+comment on function sync.close_feed(public.workspace_sync_runs) is
+$$Close a feed that was read down to its mark, or to its end: completed if its pages were newest
+first and as many records are there as the API counts, else partial, and the next scan reads
+everything. The caller holds the run's lock.$$;
+
+create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams;
+  v_pages_read int;
+  v_has_gaps boolean;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if p_run.phase = 'cursor' then
+    perform sync.close_feed(p_run) where not sync.read_what_pages_skipped(p_run);
+    return;
+  end if;
+  select count(*) into v_pages_read from (
+    select page, row_number() over (order by page) as n from sync.seen_pages
+    where run_id = p_run.id and scan = p_run.scan and page is not null
+  ) as read_in_a_row where page = n;
+  v_has_gaps := v_stream.cursor_codec is not null
+    and sync.read_between_pages(p_run, v_pages_read);
+  if v_pages_read >= p_run.needed_pages and v_has_gaps then
+    update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
+    perform sync.fill_slots(p_run.id);
+  elsif v_pages_read >= p_run.needed_pages then
+    perform sync.close_feed(p_run);
+  elsif v_stream.cursor_params is not null then
+    perform sync.begin_cursors(p_run, v_pages_read);
+  else
+    perform sync.close_run(p_run.id, 'partial', format('%s of %s read', v_pages_read,
+      sync.counted(p_run.needed_pages, 'page was', 'pages were')));
+  end if;
+end; $$;
+comment on function sync.advance_feed(public.workspace_sync_runs) is
+$$The next step of a feed of which nothing is live: go on by cursor where pages ended too early, or
+close. The caller holds the run's lock.$$;
+
+revoke all on function
+  sync.order_finding, sync.missing_from_feed, sync.advance_mark,
+  sync.close_feed, sync.advance_feed
+from public, anon, authenticated, service_role;
+
+-- Items: one request per staged record, once its parent's run has closed; what comes with another
+-- answer is not fetched.
+-- Stands on: slots, answers, close.
+
+create table sync.staged_items (
+  id bigint generated always as identity primary key,
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  record_id text not null,
+  item_key text,
+  chunk_id bigint,
+  staged_at timestamptz not null default sync.now(),
+  processed_at timestamptz
+);
+comment on table sync.staged_items is
+'New and changed records of a parent stream that an items stream is to ask for.';
+comment on column sync.staged_items.stream_id is 'The items stream.';
+comment on column sync.staged_items.record_id is 'The parent''s record.';
+comment on column sync.staged_items.item_key is
+'Which id is asked for: what the stream''s stage_function says, else the record''s own.';
+comment on column sync.staged_items.chunk_id is
+'The chunk that asks for it: one per key and run.';
+comment on column sync.staged_items.processed_at is
+'Null while it was not fetched; a failed one stays for the next job.';
+create unique index staged_items_pending_idx
+  on sync.staged_items (workspace_id, stream_id, record_id) where processed_at is null;
+create index staged_items_next_idx on sync.staged_items (workspace_id, stream_id, id)
+  where processed_at is null;
+create index staged_items_record_idx on sync.staged_items (workspace_id, stream_id, record_id);
+create index staged_items_chunk_idx on sync.staged_items (chunk_id);
+create index staged_items_stream_idx on sync.staged_items (stream_id);
+alter table sync.staged_items enable row level security;
+
+create function sync.stage_items(p_changed sync.changed_record[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  insert into sync.staged_items as s (workspace_id, stream_id, record_id)
+  select distinct c.workspace_id, child.id, c.record_id from unnest(p_changed) as c
+  join public.sync_streams as parent on parent.id = c.stream_id
+  join public.sync_streams as child on child.source_id = parent.source_id
+    and child.parent_stream = parent.stream_name and child.completeness = 'items'
+  order by c.workspace_id, child.id, c.record_id
+  on conflict (workspace_id, stream_id, record_id) where processed_at is null do update
+  set staged_at = sync.now();
+end; $$;
+comment on function sync.stage_items(sync.changed_record[]) is
+$$Stage changed records for the items streams whose parent they are of. Locks: staged rows in key
+order.$$;
+
+create function sync.read_items(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if jsonb_typeof(p_page.answer) <> 'object' then
+    perform sync.raise_shape('the answer is not a JSON object',
+      'The item is tried again by the next job.');
+  end if;
+  v_page.answer := jsonb_build_array(p_page.answer);
+  return v_page;
+end; $$;
+comment on function sync.read_items(sync.page_in_hand) is
+$$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
+
+create function sync.next_staged(p_run public.workspace_sync_runs, p_limit int,
+  out o_ids bigint[], out o_record_ids text[])
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+begin
+  select array_agg(s.id order by s.id), array_agg(s.record_id order by s.id)
+  into o_ids, o_record_ids
+  from (
+    select x.id, x.record_id from sync.staged_items as x
+    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
+      and x.processed_at is null and x.id > coalesce(p_run.mark, 0)
+    order by x.id limit p_limit for no key update skip locked
+  ) as s;
+end; $$;
+comment on function sync.next_staged(public.workspace_sync_runs, int) is
+$$Returns: the next staged rows of a run and their records, side by side; null where there are none.
+Locks: those rows by SKIP LOCKED; what another holds is left to the next job.$$;
+
+create function sync.item_keys(p_run public.workspace_sync_runs, p_record_ids text[])
+  returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+declare
+  v_function text := (
+    select stage_function from public.sync_streams where id = p_run.stream_id);
+  v_keys text[] := p_record_ids;
+begin
+  if v_function is not null then
+    execute format($sql$
+      select array_agg(coalesce(k.item_key, given.id) order by given.n)
+      from unnest($2) with ordinality as given (id, n)
+      left join %s($1, $2) as k on k.record_id = given.id $sql$, v_function)
+    into v_keys using p_run.workspace_id, p_record_ids;
+  end if;
+  return v_keys;
+end; $$;
+comment on function sync.item_keys(public.workspace_sync_runs, text[]) is
+$$Returns: for each staged record, in their order, which id to ask for.$$;
+
+create function sync.queue_items(p_run_id bigint, p_limit int default 1000) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_staged record;
+  v_keys text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  v_staged := sync.next_staged(v_run, p_limit);
+  if v_staged.o_ids is null then
+    return false;
+  end if;
+  v_keys := sync.item_keys(v_run, v_staged.o_record_ids);
+  perform sync.plan_chunks(p_run_id, 'item', null, array(
+    select distinct k from unnest(v_keys) as k where not exists (
+      select 1 from public.chunked_sync_jobs as c
+      where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'item' and c.page is null
+        and c.record_id = k offset 0)));
+  update sync.staged_items as s set
+    item_key = c.record_id, chunk_id = c.id,
+    processed_at = case when q.status = 'completed'
+      and s.staged_at <= coalesce(q.started_at, q.completed_at) then sync.now() end
+  from unnest(v_staged.o_ids, v_keys) as staged (id, item_key)
+  cross join lateral (
+    select x.id, x.record_id from public.chunked_sync_jobs as x
+    where x.run_id = p_run_id and x.scan = v_run.scan and x.kind = 'item' and x.page is null
+      and x.record_id = staged.item_key offset 0
+  ) as c
+  cross join lateral (
+    select x.status, x.started_at, x.completed_at from public.chunk_processing_queue as x
+    where x.id = c.id offset 0
+  ) as q
+  where s.workspace_id = v_run.workspace_id and s.stream_id = v_run.stream_id
+    and s.id = staged.id and s.processed_at is null
+    and s.id between v_staged.o_ids[1] and v_staged.o_ids[cardinality(v_staged.o_ids)];
+  update public.workspace_sync_runs set
+    mark = v_staged.o_ids[cardinality(v_staged.o_ids)],
+    progress_total = case when cardinality(v_staged.o_ids) < p_limit
+      then greatest(1, least(progress_total, planned_chunks)) else progress_total end
+  where id = p_run_id;
+  return true;
+end; $$;
+comment on function sync.queue_items(bigint, int) is
+$$Queue what the next staged records ask for, those staged first: one chunk per key and run. In
+parts, because a first sync stages more than one call may take. Returns: whether there was anything.
+The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what another holds is left to the
+next job.$$;
+
+create function sync.item_warnings(p_run public.workspace_sync_runs) returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_stream public.sync_streams := (
+    select s from public.sync_streams as s where s.id = p_run.stream_id);
+  v_warnings text[] := array(
+    select format('%s: %s gone, the API answers %s (asked for %s)', v_stream.stream_name, count(*),
+      e.details ->> 'http_status', (array_agg(c.record_id order by c.record_id))[1])
+    from public.chunked_sync_jobs as c
+    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+    cross join lateral (
+      select x.details from public.chunk_events as x
+      where x.chunk_id = c.id and x.event = 'completed' offset 0
+    ) as e
+    where c.run_id = p_run.id and c.kind = 'item' and e.details ->> 'http_status' in ('404', '410')
+    group by e.details ->> 'http_status' order by e.details ->> 'http_status');
+  v_own text[];
+begin
+  if v_stream.warn_function is not null then
+    execute format('select %s($1)', v_stream.warn_function) into v_own using p_run.id;
+  end if;
+  return v_warnings || v_own;
+end; $$;
+comment on function sync.item_warnings(public.workspace_sync_runs) is
+$$Returns: which of a run's items are gone, with counts and one example each, and what the stream's
+warn_function says.$$;
+
+create function sync.begin_items(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  for v_run in
+    select * from public.workspace_sync_runs where id = any (p_run_ids)
+    order by id for no key update
+  loop
+    update public.workspace_sync_runs as r set phase = 'items', progress_total = greatest(1, (
+      select count(*) from sync.staged_items as s
+      where s.workspace_id = r.workspace_id and s.stream_id = r.stream_id
+        and s.processed_at is null))
+    where id = v_run.id returning * into v_run;
+    perform sync.advance_items(v_run);
+  end loop;
+end; $$;
+comment on function sync.begin_items(bigint[]) is
+$$Queue the first part of what is staged for each run, or close it at once if nothing is. Locks:
+the runs by id.$$;
+
+create function sync.advance_items(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_failed bigint;
+begin
+  for v_part in 1 .. 20 loop
+    if not sync.queue_items(p_run.id) then
+      select count(*) into v_failed from public.chunk_processing_queue
+      where run_id = p_run.id and status = 'failed';
+      update public.workspace_sync_runs set
+        expected_total = planned_chunks, warnings = warnings || sync.item_warnings(p_run)
+      where id = p_run.id;
+      perform sync.close_run(p_run.id, case v_failed when 0 then 'completed' else 'partial' end,
+        case when v_failed > 0 then format('%s: %s could not be fetched', (
+          select stream_name from public.sync_streams where id = p_run.stream_id), v_failed) end);
+      return;
+    end if;
+    exit when sync.fill_slots(p_run.id) > 0;
+  end loop;
+end; $$;
+comment on function sync.advance_items(public.workspace_sync_runs) is
+$$The next step of an items run of which nothing is live: queue more, or close.
+Where what is staged came with answers already, the next sweep goes on. The caller holds its
+lock.$$;
+
+create function sync.note_items(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- Apart: to lock rows that are joined with pages would carry each page's body with each row.
+  v_queue_ids bigint[] := array(select queue_id from unnest(p_pages) where kind = 'item');
+begin
+  update sync.staged_items as s set processed_at = sync.now()
+  from (
+    select t.id from public.chunk_processing_queue as q
+    join sync.staged_items as t on t.chunk_id = q.id and t.staged_at <= q.started_at
+    where q.id = any (v_queue_ids) and t.processed_at is null
+    order by t.workspace_id, t.stream_id, t.record_id for no key update of t
+  ) as done
+  where s.id = done.id;
+end; $$;
+comment on function sync.note_items(sync.page_in_hand[]) is
+$$Staged records whose item was fetched are processed, but for those staged again after it was asked
+for. Locks: their rows in the order in which they are staged.$$;
+
+create type sync.shown_item as (queue_id bigint, stream_id bigint, shown_id text);
+comment on type sync.shown_item is
+'A staged record of a stream that a chunk''s stored answer shows.';
+
+create function sync.shown_with(p_queue_ids bigint[]) returns setof sync.shown_item
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_asked record;
+begin
+  for v_asked in
+    select st.id, st.shown_function, array_agg(s.workspace_id) as workspace_ids,
+      array_agg(given.id) as queue_ids, array_agg(s.record_id) as record_ids
+    from unnest(p_queue_ids) as given (id)
+    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+    cross join lateral (
+      select x.workspace_id, x.stream_id, x.record_id from sync.staged_items as x
+      where x.chunk_id = given.id offset 0
+    ) as s
+    join public.sync_streams as st on st.id = s.stream_id and st.shown_function is not null
+    group by st.id, st.shown_function
+  loop
+    return query execute format('select chunk_id, $4, shown_id from %s($1, $2, $3)',
+      v_asked.shown_function)
+    using v_asked.workspace_ids, v_asked.queue_ids, v_asked.record_ids, v_asked.id;
+  end loop;
+end; $$;
+comment on function sync.shown_with(bigint[]) is
+$$Returns: which staged records the stored answers of these chunks show, as their streams'
+shown_functions say.$$;
+
+create function sync.joined_items(p_queue_ids bigint[])
+returns table (queue_id bigint, joined bigint[])
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  -- Each by key: what one answer shows may lead to all the others.
+  return query
+  with others as materialized (
+    select distinct s.queue_id, q.run_id, x.chunk_id from sync.shown_with(p_queue_ids) as s
+    join public.chunk_processing_queue as q on q.id = s.queue_id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    cross join lateral (
+      select t.chunk_id from sync.staged_items as t
+      where t.workspace_id = r.workspace_id and t.stream_id = s.stream_id
+        and t.record_id = s.shown_id offset 0
+    ) as x
+    where x.chunk_id <> s.queue_id
+  )
+  select o.queue_id, array_agg(o.chunk_id) from others as o
+  cross join lateral (
+    select x.run_id, x.status from public.chunk_processing_queue as x
+    where x.id = o.chunk_id offset 0
+  ) as q
+  where q.run_id = o.run_id and q.status in ('pending', 'processing', 'completed')
+  group by o.queue_id;
+end; $$;
+comment on function sync.joined_items(bigint[]) is
+$$Returns: of these chunks those whose answer came with what others of their run ask for, and these
+others: which belong together was not known when they were staged.$$;
+
+create function sync.cover_items(p_page sync.page_in_hand, p_joined bigint[], p_in_call bigint[])
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_covered bigint[];
+begin
+  with pending as (
+    select id from public.chunk_processing_queue
+    where id = any (p_joined) and run_id = p_page.run_id and status = 'pending'
+    order by id for no key update skip locked
+  ), covered as (
+    update public.chunk_processing_queue as q
+    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null, turn = null,
+    line_budget_id = null,
+    completed_at = sync.now()
+    from pending where q.id = pending.id returning q.id
+  )
+  select coalesce(array_agg(id), '{}') into v_covered from covered;
+  insert into public.chunk_events (chunk_id, run_id, event, details)
+  select id, p_page.run_id, 'covered', jsonb_build_object('by_chunk', p_page.queue_id)
+  from unnest(v_covered) as id;
+  update sync.staged_items as s set processed_at = sync.now()
+  from (
+    select t.id from public.chunk_processing_queue as q
+    join sync.staged_items as t on t.chunk_id = any (v_covered) and t.staged_at <= q.started_at
+    where q.id = p_page.queue_id and t.processed_at is null for no key update of t skip locked
+  ) as came
+  where s.id = came.id;
+  update public.workspace_sync_runs set
+    chunks_completed = chunks_completed + cardinality(v_covered),
+    extra_fetches = extra_fetches + exists (
+      select 1 from public.chunk_processing_queue as q
+      where q.id = any (array(select unnest(p_joined) except select unnest(v_covered)))
+        and q.status = 'completed'
+        and (q.id < p_page.queue_id or q.id <> all (p_in_call)))::int
+  where id = p_page.run_id;
+end; $$;
+comment on function sync.cover_items(sync.page_in_hand, bigint[], bigint[]) is
+$$Chunks whose item came with this answer end as covered if they are pending; an answer
+that came after one that showed the same is an extra fetch. The caller holds the run's lock. Locks:
+queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.$$;
+
+create function sync.plan_items(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.cover_items(x.page, x.joined, array(select queue_id from unnest(p_pages)))
+  from (
+    select p as page, j.joined from unnest(p_pages) as p
+    join sync.joined_items(array(
+      select queue_id from unnest(p_pages) where kind = 'item')) as j on j.queue_id = p.queue_id
+    order by p.turn
+  ) as x;
+end; $$;
+comment on function sync.plan_items(sync.page_in_hand[]) is
+$$cover_items() for each page whose answer came with others. The caller holds the runs' locks.$$;
+
+revoke all on sequence sync.staged_items_id_seq from public, anon, authenticated, service_role;
+revoke all on table sync.staged_items from public, anon, authenticated, service_role;
+grant select on table sync.staged_items to authenticated, service_role;
+create policy staged_items_select_operator on sync.staged_items
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys, sync.queue_items,
+  sync.item_warnings, sync.begin_items, sync.advance_items, sync.note_items, sync.shown_with,
+  sync.joined_items, sync.cover_items, sync.plan_items
+from public, anon, authenticated, service_role;
+
+-- Connections: whose key it is, asked before a workspace writes its first row with it.
+-- Stands on: streams, answers, close, begin.
+
+create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (p_workspace.key_owner_id = p_workspace.external_id) is not true
+    and sync.connection_path(p_workspace.source_id) is not null;
+end; $$;
+comment on function sync.is_key_unproven(public.sync_workspaces) is
+$$Returns: whether a workspace's key may be another workspace's: its source tells whose keys are,
+and was not asked about this one yet, or named another owner.$$;
+
+create function sync.begin_single(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.begin_phase(p_run_ids, 'connect');
+end; $$;
+comment on function sync.begin_single(bigint[]) is
+$$The one request of runs. The caller holds their locks, or made them.$$;
+
+create function sync.read_single(p_page sync.page_in_hand, p_source public.sync_sources)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_stream public.sync_streams;
+begin
+  select * into strict v_stream from public.sync_streams
+  where source_id = p_source.id and completeness = 'connection';
+  if p_page.answer #>> v_stream.id_path is null then
+    perform sync.raise_shape(format('the answer does not tell whose key it is at %s',
+      array_to_string(v_stream.id_path, '.')),
+      'declare_stream() says where that stands.');
+  end if;
+  v_page.key_owner := jsonb_build_object('id', p_page.answer #>> v_stream.id_path, 'name',
+    p_page.answer #>> v_stream.name_path);
+  v_page.answer := '[]';
+  return v_page;
+end; $$;
+comment on function sync.read_single(sync.page_in_hand, public.sync_sources) is
+$$Returns: the page with the id and name of the workspace that the key belongs to; the rest of the
+answer is dropped, secrets with it. Raises: SY010.$$;
+
+create function sync.note_key_owners(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_said record;
+  v_is_taken boolean;
+begin
+  perform 1 from public.sync_workspaces where id in (
+    select p.workspace_id from unnest(p_pages) as p where p.kind = 'connection'
+      and p.outcome = 'completed')
+  order by id for no key update;
+  -- In the order of the owners: two calls that name the same ones do not wait for each other.
+  for v_said in
+    select p.workspace_id, r.access_revision, p.key_owner ->> 'id' as owner_id,
+      concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')') as owner
+    from unnest(p_pages) as p
+    join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+    where p.kind = 'connection' and p.outcome = 'completed'
+    order by p.key_owner ->> 'id', p.workspace_id
+  loop
+    begin
+      v_is_taken := false;
+      update public.sync_workspaces as w set
+        key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
+        external_id = coalesce(w.external_id, v_said.owner_id),
+        is_external_id_found = w.is_external_id_found or w.external_id is null,
+        key_status = case when w.external_id <> v_said.owner_id then 'other_workspace'
+        else 'accepted' end
+      where w.id = v_said.workspace_id and w.access_revision = v_said.access_revision;
+    exception when unique_violation or sqlstate 'SY019' then
+      v_is_taken := true;
+    end;
+    update public.sync_workspaces as w set
+      key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
+      key_status = 'other_workspace'
+    where v_is_taken and w.id = v_said.workspace_id
+      and w.access_revision = v_said.access_revision;
+  end loop;
+end; $$;
+comment on function sync.note_key_owners(sync.page_in_hand[]) is
+$$Write whose keys they are. The first owner seen is the workspace's external id from then on, where
+none was given; a key of another one, or of another workspace that is registered for that instance,
+is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
+the runs' locks. Locks: the workspaces by id.$$;
+
+create function sync.advance_single(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_workspace public.sync_workspaces;
+begin
+  select * into strict v_workspace from public.sync_workspaces where id = p_run.workspace_id;
+  if v_workspace.key_status = 'other_workspace' then
+    update public.workspace_sync_runs
+    set error_message = format('its key belongs to workspace %s, %s. rotate_workspace_key() gives '
+      'it its own.', v_workspace.key_owner, coalesce('not to ' || v_workspace.external_id, (
+        select format('which is registered as %L', x.workspace_name)
+        from public.sync_workspaces as x
+        where x.source_id = v_workspace.source_id and x.removed_at is null
+          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id), 'not to this one'))
+    where id = p_run.id;
+    perform sync.close_run(p_run.id, 'failed', null);
+  elsif exists (select 1 from public.sync_streams
+    where id = p_run.stream_id and completeness = 'connection') then
+    perform sync.close_run(p_run.id, 'completed', null);
+  else
+    perform sync.begin_kinds(array[p_run.id]);
+  end if;
+end; $$;
+comment on function sync.advance_single(public.workspace_sync_runs) is
+$$The key's owner is known: go on to what the run is for, or end it before it wrote anything. The
+caller holds the run's lock.$$;
+
+revoke all on function
+  sync.is_key_unproven, sync.read_single, sync.note_key_owners, sync.advance_single,
+  sync.begin_single
+from public, anon, authenticated, service_role;
+
+-- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
+-- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
+-- Stands on: keys, streams, answers, close, begin, kind_counted, kind_feed, kind_feed_end,
+--   kind_items, kind_single.
+
+create function sync.begin_kinds(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_counted bigint[];
+  v_feed bigint[];
+  v_items bigint[];
+begin
+  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
+  select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'items')
+  into v_counted, v_feed, v_items
+  from unnest(p_run_ids) as given (id)
+  cross join lateral (
+    select st.completeness from public.workspace_sync_runs as r
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.id = given.id offset 0
+  ) as k;
+  if v_counted is not null then
+    perform sync.begin_counted(v_counted);
+  end if;
+  if v_feed is not null then
+    perform sync.begin_feed(v_feed);
+  end if;
+  if v_items is not null then
+    perform sync.begin_items(v_items);
+  end if;
+end; $$;
+comment on function sync.begin_kinds(bigint[]) is
+$$Begin runs as the kinds of their streams say. The caller holds their locks, or made them.$$;
+
+create function sync.begin_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_wait bigint[];
+  v_connect bigint[];
+  v_go bigint[];
+begin
+  perform sync.forget_missed_with_another_key(p_run_ids);
+  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
+  select array_agg(id) filter (where first = 'parent'),
+    array_agg(id order by id) filter (where first = 'connect'),
+    array_agg(id order by id) filter (where first = 'kind')
+  into v_wait, v_connect, v_go
+  from unnest(p_run_ids) as given (id)
+  cross join lateral (
+    select case
+      when sync.live_parent_of(r) is not null then 'parent'
+      when st.completeness = 'connection'
+        or (w.key_status <> 'accepted' and sync.connection_path(st.source_id) is not null)
+        then 'connect'
+      else 'kind' end as first
+    from public.workspace_sync_runs as r
+    join public.sync_streams as st on st.id = r.stream_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.id = given.id offset 0
+  ) as begins;
+  update public.workspace_sync_runs as r
+  set phase = 'parent', parent_run_id = sync.live_parent_of(r) where id = any (v_wait);
+  if v_connect is not null then
+    perform sync.begin_single(v_connect);
+  end if;
+  if v_go is not null then
+    perform sync.begin_kinds(v_go);
+  end if;
+end; $$;
+comment on function sync.begin_runs(bigint[]) is
+$$What runs begin with: whose key it is, where the source tells and the key is not accepted as the
+workspace's own; nothing while a parent runs in the same job; else what their kinds begin with.
+Locks: the new rows.$$;
+
+create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if p_page.http_status not between 200 and 299 then
+    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+      perform sync.require_own_error(p_page, p_source);
+    elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
+        and p_stream.cursor_params is not null) is not true then
+      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+        'The status classes of its stream should not call it a page.');
+    end if;
+    v_page.answer := '[]';
+    v_page.is_past_pages := p_page.kind = 'page';
+    v_page.reveals_pages := v_page.is_past_pages;
+    v_page.body := null;
+    return v_page;
+  end if;
+  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
+  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
+  v_page := sync.read_json(p_page);
+  perform sync.require_no_rate_limit(p_page.http_status,
+    v_page.answer #>> p_source.message_path, p_source)
+  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
+  if v_page.answer #> p_source.success_path = 'false'::jsonb then
+    raise exception using errcode = 'SY013',
+      message = format('the API answers %s and reports a failure: %s', p_page.http_status,
+        coalesce(sync.foreign_text(v_page.answer #>> p_source.message_path,
+        sync.workspace_secret(v_page.workspace_id)), 'it says no more')),
+      hint = 'It is tried again; if it stays, ask the API''s operator.';
+  end if;
+  v_page := case
+    when p_page.kind = 'connection' then sync.read_single(v_page, p_source)
+    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
+    when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
+    else sync.read_items(v_page) end;
+  if p_stream.drop_paths <> '[]' then
+    v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
+  end if;
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.reveals_pages := v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true;
+  -- It is in the answer now; every statement over the pages would copy it.
+  v_page.body := null;
+  return v_page;
+end; $$;
+comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
+$$Cast a body and check it by its stream. A status that the stream counts as a page although it is
+no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
+page with answer = its records, and what it says of others; reveals_pages: the run did not know that
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.$$;
+
+create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_read sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if v_stream.id is distinct from v_page.stream_id then
+      select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
+      select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+    end if;
+    v_read := v_read || sync.read_page(v_page, v_stream, v_source);
+  end loop;
+  return v_read;
+end; $$;
+comment on function sync.read_pages(sync.page_in_hand[]) is
+$$Returns: the pages, read by their streams. Raises: as read_page().$$;
+
+create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_kinds text[] := array(
+    select distinct st.completeness from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id);
+  v_kind text;
+  v_pages sync.page_in_hand[];
+begin
+  foreach v_kind in array v_kinds loop
+    v_pages := array(
+      select p from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id and st.completeness = v_kind
+      order by p.turn);
+    case v_kind
+      when 'counted' then perform sync.plan_counted(v_pages);
+      when 'feed' then perform sync.plan_feed(v_pages);
+      when 'items' then perform sync.plan_items(v_pages);
+      else null;
+    end case;
+  end loop;
+end; $$;
+comment on function sync.plan_revealed(sync.page_in_hand[]) is
+$$Take up what completed pages reveal, as the kinds of their streams say. The caller holds the runs'
+locks.$$;
+
+create function sync.advance_run(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = auto set enable_seqscan = on
+  set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.ending is not null then
+    perform sync.close_run(p_run_id,
+      case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
+      case v_run.ending when 'timeout' then 'time ran out' end);
+  elsif exists (
+    select 1 from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
+    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
+  ) then
+    perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.phase = 'connect' then
+    perform sync.advance_single(v_run);
+  elsif v_run.phase = 'parent' then
+    perform sync.begin_runs(array[p_run_id]) where not exists (
+      select 1 from public.workspace_sync_runs
+      where id = v_run.parent_run_id and status = 'running');
+  elsif v_run.phase = 'items' then
+    perform sync.advance_items(v_run);
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'feed') then
+    perform sync.advance_feed(v_run);
+  else
+    perform sync.advance_counted(v_run);
+  end if;
+end; $$;
+comment on function sync.advance_run(bigint) is
+$$The next step of a run of which nothing is live, as the kind of its stream says, or its end. The
+caller holds its lock.$$;
+
+revoke all on function
+  sync.begin_runs, sync.read_page, sync.read_pages, sync.plan_revealed, sync.advance_run,
+  sync.begin_kinds
+from public, anon, authenticated, service_role;
+
+-- Begin again: a live run whose key, URL or declaration changed starts over.
+-- Stands on: streams, runs, slots, missing, close, stream_kinds.
+
+create function sync.begin_again(p_run_id bigint, p_reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.cancel_pending(p_run_id, p_reason);
+  perform sync.forget_unaccepted(p_run_id);
+  update public.workspace_sync_runs as r
+  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
+    stream_revision = st.revision, warnings = warnings || p_reason,
+    access_revision = w.access_revision
+  from public.sync_workspaces as w, public.sync_streams as st
+  where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
+  perform sync.begin_runs(array[p_run_id]);
+end; $$;
+comment on function sync.begin_again(bigint, text) is
+$$A live run starts over, in its next scan; what is in flight of the one before is not applied. The
+caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.begin_again_if_outdated(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_found record;
+begin
+  select r.workspace_id, r.stream_id, r.phase, sync.is_outdated(r, w, st) as is_outdated, case
+      when r.stream_revision <> st.revision then 'its stream was declared anew'
+      when sync.connection_path(w.source_id) is null then 'its workspace has another key or URL'
+      else 'it had to be asked whose key it is' end as why_again, case
+      when w.removed_at is not null then 'its workspace was removed'
+      when w.source_id <> st.source_id then 'its workspace moved to another source' end as why_ended
+  into v_found
+  from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id
+  where r.id = p_run_id and r.status = 'running' and r.ending is null;
+  if v_found.is_outdated is not true then
+    return;
+  end if;
+  perform sync.forget_missing(v_found.workspace_id, v_found.stream_id);
+  if v_found.why_ended is not null then
+    perform sync.end_run_early(p_run_id, 'cancelled', v_found.why_ended);
+    perform sync.cancel_pending(p_run_id, v_found.why_ended);
+  elsif v_found.phase = 'parent' then
+    update public.workspace_sync_runs as r
+    set access_revision = w.access_revision, stream_revision = st.revision
+    from public.sync_workspaces as w, public.sync_streams as st
+    where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
+  else
+    perform sync.begin_again(p_run_id, 'begun again: ' || v_found.why_again);
+  end if;
+end; $$;
+comment on function sync.begin_again_if_outdated(bigint) is
+$$A live run whose workspace has another key, URL or id since it began, or whose stream another
+declaration, begins again; one whose workspace has another source, or was removed, is ending. What
+was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.begin_again, sync.begin_again_if_outdated
+from public, anon, authenticated, service_role;
+
+-- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
+-- failures end or delay.
+-- Stands on: keys, slots, rate_limits, close, kind_items, kind_single, stream_kinds,
+--   begin_again.
+
+create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if not v_page.is_repeat and v_page.outcome = 'retry' then
+      if not sync.is_own_trouble(coalesce(v_page.code, '')) then
+        v_page.postponements := 0;
+        v_page.postponed_since := null;
+      end if;
+      if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
+        v_page.outcome := 'failed';
+      else
+        v_page.wait := coalesce(v_page.wait, random() * make_interval(secs => least(
+          sync.setting('retry_cap_seconds'),
+          sync.setting('retry_base_seconds') * 2 ^ least(v_page.attempts, 20))::double precision));
+      end if;
+    end if;
+    v_decided := v_decided || v_page;
+  end loop;
+  return v_decided;
+end; $$;
+comment on function sync.decide_failures(sync.page_in_hand[]) is
+$$A failure is tried again after a backoff with full jitter, or after the wait the API asked for,
+until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.$$;
+
+create function sync.end_or_delay(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  with written as (
+    update public.chunk_processing_queue as q set
+      status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
+      else 'pending' end,
+      slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null
+      else q.slot end,
+      completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
+      attempts = case when p.outcome in ('retry', 'failed')
+        then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
+      postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
+      ready_seq = case when p.outcome = 'released'
+        then coalesce(q.turn, nextval('sync.ready_seq')) end,
+      turn = case when p.outcome = 'delayed' then q.turn end,
+      next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
+        then v_now + p.wait end,
+      lease_expires_at = null,
+      error_message = coalesce(p.message,
+      case when p.outcome = 'completed' then null else q.error_message end)
+    from unnest(p_pages) as p
+    where q.id = p.queue_id
+  ), events as (
+    insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
+      details)
+    select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
+      jsonb_strip_nulls(jsonb_build_object(
+      'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
+      'http_status', p.http_status,
+      'code', p.code, 'message', p.message, 'attempt',
+      case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
+      'for_ms', ceil(extract(epoch from p.wait) * 1000)))
+    from unnest(p_pages) as p
+  )
+  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed,
+    pages)
+  select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
+    count(*) filter (where p.outcome = 'failed'),
+    count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
+    coalesce(sum(p.changed), 0),
+    count(*) filter (where p.outcome = 'completed' and p.kind in ('page', 'cursor'))
+  from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+  group by p.run_id, p.slot order by p.run_id, p.slot
+  on conflict (run_id, slot) do update set
+    completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
+    cancelled = c.cancelled + excluded.cancelled,
+    records = c.records + excluded.records, changed = c.changed + excluded.changed,
+    pages = c.pages + excluded.pages;
+end; $$;
+comment on function sync.end_or_delay(sync.page_in_hand[]) is
+$$Write what became of leased chunks: queue row, event, the slot's counters. The caller holds the
+queue rows.$$;
+
+create function sync.pass_slots(p_pages sync.page_in_hand[]) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_short bigint[];
+begin
+  with freed as (
+    select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
+    from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+    group by p.run_id
+  ), picked as materialized (
+    -- On its own: a plan that looked once per updated row would give each of them the first slot.
+    select w.id, f.slots[w.turn] as slot, r.is_paused from freed as f
+    join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
+    cross join lateral (
+      select next.id, row_number() over () as turn from (
+        select x.id from public.chunk_processing_queue as x
+        where x.run_id = f.run_id and (x.run_id, x.id) > (f.run_id, f.floor)
+          and x.status = 'pending' and x.slot is null
+        order by x.run_id, x.id limit cardinality(f.slots) for no key update skip locked
+      ) as next
+    ) as w
+  ), promoted as (
+    update public.chunk_processing_queue as q set
+      slot = w.slot,
+      ready_seq = case when w.is_paused then null else nextval('sync.ready_seq') end,
+      next_retry_at = case when w.is_paused then 'infinity'::timestamptz end
+    from picked as w
+    where q.id = w.id
+    returning q.run_id
+  )
+  select coalesce(array_agg(f.run_id), '{}') into v_short from freed as f
+  where cardinality(f.slots) > (select count(*) from promoted as p where p.run_id = f.run_id);
+  return v_short;
+end; $$;
+comment on function sync.pass_slots(sync.page_in_hand[]) is
+$$Give freed slots to the next waiting chunks of the same runs. The bound by id skips dead index
+entries; the look under the run's lock has none. Returns: runs that did not get one chunk per slot,
+which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.note_unfit(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set warnings = r.warnings || said.warnings
+  from (
+    select run.id, array_agg(found.about || found.record_id order by found.about) as warnings
+    from (
+      select distinct on (p.run_id, about) p.run_id, about, u.value as record_id
+      from unnest(p_pages) as p
+      cross join jsonb_each_text(p.unfit) as u
+      cross join lateral (select case u.key
+        when '' then 'characters that Postgres cannot store became U+FFFD, first in record '
+        else format('values that do not fit column %s became null there, first of record ', u.key)
+        end) as x (about)
+      order by p.run_id, about, p.turn
+    ) as found
+    join public.workspace_sync_runs as run on run.id = found.run_id
+    where not exists (
+      select 1 from unnest(run.warnings) as w (text) where starts_with(w.text, found.about))
+    group by run.id
+  ) as said
+  where r.id = said.id;
+end; $$;
+comment on function sync.note_unfit(sync.page_in_hand[]) is
+$$Warn of values that did not fit their columns, once per run and column, with the first record. The
+caller holds the runs' locks.$$;
+
+create function sync.advance_runs(p_run_ids bigint[], p_seconds int default 5) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_run_id bigint;
+  v_until timestamptz := sync.now() + make_interval(secs => p_seconds);
+  v_is_in_time boolean;
+begin
+  foreach v_run_id in array array(select distinct id from unnest(p_run_ids) as id order by id) loop
+    v_is_in_time := sync.now() < v_until
+      and not sync.is_out_of_time();
+    begin
+      if not v_is_in_time then
+        raise exception using errcode = 'query_canceled', message = 'the next sweep closes it: '
+          'the call that ended its last chunk had no time left';
+      end if;
+      perform sync.begin_again_if_outdated(v_run_id);
+      select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
+      if v_run.status = 'running' and v_run.ending is null then
+        perform sync.plan_window(v_run_id);
+        perform sync.fill_slots(v_run_id);
+      elsif v_run.status = 'running' then
+        perform sync.cancel_pending(v_run_id,
+          coalesce(v_run.error_message, 'the run was ' || v_run.ending));
+      end if;
+      if v_run.status = 'running' and not sync.has_live_chunks(v_run_id) then
+        perform sync.advance_run(v_run_id);
+      end if;
+      if v_run.status = 'running' and v_run.close_error is not null then
+        update public.workspace_sync_runs set close_error = null, is_slow_to_close = false
+        where id = v_run_id;
+      end if;
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
+        is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
+      where id = v_run_id;
+    end;
+  end loop;
+end; $$;
+comment on function sync.advance_runs(bigint[], int) is
+$$Let outdated runs begin again, plan the next pages of live ones and refill their slots, cancel
+what is pending of ending ones, close those without live chunks. A failure in closing is noted on the run
+and left to the next sweep; it never takes a page with it, and neither does the call's time limit:
+nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs' locks,
+taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.settle_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.advance_runs(p_run_ids);
+  perform sync.close_jobs(array(
+    select distinct job_id from public.workspace_sync_runs
+    where id = any (p_run_ids) and status <> 'running' order by job_id));
+end; $$;
+comment on function sync.settle_runs(bigint[]) is
+$$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken
+in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
+
+create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
+  v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
+    where not p.is_repeat and p.outcome <> 'refused');
+  v_run_ids bigint[];
+begin
+  if cardinality(v_ended) = 0 then
+    return v_pages;
+  end if;
+  perform sync.end_or_delay(v_ended);
+  v_run_ids := sync.pass_slots(v_ended) || array(
+    select p.run_id from unnest(v_ended) as p
+    where p.outcome = 'cancelled'
+      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
+      or (p.outcome in ('completed', 'failed') and p.uses_up_window)
+      or (p.outcome = 'completed' and (
+        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null))) || array(
+    select p.run_id from unnest(v_ended) as p
+    join sync.joined_items(array(
+      select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
+      on j.queue_id = p.queue_id);
+  if cardinality(v_run_ids) > 0 then
+    -- With those that wait for them: whoever ends a run opens them, and another may hold them. By
+    -- the index of parents: a plain comparison would offer to look through all that is live.
+    perform 1 from public.workspace_sync_runs
+      where id = any (v_run_ids || array(
+        select c.id from public.workspace_sync_runs as c
+        where c.parent_run_id = any (v_run_ids) and (c.status = 'running') is true))
+      order by id for no key update;
+    perform sync.end_run_early(f.run_id, 'failed', f.message) from (
+      select p.run_id, (array_agg(p.message order by p.turn))[1] as message
+      from unnest(v_ended) as p
+      where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
+      group by p.run_id
+    ) as f;
+    perform sync.plan_revealed(array(
+      select p from unnest(v_ended) as p
+      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+    perform sync.note_unfit(v_ended)
+    where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
+    if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
+      -- Jobs come before workspaces, and runs that end with what is found close theirs.
+      perform 1 from public.polling_job_status where id in (
+        select job_id from public.workspace_sync_runs where id = any (v_run_ids))
+        order by id for no key update;
+      perform sync.note_key_owners(v_ended);
+    end if;
+    perform sync.settle_runs(v_run_ids);
+  end if;
+  perform sync.note_key(v_ended);
+  return v_pages;
+end; $$;
+comment on function sync.settle_chunks(sync.page_in_hand[]) is
+$$The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
+chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
+up, it locks the run and, in a new statement, plans the next window, refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
+outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
+
+create function sync.note_key(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
+  v_workspace_ids bigint[] := array(
+    select p.workspace_id from unnest(p_pages) as p
+    where (p.outcome = 'completed' and not p.is_key_accepted)
+      or (p.http_status = 401 and p.outcome <> 'delayed'));
+begin
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
+    update public.sync_workspaces as w
+    set key_status = said.key_status, key_checked_at = sync.now()
+    from (
+      select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
+        then 'accepted' else 'refused' end as key_status
+      from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
+      where p.workspace_id = any (v_workspace_ids)
+        and (p.outcome = 'completed' or (p.http_status = 401 and p.outcome <> 'delayed'))
+      group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
+    ) as said
+    where w.id = said.workspace_id and w.access_revision = said.access_revision
+      and w.key_status is distinct from said.key_status
+      and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
+        and not sync.is_key_unproven(w)));
+  end if;
+  v_workspace_ids := array(select p.workspace_id from unnest(p_pages) as p where p.code = 'SY021');
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
+    perform sync.note_refusal(p.workspace_id, p.queue_id, null) from unnest(p_pages) as p
+    where p.code = 'SY021' and not p.is_repeat;
+  end if;
+  if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
+    perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
+    perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome not in ('completed', 'delayed') having count(*) > 0;
+  end if;
+end; $$;
+comment on function sync.note_key(sync.page_in_hand[]) is
+$$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
+requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
+note_key_owners() to find. Locks: workspaces by id, only
+where that changes, then budgets.$$;
+
+revoke all on function
+  sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.note_unfit, sync.settle_chunks,
+  sync.note_key, sync.advance_runs, sync.settle_runs
+from public, anon, authenticated, service_role;
+
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
--- Stands on: fence.
+-- Stands on: budgets, answers, verdicts, fence, deletions, kind_items, stream_kinds, settle.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -5429,311 +7614,8 @@ grant execute on function
   public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
 to service_role;
 
--- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
--- failures end or delay.
--- Stands on: complete.
-
-create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand;
-  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
-begin
-  foreach v_page in array p_pages loop
-    if not v_page.is_repeat and v_page.outcome = 'retry' then
-      if not sync.is_own_trouble(coalesce(v_page.code, '')) then
-        v_page.postponements := 0;
-        v_page.postponed_since := null;
-      end if;
-      if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
-        v_page.outcome := 'failed';
-      else
-        v_page.wait := coalesce(v_page.wait, random() * make_interval(secs => least(
-          sync.setting('retry_cap_seconds'),
-          sync.setting('retry_base_seconds') * 2 ^ least(v_page.attempts, 20))::double precision));
-      end if;
-    end if;
-    v_decided := v_decided || v_page;
-  end loop;
-  return v_decided;
-end; $$;
-comment on function sync.decide_failures(sync.page_in_hand[]) is
-$$A failure is tried again after a backoff with full jitter, or after the wait the API asked for,
-until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.$$;
-
-create function sync.end_or_delay(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz := sync.now();
-begin
-  with written as (
-    update public.chunk_processing_queue as q set
-      status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
-      else 'pending' end,
-      slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null
-      else q.slot end,
-      completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
-      attempts = case when p.outcome in ('retry', 'failed')
-        then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
-      postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
-      ready_seq = case when p.outcome = 'released'
-        then coalesce(q.turn, nextval('sync.ready_seq')) end,
-      turn = case when p.outcome = 'delayed' then q.turn end,
-      next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
-        then v_now + p.wait end,
-      lease_expires_at = null,
-      error_message = coalesce(p.message,
-      case when p.outcome = 'completed' then null else q.error_message end)
-    from unnest(p_pages) as p
-    where q.id = p.queue_id
-  ), events as (
-    insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
-      details)
-    select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
-      jsonb_strip_nulls(jsonb_build_object(
-      'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
-      'http_status', p.http_status,
-      'code', p.code, 'message', p.message, 'attempt',
-      case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
-      'for_ms', ceil(extract(epoch from p.wait) * 1000)))
-    from unnest(p_pages) as p
-  )
-  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed,
-    pages)
-  select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
-    count(*) filter (where p.outcome = 'failed'),
-    count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
-    coalesce(sum(p.changed), 0),
-    count(*) filter (where p.outcome = 'completed' and p.kind in ('page', 'cursor'))
-  from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
-  group by p.run_id, p.slot order by p.run_id, p.slot
-  on conflict (run_id, slot) do update set
-    completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
-    cancelled = c.cancelled + excluded.cancelled,
-    records = c.records + excluded.records, changed = c.changed + excluded.changed,
-    pages = c.pages + excluded.pages;
-end; $$;
-comment on function sync.end_or_delay(sync.page_in_hand[]) is
-$$Write what became of leased chunks: queue row, event, the slot's counters. The caller holds the
-queue rows.$$;
-
-create function sync.pass_slots(p_pages sync.page_in_hand[]) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_short bigint[];
-begin
-  with freed as (
-    select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
-    from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
-    group by p.run_id
-  ), picked as materialized (
-    -- On its own: a plan that looked once per updated row would give each of them the first slot.
-    select w.id, f.slots[w.turn] as slot, r.is_paused from freed as f
-    join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
-    cross join lateral (
-      select next.id, row_number() over () as turn from (
-        select x.id from public.chunk_processing_queue as x
-        where x.run_id = f.run_id and (x.run_id, x.id) > (f.run_id, f.floor)
-          and x.status = 'pending' and x.slot is null
-        order by x.run_id, x.id limit cardinality(f.slots) for no key update skip locked
-      ) as next
-    ) as w
-  ), promoted as (
-    update public.chunk_processing_queue as q set
-      slot = w.slot,
-      ready_seq = case when w.is_paused then null else nextval('sync.ready_seq') end,
-      next_retry_at = case when w.is_paused then 'infinity'::timestamptz end
-    from picked as w
-    where q.id = w.id
-    returning q.run_id
-  )
-  select coalesce(array_agg(f.run_id), '{}') into v_short from freed as f
-  where cardinality(f.slots) > (select count(*) from promoted as p where p.run_id = f.run_id);
-  return v_short;
-end; $$;
-comment on function sync.pass_slots(sync.page_in_hand[]) is
-$$Give freed slots to the next waiting chunks of the same runs. The bound by id skips dead index
-entries; the look under the run's lock has none. Returns: runs that did not get one chunk per slot,
-which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
-
-create function sync.note_revealed_pages(p_run_id bigint, p_last_page int) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.workspace_sync_runs
-  set known_pages = greatest(known_pages, p_last_page),
-  progress_total = coalesce(progress_total, p_last_page)
-  where id = p_run_id and ending is null;
-end; $$;
-comment on function sync.note_revealed_pages(bigint, int) is
-$$Know of the pages up to the last one that an answer named; plan_window() queues them. The caller
-holds the run's lock. Nothing happens while the run is ending.$$;
-
-create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand;
-begin
-  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
-  join public.sync_streams as st on st.id = p.stream_id and st.completeness = 'counted'
-  where p.reveals_pages group by p.run_id;
-  for v_page in
-    select p.* from unnest(p_pages) as p
-    join public.sync_streams as st on st.id = p.stream_id and st.completeness <> 'counted'
-    order by p.turn
-  loop
-    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
-    perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
-  end loop;
-  perform sync.cover_joined_items(p_pages)
-  where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
-end; $$;
-comment on function sync.plan_revealed(sync.page_in_hand[]) is
-$$Take up what completed pages reveal: know of the pages of counted streams up to the last one, of
-feeds as far as needed, queue the next cursor of a chain; and cover items that came with another
-answer. The caller holds the runs' locks.$$;
-
-create function sync.note_unfit(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.workspace_sync_runs as r set warnings = r.warnings || said.warnings
-  from (
-    select run.id, array_agg(found.about || found.record_id order by found.about) as warnings
-    from (
-      select distinct on (p.run_id, about) p.run_id, about, u.value as record_id
-      from unnest(p_pages) as p
-      cross join jsonb_each_text(p.unfit) as u
-      cross join lateral (select case u.key
-        when '' then 'characters that Postgres cannot store became U+FFFD, first in record '
-        else format('values that do not fit column %s became null there, first of record ', u.key)
-        end) as x (about)
-      order by p.run_id, about, p.turn
-    ) as found
-    join public.workspace_sync_runs as run on run.id = found.run_id
-    where not exists (
-      select 1 from unnest(run.warnings) as w (text) where starts_with(w.text, found.about))
-    group by run.id
-  ) as said
-  where r.id = said.id;
-end; $$;
-comment on function sync.note_unfit(sync.page_in_hand[]) is
-$$Warn of values that did not fit their columns, once per run and column, with the first record. The
-caller holds the runs' locks.$$;
-
-create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
-  v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
-    where not p.is_repeat and p.outcome <> 'refused');
-  v_run_ids bigint[];
-begin
-  if cardinality(v_ended) = 0 then
-    return v_pages;
-  end if;
-  perform sync.end_or_delay(v_ended);
-  v_run_ids := sync.pass_slots(v_ended) || array(
-    select p.run_id from unnest(v_ended) as p
-    where p.outcome = 'cancelled'
-      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
-      or (p.outcome in ('completed', 'failed') and p.uses_up_window)
-      or (p.outcome = 'completed' and (
-        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null))) || array(
-    select p.run_id from unnest(v_ended) as p
-    join sync.joined_items(array(
-      select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
-      on j.queue_id = p.queue_id);
-  if cardinality(v_run_ids) > 0 then
-    -- With those that wait for them: whoever ends a run opens them, and another may hold them. By
-    -- the index of parents: a plain comparison would offer to look through all that is live.
-    perform 1 from public.workspace_sync_runs
-      where id = any (v_run_ids || array(
-        select c.id from public.workspace_sync_runs as c
-        where c.parent_run_id = any (v_run_ids) and (c.status = 'running') is true))
-      order by id for no key update;
-    perform sync.end_run_early(f.run_id, 'failed', f.message) from (
-      select p.run_id, (array_agg(p.message order by p.turn))[1] as message
-      from unnest(v_ended) as p
-      where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
-      group by p.run_id
-    ) as f;
-    perform sync.plan_revealed(array(
-      select p from unnest(v_ended) as p
-      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
-      where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
-    perform sync.note_unfit(v_ended)
-    where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
-    if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
-      -- Jobs come before workspaces, and runs that end with what is found close theirs.
-      perform 1 from public.polling_job_status where id in (
-        select job_id from public.workspace_sync_runs where id = any (v_run_ids))
-        order by id for no key update;
-      perform sync.note_key_owners(v_ended);
-    end if;
-    perform sync.settle_runs(v_run_ids);
-  end if;
-  perform sync.note_key(v_ended);
-  return v_pages;
-end; $$;
-comment on function sync.settle_chunks(sync.page_in_hand[]) is
-$$The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
-chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
-up, it locks the run and, in a new statement, plans the next window, refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
-outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
-
-create function sync.note_key(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
-  v_workspace_ids bigint[] := array(
-    select p.workspace_id from unnest(p_pages) as p
-    where (p.outcome = 'completed' and not p.is_key_accepted)
-      or (p.http_status = 401 and p.outcome <> 'delayed'));
-begin
-  if cardinality(v_workspace_ids) > 0 then
-    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
-      order by id for no key update;
-    update public.sync_workspaces as w
-    set key_status = said.key_status, key_checked_at = sync.now()
-    from (
-      select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
-        then 'accepted' else 'refused' end as key_status
-      from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
-      where p.workspace_id = any (v_workspace_ids)
-        and (p.outcome = 'completed' or (p.http_status = 401 and p.outcome <> 'delayed'))
-      group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
-    ) as said
-    where w.id = said.workspace_id and w.access_revision = said.access_revision
-      and w.key_status is distinct from said.key_status
-      and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
-        and not sync.is_key_unproven(w)));
-  end if;
-  v_workspace_ids := array(select p.workspace_id from unnest(p_pages) as p where p.code = 'SY021');
-  if cardinality(v_workspace_ids) > 0 then
-    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
-      order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.queue_id, null) from unnest(p_pages) as p
-    where p.code = 'SY021' and not p.is_repeat;
-  end if;
-  if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
-    perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
-    where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
-    perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
-    where p.outcome not in ('completed', 'delayed') having count(*) > 0;
-  end if;
-end; $$;
-comment on function sync.note_key(sync.page_in_hand[]) is
-$$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
-requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
-note_key_owners() to find. Locks: workspaces by id, only
-where that changes, then budgets.$$;
-
-revoke all on function
-  sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.plan_revealed,
-  sync.note_revealed_pages, sync.note_unfit, sync.settle_chunks, sync.note_key
-from public, anon, authenticated, service_role;
-
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: settle.
+-- Stands on: keys, sources, budgets, rate_limits, verdicts, fence, settle.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -5889,1830 +7771,8 @@ revoke all on function
 from public, anon, authenticated, service_role;
 grant execute on function public.fail_chunk_job_safe to service_role;
 
--- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
--- Stands on: runs, queue, access.
-
-create table sync.missing_records (
-  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
-  stream_id bigint not null references public.sync_streams (id),
-  record_id text not null,
-  missed_by_run_id bigint not null,
-  missed_scans int not null default 1,
-  is_confirmed boolean not null default false,
-  answers int not null default 0,
-  asked_at timestamptz,
-  held_by_run_id bigint,
-  last_seen_at timestamptz,
-  primary key (workspace_id, stream_id, record_id)
-);
-comment on table sync.missing_records is
-'Live rows that the last complete scan did not show: not deleted yet, or unlisted.';
-comment on column sync.missing_records.missed_scans is
-'Complete scans in a row that missed it; 0: the one that did was rejected.';
-comment on column sync.missing_records.is_confirmed is
-'Its own GET answered 404 or 410, or a second complete scan missed it too.';
-comment on column sync.missing_records.answers is
-'How often its own GET answered although a scan missed it. The first time rejects that scan, from
-the second time on it is unlisted: it lives, and no scan has to show it.';
-comment on column sync.missing_records.asked_at is
-'When its own GET was last planned; an unlisted one is asked once per full_scan_days.';
-comment on column sync.missing_records.held_by_run_id is
-'The run that would have deleted it and waits for approve_deletions().';
-comment on column sync.missing_records.last_seen_at is 'The last complete sync that saw it.';
-create index missing_records_stream_idx on sync.missing_records (stream_id);
-create index missing_records_held_idx on sync.missing_records (held_by_run_id)
-  where held_by_run_id is not null;
-alter table sync.missing_records enable row level security;
--- Old runs that still wait are found without a look at every run.
-create index workspace_sync_runs_held_idx on public.workspace_sync_runs (workspace_id, stream_id)
-  where deletions_waiting > 0;
-
-alter table public.sync_workspace_streams add column emptied_at timestamptz;
-comment on column public.sync_workspace_streams.emptied_at is
-'Since when its list has been empty although it has live rows; null: it is not.';
-
-create function sync.recount_held(p_workspace_id bigint, p_stream_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.workspace_sync_runs as r set deletions_waiting = (
-    select count(*) from sync.missing_records as m where m.held_by_run_id = r.id)
-  from (
-    select id from public.workspace_sync_runs
-    where workspace_id = p_workspace_id and stream_id = p_stream_id and deletions_waiting > 0
-    order by id for no key update
-  ) as held
-  where r.id = held.id;
-end; $$;
-comment on function sync.recount_held(bigint, bigint) is
-$$What runs still hold back for approve_deletions(), after some of it was decided, superseded or
-forgotten. Locks: runs that hold something, by id, after the missing records.$$;
-
-create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null)
-  returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  delete from sync.missing_records as m using (
-    select workspace_id, stream_id, record_id from sync.missing_records
-    where (p_workspace_id is null or workspace_id = p_workspace_id)
-      and (p_stream_id is null or stream_id = p_stream_id)
-    order by workspace_id, stream_id, record_id for update
-  ) as gone
-  where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
-    and m.record_id = gone.record_id;
-  update public.sync_workspace_streams set emptied_at = null
-  where (p_workspace_id is null or workspace_id = p_workspace_id)
-    and (p_stream_id is null or stream_id = p_stream_id) and emptied_at is not null;
-  perform sync.recount_held(r.workspace_id, r.stream_id) from (
-    select distinct workspace_id, stream_id from public.workspace_sync_runs
-    where (p_workspace_id is null or workspace_id = p_workspace_id)
-      and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
-    order by workspace_id, stream_id) as r;
-end; $$;
-comment on function sync.forget_missing(bigint, bigint) is
-$$Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
-another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
-every stream. Locks: missing records by key, the workspace's streams, then runs that hold something.
-The caller holds the live runs concerned, if any.$$;
-
-create function sync.forget_missing_of_stream() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform sync.forget_missing(null, new.id);
-  return null;
-end; $$;
-comment on function sync.forget_missing_of_stream() is
-$$Trigger: by another declaration what was missed says nothing. Locks: as forget_missing().$$;
-create trigger sync_streams_forget_missing after update on public.sync_streams
-for each row when (new.revision <> old.revision)
-execute function sync.forget_missing_of_stream();
-
-create function sync.target_sql(p_template text, p_stream_id bigint) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (
-    select format(p_template, target_table, 't.workspace_id = $1 and '
-      || case when sync.is_shared_target(to_regclass(target_table)) then 't.stream_id = $2'
-      else '$2 is not null' end)
-    from public.sync_streams where id = p_stream_id
-  );
-end; $$;
-comment on function sync.target_sql(text, bigint) is
-$$Returns: a statement on a stream's target table: %1$s is the table, to be called t, %2$s its rows
-of workspace $1 and stream $2.$$;
-
-create function sync.note_missing(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
-declare
-  v_missing text[];
-  v_last_seen_at timestamptz;
-begin
-  execute sync.target_sql('select array(
-    select t.id::text from %1$s as t where %2$s and t.deleted_at is null
-    except
-    select unnest(s.record_ids) from sync.seen_pages as s
-    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
-  into v_missing using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
-  select last_complete_sync_at into v_last_seen_at from public.sync_workspace_streams
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
-  delete from sync.missing_records as m
-  where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
-    and not exists (select 1 from unnest(v_missing) as missed (id) where missed.id = m.record_id);
-  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
-    last_seen_at)
-  select p_run.workspace_id, p_run.stream_id, missed.id, p_run.id, v_last_seen_at
-    from unnest(v_missing) as missed (id) order by missed.id
-  on conflict (workspace_id, stream_id, record_id) do update set
-    missed_by_run_id = excluded.missed_by_run_id, missed_scans = m.missed_scans + 1,
-      is_confirmed = m.answers = 0 and m.missed_scans > 0, held_by_run_id = null;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-end; $$;
-comment on function sync.note_missing(public.workspace_sync_runs) is
-$$After a complete scan: which live rows it did not show; those that the complete scan before missed
-too are confirmed, unless their own GET has answered. What older runs hold back is superseded.$$;
-
-create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
-declare
-  v_ids text[];
-begin
-  execute sync.target_sql('select array(
-    select t.id::text from %1$s as t
-    where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
-    intersect
-    select unnest(s.record_ids) from sync.seen_pages as s
-    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
-  if cardinality(v_ids) > 0 then
-    execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
-      where %2$s and t.id::text in (select unnest($3))', p_run.stream_id)
-    using p_run.workspace_id, p_run.stream_id, v_ids;
-  end if;
-end; $$;
-comment on function sync.revive_seen(public.workspace_sync_runs) is
-$$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
-applied, and is listed.$$;
-
-create function sync.count_live(p_run public.workspace_sync_runs) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_live bigint;
-begin
-  execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null',
-    p_run.stream_id)
-  into v_live using p_run.workspace_id, p_run.stream_id;
-  return v_live;
-end; $$;
-comment on function sync.count_live(public.workspace_sync_runs) is
-$$Returns: how many rows of a run's workspace and stream are not deleted.$$;
-
-create function sync.forget_unaccepted(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
-declare
-  v_run public.workspace_sync_runs;
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  if v_run.phase = 'confirm' then
-    delete from sync.missing_records
-    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
-    update sync.missing_records set missed_scans = 0
-    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id;
-  end if;
-  if exists (
-    select 1 from sync.seen_pages
-    where run_id = v_run.id and scan = v_run.scan and record_ids <> '{}'
-  ) then
-    delete from sync.missing_records as m using (
-      select distinct seen.id from sync.seen_pages as s
-      cross join unnest(s.record_ids) as seen (id)
-      where s.run_id = v_run.id and s.scan = v_run.scan
-    ) as shown
-    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-      and m.record_id = shown.id;
-    update public.sync_workspace_streams set emptied_at = null
-    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-      and emptied_at is not null;
-  end if;
-  perform sync.recount_held(v_run.workspace_id, v_run.stream_id);
-end; $$;
-comment on function sync.forget_unaccepted(bigint) is
-$$A run's scan does not count: it was rejected, or its run ends without being complete. What it
-missed is forgotten, but for what answered for itself; what it showed is not missing. The caller
-holds the run's lock.$$;
-
-revoke all on table sync.missing_records from public, anon, authenticated, service_role;
-grant select on table sync.missing_records to authenticated, service_role;
-create policy missing_records_select_operator on sync.missing_records
-for select to authenticated using ((select sync.is_operator()));
-revoke all on function
-  sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
-  sync.target_sql, sync.note_missing, sync.revive_seen,
-  sync.count_live, sync.forget_unaccepted
-from public, anon, authenticated, service_role;
-
--- Deletions: a record goes only after a complete scan missed it and its own GET, or a second
--- complete scan, says so too; never because a list became empty once.
--- Stands on: missing, slots.
-
-create function sync.is_guarded(p_rows bigint, p_live bigint) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_rows > sync.setting('deletion_guard_rows')
-    and p_rows > sync.setting('deletion_guard_share') * p_live;
-end; $$;
-comment on function sync.is_guarded(bigint, bigint) is
-$$Returns: whether so many deletions, of so many live rows, need approve_deletions().$$;
-
-create function sync.hold_missing(p_run_id bigint, p_only_confirmed boolean, p_reason text)
-  returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  update sync.missing_records set held_by_run_id = p_run_id
-  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0
-    and (is_confirmed or not p_only_confirmed);
-  update public.workspace_sync_runs set deletions_waiting = (
-    select count(*) from sync.missing_records where held_by_run_id = p_run_id)
-  where id = p_run_id returning * into v_run;
-  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)',
-    v_run.deletions_waiting, sync.counted(sync.count_live(v_run), 'row'), p_reason, p_run_id);
-end; $$;
-comment on function sync.hold_missing(bigint, boolean, text) is
-$$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for
-itself. The caller holds the run's lock. Returns: a warning with the numbers.$$;
-
-create function sync.is_newly_empty(p_run public.workspace_sync_runs) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_emptied_at timestamptz;
-begin
-  if p_run.distinct_ids > 0 or not exists (
-    select 1 from sync.missing_records
-    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
-  ) then
-    update public.sync_workspace_streams set emptied_at = null
-    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-      and emptied_at is not null;
-    return false;
-  end if;
-  insert into public.sync_workspace_streams as s (workspace_id, stream_id, emptied_at)
-  values (p_run.workspace_id, p_run.stream_id, sync.now())
-  on conflict (workspace_id, stream_id) do update
-  set emptied_at = coalesce(s.emptied_at, excluded.emptied_at)
-  returning emptied_at into v_emptied_at;
-  return sync.setting('empty_list_minutes') > 0 and p_run.started_at
-    < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
-end; $$;
-comment on function sync.is_newly_empty(public.workspace_sync_runs) is
-$$After a complete scan that was noted: whether it showed nothing of a list that has live rows, and
-no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
-run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
-
-create function sync.begin_confirmations(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_missed bigint;
-  v_unconfirmed text[];
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  -- In this order: an approval that has a missing record deletes before the revival looks, or
-  -- finds it decided anew.
-  perform sync.note_missing(v_run);
-  perform sync.revive_seen(v_run);
-  if sync.is_newly_empty(v_run) then
-    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
-      ', for the list is empty; a later run that finds it so too may delete'));
-    return;
-  end if;
-  select count(*) into v_missed from sync.missing_records
-  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
-  if v_missed > 0 and sync.is_guarded(v_missed, sync.count_live(v_run)) then
-    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false, ''));
-    return;
-  end if;
-  with asked as (
-    update sync.missing_records as m set asked_at = sync.now()
-    from public.sync_streams as s
-    where s.id = m.stream_id and s.item_path is not null
-      and m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-      and not m.is_confirmed
-      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
-    returning m.record_id
-  )
-  select array_agg(record_id order by record_id) into v_unconfirmed from asked;
-  if v_unconfirmed is null then
-    perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
-  else
-    update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
-    perform sync.plan_chunks(p_run_id, 'confirmation', null, v_unconfirmed);
-    perform sync.fill_slots(p_run_id);
-  end if;
-end; $$;
-comment on function sync.begin_confirmations(bigint) is
-$$A complete scan: ask for each record it missed, where the stream has a path for that, or close at
-once. A list that became empty, and what the guard would hold anyway, is not asked for one by one.
-The caller holds the run's lock.$$;
-
-create function sync.note_confirmations(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update sync.missing_records as m set
-    is_confirmed = p.http_status in (404, 410),
-    answers = case when p.http_status in (404, 410) then 0 else m.answers + 1 end
-  from unnest(p_pages) as p
-  where p.kind = 'confirmation' and m.workspace_id = p.workspace_id
-    and m.stream_id = p.stream_id and m.record_id = p.record_id;
-end; $$;
-comment on function sync.note_confirmations(sync.page_in_hand[]) is
-$$404 or 410 confirms that a record is gone; any other page shows that it lives although the scan
-missed it. Locks: rows that only the run of these chunks writes.$$;
-
-create function sync.some_of(p_ids text[]) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select format('%s (%s%s)', cardinality(p_ids), array_to_string(p_ids[1:10], ', '),
-    case when cardinality(p_ids) > 10 then ', …' end);
-$$;
-comment on function sync.some_of(text[]) is $$Returns: how many ids, and the first ten.$$;
-
-create function sync.confirmation_finding(p_run public.workspace_sync_runs) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_unlisted text[];
-  v_living bigint;
-begin
-  select coalesce(array_agg(m.record_id order by m.record_id) filter (where m.answers > 1), '{}'),
-    count(*) filter (where m.answers = 1)
-  into v_unlisted, v_living
-  from public.chunked_sync_jobs as c
-  join public.chunk_processing_queue as q on q.id = c.id and q.status = 'completed'
-  -- A plan made while no record was missing would read all of them for each; offset 0 keeps the
-  -- look by key.
-  cross join lateral (
-    select x.record_id, x.answers from sync.missing_records as x
-    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
-      and x.record_id = c.record_id offset 0
-  ) as m
-  where c.run_id = p_run.id and c.scan = p_run.scan and c.kind = 'confirmation';
-  if cardinality(v_unlisted) > 0 then
-    execute sync.target_sql('update %1$s as t set unlisted_at = sync.now()
-      where %2$s and t.unlisted_at is null and t.deleted_at is null and t.id::text = any ($3)',
-      p_run.stream_id)
-    using p_run.workspace_id, p_run.stream_id, v_unlisted;
-    update public.workspace_sync_runs set warnings = warnings
-      || format('unlisted: %s; they answer for themselves and stay', sync.some_of(v_unlisted))
-    where id = p_run.id;
-  end if;
-  return case when v_living > 0
-    then format('still there although it missed them: %s', v_living) end;
-end; $$;
-comment on function sync.confirmation_finding(public.workspace_sync_runs) is
-$$What the confirmations say of a scan. A record that answers for itself for the second time is
-unlisted from now on: archived or moved, but alive; the run names it. The caller holds the run's
-lock. Returns: what speaks against the scan: records that it missed and that answered for the first
-time; null if none did. Locks: target rows.$$;
-
-create function sync.delete_confirmed(p_run_id bigint) returns text
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_ids text[];
-  v_live bigint;
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
-  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
-  execute sync.target_sql('select count(*), coalesce(array_agg(t.id::text)
-    filter (where confirmed.id is not null), ''{}'')
-    from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = t.id::text
-    where %2$s and t.deleted_at is null', v_run.stream_id)
-  into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
-  if sync.is_guarded(cardinality(v_ids), v_live) then
-    return sync.hold_missing(p_run_id, true, '');
-  end if;
-  perform sync.delete_records(v_run, v_ids) where cardinality(v_ids) > 0;
-  return null;
-end; $$;
-comment on function sync.delete_confirmed(bigint) is
-$$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live
-ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
-
-create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
-declare
-  v_deleted bigint;
-begin
-  execute sync.target_sql('update %1$s as t set deleted_at = sync.now(), unlisted_at = null
-    where %2$s and t.deleted_at is null and t.id::text in (select unnest($3))', p_run.stream_id)
-  using p_run.workspace_id, p_run.stream_id, p_ids;
-  get diagnostics v_deleted = row_count;
-  delete from sync.missing_records
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and record_id in (select unnest(p_ids));
-  update public.workspace_sync_runs set
-    records_deleted = records_deleted + v_deleted,
-    deletions_waiting = (select count(*) from sync.missing_records where held_by_run_id = p_run.id)
-  where id = p_run.id;
-  return v_deleted;
-end; $$;
-comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
-$$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
-
-create function sync.approve_deletions(p_run_id bigint) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_newer_run_id bigint;
-  v_ids text[];
-begin
-  perform sync.require_operator();
-  perform sync.require_read_committed();
-  select * into v_run from public.workspace_sync_runs where id = p_run_id;
-  if v_run.id is null then
-    raise exception using errcode = 'SY017', message = format('there is no run '
-      '%s', coalesce(p_run_id::text, 'null')),
-      hint = 'select id, warnings from workspace_sync_runs '
-      'where deletions_waiting > 0 lists what waits.';
-  end if;
-  -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
-  -- left to that run, as is one that it has seen. What was missed with another key says nothing.
-  select array_agg(record_id) into v_ids from (
-    select record_id from sync.missing_records where held_by_run_id = p_run_id
-      and exists (select 1 from public.sync_workspaces as w
-        where w.id = v_run.workspace_id and w.access_revision = v_run.access_revision)
-      and record_id not in (
-        select seen.id from public.workspace_sync_runs as live
-        join sync.seen_pages as s on s.run_id = live.id
-        cross join unnest(s.record_ids) as seen (id)
-        where live.workspace_id = v_run.workspace_id and live.stream_id = v_run.stream_id
-          and live.status = 'running')
-      order by record_id for update skip locked) as held;
-  select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
-  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-    and last_complete_run_id <> p_run_id;
-  if v_ids is null or v_newer_run_id is not null then
-    raise exception using errcode = 'SY008',
-      message = case when v_newer_run_id is null then format('no deletion of run %s is '
-      'waiting', p_run_id)
-                else format('run %s is newer and has decided anew', v_newer_run_id) end,
-      hint = 'select id, warnings from workspace_sync_runs '
-      'where deletions_waiting > 0 lists what waits.';
-  end if;
-  execute sync.target_sql('select array(select t.id::text from %1$s as t
-    where %2$s and t.deleted_at is null and t.id::text = any ($3)
-    order by t.id for no key update skip locked)', v_run.stream_id)
-  into v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
-  return jsonb_build_object('run_id', p_run_id, 'deleted', sync.delete_records(v_run, v_ids));
-end; $$;
-comment on function sync.approve_deletions(bigint) is
-$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
-approve_deletions() raises.$$;
-
-create function public.approve_deletions(p_run_id bigint) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '60s'
-  set default_transaction_isolation = 'read committed' as $$
-  select sync.approve_deletions(p_run_id);
-$$;
-comment on function public.approve_deletions(bigint) is
-$$Let the deletions happen that a run held back because they are more than 10 rows and more than 20
-% of the workspace's live ones. Returns: {"run_id", "deleted"}. Raises: SY008 nothing waits or a
-newer run decided, SY017 unknown run. Locks: missing records and target rows by SKIP LOCKED, then
-the run.$$;
-
-revoke all on function
-  sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.begin_confirmations,
-  sync.note_confirmations, sync.some_of, sync.confirmation_finding, sync.delete_confirmed,
-  sync.delete_records, sync.approve_deletions, public.approve_deletions
-from public, anon, authenticated, service_role;
-grant execute on function
-  sync.approve_deletions, public.approve_deletions
-to authenticated, service_role;
-
--- Close: what a run without live chunks becomes; a job without live runs.
--- Stands on: settle, deletions.
-
-create function sync.has_live_chunks(p_run_id bigint) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return exists (
-    select 1 from public.chunk_processing_queue where run_id = p_run_id and slot is not null
-  ) or exists (
-    select 1 from public.chunk_processing_queue
-    where run_id = p_run_id and status = 'pending' and slot is null
-  );
-end; $$;
-comment on function sync.has_live_chunks(bigint) is
-$$Returns: whether anything of a run is pending or in flight.$$;
-
-create function sync.end_run_early(p_run_id bigint, p_ending text, p_message text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.workspace_sync_runs set ending = p_ending,
-    error_message = coalesce(error_message, p_message)
-  where id = p_run_id and status = 'running' and ending is null;
-end; $$;
-comment on function sync.end_run_early(bigint, text, text) is
-$$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
-the run's lock and settles it.$$;
-
-create function sync.advance_runs(p_run_ids bigint[], p_seconds int default 5) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_run_id bigint;
-  v_until timestamptz := sync.now() + make_interval(secs => p_seconds);
-  v_is_in_time boolean;
-begin
-  foreach v_run_id in array array(select distinct id from unnest(p_run_ids) as id order by id) loop
-    v_is_in_time := sync.now() < v_until
-      and not sync.is_out_of_time();
-    begin
-      if not v_is_in_time then
-        raise exception using errcode = 'query_canceled', message = 'the next sweep closes it: '
-          'the call that ended its last chunk had no time left';
-      end if;
-      perform sync.begin_again_if_outdated(v_run_id);
-      select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
-      if v_run.status = 'running' and v_run.ending is null then
-        perform sync.plan_window(v_run_id);
-        perform sync.fill_slots(v_run_id);
-      elsif v_run.status = 'running' then
-        perform sync.cancel_pending(v_run_id,
-          coalesce(v_run.error_message, 'the run was ' || v_run.ending));
-      end if;
-      if v_run.status = 'running' and not sync.has_live_chunks(v_run_id) then
-        perform sync.advance_run(v_run_id);
-      end if;
-      if v_run.status = 'running' and v_run.close_error is not null then
-        update public.workspace_sync_runs set close_error = null, is_slow_to_close = false
-        where id = v_run_id;
-      end if;
-    exception when query_canceled or others then
-      if sqlstate = '57014' then
-        perform sync.note_out_of_time();
-      end if;
-      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
-        is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
-      where id = v_run_id;
-    end;
-  end loop;
-end; $$;
-comment on function sync.advance_runs(bigint[], int) is
-$$Let outdated runs begin again, plan the next pages of live ones and refill their slots, cancel
-what is pending of ending ones, close those without live chunks. A failure in closing is noted on the run
-and left to the next sweep; it never takes a page with it, and neither does the call's time limit:
-nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs' locks,
-taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
-
-create function sync.close_jobs(p_job_ids uuid[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_job_id uuid;
-begin
-  foreach v_job_id in array p_job_ids loop
-    begin
-      perform sync.close_job(v_job_id);
-    exception when others then
-      update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
-      from (select id from public.workspace_sync_runs where job_id = v_job_id
-      order by id for no key update skip locked) as free
-      where r.id = free.id;
-    end;
-  end loop;
-end; $$;
-comment on function sync.close_jobs(uuid[]) is
-$$Close jobs, each in a savepoint of its own; a failure is noted on the job's runs and left to the
-next sweep. Locks: the jobs, in the order given.$$;
-
-create function sync.settle_runs(p_run_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform sync.advance_runs(p_run_ids);
-  perform sync.close_jobs(array(
-    select distinct job_id from public.workspace_sync_runs
-    where id = any (p_run_ids) and status <> 'running' order by job_id));
-end; $$;
-comment on function sync.settle_runs(bigint[]) is
-$$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken
-in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
-
-create function sync.advance_run(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set plan_cache_mode = auto set enable_seqscan = on
-  set enable_hashjoin = on as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_finding text;
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  if v_run.ending is not null then
-    perform sync.close_run(p_run_id,
-      case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
-      case v_run.ending when 'timeout' then 'time ran out' end);
-  elsif exists (
-    select 1 from public.chunk_processing_queue as q
-    join public.chunked_sync_jobs as c on c.id = q.id
-    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
-  ) then
-    perform sync.close_run(p_run_id, 'failed', null);
-  elsif v_run.phase = 'connect' then
-    perform sync.advance_connection(v_run);
-  elsif v_run.phase = 'parent' then
-    perform sync.begin_runs(array[p_run_id]) where not exists (
-      select 1 from public.workspace_sync_runs
-      where id = v_run.parent_run_id and status = 'running');
-  elsif v_run.phase = 'items' then
-    perform sync.advance_items(v_run);
-  elsif exists (select 1 from public.sync_streams
-    where id = v_run.stream_id and completeness = 'feed') then
-    perform sync.advance_feed(v_run);
-  elsif v_run.phase = 'scan' then
-    v_finding := sync.scan_finding(p_run_id);
-    if v_finding is null then
-      perform sync.begin_confirmations(p_run_id);
-    else
-      perform sync.scan_again(p_run_id, v_finding);
-    end if;
-  else
-    v_finding := sync.confirmation_finding(v_run);
-    if v_finding is null then
-      perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
-    else
-      perform sync.scan_again(p_run_id, v_finding);
-    end if;
-  end if;
-end; $$;
-comment on function sync.advance_run(bigint) is
-$$The next step of a run of which nothing is live: confirm what a complete scan missed, scan again,
-or close. The caller holds its lock.$$;
-
-create function sync.scan_finding(p_run_id bigint) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_scan record;
-begin
-  with pages as (
-    select s.* from public.workspace_sync_runs as r
-    join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan where r.id = p_run_id
-  )
-  select min(total) as first_total, max(total) as total, max(last_page) as last_page,
-    count(*) filter (where page <= (select max(last_page) from pages)) as pages,
-    (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
-    as distinct_ids
-  into v_scan from pages;
-  update public.workspace_sync_runs set expected_total = v_scan.total,
-    distinct_ids = v_scan.distinct_ids where id = p_run_id;
-  return case
-    when exists (
-      select 1 from public.workspace_sync_runs as r
-      join public.sync_streams as st on st.id = r.stream_id
-      where r.id = p_run_id and r.stream_revision <> st.revision)
-    then 'its stream was declared anew'
-    when v_scan.last_page is null then 'no page was read'
-    when v_scan.pages < v_scan.last_page
-    then format('%s of %s read', v_scan.pages,
-      sync.counted(v_scan.last_page, 'page was', 'pages were'))
-    when v_scan.first_total <> v_scan.total
-    then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
-    when v_scan.distinct_ids <> v_scan.total
-    then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
-end; $$;
-comment on function sync.scan_finding(bigint) is
-$$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
-total. Returns: what speaks against it, with the numbers, or null.$$;
-
-create function sync.scan_again(p_run_id bigint, p_finding text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-begin
-  perform sync.forget_unaccepted(p_run_id);
-  update public.workspace_sync_runs set
-    warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
-    phase = 'scan', known_pages = 1, planned_pages = 1
-  where id = p_run_id and scan - begun_again < sync.setting('max_scans')
-  returning * into v_run;
-  if v_run.id is null then
-    perform sync.close_run(p_run_id, 'partial',
-      format('after %s: %s', sync.counted(sync.setting('max_scans'), 'scan'), p_finding));
-  else
-    perform sync.plan_chunks(p_run_id, 'page', array[1], null);
-    perform sync.fill_slots(p_run_id);
-  end if;
-end; $$;
-comment on function sync.scan_again(bigint, text) is
-$$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
-have. The caller holds the run's lock.$$;
-
-create function sync.fold_counters(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  with folded as (
-    delete from sync.run_counters where run_id = p_run_id returning *
-  )
-  update public.workspace_sync_runs as r set
-    chunks_completed = r.chunks_completed + f.completed, chunks_failed = r.chunks_failed + f.failed,
-    chunks_cancelled = r.chunks_cancelled + f.cancelled, records_seen = r.records_seen + f.records,
-    records_changed = r.records_changed + f.changed,
-    pages_completed = r.pages_completed + f.pages
-  from (
-    select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
-      sum(records) as records, sum(changed) as changed, sum(pages) as pages
-    from folded
-  ) as f
-  where r.id = p_run_id and f.completed is not null;
-end; $$;
-comment on function sync.fold_counters(bigint) is
-$$Move a closing run's live totals into its row. The caller holds its lock; nothing of it is
-live.$$;
-
-create function sync.close_run(p_run_id bigint, p_status text, p_warning text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_waiting bigint[];
-  v_close_function text;
-begin
-  perform sync.fold_counters(p_run_id);
-  update public.workspace_sync_runs as r set
-    status = p_status, completed_at = sync.now(), close_error = null,
-    warnings = case when p_warning is null then warnings else warnings || p_warning end,
-    error_message = coalesce(error_message, case when p_status = 'failed' then (
-      select q.error_message from public.chunk_processing_queue as q
-      where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
-  where id = p_run_id returning * into strict v_run;
-  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
-  -- By the index of parents, and not through all that is live.
-  with children as materialized (
-    select * from public.workspace_sync_runs where parent_run_id = p_run_id for no key update
-  )
-  select array_agg(id) into v_waiting from children
-  where status = 'running' and ending is null and phase = 'parent';
-  if v_waiting is not null then
-    perform sync.begin_runs(v_waiting);
-  end if;
-  if p_status <> 'completed' then
-    return;
-  end if;
-  insert into public.sync_workspace_streams as s
-    (workspace_id, stream_id, last_complete_sync_at, last_complete_run_id, last_sync_duration_ms,
-    record_count)
-  values (v_run.workspace_id, v_run.stream_id, v_run.completed_at, p_run_id,
-    extract(epoch from v_run.completed_at - v_run.started_at) * 1000, v_run.distinct_ids)
-  on conflict (workspace_id, stream_id) do update set
-    last_complete_sync_at = excluded.last_complete_sync_at,
-    last_complete_run_id = excluded.last_complete_run_id,
-    last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
-  select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
-  if v_close_function is not null then
-    begin
-      execute format('select %s($1)', v_close_function) using v_run.workspace_id;
-    exception when query_canceled or others then
-      if sqlstate = '57014' then
-        perform sync.note_out_of_time();
-      end if;
-      update public.workspace_sync_runs set warnings = warnings || format('%s: %s',
-        v_close_function, sync.mask_secrets(sqlerrm)) where id = p_run_id;
-    end;
-  end if;
-end; $$;
-comment on function sync.close_run(bigint, text, text) is
-$$End a run: totals, status, and for a completed one the registry and statistics. A close function
-that fails is a warning. The caller holds its lock; nothing of it is live.$$;
-
-create function sync.refresh_jobs(p_job_ids uuid[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.polling_job_status as j set
-    workspaces_processed = r.workspaces_completed,
-    total_accounts_synced = greatest(j.total_accounts_synced, r.records),
-    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
-    chunks_cancelled = r.chunks_cancelled
-  from (
-    select x.job_id,
-      count(distinct x.workspace_id) - count(distinct x.workspace_id) filter
-      (where x.status <> 'completed') as workspaces_completed,
-      -- Of a first scan what its pages showed so far; of a later one what the one before showed.
-      coalesce(sum(coalesce(x.distinct_ids, c.records)) filter (
-        where x.status in ('running', 'completed', 'partial') and st.completeness = 'counted'), 0)
-      as records,
-      sum(x.chunks_completed + coalesce(c.completed, 0)) as chunks_completed,
-      sum(x.chunks_failed + coalesce(c.failed, 0)) as chunks_failed,
-      sum(x.chunks_cancelled + coalesce(c.cancelled, 0)) as chunks_cancelled
-    from public.workspace_sync_runs as x
-    join public.sync_streams as st on st.id = x.stream_id
-    left join lateral (
-      select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
-        sum(records) as records
-      from sync.run_counters where run_id = x.id and x.status = 'running'
-    ) as c on true
-    where x.job_id = any (p_job_ids)
-    group by x.job_id
-  ) as r
-  where j.id = r.job_id and j.status = 'running'
-    and (j.workspaces_processed, j.chunks_completed, j.chunks_failed, j.chunks_cancelled)
-    is distinct from
-    (r.workspaces_completed, r.chunks_completed, r.chunks_failed, r.chunks_cancelled);
-end; $$;
-comment on function sync.refresh_jobs(uuid[]) is
-$$Write how far live jobs are into their rows, of those of which anything ended since. The caller
-holds the jobs' locks. Jobs that a user's own code writes have no runs, and are left alone.$$;
-
-create function sync.close_job(p_job_id uuid) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_job public.polling_job_status;
-begin
-  select * into v_job from public.polling_job_status where id = p_job_id for no key update;
-  if v_job.status is distinct from 'running' then
-    return;
-  end if;
-  if exists (
-    select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running'
-  ) then
-    perform sync.refresh_jobs(array[p_job_id])
-    where v_job.updated_at < sync.now() - interval '1 second';
-    return;
-  end if;
-  update public.polling_job_status as j set
-    status = case
-      when j.cancel_requested_at is not null then 'cancelled'
-      when r.completed + r.partial = 0 then 'failed'
-      when r.completed = r.runs then 'completed'
-      else 'partial' end,
-    workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
-    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
-    chunks_cancelled = r.chunks_cancelled,
-    progress_percentage = case when r.completed = r.runs then 100.0
-      else least(99.9, trunc(100.0 * r.progress_done / r.progress_total, 1)) end,
-    warnings = j.warnings || r.warnings,
-    error_message = case
-      when r.runs > 0 or j.cancel_requested_at is not null then r.error_message
-      else coalesce(j.error_message, 'it has no runs: they were deleted, or never were') end
-  from (
-    select count(*) as runs, count(*) filter (where status = 'completed') as completed,
-      count(*) filter (where status = 'partial') as partial,
-      count(distinct r.workspace_id) - count(distinct r.workspace_id) filter
-      (where status <> 'completed') as workspaces_completed,
-      coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
-      coalesce(sum(r.chunks_completed), 0) as chunks_completed,
-      sum(coalesce(r.progress_total, 1)) as progress_total,
-      sum(least(coalesce(r.progress_total, 1), case
-        when r.status = 'completed' then r.progress_total else r.chunks_completed end))
-      as progress_done,
-      coalesce(sum(r.chunks_failed), 0) as chunks_failed,
-      coalesce(sum(r.chunks_cancelled), 0) as chunks_cancelled,
-      coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
-      order by r.id) filter (where warning is not null), '{}') as warnings,
-      left(string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id)
-        filter (where r.error_message is not null), 2000) as error_message
-    from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    left join lateral (select array_to_string(r.warnings, '; ') as warning
-    where cardinality(r.warnings) > 0) as x on true
-    where r.job_id = p_job_id
-  ) as r
-  where j.id = p_job_id;
-  update public.workspace_sync_runs set close_error = null
-  where id = any (array(select id from public.workspace_sync_runs
-    where job_id = p_job_id and close_error is not null for no key update skip locked));
-end; $$;
-comment on function sync.close_job(uuid) is
-$$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
-none is completed or partial (or there is none at all), else partial. Else, once a second, write how
-far it is. Locks: the job; then it looks anew for live runs.$$;
-
-revoke all on function
-  sync.has_live_chunks, sync.end_run_early, sync.advance_runs, sync.close_jobs, sync.settle_runs,
-  sync.advance_run, sync.scan_finding, sync.scan_again, sync.fold_counters, sync.close_run,
-  sync.refresh_jobs, sync.close_job
-from public, anon, authenticated, service_role;
-
--- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of
--- the last complete scan.
--- Stands on: answers, close.
-
-create function sync.build_cursor(p_id numeric) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'),
-    'base64'), '+/=' || chr(10), '-_');
-$$;
-comment on function sync.build_cursor(numeric) is
-$$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
-
-create function sync.cursor_id(p_cursor text) returns bigint
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (convert_from(decode(
-    rpad(translate(p_cursor, '-_', '+/'), (4 * ceil(length(p_cursor) / 4.0))::int, '='), 'base64'),
-    'UTF8')::jsonb ->> 'id')::bigint;
-exception when data_exception then
-  return null;
-end; $$;
-comment on function sync.cursor_id(text) is
-$$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
-
-create function sync.check_cursor(p_page sync.page_in_hand) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_from bigint := sync.cursor_id(p_page.reading ->> 'cursor');
-  v_to bigint := sync.cursor_id(p_page.next_cursor);
-begin
-  if v_from is not null and v_to >= v_from then
-    raise exception using errcode = 'SY020',
-      message = format('the cursor %s: from id %s to id %s',
-      case when v_to = v_from then 'repeats' else 'goes backwards' end, v_from, v_to),
-      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
-  end if;
-  if (v_from is null or v_to is null) and exists (
-    select 1 from public.chunked_sync_jobs
-    where run_id = p_page.run_id and scan = p_page.scan and kind = 'cursor'
-      and md5(reading ->> 'cursor') = md5(p_page.next_cursor)
-  ) then
-    raise exception using errcode = 'SY020',
-      message = format('the cursor %s repeats', left(p_page.next_cursor, 80)),
-      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
-  end if;
-end; $$;
-comment on function sync.check_cursor(sync.page_in_hand) is
-$$Raises: SY020 the next cursor leads where the scan has been.$$;
-
-create function sync.with_order(p_page sync.page_in_hand, p_stream public.sync_streams)
-  returns sync.page_in_hand
-language plpgsql stable set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
-declare
-  v_page sync.page_in_hand := p_page;
-  -- Cursors that hold an id go by id, whatever pages go by.
-  v_is_by_id boolean := p_stream.order_path is null or (p_stream.cursor_codec is not null
-    and (p_page.kind = 'cursor' or coalesce(p_page.is_past_pages, false)));
-  v_path text[] := case when v_is_by_id then p_stream.id_path else p_stream.order_path end;
-begin
-  select (array_agg(k.key order by k.n))[1], (array_agg(k.key order by k.n desc))[1],
-    (array_agg(format('record %s comes after %s', k.id, k.id_above) order by k.n)
-      filter (where k.key > k.key_above))[1]
-  into v_page.first_key, v_page.last_key, v_page.disorder
-  from (
-    select r.*, lag(r.id) over by_place as id_above, lag(r.key) over by_place as key_above
-    from (
-      select e.n, e.record #>> p_stream.id_path as id, case
-          when p_stream.order_type = 'time' and not v_is_by_id
-          then extract(epoch from sync.try_time(e.record #>> v_path))
-          when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
-          then (e.record #>> v_path)::numeric end as key
-      from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
-    ) as r
-    where r.key is not null window by_place as (order by r.n)
-  ) as k;
-  if v_page.first_key is null and jsonb_array_length(p_page.answer) > 1 then
-    v_page.disorder := format('no record has a %s at %s', p_stream.order_type,
-      array_to_string(v_path, '.'));
-  end if;
-  return v_page;
-end; $$;
-comment on function sync.with_order(sync.page_in_hand, public.sync_streams) is
-$$Returns: a feed's page with what its first and its last record are ordered by, and its disorder:
-what on it is not newest first, or null. Records that do not say are passed over.$$;
-
-create function sync.read_feed_page(p_page sync.page_in_hand, p_stream public.sync_streams)
-  returns sync.page_in_hand
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := p_page;
-begin
-  v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
-  if p_page.kind = 'cursor' then
-    if p_page.answer #> p_stream.next_cursor_path is null then
-      perform sync.raise_shape(format('the answer has no cursor at %s',
-        array_to_string(p_stream.next_cursor_path, '.')),
-        'declare_stream() says where the next cursor stands; at the end it is null or empty.');
-    end if;
-    perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
-  elsif nullif(p_page.answer #> p_stream.last_page_path, 'null') is null
-    and p_page.answer #> p_stream.next_cursor_path is not null then
-    v_page.is_past_pages := true;
-  else
-    v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
-      2147483647);
-    if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
-      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
-        format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
-        sync.counted(sync.setting('max_pages'), 'page')));
-    end if;
-    v_page.total := case when nullif(p_page.answer #> p_stream.total_path, 'null') is not null
-      then sync.count_at(p_page.answer, p_stream.total_path) end;
-  end if;
-  v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
-  select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
-  from jsonb_array_elements(v_page.answer) as r (record);
-  return sync.with_order(v_page, p_stream);
-end; $$;
-comment on function sync.read_feed_page(sync.page_in_hand, public.sync_streams) is
-$$Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
-is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
-
-create function sync.is_above_mark(p_page sync.page_in_hand) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_mark record;
-begin
-  select (marks ->> 'run_id')::bigint as run_id, (marks ->> 'read_at')::timestamptz as read_at
-  into v_mark from public.sync_workspace_streams
-  where workspace_id = p_page.workspace_id and stream_id = p_page.stream_id;
-  return exists (
-    select 1 from sync.seen_pages as shown
-    where shown.run_id = p_page.run_id and shown.scan = p_page.scan
-      and shown.chunk_id = p_page.queue_id
-      and (shown.new_ids is not null or exists (
-        select 1 from public.workspace_sync_runs as r
-        join sync.seen_pages as s on s.run_id = r.id
-        -- The day is for a clock that was set back.
-        where r.workspace_id = p_page.workspace_id and r.stream_id = p_page.stream_id
-          and r.id > v_mark.run_id and r.started_at > v_mark.read_at - interval '1 day'
-          and s.new_ids && shown.record_ids))
-  );
-end; $$;
-comment on function sync.is_above_mark(sync.page_in_hand) is
-$$Returns: whether a page of a feed shows a record that was stored for the first time since the last
-complete scan, by this run or by one that did not get to its end. No value in a record says where
-the mark is: a huge id or a date of the future would stay the highest for ever.$$;
-
-create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_stream public.sync_streams;
-  v_needed int;
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
-  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
-  if p_page.is_past_pages then
-    perform sync.cancel_pending(v_run.id, 'pages end before this one',
-      case when p_page.http_status = 422 then p_page.page else 0 end);
-    update public.workspace_sync_runs set known_pages = planned_pages where id = v_run.id;
-    return;
-  end if;
-  v_needed := greatest(v_run.needed_pages, case
-    when v_run.is_full_scan then p_page.last_page
-    else least(p_page.last_page, v_stream.overlap_pages + 1 + case
-    when sync.is_above_mark(p_page) then p_page.page else 0 end) end);
-  update public.workspace_sync_runs
-  set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
-  expected_total = coalesce(p_page.total, expected_total)
-  where id = v_run.id;
-  perform sync.note_revealed_pages(v_run.id,
-    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)))
-  where not exists (
-    select 1 from sync.seen_pages
-    where run_id = v_run.id and scan = v_run.scan and page is null);
-end; $$;
-comment on function sync.plan_feed_pages(sync.page_in_hand) is
-$$Know of pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
-overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
-cancelled, and no more are planned. The caller holds the run's lock.$$;
-
-create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  with planned as (
-    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, reading)
-    select job_id, id, 'cursor', scan, p_reading from public.workspace_sync_runs where id = p_run_id
-    returning id, parent_sync_job_id, run_id
-  ), queued as (
-    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id) select id,
-      parent_sync_job_id, run_id from planned
-  )
-  update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
-    pages_planned = pages_planned + 1, progress_total = coalesce(progress_total, 1) where id = p_run_id;
-end; $$;
-comment on function sync.plan_cursor(bigint, jsonb) is
-$$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
-
-create function sync.plan_next_cursor(p_page sync.page_in_hand) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_below int;
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
-  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
-    else (p_page.reading ->> 'pages_below')::int + 1 end;
-  if v_run.ending is not null or p_page.next_cursor is null
-    or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
-    or v_below > (select overlap_pages from public.sync_streams where id = p_page.stream_id) then
-    return;
-  end if;
-  perform sync.plan_cursor(v_run.id,
-    p_page.reading || jsonb_build_object('cursor', p_page.next_cursor, 'pages_below', v_below));
-end; $$;
-comment on function sync.plan_next_cursor(sync.page_in_hand) is
-$$Queue the next page of a chain, unless it reached the end, its range's lower end, or the mark and
-the overlap. The caller holds the run's lock.$$;
-
-create function sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_read int) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_stream public.sync_streams;
-  -- Not bigint: what is computed from ids may lie beyond them.
-  v_start numeric;
-  v_low numeric;
-  v_records bigint;
-  v_chains int := 1;
-  v_width numeric;
-begin
-  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
-  select min(id::numeric) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
-    max(s.total) - count(*),
-    (max(id::numeric) - min(id::numeric)) / greatest(count(*) - 1, 1)
-  into v_start, v_records, v_width
-  from sync.seen_pages as s cross join unnest(s.record_ids) as id
-  where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read;
-  if v_start is not null and v_stream.cursor_codec is not null and p_run.is_full_scan then
-    v_low := greatest(least(0, v_start - 1),
-      v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
-    v_chains := least(p_run.max_concurrency,
-      greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
-  end if;
-  perform sync.plan_cursor(p_run.id, jsonb_build_object(
-    'chain', chain, 'pages_below', 0,
-    'cursor', case when v_stream.cursor_codec is not null
-    then sync.build_cursor(v_start - div((v_start - v_low) * (chain - 1), v_chains)) end,
-    'low_id', case when chain < v_chains
-    then v_start - div((v_start - v_low) * chain, v_chains) end))
-  from generate_series(1, v_chains) as chain where v_chains > 1;
-  perform sync.plan_cursor(p_run.id,
-    jsonb_build_object('chain', 1, 'pages_below', 0, 'low_id', null,
-    'cursor', case when v_stream.cursor_codec is not null and v_start is not null
-    then sync.build_cursor(v_start) end)) where v_chains = 1;
-  update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
-  perform sync.fill_slots(p_run.id);
-end; $$;
-comment on function sync.begin_cursors(public.workspace_sync_runs, int) is
-$$Read on by cursor from where the pages that were read in a row end, less the overlap. Where
-cursors can be built and everything is to be read, the rest is split by id into ranges that are read
-side by side; their number and width follow from the total and the ids seen. The caller holds the
-run's lock.$$;
-
-create function sync.read_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
-  returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_gap record;
-  v_found boolean := false;
-begin
-  for v_gap in
-    select n.page, n.highest_id, n.next_lowest_id from (
-      select s.page, s.total, lead(s.total) over by_page as next_total,
-        (select max(id::bigint) from unnest(s.record_ids) as id) as highest_id,
-        lead((select min(id::bigint) from unnest(s.record_ids) as id)) over by_page
-        as next_lowest_id
-      from sync.seen_pages as s
-      where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read
-      window by_page as (order by s.page)
-    ) as n
-    where n.next_total < n.total and n.next_lowest_id <= n.highest_id order by n.page
-  loop
-    perform sync.plan_cursor(p_run.id, jsonb_build_object('chain', -v_gap.page, 'pages_below', 0,
-      'cursor', sync.build_cursor(v_gap.highest_id::numeric + 1), 'low_id', v_gap.next_lowest_id));
-    v_found := true;
-  end loop;
-  return v_found;
-end; $$;
-comment on function sync.read_between_pages(public.workspace_sync_runs, int) is
-$$Where new records move others on, a page that was read before the one above it lacks what moved
-between them: its total is the smaller one. Such gaps are read by cursor. Returns: whether there are
-any. The caller holds the run's lock.$$;
-
-create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_below bigint;
-begin
-  select max(sync.cursor_id(reading ->> 'cursor')) into v_below from public.chunked_sync_jobs
-  where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
-    and reading -> 'chain' = '1';
-  if not p_run.is_full_scan or v_below is null or exists (
-    select 1 from public.chunked_sync_jobs
-    where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
-      and reading -> 'chain' = '0'
-  ) or p_run.expected_total <= (
-    select count(distinct id) from sync.seen_pages as s cross join unnest(s.record_ids) as id
-    where s.run_id = p_run.id and s.scan = p_run.scan
-  ) is not false then
-    return false;
-  end if;
-  perform sync.plan_cursor(p_run.id,
-    jsonb_build_object('chain', 0, 'pages_below', 0, 'low_id', v_below, 'cursor', null));
-  perform sync.fill_slots(p_run.id);
-  return true;
-end; $$;
-comment on function sync.read_what_pages_skipped(public.workspace_sync_runs) is
-$$Pages go by date and cursors by id: a high id with an old date stands on no page that was read and
-above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
-cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
-
-revoke all on function
-  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.read_feed_page,
-  sync.is_above_mark, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
-  sync.begin_cursors, sync.read_between_pages, sync.read_what_pages_skipped
-from public, anon, authenticated, service_role;
-
--- Feed ends: whether a feed was read newest first and all that the API counts is there; where the
--- next scan may stop.
--- Stands on: feeds, close, missing.
-
-create function sync.order_finding(p_run public.workspace_sync_runs) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (
-    select format('%s is not newest first: %s',
-      coalesce('page ' || j.page, 'a page read by cursor'), j.disorder)
-    from (
-      select s.page, s.chunk_id, coalesce(s.disorder, case
-          -- What moved between two requests stands on both, or the total moved with it.
-          when s.first_key > lag(s.last_key) over by_place
-            and s.total is not distinct from lag(s.total) over by_place
-            and s.record_ids[1] <> all (lag(s.record_ids) over by_place)
-            and (s.page = lag(s.page) over by_place + 1 or s.page is null)
-          then format('record %s comes after the page before', s.record_ids[1]) end) as disorder
-      from sync.seen_pages as s
-      join public.chunked_sync_jobs as c on c.id = s.chunk_id
-      where s.run_id = p_run.id and s.scan = p_run.scan
-      window by_place as (
-        partition by c.kind, c.reading -> 'chain', s.page is null order by s.page, s.chunk_id)
-    ) as j
-    where j.disorder is not null order by j.page, j.chunk_id limit 1
-  );
-end; $$;
-comment on function sync.order_finding(public.workspace_sync_runs) is
-$$Returns: the first page of a feed's scan that is not newest first, by itself or after the page
-before, or null.$$;
-
-create function sync.missing_from_feed(p_run public.workspace_sync_runs,
-  out o_total bigint, out o_here bigint)
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_shown bigint;
-begin
-  -- What came after the first page was read is the next scan's.
-  select min(total) into o_total from sync.seen_pages
-  where run_id = p_run.id and scan = p_run.scan;
-  if o_total is null then
-    return;
-  end if;
-  o_here := sync.count_live(p_run);
-  if p_run.is_full_scan then
-    select count(distinct id) into v_shown
-    from sync.seen_pages as s cross join unnest(s.record_ids) as id
-    where s.run_id = p_run.id and s.scan = p_run.scan;
-    o_here := least(o_here, v_shown);
-  end if;
-end; $$;
-comment on function sync.missing_from_feed(public.workspace_sync_runs) is
-$$Returns: how many records the API counted in a feed's scan, null where it does not, and how many
-of them there are: live rows, of a full scan at most what it showed.$$;
-
-create function sync.advance_mark(p_run public.workspace_sync_runs, p_short_by bigint)
-  returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_mark jsonb;
-  v_old jsonb;
-  v_is_next_full boolean;
-begin
-  -- Of the same address, owner and declaration that it was read by: one look at all of them.
-  select jsonb_build_object('run_id', p_run.id, 'read_at', sync.now(), 'of', sync.feed_identity(w, st),
-      'newest_id', (
-        select s.record_ids[1]::bigint from sync.seen_pages as s
-        where s.run_id = p_run.id and s.scan = p_run.scan and s.record_ids <> '{}'
-        order by s.page, s.chunk_id limit 1)),
-    case when ws.marks -> 'of' = sync.feed_identity(w, st) then ws.marks else '{}' end
-  into v_mark, v_old
-  from public.sync_workspaces as w
-  join public.sync_streams as st on st.id = p_run.stream_id
-  left join public.sync_workspace_streams as ws
-    on ws.workspace_id = w.id and ws.stream_id = st.id
-  where w.id = p_run.workspace_id and w.access_revision = p_run.access_revision
-    and st.revision = p_run.stream_revision;
-  v_is_next_full := p_short_by > coalesce((v_old ->> 'short_by')::bigint, 0);
-  insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
-  select p_run.workspace_id, p_run.stream_id, jsonb_strip_nulls(v_mark || jsonb_build_object(
-    'short_by', case when p_run.is_full_scan then nullif(p_short_by, 0)
-    else (v_old ->> 'short_by')::bigint end,
-    'full_scan_at', case when v_is_next_full then null when p_run.is_full_scan then to_jsonb(sync.now())
-    else v_old -> 'full_scan_at' end))
-  where v_mark is not null
-  on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
-  return v_is_next_full;
-end; $$;
-comment on function sync.advance_mark(public.workspace_sync_runs, bigint) is
-$$A feed was read in order and down to its mark, or its end: that is where the next scan may stop,
-unless the API counts more than there are, and more than two full scans in a row did not show.
-Returns: whether the next scan reads everything. The caller holds the run's lock.$$;
-
-create function sync.close_feed(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_disorder text := sync.order_finding(p_run);
-  v_count record;
-  v_is_next_full boolean;
-begin
-  if v_disorder is not null then
-    update public.sync_workspace_streams set marks = marks - 'full_scan_at'
-    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
-    perform sync.close_run(p_run.id, 'partial',
-      v_disorder || '; the mark stays, and the next scan reads everything');
-    return;
-  end if;
-  v_count := sync.missing_from_feed(p_run);
-  v_is_next_full := sync.advance_mark(p_run, greatest(v_count.o_total - v_count.o_here, 0));
-  if v_count.o_here < v_count.o_total then
-    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: %s',
-      v_count.o_total, v_count.o_here, case when v_is_next_full
-      then 'the next scan reads everything' else 'full scans show no more of them' end));
-  else
-    perform sync.close_run(p_run.id, 'completed', null);
-  end if;
-end; $$;
-comment on function sync.close_feed(public.workspace_sync_runs) is
-$$Close a feed that was read down to its mark, or to its end: completed if its pages were newest
-first and as many records are there as the API counts, else partial, and the next scan reads
-everything. The caller holds the run's lock.$$;
-
-create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_stream public.sync_streams;
-  v_pages_read int;
-  v_has_gaps boolean;
-begin
-  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
-  if p_run.phase = 'cursor' then
-    perform sync.close_feed(p_run) where not sync.read_what_pages_skipped(p_run);
-    return;
-  end if;
-  select count(*) into v_pages_read from (
-    select page, row_number() over (order by page) as n from sync.seen_pages
-    where run_id = p_run.id and scan = p_run.scan and page is not null
-  ) as read_in_a_row where page = n;
-  v_has_gaps := v_stream.cursor_codec is not null
-    and sync.read_between_pages(p_run, v_pages_read);
-  if v_pages_read >= p_run.needed_pages and v_has_gaps then
-    update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
-    perform sync.fill_slots(p_run.id);
-  elsif v_pages_read >= p_run.needed_pages then
-    perform sync.close_feed(p_run);
-  elsif v_stream.cursor_params is not null then
-    perform sync.begin_cursors(p_run, v_pages_read);
-  else
-    perform sync.close_run(p_run.id, 'partial', format('%s of %s read', v_pages_read,
-      sync.counted(p_run.needed_pages, 'page was', 'pages were')));
-  end if;
-end; $$;
-comment on function sync.advance_feed(public.workspace_sync_runs) is
-$$The next step of a feed of which nothing is live: go on by cursor where pages ended too early, or
-close. The caller holds the run's lock.$$;
-
-revoke all on function
-  sync.order_finding, sync.missing_from_feed, sync.advance_mark,
-  sync.close_feed, sync.advance_feed
-from public, anon, authenticated, service_role;
-
--- Marks: how far a new scan of a feed reads, and when everything is read again.
--- Stands on: runs, streams.
-
-create function sync.set_marks(p_run_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.workspace_sync_runs as r set
-    mark = case when f.is_usable then (f.marks ->> 'newest_id')::bigint end,
-    is_full_scan = not f.is_usable or coalesce((f.marks ->> 'full_scan_at')::timestamptz
-      < sync.now() - make_interval(days => f.full_scan_days), true)
-  from (
-    select x.id, s.marks, st.full_scan_days,
-      coalesce(s.marks -> 'of' = sync.feed_identity(w, st) and (s.marks ->> 'read_at')::timestamptz
-        > sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int), false)
-      as is_usable
-    from public.workspace_sync_runs as x
-    join public.sync_streams as st on st.id = x.stream_id and st.completeness = 'feed'
-    join public.sync_workspaces as w on w.id = x.workspace_id
-    join public.sync_workspace_streams as s
-      on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
-    where x.id = any (p_run_ids)
-  ) as f
-  where r.id = f.id;
-end; $$;
-comment on function sync.set_marks(bigint[]) is
-$$New runs of feeds read to the mark of the last complete scan, or everything: when that is due,
-when the mark is of another address, owner or declaration, or when what was read since it may have
-been pruned.$$;
-
-create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' as $$
-declare
-  v_workspace_id bigint;
-begin
-  perform sync.require_service();
-  v_workspace_id := sync.workspace_id_of(p_workspace);
-  update public.sync_workspace_streams as s set marks = s.marks - 'full_scan_at'
-  from public.sync_streams as st
-  where st.id = s.stream_id and st.stream_name = p_stream and st.completeness = 'feed'
-    and s.workspace_id = v_workspace_id;
-  if not found and not exists (select 1 from public.sync_streams
-    where stream_name = p_stream and completeness = 'feed') then
-    raise exception using errcode = 'SY003', message = format('there is no feed %L', p_stream),
-      hint = 'select stream_name from sync_streams where completeness = ''feed'' lists them.';
-  end if;
-  return jsonb_build_object('stream', p_stream, 'workspace', p_workspace);
-end; $$;
-comment on function public.request_full_scan(text, text) is
-$$Let the next scan of a feed read everything, not only what is newer than its mark. Returns:
-{"stream", "workspace"}. Raises: SY002 unknown workspace, SY003 unknown feed. Locks: the workspace's
-row of that stream.$$;
-
-revoke all on function
-  sync.set_marks, public.request_full_scan
-from public, anon, authenticated, service_role;
-grant execute on function public.request_full_scan to service_role;
-
--- Items: one request per staged record, once its parent's run has closed; what comes with another
--- answer is not fetched.
--- Stands on: answers, close.
-
-create table sync.staged_items (
-  id bigint generated always as identity primary key,
-  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
-  stream_id bigint not null references public.sync_streams (id),
-  record_id text not null,
-  item_key text,
-  chunk_id bigint,
-  staged_at timestamptz not null default sync.now(),
-  processed_at timestamptz
-);
-comment on table sync.staged_items is
-'New and changed records of a parent stream that an items stream is to ask for.';
-comment on column sync.staged_items.stream_id is 'The items stream.';
-comment on column sync.staged_items.record_id is 'The parent''s record.';
-comment on column sync.staged_items.item_key is
-'Which id is asked for: what the stream''s stage_function says, else the record''s own.';
-comment on column sync.staged_items.chunk_id is
-'The chunk that asks for it: one per key and run.';
-comment on column sync.staged_items.processed_at is
-'Null while it was not fetched; a failed one stays for the next job.';
-create unique index staged_items_pending_idx
-  on sync.staged_items (workspace_id, stream_id, record_id) where processed_at is null;
-create index staged_items_next_idx on sync.staged_items (workspace_id, stream_id, id)
-  where processed_at is null;
-create index staged_items_record_idx on sync.staged_items (workspace_id, stream_id, record_id);
-create index staged_items_chunk_idx on sync.staged_items (chunk_id);
-create index staged_items_stream_idx on sync.staged_items (stream_id);
-alter table sync.staged_items enable row level security;
-
-create function sync.stage_items(p_changed sync.changed_record[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
-begin
-  insert into sync.staged_items as s (workspace_id, stream_id, record_id)
-  select distinct c.workspace_id, child.id, c.record_id from unnest(p_changed) as c
-  join public.sync_streams as parent on parent.id = c.stream_id
-  join public.sync_streams as child on child.source_id = parent.source_id
-    and child.parent_stream = parent.stream_name and child.completeness = 'items'
-  order by c.workspace_id, child.id, c.record_id
-  on conflict (workspace_id, stream_id, record_id) where processed_at is null do update
-  set staged_at = sync.now();
-end; $$;
-comment on function sync.stage_items(sync.changed_record[]) is
-$$Stage changed records for the items streams whose parent they are of. Locks: staged rows in key
-order.$$;
-
-create function sync.read_item(p_page sync.page_in_hand) returns sync.page_in_hand
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := p_page;
-begin
-  if jsonb_typeof(p_page.answer) <> 'object' then
-    perform sync.raise_shape('the answer is not a JSON object',
-      'The item is tried again by the next job.');
-  end if;
-  v_page.answer := jsonb_build_array(p_page.answer);
-  return v_page;
-end; $$;
-comment on function sync.read_item(sync.page_in_hand) is
-$$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
-
-create function sync.next_staged(p_run public.workspace_sync_runs, p_limit int,
-  out o_ids bigint[], out o_record_ids text[])
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
-begin
-  select array_agg(s.id order by s.id), array_agg(s.record_id order by s.id)
-  into o_ids, o_record_ids
-  from (
-    select x.id, x.record_id from sync.staged_items as x
-    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
-      and x.processed_at is null and x.id > coalesce(p_run.mark, 0)
-    order by x.id limit p_limit for no key update skip locked
-  ) as s;
-end; $$;
-comment on function sync.next_staged(public.workspace_sync_runs, int) is
-$$Returns: the next staged rows of a run and their records, side by side; null where there are none.
-Locks: those rows by SKIP LOCKED; what another holds is left to the next job.$$;
-
-create function sync.item_keys(p_run public.workspace_sync_runs, p_record_ids text[])
-  returns text[]
-language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
-declare
-  v_function text := (
-    select stage_function from public.sync_streams where id = p_run.stream_id);
-  v_keys text[] := p_record_ids;
-begin
-  if v_function is not null then
-    execute format($sql$
-      select array_agg(coalesce(k.item_key, given.id) order by given.n)
-      from unnest($2) with ordinality as given (id, n)
-      left join %s($1, $2) as k on k.record_id = given.id $sql$, v_function)
-    into v_keys using p_run.workspace_id, p_record_ids;
-  end if;
-  return v_keys;
-end; $$;
-comment on function sync.item_keys(public.workspace_sync_runs, text[]) is
-$$Returns: for each staged record, in their order, which id to ask for.$$;
-
-create function sync.queue_items(p_run_id bigint, p_limit int default 1000) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_staged record;
-  v_keys text[];
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  v_staged := sync.next_staged(v_run, p_limit);
-  if v_staged.o_ids is null then
-    return false;
-  end if;
-  v_keys := sync.item_keys(v_run, v_staged.o_record_ids);
-  perform sync.plan_chunks(p_run_id, 'item', null, array(
-    select distinct k from unnest(v_keys) as k where not exists (
-      select 1 from public.chunked_sync_jobs as c
-      where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'item' and c.page is null
-        and c.record_id = k offset 0)));
-  update sync.staged_items as s set
-    item_key = c.record_id, chunk_id = c.id,
-    processed_at = case when q.status = 'completed'
-      and s.staged_at <= coalesce(q.started_at, q.completed_at) then sync.now() end
-  from unnest(v_staged.o_ids, v_keys) as staged (id, item_key)
-  cross join lateral (
-    select x.id, x.record_id from public.chunked_sync_jobs as x
-    where x.run_id = p_run_id and x.scan = v_run.scan and x.kind = 'item' and x.page is null
-      and x.record_id = staged.item_key offset 0
-  ) as c
-  cross join lateral (
-    select x.status, x.started_at, x.completed_at from public.chunk_processing_queue as x
-    where x.id = c.id offset 0
-  ) as q
-  where s.workspace_id = v_run.workspace_id and s.stream_id = v_run.stream_id
-    and s.id = staged.id and s.processed_at is null
-    and s.id between v_staged.o_ids[1] and v_staged.o_ids[cardinality(v_staged.o_ids)];
-  update public.workspace_sync_runs set
-    mark = v_staged.o_ids[cardinality(v_staged.o_ids)],
-    progress_total = case when cardinality(v_staged.o_ids) < p_limit
-      then greatest(1, least(progress_total, planned_chunks)) else progress_total end
-  where id = p_run_id;
-  return true;
-end; $$;
-comment on function sync.queue_items(bigint, int) is
-$$Queue what the next staged records ask for, those staged first: one chunk per key and run. In
-parts, because a first sync stages more than one call may take. Returns: whether there was anything.
-The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what another holds is left to the
-next job.$$;
-
-create function sync.item_warnings(p_run public.workspace_sync_runs) returns text[]
-language plpgsql stable set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
-declare
-  v_stream public.sync_streams := (
-    select s from public.sync_streams as s where s.id = p_run.stream_id);
-  v_warnings text[] := array(
-    select format('%s: %s gone, the API answers %s (asked for %s)', v_stream.stream_name, count(*),
-      e.details ->> 'http_status', (array_agg(c.record_id order by c.record_id))[1])
-    from public.chunked_sync_jobs as c
-    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
-    cross join lateral (
-      select x.details from public.chunk_events as x
-      where x.chunk_id = c.id and x.event = 'completed' offset 0
-    ) as e
-    where c.run_id = p_run.id and c.kind = 'item' and e.details ->> 'http_status' in ('404', '410')
-    group by e.details ->> 'http_status' order by e.details ->> 'http_status');
-  v_own text[];
-begin
-  if v_stream.warn_function is not null then
-    execute format('select %s($1)', v_stream.warn_function) into v_own using p_run.id;
-  end if;
-  return v_warnings || v_own;
-end; $$;
-comment on function sync.item_warnings(public.workspace_sync_runs) is
-$$Returns: which of a run's items are gone, with counts and one example each, and what the stream's
-warn_function says.$$;
-
-create function sync.open_items(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-begin
-  perform 1 from public.workspace_sync_runs where id = p_run_id for no key update;
-  update public.workspace_sync_runs as r set phase = 'items', progress_total = greatest(1, (
-    select count(*) from sync.staged_items as s
-    where s.workspace_id = r.workspace_id and s.stream_id = r.stream_id
-      and s.processed_at is null))
-  where id = p_run_id returning * into v_run;
-  perform sync.advance_items(v_run);
-end; $$;
-comment on function sync.open_items(bigint) is
-$$Queue the first part of what is staged, or close the run at once if nothing is. Locks:
-the run.$$;
-
-create function sync.advance_items(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_failed bigint;
-begin
-  for v_part in 1 .. 20 loop
-    if not sync.queue_items(p_run.id) then
-      select count(*) into v_failed from public.chunk_processing_queue
-      where run_id = p_run.id and status = 'failed';
-      update public.workspace_sync_runs set
-        expected_total = planned_chunks, warnings = warnings || sync.item_warnings(p_run)
-      where id = p_run.id;
-      perform sync.close_run(p_run.id, case v_failed when 0 then 'completed' else 'partial' end,
-        case when v_failed > 0 then format('%s: %s could not be fetched', (
-          select stream_name from public.sync_streams where id = p_run.stream_id), v_failed) end);
-      return;
-    end if;
-    exit when sync.fill_slots(p_run.id) > 0;
-  end loop;
-end; $$;
-comment on function sync.advance_items(public.workspace_sync_runs) is
-$$The next step of an items run of which nothing is live: queue more, or close.
-Where what is staged came with answers already, the next sweep goes on. The caller holds its
-lock.$$;
-
-create function sync.note_items(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  -- Apart: to lock rows that are joined with pages would carry each page's body with each row.
-  v_queue_ids bigint[] := array(select queue_id from unnest(p_pages) where kind = 'item');
-begin
-  update sync.staged_items as s set processed_at = sync.now()
-  from (
-    select t.id from public.chunk_processing_queue as q
-    join sync.staged_items as t on t.chunk_id = q.id and t.staged_at <= q.started_at
-    where q.id = any (v_queue_ids) and t.processed_at is null
-    order by t.workspace_id, t.stream_id, t.record_id for no key update of t
-  ) as done
-  where s.id = done.id;
-end; $$;
-comment on function sync.note_items(sync.page_in_hand[]) is
-$$Staged records whose item was fetched are processed, but for those staged again after it was asked
-for. Locks: their rows in the order in which they are staged.$$;
-
-create type sync.shown_item as (queue_id bigint, stream_id bigint, shown_id text);
-comment on type sync.shown_item is 'A staged record of a stream that a chunk''s stored answer shows.';
-
-create function sync.shown_with(p_queue_ids bigint[]) returns setof sync.shown_item
-language plpgsql stable set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
-declare
-  v_asked record;
-begin
-  for v_asked in
-    select st.id, st.shown_function, array_agg(s.workspace_id) as workspace_ids,
-      array_agg(given.id) as queue_ids, array_agg(s.record_id) as record_ids
-    from unnest(p_queue_ids) as given (id)
-    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
-    cross join lateral (
-      select x.workspace_id, x.stream_id, x.record_id from sync.staged_items as x
-      where x.chunk_id = given.id offset 0
-    ) as s
-    join public.sync_streams as st on st.id = s.stream_id and st.shown_function is not null
-    group by st.id, st.shown_function
-  loop
-    return query execute format('select chunk_id, $4, shown_id from %s($1, $2, $3)',
-      v_asked.shown_function)
-    using v_asked.workspace_ids, v_asked.queue_ids, v_asked.record_ids, v_asked.id;
-  end loop;
-end; $$;
-comment on function sync.shown_with(bigint[]) is
-$$Returns: which staged records the stored answers of these chunks show, as their streams'
-shown_functions say.$$;
-
-create function sync.joined_items(p_queue_ids bigint[])
-returns table (queue_id bigint, joined bigint[])
-language plpgsql stable set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
-begin
-  -- Each by key: what one answer shows may lead to all the others.
-  return query
-  with others as materialized (
-    select distinct s.queue_id, q.run_id, x.chunk_id from sync.shown_with(p_queue_ids) as s
-    join public.chunk_processing_queue as q on q.id = s.queue_id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    cross join lateral (
-      select t.chunk_id from sync.staged_items as t
-      where t.workspace_id = r.workspace_id and t.stream_id = s.stream_id
-        and t.record_id = s.shown_id offset 0
-    ) as x
-    where x.chunk_id <> s.queue_id
-  )
-  select o.queue_id, array_agg(o.chunk_id) from others as o
-  cross join lateral (
-    select x.run_id, x.status from public.chunk_processing_queue as x
-    where x.id = o.chunk_id offset 0
-  ) as q
-  where q.run_id = o.run_id and q.status in ('pending', 'processing', 'completed')
-  group by o.queue_id;
-end; $$;
-comment on function sync.joined_items(bigint[]) is
-$$Returns: of these chunks those whose answer came with what others of their run ask for, and these
-others: which belong together was not known when they were staged.$$;
-
-create function sync.cover_items(p_page sync.page_in_hand, p_joined bigint[], p_in_call bigint[])
-  returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_covered bigint[];
-begin
-  with pending as (
-    select id from public.chunk_processing_queue
-    where id = any (p_joined) and run_id = p_page.run_id and status = 'pending'
-    order by id for no key update skip locked
-  ), covered as (
-    update public.chunk_processing_queue as q
-    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null, turn = null,
-    line_budget_id = null,
-    completed_at = sync.now()
-    from pending where q.id = pending.id returning q.id
-  )
-  select coalesce(array_agg(id), '{}') into v_covered from covered;
-  insert into public.chunk_events (chunk_id, run_id, event, details)
-  select id, p_page.run_id, 'covered', jsonb_build_object('by_chunk', p_page.queue_id)
-  from unnest(v_covered) as id;
-  update sync.staged_items as s set processed_at = sync.now()
-  from (
-    select t.id from public.chunk_processing_queue as q
-    join sync.staged_items as t on t.chunk_id = any (v_covered) and t.staged_at <= q.started_at
-    where q.id = p_page.queue_id and t.processed_at is null for no key update of t skip locked
-  ) as came
-  where s.id = came.id;
-  update public.workspace_sync_runs set
-    chunks_completed = chunks_completed + cardinality(v_covered),
-    extra_fetches = extra_fetches + exists (
-      select 1 from public.chunk_processing_queue as q
-      where q.id = any (array(select unnest(p_joined) except select unnest(v_covered)))
-        and q.status = 'completed'
-        and (q.id < p_page.queue_id or q.id <> all (p_in_call)))::int
-  where id = p_page.run_id;
-end; $$;
-comment on function sync.cover_items(sync.page_in_hand, bigint[], bigint[]) is
-$$Chunks whose item came with this answer end as covered if they are pending; an answer
-that came after one that showed the same is an extra fetch. The caller holds the run's lock. Locks:
-queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.$$;
-
-create function sync.cover_joined_items(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform sync.cover_items(x.page, x.joined, array(select queue_id from unnest(p_pages)))
-  from (
-    select p as page, j.joined from unnest(p_pages) as p
-    join sync.joined_items(array(
-      select queue_id from unnest(p_pages) where kind = 'item')) as j on j.queue_id = p.queue_id
-    order by p.turn
-  ) as x;
-end; $$;
-comment on function sync.cover_joined_items(sync.page_in_hand[]) is
-$$cover_items() for each page whose answer came with others. The caller holds the runs' locks.$$;
-
-revoke all on sequence sync.staged_items_id_seq from public, anon, authenticated, service_role;
-revoke all on table sync.staged_items from public, anon, authenticated, service_role;
-grant select on table sync.staged_items to authenticated, service_role;
-create policy staged_items_select_operator on sync.staged_items
-for select to authenticated using ((select sync.is_operator()));
-revoke all on function
-  sync.stage_items, sync.read_item, sync.next_staged, sync.item_keys, sync.queue_items,
-  sync.item_warnings, sync.open_items, sync.advance_items, sync.note_items, sync.shown_with,
-  sync.joined_items, sync.cover_items, sync.cover_joined_items
-from public, anon, authenticated, service_role;
-
 -- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
--- Stands on: slots, deletions.
+-- Stands on: workspaces, slots, close, stream_kinds.
 
 create type sync.requested_run as (workspace_id bigint, stream_id bigint);
 comment on type sync.requested_run is
@@ -7772,194 +7832,6 @@ comment on function sync.requested_runs(text[], text[]) is
 $$Returns: workspace x stream that a request means; null means every active workspace, every default
 stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005
 nothing to do, or nothing for a workspace that is named, SY016 wrong isolation.$$;
-
-create function sync.begin_phase(p_run_ids bigint[], p_phase text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off set enable_mergejoin = off as $$
-declare
-  v_chunk_ids bigint[];
-  v_ready int;
-begin
-  update public.workspace_sync_runs set phase = p_phase, planned_chunks = planned_chunks + 1,
-    known_pages = case p_phase when 'scan' then 1 else 0 end,
-    planned_pages = case p_phase when 'scan' then 1 else 0 end,
-    pages_planned = pages_planned + case p_phase when 'scan' then 1 else 0 end
-  where id = any (p_run_ids);
-  with planned as (
-    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
-    select r.job_id, r.id, case p_phase when 'scan' then 'page' else 'connection' end, r.scan,
-      case p_phase when 'scan' then 1 end
-    from public.workspace_sync_runs as r where r.id = any (p_run_ids) order by r.id
-    returning id, parent_sync_job_id, run_id
-  ), queued as (
-    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
-    select id, parent_sync_job_id, run_id from planned order by id
-    returning id
-  )
-  select array_agg(id order by id) into v_chunk_ids from queued;
-  -- Of a run that begins again slot 1 may be in flight.
-  update public.chunk_processing_queue as q set slot = 1,
-    ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
-      where r.id = q.run_id) then nextval('sync.ready_seq') end,
-    next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
-      where r.id = q.run_id) then 'infinity'::timestamptz end
-  where q.id = any (v_chunk_ids) and not exists (
-    select 1 from public.chunk_processing_queue as held
-    where held.run_id = q.run_id and held.slot = 1);
-  get diagnostics v_ready = row_count;
-  if v_ready < cardinality(v_chunk_ids) then
-    perform sync.fill_slots(id) from unnest(p_run_ids) as id;
-  end if;
-end; $$;
-comment on function sync.begin_phase(bigint[], text) is
-$$The first chunk of each run, page 1 (scan) or the question whose key it is (connect), in its first
-free slot, which of a new run is slot 1: as one set, however many there are. All is looked up by
-key, whatever the planner knows of tables that were just filled. The caller holds the runs' locks,
-or made them. Locks: queue rows by SKIP LOCKED.$$;
-
-create function sync.begin_pages(p_run_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform sync.set_marks(p_run_ids);
-  perform sync.begin_phase(p_run_ids, 'scan');
-end; $$;
-comment on function sync.begin_pages(bigint[]) is
-$$Page 1 of runs, of feeds with the mark to which they read. The caller holds the runs' locks, or
-made them.$$;
-
-create function sync.forget_missed_with_another_key(p_run_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = on
-  set enable_hashjoin = off set enable_mergejoin = off as $$
-begin
-  perform sync.forget_missing(r.workspace_id, r.stream_id) from public.workspace_sync_runs as r
-  where r.id = any (p_run_ids) and exists (
-    select 1 from sync.missing_records as m
-    join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
-    where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
-      and x.access_revision <> r.access_revision offset 0);
-end; $$;
-comment on function sync.forget_missed_with_another_key(bigint[]) is
-$$What runs missed with another key says nothing for those that begin: mostly that is forgotten with
-the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
-
-create function sync.live_parent_of(p_run public.workspace_sync_runs) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (
-    select parent.id from public.sync_streams as st
-    join public.sync_streams as ps
-      on ps.source_id = st.source_id and ps.stream_name = st.parent_stream
-    join public.workspace_sync_runs as parent on parent.job_id = p_run.job_id
-      and parent.workspace_id = p_run.workspace_id and parent.stream_id = ps.id
-    -- A plain comparison would offer the planner to look through all that is live.
-    where st.id = p_run.stream_id and st.completeness = 'items'
-      and (parent.status = 'running') is true
-  );
-end; $$;
-comment on function sync.live_parent_of(public.workspace_sync_runs) is
-$$Returns: of a run of an items stream the live run of its feed in the same job, if there is one.$$;
-
-create function sync.begin_runs(p_run_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = on
-  set enable_hashjoin = off set enable_mergejoin = off as $$
-declare
-  v_wait bigint[];
-  v_connect bigint[];
-  v_items bigint[];
-  v_pages bigint[];
-begin
-  perform sync.forget_missed_with_another_key(p_run_ids);
-  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
-  select array_agg(id) filter (where first = 'parent'),
-    array_agg(id order by id) filter (where first = 'connect'),
-    array_agg(id order by id) filter (where first = 'items'),
-    array_agg(id order by id) filter (where first = 'page')
-  into v_wait, v_connect, v_items, v_pages
-  from unnest(p_run_ids) as given (id)
-  cross join lateral (
-    select case
-      when sync.live_parent_of(r) is not null then 'parent'
-      when st.completeness = 'connection'
-        or (w.key_status <> 'accepted' and sync.connection_path(st.source_id) is not null)
-        then 'connect'
-      when st.completeness = 'items' then 'items'
-      else 'page' end as first
-    from public.workspace_sync_runs as r
-    join public.sync_streams as st on st.id = r.stream_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    where r.id = given.id offset 0
-  ) as begins;
-  update public.workspace_sync_runs as r
-  set phase = 'parent', parent_run_id = sync.live_parent_of(r) where id = any (v_wait);
-  if v_connect is not null then
-    perform sync.begin_phase(v_connect, 'connect');
-  end if;
-  if v_pages is not null then
-    perform sync.begin_pages(v_pages);
-  end if;
-  perform sync.open_items(id) from unnest(v_items) as id;
-end; $$;
-comment on function sync.begin_runs(bigint[]) is
-$$What runs begin with: whose key it is, where the source tells and the key is not accepted as the
-workspace's own; else page 1; of an items stream what is staged already, or nothing while its feed
-runs in the same job. Locks: the new rows.$$;
-
-create function sync.begin_again(p_run_id bigint, p_reason text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform sync.cancel_pending(p_run_id, p_reason);
-  perform sync.forget_unaccepted(p_run_id);
-  update public.workspace_sync_runs as r
-  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
-    stream_revision = st.revision, warnings = warnings || p_reason,
-    access_revision = w.access_revision
-  from public.sync_workspaces as w, public.sync_streams as st
-  where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
-  perform sync.begin_runs(array[p_run_id]);
-end; $$;
-comment on function sync.begin_again(bigint, text) is
-$$A live run starts over, in its next scan; what is in flight of the one before is not applied. The
-caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
-
-create function sync.begin_again_if_outdated(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_found record;
-begin
-  select r.workspace_id, r.stream_id, r.phase, sync.is_outdated(r, w, st) as is_outdated, case
-      when r.stream_revision <> st.revision then 'its stream was declared anew'
-      when sync.connection_path(w.source_id) is null then 'its workspace has another key or URL'
-      else 'it had to be asked whose key it is' end as why_again, case
-      when w.removed_at is not null then 'its workspace was removed'
-      when w.source_id <> st.source_id then 'its workspace moved to another source' end as why_ended
-  into v_found
-  from public.workspace_sync_runs as r
-  join public.sync_workspaces as w on w.id = r.workspace_id
-  join public.sync_streams as st on st.id = r.stream_id
-  where r.id = p_run_id and r.status = 'running' and r.ending is null;
-  if v_found.is_outdated is not true then
-    return;
-  end if;
-  perform sync.forget_missing(v_found.workspace_id, v_found.stream_id);
-  if v_found.why_ended is not null then
-    perform sync.end_run_early(p_run_id, 'cancelled', v_found.why_ended);
-    perform sync.cancel_pending(p_run_id, v_found.why_ended);
-  elsif v_found.phase = 'parent' then
-    update public.workspace_sync_runs as r
-    set access_revision = w.access_revision, stream_revision = st.revision
-    from public.sync_workspaces as w, public.sync_streams as st
-    where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
-  else
-    perform sync.begin_again(p_run_id, 'begun again: ' || v_found.why_again);
-  end if;
-end; $$;
-comment on function sync.begin_again_if_outdated(bigint) is
-$$A live run whose workspace has another key, URL or id since it began, or whose stream another
-declaration, begins again; one whose workspace has another source, or was removed, is ending. What
-was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP LOCKED.$$;
 
 create function sync.start_runs(p_job_id uuid, p_requested sync.requested_run[],
   out o_requested int, out o_skipped text[], out o_started int)
@@ -8094,392 +7966,69 @@ inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no j
 rows only; the live job name and the live workspace x stream are unique indices.$$;
 
 revoke all on function
-  sync.requested_runs, sync.begin_phase, sync.begin_pages, sync.forget_missed_with_another_key,
-  sync.live_parent_of, sync.begin_runs, sync.begin_again, sync.begin_again_if_outdated,
-  sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job, public.start_sync_job
+  sync.requested_runs, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
+  public.start_sync_job
 from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;
 
--- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: close.
+-- Locks: named locks with owner and deadline, for users' own jobs.
 
-create function sync.take_back_expired() returns int
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz := sync.now();
-  v_most numeric := sync.setting('max_lease_losses');
-  v_lost bigint[];
-  v_alone bigint[];
-  v_expired sync.page_in_hand[];
-begin
-  v_lost := array(
-    select q.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
-    order by q.id for no key update of q skip locked);
-  if v_lost = '{}' then
-    return 0;
-  end if;
-  v_alone := sync.lost_alone(v_lost);
-  select array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
-    'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
-    'lease_token', x.lease_token,
-    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
-    'http_status', null,
-    'outcome', case when x.ending is not null then 'cancelled'
-    when x.losses_alone >= v_most then 'failed' end,
-    'message', case when x.ending is null and x.losses_alone >= v_most
-      then format('its worker died %s while it held nothing else: a poison page',
-        sync.counted(x.losses_alone, 'time')) end)))
-  into v_expired
-  from (
-    select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,
-      q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end as losses_alone
-    from public.chunk_processing_queue as q
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    where q.id = any (v_lost)
-  ) as x;
-  insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
-  select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
-  update public.chunk_processing_queue as q set
-    status = case when e.outcome is null then 'pending' else q.status end,
-    ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
-    turn = case when e.outcome is not null then q.turn end,
-    lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
-    lease_losses = q.lease_losses + 1,
-    losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
-  from unnest(v_expired) as e where q.id = e.queue_id;
-  perform sync.end_or_delay(array(select e from unnest(v_expired) as e
-    where e.outcome is not null));
-  return cardinality(v_lost);
-end; $$;
-comment on function sync.take_back_expired() is
-$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled.
-After max_lease_losses losses of workers that held nothing else they fail as poison. Returns: how
-many. Locks: queue rows and workers by SKIP LOCKED.$$;
+create table sync.named_locks (
+  lock_name text primary key,
+  owner_id uuid not null,
+  expires_at timestamptz not null
+);
+comment on table sync.named_locks is 'Locks of try_sync_lock(), for users'' own jobs.';
+alter table sync.named_locks enable row level security;
 
-create function sync.repair_runs(p_is_in_claim boolean) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run_ids bigint[];
-begin
-  select array_agg(id) into v_run_ids from (
-    select r.id from public.workspace_sync_runs as r
-    join public.polling_job_status as j on j.id = r.job_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    join public.sync_streams as st on st.id = r.stream_id
-    where r.status = 'running' and not (r.is_slow_to_close and p_is_in_claim) and (
-      r.ending is not null
-      or sync.is_outdated(r, w, st)
-      or not sync.has_live_chunks(r.id)
-      or (select count(*) from public.chunk_processing_queue as q
-      where q.run_id = r.id and q.slot is not null) < r.max_concurrency
-        and (r.phase = 'scan' and r.planned_pages < r.known_pages
-          or exists (select 1 from public.chunk_processing_queue as q
-          where q.run_id = r.id and q.status = 'pending' and q.slot is null)))
-    order by r.id for no key update of r, j skip locked
-  ) as needy;
-  perform sync.advance_runs(v_run_ids, case when p_is_in_claim then 2 else 40 end)
-  where v_run_ids is not null;
-end; $$;
-comment on function sync.repair_runs(boolean) is
-$$Settle live runs that are ending or outdated, have nothing live, or have free slots and waiting
-chunks or pages that are not planned yet. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
-the job, or two that end its last runs at once leave it live; a job that another holds is left to
-the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
-
-create function sync.end_overdue_runs() returns void
-language sql set search_path = pg_catalog, pg_temp as $$
-  update public.workspace_sync_runs set ending = 'timeout'
-  where id = any (array(
-    select r.id from public.polling_job_status as j
-    join public.workspace_sync_runs as r on r.job_id = j.id and r.status = 'running'
-    where j.status = 'running' and r.ending is null and j.started_at
-      < (select sync.now() - sync.setting_seconds('max_job_duration_seconds'))
-    order by r.id for no key update of r skip locked));
-$$;
-comment on function sync.end_overdue_runs() is
-$$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
-
-create function sync.find_keys_again() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_workspaces as w set key_status = 'unchecked', key_checked_at = sync.now()
-  from (
-    select id from public.sync_workspaces
-    where key_status = 'unreadable' order by random() limit 100 for no key update skip locked
-  ) as asked
-  where w.id = asked.id and sync.read_secret(w.secret_id) is not null;
-  -- A job that waited on would hold its name, and with it the next sync of everybody else.
-  update public.workspace_sync_runs as r set ending = 'failed',
-    error_message = 'its key cannot be read from Vault: rotate_workspace_key() sets it again'
-  from (
-    select r.id from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    where r.status = 'running' and r.ending is null and w.key_status = 'unreadable'
-      and greatest(r.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
-    order by r.id for no key update of r skip locked
-  ) as waiting
-  where r.id = waiting.id;
-end; $$;
-comment on function sync.find_keys_again() is
-$$Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
-for ten minutes are ending. Locks: workspaces and runs by SKIP LOCKED.$$;
-
-create function sync.close_left_jobs() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
-  from (
-    select j.id from public.polling_job_status as j
-    where j.status = 'running' and j.started_at < sync.now() -
-      sync.setting_seconds('max_job_duration_seconds')
-      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
-    order by j.id for no key update skip locked
-  ) as overdue
-  where j.id = overdue.id;
-  -- A job that somebody's own code writes has no runs; one that is at work touches its row.
-  perform sync.close_jobs(array(
-    select j.id from public.polling_job_status as j
-    where j.status = 'running' and case
-      when exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
-      then not exists (select 1 from public.workspace_sync_runs as r
-        where r.job_id = j.id and r.status = 'running')
-      else j.updated_at <= sync.now() - interval '1 minute' end
-    order by j.id for no key update skip locked));
-end; $$;
-comment on function sync.close_left_jobs() is
-$$Jobs whose runs have all ended and that nobody closed are closed; so are rows without runs that
-nobody has touched for a minute (their runs or workspaces were deleted, or they were written by
-hand), as failed, and overdue ones as partial. Locks: jobs by SKIP LOCKED.$$;
-
-create function sync.bound_waits() returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_sort = off as $$
-declare
-  v_now timestamptz := sync.now();
-  v_lease interval := sync.setting_seconds('lease_seconds');
-  v_block interval := sync.setting_seconds('max_block_seconds');
-  v_longest interval := greatest(sync.setting_seconds('retry_cap_seconds'), interval '15 seconds');
-begin
-  update public.sync_budgets as b set
-    next_send_at = least(b.next_send_at, v_now + sync.setting_seconds('send_ahead_seconds')
-      + make_interval(secs => coalesce(1 / sync.effective_rate(b), 0)::double precision)),
-    reduced_at = least(b.reduced_at, v_now),
-    line_due_at = case when b.line_due_at is not null then v_now end,
-    probe_until = least(b.probe_until, v_now + v_lease),
-    blocked_until = case when b.blocked_at > v_now then v_now + (b.blocked_until - b.blocked_at)
-      else b.blocked_until end,
-    blocked_at = least(b.blocked_at, v_now)
-  from (
-    select x.id from public.sync_budgets as x
-    where x.blocked_at > v_now or x.reduced_at > v_now or x.probe_until > v_now + v_lease
-      or x.next_send_at > v_now + sync.setting_seconds('send_ahead_seconds')
-        + make_interval(secs => coalesce(1 / sync.effective_rate(x), 0)::double precision)
-    for no key update skip locked
-  ) as ahead
-  where b.id = ahead.id;
-  update public.sync_workspaces as w set rate_limited_until = v_now + v_block
-  from (
-    select id from public.sync_workspaces where rate_limited_until > v_now + v_block
-    for no key update skip locked
-  ) as ahead
-  where w.id = ahead.id;
-  -- What a refusal or a backoff asked for stands in the chunk's last event; a budget only asks to
-  -- look again.
-  update public.chunk_processing_queue as q set next_retry_at = v_now + ahead.longest
-  from (
-    select x.id, greatest(v_longest, case when x.turn is not null and x.line_budget_id is null
-      then v_block end, (
-      select make_interval(secs => (e.details ->> 'for_ms')::double precision / 1000)
-      from public.chunk_events as e where e.chunk_id = x.id order by e.id desc limit 1
-    )) as longest
-    from public.chunk_processing_queue as x
-    where x.status = 'pending' and x.slot is not null and x.ready_seq is null
-      and x.next_retry_at > v_now + v_longest and x.next_retry_at < 'infinity'
-    for no key update of x skip locked
-  ) as ahead
-  where q.id = ahead.id and q.next_retry_at > v_now + ahead.longest;
-  update public.chunk_processing_queue as q set
-    lease_expires_at = least(q.lease_expires_at, v_now + v_lease),
-    started_at = least(q.started_at, v_now)
-  from (
-    select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-    where r.status = 'running' and x.status = 'processing' and (x.started_at > v_now
-      or x.lease_expires_at > v_now + greatest(v_lease, interval '1 minute'))
-    for no key update of x skip locked
-  ) as ahead
-  where q.id = ahead.id;
-end; $$;
-comment on function sync.bound_waits() is
-$$Nothing waits longer than the settings, or what the API asked for, could have made it wait: where
-something does, the clock was set back. Locks: budgets, workspaces and queue rows by SKIP LOCKED.$$;
-
-create function sync.forget_future() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz := sync.now();
-begin
-  if not exists (select 1 from sync.sweep_state where swept_at > v_now) then
-    return;
-  end if;
-  update sync.workers as k set last_seen_at = v_now
-  from (select worker_id from sync.workers where last_seen_at > v_now
-    for no key update skip locked) as ahead where k.worker_id = ahead.worker_id;
-  update sync.heartbeats as h set beat_at = v_now
-  from (select name from sync.heartbeats where beat_at > v_now
-    for no key update skip locked) as ahead where h.name = ahead.name;
-  update sync.hint_state as s set last_broadcast_at = v_now
-  from (select is_only_row from sync.hint_state where last_broadcast_at > v_now
-    for no key update skip locked) as ahead where s.is_only_row = ahead.is_only_row;
-  update sync.hints as h set sent_at = v_now
-  from (select id from sync.hints where sent_at > v_now
-    for no key update skip locked) as ahead where h.id = ahead.id;
-  update sync.job_watch as w set since = v_now
-  from (select job_id from sync.job_watch where since > v_now
-    for no key update skip locked) as ahead where w.job_id = ahead.job_id;
-  update public.worker_endpoints as e set
-    resting_until = least(e.resting_until, v_now + interval '15 minutes'),
-    last_answered_at = least(e.last_answered_at, v_now)
-  from (select id from public.worker_endpoints
-    where last_answered_at > v_now or resting_until > v_now + interval '15 minutes'
-    for no key update skip locked) as ahead where e.id = ahead.id;
-end; $$;
-comment on function sync.forget_future() is
-$$The last sweep was later than now: the clock was set back. What was last heard of later than now
-was heard of now. Locks: rows by SKIP LOCKED.$$;
-
-create function sync.refresh_live_jobs() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_job_ids uuid[];
-begin
-  v_job_ids := array(
-    select id from public.polling_job_status where status = 'running'
-    order by id for no key update skip locked);
-  if cardinality(v_job_ids) > 0 then
-    perform sync.refresh_jobs(v_job_ids);
-  end if;
-  update sync.sweep_state as s set refreshed_at = sync.now()
-  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
-  where s.is_only_row;
-end; $$;
-comment on function sync.refresh_live_jobs() is
-$$Write how far live jobs are into their rows, also while no run of theirs ends. The caller holds
-the lock of sweeps. Locks: the jobs by SKIP LOCKED; who closes one writes the same.$$;
-
-create function sync.sweep(p_is_in_claim boolean) returns int
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
-declare
-  v_taken_back int;
-begin
-  perform sync.forget_future();
-  perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired();
-  perform sync.end_overdue_runs();
-  perform sync.find_keys_again();
-  perform sync.mark_paused_runs();
-  perform sync.repair_runs(p_is_in_claim);
-  perform sync.close_left_jobs();
-  perform sync.refresh_live_jobs();
-  perform sync.tend_hints();
-  begin
-    perform sync.check_health_if_late();
-    perform sync.deliver_alerts() where exists (
-      select 1 from public.sync_alerts
-      where resolved_at is null or resolved_at > sync.now() - interval '1 day');
-  exception when lock_not_available then
-    -- Mostly a health check holds the alerts, and delivers them itself.
-    null;
-  end;
-  update sync.sweep_state as s set swept_at = sync.now(), last_error = null,
-    claim_floor = sync.lowest_turn()
-  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
-  where s.is_only_row;
-  return v_taken_back;
-end; $$;
-comment on function sync.sweep(boolean) is
-$$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
-closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
-chunks taken back. The caller holds the engine's lock sweep.$$;
-
-create function sync.lowest_turn() returns bigint
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce(least(
-    (select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null),
-    (select min(q.turn) from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-      where r.status = 'running')), s.last_value) - 1000
-  from sync.ready_seq as s;
-$$;
-comment on function sync.lowest_turn() is
-$$Returns: a turn below which nothing is ready, or comes back to its own turn. 1,000 turns of
-margin cover transactions that drew a turn and have not committed; what is later still is found
-after the next sweep.$$;
-
-create function sync.sweep_if_due() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz := sync.now();
-  v_state sync.sweep_state;
-  v_is_due boolean;
-begin
-  select * into v_state from sync.sweep_state;
-  v_is_due := v_state.swept_at < v_now - sync.setting_seconds('sweep_interval_seconds')
-    or v_state.swept_at > v_now;
-  if not (v_is_due or v_state.refreshed_at < v_now - interval '2 seconds'
-      or v_state.refreshed_at > v_now)
-    or not sync.try_engine_lock('sweep') then
-    return;
-  end if;
-  begin
-    if v_is_due then
-      perform sync.sweep(true);
-    else
-      perform sync.refresh_live_jobs();
-    end if;
-  exception when query_canceled or others then
-    if sqlstate = '57014' then
-      perform sync.note_out_of_time();
-    end if;
-    update sync.sweep_state as s
-    set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
-    from (select is_only_row from sync.sweep_state for no key update skip locked) as free
-    where s.is_only_row;
-  end;
-end; $$;
-comment on function sync.sweep_if_due() is
-$$Sweep inside a claim when the last sweep is too old, or later than now because the clock was set
-back, and nobody else sweeps; between two sweeps, every 2 seconds, only write how far live jobs are.
-An error is noted in sync.sweep_state and never takes the claim with it; nor does the claim's time
-limit, see is_out_of_time(). Locks: as sync.sweep().$$;
-
-create function public.cleanup_stuck_chunks() returns int
+create function public.try_sync_lock(p_name text, p_seconds numeric) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '60s'
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_owner_id uuid;
+begin
+  perform sync.require_service();
+  if coalesce(p_name, '') = '' or coalesce(p_seconds, 0) not between 1 and 86400 then
+    raise exception using errcode = 'SY006',
+      message = 'a lock needs a name and 1 to 86,400 seconds',
+      hint = 'try_sync_lock(''report'', 60)';
+  end if;
+  insert into sync.named_locks as l (lock_name, owner_id, expires_at)
+  values (p_name, gen_random_uuid(),
+    sync.now() + make_interval(secs => p_seconds::double precision))
+  on conflict (lock_name) do update set owner_id = excluded.owner_id,
+  expires_at = excluded.expires_at
+  where l.expires_at <= sync.now()
+  returning owner_id into v_owner_id;
+  return jsonb_build_object('acquired', v_owner_id is not null, 'owner_id', v_owner_id);
+end; $$;
+comment on function public.try_sync_lock(text, numeric) is
+$$Take a named lock for so many seconds, without waiting. Returns: {"acquired", "owner_id": what
+releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
+
+create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s'
   set default_transaction_isolation = 'read committed' as $$
 begin
   perform sync.require_service();
-  perform sync.require_read_committed();
-  perform sync.wait_for_engine_lock('sweep');
-  return sync.sweep(false);
+  delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
+    and expires_at > sync.now();
+  return jsonb_build_object('released', found);
 end; $$;
-comment on function public.cleanup_stuck_chunks() is
-$$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs.
-Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep; then everything by
-SKIP LOCKED, or for 10 ms at most.$$;
+comment on function public.release_sync_lock(text, uuid) is
+$$Give a named lock back. Returns: {"released"}: false if it had expired or is another's. Locks: the
+lock's row.$$;
 
+revoke all on table sync.named_locks from public, anon, authenticated, service_role;
 revoke all on function
-  sync.refresh_live_jobs, sync.bound_waits, sync.forget_future, sync.take_back_expired,
-  sync.repair_runs,
-  sync.end_overdue_runs, sync.find_keys_again, sync.close_left_jobs, sync.sweep, sync.lowest_turn,
-  sync.sweep_if_due, public.cleanup_stuck_chunks
+  public.try_sync_lock, public.release_sync_lock
 from public, anon, authenticated, service_role;
-grant execute on function public.cleanup_stuck_chunks to service_role;
+grant execute on function public.try_sync_lock, public.release_sync_lock to service_role;
 
 -- Audits: what a scan found different from the rows that were here.
--- Stands on: start, deletions.
+-- Stands on: jobs, missing, start.
 
 create table sync.audits (
   run_id bigint primary key references public.workspace_sync_runs (id) on delete cascade,
@@ -8606,7 +8155,7 @@ from public, anon, authenticated, service_role;
 grant execute on function public.start_audit, public.get_audit to service_role;
 
 -- Steer: cancel, pause, resume, retry.
--- Stands on: sweep, start, audits.
+-- Stands on: workspaces, jobs, slots, close, settle, start, audits.
 
 create function sync.cancel_sync_job(p_job_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -8891,65 +8440,8 @@ grant execute on function
 to authenticated, service_role;
 grant execute on function public.get_retryable_jobs to service_role;
 
--- Locks: named locks with owner and deadline, for users' own jobs.
--- Stands on: foundation.
-
-create table sync.named_locks (
-  lock_name text primary key,
-  owner_id uuid not null,
-  expires_at timestamptz not null
-);
-comment on table sync.named_locks is 'Locks of try_sync_lock(), for users'' own jobs.';
-alter table sync.named_locks enable row level security;
-
-create function public.try_sync_lock(p_name text, p_seconds numeric) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s'
-  set default_transaction_isolation = 'read committed' as $$
-declare
-  v_owner_id uuid;
-begin
-  perform sync.require_service();
-  if coalesce(p_name, '') = '' or coalesce(p_seconds, 0) not between 1 and 86400 then
-    raise exception using errcode = 'SY006',
-      message = 'a lock needs a name and 1 to 86,400 seconds',
-      hint = 'try_sync_lock(''report'', 60)';
-  end if;
-  insert into sync.named_locks as l (lock_name, owner_id, expires_at)
-  values (p_name, gen_random_uuid(),
-    sync.now() + make_interval(secs => p_seconds::double precision))
-  on conflict (lock_name) do update set owner_id = excluded.owner_id,
-  expires_at = excluded.expires_at
-  where l.expires_at <= sync.now()
-  returning owner_id into v_owner_id;
-  return jsonb_build_object('acquired', v_owner_id is not null, 'owner_id', v_owner_id);
-end; $$;
-comment on function public.try_sync_lock(text, numeric) is
-$$Take a named lock for so many seconds, without waiting. Returns: {"acquired", "owner_id": what
-releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
-
-create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '5s'
-  set default_transaction_isolation = 'read committed' as $$
-begin
-  perform sync.require_service();
-  delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
-    and expires_at > sync.now();
-  return jsonb_build_object('released', found);
-end; $$;
-comment on function public.release_sync_lock(text, uuid) is
-$$Give a named lock back. Returns: {"released"}: false if it had expired or is another's. Locks: the
-lock's row.$$;
-
-revoke all on table sync.named_locks from public, anon, authenticated, service_role;
-revoke all on function
-  public.try_sync_lock, public.release_sync_lock
-from public, anon, authenticated, service_role;
-grant execute on function public.try_sync_lock, public.release_sync_lock to service_role;
-
 -- Key checks: whose keys the workspaces have.
--- Stands on: connections.
+-- Stands on: jobs.
 
 create function public.get_key_check(p_job_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -8982,7 +8474,7 @@ revoke all on function public.get_key_check from public, anon, authenticated, se
 grant execute on function public.get_key_check to service_role;
 
 -- Alerts: what a person should know of, one open row per cause.
--- Stands on: access.
+-- Stands on: keys.
 
 create table public.sync_alerts (
   id bigint generated always as identity primary key,
@@ -9047,7 +8539,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Registration: workspaces are added, get a key, are taken out; live runs follow.
--- Stands on: workspaces, keys, start, close, steer, deletions, alerts.
+-- Stands on: addresses, keys, workspaces, missing, close, begin_again, settle, steer.
 
 create function sync.follow_workspaces() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -9392,7 +8884,7 @@ grant execute on function
 to service_role;
 
 -- Endpoints: the receivers that pg_net wakes, and what was pushed to them.
--- Stands on: workspaces, queue, alerts.
+-- Stands on: addresses, alerts.
 
 do $$
 begin
@@ -9621,7 +9113,7 @@ to service_role;
 
 -- Hints: ready work wakes workers by Realtime and by POST; lost hints are sent again. Only speed
 -- depends on them.
--- Stands on: endpoints, sweep.
+-- Stands on: keys, admission, leases, alerts, endpoints.
 
 create function sync.note_hint_failure(p_channel text, p_message text) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -9966,7 +9458,6 @@ from public, anon, authenticated, service_role;
 grant execute on function public.trigger_next_chunk_processing to service_role;
 
 -- Progress: how far runs and jobs are, from totals that are counted once.
--- Stands on: close.
 
 create view sync.run_progress with (security_invoker = true) as
 select
@@ -10187,7 +9678,7 @@ grant execute on function
 to authenticated, service_role;
 
 -- Views of the queue: what failed, what waits and why, how the queue and the workers are.
--- Stands on: views_progress, endpoints.
+-- Stands on: views_progress.
 
 -- Names are looked up, not joined: planning the joins took longer than running them. The job is
 -- the run's: by job, its runs lead to their failed chunks, however many others failed.
@@ -10414,7 +9905,6 @@ grant select on table public.sync_page_queue to authenticated;
 revoke all on function sync.refuse_queue_write from public, anon, authenticated, service_role;
 
 -- Views of the workspaces: which are stale, how each of their streams is.
--- Stands on: views_progress, deletions.
 
 create view public.workspace_health with (security_invoker = true) as
 select
@@ -10509,7 +9999,7 @@ to authenticated, service_role;
 
 -- Alert delivery: opened and resolved alerts go to a webhook by pg_net, until it takes them; a dead
 -- man's switch is pinged.
--- Stands on: alerts, endpoints.
+-- Stands on: addresses, keys, endpoints.
 
 create table sync.alert_deliveries (
   alert_id bigint not null references public.sync_alerts (id) on delete cascade,
@@ -10750,7 +10240,6 @@ from public, anon, authenticated, service_role;
 grant execute on function public.set_alert_url to service_role;
 
 -- Cron: which jobs pg_cron must have, what is wrong with those it has; they are made again.
--- Stands on: alerts.
 
 create extension if not exists pg_cron with schema pg_catalog;
 
@@ -10844,7 +10333,7 @@ grant execute on function public.schedule_jobs to service_role;
 
 -- Health: what is wrong now becomes alerts, also if no job ran at all; what is mended resolves
 -- them.
--- Stands on: alert_delivery, cron, views_queue, views_workspaces, hints.
+-- Stands on: keys, alerts, views_progress, views_queue, views_workspaces, alert_delivery, cron.
 
 create table sync.job_watch (
   job_id uuid primary key references public.polling_job_status (id) on delete cascade,
@@ -11166,7 +10655,8 @@ from public, anon, authenticated, service_role;
 
 -- Page: what the dashboard asks, one function for each screen. Each answers with one jsonb: a row
 -- limit of the API cuts no list and no count.
--- Stands on: health.
+-- Stands on: workspaces, declare, jobs, admission, missing, steer, views_progress, views_queue,
+--   cron, health.
 
 -- Most of what these cost is planning: a session plans each of their statements once.
 
@@ -11958,8 +11448,608 @@ grant execute on function
   sync.get_engine_page, public.get_engine_page, sync.get_sources_page, public.get_sources_page
 to authenticated, service_role;
 
+-- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
+-- Stands on: keys, budgets, runs, alone, close, settle, steer, hints, alert_delivery, health.
+
+create function sync.take_back_expired() returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_most numeric := sync.setting('max_lease_losses');
+  v_lost bigint[];
+  v_alone bigint[];
+  v_expired sync.page_in_hand[];
+begin
+  v_lost := array(
+    select q.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
+    order by q.id for no key update of q skip locked);
+  if v_lost = '{}' then
+    return 0;
+  end if;
+  v_alone := sync.lost_alone(v_lost);
+  select array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
+    'lease_token', x.lease_token,
+    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
+    'http_status', null,
+    'outcome', case when x.ending is not null then 'cancelled'
+    when x.losses_alone >= v_most then 'failed' end,
+    'message', case when x.ending is null and x.losses_alone >= v_most
+      then format('its worker died %s while it held nothing else: a poison page',
+        sync.counted(x.losses_alone, 'time')) end)))
+  into v_expired
+  from (
+    select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,
+      q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end as losses_alone
+    from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (v_lost)
+  ) as x;
+  insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
+  select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
+  update public.chunk_processing_queue as q set
+    status = case when e.outcome is null then 'pending' else q.status end,
+    ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
+    turn = case when e.outcome is not null then q.turn end,
+    lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
+    lease_losses = q.lease_losses + 1,
+    losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
+  from unnest(v_expired) as e where q.id = e.queue_id;
+  perform sync.end_or_delay(array(select e from unnest(v_expired) as e
+    where e.outcome is not null));
+  return cardinality(v_lost);
+end; $$;
+comment on function sync.take_back_expired() is
+$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled.
+After max_lease_losses losses of workers that held nothing else they fail as poison. Returns: how
+many. Locks: queue rows and workers by SKIP LOCKED.$$;
+
+create function sync.repair_runs(p_is_in_claim boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run_ids bigint[];
+begin
+  select array_agg(id) into v_run_ids from (
+    select r.id from public.workspace_sync_runs as r
+    join public.polling_job_status as j on j.id = r.job_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.status = 'running' and not (r.is_slow_to_close and p_is_in_claim) and (
+      r.ending is not null
+      or sync.is_outdated(r, w, st)
+      or not sync.has_live_chunks(r.id)
+      or (select count(*) from public.chunk_processing_queue as q
+      where q.run_id = r.id and q.slot is not null) < r.max_concurrency
+        and (r.phase = 'scan' and r.planned_pages < r.known_pages
+          or exists (select 1 from public.chunk_processing_queue as q
+          where q.run_id = r.id and q.status = 'pending' and q.slot is null)))
+    order by r.id for no key update of r, j skip locked
+  ) as needy;
+  perform sync.advance_runs(v_run_ids, case when p_is_in_claim then 2 else 40 end)
+  where v_run_ids is not null;
+end; $$;
+comment on function sync.repair_runs(boolean) is
+$$Settle live runs that are ending or outdated, have nothing live, or have free slots and waiting
+chunks or pages that are not planned yet. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
+the job, or two that end its last runs at once leave it live; a job that another holds is left to
+the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
+
+create function sync.end_overdue_runs() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  update public.workspace_sync_runs set ending = 'timeout'
+  where id = any (array(
+    select r.id from public.polling_job_status as j
+    join public.workspace_sync_runs as r on r.job_id = j.id and r.status = 'running'
+    where j.status = 'running' and r.ending is null and j.started_at
+      < (select sync.now() - sync.setting_seconds('max_job_duration_seconds'))
+    order by r.id for no key update of r skip locked));
+$$;
+comment on function sync.end_overdue_runs() is
+$$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
+
+create function sync.find_keys_again() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_workspaces as w set key_status = 'unchecked', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status = 'unreadable' order by random() limit 100 for no key update skip locked
+  ) as asked
+  where w.id = asked.id and sync.read_secret(w.secret_id) is not null;
+  -- A job that waited on would hold its name, and with it the next sync of everybody else.
+  update public.workspace_sync_runs as r set ending = 'failed',
+    error_message = 'its key cannot be read from Vault: rotate_workspace_key() sets it again'
+  from (
+    select r.id from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.status = 'running' and r.ending is null and w.key_status = 'unreadable'
+      and greatest(r.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
+    order by r.id for no key update of r skip locked
+  ) as waiting
+  where r.id = waiting.id;
+end; $$;
+comment on function sync.find_keys_again() is
+$$Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
+for ten minutes are ending. Locks: workspaces and runs by SKIP LOCKED.$$;
+
+create function sync.close_left_jobs() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
+  from (
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and j.started_at < sync.now() -
+      sync.setting_seconds('max_job_duration_seconds')
+      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+    order by j.id for no key update skip locked
+  ) as overdue
+  where j.id = overdue.id;
+  -- A job that somebody's own code writes has no runs; one that is at work touches its row.
+  perform sync.close_jobs(array(
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and case
+      when exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+      then not exists (select 1 from public.workspace_sync_runs as r
+        where r.job_id = j.id and r.status = 'running')
+      else j.updated_at <= sync.now() - interval '1 minute' end
+    order by j.id for no key update skip locked));
+end; $$;
+comment on function sync.close_left_jobs() is
+$$Jobs whose runs have all ended and that nobody closed are closed; so are rows without runs that
+nobody has touched for a minute (their runs or workspaces were deleted, or they were written by
+hand), as failed, and overdue ones as partial. Locks: jobs by SKIP LOCKED.$$;
+
+create function sync.bound_waits() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_sort = off as $$
+declare
+  v_now timestamptz := sync.now();
+  v_lease interval := sync.setting_seconds('lease_seconds');
+  v_block interval := sync.setting_seconds('max_block_seconds');
+  v_longest interval := greatest(sync.setting_seconds('retry_cap_seconds'), interval '15 seconds');
+begin
+  update public.sync_budgets as b set
+    next_send_at = least(b.next_send_at, v_now + sync.setting_seconds('send_ahead_seconds')
+      + make_interval(secs => coalesce(1 / sync.effective_rate(b), 0)::double precision)),
+    reduced_at = least(b.reduced_at, v_now),
+    line_due_at = case when b.line_due_at is not null then v_now end,
+    probe_until = least(b.probe_until, v_now + v_lease),
+    blocked_until = case when b.blocked_at > v_now then v_now + (b.blocked_until - b.blocked_at)
+      else b.blocked_until end,
+    blocked_at = least(b.blocked_at, v_now)
+  from (
+    select x.id from public.sync_budgets as x
+    where x.blocked_at > v_now or x.reduced_at > v_now or x.probe_until > v_now + v_lease
+      or x.next_send_at > v_now + sync.setting_seconds('send_ahead_seconds')
+        + make_interval(secs => coalesce(1 / sync.effective_rate(x), 0)::double precision)
+    for no key update skip locked
+  ) as ahead
+  where b.id = ahead.id;
+  update public.sync_workspaces as w set rate_limited_until = v_now + v_block
+  from (
+    select id from public.sync_workspaces where rate_limited_until > v_now + v_block
+    for no key update skip locked
+  ) as ahead
+  where w.id = ahead.id;
+  -- What a refusal or a backoff asked for stands in the chunk's last event; a budget only asks to
+  -- look again.
+  update public.chunk_processing_queue as q set next_retry_at = v_now + ahead.longest
+  from (
+    select x.id, greatest(v_longest, case when x.turn is not null and x.line_budget_id is null
+      then v_block end, (
+      select make_interval(secs => (e.details ->> 'for_ms')::double precision / 1000)
+      from public.chunk_events as e where e.chunk_id = x.id order by e.id desc limit 1
+    )) as longest
+    from public.chunk_processing_queue as x
+    where x.status = 'pending' and x.slot is not null and x.ready_seq is null
+      and x.next_retry_at > v_now + v_longest and x.next_retry_at < 'infinity'
+    for no key update of x skip locked
+  ) as ahead
+  where q.id = ahead.id and q.next_retry_at > v_now + ahead.longest;
+  update public.chunk_processing_queue as q set
+    lease_expires_at = least(q.lease_expires_at, v_now + v_lease),
+    started_at = least(q.started_at, v_now)
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.status = 'running' and x.status = 'processing' and (x.started_at > v_now
+      or x.lease_expires_at > v_now + greatest(v_lease, interval '1 minute'))
+    for no key update of x skip locked
+  ) as ahead
+  where q.id = ahead.id;
+end; $$;
+comment on function sync.bound_waits() is
+$$Nothing waits longer than the settings, or what the API asked for, could have made it wait: where
+something does, the clock was set back. Locks: budgets, workspaces and queue rows by SKIP LOCKED.$$;
+
+create function sync.forget_future() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  if not exists (select 1 from sync.sweep_state where swept_at > v_now) then
+    return;
+  end if;
+  update sync.workers as k set last_seen_at = v_now
+  from (select worker_id from sync.workers where last_seen_at > v_now
+    for no key update skip locked) as ahead where k.worker_id = ahead.worker_id;
+  update sync.heartbeats as h set beat_at = v_now
+  from (select name from sync.heartbeats where beat_at > v_now
+    for no key update skip locked) as ahead where h.name = ahead.name;
+  update sync.hint_state as s set last_broadcast_at = v_now
+  from (select is_only_row from sync.hint_state where last_broadcast_at > v_now
+    for no key update skip locked) as ahead where s.is_only_row = ahead.is_only_row;
+  update sync.hints as h set sent_at = v_now
+  from (select id from sync.hints where sent_at > v_now
+    for no key update skip locked) as ahead where h.id = ahead.id;
+  update sync.job_watch as w set since = v_now
+  from (select job_id from sync.job_watch where since > v_now
+    for no key update skip locked) as ahead where w.job_id = ahead.job_id;
+  update public.worker_endpoints as e set
+    resting_until = least(e.resting_until, v_now + interval '15 minutes'),
+    last_answered_at = least(e.last_answered_at, v_now)
+  from (select id from public.worker_endpoints
+    where last_answered_at > v_now or resting_until > v_now + interval '15 minutes'
+    for no key update skip locked) as ahead where e.id = ahead.id;
+end; $$;
+comment on function sync.forget_future() is
+$$The last sweep was later than now: the clock was set back. What was last heard of later than now
+was heard of now. Locks: rows by SKIP LOCKED.$$;
+
+create function sync.refresh_live_jobs() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job_ids uuid[];
+begin
+  v_job_ids := array(
+    select id from public.polling_job_status where status = 'running'
+    order by id for no key update skip locked);
+  if cardinality(v_job_ids) > 0 then
+    perform sync.refresh_jobs(v_job_ids);
+  end if;
+  update sync.sweep_state as s set refreshed_at = sync.now()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
+end; $$;
+comment on function sync.refresh_live_jobs() is
+$$Write how far live jobs are into their rows, also while no run of theirs ends. The caller holds
+the lock of sweeps. Locks: the jobs by SKIP LOCKED; who closes one writes the same.$$;
+
+create function sync.sweep(p_is_in_claim boolean) returns int
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
+declare
+  v_taken_back int;
+begin
+  perform sync.forget_future();
+  perform sync.bound_waits();
+  v_taken_back := sync.take_back_expired();
+  perform sync.end_overdue_runs();
+  perform sync.find_keys_again();
+  perform sync.mark_paused_runs();
+  perform sync.repair_runs(p_is_in_claim);
+  perform sync.close_left_jobs();
+  perform sync.refresh_live_jobs();
+  perform sync.tend_hints();
+  begin
+    perform sync.check_health_if_late();
+    perform sync.deliver_alerts() where exists (
+      select 1 from public.sync_alerts
+      where resolved_at is null or resolved_at > sync.now() - interval '1 day');
+  exception when lock_not_available then
+    -- Mostly a health check holds the alerts, and delivers them itself.
+    null;
+  end;
+  update sync.sweep_state as s set swept_at = sync.now(), last_error = null,
+    claim_floor = sync.lowest_turn()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
+  return v_taken_back;
+end; $$;
+comment on function sync.sweep(boolean) is
+$$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
+closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
+chunks taken back. The caller holds the engine's lock sweep.$$;
+
+create function sync.lowest_turn() returns bigint
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(least(
+    (select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null),
+    (select min(q.turn) from public.workspace_sync_runs as r
+      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      where r.status = 'running')), s.last_value) - 1000
+  from sync.ready_seq as s;
+$$;
+comment on function sync.lowest_turn() is
+$$Returns: a turn below which nothing is ready, or comes back to its own turn. 1,000 turns of
+margin cover transactions that drew a turn and have not committed; what is later still is found
+after the next sweep.$$;
+
+create function sync.sweep_if_due() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_state sync.sweep_state;
+  v_is_due boolean;
+begin
+  select * into v_state from sync.sweep_state;
+  v_is_due := v_state.swept_at < v_now - sync.setting_seconds('sweep_interval_seconds')
+    or v_state.swept_at > v_now;
+  if not (v_is_due or v_state.refreshed_at < v_now - interval '2 seconds'
+      or v_state.refreshed_at > v_now)
+    or not sync.try_engine_lock('sweep') then
+    return;
+  end if;
+  begin
+    if v_is_due then
+      perform sync.sweep(true);
+    else
+      perform sync.refresh_live_jobs();
+    end if;
+  exception when query_canceled or others then
+    if sqlstate = '57014' then
+      perform sync.note_out_of_time();
+    end if;
+    update sync.sweep_state as s
+    set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
+    from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+    where s.is_only_row;
+  end;
+end; $$;
+comment on function sync.sweep_if_due() is
+$$Sweep inside a claim when the last sweep is too old, or later than now because the clock was set
+back, and nobody else sweeps; between two sweeps, every 2 seconds, only write how far live jobs are.
+An error is noted in sync.sweep_state and never takes the claim with it; nor does the claim's time
+limit, see is_out_of_time(). Locks: as sync.sweep().$$;
+
+create function public.cleanup_stuck_chunks() returns int
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  perform sync.wait_for_engine_lock('sweep');
+  return sync.sweep(false);
+end; $$;
+comment on function public.cleanup_stuck_chunks() is
+$$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs.
+Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep; then everything by
+SKIP LOCKED, or for 10 ms at most.$$;
+
+revoke all on function
+  sync.refresh_live_jobs, sync.bound_waits, sync.forget_future, sync.take_back_expired,
+  sync.repair_runs,
+  sync.end_overdue_runs, sync.find_keys_again, sync.close_left_jobs, sync.sweep, sync.lowest_turn,
+  sync.sweep_if_due, public.cleanup_stuck_chunks
+from public, anon, authenticated, service_role;
+grant execute on function public.cleanup_stuck_chunks to service_role;
+
+-- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
+-- Stands on: budgets, admission, alone, shares, echo, leases, sweep.
+
+create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1,
+  p_listening jsonb default null) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_alone record;
+  v_claim record;
+  v_ids bigint[];
+  v_echo jsonb;
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  if p_limit is null or p_limit not between 1 and 100 then
+    raise exception using errcode = 'SY006', message = format('p_limit is '
+      '%s', coalesce(p_limit::text, 'null')),
+      hint = 'A claim takes 1 to 100 chunks.';
+  end if;
+  perform sync.note_worker(p_worker_id, p_listening);
+  v_echo := case when p_listening is null then '{}'::jsonb
+    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
+  perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
+  end if;
+  perform sync.wake_due_chunks(p_limit);
+  perform sync.wake_lines(p_limit);
+  v_alone := sync.hold_alone(p_worker_id);
+  if v_alone.o_is_alone then
+    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
+    -- Turned away, it leaves the worker to others at once.
+    return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
+      case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
+  end if;
+  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
+  if cardinality(v_ids) < p_limit then
+    v_ids := (v_ids || array(
+      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
+    ))[1:p_limit];
+  end if;
+  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
+end; $$;
+comment on function public.claim_next_chunk_job_safe(text, int, jsonb) is
+$$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
+first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
+A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
+holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
+an idle look found work of which it had heard nothing}) and is told of the last echo. Returns:
+{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
+docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
+row and queue rows by SKIP LOCKED, then budgets.$$;
+
+create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_chunk public.chunk_processing_queue;
+  v_alone record;
+  v_claim record;
+  v_reason text;
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  if p_queue_id is null then
+    raise exception using errcode = 'SY006', message = 'p_queue_id is null',
+      hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
+  end if;
+  perform sync.note_worker(p_worker_id, null);
+  perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer
+      || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
+  end if;
+  select * into v_chunk from public.chunk_processing_queue
+  where id = p_queue_id for no key update skip locked;
+  v_reason := case
+    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
+    where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null then 'not_found'
+    when v_chunk.status <> 'pending' then 'not_pending'
+    when v_chunk.next_retry_at = 'infinity' then 'paused'
+    when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
+  if v_reason is null then
+    v_alone := sync.hold_alone(p_worker_id, p_queue_id);
+    v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
+      then 'alone' end;
+  end if;
+  if v_reason is null then
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_reason := case (v_claim.o_admissions)[1].verdict
+      when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
+      when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
+  else
+    v_claim := sync.claim_chunks('{}', p_worker_id);
+  end if;
+  insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
+  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
+  on conflict ((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
+    where verdict <> 'claimed' do update set
+    times = case when h.chunk_id = excluded.chunk_id then h.times + 1 else 1 end,
+    chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
+    occurred_at = excluded.occurred_at;
+  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
+    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
+      when v_reason = 'alone' then 1000 end) end;
+end; $$;
+comment on function public.claim_chunk_job_safe(bigint, text) is
+$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+not_found, not_pending, not_due, paused, budget or alone (the worker holds, or empties itself for, a
+chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
+worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
+budget.$$;
+
+create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_now timestamptz;
+  v_longest interval;
+  v_ids bigint[];
+  v_free bigint[];
+  v_doubtful bigint[];
+  v_lost jsonb;
+  v_cancelled jsonb;
+  v_worker_ids text[];
+begin
+  perform sync.require_service();
+  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
+    or exists (select 1 from jsonb_array_elements(p_leases) as l
+      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
+    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 '
+      'leases',
+      hint = '[{"queue_id": 1, "lease_token": 2}]';
+  end if;
+  v_longest := sync.setting_seconds('max_lease_seconds');
+  v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
+  v_free := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) order by id for no key update skip locked);
+  v_now := sync.now();
+  v_doubtful := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) and id <> all (v_free) and status = 'processing'
+      and lease_expires_at <= v_now);
+  if cardinality(v_doubtful) > 0 then
+    begin
+      perform 1 from public.chunk_processing_queue
+      where id = any (v_doubtful) order by id for no key update;
+      v_free := v_free || v_doubtful;
+    exception when lock_not_available then
+      null;
+    end;
+  end if;
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), extended as (
+    update public.chunk_processing_queue as q
+    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
+    q.started_at + v_longest)
+    from given
+    where q.id = given.id and q.id = any (v_free) and q.lease_token = given.lease_token
+      and q.status = 'processing' and q.lease_expires_at > v_now
+      and q.started_at + v_longest > v_now
+    returning q.id, q.run_id, q.worker_id
+  ), held as (
+    select * from extended
+    union all
+    -- What a call that ends it has locked is its own business: it was told to be in time.
+    select q.id, q.run_id, q.worker_id from public.chunk_processing_queue as q
+    join given on given.id = q.id and given.lease_token = q.lease_token
+    where q.id <> all (v_free) and q.status = 'processing'
+  )
+  select
+    coalesce(jsonb_agg(given.id order by given.id) filter (where held.id is null), '[]'),
+    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]'),
+    coalesce(array_agg(distinct held.worker_id) filter (where held.id is not null), '{}')
+  into v_lost, v_cancelled, v_worker_ids
+  from given left join held using (id)
+  left join public.workspace_sync_runs as r on r.id = held.run_id;
+  update sync.workers as k set last_seen_at = v_now
+  from (
+    select worker_id from sync.workers
+    where worker_id = any (v_worker_ids) and last_seen_at < v_now - interval '5 seconds'
+    order by worker_id for no key update skip locked
+  ) as silent
+  where k.worker_id = silent.worker_id;
+  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
+    'cancelled', v_cancelled,
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.extend_chunk_leases(jsonb) is
+$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. It waits for nobody: a lease whose row
+another call has locked, as a rule to end it, is neither extended nor lost; only of one that has run
+out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease_ms", "lost": [ids],
+"cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
+SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
+
+revoke all on function
+  public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+to service_role;
+
 -- Prune: what is old enough goes, in batches.
--- Stands on: queue, audits, locks, alerts, hints.
 
 create function sync.prune_runs(p_rows int) returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -12034,7 +12124,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Schedule: the sync that starts by itself, and every job that pg_cron is given.
--- Stands on: start, cron, sweep, health, prune.
+-- Stands on: start.
 
 create function sync.start_scheduled_sync() returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -1,7 +1,6 @@
 -- Made from supabase/schemas by `make migration`. Edit those files, not this one.
 
 -- Email Bison: the API, and whose key it is.
--- Stands on: declare.
 
 select public.declare_source('{
   "source_name": "email_bison", "base_path": "/api", "success_path": ["success"],
@@ -18,7 +17,7 @@ select public.declare_stream('{
 
 -- Sender emails: the accounts of Email Bison, typed, with statistics per workspace; its workspaces
 -- in the first user's words.
--- Stands on: email_bison_source, records.
+-- Stands on: records.
 
 create table sync.sender_emails (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
@@ -274,7 +273,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Replies: the feed of Email Bison, typed.
--- Stands on: email_bison_source, feeds.
+-- Stands on: records.
 
 create table public.email_replies (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
@@ -340,7 +339,6 @@ for select to authenticated using ((select sync.is_operator()));
 
 -- Threads: conversations and their messages, mapped defensively from answers whose keys nobody
 -- documents.
--- Stands on: email_bison_replies, items.
 
 create table public.email_threads (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
@@ -706,7 +704,6 @@ from public, anon, authenticated, service_role;
 
 -- Thread queue: which reply to ask a conversation of, what its answer shows, what a run warns of;
 -- the staged replies and the chunks of conversations as views; the stream's declaration.
--- Stands on: email_bison_threads, views_queue.
 
 create function sync.thread_warnings(p_run_id bigint) returns text[]
 language sql stable set search_path = pg_catalog, pg_temp

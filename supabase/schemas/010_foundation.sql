@@ -1,5 +1,4 @@
 -- Foundation: schema `sync`, the clock, the isolation level, words and times in texts.
--- Stands on: a Supabase project.
 
 create schema sync;
 comment on schema sync is 'Internals of Chunkwise. Never exposed through the API.';

@@ -1,5 +1,4 @@
 -- Access: who calls, and who may. Every definer function asks here first, whatever was granted.
--- Stands on: foundation, schema `auth`.
 
 create function sync.acts_as_service() returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

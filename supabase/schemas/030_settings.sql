@@ -1,5 +1,4 @@
 -- Settings: the numbers and switches of the engine.
--- Stands on: access.
 
 create function sync.setting_bounds(p_name text, out o_least numeric, out o_most numeric)
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$

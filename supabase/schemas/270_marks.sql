@@ -1,5 +1,5 @@
 -- Marks: how far a new scan of a feed reads, and when everything is read again.
--- Stands on: runs, streams.
+-- Stands on: workspaces, streams.
 
 create function sync.set_marks(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

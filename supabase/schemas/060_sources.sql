@@ -1,0 +1,63 @@
+-- Sources: APIs, and how their errors look.
+
+create table public.sync_sources (
+  id bigint generated always as identity primary key,
+  source_name text not null unique,
+  base_path text not null default '',
+  auth_in text not null default 'header',
+  auth_name text not null default 'Authorization',
+  auth_prefix text not null default 'Bearer ',
+  budget_scope text not null default 'instance',
+  requests_per_second numeric default 5,
+  max_in_flight int default 10,
+  status_classes jsonb not null,
+  success_path text[],
+  message_path text[] not null default '{message}',
+  class_rules jsonb not null default '[]',
+  paused_at timestamptz,
+  created_at timestamptz not null default sync.now(),
+  constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
+  constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key', 'source')),
+  constraint sync_sources_requests_per_second_check
+  check (requests_per_second between 0.001 and 100000),
+  constraint sync_sources_max_in_flight_check check (max_in_flight > 0),
+  constraint sync_sources_base_path_check check (base_path = '' or base_path ~ '^/.*[^/]$')
+);
+comment on table public.sync_sources is
+'APIs: base path, where the key goes, default budget, how errors look. Written by
+declare_source().';
+comment on column public.sync_sources.status_classes is
+'HTTP status ("404"), hundred ("5xx") or "other" to page, transient, rate_limited or permanent.';
+comment on column public.sync_sources.success_path is
+'Where a 200 says whether it is one, for instance {success}; false there is a transient failure.';
+comment on column public.sync_sources.auth_in is 'header or query.';
+comment on column public.sync_sources.auth_name is 'The header or parameter that carries the key.';
+comment on column public.sync_sources.budget_scope is
+'Who shares a budget: all of an instance, each key its own, or the whole source.';
+comment on column public.sync_sources.message_path is 'Where an answer''s error text stands.';
+comment on column public.sync_sources.class_rules is
+'Texts of errors that say more than their status, [{"status": 403, "text": "Too Many Attempts",
+"class": "rate_limited"}]: the first rule whose text stands in the answer''s error, whatever the
+case of its letters, decides. Without status it is any, a 2xx too. rate_limited is the one class.';
+comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
+comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
+alter table public.sync_sources enable row level security;
+
+create function sync.is_rate_limit(p_class_rules jsonb, p_http_status int, p_text text)
+  returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from jsonb_array_elements(p_class_rules) as r
+    where strpos(lower(p_text), lower(r ->> 'text')) > 0
+      and coalesce((r ->> 'status')::int = p_http_status, true));
+$$;
+comment on function sync.is_rate_limit(jsonb, int, text) is
+$$Returns: whether the error text of an answer with that status means a rate limit, by the rules of
+its source.$$;
+
+revoke all on function sync.is_rate_limit from public, anon, authenticated, service_role;
+revoke all on sequence public.sync_sources_id_seq from public, anon, authenticated, service_role;
+revoke all on table public.sync_sources from public, anon, authenticated, service_role;
+grant select on table public.sync_sources to authenticated, service_role;
+create policy sync_sources_select_operator on public.sync_sources
+for select to authenticated using ((select sync.is_operator()));

@@ -1,0 +1,418 @@
+-- Declare: sources and streams are rows; a declaration is checked before it is one.
+
+create function sync.require_status_classes(p_status_classes jsonb) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_status_classes) <> 'object' or exists (
+    select 1 from jsonb_each_text(p_status_classes) as c
+    where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
+      or c.value not in ('page', 'transient', 'rate_limited', 'permanent')
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%s are no status classes', p_status_classes),
+      hint = 'They read {"404": "page", "5xx": "transient", "other": "permanent"}; the fourth '
+        'class is rate_limited.';
+  end if;
+end; $$;
+comment on function sync.require_status_classes(jsonb) is
+$$Raises: SY006 unless it maps status codes to the four classes.$$;
+
+create function sync.require_class_rules(p_class_rules jsonb) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_class_rules) <> 'array' or exists (
+    select from jsonb_array_elements(p_class_rules) as r
+    where jsonb_typeof(r) <> 'object' or r ->> 'class' is distinct from 'rate_limited'
+      or length(btrim(r ->> 'text')) >= 4 is not true
+      or coalesce(r ->> 'status', '200') !~ '^[1-5][0-9]{2}$'
+      or r - '{status,text,class}'::text[] <> '{}'
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('class_rules is %s', left(p_class_rules::text, 200)),
+      hint = 'It reads [{"status": 403, "text": "Too Many Attempts", "class": "rate_limited"}]; '
+        'the text has 4 characters or more, the status may be left out.';
+  end if;
+end; $$;
+comment on function sync.require_class_rules(jsonb) is
+$$Raises: SY006 unless it is a list of rules as sync_sources.class_rules has them.$$;
+
+create function sync.require_known_fields(p_given jsonb, p_known text[], p_required text[])
+  returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_unknown text;
+  v_missing text;
+begin
+  if coalesce(jsonb_typeof(p_given), 'null') <> 'object' then
+    raise exception using errcode = 'SY006', message = 'the declaration is not a JSON object',
+      hint = 'Fields: ' || array_to_string(p_known, ', ');
+  end if;
+  select string_agg(k, ', ') into v_unknown from jsonb_object_keys(p_given) as k
+  where k <> all (p_known);
+  select string_agg(k, ', ') into v_missing from unnest(p_required) as k
+  where p_given ->> k is null;
+  if v_unknown is not null or v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = concat_ws('; ', 'unknown fields: ' || v_unknown, 'missing fields: ' || v_missing),
+      hint = 'Fields: ' || array_to_string(p_known, ', ');
+  end if;
+end; $$;
+comment on function sync.require_known_fields(jsonb, text[], text[]) is
+$$Raises: SY006 naming unknown and missing fields.$$;
+
+create function public.declare_source(p_source jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_id bigint;
+  v_base_path text;
+begin
+  perform sync.require_service();
+  perform sync.require_known_fields(p_source,
+    '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,'
+      'max_in_flight,status_classes,success_path,message_path,class_rules}',
+    '{source_name}');
+  perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
+  perform sync.require_class_rules(coalesce(p_source -> 'class_rules', '[]'));
+  if p_source ->> 'budget_scope' not in ('instance', 'key', 'source') then
+    raise exception using errcode = 'SY006',
+      message = format('budget_scope is %L', p_source ->> 'budget_scope'),
+      hint = 'instance: all workspaces of a host share a budget; key: each has its own; source: all '
+        'of the source share one.';
+  end if;
+  select base_path into v_base_path from public.sync_sources
+  where source_name = p_source ->> 'source_name';
+  insert into public.sync_sources
+    as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
+    requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
+  select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth_in, 'header'),
+    coalesce(r.auth_name, 'Authorization'),
+    coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
+    case when p_source ? 'requests_per_second' then r.requests_per_second else 5 end,
+    case when p_source ? 'max_in_flight' then r.max_in_flight else 10 end,
+    '{"2xx": "page", "408": "transient", "425": "transient", "429": "rate_limited",
+    "5xx": "transient", "other": "permanent"}'::jsonb
+      || coalesce(r.status_classes, '{}'),
+    r.success_path, coalesce(r.message_path, '{message}'), coalesce(r.class_rules, '[]')
+  from jsonb_populate_record(null::public.sync_sources, p_source) as r
+  on conflict (source_name) do update set
+    base_path = excluded.base_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
+    auth_prefix = excluded.auth_prefix,
+    budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
+    max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
+    success_path = excluded.success_path, message_path = excluded.message_path,
+    class_rules = excluded.class_rules
+  returning s.id into v_id;
+  perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
+  update public.sync_workspaces as w
+  set source_id = w.source_id,
+  access_revision = w.access_revision + (v_base_path <> so.base_path)::int
+  from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
+  return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
+exception when check_violation or invalid_text_representation or numeric_value_out_of_range then
+  raise exception using errcode = 'SY006',
+    message = format('source %L: %s', p_source ->> 'source_name', sqlerrm),
+    hint = 'The columns of sync_sources say what each field takes.';
+end; $$;
+comment on function public.declare_source(jsonb) is
+$$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
+its default. With another base path its workspaces' live runs begin again. Returns: {"source_id",
+"source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by id,
+their budgets.$$;
+
+create function sync.require_function(p_name text, p_argument_types text, p_return_type regtype)
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not exists (
+    select 1 from pg_catalog.pg_proc
+    where oid = to_regprocedure(format('%s(%s)', p_name, p_argument_types))
+      and prorettype = p_return_type and proretset = (p_return_type = 'record'::regtype)
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('there is no function %s(%s) that returns %s', p_name, p_argument_types,
+        case p_return_type when 'record'::regtype then 'a table' else p_return_type::text end),
+      hint = 'Create it first, schema named; the columns of sync_streams say what it does.';
+  end if;
+end; $$;
+comment on function sync.require_function(text, text, regtype) is
+$$Raises: SY006 unless a function of that name takes such arguments and returns one such value, or,
+of type record, a table.$$;
+
+create function sync.require_target_columns(p_target regclass) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_missing text;
+begin
+  select string_agg(c, ', ') into v_missing
+  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
+  where not exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = c and not a.attisdropped);
+  if v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = format('table %s lacks: %s', p_target, v_missing),
+      hint = 'An apply function fills it; these are what closing needs.';
+  end if;
+end; $$;
+comment on function sync.require_target_columns(regclass) is
+$$Raises: SY006 unless a table has the columns that closing needs.$$;
+
+create function sync.register_target_table(p_table text) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_target regclass := to_regclass(p_table);
+begin
+  if v_target is null or not exists (
+    select 1 from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = v_target and c.relkind in ('r', 'p')
+      and n.nspname not in ('auth', 'vault', 'sync', 'information_schema')
+      and n.nspname not like 'pg\_%'
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no table that streams may write to', p_table),
+      hint = 'Name an existing table with its schema; auth, vault and sync are closed.';
+  end if;
+  perform sync.require_target_columns(v_target);
+  insert into sync.target_tables (target) values (v_target) on conflict (target) do nothing;
+  return jsonb_build_object('target_table', sync.qualified_name(v_target));
+end; $$;
+comment on function sync.register_target_table(text) is
+$$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
+the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema, or
+one without the columns that closing needs. Locks: its row.$$;
+
+create function sync.qualified_name(p_table regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = p_table;
+$$;
+comment on function sync.qualified_name(regclass) is
+$$Returns: a table's name with its schema, however it was written.$$;
+
+create function sync.is_shared_target(p_target regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = 'stream_id' and not a.attisdropped);
+$$;
+comment on function sync.is_shared_target(regclass) is
+$$Returns: whether rows of a target table say of which stream they are, so that streams may share
+it.$$;
+
+create function sync.require_target_table(p_name text, p_source_id bigint, p_stream_name text)
+  returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_target regclass := to_regclass(p_name);
+  v_owner text;
+begin
+  perform 1 from sync.target_tables where target = v_target for update;
+  if not found then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no table that streams may write to', p_name),
+      hint = 'The database''s owner registers it first: select sync.register_target_table(''…'').';
+  end if;
+  perform sync.require_target_columns(v_target);
+  select stream_name into v_owner from public.sync_streams
+  where (source_id, stream_name) <> (p_source_id, p_stream_name)
+    and to_regclass(target_table) = v_target;
+  if v_owner is not null and not sync.is_shared_target(v_target) then
+    raise exception using errcode = 'SY006',
+      message = format('table %s is the stream %L''s', v_target, v_owner),
+      hint = 'A table that two streams share has a column stream_id, and every statement filters '
+        'by it.';
+  end if;
+  return sync.qualified_name(v_target);
+end; $$;
+comment on function sync.require_target_table(text, bigint, text) is
+$$Returns: the name of a registered table that a stream may write to. Raises: SY006 not registered,
+columns missing, or another stream's. Locks: its registration.$$;
+
+create function sync.require_drop_paths(p_stream public.sync_streams) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_stream.drop_paths) <> 'array' or exists (
+    select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
+    where case when jsonb_typeof(path) = 'array' then jsonb_array_length(path) = 0 or exists (
+      select 1 from jsonb_array_elements(path) as e (part) where jsonb_typeof(part) <> 'string')
+    else true end
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%s are no paths of a record', p_stream.drop_paths),
+      hint = 'They read [["token"], ["oauth", "access_token"]].';
+  end if;
+  if exists (
+    select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
+    where to_jsonb(p_stream.id_path[:jsonb_array_length(path)]) = path
+      or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
+  ) then
+    raise exception using errcode = 'SY006',
+      message = 'drop_paths would cut a record''s id or its updated_at',
+      hint = 'Both are needed after the cut.';
+  end if;
+end; $$;
+comment on function sync.require_drop_paths(public.sync_streams) is
+$$Raises: SY006 unless a stream's drop_paths are lists of keys that spare its id and updated_at.$$;
+
+create function sync.require_parents(p_source_id bigint) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_orphan record;
+begin
+  select s.stream_name, s.parent_stream into v_orphan from public.sync_streams as s
+  where s.source_id = p_source_id and s.completeness = 'items' and not exists (
+    select 1 from public.sync_streams as parent
+    where parent.source_id = p_source_id and parent.stream_name = s.parent_stream
+      and parent.completeness in ('counted', 'feed'))
+  limit 1;
+  if v_orphan.stream_name is not null then
+    raise exception using errcode = 'SY006',
+      message = format('stream %L asks for what its parent %L changed, and that is no list of the '
+        'source', v_orphan.stream_name, v_orphan.parent_stream),
+      hint = 'The parent is a counted or feed stream of the same source, declared before its child.';
+  end if;
+end; $$;
+comment on function sync.require_parents(bigint) is
+$$Raises: SY006 unless every items stream of a source has a parent whose changes it can ask for.$$;
+
+create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_assignments text;
+  v_stream public.sync_streams;
+begin
+  select string_agg(format(
+    case when p_stream ->> a.attname is null then '%1$I = default' else '%1$I = r.%1$I' end,
+    a.attname), ', ')
+  into v_assignments
+  from pg_catalog.pg_attribute as a
+  where a.attrelid = 'public.sync_streams'::regclass and a.attnum > 0 and not a.attisdropped
+    and a.attname <> all ('{id,source_id,stream_name,revision,created_at}');
+  insert into public.sync_streams (source_id, stream_name, path, page_size)
+  values (p_source_id, p_stream ->> 'stream_name', p_stream ->> 'path',
+    (p_stream ->> 'page_size')::int)
+  on conflict (source_id, stream_name) do nothing;
+  execute format(
+    'update public.sync_streams as s set %s from jsonb_populate_record(null::public.sync_streams,
+      $1) as r
+     where s.source_id = $2 and s.stream_name = $3', v_assignments)
+  using p_stream, p_source_id, p_stream ->> 'stream_name';
+  select * into strict v_stream from public.sync_streams
+  where source_id = p_source_id and stream_name = p_stream ->> 'stream_name';
+  return v_stream;
+end; $$;
+comment on function sync.write_stream(bigint, jsonb) is
+$$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
+Raises: what the row's checks raise. Locks: the row.$$;
+
+create function sync.require_params(p_stream jsonb, p_field text) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_given jsonb := p_stream -> p_field;
+  v_wrong text;
+begin
+  if coalesce(jsonb_typeof(v_given), 'null') not in ('object', 'null') then
+    v_wrong := format('%s is %s', p_field, left(v_given::text, 200));
+  elsif jsonb_typeof(v_given) = 'object' then
+    select format('%s.%s is %s', p_field, p.key, left(p.value::text, 200)) into v_wrong
+    from jsonb_each(v_given) as p
+    where jsonb_typeof(p.value) not in ('string', 'number', 'boolean') or p.key = ''
+    order by p.key limit 1;
+  end if;
+  if v_wrong is not null then
+    raise exception using errcode = 'SY006',
+      message = format('stream %L: %s, which no request can carry', p_stream ->> 'stream_name',
+        v_wrong),
+      hint = 'It is an object of texts, numbers and truths: {"per_page": 100, "archived": false}.';
+  end if;
+end; $$;
+comment on function sync.require_params(jsonb, text) is
+$$Raises: SY006 unless a declared stream's field is an object of JSON scalars, or left out.$$;
+
+create function public.declare_stream(p_stream jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_source_id bigint;
+  v_before public.sync_streams;
+  v_stream public.sync_streams;
+begin
+  perform sync.require_service();
+  perform sync.require_known_fields(p_stream,
+    array(select attname::text from pg_catalog.pg_attribute
+      where attrelid = 'public.sync_streams'::regclass and attnum > 0 and not attisdropped
+        and attname <> all ('{id,source_id,revision,created_at}')) || array['source_name'],
+    '{source_name,stream_name,path,page_size}');
+  perform sync.require_status_classes(coalesce(p_stream -> 'status_classes', '{}'));
+  perform sync.require_params(p_stream, f) from unnest('{params,cursor_params}'::text[]) as f;
+  select id into v_source_id from public.sync_sources
+  where source_name = p_stream ->> 'source_name';
+  if v_source_id is null then
+    raise exception using errcode = 'SY003',
+      message = format('there is no source %L', p_stream ->> 'source_name'),
+      hint = 'declare_source() adds one.';
+  end if;
+  select * into v_before from public.sync_streams
+  where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
+  v_stream := sync.write_stream(v_source_id, p_stream || jsonb_build_object('target_table',
+    sync.require_target_table(coalesce(p_stream ->> 'target_table', 'public.synced_records'),
+      v_source_id, p_stream ->> 'stream_name')));
+  perform sync.require_function(v_stream.apply_function, 'sync.incoming_record[]',
+    'sync.changed_record[]'::regtype);
+  perform sync.require_function(v_stream.close_function, 'bigint', 'void'::regtype)
+    where v_stream.close_function is not null;
+  perform sync.require_function(v_stream.stage_function, 'bigint, text[]', 'record'::regtype)
+    where v_stream.stage_function is not null;
+  perform sync.require_function(v_stream.shown_function, 'bigint[], bigint[], text[]',
+    'record'::regtype)
+    where v_stream.shown_function is not null;
+  perform sync.require_function(v_stream.warn_function, 'bigint', 'text[]'::regtype)
+    where v_stream.warn_function is not null;
+  perform sync.require_drop_paths(v_stream);
+  perform sync.require_parents(v_source_id);
+  if v_before.id is not null and v_before is distinct from v_stream then
+    update public.sync_streams set revision = revision + 1 where id = v_stream.id;
+  end if;
+  if v_stream.completeness = 'connection'
+    and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
+      from (v_before.completeness, v_before.path, v_before.id_path) then
+    update public.sync_workspaces set
+      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+      else key_status end
+    where source_id = v_source_id;
+  end if;
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+exception when unique_violation then
+  raise exception using errcode = 'SY006',
+    message = format('source %L has a stream already that tells whose key it is',
+      p_stream ->> 'source_name'),
+    hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
+when check_violation or invalid_text_representation or numeric_value_out_of_range
+  or array_subscript_error then
+  raise exception using errcode = 'SY006',
+    message = format('stream %L: %s', p_stream ->> 'stream_name', sqlerrm),
+    hint = 'The columns of sync_streams say what each field takes.';
+end; $$;
+comment on function public.declare_stream(jsonb) is
+$$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
+left out has its default. Another content than before has its live runs begin again, and what they
+missed forgotten; one that tells whose a key is has every key of its source asked about anew.
+Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown, missing or bad
+field. Locks: the stream, its table's registration, missing records by key, then runs that hold some
+back, for one that tells whose a key is the source's workspaces.$$;
+
+revoke all on function
+  sync.write_stream, sync.require_params, sync.require_status_classes, sync.require_class_rules,
+  sync.require_known_fields,
+  sync.require_function, sync.require_target_columns, sync.register_target_table,
+  sync.qualified_name, sync.is_shared_target, sync.require_target_table, sync.require_drop_paths,
+  sync.require_parents, public.declare_source, public.declare_stream
+from public, anon, authenticated, service_role;
+grant execute on function public.declare_source, public.declare_stream to service_role;

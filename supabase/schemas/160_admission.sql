@@ -1,0 +1,277 @@
+-- Admission: which picked chunks may be sent now, and when, so that all workers together keep
+-- within the budgets, each in its turn.
+-- Stands on: budgets.
+
+create type sync.admission as (queue_id bigint, verdict text, send_after interval,
+  budget_id bigint);
+comment on type sync.admission is
+'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
+again), locked (another session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has
+another source now).';
+
+create function sync.in_flight_of(p_budget_id bigint) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  return (
+    -- From its workspaces on, and by the index that has this order: without statistics the planner
+    -- may look through all live runs, for each.
+    select count(*) from public.sync_workspaces as w
+    cross join lateral (
+      select x.id from public.workspace_sync_runs as x
+      where x.workspace_id = w.id and x.status = 'running'
+      order by x.workspace_id, x.stream_id offset 0
+    ) as r
+    cross join lateral (
+      select 1 from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
+    ) as q
+    where w.budget_id = p_budget_id);
+end; $$;
+comment on function sync.in_flight_of(bigint) is $$Returns: leases that draw on a budget.$$;
+
+create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_most int := least(p_budget.max_in_flight, p_budget.reduced_in_flight);
+begin
+  return case
+    when p_budget.blocked_until > p_now
+    or (p_budget.block_level > 0 and p_budget.probe_until > p_now) then 0
+    else least(
+      case when p_budget.block_level > 0 then 1 else 2147483647 end,
+      case when v_most is not null
+      then greatest(0, v_most - sync.in_flight_of(p_budget.id)) end) end;
+end; $$;
+comment on function sync.budget_room(public.sync_budgets, timestamptz) is
+$$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
+holds the budget's lock, or only estimates.$$;
+
+create function sync.send_ahead(p_budget public.sync_budgets) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- What is reserved far ahead cannot be slowed down any more; and where each key has a budget, what
+  -- waits for one takes the room that a worker has for the others.
+  return case when p_budget.reduced_in_flight is null and p_budget.learned_rate is null
+    and not starts_with(p_budget.scope_key, 'workspace:')
+    then sync.setting_seconds('send_ahead_seconds')
+    else least(sync.setting_seconds('send_ahead_seconds'), interval '500 ms') end;
+end; $$;
+comment on function sync.send_ahead(public.sync_budgets) is
+$$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget, and for
+a key's own.$$;
+
+create function sync.wake_lines(p_limit int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_budget public.sync_budgets;
+  v_now timestamptz := sync.now();
+  v_pace interval;
+  v_room bigint;
+begin
+  for v_budget in
+    select * from public.sync_budgets
+    where line_due_at is not null and (blocked_until <= v_now) is not false
+    order by random() limit 32
+  loop
+    v_pace := make_interval(secs =>
+      coalesce(1 / sync.effective_rate(v_budget), 0)::double precision);
+    v_room := case
+      when v_budget.next_send_at - v_now > sync.send_ahead(v_budget) then 0
+      when v_pace > interval '0' then 1 + floor(extract(epoch from sync.send_ahead(v_budget)
+        - (greatest(v_budget.next_send_at, v_now) - v_now)) / extract(epoch from v_pace))
+      else p_limit end;
+    v_room := least(v_room, p_limit);
+    if v_room > 0 then
+      v_room := least(v_room, sync.budget_room(v_budget, v_now));
+    end if;
+    if v_room > 0 then
+      update public.chunk_processing_queue as q
+      set ready_seq = q.turn, turn = null, line_budget_id = null, next_retry_at = null
+      from (
+        select id from public.chunk_processing_queue where line_budget_id = v_budget.id
+        order by line_budget_id, turn limit v_room for no key update skip locked
+      ) as next
+      where q.id = next.id;
+    end if;
+  end loop;
+end; $$;
+comment on function sync.wake_lines(int) is
+$$Where budgets have room, those that wait in their lines become ready with the turn they had, the
+lowest first: a newcomer goes behind them. Of more than 32 lines, some. Locks: queue rows, by SKIP
+LOCKED.$$;
+
+create function sync.wake_lines_of(p_budget_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.chunk_processing_queue as q set next_retry_at = sync.now()
+  from (
+    select id from public.chunk_processing_queue where line_budget_id = any (p_budget_ids)
+    order by id for no key update skip locked
+  ) as waiting
+  where q.id = waiting.id;
+  perform sync.wake_lines(1000);
+end; $$;
+comment on function sync.wake_lines_of(bigint[]) is
+$$After budgets were changed: what waits for them may go as soon as they have room. Locks: queue
+rows, by SKIP LOCKED.$$;
+
+create function sync.wake_workspaces(p_workspace_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.chunk_processing_queue as q
+  set ready_seq = q.turn, turn = null, next_retry_at = null
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.workspace_id = any (p_workspace_ids) and r.status = 'running' and not r.is_paused
+      and x.status = 'pending' and x.turn is not null and x.line_budget_id is null
+    order by x.id for no key update of x skip locked
+  ) as held
+  where q.id = held.id;
+end; $$;
+comment on function sync.wake_workspaces(bigint[]) is
+$$What a 429 held of workspaces is ready again, with the turn it had. Locks: queue rows, by SKIP
+LOCKED.$$;
+
+create function sync.admit_chunks(p_queue_ids bigint[], p_may_wait boolean)
+  returns sync.admission[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz;
+  v_budget_ids bigint[];
+  v_locked_ids bigint[];
+  v_admissions sync.admission[];
+begin
+  select
+    coalesce(array_agg(row(q.id, case when r.ending is not null then 'ending'
+      when r.is_paused then 'paused' else 'admitted' end, interval '0',
+      w.budget_id)::sync.admission order by p.turn), '{}'),
+    array_agg(b.id) filter (where b.requests_per_second is not null
+      or b.max_in_flight is not null or b.block_level > 0 or b.reduced_in_flight is not null
+      or b.learned_rate is not null or b.line_due_at is not null
+      or w.rate_limited_until is not null)
+  into v_admissions, v_budget_ids
+  -- One row after the other by its key: without statistics the planner may begin at the other end.
+  from unnest(p_queue_ids) with ordinality as p (id, turn)
+  cross join lateral (
+    select x.id, x.run_id from public.chunk_processing_queue as x where x.id = p.id offset 0
+  ) as q
+  cross join lateral (
+    select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+    where x.id = q.run_id offset 0
+  ) as r
+  cross join lateral (
+    select x.budget_id, x.rate_limited_until from public.sync_workspaces as x
+    where x.id = r.workspace_id offset 0
+  ) as w
+  left join lateral (
+    select x.* from public.sync_budgets as x where x.id = w.budget_id offset 0
+  ) as b on true;
+  if v_budget_ids is null then
+    return v_admissions;
+  end if;
+  v_locked_ids := sync.lock_budgets(v_budget_ids, p_may_wait);
+  v_now := sync.now();
+  with picked as (
+    select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
+      w.rate_limited_until, case
+        when r.ending is not null then 'ending'
+        when r.is_paused then 'paused'
+        when w.budget_id = any (v_budget_ids) and w.budget_id <> all (v_locked_ids) then 'locked'
+        when w.rate_limited_until > v_now then 'workspace'
+        when w.rate_limited_until is not null and (
+          row_number() over (partition by w.id, r.ending is null and not r.is_paused
+            order by p.turn) > 1
+          or exists (
+            select 1 from public.workspace_sync_runs as own
+            join public.chunk_processing_queue as held on held.run_id = own.id
+              and held.slot is not null and held.status = 'processing'
+            where own.workspace_id = w.id and own.status = 'running'))
+        then 'workspace' end as verdict
+    from unnest(p_queue_ids) with ordinality as p (id, turn)
+    cross join lateral (
+      select x.id, x.run_id, x.ready_seq, x.turn from public.chunk_processing_queue as x
+      where x.id = p.id offset 0
+    ) as q
+    cross join lateral (
+      select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+      where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.id, x.budget_id, x.rate_limited_until from public.sync_workspaces as x
+      where x.id = r.workspace_id offset 0
+    ) as w
+  ), budget as materialized (
+    select b.id, sync.budget_room(b, v_now) as room, sync.send_ahead(b) as ahead,
+      greatest(b.next_send_at, v_now) - v_now as first_send,
+      coalesce(make_interval(secs => (1 / sync.effective_rate(b))::double precision),
+      interval '0') as pace,
+      greatest(b.blocked_until - v_now, interval '0') as blocked_for,
+      b.line_due_at is not null as has_line
+    from public.sync_budgets as b where b.id in (select budget_id from picked)
+  ), judged as (
+    select picked.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
+      o.n + o.before as place_in_line,
+      budget.first_send + (o.n - 1) * budget.pace as send_after,
+      budget.first_send + (o.n + o.before - 1) * budget.pace as line_after
+    from picked join budget on budget.id = picked.budget_id
+    cross join lateral (
+      select 1 + (select count(*) from picked as x where x.budget_id = picked.budget_id
+          and x.verdict is null and x.turn < picked.turn) as n,
+        case when budget.has_line then (
+          select count(*) from (
+            select 1 from public.chunk_processing_queue as x
+            where x.line_budget_id = picked.budget_id and x.turn < picked.place limit 64) as y)
+        else 0 end as before
+    ) as o
+  ), verdicts as (
+    select id, budget_id, turn, send_after, room, ahead,
+      coalesce(verdict, case when place_in_line > room or line_after > ahead then 'budget'
+      else 'admitted' end) as verdict,
+      case
+        when verdict = 'locked' then interval '1 second'
+        when verdict = 'workspace'
+        then greatest(rate_limited_until - v_now, interval '250 ms')
+        when place_in_line <= room then line_after - ahead / 2
+        else coalesce(blocked_for, interval '0') + greatest((place_in_line - room) * pace,
+        (1 + (place_in_line - room) / greatest(room, 4)) * interval '100 ms')
+      end as look_after
+    from judged
+  ), reserved as (
+    update public.sync_budgets as b set
+      next_send_at = case when sent.last_send is null or budget.pace = interval '0'
+        then b.next_send_at else v_now + sent.last_send + budget.pace end,
+      probe_until = case when b.block_level > 0 and sent.last_send is not null
+        then v_now + sync.setting_seconds('lease_seconds') else b.probe_until end,
+      line_due_at = case
+        when sent.has_waiting or exists (select 1 from public.chunk_processing_queue as q
+          where q.line_budget_id = b.id)
+        then greatest(b.blocked_until,
+          case when sent.is_full then v_now + interval '100 ms' end,
+          v_now + budget.first_send + coalesce(sent.last_send - budget.first_send + budget.pace,
+          interval '0') - budget.ahead / 2, v_now) end
+    from (
+      select budget_id, max(v.send_after) filter (where v.verdict = 'admitted') as last_send,
+        bool_or(v.verdict = 'budget') as has_waiting,
+        count(*) filter (where v.verdict = 'admitted') >= max(v.room) as is_full
+      from verdicts as v group by 1
+    ) as sent
+    join budget on budget.id = sent.budget_id
+    where b.id = sent.budget_id and b.id = any (v_locked_ids)
+  )
+  select array_agg(row(v.id, v.verdict,
+    case when v.verdict in ('budget', 'workspace', 'locked') then v.look_after else v.send_after end,
+    v.budget_id)::sync.admission order by v.turn) into v_admissions
+  from verdicts as v;
+  return v_admissions;
+end; $$;
+comment on function sync.admit_chunks(bigint[], boolean) is
+$$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
+line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
+another session has locked. Returns: which may be sent and which must wait. Locks: the budgets that
+have a limit, last of all, as lock_budgets().$$;
+
+revoke all on function
+  sync.in_flight_of, sync.budget_room, sync.send_ahead, sync.wake_lines, sync.wake_lines_of,
+  sync.wake_workspaces, sync.admit_chunks
+from public, anon, authenticated, service_role;

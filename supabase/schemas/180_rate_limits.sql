@@ -1,0 +1,331 @@
+-- Rate limits: what 429s and answers teach of a budget, and what an operator sets or lifts.
+-- docs/decisions/0023 has the figures.
+-- Stands on: addresses, budgets, admission.
+
+create function sync.note_refusal(p_workspace_id bigint, p_queue_id bigint, p_retry_after numeric)
+  returns interval
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_asked_at timestamptz := sync.now();
+  v_now timestamptz;
+  v_send_at timestamptz;
+  v_budget_id bigint;
+  v_budget public.sync_budgets;
+  v_until timestamptz;
+  v_seconds double precision;
+  v_seen int;
+  v_rate numeric;
+  v_is_first boolean;
+  v_is_clear boolean;
+begin
+  select requested_at into v_send_at from public.chunk_processing_queue where id = p_queue_id;
+  update public.sync_workspaces as w set
+    rate_limited_until = greatest(w.rate_limited_until, v_asked_at + make_interval(
+      secs => least(sync.setting('max_block_seconds'), coalesce(
+      case when p_retry_after > 0 then p_retry_after end,
+      least(sync.setting('retry_cap_seconds'),
+      sync.setting('retry_base_seconds') * 2 ^ least(w.rate_limit_level, 10))
+      ))::double precision)),
+    rate_limit_level = w.rate_limit_level + case when w.rate_limited_until > v_asked_at then 0
+      else 1 end
+  where id = p_workspace_id returning rate_limited_until into v_until;
+  -- Out of the budget's line, where they would take the places of those that may be sent.
+  update public.chunk_processing_queue as q set line_budget_id = null, next_retry_at = v_until
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.workspace_id = p_workspace_id and r.status = 'running'
+      and x.line_budget_id is not null
+    order by x.id for no key update of x skip locked
+  ) as held
+  where q.id = held.id;
+  select budget_id into strict v_budget_id from public.sync_workspaces where id = p_workspace_id;
+  if sync.lock_budgets(array[v_budget_id], true) = array[]::bigint[] then
+    return v_until - v_asked_at;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = v_budget_id;
+  v_now := sync.now();
+  v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
+    and v_budget.block_level = 0;
+  if not v_is_first and v_send_at <= v_budget.reduced_at or v_budget.blocked_until > v_now then
+    return v_until - v_asked_at;
+  end if;
+  if v_is_first then
+    v_budget.answers := 0;
+    v_budget.refusals := 0;
+  end if;
+  v_budget.refusals := v_budget.refusals + 1;
+  v_seen := v_budget.answers + v_budget.refusals;
+  -- More of what was sent since is refused than chance would have it.
+  v_is_clear := not v_is_first and (v_budget.answers = 0
+    or v_budget.refusals >= 2 and v_budget.refusals >= 0.2 * v_seen
+    or v_budget.refusals >= 3 and v_budget.refusals >= 0.12 * v_seen);
+  if not (v_is_first or v_is_clear or v_budget.answers >= 50) then
+    update public.sync_budgets set refusals = v_budget.refusals where id = v_budget.id;
+    return v_until - v_asked_at;
+  end if;
+  v_seconds := greatest(0.05, extract(epoch from v_send_at - v_budget.reduced_at));
+  v_rate := sync.effective_rate(v_budget);
+  if v_is_first then
+    -- Only where the pace holds sends back is the rate that is set the one that was refused.
+    if v_budget.requests_per_second is not null and v_budget.next_send_at > v_now then
+      v_budget.learned_rate := 0.8 * v_rate;
+    end if;
+    v_budget.is_rate_measured := false;
+  elsif v_rate is null then
+    v_budget.learned_rate := case when v_is_clear and v_seen >= 5
+      then (0.8 * v_seen / v_seconds)::numeric end;
+    v_budget.is_rate_measured := false;
+  elsif not v_is_clear and v_budget.is_rate_measured and v_budget.refusals > 0.03 * v_seen then
+    -- Below what passes, and refused as before: the rate is not the reason.
+    v_budget.learned_rate := 1.3 * v_rate;
+    v_budget.is_rate_measured := false;
+  elsif v_budget.next_send_at > v_now and v_seen >= 5 then
+    v_budget.learned_rate := greatest(0.5 * v_rate,
+      least(0.97 * v_rate, (0.93 * v_budget.answers / v_seconds)::numeric));
+    v_budget.is_rate_measured := true;
+  else
+    v_budget.learned_rate := 0.8 * v_rate;
+    v_budget.is_rate_measured := false;
+  end if;
+  v_budget.learned_rate := round(greatest(v_budget.learned_rate,
+    case when v_budget.learned_rate is not null
+    then least(0.5, v_budget.requests_per_second) end), 4);
+  update public.sync_budgets as b set
+    reduced_at = v_now, answers = 0, refusals = 0,
+    reduced_in_flight = greatest(1,
+      least(v_budget.reduced_in_flight, sync.in_flight_of(b.id)::int) / 2),
+    learned_rate = v_budget.learned_rate, is_rate_measured = v_budget.is_rate_measured,
+    next_send_at = least(b.next_send_at, v_now + make_interval(
+      secs => coalesce(1 / least(b.requests_per_second, v_budget.learned_rate), 0)
+      ::double precision)),
+    blocked_until = case when v_is_clear and v_budget.answers < v_budget.refusals then v_until
+      else b.blocked_until end,
+    block_level = b.block_level + (v_is_clear and v_budget.answers < v_budget.refusals)::int,
+    blocked_at = case when v_is_clear and v_budget.answers < v_budget.refusals then v_now
+      else b.blocked_at end,
+    probe_until = null
+  where b.id = v_budget.id;
+  return v_until - v_asked_at;
+end; $$;
+comment on function sync.note_refusal(bigint, bigint, numeric) is
+$$A 429: its workspace waits for as long as the API asks (at most max_block_seconds), or for a
+backoff where it named nothing above 0. The budget goes down to half of what is in flight and to a
+lower rate, once for what was sent since it last did; it stops for all where nothing sent since is
+answered. A budget that another session has locked learns nothing of it. Returns: how long the chunk
+waits. Locks: the workspace, its waiting chunks by SKIP LOCKED, then its budget, last of all, as
+lock_budgets().$$;
+
+create function sync.note_answers(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_freed bigint[];
+  v_locked_ids bigint[];
+begin
+  with answered as (
+    select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (p_queue_ids) group by 1
+  ), held as (
+    select w.id from public.sync_workspaces as w join answered as a on a.workspace_id = w.id
+    where a.requested_at >= w.rate_limited_until order by w.id for no key update of w
+  ), freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from held where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_freed from freed;
+  v_locked_ids := sync.lock_budgets(array(
+    select b.id from public.sync_budgets as b
+    where b.id in (
+      select w.budget_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      join public.sync_workspaces as w on w.id = r.workspace_id
+      where q.id = any (p_queue_ids))
+      and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)),
+    true);
+  with locked as (
+    select * from public.sync_budgets
+    where id = any (v_locked_ids)
+      and (block_level > 0 or reduced_in_flight is not null or learned_rate is not null)
+  ), counted as (
+    select l.id, count(*) filter (where q.requested_at > l.reduced_at) as answers,
+      bool_or(q.requested_at >= l.blocked_until) as is_probed
+    from unnest(p_queue_ids) as p (id)
+    cross join lateral (
+      select x.run_id, x.requested_at from public.chunk_processing_queue as x
+      where x.id = p.id offset 0
+    ) as q
+    cross join lateral (
+      select x.workspace_id from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.budget_id from public.sync_workspaces as x where x.id = r.workspace_id offset 0
+    ) as w
+    join locked as l on l.id = w.budget_id
+    group by l.id
+  ), next as (
+    select l.id, c.answers, c.is_probed and l.blocked_until <= v_now as is_probed,
+      l.reduced_in_flight + c.answers as in_flight,
+      -- Rounded, or each answer would add three digits to it.
+      round(l.learned_rate + c.answers * greatest(0.01, 0.002 * l.learned_rate), 4) as rate
+    from locked as l join counted as c using (id)
+  )
+  update public.sync_budgets as b set
+    answers = b.answers + n.answers,
+    block_level = case when n.is_probed then 0 else b.block_level end,
+    blocked_until = case when n.is_probed then null else b.blocked_until end,
+    probe_until = case when n.is_probed then null else b.probe_until end,
+    reduced_in_flight = case when n.in_flight < coalesce(b.max_in_flight, 128) then n.in_flight end,
+    learned_rate = case when n.rate < b.requests_per_second
+      or b.requests_per_second is null and b.answers < 1000 then n.rate end
+  from next as n where b.id = n.id;
+  perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
+end; $$;
+comment on function sync.note_answers(bigint[]) is
+$$Requests were answered: their workspaces wait no longer, their budgets get back a place and a
+little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
+request sent before says nothing, nor does any to a budget that another session has locked. Locks:
+workspaces by id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP
+LOCKED.$$;
+
+create function sync.let_next_probe(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_locked_ids bigint[] := sync.lock_budgets(array(
+    select s.id from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_budgets as s on s.id = w.budget_id
+    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at),
+    true);
+begin
+  update public.sync_budgets as b set probe_until = null
+  where b.id = any (v_locked_ids) and b.block_level > 0;
+end; $$;
+comment on function sync.let_next_probe(bigint[]) is
+$$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
+answers again: another may go. Locks: the budgets, last of all, as lock_budgets().$$;
+
+create function public.set_budget(
+  p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_source_id bigint;
+  v_changed int;
+begin
+  perform sync.require_service();
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
+  end if;
+  if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
+    raise exception using errcode = 'SY006',
+      message = 'a budget takes 0.001 to 100,000 requests per second, and 1 or more in flight',
+      hint = 'Null means unlimited; pause_sync() stops a source.';
+  end if;
+  update public.sync_sources
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
+  where id = v_source_id and p_scope_key is null;
+  update public.sync_budgets as b
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
+  next_send_at = null, reduced_in_flight = null, learned_rate = null, line_due_at = case when b.line_due_at is not null then sync.now() end
+  from (
+    select id from public.sync_budgets
+    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)]))
+    order by id for no key update
+  ) as meant
+  where b.id = meant.id;
+  get diagnostics v_changed = row_count;
+  if p_scope_key is not null and v_changed = 0 then
+    raise exception using errcode = 'SY006',
+      message = format('source %s has no budget %L', p_source, p_scope_key),
+      hint = 'select scope_key from sync_budgets lists them; they appear with their first '
+        'workspace.';
+  end if;
+  perform sync.wake_lines_of(array(
+    select id from public.sync_budgets
+    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)]))));
+  return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
+end; $$;
+comment on function public.set_budget(text, numeric, int, text) is
+$$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
+future ones too. What waits is looked at
+again at once, what 429s taught is forgotten. Returns: {"source", "budgets_changed"}. Raises: SY003
+unknown source, SY006 bad figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all; what
+waits in their lines by SKIP LOCKED.$$;
+
+create function sync.unblock_budget(p_source text, p_scope_key text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source_id bigint;
+  v_budget_ids bigint[];
+  v_workspace_ids bigint[];
+begin
+  perform sync.require_operator();
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them.';
+  end if;
+  v_budget_ids := array(
+    select id from public.sync_budgets
+    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)])));
+  if p_scope_key is not null and cardinality(v_budget_ids) = 0 then
+    raise exception using errcode = 'SY006',
+      message = format('source %s has no budget %L', p_source, p_scope_key),
+      hint = 'select scope_key from sync_budgets lists them.';
+  end if;
+  with held as (
+    select id from public.sync_workspaces
+    where budget_id = any (v_budget_ids) and rate_limited_until is not null
+    order by id for no key update
+  ), freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from held where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_workspace_ids from freed;
+  update public.sync_budgets as b set
+    blocked_until = null, block_level = 0, probe_until = null, next_send_at = null,
+    reduced_in_flight = null, learned_rate = null,
+    line_due_at = case when b.line_due_at is not null then sync.now() end
+  from (
+    select id from public.sync_budgets where id = any (v_budget_ids)
+    order by id for no key update
+  ) as meant
+  where b.id = meant.id;
+  perform sync.wake_workspaces(v_workspace_ids);
+  perform sync.wake_lines_of(v_budget_ids);
+  return jsonb_build_object('source', p_source, 'budgets', cardinality(v_budget_ids),
+    'workspaces_freed', cardinality(v_workspace_ids));
+end; $$;
+comment on function sync.unblock_budget(text, text) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+unblock_budget() raises.$$;
+
+create function public.unblock_budget(p_source text, p_scope_key text default null) returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.unblock_budget(p_source, p_scope_key);
+$$;
+comment on function public.unblock_budget(text, text) is
+$$Lift what 429s did to one budget, or to a source's all: blocks, waits of workspaces, what was
+learned. What waits goes on at once. Returns: {"source", "budgets", "workspaces_freed"}. Raises:
+SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by id; what waits by
+SKIP LOCKED.$$;
+
+revoke all on function
+  sync.note_refusal, sync.note_answers, sync.let_next_probe, public.set_budget,
+  sync.unblock_budget, public.unblock_budget
+from public, anon, authenticated, service_role;
+grant execute on function public.set_budget to service_role;
+grant execute on function
+  sync.unblock_budget, public.unblock_budget
+to authenticated, service_role;

@@ -1,0 +1,288 @@
+-- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
+-- Stands on: keys, budgets, streams, queue, requests, admission.
+
+create function sync.wake_due_chunks(p_limit int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  if not exists (
+    select 1 from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and line_budget_id is null and next_retry_at <= sync.now()
+  ) then
+    return;
+  end if;
+  update public.chunk_processing_queue as q
+  set ready_seq = coalesce(q.turn, nextval('sync.ready_seq')), turn = null,
+    next_retry_at = null
+  from (
+    select id from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and line_budget_id is null and next_retry_at <= sync.now()
+    order by next_retry_at limit p_limit for no key update skip locked
+  ) as due
+  where q.id = due.id;
+end; $$;
+comment on function sync.wake_due_chunks(int) is
+$$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.pick_ready_chunks(p_limit int) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  return (
+    select array_agg(id) from (
+      select id from public.chunk_processing_queue
+      where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
+      order by ready_seq limit p_limit for no key update skip locked
+    ) as picked
+  );
+end; $$;
+comment on function sync.pick_ready_chunks(int) is
+$$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
+whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
+
+create type sync.access as (workspace_id bigint, url text, credential jsonb);
+comment on type sync.access is
+'Where a workspace''s requests go, and what they carry; credential null: its key cannot be read.';
+
+create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select row(w.id, w.base_url || so.base_path, case when w.secret is not null then
+      jsonb_build_object('in', so.auth_in, 'name', so.auth_name, 'value',
+      so.auth_prefix || w.secret) end)::sync.access
+    from (
+      select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
+      from public.sync_workspaces as x where x.id in (
+        select r.workspace_id from unnest(p_queue_ids) as p (id)
+        join public.chunk_processing_queue as q on q.id = p.id
+        join public.workspace_sync_runs as r on r.id = q.run_id)
+      offset 0
+    ) as w join public.sync_sources as so on so.id = w.source_id);
+end; $$;
+comment on function sync.read_access(bigint[]) is
+$$Key and URL of the chunks' workspaces, in one statement: a registration that commits meanwhile
+gives both or neither. Returns: one each, for a claim's answer and nothing else.$$;
+
+create function sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
+  returns sync.admission[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select row(q.id, case when st.source_id <> w.source_id then 'moved' else 'keyless' end, null,
+      w.budget_id)::sync.admission
+    from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    left join unnest(p_access) as a on a.workspace_id = w.id
+    where a.credential is null or st.source_id <> w.source_id);
+end; $$;
+comment on function sync.withheld_chunks(bigint[], sync.access[]) is
+$$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
+without a key, nor to another source than its stream's.$$;
+
+create function sync.note_unreadable(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_workspaces as w
+  set key_status = 'unreadable', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status <> 'unreadable' and removed_at is null and id in (
+      select r.workspace_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id where q.id = any (p_queue_ids))
+    order by id for no key update skip locked
+  ) as found
+  where w.id = found.id;
+end; $$;
+comment on function sync.note_unreadable(bigint[]) is
+$$The keys of these chunks' workspaces cannot be read: until they can, their runs are held as if
+paused. Locks: the workspaces by SKIP LOCKED.$$;
+
+create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
+  p_access sync.access[]) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_now timestamptz := sync.now();
+  v_lease_seconds numeric := sync.setting('lease_seconds');
+  v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
+  v_leases jsonb;
+  v_credentials jsonb;
+begin
+  if cardinality(p_admissions) = 0 then
+    return '{"leases": [], "credentials": {}}'::jsonb;
+  end if;
+  with leased as (
+    update public.chunk_processing_queue as q set
+      status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
+      lease_token = case a.verdict when 'admitted' then sync.new_token()
+      else q.lease_token end,
+      lease_expires_at = case a.verdict
+        when 'admitted' then v_now + make_interval(secs => v_lease_seconds::double precision)
+        else q.lease_expires_at end,
+      started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
+      requested_at = case a.verdict when 'admitted' then v_now + a.send_after
+        else q.requested_at end,
+      worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
+      ready_seq = null,
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked')
+        then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
+      line_budget_id = case a.verdict when 'budget' then a.budget_id end,
+      next_retry_at = case a.verdict
+        when 'budget' then v_now + a.send_after
+        when 'workspace' then v_now + a.send_after
+        when 'locked' then v_now + a.send_after
+        when 'paused' then 'infinity'
+        when 'keyless' then 'infinity'
+        when 'ending' then v_now + interval '1 second'
+        when 'moved' then v_now + interval '1 second' end
+    from unnest(p_admissions) as a
+    where q.id = a.queue_id
+    returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
+  )
+  select
+    jsonb_agg(jsonb_build_object(
+      'queue_id', l.id, 'lease_token', l.lease_token, 'lease_ms', v_lease_seconds * 1000,
+      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
+      'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
+      'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
+      'max_body_bytes', st.max_body_bytes,
+      'request', jsonb_build_object(
+        'method', 'GET',
+        'url', access.url || case
+          when c.kind = 'connection' then sync.connection_path(so.id)
+          when c.kind in ('page', 'cursor') then st.path
+          else replace(st.item_path, '{id}', sync.url_encode(c.record_id)) end,
+        'params', case c.kind
+          when 'page' then st.params || jsonb_build_object(st.page_param, c.page::text)
+          when 'cursor' then st.params || st.cursor_params
+            || case when c.reading ->> 'cursor' is null then '{}'::jsonb
+            else jsonb_build_object(st.cursor_param, c.reading ->> 'cursor') end
+          else '{}'::jsonb end,
+        'headers', '{"Accept": "application/json"}'::jsonb,
+        'reach', case when v_is_anywhere_allowed then 'any'
+          when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
+          else 'public' end),
+      'status_classes', so.status_classes || st.status_classes || case
+        when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
+        when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
+        then '{"422": "page"}'::jsonb else '{}'::jsonb end
+    ) order by l.send_after, l.id),
+    jsonb_object_agg(w.id, access.credential)
+  into v_leases, v_credentials
+  from leased as l
+  join public.chunked_sync_jobs as c on c.id = l.id
+  join public.workspace_sync_runs as r on r.id = l.run_id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join unnest(p_access) as access on access.workspace_id = w.id
+  join public.sync_streams as st on st.id = r.stream_id
+  join public.sync_sources as so on so.id = st.source_id
+  where l.status = 'processing';
+  return jsonb_build_object('leases', coalesce(v_leases, '[]'),
+    'credentials', coalesce(v_credentials, '{}'));
+end; $$;
+comment on function sync.lease_chunks(sync.admission[], text, sync.access[]) is
+$$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
+holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
+
+create function sync.note_haste(p_worker_id text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.workers as k set in_haste_until = sync.now() + interval '5 seconds'
+  from (
+    select worker_id from sync.workers
+    where worker_id = p_worker_id and (in_haste_until > sync.now()) is not true
+    for no key update skip locked
+  ) as held_up
+  where k.worker_id = held_up.worker_id;
+end; $$;
+comment on function sync.note_haste(text) is
+$$A claim met a budget that another session has locked: the worker's next ones wait for none, or
+they would wait again and again while others' chunks are ready. Locks: the worker's row, by SKIP
+LOCKED.$$;
+
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
+  out o_admissions sync.admission[], out o_answer jsonb)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_access sync.access[] := sync.read_access(p_queue_ids);
+  v_withheld sync.admission[] := sync.withheld_chunks(p_queue_ids, v_access);
+begin
+  -- What a crash takes back of a claim is fetched again.
+  perform set_config('synchronous_commit', 'off', true);
+  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
+  where a.verdict = 'keyless' having count(*) > 0;
+  o_admissions := sync.admit_chunks(array(
+    select id from unnest(p_queue_ids) with ordinality as p (id, turn)
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
+      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
+  perform sync.note_haste(p_worker_id) where exists (
+    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
+  o_admissions := o_admissions || v_withheld;
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access);
+  o_answer := o_answer || jsonb_build_object(
+    'blocked_budgets', sync.blocked_budgets(),
+    -- Behind chunks that were withheld there may be others.
+    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else least((
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and line_budget_id is null and next_retry_at < 'infinity'
+      order by next_retry_at limit 1), (
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      from public.sync_budgets as b
+      where b.line_due_at is not null and exists (
+        select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
+      having count(*) > 0)) end,
+    'versions', public.chunkwise_version());
+end; $$;
+comment on function sync.claim_chunks(bigint[], text) is
+$$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
+the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
+
+create function sync.note_worker(p_worker_id text, p_listening jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_known record;
+  v_is_listening boolean := p_listening is not null;
+  v_idle_finds int := 0;
+begin
+  if v_is_listening and (jsonb_typeof(p_listening) = 'object'
+    and coalesce(p_listening ->> 'idle_finds', '0') ~ '^[0-9]{1,9}$') is not true then
+    raise exception using errcode = 'SY006',
+      message = 'p_listening is not what a worker says that listens to Realtime',
+      hint = '{"idle_finds": 0}, or null while it does not.';
+  end if;
+  v_idle_finds := coalesce((p_listening ->> 'idle_finds')::int, 0);
+  if coalesce(btrim(p_worker_id), '') = '' or length(p_worker_id) > 200 then
+    raise exception using errcode = 'SY006',
+      message = 'a worker needs an id of 1 to 200 characters',
+      hint = 'Host name and process id will do.';
+  end if;
+  select last_seen_at, is_listening, idle_finds into v_known
+  from sync.workers where worker_id = p_worker_id;
+  if not found then
+    insert into sync.workers (worker_id, is_listening, idle_finds)
+    values (p_worker_id, v_is_listening, v_idle_finds) on conflict (worker_id) do nothing;
+  elsif v_known.last_seen_at < sync.now() - interval '5 seconds'
+    or (v_known.is_listening, v_known.idle_finds) <> (v_is_listening, v_idle_finds) then
+    update sync.workers as k
+    set last_seen_at = sync.now(), is_listening = v_is_listening, idle_finds = v_idle_finds
+    from (
+      select worker_id from sync.workers where worker_id = p_worker_id
+      for no key update skip locked
+    ) as seen
+    where k.worker_id = seen.worker_id;
+  end if;
+end; $$;
+comment on function sync.note_worker(text, jsonb) is
+$$Notes that a worker lives, at most every 5 s, and what it says of listening when that changes.
+Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
+  sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.claim_chunks, sync.note_worker
+from public, anon, authenticated, service_role;

@@ -1,0 +1,228 @@
+-- Answers: what an answer says. Shape checks, records, totals.
+-- Stands on: sources.
+
+create type sync.page_in_hand as (
+  turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
+  answer jsonb,
+  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
+  page int, record_id text, worker_id text,
+  attempts int, max_attempts int, postponements int, postponed_since timestamptz,
+  is_repeat boolean,
+  known_pages int, is_key_accepted boolean, is_rate_limited boolean,
+  outcome text, code text, message text, wait interval, is_permanent boolean,
+  records int, changed int, total bigint, last_page int, reveals_pages boolean,
+  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
+  first_key numeric, last_key numeric, disorder text,
+  key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
+  uses_up_window boolean
+);
+comment on type sync.page_in_hand is
+'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
+of it, what became of it.';
+
+create function sync.raise_shape(p_what text, p_hint text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
+end; $$;
+comment on function sync.raise_shape(text, text) is
+$$Raises: SY010, the answer has the wrong shape.$$;
+
+create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if (jsonb_typeof(p_answer #> p_path) in ('number', 'string')
+    and p_answer #>> p_path ~ '^[0-9]{1,15}$') is not true then
+    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+      'The API may page in another mode now; declare_stream() says where the count stands.');
+  end if;
+  return (p_answer #>> p_path)::bigint;
+end; $$;
+comment on function sync.count_at(jsonb, text[]) is
+$$Returns: a whole number of 0 or more at a path, also one in quotes. Raises: SY010.$$;
+
+create function sync.cursor_at(p_answer jsonb, p_path text[]) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_answer #> p_path) in ('object', 'array', 'boolean') then
+    perform sync.raise_shape(format('the answer has no cursor at %s',
+      array_to_string(p_path, '.')),
+      'A cursor is a text or a number. declare_stream() says where it stands.');
+  end if;
+  return nullif(p_answer #>> p_path, '');
+end; $$;
+comment on function sync.cursor_at(jsonb, text[]) is
+$$Returns: the cursor at a path; null where there is none, null or an empty text: the end. Raises:
+SY010.$$;
+
+create function sync.mended(p_body text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select string_agg(case
+    when t.part ~* '^\\u0000$' then '\ufffd'
+    when t.part ~* '^\\ud[89ab]' and t.next_part !~* '^\\ud[c-f]' then '\ufffd'
+    when t.part ~* '^\\ud[c-f]' and t.last_part !~* '^\\ud[89ab]' then '\ufffd'
+    else t.part end, '' order by t.n)
+  from (
+    select m.n, m.match[1] as part, coalesce(lag(m.match[1]) over (order by m.n), '') as last_part,
+      coalesce(lead(m.match[1]) over (order by m.n), '') as next_part
+    -- An escape, or all up to the next one: a backslash that is escaped itself begins none.
+    from regexp_matches(p_body, '\\u[0-9a-fA-F]{4}|\\.|[^\\]+|\\', 'g')
+      with ordinality as m (match, n)
+  ) as t;
+$$;
+comment on function sync.mended(text) is
+$$Returns: a JSON text in which what Postgres cannot store, U+0000 and half a pair of surrogates, is
+U+FFFD.$$;
+
+create function sync.read_json(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_mended text;
+begin
+  -- A byte order mark is none of the JSON.
+  v_page.body := ltrim(p_page.body, chr(65279));
+  begin
+    v_page.answer := v_page.body::jsonb;
+  exception when invalid_text_representation or untranslatable_character then
+    v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body) end;
+    if (v_mended <> v_page.body) is not true then
+      raise;
+    end if;
+    v_page.answer := v_mended::jsonb;
+    v_page.is_mended := true;
+  end;
+  return v_page;
+end; $$;
+comment on function sync.read_json(sync.page_in_hand) is
+$$Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
+Raises: 22P02 not JSON.$$;
+
+create function sync.check_records(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_position bigint;
+begin
+  if coalesce(jsonb_typeof(p_page.answer), 'null') <> 'array' then
+    perform sync.raise_shape(format('the answer has no list of records at %s',
+      array_to_string(p_stream.records_path, '.')),
+      'declare_stream() says where they stand.');
+  end if;
+  select r.n into v_position from (
+    select n, record #> p_stream.id_path as id
+    from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+  ) as r
+  where (case p_stream.id_type
+    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,19}$'
+      and case when length(r.id #>> '{}') > 18 then r.id #>> '{}' <> '-9223372036854775808'
+        and (r.id #>> '{}')::numeric between -9223372036854775807 and 9223372036854775807
+        else true end
+    else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500
+      and (p_page.is_mended and strpos(r.id #>> '{}', chr(65533)) > 0) is not true
+    end) is not true
+  order by r.n limit 1;
+  if v_position is not null then
+    perform sync.raise_shape(
+      format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
+      array_to_string(p_stream.id_path, '.')),
+      'Nothing of the page was written. declare_stream() says where the id stands and of which '
+        'type it is.');
+  end if;
+end; $$;
+comment on function sync.check_records(sync.page_in_hand, public.sync_streams) is
+$$Raises: SY010 unless what was found is a list of records with usable ids.$$;
+
+create function sync.without_paths(p_page sync.page_in_hand, p_paths jsonb) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_records jsonb := p_page.answer;
+  v_is_plain boolean := strpos(p_page.body, '\u') = 0;
+  v_path text[];
+begin
+  for v_path in
+    select array(select jsonb_array_elements_text(p.path)) from jsonb_array_elements(p_paths)
+      as p (path)
+  loop
+    -- Looking for a few letters costs a tenth of a look at every record, and hardly a page has
+    -- them. Behind an escape they could hide.
+    if not v_is_plain or v_path[cardinality(v_path)] ~ '[^A-Za-z0-9_-]'
+      or strpos(p_page.body, v_path[cardinality(v_path)]) > 0 then
+      select coalesce(jsonb_agg(r.record #- v_path order by r.n), '[]') into v_records
+      from jsonb_array_elements(v_records) with ordinality as r (record, n);
+    end if;
+  end loop;
+  return v_records;
+end; $$;
+comment on function sync.without_paths(sync.page_in_hand, jsonb) is
+$$Returns: a page's records without what their stream's drop_paths name.$$;
+
+create function sync.require_own_error(p_page sync.page_in_hand, p_source public.sync_sources)
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof((sync.read_json(p_page)).answer #> p_source.message_path)
+    is distinct from 'string' then
+    perform sync.raise_shape(format('an answer %s without a message at %s is not the API''s own',
+      p_page.http_status, array_to_string(p_source.message_path, '.')),
+      'It proves nothing. If the API reports its errors elsewhere, declare_source() says where '
+        '(message_path).');
+  end if;
+end; $$;
+comment on function sync.require_own_error(sync.page_in_hand, public.sync_sources) is
+$$That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
+is JSON with a message where the source says that its errors have one, 22P02 not JSON.$$;
+
+create function sync.require_no_rate_limit(p_http_status int, p_text text,
+  p_source public.sync_sources) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if sync.is_rate_limit(p_source.class_rules, p_http_status, left(p_text, 1000)) then
+    raise exception using errcode = 'SY021',
+      message = format('the API answers %s and says that it limits the rate', p_http_status);
+  end if;
+end; $$;
+comment on function sync.require_no_rate_limit(int, text, public.sync_sources) is
+$$Raises: SY021 if a page's text means a rate limit, by the rules of its source.$$;
+
+create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
+begin
+  begin
+    return (
+      select coalesce(array_agg(row(
+        p.workspace_id, p.stream_id,
+        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'), '-infinity'),
+        r.record, p.turn, p.requested_at, p.is_full_scan
+      )::sync.incoming_record), '{}')
+      from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id
+      cross join jsonb_array_elements(p.answer) as r (record)
+    );
+  exception when data_exception then
+    return (
+      select coalesce(array_agg(row(
+        p.workspace_id, p.stream_id,
+        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        sync.try_time(r.record #>> st.updated_at_path),
+        r.record, p.turn, p.requested_at, p.is_full_scan
+      )::sync.incoming_record), '{}')
+      from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id
+      cross join jsonb_array_elements(p.answer) as r (record)
+    );
+  end;
+end; $$;
+comment on function sync.found_records(sync.page_in_hand[]) is
+$$Returns: the records of pages that were read, in their order there; a time that
+cannot be read is null, one without a zone is UTC.$$;
+
+revoke all on function
+  sync.raise_shape, sync.count_at, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
+  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.found_records
+from public, anon, authenticated, service_role;

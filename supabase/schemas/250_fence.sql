@@ -1,0 +1,169 @@
+-- Fence: what a holder hands over, whether it still holds its lease, what it is told.
+-- Stands on: runs, slots.
+
+create function sync.given_pages(p_pages jsonb) returns sync.page_in_hand[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_given jsonb;
+  v_page sync.page_in_hand;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_queue_ids bigint[] := array[]::bigint[];
+begin
+  if coalesce(jsonb_typeof(p_pages), 'null') <> 'array' or jsonb_array_length(p_pages) not between 1
+    and 100 then
+    raise exception using errcode = 'SY006', message = 'p_pages is not a list of 1 to 100 pages',
+      hint = '[{"queue_id": 1, "lease_token": 2, "status": 200, "body": "…", "duration_ms": 187}]';
+  end if;
+  v_page.is_repeat := false;
+  v_page.is_permanent := false;
+  for v_given in select page from jsonb_array_elements(p_pages) as g (page) loop
+    if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
+      and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
+      and jsonb_typeof(v_given -> 'body') = 'string') is not true
+      or (case when v_given ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        then (v_given ->> 'queue_id')::bigint = any (v_queue_ids) end)
+    then
+      raise exception using errcode = 'SY006',
+        message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
+        hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the '
+          'answer''s text.';
+    end if;
+    v_page.turn := cardinality(v_pages) + 1;
+    v_page.queue_id := (v_given ->> 'queue_id')::bigint;
+    v_page.lease_token := (v_given ->> 'lease_token')::bigint;
+    v_page.http_status := (v_given ->> 'status')::int;
+    v_page.body := v_given ->> 'body';
+    v_page.duration_ms := (v_given ->> 'duration_ms')::bigint;
+    v_queue_ids := v_queue_ids || v_page.queue_id;
+    v_pages := v_pages || v_page;
+  end loop;
+  return v_pages;
+end; $$;
+comment on function sync.given_pages(jsonb) is
+$$Returns: the argument of complete_chunk_jobs_safe(), checked. Raises: SY006.$$;
+
+create function sync.first_answer(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_event public.chunk_events;
+begin
+  select * into v_event from public.chunk_events
+  where chunk_id = p_page.queue_id and lease_token = p_page.lease_token
+  order by event = 'lease_lost' desc, id desc limit 1;
+  v_page.is_repeat := true;
+  v_page.outcome := case when v_event.id is null or v_event.event = 'lease_lost' then 'refused'
+    else v_event.event end;
+  if v_page.outcome = 'refused' then
+    v_page.code := 'SY001';
+    v_page.message := format('chunk %s is not leased under token %s', p_page.queue_id,
+      p_page.lease_token);
+  else
+    v_page.code := v_event.details ->> 'code';
+    v_page.message := v_event.details ->> 'message';
+    v_page.records := (v_event.details ->> 'records')::int;
+    v_page.changed := (v_event.details ->> 'changed')::int;
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.first_answer(sync.page_in_hand) is
+$$For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended
+it.$$;
+
+create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- Apart: to lock rows that are joined with pages would sort each page's body with its row.
+  v_queue_ids bigint[] := array(select p.queue_id from unnest(p_pages) as p);
+  v_page sync.page_in_hand;
+  v_chunk record;
+  v_given_up bigint[];
+  v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  perform sync.require_read_committed();
+  for v_chunk in
+    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
+      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.known_pages) as known_pages,
+      r.progress_total, w.key_status, r.planned_pages < r.known_pages and c.page
+        >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2
+      as uses_up_window,
+      b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
+      or w.rate_limited_until is not null as is_rate_limited
+    from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    left join public.sync_budgets as b on b.id = w.budget_id
+    where q.id = any (v_queue_ids) order by q.id for no key update of q
+  loop
+    v_page := p_pages[array_position(v_queue_ids, v_chunk.id)];
+    if v_chunk.lease_token = v_page.lease_token and v_chunk.status = 'processing'
+      and v_chunk.lease_expires_at > sync.now() then
+      v_page.run_id := v_chunk.run_id;
+      v_page.workspace_id := v_chunk.workspace_id;
+      v_page.stream_id := v_chunk.stream_id;
+      v_page.slot := v_chunk.slot;
+      v_page.kind := v_chunk.kind;
+      v_page.scan := v_chunk.scan;
+      v_page.page := v_chunk.page;
+      v_page.record_id := v_chunk.record_id;
+      v_page.reading := v_chunk.reading;
+      v_page.worker_id := v_chunk.worker_id;
+      v_page.attempts := v_chunk.attempts;
+      v_page.max_attempts := v_chunk.max_attempts;
+      v_page.requested_at := v_chunk.requested_at;
+      v_page.is_full_scan := v_chunk.is_full_scan;
+      v_page.postponements := v_chunk.postponements;
+      v_page.postponed_since := v_chunk.postponed_since;
+      v_page.known_pages := case when v_chunk.progress_total is not null
+        then v_chunk.known_pages end;
+      v_page.uses_up_window := v_chunk.uses_up_window;
+      v_page.is_key_accepted := v_chunk.key_status = 'accepted';
+      v_page.is_rate_limited := v_chunk.is_rate_limited;
+    else
+      v_page := sync.first_answer(v_page);
+    end if;
+    v_fenced := v_fenced || v_page;
+  end loop;
+  -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
+  -- call waited for a row.
+  v_given_up := array(
+    select f.queue_id from unnest(v_fenced) as f
+    join public.workspace_sync_runs as r on r.id = f.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.ending is not null or r.scan <> f.scan or sync.is_outdated(r, w, st));
+  for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
+  else 0 end loop
+    if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
+      v_fenced[v_turn].outcome := 'cancelled';
+    end if;
+  end loop;
+  return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
+    select sync.first_answer(p) from unnest(p_pages) as p
+    where p.queue_id <> all (array(select f.queue_id from unnest(v_fenced) as f))) end;
+end; $$;
+comment on function sync.fence(sync.page_in_hand[]) is
+$$Lock the chunks and check the leases, deadline included, so that a late worker is refused before
+any sweep ran, that the key may write, and then whether their runs are ending, have begun again or
+have to, because their stream was declared anew.
+Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
+by id.$$;
+
+create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome',
+    p_page.outcome, 'code', p_page.code,
+    'message', p_page.message, 'hint',
+    case p_page.outcome when 'refused' then 'Stop: another worker owns it.' end,
+    'records', p_page.records, 'changed', p_page.changed,
+    'look_again_ms', ceil(extract(epoch from p_page.wait) * 1000)::bigint));
+end; $$;
+comment on function sync.outcome_of(sync.page_in_hand) is
+$$Returns: what the holder is told, see docs/worker-protocol.md.$$;
+
+revoke all on function
+  sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
+from public, anon, authenticated, service_role;

@@ -1,0 +1,145 @@
+-- Counted streams: every page of one scan, distinct ids = the API's total, total unmoved.
+-- Stands on: slots, answers, missing, close, deletions, begin.
+
+create function sync.begin_counted(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $$;
+comment on function sync.begin_counted(bigint[]) is
+$$Page 1 of runs. The caller holds their locks, or made them.$$;
+
+create function sync.read_counted(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
+  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+    2147483647);
+  if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
+    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+      sync.counted(sync.setting('max_pages'), 'page')));
+  end if;
+  if v_page.last_page > greatest(v_page.total, 1) then
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
+      v_page.last_page, sync.counted(v_page.total, 'record')),
+      'A list whose last page moves on with every page read has no end: ask the API''s operator.');
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  return v_page;
+end; $$;
+comment on function sync.read_counted(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records, total and last_page. Raises: SY010.$$;
+
+create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
+  perform sync.check_records(v_page, p_stream);
+  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
+    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+      p_page.record_id),
+      'declare_stream() says under which path a record stands.');
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with the one record asked for. Raises: SY010.$$;
+
+create function sync.scan_finding(p_run_id bigint) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_scan record;
+begin
+  with pages as (
+    select s.* from public.workspace_sync_runs as r
+    join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan where r.id = p_run_id
+  )
+  select min(total) as first_total, max(total) as total, max(last_page) as last_page,
+    count(*) filter (where page <= (select max(last_page) from pages)) as pages,
+    (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
+    as distinct_ids
+  into v_scan from pages;
+  update public.workspace_sync_runs set expected_total = v_scan.total,
+    distinct_ids = v_scan.distinct_ids where id = p_run_id;
+  return case
+    when exists (
+      select 1 from public.workspace_sync_runs as r
+      join public.sync_streams as st on st.id = r.stream_id
+      where r.id = p_run_id and r.stream_revision <> st.revision)
+    then 'its stream was declared anew'
+    when v_scan.last_page is null then 'no page was read'
+    when v_scan.pages < v_scan.last_page
+    then format('%s of %s read', v_scan.pages,
+      sync.counted(v_scan.last_page, 'page was', 'pages were'))
+    when v_scan.first_total <> v_scan.total
+    then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
+    when v_scan.distinct_ids <> v_scan.total
+    then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
+end; $$;
+comment on function sync.scan_finding(bigint) is
+$$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
+total. Returns: what speaks against it, with the numbers, or null.$$;
+
+create function sync.scan_again(p_run_id bigint, p_finding text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  perform sync.forget_unaccepted(p_run_id);
+  update public.workspace_sync_runs set
+    warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
+    phase = 'scan', known_pages = 1, planned_pages = 1
+  where id = p_run_id and scan - begun_again < sync.setting('max_scans')
+  returning * into v_run;
+  if v_run.id is null then
+    perform sync.close_run(p_run_id, 'partial',
+      format('after %s: %s', sync.counted(sync.setting('max_scans'), 'scan'), p_finding));
+  else
+    perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+    perform sync.fill_slots(p_run_id);
+  end if;
+end; $$;
+comment on function sync.scan_again(bigint, text) is
+$$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
+have. The caller holds the run's lock.$$;
+
+create function sync.plan_counted(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  where p.reveals_pages group by p.run_id;
+end; $$;
+comment on function sync.plan_counted(sync.page_in_hand[]) is
+$$Know of the pages up to the last one that completed pages name. The caller holds the runs'
+locks.$$;
+
+create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run.id)
+    else sync.confirmation_finding(p_run) end;
+begin
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding);
+  elsif p_run.phase = 'scan' then
+    perform sync.begin_confirmations(p_run.id);
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
+  end if;
+end; $$;
+comment on function sync.advance_counted(public.workspace_sync_runs) is
+$$The next step of a counted run of which nothing is live: confirm what a complete scan missed, scan
+again, or close. The caller holds its lock.$$;
+
+revoke all on function
+  sync.read_counted, sync.read_confirmation, sync.scan_finding, sync.scan_again, sync.begin_counted,
+  sync.plan_counted, sync.advance_counted
+from public, anon, authenticated, service_role;

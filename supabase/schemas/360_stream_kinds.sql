@@ -1,0 +1,222 @@
+-- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
+-- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
+-- Stands on: keys, streams, answers, close, begin, kind_counted, kind_feed, kind_feed_end,
+--   kind_items, kind_single.
+
+create function sync.begin_kinds(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_counted bigint[];
+  v_feed bigint[];
+  v_items bigint[];
+begin
+  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
+  select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'items')
+  into v_counted, v_feed, v_items
+  from unnest(p_run_ids) as given (id)
+  cross join lateral (
+    select st.completeness from public.workspace_sync_runs as r
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.id = given.id offset 0
+  ) as k;
+  if v_counted is not null then
+    perform sync.begin_counted(v_counted);
+  end if;
+  if v_feed is not null then
+    perform sync.begin_feed(v_feed);
+  end if;
+  if v_items is not null then
+    perform sync.begin_items(v_items);
+  end if;
+end; $$;
+comment on function sync.begin_kinds(bigint[]) is
+$$Begin runs as the kinds of their streams say. The caller holds their locks, or made them.$$;
+
+create function sync.begin_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_wait bigint[];
+  v_connect bigint[];
+  v_go bigint[];
+begin
+  perform sync.forget_missed_with_another_key(p_run_ids);
+  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
+  select array_agg(id) filter (where first = 'parent'),
+    array_agg(id order by id) filter (where first = 'connect'),
+    array_agg(id order by id) filter (where first = 'kind')
+  into v_wait, v_connect, v_go
+  from unnest(p_run_ids) as given (id)
+  cross join lateral (
+    select case
+      when sync.live_parent_of(r) is not null then 'parent'
+      when st.completeness = 'connection'
+        or (w.key_status <> 'accepted' and sync.connection_path(st.source_id) is not null)
+        then 'connect'
+      else 'kind' end as first
+    from public.workspace_sync_runs as r
+    join public.sync_streams as st on st.id = r.stream_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.id = given.id offset 0
+  ) as begins;
+  update public.workspace_sync_runs as r
+  set phase = 'parent', parent_run_id = sync.live_parent_of(r) where id = any (v_wait);
+  if v_connect is not null then
+    perform sync.begin_single(v_connect);
+  end if;
+  if v_go is not null then
+    perform sync.begin_kinds(v_go);
+  end if;
+end; $$;
+comment on function sync.begin_runs(bigint[]) is
+$$What runs begin with: whose key it is, where the source tells and the key is not accepted as the
+workspace's own; nothing while a parent runs in the same job; else what their kinds begin with.
+Locks: the new rows.$$;
+
+create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if p_page.http_status not between 200 and 299 then
+    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+      perform sync.require_own_error(p_page, p_source);
+    elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
+        and p_stream.cursor_params is not null) is not true then
+      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+        'The status classes of its stream should not call it a page.');
+    end if;
+    v_page.answer := '[]';
+    v_page.is_past_pages := p_page.kind = 'page';
+    v_page.reveals_pages := v_page.is_past_pages;
+    v_page.body := null;
+    return v_page;
+  end if;
+  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
+  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
+  v_page := sync.read_json(p_page);
+  perform sync.require_no_rate_limit(p_page.http_status,
+    v_page.answer #>> p_source.message_path, p_source)
+  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
+  if v_page.answer #> p_source.success_path = 'false'::jsonb then
+    raise exception using errcode = 'SY013',
+      message = format('the API answers %s and reports a failure: %s', p_page.http_status,
+        coalesce(sync.foreign_text(v_page.answer #>> p_source.message_path,
+        sync.workspace_secret(v_page.workspace_id)), 'it says no more')),
+      hint = 'It is tried again; if it stays, ask the API''s operator.';
+  end if;
+  v_page := case
+    when p_page.kind = 'connection' then sync.read_single(v_page, p_source)
+    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
+    when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
+    else sync.read_items(v_page) end;
+  if p_stream.drop_paths <> '[]' then
+    v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
+  end if;
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.reveals_pages := v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true;
+  -- It is in the answer now; every statement over the pages would copy it.
+  v_page.body := null;
+  return v_page;
+end; $$;
+comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
+$$Cast a body and check it by its stream. A status that the stream counts as a page although it is
+no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
+page with answer = its records, and what it says of others; reveals_pages: the run did not know that
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.$$;
+
+create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_read sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if v_stream.id is distinct from v_page.stream_id then
+      select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
+      select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+    end if;
+    v_read := v_read || sync.read_page(v_page, v_stream, v_source);
+  end loop;
+  return v_read;
+end; $$;
+comment on function sync.read_pages(sync.page_in_hand[]) is
+$$Returns: the pages, read by their streams. Raises: as read_page().$$;
+
+create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_kinds text[] := array(
+    select distinct st.completeness from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id);
+  v_kind text;
+  v_pages sync.page_in_hand[];
+begin
+  foreach v_kind in array v_kinds loop
+    v_pages := array(
+      select p from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id and st.completeness = v_kind
+      order by p.turn);
+    case v_kind
+      when 'counted' then perform sync.plan_counted(v_pages);
+      when 'feed' then perform sync.plan_feed(v_pages);
+      when 'items' then perform sync.plan_items(v_pages);
+      else null;
+    end case;
+  end loop;
+end; $$;
+comment on function sync.plan_revealed(sync.page_in_hand[]) is
+$$Take up what completed pages reveal, as the kinds of their streams say. The caller holds the runs'
+locks.$$;
+
+create function sync.advance_run(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = auto set enable_seqscan = on
+  set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.ending is not null then
+    perform sync.close_run(p_run_id,
+      case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
+      case v_run.ending when 'timeout' then 'time ran out' end);
+  elsif exists (
+    select 1 from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
+    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
+  ) then
+    perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.phase = 'connect' then
+    perform sync.advance_single(v_run);
+  elsif v_run.phase = 'parent' then
+    perform sync.begin_runs(array[p_run_id]) where not exists (
+      select 1 from public.workspace_sync_runs
+      where id = v_run.parent_run_id and status = 'running');
+  elsif v_run.phase = 'items' then
+    perform sync.advance_items(v_run);
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'feed') then
+    perform sync.advance_feed(v_run);
+  else
+    perform sync.advance_counted(v_run);
+  end if;
+end; $$;
+comment on function sync.advance_run(bigint) is
+$$The next step of a run of which nothing is live, as the kind of its stream says, or its end. The
+caller holds its lock.$$;
+
+revoke all on function
+  sync.begin_runs, sync.read_page, sync.read_pages, sync.plan_revealed, sync.advance_run,
+  sync.begin_kinds
+from public, anon, authenticated, service_role;

@@ -1,0 +1,293 @@
+-- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
+-- reveals.
+-- Stands on: budgets, answers, verdicts, fence, deletions, kind_items, stream_kinds, settle.
+
+create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[]) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  if not exists (select 1 from unnest(p_changed) as c where cardinality(c.unfit) > 0)
+    and not exists (select 1 from unnest(p_pages) as p where p.is_mended)
+    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null) then
+    return '{}'::jsonb;
+  end if;
+  return (
+    select coalesce(jsonb_object_agg(found.turn, found.unfit), '{}') from (
+      -- Of several records the first one stays: it is the last one written.
+      select f.turn, jsonb_object_agg(u.what, f.record_id order by f.n desc) as unfit
+      from unnest(p_records) with ordinality as f (workspace_id, stream_id, record_id, updated_at,
+        record, turn, requested_at, is_truth, n)
+      join unnest(p_changed) as c on c.workspace_id = f.workspace_id
+        and c.stream_id = f.stream_id and c.record_id = f.record_id
+      join unnest(p_pages) as p on p.turn = f.turn
+      join public.sync_streams as st on st.id = f.stream_id
+      cross join unnest(coalesce(c.unfit, '{}')
+        || case when f.updated_at is null and f.record #>> st.updated_at_path is not null
+          then '{updated_at}'::text[] else '{}' end
+        || case when p.is_mended and strpos(f.record::text, chr(65533)) > 0
+          then array[''] else '{}' end) as u (what)
+      group by f.turn
+    ) as found
+  );
+end; $$;
+comment on function sync.unfit_in(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Returns: {turn of a page: {column: id of the first changed record whose value does not fit it}};
+column '' where characters were replaced.$$;
+
+create function sync.applied(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[])
+returns sync.page_in_hand[]
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+declare
+  v_changed int[];
+  v_unfit jsonb := '{}'::jsonb;
+  v_page sync.page_in_hand;
+  v_applied sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  if cardinality(p_changed) > 0 then
+    v_changed := array(
+      select count(c.record_id) from unnest(p_pages) with ordinality as p
+      left join (unnest(p_records) as f join unnest(p_changed) as c
+        using (workspace_id, stream_id, record_id)) on f.turn = p.turn
+      group by p.ordinality order by p.ordinality);
+    v_unfit := sync.unfit_in(p_pages, p_records, p_changed);
+  end if;
+  foreach v_page in array p_pages loop
+    v_page.outcome := 'completed';
+    v_page.records := coalesce(v_page.records, 0);
+    v_page.changed := coalesce(v_changed[cardinality(v_applied) + 1], 0);
+    v_page.unfit := v_unfit -> v_page.turn::text;
+    v_page.body := null;
+    v_page.answer := null;
+    v_applied := v_applied || v_page;
+  end loop;
+  return v_applied;
+end; $$;
+comment on function sync.applied(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Returns: applied pages, with their outcome, how many records of each changed and what did not fit,
+and without their bodies.$$;
+
+create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
+    first_key, last_key, disorder)
+  select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
+    coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
+    p.disorder
+  from unnest(p_pages) as p
+  left join (
+    select turn, array_agg(record_id order by n) as record_ids
+    from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
+      record, turn, requested_at, is_truth, n) group by turn
+  ) as f on f.turn = p.turn
+  left join (
+    select r.turn, array_agg(r.record_id) as new_ids
+    from unnest(p_records) as r
+    join unnest(p_changed) as c on c.workspace_id = r.workspace_id
+      and c.stream_id = r.stream_id and c.record_id = r.record_id
+    where c.change = 'inserted' and not r.is_truth group by r.turn
+  ) as n on n.turn = p.turn
+  where p.kind in ('page', 'cursor');
+end; $$;
+comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Note the ids that pages showed, the proof that a scan is complete, and which were new of a feed
+that is read to its mark.$$;
+
+create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_records sync.incoming_record[] := sync.found_records(p_pages);
+  v_changed sync.changed_record[] := '{}'::sync.changed_record[];
+  v_part sync.changed_record[];
+  v_functions text[] := array(
+    select distinct apply_function from public.sync_streams
+    where id in (select stream_id from unnest(p_pages)) order by apply_function);
+  v_function text;
+begin
+  foreach v_function in array v_functions loop
+    execute format('select %s($1)', v_function) into v_part
+    using case when cardinality(v_functions) = 1 then v_records else array(
+      select f from unnest(v_records) as f join public.sync_streams as st on st.id = f.stream_id
+      where st.apply_function = v_function) end;
+    v_changed := v_changed || coalesce(v_part, '{}');
+  end loop;
+  perform sync.note_seen(p_pages, v_records, v_changed);
+  perform sync.note_confirmations(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
+  perform sync.note_items(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
+  return sync.applied(p_pages, v_records, v_changed);
+end; $$;
+comment on function sync.apply_pages(sync.page_in_hand[]) is
+$$Apply pages that were read as one set, note the ids they showed, and stage what changed for the
+streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
+data does to the tables. Locks: target rows, then staged items, in key order.$$;
+
+create function sync.try_page(p_page sync.page_in_hand, p_patience interval)
+  returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_is_sound boolean := false;
+  v_message text;
+  v_hint text;
+begin
+  perform set_config('lock_timeout', ceil(extract(epoch from p_patience) * 1000)::text, true);
+  v_page := (sync.read_pages(array[p_page]))[1];
+  perform sync.apply_pages(array[v_page]);
+  perform 1 from public.workspace_sync_runs where id = p_page.run_id for no key update;
+  perform 1 from public.sync_workspaces where id = p_page.workspace_id for no key update;
+  v_is_sound := true;
+  raise exception 'this was a trial';
+exception when others then
+  if v_is_sound then
+    return v_page;
+  end if;
+  get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+  return sync.judge_error(v_page, sqlstate, v_message, v_hint);
+end; $$;
+comment on function sync.try_page(sync.page_in_hand, interval) is
+$$Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
+page as read, without an outcome if it can be applied, else with what its error means.$$;
+
+create function sync.try_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_tried sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_since timestamptz := sync.now();
+begin
+  foreach v_page in array p_pages loop
+    -- Among many pages that meet locks only the first have time: the others are held by this call.
+    v_tried := v_tried || case when v_page.outcome is not null then v_page
+      else sync.try_page(v_page, greatest(interval '10 milliseconds',
+        least(interval '200 milliseconds',
+          interval '1 second' - (sync.now() - v_since)))) end;
+  end loop;
+  return v_tried;
+end; $$;
+comment on function sync.try_pages(sync.page_in_hand[]) is
+$$Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
+without an outcome.$$;
+
+create function sync.complete_as_one(p_pages sync.page_in_hand[], p_is_read boolean)
+  returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_decided sync.page_in_hand[] := array(select p from unnest(p_pages) as p
+    where p.outcome is not null);
+  v_to_apply sync.page_in_hand[] := p_pages;
+begin
+  if cardinality(v_decided) > 0 then
+    v_to_apply := array(select p from unnest(p_pages) as p where p.outcome is null);
+  end if;
+  if cardinality(v_to_apply) > 0 then
+    v_decided := v_decided || sync.apply_pages(case when p_is_read then v_to_apply
+      else sync.read_pages(v_to_apply) end);
+  end if;
+  return sync.settle_chunks(v_decided);
+end; $$;
+comment on function sync.complete_as_one(sync.page_in_hand[], boolean) is
+$$Read (unless they are) and apply, as one set, the pages that have no outcome, and settle them all.
+Returns: the pages with their final outcomes. Raises: whatever the data does to the tables, and what
+locks do that others hold. Locks: target rows by key, then as settle_chunks().$$;
+
+create function sync.complete_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  v_pages sync.page_in_hand[] := p_pages;
+  v_message text;
+begin
+  -- One that met a lock before would meet it again, and hold up the others.
+  if not exists (select 1 from unnest(p_pages) as p
+    where p.outcome is null and p.postponements > 0) then
+    begin
+      return sync.complete_as_one(v_pages, false);
+    exception when others then
+      null;
+    end;
+  end if;
+  v_pages := sync.try_pages(v_pages);
+  begin
+    return sync.complete_as_one(v_pages, true);
+  exception when others then
+    if not sync.is_own_trouble(sqlstate) then
+      raise;
+    end if;
+    get stacked diagnostics v_message = message_text;
+    v_pages := array(
+      select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+      from unnest(v_pages) as p);
+  end;
+  return sync.complete_as_one(v_pages, true);
+end; $$;
+comment on function sync.complete_pages(sync.page_in_hand[]) is
+$$Apply and settle what was fenced as one set. If that fails, find the pages that cannot be applied
+by trying each alone, and complete the others as one set: pages applied one after the other would
+lock records out of key order. What meets trouble of the database's own is postponed, and holds up
+the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page's
+fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.$$;
+
+create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '25s'
+  set default_transaction_isolation = 'read committed'
+  set timezone = 'UTC' set datestyle = 'ISO, MDY'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_pages sync.page_in_hand[];
+begin
+  perform sync.require_service();
+  v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
+  return jsonb_build_object(
+    'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.complete_chunk_jobs_safe(jsonb) is
+$$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
+the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
+outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
+alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
+rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
+
+create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
+  p_page jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '25s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_answer jsonb;
+  v_outcome jsonb;
+begin
+  perform sync.require_service();
+  v_answer := public.complete_chunk_jobs_safe(jsonb_build_array(
+    coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token',
+    p_lease_token)));
+  v_outcome := v_answer -> 'outcomes' -> 0;
+  if v_outcome ->> 'outcome' = 'refused' then
+    raise exception using errcode = 'SY001', message = v_outcome ->> 'message',
+      hint = v_outcome ->> 'hint';
+  end if;
+  return v_outcome || jsonb_build_object('blocked_budgets', v_answer -> 'blocked_budgets');
+end; $$;
+comment on function public.complete_chunk_job_safe(bigint, bigint, jsonb) is
+$$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its outcome and
+"blocked_budgets". Raises: SY001 lease lost, SY006 bad page, SY016 wrong isolation. Locks: as
+complete_chunk_jobs_safe().$$;
+
+revoke all on function
+  sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
+  sync.complete_as_one, sync.complete_pages,
+  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+to service_role;

@@ -1,0 +1,156 @@
+-- Fail: a lease ends without a page, by one of four classes.
+-- Stands on: keys, sources, budgets, rate_limits, verdicts, fence, settle.
+
+create function sync.way_out(p_http_status int, p_error_message text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case
+    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
+    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
+      'may.'
+    when p_error_message like '%max_body_bytes = %' then 'Nothing of the page was written: let the '
+      'API serve smaller pages, or allow larger ones: declare_stream() takes a max_body_bytes up to '
+      '16777216.'
+    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
+      'corrected.'
+    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
+      'deep: the list cannot be read whole by page number.'
+    when p_http_status between 300 and 399 or p_http_status = 404
+    then 'Look at the workspace''s base URL.'
+    when p_error_message like 'no answer%'
+    then 'Look at the workspace''s base URL, and whether its host answers.' end;
+$$;
+comment on function sync.way_out(int, text) is
+$$Returns: what to do about a failed fetch, null where the message says it all.$$;
+
+create function sync.may_be_sent_again(p_queue_id bigint, p_error_message text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_unanswered int;
+begin
+  if p_error_message is null or p_error_message not like 'no answer%' then
+    return true;
+  end if;
+  update public.chunk_processing_queue set unanswered = unanswered + 1
+  where id = p_queue_id returning unanswered into v_unanswered;
+  return v_unanswered <= sync.setting('max_unanswered');
+end; $$;
+comment on function sync.may_be_sent_again(bigint, text) is
+$$Whether a released chunk costs no attempt. What was not sent never does; a request that met a
+closed connection does after so many of them. The caller holds the row. Returns: false if it is a
+transient failure.$$;
+
+create function sync.judge_failure(
+  p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
+) returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_class text := p_error_class;
+begin
+  if v_page.outcome is not null then
+    return v_page;
+  end if;
+  if p_error_class = 'postponed' then
+    return sync.postpone(v_page, coalesce(substring(p_error_message from '^([0-9A-Z]{5}): '),
+      '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
+  end if;
+  v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
+  v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
+  if v_page.http_status is not null and v_class in ('transient', 'permanent')
+    and sync.is_rate_limit((
+      select so.class_rules from public.sync_streams as st
+      join public.sync_sources as so on so.id = st.source_id where st.id = v_page.stream_id),
+      v_page.http_status, p_error_message) then
+    v_class := 'rate_limited';
+  end if;
+  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
+    then sync.way_out(v_page.http_status, p_error_message) end);
+  v_page.is_permanent := v_class = 'permanent';
+  v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
+    then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
+    else 'retry' end
+    else 'retry' end;
+  v_page.wait := case v_class
+    when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
+      p_retry_after)
+    when 'transient' then case when p_retry_after > 0
+    then make_interval(secs => least(p_retry_after,
+      sync.setting('max_block_seconds'))::double precision) end end;
+  return v_page;
+end; $$;
+comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is
+$$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
+postponed or released. Locks: for rate_limited, the workspace and its budget.$$;
+
+create function sync.fail_chunk(
+  p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
+) returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  v_message text;
+begin
+  return (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
+    p_retry_after)]))[1];
+exception when others then
+  if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+  get stacked diagnostics v_message = message_text;
+  return (sync.settle_chunks(array[sync.postpone(p_page, sqlstate, v_message)]))[1];
+end; $$;
+comment on function sync.fail_chunk(sync.page_in_hand, text, text, numeric) is
+$$Judge a failure and settle its chunk. What meets trouble of the database's own, such as a row of
+its workspace that another session has locked, is postponed. Returns: the page with its final
+outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.$$;
+
+create function public.fail_chunk_job_safe(
+  p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
+  p_retry_after numeric default null
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_pages sync.page_in_hand[];
+  v_began_at timestamptz;
+begin
+  perform sync.require_service();
+  v_began_at := sync.now();
+  if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
+    'postponed', 'released') then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no error class', p_error_class),
+      hint = 'transient, rate_limited, permanent, postponed or released';
+  end if;
+  v_pages := sync.fence(array[jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'turn', 1, 'queue_id', p_queue_id, 'lease_token', p_lease_token, 'is_repeat', false,
+    'is_permanent', false))]);
+  if v_pages[1].outcome = 'refused' then
+    raise exception using errcode = 'SY001', message = v_pages[1].message,
+      hint = 'Stop: another worker owns it.';
+  end if;
+  v_pages[1] := sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after);
+  return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
+    sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
+end; $$;
+comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
+$$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited, also by the
+source's class_rules: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+confirmation only that. postponed: the database did not take the answer (the message begins with
+the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
+burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
+Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
+repeated with the same token, the first outcome.
+Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, then
+run, job, workspace, budget.$$;
+
+revoke all on function
+  sync.way_out, sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk,
+  public.fail_chunk_job_safe
+from public, anon, authenticated, service_role;
+grant execute on function public.fail_chunk_job_safe to service_role;

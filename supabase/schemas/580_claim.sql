@@ -1,0 +1,222 @@
+-- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
+-- Stands on: budgets, admission, alone, shares, echo, leases, sweep.
+
+create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1,
+  p_listening jsonb default null) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_alone record;
+  v_claim record;
+  v_ids bigint[];
+  v_echo jsonb;
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  if p_limit is null or p_limit not between 1 and 100 then
+    raise exception using errcode = 'SY006', message = format('p_limit is '
+      '%s', coalesce(p_limit::text, 'null')),
+      hint = 'A claim takes 1 to 100 chunks.';
+  end if;
+  perform sync.note_worker(p_worker_id, p_listening);
+  v_echo := case when p_listening is null then '{}'::jsonb
+    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
+  perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
+  end if;
+  perform sync.wake_due_chunks(p_limit);
+  perform sync.wake_lines(p_limit);
+  v_alone := sync.hold_alone(p_worker_id);
+  if v_alone.o_is_alone then
+    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
+    -- Turned away, it leaves the worker to others at once.
+    return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
+      case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
+  end if;
+  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
+  if cardinality(v_ids) < p_limit then
+    v_ids := (v_ids || array(
+      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
+    ))[1:p_limit];
+  end if;
+  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
+end; $$;
+comment on function public.claim_next_chunk_job_safe(text, int, jsonb) is
+$$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
+first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
+A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
+holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
+an idle look found work of which it had heard nothing}) and is told of the last echo. Returns:
+{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
+docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
+row and queue rows by SKIP LOCKED, then budgets.$$;
+
+create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_chunk public.chunk_processing_queue;
+  v_alone record;
+  v_claim record;
+  v_reason text;
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  if p_queue_id is null then
+    raise exception using errcode = 'SY006', message = 'p_queue_id is null',
+      hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
+  end if;
+  perform sync.note_worker(p_worker_id, null);
+  perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer
+      || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
+  end if;
+  select * into v_chunk from public.chunk_processing_queue
+  where id = p_queue_id for no key update skip locked;
+  v_reason := case
+    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
+    where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null then 'not_found'
+    when v_chunk.status <> 'pending' then 'not_pending'
+    when v_chunk.next_retry_at = 'infinity' then 'paused'
+    when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
+  if v_reason is null then
+    v_alone := sync.hold_alone(p_worker_id, p_queue_id);
+    v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
+      then 'alone' end;
+  end if;
+  if v_reason is null then
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_reason := case (v_claim.o_admissions)[1].verdict
+      when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
+      when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
+  else
+    v_claim := sync.claim_chunks('{}', p_worker_id);
+  end if;
+  insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
+  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
+  on conflict ((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
+    where verdict <> 'claimed' do update set
+    times = case when h.chunk_id = excluded.chunk_id then h.times + 1 else 1 end,
+    chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
+    occurred_at = excluded.occurred_at;
+  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
+    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
+      when v_reason = 'alone' then 1000 end) end;
+end; $$;
+comment on function public.claim_chunk_job_safe(bigint, text) is
+$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+not_found, not_pending, not_due, paused, budget or alone (the worker holds, or empties itself for, a
+chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
+worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
+budget.$$;
+
+create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_now timestamptz;
+  v_longest interval;
+  v_ids bigint[];
+  v_free bigint[];
+  v_doubtful bigint[];
+  v_lost jsonb;
+  v_cancelled jsonb;
+  v_worker_ids text[];
+begin
+  perform sync.require_service();
+  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
+    or exists (select 1 from jsonb_array_elements(p_leases) as l
+      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
+    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 '
+      'leases',
+      hint = '[{"queue_id": 1, "lease_token": 2}]';
+  end if;
+  v_longest := sync.setting_seconds('max_lease_seconds');
+  v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
+  v_free := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) order by id for no key update skip locked);
+  v_now := sync.now();
+  v_doubtful := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) and id <> all (v_free) and status = 'processing'
+      and lease_expires_at <= v_now);
+  if cardinality(v_doubtful) > 0 then
+    begin
+      perform 1 from public.chunk_processing_queue
+      where id = any (v_doubtful) order by id for no key update;
+      v_free := v_free || v_doubtful;
+    exception when lock_not_available then
+      null;
+    end;
+  end if;
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), extended as (
+    update public.chunk_processing_queue as q
+    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
+    q.started_at + v_longest)
+    from given
+    where q.id = given.id and q.id = any (v_free) and q.lease_token = given.lease_token
+      and q.status = 'processing' and q.lease_expires_at > v_now
+      and q.started_at + v_longest > v_now
+    returning q.id, q.run_id, q.worker_id
+  ), held as (
+    select * from extended
+    union all
+    -- What a call that ends it has locked is its own business: it was told to be in time.
+    select q.id, q.run_id, q.worker_id from public.chunk_processing_queue as q
+    join given on given.id = q.id and given.lease_token = q.lease_token
+    where q.id <> all (v_free) and q.status = 'processing'
+  )
+  select
+    coalesce(jsonb_agg(given.id order by given.id) filter (where held.id is null), '[]'),
+    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]'),
+    coalesce(array_agg(distinct held.worker_id) filter (where held.id is not null), '{}')
+  into v_lost, v_cancelled, v_worker_ids
+  from given left join held using (id)
+  left join public.workspace_sync_runs as r on r.id = held.run_id;
+  update sync.workers as k set last_seen_at = v_now
+  from (
+    select worker_id from sync.workers
+    where worker_id = any (v_worker_ids) and last_seen_at < v_now - interval '5 seconds'
+    order by worker_id for no key update skip locked
+  ) as silent
+  where k.worker_id = silent.worker_id;
+  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
+    'cancelled', v_cancelled,
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.extend_chunk_leases(jsonb) is
+$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. It waits for nobody: a lease whose row
+another call has locked, as a rule to end it, is neither extended nor lost; only of one that has run
+out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease_ms", "lost": [ids],
+"cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
+SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
+
+revoke all on function
+  public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+to service_role;
