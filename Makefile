@@ -45,7 +45,7 @@ check: setup ## Format, lint, types, imports, schema
 chaos: setup ## Kill workers and race clients ROUNDS times (10), differently each time
 	@for round in $$(seq $(ROUNDS)); do ROUND=$$round $(python) -m pytest -q -n auto $(chaos) || exit; done
 
-bench: setup ## Measure against the limit and a bare loop
+bench: setup dashboard ## Measure against the limit and a bare loop
 	@exec $(python) -m benchmarks
 
 stack: setup dashboard ## Start the local world and leave it running; writes .env.local

@@ -1,11 +1,13 @@
 """Every question that people type, on a month of finished work."""
 
+import gzip
 from collections.abc import Iterator, Mapping
 
 from benchmarks.databases import run_sql
 from benchmarks.history import database_with_history
 from benchmarks.pgbench import pgbench
 from benchmarks.report import Report, against
+from chunkwise.dashboard.server import PAGE
 from local.demo.world import connect
 from local.folders import CHECKOUT
 from local.stack import Database, Stack
@@ -75,6 +77,7 @@ SCREENS = {
     "sources": "select get_sources_page()",
 }
 SCREEN_AIM_MS = 15.0
+PAGE_AIM_KB = 200.0
 JOB = "(select id from polling_job_status where {} order by started_at limit 1)"
 NAMES = {
     "live_job": JOB.format("job_name = 'fleet'"),
@@ -117,6 +120,10 @@ def measure(stack: Stack, report: Report, scale: float, *, explain: bool) -> Dat
         ("a refresh of the dashboard", "operator", f"aim {SCREEN_AIM_MS:g} ms"),
         list(_screens(database, names)),
     )
+    report.table(
+        ("the built page", "KB, gzipped", f"aim {PAGE_AIM_KB:g} KB"),
+        [("", f"{_page_kb():.0f}", against(_page_kb(), PAGE_AIM_KB))],
+    )
     for sql in slow if explain else ():
         plan = run_sql(database, f"explain (analyze, buffers, verbose off) {sql}")
         report.section(sql, *plan.splitlines())
@@ -135,6 +142,11 @@ def _screens(database: Database, names: Mapping[str, str]) -> Iterator[tuple[str
         sql = template.format(**names)
         median_ms = pgbench(database, sql, transactions=TIMES, settings=OPERATOR).median_ms
         yield title, f"{median_ms:.2f}", against(median_ms, SCREEN_AIM_MS)
+
+
+def _page_kb() -> float:
+    files = [path for path in PAGE.rglob("*") if path.is_file() and path.name != "404.html"]
+    return sum(len(gzip.compress(path.read_bytes())) for path in files) / 1000
 
 
 def _medians(database: Database, sql: str) -> tuple[float, float]:

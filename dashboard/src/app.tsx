@@ -258,6 +258,8 @@ function Trouble({ seen }: { seen: Seen }) {
   const age = seen.head ? `What is shown is ${span(performance.now() - seen.receivedAt)} old. ` : "";
   const words = error.isUnreachable
     ? `${error.message}. ${age}The page tries again by itself.`
+    : error.isKeyRefused
+      ? `The project refuses this page's key: ${error.message}. ${age}config.json needs the present publishable key.`
     : error.isExpired
       ? `The session is refused: ${error.message}. It is being renewed.`
       : `${error.message}. ${error.hint} ${age}`;

@@ -27,8 +27,13 @@ export class AskError extends Error {
     return this.code === "42501";
   }
 
+  /** The gateway's words for the page's own key, before anybody's session counts. */
+  get isKeyRefused(): boolean {
+    return this.status === 401 && /api key/i.test(this.message);
+  }
+
   get isExpired(): boolean {
-    return this.status === 401 && !this.isNoOperator;
+    return this.status === 401 && !this.isNoOperator && !this.isKeyRefused;
   }
 }
 

@@ -10794,27 +10794,25 @@ $$Returns: each workspace and stream that syncs take by default or ever took, of
 (null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
 complete sync is.$$;
 
-create type sync.counted_rows as (workspace_id bigint, row_count bigint);
-comment on type sync.counted_rows is 'How many rows of a stream a workspace has.';
-
-create function sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
-  returns setof sync.counted_rows
+create function sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[]) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_target text := (select target_table from public.sync_streams where id = p_stream_id);
+  v_counts jsonb;
 begin
   -- Each by its key: as a list of them it would be compared with every row.
-  return query execute format('select w.id, c.row_count from unnest($1) as w (id)
+  execute format('select jsonb_object_agg(w.id, c.row_count) from unnest($1) as w (id)
     cross join lateral (
       select count(*) as row_count from %s as t
       where t.workspace_id = w.id and %s and t.deleted_at is null
     ) as c',
     v_target, case when sync.is_shared_target(to_regclass(v_target)) then 't.stream_id = $2'
     else '$2 is not null' end)
-  using p_workspace_ids, p_stream_id;
+  into v_counts using p_workspace_ids, p_stream_id;
+  return v_counts;
 end; $$;
 comment on function sync.count_rows(bigint, bigint[]) is
-$$Returns: how many rows of a stream each of those workspaces has here that are not deleted.$$;
+$$Returns: {workspace id: how many rows of a stream it has here that are not deleted}.$$;
 
 create function sync.page_head() returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -10873,24 +10871,20 @@ begin
       from sync.job_progress as p where p.status = 'running'),
     'rows', (
       with counted as (
-        select s.stream_id, c.workspace_id, c.row_count
-        from (
-          select p.stream_id, array_agg(p.workspace_id) as workspace_ids
-          from unnest(v_page) as p where p.is_counted group by 1
-        ) as s
-        cross join lateral sync.count_rows(s.stream_id, s.workspace_ids) as c
+        select p.stream_id, sync.count_rows(p.stream_id, array_agg(p.workspace_id)) as rows_by_id
+        from unnest(v_page) as p where p.is_counted group by p.stream_id
       )
       select coalesce(jsonb_agg(to_jsonb(p) - '{workspace_id,stream_id,severity}'::text[]
         || jsonb_build_object(
-          'rows_here', case when p.is_counted then coalesce(c.row_count, 0)
-            else p.record_count end,
+          'rows_here', case when p.is_counted
+            then (c.rows_by_id ->> p.workspace_id::text)::bigint else p.record_count end,
           'runs', past.runs) order by p.n), '[]')
       from unnest(v_page) with ordinality as p (workspace_id, stream_id, workspace_name,
         source_name, stream, is_counted, state, tone, severity, reason, remedy, act, command,
         waits_until, is_fresh, is_stale, last_complete_sync_at, last_sync_duration_ms,
         record_count, api_total, live_run_id, live_job_id, percentage, pages_done, pages_planned,
         retry_job_id, held_run_id, deletions_waiting, n)
-      left join counted as c on c.workspace_id = p.workspace_id and c.stream_id = p.stream_id
+      left join counted as c on c.stream_id = p.stream_id
       cross join lateral (
         select coalesce(jsonb_agg(jsonb_build_array(round(extract(epoch from r.started_at)),
           round(extract(epoch from r.completed_at - r.started_at) * 1000), r.status)
@@ -10983,8 +10977,8 @@ begin
     ) as t', p_row.stream_id)
   into v_unlisted_count, v_unlisted using p_row.workspace_id, p_row.stream_id;
   return to_jsonb(p_row) - '{workspace_id,stream_id,severity}'::text[] || jsonb_build_object(
-    'rows_here', coalesce((select c.row_count
-      from sync.count_rows(p_row.stream_id, array[p_row.workspace_id]) as c), 0),
+    'rows_here', (sync.count_rows(p_row.stream_id, array[p_row.workspace_id])
+      ->> p_row.workspace_id::text)::bigint,
     'unlisted_count', v_unlisted_count, 'unlisted', v_unlisted,
     'held', case when p_row.held_run_id is not null
       then sync.held_deletions(p_row.held_run_id, null, 50) else '[]' end,

@@ -12,6 +12,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 AXE = CHECKOUT / "node_modules" / "axe-core" / "axe.min.js"
 SCREENS = ("/", "/jobs", "/workspaces/acme", "/alerts", "/engine", "/sources", "/nowhere")
 MARKUP = "<img src=x onerror=document.title='owned'>"
+HIDE = """(is) => {
+  Object.defineProperty(document, "hidden", {configurable: true, value: is});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 BIDI = "\u202eevil\u202c"
 
 
@@ -49,6 +53,33 @@ async def test_what_is_older_than_30_seconds_greys_and_says_so(
     await page.clock.fast_forward("00:31")
     await page.locator("main:not(.grey)").wait_for()
     await page.locator("[data-test=trouble]").wait_for(state="detached")
+
+
+async def test_a_key_that_is_refused_is_no_expired_session(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    await visitor.sees("No workspace yet")
+    await visitor.page.route(
+        "**/rest/v1/rpc/**",
+        lambda route: route.fulfill(status=401, json={"message": "Invalid API key"}),
+    )
+    await visitor.page.get_by_role("link", name="Engine").click()
+    await visitor.sees("The project refuses this page's key: Invalid API key")
+    await visitor.sees("config.json needs the present publishable key")
+
+
+async def test_a_hidden_tab_asks_nothing(visitor: Visitor) -> None:
+    page = visitor.page
+    await page.clock.install()
+    await visitor.sign_in()
+    await visitor.sees("No workspace yet")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.evaluate(HIDE, True)
+    asked.clear()
+    await page.clock.fast_forward("10:00")
+    assert [url for url in asked if "/rpc/" in url] == []
+    async with page.expect_request("**/rpc/get_fleet"):
+        await page.evaluate(HIDE, False)
 
 
 async def test_names_and_errors_are_text(visitor: Visitor, world: World) -> None:
