@@ -2,7 +2,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { useEffect, useRef } from "preact/hooks";
 import { duration, zone } from "./time";
-import type { Run } from "./types";
+import type { Runs } from "./types";
 
 // Seconds, minutes, hours, days: never parts of a second.
 const STEPS_S = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 604800];
@@ -11,25 +11,32 @@ const WIDTH = 120;
 const HEIGHT = 20;
 
 /** The last runs as bars of their duration, from zero; what failed is marked by shape and colour. */
-export function Sparkline({ runs }: { runs: Run[] }) {
-  if (runs.length === 0) return <span class="muted">no run yet</span>;
-  const longest = Math.max(...runs.map(([, ms]) => ms ?? 0), 1);
-  const bad = runs.filter(([, , status]) => status === "failed" || status === "partial").length;
-  const last = runs.at(-1);
+export function Sparkline({ runs }: { runs: Runs }) {
+  const { at, ms, status } = runs;
+  if (!at || !ms || !status) return <span class="muted">no run yet</span>;
+  const longest = Math.max(...ms, 1);
+  const isBad = (index: number) => status[index] === "failed" || status[index] === "partial";
+  const bad = at.filter((_, index) => isBad(index)).length;
   const label =
-    `Last ${runs.length} runs: ${bad === 0 ? "none failed" : `${bad} failed or partial`}` +
-    `; the last took ${duration(last?.[1] ?? null)}, the longest ${duration(longest)}`;
+    `Last ${at.length} runs: ${bad === 0 ? "none failed" : `${bad} failed or partial`}` +
+    `; the last took ${duration(ms[0] ?? null)}, the longest ${duration(longest)}`;
   const step = WIDTH / MOST_RUNS;
   return (
     <svg class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} role="img" aria-label={label}>
       <title>{label}</title>
-      {runs.map(([at, ms, status], index) => {
-        const x = WIDTH - (runs.length - index) * step;
-        if (status === "failed" || status === "partial") {
-          return <rect key={at} class="spark-bad" x={x} y={HEIGHT - 4} width={step - 1} height="4" />;
-        }
-        const height = Math.max(1, ((ms ?? 0) / longest) * (HEIGHT - 2));
-        return <rect key={at} class="spark-run" x={x} y={HEIGHT - height} width={step - 1} height={height} />;
+      {at.map((time, index) => {
+        const x = WIDTH - (index + 1) * step;
+        const height = isBad(index) ? 4 : Math.max(1, ((ms[index] ?? 0) / longest) * (HEIGHT - 2));
+        return (
+          <rect
+            key={`${time} ${index}`}
+            class={isBad(index) ? "spark-bad" : "spark-run"}
+            x={x}
+            y={HEIGHT - height}
+            width={step - 1}
+            height={height}
+          />
+        );
       })}
     </svg>
   );

@@ -328,14 +328,18 @@ function useKeys(
   list: { current: HTMLDivElement | null },
 ) {
   const { project, announce } = useWorld();
+  // Keys may follow each other before the page is drawn again.
+  const current = useRef(chosen);
+  current.current = chosen;
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
       if (event.metaKey || event.ctrlKey || event.altKey || target.closest("input, textarea, select, dialog")) return;
-      const row = rows.get(chosen);
+      const row = rows.get(current.current);
       const step = event.key === "j" ? 1 : event.key === "k" ? -1 : 0;
       if (step !== 0) {
-        const next = Math.max(0, Math.min(total - 1, chosen + step));
+        const next = Math.max(0, Math.min(total - 1, current.current + step));
+        current.current = next;
         setChosen(next);
         const top = (list.current?.getBoundingClientRect().top ?? 0) + next * height;
         if (top < 120) scrollBy(0, top - 120);
@@ -349,7 +353,7 @@ function useKeys(
     };
     window.addEventListener("keydown", press);
     return () => window.removeEventListener("keydown", press);
-  }, [rows, total, chosen, height]);
+  }, [rows, total, height]);
 }
 
 function Row({

@@ -13,8 +13,12 @@ export interface Head {
   stale_after_hours: number;
 }
 
-/** Start in seconds since 1970, duration in ms, status. */
-export type Run = [number, number | null, string];
+/** The last runs, newest first; null: none yet. `at` in seconds since 1970. */
+export interface Runs {
+  at: number[] | null;
+  ms: number[] | null;
+  status: string[] | null;
+}
 
 export interface FleetRow {
   workspace_name: string;
@@ -43,7 +47,7 @@ export interface FleetRow {
   held_run_id: number | null;
   deletions_waiting: number;
   rows_here: number | null;
-  runs: Run[];
+  runs: Runs;
 }
 
 export interface Fleet extends Head {

@@ -37,7 +37,7 @@ select results_eq($$
   from public.get_fleet(null, '{wrong}', 1, 1) as f
 $$, $$values (5, 2, 1)$$, 'a part of the rows comes with the count of all');
 select results_eq($$
-  select (r ->> 'rows_here')::int, (r ->> 'api_total')::int, jsonb_array_length(r -> 'runs')
+  select (r ->> 'rows_here')::int, (r ->> 'api_total')::int, jsonb_array_length(r #> '{runs,at}')
   from jsonb_array_elements(public.get_fleet('fresh') -> 'rows') as r
 $$, $$values (3, 3, 1)$$, 'rows here stand against the total of the API, with the last runs');
 
