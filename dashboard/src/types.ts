@@ -1,4 +1,4 @@
-/** What the database answers: one function a screen, see supabase/schemas/425_page.sql. */
+/** What the database answers: one function a screen, see the page's file in supabase/schemas. */
 
 export type Tone = "fresh" | "working" | "waiting" | "wrong" | "off";
 export type Act = "sync" | "retry" | "resume" | "approve" | "command";
