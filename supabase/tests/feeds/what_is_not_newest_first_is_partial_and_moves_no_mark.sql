@@ -9,7 +9,7 @@ $$;
 
 select tests.workspace('acme', 2);
 insert into tests.replies (id, root, place, fields)
-select n, n, -n, tests.date_of(n) from generate_series(1, 12) as n;
+select n, n as root, -n, tests.date_of(n) from generate_series(1, 12) as n;
 select is(tests.sync_replies('{replies}'), 'partial', 'an ascending list is no feed');
 select matches(warnings[1], '^page 1 is not newest first: record 2 comes after 1',
   'a warning names page and record') from public.workspace_sync_runs;

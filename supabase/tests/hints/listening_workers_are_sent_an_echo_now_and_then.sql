@@ -27,7 +27,8 @@ select tests.advance('1 hour');
 select is(tests.echo_of('{}'), null, 'or there are none');
 
 -- What workers say of what they heard.
-select results_eq($$select worker_id, is_listening, idle_finds from public.worker_health order by 1$$,
+select results_eq(
+  $$select worker_id, is_listening, idle_finds from public.worker_health order by 1$$,
   $$values ('worker-1', true, 0), ('worker-2', true, 0)$$, 'who listens is shown');
 select tests.echo_of('{"idle_finds": 3}');
 select results_eq($$select is_listening, idle_finds from public.worker_health

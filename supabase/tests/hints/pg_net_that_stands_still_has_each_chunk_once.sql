@@ -39,7 +39,7 @@ insert into net.http_request_queue (method, url, headers, timeout_milliseconds)
 select 'POST', 'https://one.example', jsonb_build_object('Chunkwise-Message', 'hint/' || -n), 2000
 from generate_series(1, 1000) as n;
 insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
-select -n, e.id, q.id, 1, sync.now()
+select -n, e.id as endpoint_id, q.id as request_id, 1, sync.now()
 from public.worker_endpoints as e, generate_series(1, 1000) as n
 join net.http_request_queue as q on q.headers ->> 'Chunkwise-Message' = 'hint/' || -n;
 select tests.workspace('late');

@@ -39,13 +39,15 @@ select tests.work(1);
 select results_eq('select known_pages, planned_pages < 60 from tests.run', 'values (70, true)',
   'a list that grows has more to plan');
 select tests.work();
-select results_eq('select status, scan, known_pages from tests.run', $$values ('completed', 2, 70)$$,
+select results_eq('select status, scan, known_pages from tests.run',
+  $$values ('completed', 2, 70)$$,
   'all of it was read, and then again, because its total moved');
 select tests.start('acme');
 select tests.work(20);
 select tests.serve_pages('acme', 30);
 select tests.work();
-select results_eq('select status, scan, known_pages from tests.run', $$values ('completed', 2, 30)$$,
+select results_eq('select status, scan, known_pages from tests.run',
+  $$values ('completed', 2, 30)$$,
   'a list that shrinks is read again, and only as long as it is');
 select is((select count(*) from public.chunked_sync_jobs where run_id = (
   select max(id) from public.workspace_sync_runs) and scan = 1), 70::bigint,
