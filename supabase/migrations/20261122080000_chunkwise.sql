@@ -1470,67 +1470,230 @@ revoke all on function
   sync.connection_path, sync.feed_identity
 from public, anon, authenticated, service_role;
 
--- Declare: sources and streams are rows; a declaration is checked before it is one.
+-- Declared fields: what each field of a declaration takes, and what a refusal says of it.
+-- Stands on: keys.
 
-create function sync.require_status_classes(p_status_classes jsonb) returns void
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+create type sync.declared_field as (
+  field text, kind text, least numeric, most numeric, one_of text array
+);
+comment on type sync.declared_field is
+'A field of a declaration. kind: what takes() tells of; least and most: of a number, of the
+characters of a text, of the keys of a list; one_of: the values of a choice.';
+
+create function sync.declared_fields(p_what text) returns setof sync.declared_field
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select f.field, f.kind, f.least, f.most, f.one_of::text[] from (values
+    ('source', 'source_name', 'text', 1, 100, null),
+    ('source', 'base_path', 'base path', null, 1000, null),
+    ('source', 'auth_in', 'choice', null, null, '{header,query}'),
+    ('source', 'auth_name', 'name', 1, 100, null),
+    ('source', 'auth_prefix', 'text', 0, 100, null),
+    ('source', 'budget_scope', 'choice', null, null, '{instance,key,source}'),
+    ('source', 'requests_per_second', 'number', 0.001, 100000, null),
+    ('source', 'max_in_flight', 'whole number', 1, 2147483647, null),
+    ('source', 'status_classes', 'status classes', null, null, null),
+    ('source', 'success_path', 'keys', 1, 100, null),
+    ('source', 'message_path', 'keys', 1, 100, null),
+    ('source', 'class_rules', 'class rules', null, null, null),
+    ('stream', 'source_name', 'text', 1, 100, null),
+    ('stream', 'stream_name', 'text', 1, 100, null),
+    ('stream', 'is_default', 'boolean', null, null, null),
+    ('stream', 'completeness', 'choice', null, null, '{counted,feed,items,connection}'),
+    ('stream', 'path', 'path', null, 1000, null),
+    ('stream', 'params', 'parameters', null, null, null),
+    ('stream', 'page_param', 'text', 1, 100, null),
+    ('stream', 'page_size', 'whole number', 1, 10000, null),
+    ('stream', 'records_path', 'keys', 0, 100, null),
+    ('stream', 'id_path', 'keys', 1, 100, null),
+    ('stream', 'id_type', 'choice', null, null, '{integer,text}'),
+    ('stream', 'updated_at_path', 'keys', 1, 100, null),
+    ('stream', 'total_path', 'keys', 1, 100, null),
+    ('stream', 'last_page_path', 'keys', 1, 100, null),
+    ('stream', 'item_path', 'item path', null, 1000, null),
+    ('stream', 'item_record_path', 'keys', 0, 100, null),
+    ('stream', 'name_path', 'keys', 1, 100, null),
+    ('stream', 'drop_paths', 'lists of keys', null, null, null),
+    ('stream', 'parent_stream', 'text', 1, 100, null),
+    ('stream', 'order_path', 'keys', 1, 100, null),
+    ('stream', 'order_type', 'choice', null, null, '{number,time}'),
+    ('stream', 'overlap_pages', 'whole number', 0, 100, null),
+    ('stream', 'full_scan_days', 'whole number', 1, 36500, null),
+    ('stream', 'deep_page_limit', 'whole number', 1, 2147483647, null),
+    ('stream', 'cursor_params', 'parameters', null, null, null),
+    ('stream', 'cursor_param', 'text', 1, 100, null),
+    ('stream', 'next_cursor_path', 'keys', 1, 100, null),
+    ('stream', 'cursor_codec', 'choice', null, null, '{laravel_id}'),
+    ('stream', 'status_classes', 'status classes', null, null, null),
+    ('stream', 'timeout_ms', 'whole number', 100, 600000, null),
+    ('stream', 'max_body_bytes', 'whole number', 1, 16777216, null),
+    ('stream', 'target_table', 'text', 1, 200, null),
+    ('stream', 'apply_function', 'text', 1, 200, null),
+    ('stream', 'close_function', 'text', 1, 200, null),
+    ('stream', 'stage_function', 'text', 1, 200, null),
+    ('stream', 'shown_function', 'text', 1, 200, null),
+    ('stream', 'warn_function', 'text', 1, 200, null)
+  ) as f (what, field, kind, least, most, one_of)
+  where f.what = p_what;
+$$;
+comment on function sync.declared_fields(text) is
+$$Returns: the fields of a declaration of a source or stream; a test compares them with the
+columns.$$;
+
+create function sync.takes(p_field sync.declared_field) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select case p_field.kind
+    when 'choice' then array_to_string(p_field.one_of, ', ')
+    when 'boolean' then 'true or false'
+    when 'whole number' then format('a whole number from %s to %s', p_field.least, p_field.most)
+    when 'number' then format('a number from %s to %s', p_field.least, p_field.most)
+    when 'text' then format('a text of %s to %s printable characters', p_field.least, p_field.most)
+    when 'name' then 'the name of a header or parameter, of letters, digits, "_", "-" and "."'
+    when 'keys' then 'a list of keys, such as ["data", "id"]'
+      || case p_field.least when 0 then ', or []' else '' end
+    when 'lists of keys' then 'lists of keys, such as [["token"], ["oauth", "access_token"]]'
+    when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
+    when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
+      '"other": "permanent"}; the fourth class is rate_limited'
+    when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
+      '"class": "rate_limited"}]; the text has 4 characters or more, the status may be left out'
+    else format(case p_field.kind
+      when 'base path' then 'nothing or a path without a slash at its end, such as /api'
+      when 'item path' then 'a path with {id} in it, such as /people/{id}'
+      else 'a path, such as /people' end || ', at most %s long: below the base URL, '
+      'without "//", "." or ".." as a folder, "?", "#", "\", other braces, blanks or controls; '
+      'what is not ASCII as %%C3%%A9', p_field.most) end;
+$$;
+comment on function sync.takes(sync.declared_field) is
+$$Returns: what a field takes, in words.$$;
+
+create function sync.is_path(p_text text, p_most numeric) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select length(p_text) <= p_most and p_text ~ '^/([!$&-.0-;=@A-Z_a-z~/]|%[0-9A-Fa-f]{2})*$'
+    and p_text !~ '//' and p_text !~* '/(\.|%2e){1,2}(/|$)';
+$$;
+comment on function sync.is_path(text, numeric) is
+$$Returns: whether the text is a path that stays below a base URL and is read in one way.$$;
+
+create function sync.fits(p_field sync.declared_field, p_value jsonb) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_text text := p_value #>> '{}';
 begin
-  if jsonb_typeof(p_status_classes) <> 'object' or exists (
-    select 1 from jsonb_each_text(p_status_classes) as c
-    where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
-      or c.value not in ('page', 'transient', 'rate_limited', 'permanent')
-  ) then
-    raise exception using errcode = 'SY006',
-      message = format('%s are no status classes', p_status_classes),
-      hint = 'They read {"404": "page", "5xx": "transient", "other": "permanent"}; the fourth '
-        'class is rate_limited.';
+  if jsonb_typeof(p_value) <> (case
+    when p_field.kind = 'boolean' then 'boolean'
+    when p_field.kind in ('whole number', 'number') then 'number'
+    when p_field.kind in ('keys', 'lists of keys', 'class rules') then 'array'
+    when p_field.kind in ('parameters', 'status classes') then 'object'
+    else 'string' end)
+  then
+    return false;
   end if;
+  return case p_field.kind
+    when 'boolean' then true
+    when 'whole number' then v_text::numeric between p_field.least and p_field.most
+      and v_text::numeric = trunc(v_text::numeric)
+    when 'number' then v_text::numeric between p_field.least and p_field.most
+    when 'choice' then v_text = any (p_field.one_of)
+    when 'text' then length(v_text) between p_field.least and p_field.most
+      and btrim(v_text) = sync.one_line(v_text) and (btrim(v_text) <> '' or v_text = '')
+    when 'name' then length(v_text) between p_field.least and p_field.most
+      and v_text ~ '^[A-Za-z0-9_.-]+$'
+    when 'path' then sync.is_path(v_text, p_field.most)
+    when 'base path' then v_text = ''
+      or (sync.is_path(v_text, p_field.most) and right(v_text, 1) <> '/')
+    when 'item path' then strpos(v_text, '{id}') > 0
+      and sync.is_path(replace(v_text, '{id}', 'id'), p_field.most)
+    when 'keys' then jsonb_array_length(p_value) between p_field.least and p_field.most
+      and not exists (select from jsonb_array_elements(p_value) as k
+        where jsonb_typeof(k) <> 'string'
+          and not (jsonb_typeof(k) = 'number' and k::text ~ '^[0-9]{1,9}$'))
+    when 'lists of keys' then not exists (
+      select from jsonb_array_elements(p_value) as p (path)
+      where case when jsonb_typeof(path) = 'array' then jsonb_array_length(path) = 0 or exists (
+        select from jsonb_array_elements(path) as k where jsonb_typeof(k) <> 'string')
+      else true end)
+    when 'parameters' then not exists (
+      select from jsonb_each(p_value) as p
+      where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
+    when 'status classes' then not exists (
+      select from jsonb_each_text(p_value) as c
+      where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
+        or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent'))
+    else not exists (
+      select from jsonb_array_elements(p_value) as r
+      where case when jsonb_typeof(r) <> 'object' then true else
+        r ->> 'class' is distinct from 'rate_limited'
+        or length(btrim(r ->> 'text')) >= 4 is not true
+        or coalesce(r ->> 'status', '200') !~ '^[1-5][0-9]{2}$'
+        or r - '{status,text,class}'::text[] <> '{}' end) end;
 end; $$;
-comment on function sync.require_status_classes(jsonb) is
-$$Raises: SY006 unless it maps status codes to the four classes.$$;
+comment on function sync.fits(sync.declared_field, jsonb) is
+$$Returns: whether a field takes the value.$$;
 
-create function sync.require_class_rules(p_class_rules jsonb) returns void
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  if jsonb_typeof(p_class_rules) <> 'array' or exists (
-    select from jsonb_array_elements(p_class_rules) as r
-    where jsonb_typeof(r) <> 'object' or r ->> 'class' is distinct from 'rate_limited'
-      or length(btrim(r ->> 'text')) >= 4 is not true
-      or coalesce(r ->> 'status', '200') !~ '^[1-5][0-9]{2}$'
-      or r - '{status,text,class}'::text[] <> '{}'
-  ) then
-    raise exception using errcode = 'SY006',
-      message = format('class_rules is %s', left(p_class_rules::text, 200)),
-      hint = 'It reads [{"status": 403, "text": "Too Many Attempts", "class": "rate_limited"}]; '
-        'the text has 4 characters or more, the status may be left out.';
-  end if;
-end; $$;
-comment on function sync.require_class_rules(jsonb) is
-$$Raises: SY006 unless it is a list of rules as sync_sources.class_rules has them.$$;
+create function sync.shown(p_value jsonb) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select left(v.line, 100) || case when length(v.line) > 100 then '…' else '' end
+  from (values (sync.one_line(p_value::text))) as v (line);
+$$;
+comment on function sync.shown(jsonb) is
+$$Returns: a value as errors show it: on one line, its first 100 characters.$$;
 
-create function sync.require_known_fields(p_given jsonb, p_known text[], p_required text[])
+create function sync.refuse_field(p_what text, p_given jsonb, p_field text, p_takes text)
   returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY006',
+    message = format('%s %s: %s is %s; it takes %s', p_what,
+      coalesce(sync.shown(p_given -> (p_what || '_name')), 'without a name'), p_field,
+      coalesce(sync.shown(nullif(p_given -> p_field, 'null')), 'left out'), p_takes),
+    hint = format('The columns of sync_%ss say what each field is for.', p_what);
+end; $$;
+comment on function sync.refuse_field(text, jsonb, text, text) is
+$$Raises: SY006 with the field of a declaration, the value given and what it takes.$$;
+
+create function sync.require_fields(p_what text, p_given jsonb, p_required text[]) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
+  v_known text[] := array(select field from sync.declared_fields(p_what));
   v_unknown text;
   v_missing text;
+  v_wrong sync.declared_field;
 begin
   if coalesce(jsonb_typeof(p_given), 'null') <> 'object' then
-    raise exception using errcode = 'SY006', message = 'the declaration is not a JSON object',
-      hint = 'Fields: ' || array_to_string(p_known, ', ');
+    raise exception using errcode = 'SY006',
+      message = format('the declaration is %s and no JSON object',
+        coalesce(sync.shown(p_given), 'null')),
+      hint = 'Fields: ' || array_to_string(v_known, ', ');
   end if;
-  select string_agg(k, ', ') into v_unknown from jsonb_object_keys(p_given) as k
-  where k <> all (p_known);
+  select string_agg(sync.shown(to_jsonb(k)), ', ') into v_unknown
+  from jsonb_object_keys(p_given) as k where k <> all (v_known);
   select string_agg(k, ', ') into v_missing from unnest(p_required) as k
   where p_given ->> k is null;
   if v_unknown is not null or v_missing is not null then
     raise exception using errcode = 'SY006',
       message = concat_ws('; ', 'unknown fields: ' || v_unknown, 'missing fields: ' || v_missing),
-      hint = 'Fields: ' || array_to_string(p_known, ', ');
+      hint = 'Fields: ' || array_to_string(v_known, ', ');
+  end if;
+  select f.* into v_wrong from sync.declared_fields(p_what) as f
+  where p_given ->> f.field is not null and not sync.fits(f, p_given -> f.field) limit 1;
+  if found then
+    perform sync.refuse_field(p_what, p_given, v_wrong.field, sync.takes(v_wrong));
   end if;
 end; $$;
-comment on function sync.require_known_fields(jsonb, text[], text[]) is
-$$Raises: SY006 naming unknown and missing fields.$$;
+comment on function sync.require_fields(text, jsonb, text[]) is
+$$Raises: SY006 naming fields that are unknown or missing, or the first one that does not take its
+value.$$;
+
+revoke all on function
+  sync.declared_fields, sync.takes, sync.is_path, sync.fits, sync.shown, sync.refuse_field,
+  sync.require_fields
+from public, anon, authenticated, service_role;
+
+-- Declare: sources and streams are rows; a declaration is checked before it is one.
+-- Stands on: declared_fields.
 
 create function public.declare_source(p_source jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -1541,17 +1704,12 @@ declare
   v_base_path text;
 begin
   perform sync.require_service();
-  perform sync.require_known_fields(p_source,
-    '{source_name,base_path,auth_in,auth_name,auth_prefix,budget_scope,requests_per_second,'
-      'max_in_flight,status_classes,success_path,message_path,class_rules}',
-    '{source_name}');
-  perform sync.require_status_classes(coalesce(p_source -> 'status_classes', '{}'));
-  perform sync.require_class_rules(coalesce(p_source -> 'class_rules', '[]'));
-  if p_source ->> 'budget_scope' not in ('instance', 'key', 'source') then
-    raise exception using errcode = 'SY006',
-      message = format('budget_scope is %L', p_source ->> 'budget_scope'),
-      hint = 'instance: all workspaces of a host share a budget; key: each has its own; source: all '
-        'of the source share one.';
+  perform sync.require_fields('source', p_source, '{source_name}');
+  if coalesce(p_source ->> 'auth_in', 'header') = 'header'
+    and lower(p_source ->> 'auth_name') = any ('{accept,accept-encoding,connection,content-length,
+    content-type,expect,host,keep-alive,te,trailer,transfer-encoding,upgrade}'::text[]) then
+    perform sync.refuse_field('source', p_source, 'auth_name',
+      'a header that the worker does not write itself, such as Authorization or X-Api-Key');
   end if;
   select base_path into v_base_path from public.sync_sources
   where source_name = p_source ->> 'source_name';
@@ -1582,10 +1740,6 @@ begin
   access_revision = w.access_revision + (v_base_path <> so.base_path)::int
   from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
   return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
-exception when check_violation or invalid_text_representation or numeric_value_out_of_range then
-  raise exception using errcode = 'SY006',
-    message = format('source %L: %s', p_source ->> 'source_name', sqlerrm),
-    hint = 'The columns of sync_sources say what each field takes.';
 end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
@@ -1593,24 +1747,34 @@ its default. With another base path its workspaces' live runs begin again. Retur
 "source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by id,
 their budgets.$$;
 
-create function sync.require_function(p_name text, p_argument_types text, p_return_type regtype)
-  returns void
+create function sync.require_function(p_stream jsonb, p_field text, p_argument_types text,
+  p_return_type regtype) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_call text := format('%s(%s)', p_stream ->> p_field, p_argument_types);
+  v_function regprocedure;
 begin
+  if p_stream ->> p_field is null then
+    return;
+  end if;
+  begin
+    v_function := to_regprocedure(v_call);
+  exception when data_exception or syntax_error_or_access_rule_violation then
+    v_function := null;  -- no name at all
+  end;
   if not exists (
     select 1 from pg_catalog.pg_proc
-    where oid = to_regprocedure(format('%s(%s)', p_name, p_argument_types))
+    where oid = v_function
       and prorettype = p_return_type and proretset = (p_return_type = 'record'::regtype)
   ) then
-    raise exception using errcode = 'SY006',
-      message = format('there is no function %s(%s) that returns %s', p_name, p_argument_types,
-        case p_return_type when 'record'::regtype then 'a table' else p_return_type::text end),
-      hint = 'Create it first, schema named; the columns of sync_streams say what it does.';
+    perform sync.refuse_field('stream', p_stream, p_field, format('the name, with its schema, of an '
+      'existing function of (%s) that returns %s', p_argument_types,
+      case p_return_type when 'record'::regtype then 'a table' else p_return_type::text end));
   end if;
 end; $$;
-comment on function sync.require_function(text, text, regtype) is
-$$Raises: SY006 unless a function of that name takes such arguments and returns one such value, or,
-of type record, a table.$$;
+comment on function sync.require_function(jsonb, text, text, regtype) is
+$$Raises: SY006 unless the function that a field names, if it names one, takes such arguments and
+returns one such value, or, of type record, a table.$$;
 
 create function sync.require_target_columns(p_target regclass) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -1676,60 +1840,52 @@ comment on function sync.is_shared_target(regclass) is
 $$Returns: whether rows of a target table say of which stream they are, so that streams may share
 it.$$;
 
-create function sync.require_target_table(p_name text, p_source_id bigint, p_stream_name text)
-  returns text
+create function sync.require_target_table(p_stream jsonb, p_source_id bigint) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_target regclass := to_regclass(p_name);
+  v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
+  v_target regclass;
   v_owner text;
 begin
+  begin
+    v_target := to_regclass(v_name);
+  exception when data_exception or syntax_error_or_access_rule_violation then
+    v_target := null;  -- no name at all
+  end;
   perform 1 from sync.target_tables where target = v_target for update;
   if not found then
-    raise exception using errcode = 'SY006',
-      message = format('%L is no table that streams may write to', p_name),
-      hint = 'The database''s owner registers it first: select sync.register_target_table(''…'').';
+    perform sync.refuse_field('stream', p_stream, 'target_table', 'a table that the database''s '
+      'owner registered: select sync.register_target_table(''…'')');
   end if;
   perform sync.require_target_columns(v_target);
   select stream_name into v_owner from public.sync_streams
-  where (source_id, stream_name) <> (p_source_id, p_stream_name)
+  where (source_id, stream_name) <> (p_source_id, p_stream ->> 'stream_name')
     and to_regclass(target_table) = v_target;
   if v_owner is not null and not sync.is_shared_target(v_target) then
-    raise exception using errcode = 'SY006',
-      message = format('table %s is the stream %L''s', v_target, v_owner),
-      hint = 'A table that two streams share has a column stream_id, and every statement filters '
-        'by it.';
+    perform sync.refuse_field('stream', p_stream, 'target_table', format('a table of its own, and '
+      'this is the stream %L''s; one that streams share has a column stream_id, and every '
+      'statement filters by it', v_owner));
   end if;
   return sync.qualified_name(v_target);
 end; $$;
-comment on function sync.require_target_table(text, bigint, text) is
+comment on function sync.require_target_table(jsonb, bigint) is
 $$Returns: the name of a registered table that a stream may write to. Raises: SY006 not registered,
 columns missing, or another stream's. Locks: its registration.$$;
 
-create function sync.require_drop_paths(p_stream public.sync_streams) returns void
+create function sync.require_drop_paths(p_given jsonb, p_stream public.sync_streams) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  if jsonb_typeof(p_stream.drop_paths) <> 'array' or exists (
-    select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
-    where case when jsonb_typeof(path) = 'array' then jsonb_array_length(path) = 0 or exists (
-      select 1 from jsonb_array_elements(path) as e (part) where jsonb_typeof(part) <> 'string')
-    else true end
-  ) then
-    raise exception using errcode = 'SY006',
-      message = format('%s are no paths of a record', p_stream.drop_paths),
-      hint = 'They read [["token"], ["oauth", "access_token"]].';
-  end if;
   if exists (
     select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
     where to_jsonb(p_stream.id_path[:jsonb_array_length(path)]) = path
       or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
   ) then
-    raise exception using errcode = 'SY006',
-      message = 'drop_paths would cut a record''s id or its updated_at',
-      hint = 'Both are needed after the cut.';
+    perform sync.refuse_field('stream', p_given, 'drop_paths',
+      'paths that spare a record''s id and its updated_at, which are needed after the cut');
   end if;
 end; $$;
-comment on function sync.require_drop_paths(public.sync_streams) is
-$$Raises: SY006 unless a stream's drop_paths are lists of keys that spare its id and updated_at.$$;
+comment on function sync.require_drop_paths(jsonb, public.sync_streams) is
+$$Raises: SY006 unless a stream's drop_paths spare its id and updated_at.$$;
 
 create function sync.require_parents(p_source_id bigint) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -1744,8 +1900,8 @@ begin
   limit 1;
   if v_orphan.stream_name is not null then
     raise exception using errcode = 'SY006',
-      message = format('stream %L asks for what its parent %L changed, and that is no list of the '
-        'source', v_orphan.stream_name, v_orphan.parent_stream),
+      message = format('stream %L: parent_stream is %L, and that is no list of the source',
+        v_orphan.stream_name, v_orphan.parent_stream),
       hint = 'The parent is a counted or feed stream of the same source, declared before its child.';
   end if;
 end; $$;
@@ -1782,29 +1938,47 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
-create function sync.require_params(p_stream jsonb, p_field text) returns void
+create function sync.require_fields_together(p_stream jsonb) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_given jsonb := p_stream -> p_field;
-  v_wrong text;
+  v_stream record;
+  v_wrong record;
 begin
-  if coalesce(jsonb_typeof(v_given), 'null') not in ('object', 'null') then
-    v_wrong := format('%s is %s', p_field, left(v_given::text, 200));
-  elsif jsonb_typeof(v_given) = 'object' then
-    select format('%s.%s is %s', p_field, p.key, left(p.value::text, 200)) into v_wrong
-    from jsonb_each(v_given) as p
-    where jsonb_typeof(p.value) not in ('string', 'number', 'boolean') or p.key = ''
-    order by p.key limit 1;
-  end if;
-  if v_wrong is not null then
-    raise exception using errcode = 'SY006',
-      message = format('stream %L: %s, which no request can carry', p_stream ->> 'stream_name',
-        v_wrong),
-      hint = 'It is an object of texts, numbers and truths: {"per_page": 100, "archived": false}.';
+  select coalesce(r.completeness, 'counted') as completeness, r.item_path, r.parent_stream,
+    r.stage_function, r.shown_function, r.warn_function, coalesce(r.id_type, 'integer') as id_type,
+    r.order_path, r.order_type, r.cursor_params, r.next_cursor_path, r.cursor_codec
+  into v_stream from jsonb_populate_record(null::public.sync_streams, p_stream) as r;
+  select c.field, c.takes into v_wrong from (values
+    ('item_path', v_stream.completeness = 'items' and v_stream.item_path is null,
+      'a path with {id} in it, where completeness is items'),
+    ('parent_stream', v_stream.completeness = 'items' and v_stream.parent_stream is null,
+      'the name of a stream of the same source, where completeness is items'),
+    ('stage_function', v_stream.completeness <> 'items' and v_stream.stage_function is not null,
+      'nothing unless completeness is items'),
+    ('shown_function', v_stream.completeness <> 'items' and v_stream.shown_function is not null,
+      'nothing unless completeness is items'),
+    ('warn_function', v_stream.completeness <> 'items' and v_stream.warn_function is not null,
+      'nothing unless completeness is items'),
+    ('id_type', v_stream.completeness = 'feed' and v_stream.id_type <> 'integer',
+      'integer, where completeness is feed'),
+    ('order_path', v_stream.completeness <> 'feed' and v_stream.order_path is not null,
+      'nothing unless completeness is feed'),
+    ('order_type', v_stream.order_type = 'time' and v_stream.order_path is null,
+      'number, where order_path is left out'),
+    ('cursor_params', v_stream.cursor_params is null and v_stream.next_cursor_path is not null,
+      'an object, {} at the least, where next_cursor_path is given'),
+    ('next_cursor_path', v_stream.cursor_params is not null and v_stream.next_cursor_path is null,
+      'a list of keys, where cursor_params is given'),
+    ('cursor_codec', v_stream.cursor_params is null and v_stream.cursor_codec is not null,
+      'nothing unless cursor_params is given')
+  ) as c (field, is_wrong, takes)
+  where c.is_wrong limit 1;
+  if found then
+    perform sync.refuse_field('stream', p_stream, v_wrong.field, v_wrong.takes);
   end if;
 end; $$;
-comment on function sync.require_params(jsonb, text) is
-$$Raises: SY006 unless a declared stream's field is an object of JSON scalars, or left out.$$;
+comment on function sync.require_fields_together(jsonb) is
+$$Raises: SY006 naming a field of a stream that does not go with the others.$$;
 
 create function public.declare_stream(p_stream jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -1816,13 +1990,8 @@ declare
   v_stream public.sync_streams;
 begin
   perform sync.require_service();
-  perform sync.require_known_fields(p_stream,
-    array(select attname::text from pg_catalog.pg_attribute
-      where attrelid = 'public.sync_streams'::regclass and attnum > 0 and not attisdropped
-        and attname <> all ('{id,source_id,revision,created_at}')) || array['source_name'],
-    '{source_name,stream_name,path,page_size}');
-  perform sync.require_status_classes(coalesce(p_stream -> 'status_classes', '{}'));
-  perform sync.require_params(p_stream, f) from unnest('{params,cursor_params}'::text[]) as f;
+  perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
+  perform sync.require_fields_together(p_stream);
   select id into v_source_id from public.sync_sources
   where source_name = p_stream ->> 'source_name';
   if v_source_id is null then
@@ -1833,20 +2002,14 @@ begin
   select * into v_before from public.sync_streams
   where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
   v_stream := sync.write_stream(v_source_id, p_stream || jsonb_build_object('target_table',
-    sync.require_target_table(coalesce(p_stream ->> 'target_table', 'public.synced_records'),
-      v_source_id, p_stream ->> 'stream_name')));
-  perform sync.require_function(v_stream.apply_function, 'sync.incoming_record[]',
-    'sync.changed_record[]'::regtype);
-  perform sync.require_function(v_stream.close_function, 'bigint', 'void'::regtype)
-    where v_stream.close_function is not null;
-  perform sync.require_function(v_stream.stage_function, 'bigint, text[]', 'record'::regtype)
-    where v_stream.stage_function is not null;
-  perform sync.require_function(v_stream.shown_function, 'bigint[], bigint[], text[]',
-    'record'::regtype)
-    where v_stream.shown_function is not null;
-  perform sync.require_function(v_stream.warn_function, 'bigint', 'text[]'::regtype)
-    where v_stream.warn_function is not null;
-  perform sync.require_drop_paths(v_stream);
+    sync.require_target_table(p_stream, v_source_id)));
+  perform sync.require_function(p_stream, f.field, f.takes, f.gives) from (values
+    ('apply_function', 'sync.incoming_record[]', 'sync.changed_record[]'::regtype),
+    ('close_function', 'bigint', 'void'),
+    ('stage_function', 'bigint, text[]', 'record'),
+    ('shown_function', 'bigint[], bigint[], text[]', 'record'),
+    ('warn_function', 'bigint', 'text[]')) as f (field, takes, gives);
+  perform sync.require_drop_paths(p_stream, v_stream);
   perform sync.require_parents(v_source_id);
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
@@ -1863,14 +2026,9 @@ begin
   return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 exception when unique_violation then
   raise exception using errcode = 'SY006',
-    message = format('source %L has a stream already that tells whose key it is',
-      p_stream ->> 'source_name'),
+    message = format('stream "%s": completeness is "connection"; it takes that once in a source, '
+      'and %L has such a stream already', p_stream ->> 'stream_name', p_stream ->> 'source_name'),
     hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
-when check_violation or invalid_text_representation or numeric_value_out_of_range
-  or array_subscript_error then
-  raise exception using errcode = 'SY006',
-    message = format('stream %L: %s', p_stream ->> 'stream_name', sqlerrm),
-    hint = 'The columns of sync_streams say what each field takes.';
 end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
@@ -1881,11 +2039,10 @@ field. Locks: the stream, its table's registration, missing records by key, then
 back, for one that tells whose a key is the source's workspaces.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_params, sync.require_status_classes, sync.require_class_rules,
-  sync.require_known_fields,
-  sync.require_function, sync.require_target_columns, sync.register_target_table,
-  sync.qualified_name, sync.is_shared_target, sync.require_target_table, sync.require_drop_paths,
-  sync.require_parents, public.declare_source, public.declare_stream
+  sync.write_stream, sync.require_fields_together, sync.require_function,
+  sync.require_target_columns, sync.register_target_table, sync.qualified_name,
+  sync.is_shared_target, sync.require_target_table, sync.require_drop_paths, sync.require_parents,
+  public.declare_source, public.declare_stream
 from public, anon, authenticated, service_role;
 grant execute on function public.declare_source, public.declare_stream to service_role;
 

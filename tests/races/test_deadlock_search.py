@@ -47,7 +47,7 @@ STREAMS = (
 # As the migration declares them.
 DECLARED = [
     declaration
-    for file in sorted((CHECKOUT / "supabase" / "schemas").glob("4*_email_bison_*.sql"))
+    for file in sorted((CHECKOUT / "supabase" / "schemas").glob("*_email_bison_*.sql"))
     for declaration in re.findall(r"declare_stream\('(\{.*?\})'\)", file.read_text(), re.DOTALL)
 ]
 ERROR_CLASSES = ("transient", "rate_limited", "permanent", "released")

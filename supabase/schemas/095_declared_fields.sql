@@ -1,0 +1,221 @@
+-- Declared fields: what each field of a declaration takes, and what a refusal says of it.
+-- Stands on: keys.
+
+create type sync.declared_field as (
+  field text, kind text, least numeric, most numeric, one_of text array
+);
+comment on type sync.declared_field is
+'A field of a declaration. kind: what takes() tells of; least and most: of a number, of the
+characters of a text, of the keys of a list; one_of: the values of a choice.';
+
+create function sync.declared_fields(p_what text) returns setof sync.declared_field
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select f.field, f.kind, f.least, f.most, f.one_of::text[] from (values
+    ('source', 'source_name', 'text', 1, 100, null),
+    ('source', 'base_path', 'base path', null, 1000, null),
+    ('source', 'auth_in', 'choice', null, null, '{header,query}'),
+    ('source', 'auth_name', 'name', 1, 100, null),
+    ('source', 'auth_prefix', 'text', 0, 100, null),
+    ('source', 'budget_scope', 'choice', null, null, '{instance,key,source}'),
+    ('source', 'requests_per_second', 'number', 0.001, 100000, null),
+    ('source', 'max_in_flight', 'whole number', 1, 2147483647, null),
+    ('source', 'status_classes', 'status classes', null, null, null),
+    ('source', 'success_path', 'keys', 1, 100, null),
+    ('source', 'message_path', 'keys', 1, 100, null),
+    ('source', 'class_rules', 'class rules', null, null, null),
+    ('stream', 'source_name', 'text', 1, 100, null),
+    ('stream', 'stream_name', 'text', 1, 100, null),
+    ('stream', 'is_default', 'boolean', null, null, null),
+    ('stream', 'completeness', 'choice', null, null, '{counted,feed,items,connection}'),
+    ('stream', 'path', 'path', null, 1000, null),
+    ('stream', 'params', 'parameters', null, null, null),
+    ('stream', 'page_param', 'text', 1, 100, null),
+    ('stream', 'page_size', 'whole number', 1, 10000, null),
+    ('stream', 'records_path', 'keys', 0, 100, null),
+    ('stream', 'id_path', 'keys', 1, 100, null),
+    ('stream', 'id_type', 'choice', null, null, '{integer,text}'),
+    ('stream', 'updated_at_path', 'keys', 1, 100, null),
+    ('stream', 'total_path', 'keys', 1, 100, null),
+    ('stream', 'last_page_path', 'keys', 1, 100, null),
+    ('stream', 'item_path', 'item path', null, 1000, null),
+    ('stream', 'item_record_path', 'keys', 0, 100, null),
+    ('stream', 'name_path', 'keys', 1, 100, null),
+    ('stream', 'drop_paths', 'lists of keys', null, null, null),
+    ('stream', 'parent_stream', 'text', 1, 100, null),
+    ('stream', 'order_path', 'keys', 1, 100, null),
+    ('stream', 'order_type', 'choice', null, null, '{number,time}'),
+    ('stream', 'overlap_pages', 'whole number', 0, 100, null),
+    ('stream', 'full_scan_days', 'whole number', 1, 36500, null),
+    ('stream', 'deep_page_limit', 'whole number', 1, 2147483647, null),
+    ('stream', 'cursor_params', 'parameters', null, null, null),
+    ('stream', 'cursor_param', 'text', 1, 100, null),
+    ('stream', 'next_cursor_path', 'keys', 1, 100, null),
+    ('stream', 'cursor_codec', 'choice', null, null, '{laravel_id}'),
+    ('stream', 'status_classes', 'status classes', null, null, null),
+    ('stream', 'timeout_ms', 'whole number', 100, 600000, null),
+    ('stream', 'max_body_bytes', 'whole number', 1, 16777216, null),
+    ('stream', 'target_table', 'text', 1, 200, null),
+    ('stream', 'apply_function', 'text', 1, 200, null),
+    ('stream', 'close_function', 'text', 1, 200, null),
+    ('stream', 'stage_function', 'text', 1, 200, null),
+    ('stream', 'shown_function', 'text', 1, 200, null),
+    ('stream', 'warn_function', 'text', 1, 200, null)
+  ) as f (what, field, kind, least, most, one_of)
+  where f.what = p_what;
+$$;
+comment on function sync.declared_fields(text) is
+$$Returns: the fields of a declaration of a source or stream; a test compares them with the
+columns.$$;
+
+create function sync.takes(p_field sync.declared_field) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select case p_field.kind
+    when 'choice' then array_to_string(p_field.one_of, ', ')
+    when 'boolean' then 'true or false'
+    when 'whole number' then format('a whole number from %s to %s', p_field.least, p_field.most)
+    when 'number' then format('a number from %s to %s', p_field.least, p_field.most)
+    when 'text' then format('a text of %s to %s printable characters', p_field.least, p_field.most)
+    when 'name' then 'the name of a header or parameter, of letters, digits, "_", "-" and "."'
+    when 'keys' then 'a list of keys, such as ["data", "id"]'
+      || case p_field.least when 0 then ', or []' else '' end
+    when 'lists of keys' then 'lists of keys, such as [["token"], ["oauth", "access_token"]]'
+    when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
+    when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
+      '"other": "permanent"}; the fourth class is rate_limited'
+    when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
+      '"class": "rate_limited"}]; the text has 4 characters or more, the status may be left out'
+    else format(case p_field.kind
+      when 'base path' then 'nothing or a path without a slash at its end, such as /api'
+      when 'item path' then 'a path with {id} in it, such as /people/{id}'
+      else 'a path, such as /people' end || ', at most %s long: below the base URL, '
+      'without "//", "." or ".." as a folder, "?", "#", "\", other braces, blanks or controls; '
+      'what is not ASCII as %%C3%%A9', p_field.most) end;
+$$;
+comment on function sync.takes(sync.declared_field) is
+$$Returns: what a field takes, in words.$$;
+
+create function sync.is_path(p_text text, p_most numeric) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select length(p_text) <= p_most and p_text ~ '^/([!$&-.0-;=@A-Z_a-z~/]|%[0-9A-Fa-f]{2})*$'
+    and p_text !~ '//' and p_text !~* '/(\.|%2e){1,2}(/|$)';
+$$;
+comment on function sync.is_path(text, numeric) is
+$$Returns: whether the text is a path that stays below a base URL and is read in one way.$$;
+
+create function sync.fits(p_field sync.declared_field, p_value jsonb) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_text text := p_value #>> '{}';
+begin
+  if jsonb_typeof(p_value) <> (case
+    when p_field.kind = 'boolean' then 'boolean'
+    when p_field.kind in ('whole number', 'number') then 'number'
+    when p_field.kind in ('keys', 'lists of keys', 'class rules') then 'array'
+    when p_field.kind in ('parameters', 'status classes') then 'object'
+    else 'string' end)
+  then
+    return false;
+  end if;
+  return case p_field.kind
+    when 'boolean' then true
+    when 'whole number' then v_text::numeric between p_field.least and p_field.most
+      and v_text::numeric = trunc(v_text::numeric)
+    when 'number' then v_text::numeric between p_field.least and p_field.most
+    when 'choice' then v_text = any (p_field.one_of)
+    when 'text' then length(v_text) between p_field.least and p_field.most
+      and btrim(v_text) = sync.one_line(v_text) and (btrim(v_text) <> '' or v_text = '')
+    when 'name' then length(v_text) between p_field.least and p_field.most
+      and v_text ~ '^[A-Za-z0-9_.-]+$'
+    when 'path' then sync.is_path(v_text, p_field.most)
+    when 'base path' then v_text = ''
+      or (sync.is_path(v_text, p_field.most) and right(v_text, 1) <> '/')
+    when 'item path' then strpos(v_text, '{id}') > 0
+      and sync.is_path(replace(v_text, '{id}', 'id'), p_field.most)
+    when 'keys' then jsonb_array_length(p_value) between p_field.least and p_field.most
+      and not exists (select from jsonb_array_elements(p_value) as k
+        where jsonb_typeof(k) <> 'string'
+          and not (jsonb_typeof(k) = 'number' and k::text ~ '^[0-9]{1,9}$'))
+    when 'lists of keys' then not exists (
+      select from jsonb_array_elements(p_value) as p (path)
+      where case when jsonb_typeof(path) = 'array' then jsonb_array_length(path) = 0 or exists (
+        select from jsonb_array_elements(path) as k where jsonb_typeof(k) <> 'string')
+      else true end)
+    when 'parameters' then not exists (
+      select from jsonb_each(p_value) as p
+      where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
+    when 'status classes' then not exists (
+      select from jsonb_each_text(p_value) as c
+      where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
+        or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent'))
+    else not exists (
+      select from jsonb_array_elements(p_value) as r
+      where case when jsonb_typeof(r) <> 'object' then true else
+        r ->> 'class' is distinct from 'rate_limited'
+        or length(btrim(r ->> 'text')) >= 4 is not true
+        or coalesce(r ->> 'status', '200') !~ '^[1-5][0-9]{2}$'
+        or r - '{status,text,class}'::text[] <> '{}' end) end;
+end; $$;
+comment on function sync.fits(sync.declared_field, jsonb) is
+$$Returns: whether a field takes the value.$$;
+
+create function sync.shown(p_value jsonb) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select left(v.line, 100) || case when length(v.line) > 100 then '…' else '' end
+  from (values (sync.one_line(p_value::text))) as v (line);
+$$;
+comment on function sync.shown(jsonb) is
+$$Returns: a value as errors show it: on one line, its first 100 characters.$$;
+
+create function sync.refuse_field(p_what text, p_given jsonb, p_field text, p_takes text)
+  returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY006',
+    message = format('%s %s: %s is %s; it takes %s', p_what,
+      coalesce(sync.shown(p_given -> (p_what || '_name')), 'without a name'), p_field,
+      coalesce(sync.shown(nullif(p_given -> p_field, 'null')), 'left out'), p_takes),
+    hint = format('The columns of sync_%ss say what each field is for.', p_what);
+end; $$;
+comment on function sync.refuse_field(text, jsonb, text, text) is
+$$Raises: SY006 with the field of a declaration, the value given and what it takes.$$;
+
+create function sync.require_fields(p_what text, p_given jsonb, p_required text[]) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_known text[] := array(select field from sync.declared_fields(p_what));
+  v_unknown text;
+  v_missing text;
+  v_wrong sync.declared_field;
+begin
+  if coalesce(jsonb_typeof(p_given), 'null') <> 'object' then
+    raise exception using errcode = 'SY006',
+      message = format('the declaration is %s and no JSON object',
+        coalesce(sync.shown(p_given), 'null')),
+      hint = 'Fields: ' || array_to_string(v_known, ', ');
+  end if;
+  select string_agg(sync.shown(to_jsonb(k)), ', ') into v_unknown
+  from jsonb_object_keys(p_given) as k where k <> all (v_known);
+  select string_agg(k, ', ') into v_missing from unnest(p_required) as k
+  where p_given ->> k is null;
+  if v_unknown is not null or v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = concat_ws('; ', 'unknown fields: ' || v_unknown, 'missing fields: ' || v_missing),
+      hint = 'Fields: ' || array_to_string(v_known, ', ');
+  end if;
+  select f.* into v_wrong from sync.declared_fields(p_what) as f
+  where p_given ->> f.field is not null and not sync.fits(f, p_given -> f.field) limit 1;
+  if found then
+    perform sync.refuse_field(p_what, p_given, v_wrong.field, sync.takes(v_wrong));
+  end if;
+end; $$;
+comment on function sync.require_fields(text, jsonb, text[]) is
+$$Raises: SY006 naming fields that are unknown or missing, or the first one that does not take its
+value.$$;
+
+revoke all on function
+  sync.declared_fields, sync.takes, sync.is_path, sync.fits, sync.shown, sync.refuse_field,
+  sync.require_fields
+from public, anon, authenticated, service_role;
