@@ -185,7 +185,7 @@ function History({ runs }: { runs: PastRun[] }) {
 function Runs({ runs, now }: { runs: PastRun[]; now: number }) {
   return (
     <table class="list">
-      <caption>Runs{runs.length >= 100 && ", the last 100"}</caption>
+      <caption>Runs{runs.length >= 60 && ", the last 60"}</caption>
       <thead>
         <tr>
           <th>Outcome</th>

@@ -11153,11 +11153,11 @@ begin
       from (
         select x.* from public.workspace_sync_runs as x
         where x.workspace_id = p_row.workspace_id and x.stream_id = p_row.stream_id
-        order by x.started_at desc, x.id desc limit 100
+        order by x.started_at desc, x.id desc limit 60
       ) as r));
 end; $$;
 comment on function sync.workspace_stream_detail(sync.fleet_row) is
-$$Returns: a stream of a workspace with its last 100 runs, what a scan misses, what is unlisted.$$;
+$$Returns: a stream of a workspace with its last 60 runs, what a scan misses, what is unlisted.$$;
 
 create function sync.get_workspace_page(p_workspace_name text) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -11208,7 +11208,7 @@ language sql stable set search_path = pg_catalog, pg_temp set statement_timeout 
   select sync.get_workspace_page(p_workspace_name);
 $$;
 comment on function public.get_workspace_page(text) is
-$$One workspace: its key, and of each stream the state, rows here and at the API, the last 100 runs,
+$$One workspace: its key, and of each stream the state, rows here and at the API, the last 60 runs,
 held deletions (50 of them), unlisted records; chunks of its last runs that failed. Returns:
 {"as_of", "workspace_name", …, "streams": […], "failed": […]}. Raises: 42501 no operator, SY002
 unknown workspace.$$;
