@@ -403,15 +403,16 @@ begin
   if v_kind is null then
     select kind into v_kind from public.sync_settings where name = p_name;
     raise exception using errcode = 'SY006',
-      message = case when v_kind is null then format('there is no setting %L', p_name)
+      message = case when v_kind is null then format('there is no setting %L', left(p_name, 40))
                 else format('setting %s takes a %s, '
-                'not %s', p_name, v_kind, coalesce(p_value::text, 'null')) end,
+                'not %s', p_name, v_kind, coalesce(left(p_value::text, 100), 'null'))
+                end,
       hint = 'select name, kind, value, description from sync_settings shows them all.';
   end if;
   return jsonb_build_object('name', p_name, 'value', p_value);
 exception when check_violation then
   raise exception using errcode = 'SY006',
-    message = format('setting %s cannot be %s', p_name, p_value),
+    message = format('setting %s cannot be %s', p_name, left(p_value::text, 100)),
     hint = (select format('It takes %s to %s.', o_least, o_most) from sync.setting_bounds(p_name));
 end; $$;
 comment on function public.set_setting(text, jsonb) is
@@ -3471,7 +3472,9 @@ begin
   end if;
   if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
     raise exception using errcode = 'SY006',
-      message = 'a budget takes 0.001 to 100,000 requests per second, and 1 or more in flight',
+      message = format('a budget takes 0.001 to 100,000 requests per second, and 1 or more in '
+        'flight, not %s and %s', coalesce(p_requests_per_second::text, 'null'),
+        coalesce(p_max_in_flight::text, 'null')),
       hint = 'Null means unlimited; pause_sync() stops a source.';
   end if;
   update public.sync_sources
@@ -8148,7 +8151,8 @@ begin
   perform sync.require_service();
   if coalesce(p_name, '') = '' or coalesce(p_seconds, 0) not between 1 and 86400 then
     raise exception using errcode = 'SY006',
-      message = 'a lock needs a name and 1 to 86,400 seconds',
+      message = format('a lock needs a name and 1 to 86,400 seconds, not %L and %s',
+        left(p_name, 40), coalesce(p_seconds::text, 'null')),
       hint = 'try_sync_lock(''report'', 60)';
   end if;
   insert into sync.named_locks as l (lock_name, owner_id, expires_at)
@@ -8829,7 +8833,8 @@ begin
   v_url := sync.checked_base_url(regexp_replace(p_base_url, '/+$', ''));
   v_external_id := nullif(sync.trim_blanks(p_external_id), '');
   if p_max_concurrency not between 1 and 64 then
-    raise exception using errcode = 'SY006', message = 'a workspace has 1 to 64 slots',
+    raise exception using errcode = 'SY006', message = format('p_max_concurrency is %s; a '
+        'workspace has 1 to 64 slots', p_max_concurrency),
       hint = 'register_workspace(…, p_max_concurrency => 8)';
   end if;
   v_run_ids := sync.hold_runs(v_name);

@@ -111,15 +111,16 @@ begin
   if v_kind is null then
     select kind into v_kind from public.sync_settings where name = p_name;
     raise exception using errcode = 'SY006',
-      message = case when v_kind is null then format('there is no setting %L', p_name)
+      message = case when v_kind is null then format('there is no setting %L', left(p_name, 40))
                 else format('setting %s takes a %s, '
-                'not %s', p_name, v_kind, coalesce(p_value::text, 'null')) end,
+                'not %s', p_name, v_kind, coalesce(left(p_value::text, 100), 'null'))
+                end,
       hint = 'select name, kind, value, description from sync_settings shows them all.';
   end if;
   return jsonb_build_object('name', p_name, 'value', p_value);
 exception when check_violation then
   raise exception using errcode = 'SY006',
-    message = format('setting %s cannot be %s', p_name, p_value),
+    message = format('setting %s cannot be %s', p_name, left(p_value::text, 100)),
     hint = (select format('It takes %s to %s.', o_least, o_most) from sync.setting_bounds(p_name));
 end; $$;
 comment on function public.set_setting(text, jsonb) is

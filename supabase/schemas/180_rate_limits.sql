@@ -225,7 +225,9 @@ begin
   end if;
   if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
     raise exception using errcode = 'SY006',
-      message = 'a budget takes 0.001 to 100,000 requests per second, and 1 or more in flight',
+      message = format('a budget takes 0.001 to 100,000 requests per second, and 1 or more in '
+        'flight, not %s and %s', coalesce(p_requests_per_second::text, 'null'),
+        coalesce(p_max_in_flight::text, 'null')),
       hint = 'Null means unlimited; pause_sync() stops a source.';
   end if;
   update public.sync_sources

@@ -18,7 +18,8 @@ begin
   perform sync.require_service();
   if coalesce(p_name, '') = '' or coalesce(p_seconds, 0) not between 1 and 86400 then
     raise exception using errcode = 'SY006',
-      message = 'a lock needs a name and 1 to 86,400 seconds',
+      message = format('a lock needs a name and 1 to 86,400 seconds, not %L and %s',
+        left(p_name, 40), coalesce(p_seconds::text, 'null')),
       hint = 'try_sync_lock(''report'', 60)';
   end if;
   insert into sync.named_locks as l (lock_name, owner_id, expires_at)

@@ -132,7 +132,8 @@ begin
   v_url := sync.checked_base_url(regexp_replace(p_base_url, '/+$', ''));
   v_external_id := nullif(sync.trim_blanks(p_external_id), '');
   if p_max_concurrency not between 1 and 64 then
-    raise exception using errcode = 'SY006', message = 'a workspace has 1 to 64 slots',
+    raise exception using errcode = 'SY006', message = format('p_max_concurrency is %s; a '
+        'workspace has 1 to 64 slots', p_max_concurrency),
       hint = 'register_workspace(…, p_max_concurrency => 8)';
   end if;
   v_run_ids := sync.hold_runs(v_name);

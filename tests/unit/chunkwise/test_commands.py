@@ -50,6 +50,31 @@ def test_an_unreachable_project_is_named(arguments: list[str]) -> None:
     assert "tenant-key" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--requests-per-second", "nan"),
+        ("--requests-per-second", "-inf"),
+        ("--requests-per-second", "1e400"),
+        ("--requests-per-second", "5/s"),
+        ("--in-flight", "99999999999"),
+        ("--in-flight", "9" * 5000),
+        ("--in-flight", "1.5"),
+    ],
+)
+def test_a_number_that_is_none_is_named_before_any_call(option: str, value: str) -> None:
+    given = {"--requests-per-second": "5", "--in-flight": "5"} | {option: value}
+    done = chunkwise(
+        ["budgets", "set", "crm", *(f"{name}={text}" for name, text in given.items())],
+        SUPABASE_URL="http://127.0.0.1:9",
+        **SECRETS,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"chunkwise: {option} is {value[:40]!r}")
+    assert len(done.stderr.splitlines()) == 2
+
+
 def test_a_workspace_without_a_key_is_refused_before_any_call() -> None:
     done = chunkwise(
         COMMANDS[-1], SUPABASE_URL="http://127.0.0.1:9", SUPABASE_SECRET_KEY="sb_secret_abc"

@@ -80,6 +80,28 @@ def test_a_bar_for_the_job_and_for_each_workspace_that_runs() -> None:
     assert "3/6 pages, 2 delayed, next in 4 s, scan 2" in second
 
 
+@pytest.mark.parametrize(
+    ("completed", "planned", "pages", "words"),
+    [
+        (1, 1, 1, "1/1 page"),
+        (0, 1, 0, "0/1 request"),
+        (1, 2, 2, "1/2 pages"),
+        (1, 2, 1, "1/2 requests"),
+        (1, 4839, 4839, "1/4,839 pages"),
+        (0, 0, 0, "0/0 pages"),
+    ],
+)
+def test_what_a_bar_counts_is_singular_or_plural(
+    completed: int, planned: int, pages: int, words: str
+) -> None:
+    run = {"run_id": 1, "workspace": "acme", "stream": "items", "status": "running"}
+    counts = {"completed": completed, "planned": planned, "pages": {"planned": pages}}
+    bars = Bars()
+    bars.show({"percentage": None, "runs": [run | counts]}, "")
+
+    assert words in [part.strip() for part in drawn(bars).splitlines()[1].split("  ")]
+
+
 @pytest.mark.parametrize("name", ["acme [/eu]", "[bold]acme", "acme :smile:"])
 def test_a_name_is_shown_as_it_is(name: str) -> None:
     bars = Bars()

@@ -63,6 +63,7 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
             f"keyless,{URL},,NO_SUCH_VARIABLE",
             f"short,{URL}",
             f"long,{URL},,,,more",
+            f"wide,{URL},{'9' * 6000},",
         ]
     )
     assert faults_of(text, tmp_path) == [
@@ -74,6 +75,7 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         "line 8: key_env: NO_SUCH_VARIABLE is not set in the environment",
         "line 9: has fewer fields than the header",
         "line 10: has more fields than the header",
+        f"line 11: max_concurrency is '{'9' * 40}', not a whole number above 0",
     ]
 
 

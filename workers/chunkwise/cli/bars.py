@@ -51,7 +51,7 @@ class Bars:
 
 
 def _run_words(run: Row) -> str:
-    words = f"{run.get('completed')}/{run.get('planned')} {unit([run])}"
+    words = f"{run.get('completed')}/{counted(run.get('planned'), unit([run]))}"
     if run.get("delayed"):
         retry_ms = run.get("next_retry_ms")
         when = f", next in {retry_ms / 1000:.0f} s" if isinstance(retry_ms, int | float) else ""

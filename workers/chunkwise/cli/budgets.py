@@ -4,13 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from math import inf
 from typing import Annotated, Final, TypeVar
 
 import typer
 
 from chunkwise.cli.output import Row, counted, print_json, print_table
 from chunkwise.errors import SettingsError
-from chunkwise.gateway.protocol import Json
+from chunkwise.gateway.protocol import LARGEST_INTEGER, Json
 from chunkwise.operator.client import Operator, operating
 from chunkwise.settings import Settings
 from chunkwise.texts import printable
@@ -128,14 +129,17 @@ def _in_words(row: Row) -> Row:
 
 
 def _number(option: str, text: str, kind: Callable[[str], float]) -> float | None:
-    """Which numbers there may be, the database knows."""
+    """Which numbers there may be, the database knows; JSON carries no infinity to it."""
     if text.strip().lower() == UNLIMITED:
         return None
     try:
-        return kind(text)
+        number = kind(text)
     except ValueError:
-        what = "whole number" if kind is int else "number"
-        raise SettingsError(f"{option} is {text!r}", f"Give it a {what}, or {UNLIMITED}.") from None
+        number = inf
+    if abs(number) <= LARGEST_INTEGER:
+        return number
+    what = f"{'whole number' if kind is int else 'number'} up to {LARGEST_INTEGER}"
+    raise SettingsError(f"{option} is {text[:40]!r}", f"Give it a {what}, or {UNLIMITED}.")
 
 
 def _ask(question: Callable[[Operator], Awaitable[Answer]]) -> Answer:

@@ -39,9 +39,9 @@ def counted(number: object, what: str) -> str:
 
 
 def unit(runs: Iterable[Row]) -> str:
-    """What the chunks of these runs are: pages, or also questions for keys, records, items."""
+    """What a chunk of these runs is: a page, or also a question for a key, record or item."""
     pages = all((run.get("pages") or run).get("planned") == run.get("planned") for run in runs)
-    return "pages" if pages else "requests"
+    return "page" if pages else "request"
 
 
 def paused_line(paused: Row) -> str:

@@ -52,7 +52,7 @@ class Pace:
         rate = self.per_second
         if not rate:
             return ""
-        words = f"{rate:.1f} {unit(progress.get('runs') or [])}/s"
+        words = f"{rate:.1f} {unit(progress.get('runs') or [])}s/s"
         chunks: Row = progress.get("chunks") or {}
         left = int(chunks.get("pending") or 0) + int(chunks.get("processing") or 0)
         if progress.get("percentage") is not None and left:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from chunkwise.errors import SettingsError
+from chunkwise.gateway.protocol import LARGEST_INTEGER
 
 COLUMNS: Final = ("name", "url", "source", "external_id", "max_concurrency", "key_env")
 REQUIRED: Final = ("name", "url")
@@ -115,7 +116,9 @@ def _line(number: int, fields: Fields | ValueError) -> Line:
         if values[name] is None:
             raise ValueError(f"{name} is missing")
     slots, variable = values["max_concurrency"], values["key_env"]
-    if slots is not None and not (slots.isascii() and slots.isdecimal() and int(slots) > 0):
+    if slots is not None and not (
+        slots.isascii() and slots.isdecimal() and 0 < int(slots[:20]) <= LARGEST_INTEGER
+    ):
         raise ValueError(f"max_concurrency is {slots[:40]!r}, not a whole number above 0")
     if not str(values["url"]).lower().startswith(("https://", "http://")):
         raise ValueError(f"url is {str(values['url'])[:60]!r}, and begins with https://")

@@ -18,6 +18,7 @@ from chunkwise.cli.workspace_file import Line, read_lines
 from chunkwise.errors import ChunkwiseError, DatabaseError, SettingsError
 from chunkwise.gateway.client import Registration
 from chunkwise.gateway.compatibility import connected
+from chunkwise.gateway.protocol import LARGEST_INTEGER
 from chunkwise.operator.client import Operator, operating
 from chunkwise.secret import Secret
 from chunkwise.settings import Settings
@@ -72,7 +73,8 @@ def add(
         str | None, typer.Option(help="Its id in that API; else the owner of its key.")
     ] = None,
     max_concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Pages ready or in flight at a time.")
+        int | None,
+        typer.Option(min=1, max=LARGEST_INTEGER, help="Pages ready or in flight at a time."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Give a known one another base URL or source.")

@@ -25,6 +25,8 @@ Json = Mapping[str, Any]
 ErrorClass = Literal["transient", "rate_limited", "permanent", "postponed", "released"]
 # public: the Internet; loopback: the worker's own machine; any: private networks too.
 Reach = Literal["public", "loopback", "any"]
+# What an integer of the database holds.
+LARGEST_INTEGER: Final = 2**31 - 1
 STATUS_CLASSES: Final = ("page", "transient", "rate_limited", "permanent")
 
 
