@@ -11109,7 +11109,7 @@ begin
   perform sync.require_operator();
   return sync.page_head() || jsonb_build_object('run_id', p_run_id,
     'count', (select count(*) from sync.missing_records where held_by_run_id = p_run_id),
-    'records', sync.held_deletions(p_run_id, p_after, least(p_limit, 500)));
+    'records', sync.held_deletions(p_run_id, p_after, least(greatest(p_limit, 1), 500)));
 end; $$;
 comment on function sync.get_held_deletions(bigint, text, int) is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(4);
+select plan(5);
 
 select tests.workspace('acme');
 select tests.serve('acme', variadic array(select generate_series(1, 30)::bigint));
@@ -26,6 +26,9 @@ select is((select count(distinct d ->> 'id') from pages
   'the rest comes from behind the last one on');
 select is(jsonb_array_length(public.get_workspace_page('acme') #> '{streams,0,held}'), 20,
   'the workspace shows them too');
+
+select is(jsonb_array_length(public.get_held_deletions((select run_id from held), null, -1)
+  -> 'records'), 1, 'a limit below 1 is 1');
 
 select * from finish();
 rollback;
