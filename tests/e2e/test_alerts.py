@@ -13,13 +13,14 @@ from tests.e2e.webhook import Webhook, check_health
 from tests.e2e.world import World
 from tests.support.background import answer_of, in_background
 from tests.support.db import Db
-from tests.support.setup import advance_clock
+from tests.support.setup import advance_clock, set_settings
 
 pytestmark = pytest.mark.usefixtures("deliverer")
 
 
 @pytest.fixture
 def webhook(world: World) -> Iterator[Webhook]:
+    set_settings(world.db, expect_realtime=False)
     with open_inbox() as inbox:
         yield Webhook(world, inbox)
 
