@@ -52,7 +52,7 @@ stack: setup dashboard ## Start the local world and leave it running; writes .en
 	@$(on_stack) up
 	@umask 077 && $(on_stack) env > .env.local
 	@echo 'The local Supabase is running: its settings are in .env.local'
-	@echo 'The page: .venv/bin/chunkwise operators add EMAIL --password, then .venv/bin/chunkwise dashboard'
+	@echo 'The page, at http://127.0.0.1:8787: .venv/bin/chunkwise operators add EMAIL --password, then .venv/bin/chunkwise dashboard'
 
 stack-stop: setup ## Stop it
 	@$(on_stack) down
