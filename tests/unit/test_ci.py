@@ -40,7 +40,10 @@ def test_make_is_installed_by_whoever_may(tmp_path: Path, user_id: int, by: str)
         f"{by}apt-get install",
         "make check",
         "make test",
-        "make test PG=17",
+        *(
+            f"make test PG=17 T={tests}"
+            for tests in ("supabase/tests", "tests/db", "tests/races", "tests/property")
+        ),
     ]
 
 
