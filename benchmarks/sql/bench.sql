@@ -42,7 +42,8 @@ comment on function bench.plan_all() is
 $$Queue every known page, not only the window: as many chunks wait as no run of pages has.$$;
 
 create function bench.answers(p_claim jsonb) returns jsonb
-language plpgsql stable set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+language plpgsql stable set plan_cache_mode = force_generic_plan set enable_seqscan = off
+  set enable_hashjoin = off set enable_mergejoin = off as $$
 begin
   return (select jsonb_agg(jsonb_build_object(
     'queue_id', l -> 'queue_id', 'lease_token', l -> 'lease_token', 'status', 200, 'duration_ms', 187,
