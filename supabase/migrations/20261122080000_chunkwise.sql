@@ -3454,6 +3454,16 @@ comment on function sync.let_next_probe(bigint[]) is
 $$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
 answers again: another may go. Locks: the budgets, last of all, as lock_budgets().$$;
 
+create function sync.budgets_meant(p_source_id bigint, p_scope_key text) returns bigint[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select array(
+    select id from public.sync_budgets
+    where source_id = p_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)])));
+$$;
+comment on function sync.budgets_meant(bigint, text) is
+$$Returns: a source's budgets; with a scope, that one, however its host is written.$$;
+
 create function public.set_budget(
   p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
 ) returns jsonb
@@ -3462,6 +3472,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set default_transaction_isolation = 'read committed' as $$
 declare
   v_source_id bigint;
+  v_budget_ids bigint[];
   v_changed int;
 begin
   perform sync.require_service();
@@ -3480,13 +3491,12 @@ begin
   update public.sync_sources
   set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
   where id = v_source_id and p_scope_key is null;
+  v_budget_ids := sync.budgets_meant(v_source_id, p_scope_key);
   update public.sync_budgets as b
   set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
   next_send_at = null, reduced_in_flight = null, learned_rate = null, line_due_at = case when b.line_due_at is not null then sync.now() end
   from (
-    select id from public.sync_budgets
-    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
-      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)]))
+    select id from public.sync_budgets where id = any (v_budget_ids)
     order by id for no key update
   ) as meant
   where b.id = meant.id;
@@ -3497,10 +3507,7 @@ begin
       hint = 'select scope_key from sync_budgets lists them; they appear with their first '
         'workspace.';
   end if;
-  perform sync.wake_lines_of(array(
-    select id from public.sync_budgets
-    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
-      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)]))));
+  perform sync.wake_lines_of(v_budget_ids);
   return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
 end; $$;
 comment on function public.set_budget(text, numeric, int, text) is
@@ -3523,10 +3530,7 @@ begin
     raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
       hint = 'select source_name from sync_sources lists them.';
   end if;
-  v_budget_ids := array(
-    select id from public.sync_budgets
-    where source_id = v_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
-      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)])));
+  v_budget_ids := sync.budgets_meant(v_source_id, p_scope_key);
   if p_scope_key is not null and cardinality(v_budget_ids) = 0 then
     raise exception using errcode = 'SY006',
       message = format('source %s has no budget %L', p_source, p_scope_key),
@@ -3571,7 +3575,7 @@ SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by i
 SKIP LOCKED.$$;
 
 revoke all on function
-  sync.note_refusal, sync.note_answers, sync.let_next_probe, public.set_budget,
+  sync.note_refusal, sync.note_answers, sync.let_next_probe, sync.budgets_meant, public.set_budget,
   sync.unblock_budget, public.unblock_budget
 from public, anon, authenticated, service_role;
 grant execute on function public.set_budget to service_role;
@@ -7373,6 +7377,8 @@ declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
     where not p.is_repeat and p.outcome <> 'refused');
+  v_item_ids bigint[] := array(
+    select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed');
   v_run_ids bigint[];
 begin
   if cardinality(v_ended) = 0 then
@@ -7385,11 +7391,12 @@ begin
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
       or (p.outcome in ('completed', 'failed') and p.uses_up_window)
       or (p.outcome = 'completed' and (
-        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null))) || array(
-    select p.run_id from unnest(v_ended) as p
-    join sync.joined_items(array(
-      select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
-      on j.queue_id = p.queue_id);
+        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null)));
+  if cardinality(v_item_ids) > 0 then
+    v_run_ids := v_run_ids || array(
+      select p.run_id from unnest(v_ended) as p
+      join sync.joined_items(v_item_ids) as j on j.queue_id = p.queue_id);
+  end if;
   if cardinality(v_run_ids) > 0 then
     -- With those that wait for them: whoever ends a run opens them, and another may hold them. By
     -- the index of parents: a plain comparison would offer to look through all that is live.

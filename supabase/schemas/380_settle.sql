@@ -220,6 +220,8 @@ declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
     where not p.is_repeat and p.outcome <> 'refused');
+  v_item_ids bigint[] := array(
+    select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed');
   v_run_ids bigint[];
 begin
   if cardinality(v_ended) = 0 then
@@ -232,11 +234,12 @@ begin
       or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
       or (p.outcome in ('completed', 'failed') and p.uses_up_window)
       or (p.outcome = 'completed' and (
-        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null))) || array(
-    select p.run_id from unnest(v_ended) as p
-    join sync.joined_items(array(
-      select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed')) as j
-      on j.queue_id = p.queue_id);
+        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null)));
+  if cardinality(v_item_ids) > 0 then
+    v_run_ids := v_run_ids || array(
+      select p.run_id from unnest(v_ended) as p
+      join sync.joined_items(v_item_ids) as j on j.queue_id = p.queue_id);
+  end if;
   if cardinality(v_run_ids) > 0 then
     -- With those that wait for them: whoever ends a run opens them, and another may hold them. By
     -- the index of parents: a plain comparison would offer to look through all that is live.
