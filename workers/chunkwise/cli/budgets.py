@@ -2,19 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from math import inf
 from typing import Annotated, Final, TypeVar
 
 import typer
 
-from chunkwise.cli.output import Row, counted, print_json, print_table
+from chunkwise.cli.output import Row, counted, print_json, print_table, tell
+from chunkwise.cli.question import ask
 from chunkwise.errors import SettingsError
-from chunkwise.gateway.protocol import LARGEST_INTEGER, Json
-from chunkwise.operator.client import Operator, operating
-from chunkwise.settings import Settings
-from chunkwise.texts import printable
+from chunkwise.gateway.protocol import LARGEST_INTEGER
+from chunkwise.operator.client import Operator
 
 UNLIMITED: Final = "unlimited"
 COLUMNS = {
@@ -49,7 +48,7 @@ def list_budgets(as_json: JsonOption = False) -> None:
     Exit codes: 0 done, 2 a setting or the connection, 3 schema and program do not fit together.
     """
 
-    async def ask(operator: Operator) -> list[Row]:
+    async def rows_of(operator: Operator) -> list[Row]:
         budgets, sources, waiting = await asyncio.gather(
             operator.budgets(), operator.sources(), operator.rate_limited_workspaces()
         )
@@ -62,7 +61,7 @@ def list_budgets(as_json: JsonOption = False) -> None:
         )
         return [_row(budget, names[budget["source_id"]], held[budget["id"]]) for budget in budgets]
 
-    rows = _ask(ask)
+    rows = ask(rows_of)
     if as_json:
         print_json(rows)
     elif rows:
@@ -86,9 +85,9 @@ def set_budget(
     """
     rate = _number("--requests-per-second", requests_per_second, float)
     slots = _number("--in-flight", in_flight, int)
-    answer = _ask(lambda operator: operator.set_budget(source, rate, slots, scope))
+    answer = ask(lambda operator: operator.set_budget(source, rate, slots, scope))
     text = f"{counted(answer['budgets_changed'], 'budget')} of {source} set."
-    _tell(answer, text, as_json)
+    tell(answer, text, as_json)
 
 
 def unblock(
@@ -100,11 +99,11 @@ def unblock(
 
     Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
     """
-    answer = _ask(lambda operator: operator.unblock_budget(source, scope))
+    answer = ask(lambda operator: operator.unblock_budget(source, scope))
     freed = counted(answer["workspaces_freed"], "workspace")
     verb = "waits" if answer["workspaces_freed"] == 1 else "wait"
     text = f"{counted(answer['budgets'], 'budget')} of {source} lifted; {freed} {verb} no longer."
-    _tell(answer, text, as_json)
+    tell(answer, text, as_json)
 
 
 def _row(budget: Row, source: str, waiting: int) -> Row:
@@ -140,18 +139,3 @@ def _number(option: str, text: str, kind: Callable[[str], float]) -> float | Non
         return number
     what = f"{'whole number' if kind is int else 'number'} up to {LARGEST_INTEGER}"
     raise SettingsError(f"{option} is {text[:40]!r}", f"Give it a {what}, or {UNLIMITED}.")
-
-
-def _ask(question: Callable[[Operator], Awaitable[Answer]]) -> Answer:
-    async def ask() -> Answer:
-        async with operating(Settings.read()) as operator:
-            return await question(operator)
-
-    return asyncio.run(ask())
-
-
-def _tell(answer: Json, text: str, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        print(printable(text))

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from chunkwise.cli.output import Row, print_json, print_table
+from chunkwise.cli.output import Row, print_json, print_table, tell
 from chunkwise.cli.secrets import masked
 from chunkwise.operator.client import operating
 from chunkwise.secret import Secret
 from chunkwise.settings import Settings
-from chunkwise.texts import printable
 
 EmailArgument = Annotated[str, typer.Argument(help="The user's email address.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -45,7 +44,7 @@ def add(
     with masked(secret or Secret("")):
         answer = asyncio.run(_add(settings, email, secret))
     made = "created and made an operator" if answer["created"] else "is an operator now"
-    _tell(answer, f"{printable(answer['email'])} {made}.", as_json)
+    tell(answer, f"{answer['email']} {made}.", as_json)
 
 
 def list_operators(as_json: JsonOption = False) -> None:
@@ -62,7 +61,7 @@ def remove(email: EmailArgument, as_json: JsonOption = False) -> None:
     Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
     """
     answer = asyncio.run(_remove(Settings.read(), email))
-    _tell(answer, f"{printable(answer['email'])} is no operator any more.", as_json)
+    tell(answer, f"{answer['email']} is no operator any more.", as_json)
 
 
 def _password(email: str) -> Secret:
@@ -89,10 +88,3 @@ async def _list(settings: Settings, as_json: bool) -> None:
 async def _remove(settings: Settings, email: str) -> Row:
     async with operating(settings) as operator:
         return await operator.remove_operator(email)
-
-
-def _tell(answer: Row, text: str, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        print(text)

@@ -176,3 +176,11 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return printable(str(value))
+
+
+def tell(answer: object, text: str, as_json: bool) -> None:
+    """The answer for programs, or what it says in words."""
+    if as_json:
+        print_json(answer)
+    else:
+        print(printable(text))

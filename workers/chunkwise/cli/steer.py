@@ -1,17 +1,15 @@
 """`chunkwise cancel`, `retry`, `approve`, `pause`, `resume`."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
-from chunkwise.cli.output import counted, paused_line, print_json
+from chunkwise.cli.output import counted, paused_line, tell
+from chunkwise.cli.question import ask
 from chunkwise.cli.reference import HELP, job_id
 from chunkwise.gateway.protocol import Json
-from chunkwise.operator.client import Operator, operating
-from chunkwise.settings import Settings
-from chunkwise.texts import printable
+from chunkwise.operator.client import Operator
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SourceOption = Annotated[str | None, typer.Option(help="Only this source.")]
@@ -23,13 +21,13 @@ def cancel(job: Annotated[str, typer.Argument(help=HELP)], as_json: JsonOption =
 
     Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
     """
-    answer = _ask(lambda operator: _of_job(operator, job, operator.cancel_sync_job))
+    answer = ask(lambda operator: _of_job(operator, job, operator.cancel_sync_job))
     if answer["status"] == "running":
         requests = counted(answer["chunks_in_flight"], "request")
         text = f"Job {answer['job_id']} ends with {requests} now in flight."
     else:
         text = f"Job {answer['job_id']} is cancelled."
-    _tell(answer, text, as_json)
+    tell(answer, text, as_json)
 
 
 def retry(job: Annotated[str, typer.Argument(help=HELP)], as_json: JsonOption = False) -> None:
@@ -38,12 +36,12 @@ def retry(job: Annotated[str, typer.Argument(help=HELP)], as_json: JsonOption = 
     Exit codes: 0 accepted, 1 refused, 2 a setting or the connection, 3 schema and program do not
     fit together.
     """
-    answer = _ask(lambda operator: _of_job(operator, job, operator.retry_failed_chunks))
+    answer = ask(lambda operator: _of_job(operator, job, operator.retry_failed_chunks))
     text = (
         f"{answer['message']} (job {answer['job_id']}, {answer['status']})\n"
         f"Watch it with: chunkwise status {answer['job_id']} --watch"
     )
-    _tell(answer, text, as_json)
+    tell(answer, text, as_json)
     raise typer.Exit(0 if answer["status"] == "accepted" else 1)
 
 
@@ -55,8 +53,8 @@ def approve(
 
     Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
     """
-    answer = _ask(lambda operator: operator.approve_deletions(run))
-    _tell(answer, f"{counted(answer['deleted'], 'row')} deleted.", as_json)
+    answer = ask(lambda operator: operator.approve_deletions(run))
+    tell(answer, f"{counted(answer['deleted'], 'row')} deleted.", as_json)
 
 
 def pause(
@@ -66,9 +64,9 @@ def pause(
 
     Exit codes: 0 done, 1 refused, 2 a setting or the connection, 3 schema and program do not fit.
     """
-    answer = _ask(lambda operator: operator.pause_sync(source, workspace))
+    answer = ask(lambda operator: operator.pause_sync(source, workspace))
     waiting = counted(answer["live_runs"], "run")
-    _tell(answer, f"Paused: {waiting} in progress held until `chunkwise resume`.", as_json)
+    tell(answer, f"Paused: {waiting} in progress held until `chunkwise resume`.", as_json)
 
 
 def resume(
@@ -83,10 +81,10 @@ def resume(
         answer = await operator.resume_sync(source, workspace)
         return {**answer, "still_paused": await operator.paused()}
 
-    answer = _ask(resume_and_look)
+    answer = ask(resume_and_look)
     text = f"Resumed: {counted(answer['live_runs'], 'run')} in progress {_goes(answer)} on."
     still = paused_line(answer["still_paused"])
-    _tell(answer, f"{text}\n{still}" if still else text, as_json)
+    tell(answer, f"{text}\n{still}" if still else text, as_json)
 
 
 def _goes(answer: Json) -> str:
@@ -95,18 +93,3 @@ def _goes(answer: Json) -> str:
 
 async def _of_job(operator: Operator, typed: str, ask: Callable[[str], Awaitable[Json]]) -> Json:
     return await ask(await job_id(operator, typed))
-
-
-def _ask(question: Callable[[Operator], Awaitable[Json]]) -> Json:
-    async def ask() -> Json:
-        async with operating(Settings.read()) as operator:
-            return await question(operator)
-
-    return asyncio.run(ask())
-
-
-def _tell(answer: Json, text: str, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        print(printable(text))
