@@ -847,9 +847,12 @@ create table public.sync_sources (
   id bigint generated always as identity primary key,
   source_name text not null unique,
   base_path text not null default '',
+  auth text not null default 'key',
   auth_in text not null default 'header',
   auth_name text not null default 'Authorization',
   auth_prefix text not null default 'Bearer ',
+  token_url text,
+  token_params jsonb not null default '{}',
   budget_scope text not null default 'instance',
   requests_per_second numeric default 5,
   max_in_flight int default 10,
@@ -857,8 +860,13 @@ create table public.sync_sources (
   success_path text[],
   message_path text[] not null default '{message}',
   class_rules jsonb not null default '[]',
+  reset_header jsonb,
+  retry_after_path text[],
   paused_at timestamptz,
   created_at timestamptz not null default sync.now(),
+  constraint sync_sources_auth_check
+  check (auth in ('none', 'key', 'basic', 'oauth2_client', 'oauth2_refresh')
+    and (token_url is not null) = (auth in ('oauth2_client', 'oauth2_refresh'))),
   constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
   constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key', 'source')),
   constraint sync_sources_requests_per_second_check
@@ -873,6 +881,17 @@ comment on column public.sync_sources.status_classes is
 'HTTP status ("404"), hundred ("5xx") or "other" to page, transient, rate_limited or permanent.';
 comment on column public.sync_sources.success_path is
 'Where a 200 says whether it is one, for instance {success}; false there is a transient failure.';
+comment on column public.sync_sources.auth is
+'none; key: the secret as it is; basic: the secret is user:password; oauth2_client and
+oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter, refresh_token.';
+comment on column public.sync_sources.token_url is
+'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
+comment on column public.sync_sources.token_params is 'Of OAuth2: added to the token request''s form.';
+comment on column public.sync_sources.reset_header is
+'Which header says when a rate limit ends, {"name": "x-ratelimit-reset", "is": "epoch"}; is: epoch,
+seconds or date; null: Retry-After alone.';
+comment on column public.sync_sources.retry_after_path is
+'Where the body of a refusal says after how many seconds to ask again.';
 comment on column public.sync_sources.auth_in is 'header or query.';
 comment on column public.sync_sources.auth_name is 'The header or parameter that carries the key.';
 comment on column public.sync_sources.budget_scope is
@@ -1267,22 +1286,45 @@ create table public.sync_streams (
   is_default boolean not null default true,
   completeness text not null default 'counted',
   path text not null,
+  method text not null default 'GET',
   params jsonb not null default '{}',
+  headers jsonb not null default '{}',
+  body jsonb,
   page_param text not null default 'page',
   page_size int not null,
+  first_page int not null default 1,
+  next_path text[],
+  next_is text not null default 'token',
+  last_path text[],
+  cursor_is text,
+  overlap int,
+  more_path text[],
+  more_is jsonb not null default 'true',
+  next_absent_ends boolean not null default false,
+  short_page_ends boolean not null default false,
   records_path text[] not null default '{data}',
   id_path text[] not null default '{id}',
   id_type text not null default 'integer',
   updated_at_path text[],
+  time_format text not null default 'iso',
   total_path text[] not null default '{meta,total}',
   last_page_path text[] not null default '{meta,last_page}',
+  result_cap bigint,
   item_path text,
   item_record_path text[] not null default '{data}',
   name_path text[],
   drop_paths jsonb not null default '[]',
+  deleted_when jsonb,
   parent_stream text,
+  fan_out text not null default 'all',
+  id_scope text not null default 'global',
   order_path text[],
   order_type text not null default 'number',
+  order_direction text not null default 'desc',
+  order_is_unique boolean,
+  order_moves text not null default 'never',
+  since_format text not null default 'iso',
+  since_overlap int not null default 60,
   overlap_pages int not null default 3,
   full_scan_days int not null default 7,
   deep_page_limit int,
@@ -1291,8 +1333,11 @@ create table public.sync_streams (
   next_cursor_path text[],
   cursor_codec text,
   status_classes jsonb not null default '{}',
+  class_rules jsonb not null default '[]',
+  conditional boolean not null default false,
   timeout_ms int not null default 30000,
   max_body_bytes int not null default 8388608,
+  columns jsonb,
   target_table text not null default 'public.synced_records',
   apply_function text not null default 'sync.apply_synced_records',
   close_function text,
@@ -1302,7 +1347,8 @@ create table public.sync_streams (
   created_at timestamptz not null default sync.now(),
   unique (source_id, stream_name),
   constraint sync_streams_completeness_check
-  check (completeness in ('counted', 'feed', 'items', 'connection')),
+  check (completeness in
+    ('counted', 'chained', 'agreed', 'feed', 'single', 'items', 'connection')),
   constraint sync_streams_id_type_check check (id_type in ('integer', 'text')),
   constraint sync_streams_path_check
   check (path like '/%' and (item_path is null or item_path like '/%{id}%')),
@@ -1311,8 +1357,8 @@ create table public.sync_streams (
     and full_scan_days > 0)
   ),
   constraint sync_streams_order_check check (
-    order_type in ('number', 'time') and (order_path is not null or order_type = 'number')
-    and (order_path is null or completeness = 'feed')
+    order_type in ('number', 'time', 'text')
+    and (order_path is not null or order_type = 'number')
   ),
   constraint sync_streams_items_check
   check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),
@@ -1323,6 +1369,13 @@ create table public.sync_streams (
     and (cursor_codec is null or cursor_params is not null)
   ),
   constraint sync_streams_cursor_codec_check check (cursor_codec = 'laravel_id'),
+  constraint sync_streams_choices_check check (
+    method in ('GET', 'POST') and time_format in ('iso', 'epoch', 'epoch_ms')
+    and since_format in ('iso', 'epoch', 'epoch_ms', 'date')
+    and next_is in ('token', 'url', 'link_header') and cursor_is = 'keyset'
+    and fan_out in ('all', 'changed') and id_scope in ('global', 'parent')
+    and order_direction in ('asc', 'desc') and order_moves in ('never', 'forward')
+  ),
   constraint sync_streams_page_size_check check (page_size between 1 and 10000),
   constraint sync_streams_timeout_ms_check check (timeout_ms between 100 and 600000),
   constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 16777216)
@@ -1335,6 +1388,59 @@ comment on column public.sync_streams.completeness is
 newest first, read until the end or the mark of the last complete scan; never deletes. items: one
 request per record that the parent stream staged. connection: one request that tells whose key it is
 (id_path, name_path).';
+comment on column public.sync_streams.method is 'GET or POST.';
+comment on column public.sync_streams.headers is
+'Headers of its requests, beside Accept and the credential; values may hold templates.';
+comment on column public.sync_streams.body is
+'What a POST sends as JSON; values may hold templates. Null: no body.';
+comment on column public.sync_streams.first_page is 'The number of the first page, 0 or 1.';
+comment on column public.sync_streams.next_path is
+'Where an answer names what comes next, which is {next} in the request or the URL itself.';
+comment on column public.sync_streams.next_is is
+'What stands there: token, for {next}; url: the next request; link_header: no path, the header Link
+with rel="next" says so.';
+comment on column public.sync_streams.last_path is
+'Which value of a page''s last record is {last}; null: its id.';
+comment on column public.sync_streams.cursor_is is
+'keyset: the API says that its cursor stands for a place in the order, so that nothing is missed
+between two pages; null: it may be an offset.';
+comment on column public.sync_streams.overlap is
+'By how many records pages by {offset} overlap; null: a tenth of a page, at least 1.';
+comment on column public.sync_streams.more_path is 'Where an answer says whether more follows.';
+comment on column public.sync_streams.more_is is 'The value there that means that more follows.';
+comment on column public.sync_streams.next_absent_ends is
+'Whether a full page without anything at next_path is the last one.';
+comment on column public.sync_streams.short_page_ends is
+'Whether a page with fewer than page_size records is the last one: not where a server filters after
+paging.';
+comment on column public.sync_streams.time_format is
+'Of updated_at_path: iso, epoch (seconds) or epoch_ms.';
+comment on column public.sync_streams.result_cap is
+'How many records the API shows of a list at most; a total at or above it is none.';
+comment on column public.sync_streams.deleted_when is
+'Fields whose values say that a record is gone, {"status": "deleted"}; null: none does.';
+comment on column public.sync_streams.fan_out is
+'Of a stream with a parent: changed asks for the parents that the run changed or revived, all for
+all that live.';
+comment on column public.sync_streams.id_scope is
+'Whether ids are unique in a workspace (global) or below one parent only (parent).';
+comment on column public.sync_streams.order_direction is 'asc or desc.';
+comment on column public.sync_streams.order_is_unique is
+'Whether no two records have one order key; null: where that is the id.';
+comment on column public.sync_streams.order_moves is
+'never: a record''s order key stays; forward: it grows with every change, as updated_at does.';
+comment on column public.sync_streams.since_format is
+'How {since} is written: iso, epoch, epoch_ms or date.';
+comment on column public.sync_streams.since_overlap is
+'How many seconds before the last known change {since} lies.';
+comment on column public.sync_streams.class_rules is
+'As those of its source, and looked at before them.';
+comment on column public.sync_streams.conditional is
+'Whether requests carry what the last answer said of its version, so that an unchanged page costs no
+body.';
+comment on column public.sync_streams.columns is
+'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records go
+to synced_records or to target_table.';
 comment on column public.sync_streams.parent_stream is
 'Of an items stream: the feed whose run must have closed first.';
 comment on column public.sync_streams.order_path is
@@ -1486,6 +1592,11 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   select f.field, f.kind, f.least, f.most, f.one_of::text[] from (values
     ('source', 'source_name', 'text', 1, 100, null),
     ('source', 'base_path', 'base path', null, 1000, null),
+    ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
+    ('source', 'token_url', 'token url', null, 1000, null),
+    ('source', 'token_params', 'parameters', null, null, null),
+    ('source', 'reset_header', 'reset header', null, null, null),
+    ('source', 'retry_after_path', 'keys', 1, 100, null),
     ('source', 'auth_in', 'choice', null, null, '{header,query}'),
     ('source', 'auth_name', 'name', 1, 100, null),
     ('source', 'auth_prefix', 'text', 0, 100, null),
@@ -1499,9 +1610,36 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('stream', 'source_name', 'text', 1, 100, null),
     ('stream', 'stream_name', 'text', 1, 100, null),
     ('stream', 'is_default', 'boolean', null, null, null),
-    ('stream', 'completeness', 'choice', null, null, '{counted,feed,items,connection}'),
+    ('stream', 'completeness', 'choice', null, null, 
+      '{counted,chained,agreed,feed,single,items,connection}'),
     ('stream', 'path', 'path', null, 1000, null),
+    ('stream', 'method', 'choice', null, null, '{GET,POST}'),
     ('stream', 'params', 'parameters', null, null, null),
+    ('stream', 'headers', 'headers', null, null, null),
+    ('stream', 'body', 'object', null, null, null),
+    ('stream', 'first_page', 'whole number', 0, 1, null),
+    ('stream', 'next_path', 'keys', 1, 100, null),
+    ('stream', 'next_is', 'choice', null, null, '{token,url,link_header}'),
+    ('stream', 'last_path', 'keys', 1, 100, null),
+    ('stream', 'cursor_is', 'choice', null, null, '{keyset}'),
+    ('stream', 'overlap', 'whole number', 1, 10000, null),
+    ('stream', 'more_path', 'keys', 1, 100, null),
+    ('stream', 'more_is', 'scalar', null, null, null),
+    ('stream', 'next_absent_ends', 'boolean', null, null, null),
+    ('stream', 'short_page_ends', 'boolean', null, null, null),
+    ('stream', 'time_format', 'choice', null, null, '{iso,epoch,epoch_ms}'),
+    ('stream', 'result_cap', 'whole number', 1, 1000000000, null),
+    ('stream', 'deleted_when', 'parameters', null, null, null),
+    ('stream', 'fan_out', 'choice', null, null, '{all,changed}'),
+    ('stream', 'id_scope', 'choice', null, null, '{global,parent}'),
+    ('stream', 'order_direction', 'choice', null, null, '{asc,desc}'),
+    ('stream', 'order_is_unique', 'boolean', null, null, null),
+    ('stream', 'order_moves', 'choice', null, null, '{never,forward}'),
+    ('stream', 'since_format', 'choice', null, null, '{iso,epoch,epoch_ms,date}'),
+    ('stream', 'since_overlap', 'whole number', 0, 31536000, null),
+    ('stream', 'class_rules', 'class rules', null, null, null),
+    ('stream', 'conditional', 'boolean', null, null, null),
+    ('stream', 'columns', 'object', null, null, null),
     ('stream', 'page_param', 'text', 1, 100, null),
     ('stream', 'page_size', 'whole number', 1, 10000, null),
     ('stream', 'records_path', 'keys', 0, 100, null),
@@ -1516,7 +1654,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('stream', 'drop_paths', 'lists of keys', null, null, null),
     ('stream', 'parent_stream', 'text', 1, 100, null),
     ('stream', 'order_path', 'keys', 1, 100, null),
-    ('stream', 'order_type', 'choice', null, null, '{number,time}'),
+    ('stream', 'order_type', 'choice', null, null, '{number,time,text}'),
     ('stream', 'overlap_pages', 'whole number', 0, 100, null),
     ('stream', 'full_scan_days', 'whole number', 1, 36500, null),
     ('stream', 'deep_page_limit', 'whole number', 1, 2147483647, null),
@@ -1554,6 +1692,12 @@ language sql immutable set search_path = pg_catalog, pg_temp
       || case p_field.least when 0 then ', or []' else '' end
     when 'lists of keys' then 'lists of keys, such as [["token"], ["oauth", "access_token"]]'
     when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
+    when 'headers' then 'an object of texts, such as {"Api-Version": "2026-01-01"}'
+    when 'object' then 'a JSON object'
+    when 'scalar' then 'a text, a number, true or false'
+    when 'reset header' then 'an object such as {"name": "x-ratelimit-reset", "is": "epoch"}; '
+      '"is" may be epoch, seconds or date'
+    when 'token url' then 'a path below the base URL, such as /oauth/token, or an https URL'
     when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
       '"other": "permanent"}; the fourth class is rate_limited'
     when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
@@ -1583,11 +1727,15 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp
 declare
   v_text text := p_value #>> '{}';
 begin
+  if p_field.kind = 'scalar' then
+    return jsonb_typeof(p_value) in ('string', 'number', 'boolean');
+  end if;
   if jsonb_typeof(p_value) <> (case
     when p_field.kind = 'boolean' then 'boolean'
     when p_field.kind in ('whole number', 'number') then 'number'
     when p_field.kind in ('keys', 'lists of keys', 'class rules') then 'array'
-    when p_field.kind in ('parameters', 'status classes') then 'object'
+    when p_field.kind in ('parameters', 'headers', 'object', 'reset header', 'status classes')
+    then 'object'
     else 'string' end)
   then
     return false;
@@ -1619,6 +1767,15 @@ begin
     when 'parameters' then not exists (
       select from jsonb_each(p_value) as p
       where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
+    when 'object' then true
+    when 'headers' then not exists (
+      select from jsonb_each(p_value) as p
+      where p.key !~ '^[A-Za-z0-9_.-]+$' or jsonb_typeof(p.value) <> 'string')
+    when 'reset header' then p_value - '{name,is}'::text[] = '{}'
+      and p_value ->> 'name' ~ '^[A-Za-z0-9_.-]{1,100}$'
+      and p_value ->> 'is' in ('epoch', 'seconds', 'date')
+    when 'token url' then length(v_text) <= p_field.most
+      and (sync.is_path(v_text, p_field.most) or v_text ~ '^https://[^/?#@\s]+(/[^?#\s]*)?$')
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
@@ -1715,9 +1872,12 @@ begin
   select base_path into v_base_path from public.sync_sources
   where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
-    as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
+    as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
+    auth_in, auth_name, auth_prefix, budget_scope,
     requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
-  select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth_in, 'header'),
+  select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth, 'key'), r.token_url,
+    coalesce(r.token_params, '{}'), r.reset_header, r.retry_after_path,
+    coalesce(r.auth_in, 'header'),
     coalesce(r.auth_name, 'Authorization'),
     coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
     case when p_source ? 'requests_per_second' then r.requests_per_second else 5 end,
@@ -1728,7 +1888,9 @@ begin
     r.success_path, coalesce(r.message_path, '{message}'), coalesce(r.class_rules, '[]')
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
-    base_path = excluded.base_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
+    base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
+    token_params = excluded.token_params, reset_header = excluded.reset_header,
+    retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
     auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
@@ -1962,8 +2124,6 @@ begin
       'nothing unless completeness is items'),
     ('id_type', v_stream.completeness = 'feed' and v_stream.id_type <> 'integer',
       'integer, where completeness is feed'),
-    ('order_path', v_stream.completeness <> 'feed' and v_stream.order_path is not null,
-      'nothing unless completeness is feed'),
     ('order_type', v_stream.order_type = 'time' and v_stream.order_path is null,
       'number, where order_path is left out'),
     ('cursor_params', v_stream.cursor_params is null and v_stream.next_cursor_path is not null,

@@ -4,9 +4,12 @@ create table public.sync_sources (
   id bigint generated always as identity primary key,
   source_name text not null unique,
   base_path text not null default '',
+  auth text not null default 'key',
   auth_in text not null default 'header',
   auth_name text not null default 'Authorization',
   auth_prefix text not null default 'Bearer ',
+  token_url text,
+  token_params jsonb not null default '{}',
   budget_scope text not null default 'instance',
   requests_per_second numeric default 5,
   max_in_flight int default 10,
@@ -14,8 +17,13 @@ create table public.sync_sources (
   success_path text[],
   message_path text[] not null default '{message}',
   class_rules jsonb not null default '[]',
+  reset_header jsonb,
+  retry_after_path text[],
   paused_at timestamptz,
   created_at timestamptz not null default sync.now(),
+  constraint sync_sources_auth_check
+  check (auth in ('none', 'key', 'basic', 'oauth2_client', 'oauth2_refresh')
+    and (token_url is not null) = (auth in ('oauth2_client', 'oauth2_refresh'))),
   constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
   constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key', 'source')),
   constraint sync_sources_requests_per_second_check
@@ -30,6 +38,17 @@ comment on column public.sync_sources.status_classes is
 'HTTP status ("404"), hundred ("5xx") or "other" to page, transient, rate_limited or permanent.';
 comment on column public.sync_sources.success_path is
 'Where a 200 says whether it is one, for instance {success}; false there is a transient failure.';
+comment on column public.sync_sources.auth is
+'none; key: the secret as it is; basic: the secret is user:password; oauth2_client and
+oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter, refresh_token.';
+comment on column public.sync_sources.token_url is
+'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
+comment on column public.sync_sources.token_params is 'Of OAuth2: added to the token request''s form.';
+comment on column public.sync_sources.reset_header is
+'Which header says when a rate limit ends, {"name": "x-ratelimit-reset", "is": "epoch"}; is: epoch,
+seconds or date; null: Retry-After alone.';
+comment on column public.sync_sources.retry_after_path is
+'Where the body of a refusal says after how many seconds to ask again.';
 comment on column public.sync_sources.auth_in is 'header or query.';
 comment on column public.sync_sources.auth_name is 'The header or parameter that carries the key.';
 comment on column public.sync_sources.budget_scope is

@@ -8,22 +8,45 @@ create table public.sync_streams (
   is_default boolean not null default true,
   completeness text not null default 'counted',
   path text not null,
+  method text not null default 'GET',
   params jsonb not null default '{}',
+  headers jsonb not null default '{}',
+  body jsonb,
   page_param text not null default 'page',
   page_size int not null,
+  first_page int not null default 1,
+  next_path text[],
+  next_is text not null default 'token',
+  last_path text[],
+  cursor_is text,
+  overlap int,
+  more_path text[],
+  more_is jsonb not null default 'true',
+  next_absent_ends boolean not null default false,
+  short_page_ends boolean not null default false,
   records_path text[] not null default '{data}',
   id_path text[] not null default '{id}',
   id_type text not null default 'integer',
   updated_at_path text[],
+  time_format text not null default 'iso',
   total_path text[] not null default '{meta,total}',
   last_page_path text[] not null default '{meta,last_page}',
+  result_cap bigint,
   item_path text,
   item_record_path text[] not null default '{data}',
   name_path text[],
   drop_paths jsonb not null default '[]',
+  deleted_when jsonb,
   parent_stream text,
+  fan_out text not null default 'all',
+  id_scope text not null default 'global',
   order_path text[],
   order_type text not null default 'number',
+  order_direction text not null default 'desc',
+  order_is_unique boolean,
+  order_moves text not null default 'never',
+  since_format text not null default 'iso',
+  since_overlap int not null default 60,
   overlap_pages int not null default 3,
   full_scan_days int not null default 7,
   deep_page_limit int,
@@ -32,8 +55,11 @@ create table public.sync_streams (
   next_cursor_path text[],
   cursor_codec text,
   status_classes jsonb not null default '{}',
+  class_rules jsonb not null default '[]',
+  conditional boolean not null default false,
   timeout_ms int not null default 30000,
   max_body_bytes int not null default 8388608,
+  columns jsonb,
   target_table text not null default 'public.synced_records',
   apply_function text not null default 'sync.apply_synced_records',
   close_function text,
@@ -43,7 +69,8 @@ create table public.sync_streams (
   created_at timestamptz not null default sync.now(),
   unique (source_id, stream_name),
   constraint sync_streams_completeness_check
-  check (completeness in ('counted', 'feed', 'items', 'connection')),
+  check (completeness in
+    ('counted', 'chained', 'agreed', 'feed', 'single', 'items', 'connection')),
   constraint sync_streams_id_type_check check (id_type in ('integer', 'text')),
   constraint sync_streams_path_check
   check (path like '/%' and (item_path is null or item_path like '/%{id}%')),
@@ -52,8 +79,8 @@ create table public.sync_streams (
     and full_scan_days > 0)
   ),
   constraint sync_streams_order_check check (
-    order_type in ('number', 'time') and (order_path is not null or order_type = 'number')
-    and (order_path is null or completeness = 'feed')
+    order_type in ('number', 'time', 'text')
+    and (order_path is not null or order_type = 'number')
   ),
   constraint sync_streams_items_check
   check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),
@@ -64,6 +91,13 @@ create table public.sync_streams (
     and (cursor_codec is null or cursor_params is not null)
   ),
   constraint sync_streams_cursor_codec_check check (cursor_codec = 'laravel_id'),
+  constraint sync_streams_choices_check check (
+    method in ('GET', 'POST') and time_format in ('iso', 'epoch', 'epoch_ms')
+    and since_format in ('iso', 'epoch', 'epoch_ms', 'date')
+    and next_is in ('token', 'url', 'link_header') and cursor_is = 'keyset'
+    and fan_out in ('all', 'changed') and id_scope in ('global', 'parent')
+    and order_direction in ('asc', 'desc') and order_moves in ('never', 'forward')
+  ),
   constraint sync_streams_page_size_check check (page_size between 1 and 10000),
   constraint sync_streams_timeout_ms_check check (timeout_ms between 100 and 600000),
   constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 16777216)
@@ -76,6 +110,59 @@ comment on column public.sync_streams.completeness is
 newest first, read until the end or the mark of the last complete scan; never deletes. items: one
 request per record that the parent stream staged. connection: one request that tells whose key it is
 (id_path, name_path).';
+comment on column public.sync_streams.method is 'GET or POST.';
+comment on column public.sync_streams.headers is
+'Headers of its requests, beside Accept and the credential; values may hold templates.';
+comment on column public.sync_streams.body is
+'What a POST sends as JSON; values may hold templates. Null: no body.';
+comment on column public.sync_streams.first_page is 'The number of the first page, 0 or 1.';
+comment on column public.sync_streams.next_path is
+'Where an answer names what comes next, which is {next} in the request or the URL itself.';
+comment on column public.sync_streams.next_is is
+'What stands there: token, for {next}; url: the next request; link_header: no path, the header Link
+with rel="next" says so.';
+comment on column public.sync_streams.last_path is
+'Which value of a page''s last record is {last}; null: its id.';
+comment on column public.sync_streams.cursor_is is
+'keyset: the API says that its cursor stands for a place in the order, so that nothing is missed
+between two pages; null: it may be an offset.';
+comment on column public.sync_streams.overlap is
+'By how many records pages by {offset} overlap; null: a tenth of a page, at least 1.';
+comment on column public.sync_streams.more_path is 'Where an answer says whether more follows.';
+comment on column public.sync_streams.more_is is 'The value there that means that more follows.';
+comment on column public.sync_streams.next_absent_ends is
+'Whether a full page without anything at next_path is the last one.';
+comment on column public.sync_streams.short_page_ends is
+'Whether a page with fewer than page_size records is the last one: not where a server filters after
+paging.';
+comment on column public.sync_streams.time_format is
+'Of updated_at_path: iso, epoch (seconds) or epoch_ms.';
+comment on column public.sync_streams.result_cap is
+'How many records the API shows of a list at most; a total at or above it is none.';
+comment on column public.sync_streams.deleted_when is
+'Fields whose values say that a record is gone, {"status": "deleted"}; null: none does.';
+comment on column public.sync_streams.fan_out is
+'Of a stream with a parent: changed asks for the parents that the run changed or revived, all for
+all that live.';
+comment on column public.sync_streams.id_scope is
+'Whether ids are unique in a workspace (global) or below one parent only (parent).';
+comment on column public.sync_streams.order_direction is 'asc or desc.';
+comment on column public.sync_streams.order_is_unique is
+'Whether no two records have one order key; null: where that is the id.';
+comment on column public.sync_streams.order_moves is
+'never: a record''s order key stays; forward: it grows with every change, as updated_at does.';
+comment on column public.sync_streams.since_format is
+'How {since} is written: iso, epoch, epoch_ms or date.';
+comment on column public.sync_streams.since_overlap is
+'How many seconds before the last known change {since} lies.';
+comment on column public.sync_streams.class_rules is
+'As those of its source, and looked at before them.';
+comment on column public.sync_streams.conditional is
+'Whether requests carry what the last answer said of its version, so that an unchanged page costs no
+body.';
+comment on column public.sync_streams.columns is
+'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records go
+to synced_records or to target_table.';
 comment on column public.sync_streams.parent_stream is
 'Of an items stream: the feed whose run must have closed first.';
 comment on column public.sync_streams.order_path is

@@ -13,6 +13,11 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   select f.field, f.kind, f.least, f.most, f.one_of::text[] from (values
     ('source', 'source_name', 'text', 1, 100, null),
     ('source', 'base_path', 'base path', null, 1000, null),
+    ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
+    ('source', 'token_url', 'token url', null, 1000, null),
+    ('source', 'token_params', 'parameters', null, null, null),
+    ('source', 'reset_header', 'reset header', null, null, null),
+    ('source', 'retry_after_path', 'keys', 1, 100, null),
     ('source', 'auth_in', 'choice', null, null, '{header,query}'),
     ('source', 'auth_name', 'name', 1, 100, null),
     ('source', 'auth_prefix', 'text', 0, 100, null),
@@ -26,9 +31,36 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('stream', 'source_name', 'text', 1, 100, null),
     ('stream', 'stream_name', 'text', 1, 100, null),
     ('stream', 'is_default', 'boolean', null, null, null),
-    ('stream', 'completeness', 'choice', null, null, '{counted,feed,items,connection}'),
+    ('stream', 'completeness', 'choice', null, null, 
+      '{counted,chained,agreed,feed,single,items,connection}'),
     ('stream', 'path', 'path', null, 1000, null),
+    ('stream', 'method', 'choice', null, null, '{GET,POST}'),
     ('stream', 'params', 'parameters', null, null, null),
+    ('stream', 'headers', 'headers', null, null, null),
+    ('stream', 'body', 'object', null, null, null),
+    ('stream', 'first_page', 'whole number', 0, 1, null),
+    ('stream', 'next_path', 'keys', 1, 100, null),
+    ('stream', 'next_is', 'choice', null, null, '{token,url,link_header}'),
+    ('stream', 'last_path', 'keys', 1, 100, null),
+    ('stream', 'cursor_is', 'choice', null, null, '{keyset}'),
+    ('stream', 'overlap', 'whole number', 1, 10000, null),
+    ('stream', 'more_path', 'keys', 1, 100, null),
+    ('stream', 'more_is', 'scalar', null, null, null),
+    ('stream', 'next_absent_ends', 'boolean', null, null, null),
+    ('stream', 'short_page_ends', 'boolean', null, null, null),
+    ('stream', 'time_format', 'choice', null, null, '{iso,epoch,epoch_ms}'),
+    ('stream', 'result_cap', 'whole number', 1, 1000000000, null),
+    ('stream', 'deleted_when', 'parameters', null, null, null),
+    ('stream', 'fan_out', 'choice', null, null, '{all,changed}'),
+    ('stream', 'id_scope', 'choice', null, null, '{global,parent}'),
+    ('stream', 'order_direction', 'choice', null, null, '{asc,desc}'),
+    ('stream', 'order_is_unique', 'boolean', null, null, null),
+    ('stream', 'order_moves', 'choice', null, null, '{never,forward}'),
+    ('stream', 'since_format', 'choice', null, null, '{iso,epoch,epoch_ms,date}'),
+    ('stream', 'since_overlap', 'whole number', 0, 31536000, null),
+    ('stream', 'class_rules', 'class rules', null, null, null),
+    ('stream', 'conditional', 'boolean', null, null, null),
+    ('stream', 'columns', 'object', null, null, null),
     ('stream', 'page_param', 'text', 1, 100, null),
     ('stream', 'page_size', 'whole number', 1, 10000, null),
     ('stream', 'records_path', 'keys', 0, 100, null),
@@ -43,7 +75,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('stream', 'drop_paths', 'lists of keys', null, null, null),
     ('stream', 'parent_stream', 'text', 1, 100, null),
     ('stream', 'order_path', 'keys', 1, 100, null),
-    ('stream', 'order_type', 'choice', null, null, '{number,time}'),
+    ('stream', 'order_type', 'choice', null, null, '{number,time,text}'),
     ('stream', 'overlap_pages', 'whole number', 0, 100, null),
     ('stream', 'full_scan_days', 'whole number', 1, 36500, null),
     ('stream', 'deep_page_limit', 'whole number', 1, 2147483647, null),
@@ -81,6 +113,12 @@ language sql immutable set search_path = pg_catalog, pg_temp
       || case p_field.least when 0 then ', or []' else '' end
     when 'lists of keys' then 'lists of keys, such as [["token"], ["oauth", "access_token"]]'
     when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
+    when 'headers' then 'an object of texts, such as {"Api-Version": "2026-01-01"}'
+    when 'object' then 'a JSON object'
+    when 'scalar' then 'a text, a number, true or false'
+    when 'reset header' then 'an object such as {"name": "x-ratelimit-reset", "is": "epoch"}; '
+      '"is" may be epoch, seconds or date'
+    when 'token url' then 'a path below the base URL, such as /oauth/token, or an https URL'
     when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
       '"other": "permanent"}; the fourth class is rate_limited'
     when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
@@ -110,11 +148,15 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp
 declare
   v_text text := p_value #>> '{}';
 begin
+  if p_field.kind = 'scalar' then
+    return jsonb_typeof(p_value) in ('string', 'number', 'boolean');
+  end if;
   if jsonb_typeof(p_value) <> (case
     when p_field.kind = 'boolean' then 'boolean'
     when p_field.kind in ('whole number', 'number') then 'number'
     when p_field.kind in ('keys', 'lists of keys', 'class rules') then 'array'
-    when p_field.kind in ('parameters', 'status classes') then 'object'
+    when p_field.kind in ('parameters', 'headers', 'object', 'reset header', 'status classes')
+    then 'object'
     else 'string' end)
   then
     return false;
@@ -146,6 +188,15 @@ begin
     when 'parameters' then not exists (
       select from jsonb_each(p_value) as p
       where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
+    when 'object' then true
+    when 'headers' then not exists (
+      select from jsonb_each(p_value) as p
+      where p.key !~ '^[A-Za-z0-9_.-]+$' or jsonb_typeof(p.value) <> 'string')
+    when 'reset header' then p_value - '{name,is}'::text[] = '{}'
+      and p_value ->> 'name' ~ '^[A-Za-z0-9_.-]{1,100}$'
+      and p_value ->> 'is' in ('epoch', 'seconds', 'date')
+    when 'token url' then length(v_text) <= p_field.most
+      and (sync.is_path(v_text, p_field.most) or v_text ~ '^https://[^/?#@\s]+(/[^?#\s]*)?$')
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'

@@ -20,9 +20,12 @@ begin
   select base_path into v_base_path from public.sync_sources
   where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
-    as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
+    as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
+    auth_in, auth_name, auth_prefix, budget_scope,
     requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
-  select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth_in, 'header'),
+  select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth, 'key'), r.token_url,
+    coalesce(r.token_params, '{}'), r.reset_header, r.retry_after_path,
+    coalesce(r.auth_in, 'header'),
     coalesce(r.auth_name, 'Authorization'),
     coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
     case when p_source ? 'requests_per_second' then r.requests_per_second else 5 end,
@@ -33,7 +36,9 @@ begin
     r.success_path, coalesce(r.message_path, '{message}'), coalesce(r.class_rules, '[]')
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
-    base_path = excluded.base_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
+    base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
+    token_params = excluded.token_params, reset_header = excluded.reset_header,
+    retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
     auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
@@ -267,8 +272,6 @@ begin
       'nothing unless completeness is items'),
     ('id_type', v_stream.completeness = 'feed' and v_stream.id_type <> 'integer',
       'integer, where completeness is feed'),
-    ('order_path', v_stream.completeness <> 'feed' and v_stream.order_path is not null,
-      'nothing unless completeness is feed'),
     ('order_type', v_stream.order_type = 'time' and v_stream.order_path is null,
       'number, where order_path is left out'),
     ('cursor_params', v_stream.cursor_params is null and v_stream.next_cursor_path is not null,
