@@ -1385,8 +1385,9 @@ comment on table public.sync_streams is
 by declare_stream().';
 comment on column public.sync_streams.completeness is
 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed:
-newest first, read until the end or the mark of the last complete scan; never deletes. items: one
-request per record that the parent stream staged. connection: one request that tells whose key it is
+newest first, read until the end or the mark of the last complete scan; never deletes. single: one
+answer holds the whole list, or the one record; may delete. items: one request per record that the
+parent stream staged. connection: one request that tells whose key it is
 (id_path, name_path).';
 comment on column public.sync_streams.method is 'GET or POST.';
 comment on column public.sync_streams.headers is
@@ -6924,15 +6925,15 @@ comment on function sync.is_key_unproven(public.sync_workspaces) is
 $$Returns: whether a workspace's key may be another workspace's: its source tells whose keys are,
 and was not asked about this one yet, or named another owner.$$;
 
-create function sync.begin_single(p_run_ids bigint[]) returns void
+create function sync.begin_connection(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.begin_phase(p_run_ids, 'connect');
 end; $$;
-comment on function sync.begin_single(bigint[]) is
+comment on function sync.begin_connection(bigint[]) is
 $$The one request of runs. The caller holds their locks, or made them.$$;
 
-create function sync.read_single(p_page sync.page_in_hand, p_source public.sync_sources)
+create function sync.read_connection(p_page sync.page_in_hand, p_source public.sync_sources)
   returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -6951,7 +6952,7 @@ begin
   v_page.answer := '[]';
   return v_page;
 end; $$;
-comment on function sync.read_single(sync.page_in_hand, public.sync_sources) is
+comment on function sync.read_connection(sync.page_in_hand, public.sync_sources) is
 $$Returns: the page with the id and name of the workspace that the key belongs to; the rest of the
 answer is dropped, secrets with it. Raises: SY010.$$;
 
@@ -6999,7 +7000,7 @@ none was given; a key of another one, or of another workspace that is registered
 is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
 the runs' locks. Locks: the workspaces by id.$$;
 
-create function sync.advance_single(p_run public.workspace_sync_runs) returns void
+create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_workspace public.sync_workspaces;
@@ -7022,19 +7023,89 @@ begin
     perform sync.begin_kinds(array[p_run.id]);
   end if;
 end; $$;
-comment on function sync.advance_single(public.workspace_sync_runs) is
+comment on function sync.advance_connection(public.workspace_sync_runs) is
 $$The key's owner is known: go on to what the run is for, or end it before it wrote anything. The
 caller holds the run's lock.$$;
 
 revoke all on function
-  sync.is_key_unproven, sync.read_single, sync.note_key_owners, sync.advance_single,
-  sync.begin_single
+  sync.is_key_unproven, sync.read_connection, sync.note_key_owners, sync.advance_connection,
+  sync.begin_connection
+from public, anon, authenticated, service_role;
+
+-- Single: one answer holds the whole list, or the one record.
+-- Stands on: answers, close, deletions, begin, kind_counted.
+
+create function sync.begin_single(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $$;
+comment on function sync.begin_single(bigint[]) is
+$$The one request of runs. The caller holds their locks, or made them.$$;
+
+create function sync.read_single(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  if jsonb_typeof(v_page.answer) = 'object' then
+    v_page.answer := jsonb_build_array(v_page.answer);
+  end if;
+  perform sync.check_records(v_page, p_stream);
+  v_page.last_page := 1;
+  return v_page;
+end; $$;
+comment on function sync.read_single(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records: the list that stands at records_path, or the one object. There
+is no other page. Raises: SY010.$$;
+
+create function sync.note_answer(p_run_id bigint) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_distinct_ids bigint;
+begin
+  select count(distinct shown.id) into v_distinct_ids
+  from public.workspace_sync_runs as r
+  join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan
+  left join lateral unnest(s.record_ids) as shown (id) on true
+  where r.id = p_run_id having count(s.page) > 0;
+  update public.workspace_sync_runs
+  set expected_total = v_distinct_ids, distinct_ids = v_distinct_ids where id = p_run_id;
+  return v_distinct_ids is not null;
+end; $$;
+comment on function sync.note_answer(bigint) is
+$$How many records the one answer of a run's scan shows: they are all there are. The caller holds
+its lock. Returns: whether it came.$$;
+
+create function sync.advance_single(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_finding text := case
+    when p_run.phase = 'confirm' then sync.confirmation_finding(p_run)
+    when not sync.note_answer(p_run.id) then 'no answer was read' end;
+begin
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding);
+  elsif p_run.phase = 'scan' then
+    perform sync.begin_confirmations(p_run.id);
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
+  end if;
+end; $$;
+comment on function sync.advance_single(public.workspace_sync_runs) is
+$$The next step of a run of which nothing is live: confirm what its answer does not show, ask again,
+or close. The caller holds its lock.$$;
+
+revoke all on function
+  sync.begin_single, sync.read_single, sync.note_answer, sync.advance_single
 from public, anon, authenticated, service_role;
 
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
 -- Stands on: keys, streams, answers, close, begin, kind_counted, kind_feed, kind_feed_end,
---   kind_items, kind_single.
+--   kind_items, kind_connection, kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -7044,12 +7115,14 @@ declare
   v_counted bigint[];
   v_feed bigint[];
   v_items bigint[];
+  v_single bigint[];
 begin
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
     array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
-    array_agg(given.id order by given.id) filter (where k.completeness = 'items')
-  into v_counted, v_feed, v_items
+    array_agg(given.id order by given.id) filter (where k.completeness = 'items'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'single')
+  into v_counted, v_feed, v_items, v_single
   from unnest(p_run_ids) as given (id)
   cross join lateral (
     select st.completeness from public.workspace_sync_runs as r
@@ -7064,6 +7137,9 @@ begin
   end if;
   if v_items is not null then
     perform sync.begin_items(v_items);
+  end if;
+  if v_single is not null then
+    perform sync.begin_single(v_single);
   end if;
 end; $$;
 comment on function sync.begin_kinds(bigint[]) is
@@ -7100,7 +7176,7 @@ begin
   update public.workspace_sync_runs as r
   set phase = 'parent', parent_run_id = sync.live_parent_of(r) where id = any (v_wait);
   if v_connect is not null then
-    perform sync.begin_single(v_connect);
+    perform sync.begin_connection(v_connect);
   end if;
   if v_go is not null then
     perform sync.begin_kinds(v_go);
@@ -7145,10 +7221,11 @@ begin
       hint = 'It is tried again; if it stays, ask the API''s operator.';
   end if;
   v_page := case
-    when p_page.kind = 'connection' then sync.read_single(v_page, p_source)
+    when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
     when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
     when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
     when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
+    when p_stream.completeness = 'single' then sync.read_single(v_page, p_stream)
     else sync.read_items(v_page) end;
   if p_stream.drop_paths <> '[]' then
     v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
@@ -7201,7 +7278,7 @@ begin
       join public.sync_streams as st on st.id = p.stream_id and st.completeness = v_kind
       order by p.turn);
     case v_kind
-      when 'counted' then perform sync.plan_counted(v_pages);
+      when 'counted', 'single' then perform sync.plan_counted(v_pages);
       when 'feed' then perform sync.plan_feed(v_pages);
       when 'items' then perform sync.plan_items(v_pages);
       else null;
@@ -7231,7 +7308,7 @@ begin
   ) then
     perform sync.close_run(p_run_id, 'failed', null);
   elsif v_run.phase = 'connect' then
-    perform sync.advance_single(v_run);
+    perform sync.advance_connection(v_run);
   elsif v_run.phase = 'parent' then
     perform sync.begin_runs(array[p_run_id]) where not exists (
       select 1 from public.workspace_sync_runs
@@ -7241,6 +7318,9 @@ begin
   elsif exists (select 1 from public.sync_streams
     where id = v_run.stream_id and completeness = 'feed') then
     perform sync.advance_feed(v_run);
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'single') then
+    perform sync.advance_single(v_run);
   else
     perform sync.advance_counted(v_run);
   end if;
@@ -7317,7 +7397,7 @@ from public, anon, authenticated, service_role;
 
 -- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
 -- failures end or delay.
--- Stands on: keys, slots, rate_limits, close, kind_items, kind_single, stream_kinds,
+-- Stands on: keys, slots, rate_limits, close, kind_items, kind_connection, stream_kinds,
 --   begin_again.
 
 create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]

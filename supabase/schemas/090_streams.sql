@@ -107,8 +107,9 @@ comment on table public.sync_streams is
 by declare_stream().';
 comment on column public.sync_streams.completeness is
 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed:
-newest first, read until the end or the mark of the last complete scan; never deletes. items: one
-request per record that the parent stream staged. connection: one request that tells whose key it is
+newest first, read until the end or the mark of the last complete scan; never deletes. single: one
+answer holds the whole list, or the one record; may delete. items: one request per record that the
+parent stream staged. connection: one request that tells whose key it is
 (id_path, name_path).';
 comment on column public.sync_streams.method is 'GET or POST.';
 comment on column public.sync_streams.headers is

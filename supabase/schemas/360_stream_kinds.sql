@@ -1,7 +1,7 @@
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
 -- Stands on: keys, streams, answers, close, begin, kind_counted, kind_feed, kind_feed_end,
---   kind_items, kind_single.
+--   kind_items, kind_connection, kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -11,12 +11,14 @@ declare
   v_counted bigint[];
   v_feed bigint[];
   v_items bigint[];
+  v_single bigint[];
 begin
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
     array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
-    array_agg(given.id order by given.id) filter (where k.completeness = 'items')
-  into v_counted, v_feed, v_items
+    array_agg(given.id order by given.id) filter (where k.completeness = 'items'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'single')
+  into v_counted, v_feed, v_items, v_single
   from unnest(p_run_ids) as given (id)
   cross join lateral (
     select st.completeness from public.workspace_sync_runs as r
@@ -31,6 +33,9 @@ begin
   end if;
   if v_items is not null then
     perform sync.begin_items(v_items);
+  end if;
+  if v_single is not null then
+    perform sync.begin_single(v_single);
   end if;
 end; $$;
 comment on function sync.begin_kinds(bigint[]) is
@@ -67,7 +72,7 @@ begin
   update public.workspace_sync_runs as r
   set phase = 'parent', parent_run_id = sync.live_parent_of(r) where id = any (v_wait);
   if v_connect is not null then
-    perform sync.begin_single(v_connect);
+    perform sync.begin_connection(v_connect);
   end if;
   if v_go is not null then
     perform sync.begin_kinds(v_go);
@@ -112,10 +117,11 @@ begin
       hint = 'It is tried again; if it stays, ask the API''s operator.';
   end if;
   v_page := case
-    when p_page.kind = 'connection' then sync.read_single(v_page, p_source)
+    when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
     when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
     when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
     when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
+    when p_stream.completeness = 'single' then sync.read_single(v_page, p_stream)
     else sync.read_items(v_page) end;
   if p_stream.drop_paths <> '[]' then
     v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
@@ -168,7 +174,7 @@ begin
       join public.sync_streams as st on st.id = p.stream_id and st.completeness = v_kind
       order by p.turn);
     case v_kind
-      when 'counted' then perform sync.plan_counted(v_pages);
+      when 'counted', 'single' then perform sync.plan_counted(v_pages);
       when 'feed' then perform sync.plan_feed(v_pages);
       when 'items' then perform sync.plan_items(v_pages);
       else null;
@@ -198,7 +204,7 @@ begin
   ) then
     perform sync.close_run(p_run_id, 'failed', null);
   elsif v_run.phase = 'connect' then
-    perform sync.advance_single(v_run);
+    perform sync.advance_connection(v_run);
   elsif v_run.phase = 'parent' then
     perform sync.begin_runs(array[p_run_id]) where not exists (
       select 1 from public.workspace_sync_runs
@@ -208,6 +214,9 @@ begin
   elsif exists (select 1 from public.sync_streams
     where id = v_run.stream_id and completeness = 'feed') then
     perform sync.advance_feed(v_run);
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'single') then
+    perform sync.advance_single(v_run);
   else
     perform sync.advance_counted(v_run);
   end if;

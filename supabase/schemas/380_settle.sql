@@ -1,6 +1,6 @@
 -- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
 -- failures end or delay.
--- Stands on: keys, slots, rate_limits, close, kind_items, kind_single, stream_kinds,
+-- Stands on: keys, slots, rate_limits, close, kind_items, kind_connection, stream_kinds,
 --   begin_again.
 
 create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]

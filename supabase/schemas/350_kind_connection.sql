@@ -11,15 +11,15 @@ comment on function sync.is_key_unproven(public.sync_workspaces) is
 $$Returns: whether a workspace's key may be another workspace's: its source tells whose keys are,
 and was not asked about this one yet, or named another owner.$$;
 
-create function sync.begin_single(p_run_ids bigint[]) returns void
+create function sync.begin_connection(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.begin_phase(p_run_ids, 'connect');
 end; $$;
-comment on function sync.begin_single(bigint[]) is
+comment on function sync.begin_connection(bigint[]) is
 $$The one request of runs. The caller holds their locks, or made them.$$;
 
-create function sync.read_single(p_page sync.page_in_hand, p_source public.sync_sources)
+create function sync.read_connection(p_page sync.page_in_hand, p_source public.sync_sources)
   returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -38,7 +38,7 @@ begin
   v_page.answer := '[]';
   return v_page;
 end; $$;
-comment on function sync.read_single(sync.page_in_hand, public.sync_sources) is
+comment on function sync.read_connection(sync.page_in_hand, public.sync_sources) is
 $$Returns: the page with the id and name of the workspace that the key belongs to; the rest of the
 answer is dropped, secrets with it. Raises: SY010.$$;
 
@@ -86,7 +86,7 @@ none was given; a key of another one, or of another workspace that is registered
 is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
 the runs' locks. Locks: the workspaces by id.$$;
 
-create function sync.advance_single(p_run public.workspace_sync_runs) returns void
+create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_workspace public.sync_workspaces;
@@ -109,11 +109,11 @@ begin
     perform sync.begin_kinds(array[p_run.id]);
   end if;
 end; $$;
-comment on function sync.advance_single(public.workspace_sync_runs) is
+comment on function sync.advance_connection(public.workspace_sync_runs) is
 $$The key's owner is known: go on to what the run is for, or end it before it wrote anything. The
 caller holds the run's lock.$$;
 
 revoke all on function
-  sync.is_key_unproven, sync.read_single, sync.note_key_owners, sync.advance_single,
-  sync.begin_single
+  sync.is_key_unproven, sync.read_connection, sync.note_key_owners, sync.advance_connection,
+  sync.begin_connection
 from public, anon, authenticated, service_role;
