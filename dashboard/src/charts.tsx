@@ -2,7 +2,6 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { useEffect, useRef } from "preact/hooks";
 import { duration, zone } from "./time";
-import type { Runs } from "./types";
 
 // Seconds, minutes, hours, days: never parts of a second.
 const STEPS_S = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 604800];
@@ -11,26 +10,28 @@ const WIDTH = 120;
 const HEIGHT = 20;
 
 /** The last runs as bars of their duration, from zero; what failed is marked by shape and colour. */
-export function Sparkline({ runs }: { runs: Runs }) {
-  const { at, ms, status } = runs;
-  if (!at || !ms || !status) return <span class="muted">no run yet</span>;
-  const longest = Math.max(...ms, 1);
-  const isBad = (index: number) => status[index] === "failed" || status[index] === "partial";
-  const bad = at.filter((_, index) => isBad(index)).length;
+export function Sparkline({ runs }: { runs: string | null }) {
+  if (!runs) return <span class="muted">no run yet</span>;
+  const past = runs.split(",").map((run) => {
+    const [ms, status] = run.split(" ");
+    return { ms: Number(ms), isBad: status === "failed" || status === "partial" };
+  });
+  const longest = Math.max(...past.map((run) => run.ms), 1);
+  const bad = past.filter((run) => run.isBad).length;
   const label =
-    `Last ${at.length} runs: ${bad === 0 ? "none failed" : `${bad} failed or partial`}` +
-    `; the last took ${duration(ms[0] ?? null)}, the longest ${duration(longest)}`;
+    `Last ${past.length} runs: ${bad === 0 ? "none failed" : `${bad} failed or partial`}` +
+    `; the last took ${duration(past[0]?.ms ?? null)}, the longest ${duration(longest)}`;
   const step = WIDTH / MOST_RUNS;
   return (
     <svg class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} role="img" aria-label={label}>
       <title>{label}</title>
-      {at.map((time, index) => {
+      {past.map((run, index) => {
         const x = WIDTH - (index + 1) * step;
-        const height = isBad(index) ? 4 : Math.max(1, ((ms[index] ?? 0) / longest) * (HEIGHT - 2));
+        const height = run.isBad ? 4 : Math.max(1, (run.ms / longest) * (HEIGHT - 2));
         return (
           <rect
-            key={`${time} ${index}`}
-            class={isBad(index) ? "spark-bad" : "spark-run"}
+            key={index}
+            class={run.isBad ? "spark-bad" : "spark-run"}
             x={x}
             y={HEIGHT - height}
             width={step - 1}

@@ -14,12 +14,6 @@ export interface Head {
 }
 
 /** The last runs, newest first; null: none yet. `at` in seconds since 1970. */
-export interface Runs {
-  at: number[] | null;
-  ms: number[] | null;
-  status: string[] | null;
-}
-
 export interface FleetRow {
   workspace_name: string;
   source_name: string;
@@ -47,7 +41,8 @@ export interface FleetRow {
   held_run_id: number | null;
   deletions_waiting: number;
   rows_here: number | null;
-  runs: Runs;
+  /** Newest first: "4200 completed,900 failed", in ms. */
+  runs: string | null;
 }
 
 export interface Fleet extends Head {
