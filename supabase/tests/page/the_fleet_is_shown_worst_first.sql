@@ -37,9 +37,9 @@ select results_eq($$
   from public.get_fleet(null, '{wrong}', 1, 1) as f
 $$, $$values (5, 2, 1)$$, 'a part of the rows comes with the count of all');
 select results_eq($$
-  select (r ->> 'rows_here')::int, (r ->> 'api_total')::int, jsonb_array_length(r #> '{runs,at}')
+  select (r ->> 'rows_here')::int, (r ->> 'api_total')::int, r ->> 'runs' ~ '^[0-9]+ completed$'
   from jsonb_array_elements(public.get_fleet('fresh') -> 'rows') as r
-$$, $$values (3, 3, 1)$$, 'rows here stand against the total of the API, with the last runs');
+$$, $$values (3, 3, true)$$, 'rows here stand against the total of the API, with the last runs');
 
 select tests.start('fresh');
 update sync.workers set last_seen_at = sync.now() - interval '1 minute';
