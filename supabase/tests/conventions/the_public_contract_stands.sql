@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(39);
+select plan(41);
 
 select has_function('public'::name, verb::name, arguments::name[], 'verb ' || verb)
 from (values
@@ -9,6 +9,7 @@ from (values
   ('deactivate_workspace', '{text}'),
   ('declare_source', '{jsonb}'),
   ('declare_stream', '{jsonb}'),
+  ('apply_declaration', '{jsonb,boolean}'), ('get_declarations', '{text}'),
   ('set_budget', '{text,numeric,integer,text}'), ('unblock_budget', '{text,text}'),
   ('set_setting', '{text,jsonb}'),
   ('start_sync_job', '{text,text[],text[]}'),

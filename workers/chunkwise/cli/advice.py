@@ -30,6 +30,7 @@ LISTS: Final = {
     "sync_workspaces": "chunkwise workspaces list",
     "polling_job_status": "chunkwise status",
     "sync_budgets": "chunkwise budgets list",
+    "sync_streams": "chunkwise streams list",
 }
 # A call with its arguments, perhaps behind `select`; or a question to a table.
 _CALL: Final = re.compile(

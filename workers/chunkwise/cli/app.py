@@ -15,6 +15,7 @@ from chunkwise.cli import (
     operators,
     status,
     steer,
+    streams,
     sync,
     worker,
     workspaces,
@@ -59,6 +60,7 @@ def build() -> typer.Typer:
     app.add_typer(keys.build(), name="keys")
     app.add_typer(operators.build(), name="operators")
     app.add_typer(workspaces.build(), name="workspaces")
+    app.add_typer(streams.build(), name="streams")
     app.add_typer(budgets.build(), name="budgets")
     return app
 

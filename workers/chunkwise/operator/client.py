@@ -186,6 +186,22 @@ class Operator:
     async def sources(self) -> Rows:
         return await self.gateway.select("sync_sources", "id, source_name", order="id")
 
+    async def streams(self) -> Rows:
+        return await self.gateway.select(
+            "sync_streams",
+            "source_id, stream_name, completeness, method, path, page_size, parent_stream,"
+            " target_table, is_default, revision",
+            order="source_id, id",
+        )
+
+    async def apply_declaration(self, declaration: Json, *, is_trial: bool) -> Json:
+        return await self.gateway.call(
+            "apply_declaration", {"p_declaration": declaration, "p_is_trial": is_trial}
+        )
+
+    async def get_declarations(self, source: str | None) -> Json:
+        return await self.gateway.call("get_declarations", {"p_source": source})
+
     async def rate_limited_workspaces(self) -> Rows:
         rows = await self.gateway.select(
             "sync_workspaces", "budget_id, rate_limited_until", order="id"

@@ -1,0 +1,106 @@
+"""A declaration in a file: JSON or YAML, a source with its streams; what its fields may say the
+database knows."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from chunkwise.errors import SettingsError
+from chunkwise.gateway.protocol import Json
+
+YAML_ENDINGS: Final = (".yaml", ".yml")
+MOST_BYTES: Final = 1_000_000
+FORM: Final = (
+    'It is JSON, or YAML if its name ends in .yaml: {"source": {"source_name": …}, "streams":'
+    ' [{"stream_name": …}, …]}. The folder sources has examples.'
+)
+MOST_VALUES: Final = 100_000
+DEEPEST: Final = 50
+NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+WORDS: Final = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+def read_declaration(path: Path) -> Json:
+    """Raises SettingsError, which names the line if there is one."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise SettingsError(f"{path} is longer than {MOST_BYTES:,} bytes", FORM)
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", FORM) from None
+    try:
+        declaration = _parsed(text, is_yaml=path.suffix.lower() in YAML_ENDINGS)
+    except ValueError as fault:
+        raise SettingsError(f"{path}{fault}", FORM) from None
+    if not isinstance(declaration, dict):
+        raise SettingsError(f"{path} is no object with a source and its streams", FORM)
+    return declaration
+
+
+def _parsed(text: str, *, is_yaml: bool) -> object:
+    """Raises ValueError, to be read behind the file's name."""
+    if not is_yaml:
+        try:
+            return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+        except json.JSONDecodeError as error:
+            raise ValueError(f", line {error.lineno}: is no JSON: {error.msg}") from None
+    try:
+        return _Values().of(yaml.compose(text, yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"{line}: is no YAML of that kind: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f": is no YAML: {error}") from None
+
+
+class _Values:
+    """What a file of YAML says, with the texts, numbers and truths of JSON only: `no`, `12:30` and
+    `2026-01-01` are texts. An alias is what it stands for, within bounds."""
+
+    def __init__(self) -> None:
+        self._left = MOST_VALUES
+
+    def of(self, node: yaml.Node | None, depth: int = 0) -> object:
+        self._left -= 1
+        if node is None:
+            return None
+        if self._left < 0 or depth > DEEPEST:
+            raise _fault(node, "there is too much of it")
+        if isinstance(node, yaml.SequenceNode):
+            return [self.of(item, depth + 1) for item in node.value]
+        if isinstance(node, yaml.MappingNode):
+            return self._object(node, depth)
+        text = str(node.value)
+        if node.style is not None:
+            return text
+        return json.loads(text) if NUMBER.fullmatch(text) else WORDS.get(text, text)
+
+    def _object(self, node: yaml.MappingNode, depth: int) -> dict[str, object]:
+        fields: dict[str, object] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _fault(key, "a key is no text")
+            if key.value in fields:
+                raise _fault(key, f"{key.value!r} stands there twice")
+            fields[str(key.value)] = self.of(value, depth + 1)
+        return fields
+
+
+def _fault(node: yaml.Node, what: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f": field {twice!r} stands there twice in one object")
+    return fields
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f": {constant} is no JSON")
