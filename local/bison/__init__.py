@@ -16,11 +16,9 @@ from local.bison.changes import (
 from local.bison.control import BisonControl, BisonControlError
 from local.bison.faults import (
     Body,
-    Break,
     Chaos,
     Conversations,
     Cursors,
-    Drip,
     Hold,
     Match,
     MovingItems,
@@ -39,6 +37,7 @@ from local.bison.reader import BisonReader
 from local.bison.replies import FeedSpec
 from local.bison.server import running_bison, spawned_bison
 from local.bison.wire import Traffic, WorkspaceInfo
+from local.delivery import Break, Drip
 
 __all__ = [
     "Add",

@@ -12,7 +12,8 @@ from pydantic import NonNegativeInt, TypeAdapter
 
 from local.bison.api import World
 from local.bison.fleet import Fleet, FleetError, FleetSpec, default_fleet, scaled_fleet
-from local.bison.server import LATENCY_MS, SEED, address_of, listener, server
+from local.bison.server import LATENCY_MS, SEED, address_of, application
+from local.serving import listener, server
 
 FLEET: TypeAdapter[FleetSpec | dict[str, NonNegativeInt]] = TypeAdapter(
     FleetSpec | dict[str, NonNegativeInt]
@@ -59,7 +60,7 @@ def main() -> None:
     with sock:
         address = address_of(sock)
         print(json.dumps(asdict(address)), flush=True)
-        server(world, address.control_token).run([sock])
+        server(application(world, address.control_token)).run([sock])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from local.bison.changes import apply_change
-from local.bison.delivery import SpoiltDelivery, until_client_gone
 from local.bison.faultbook import FaultBook, PageTraps, Plan
 from local.bison.faults import Body, Status
 from local.bison.fleet import Fleet, FleetError, Workspace, to_json
@@ -21,6 +20,7 @@ from local.bison.pages import item_body, padded, page_body, page_number, user_bo
 from local.bison.replies import UnknownReplyError
 from local.bison.reply_pages import Cursor, conversation, cursor_page, reply_page
 from local.bison.traffic import CLIENT_GONE, Kind, SeenRequest, TrafficLog
+from local.delivery import SpoiltDelivery, until_client_gone
 
 JSON = "application/json"
 DEEP_PAGE_LIMIT = 500

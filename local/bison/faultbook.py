@@ -7,11 +7,9 @@ from dataclasses import dataclass, field, replace
 from local.bison.changes import Change
 from local.bison.faults import (
     Body,
-    Break,
     Chaos,
     Conversations,
     Cursors,
-    Drip,
     Hold,
     MovingItems,
     Mutate,
@@ -29,6 +27,7 @@ from local.bison.faults import (
 )
 from local.bison.memory import Buckets, Dice, Limiter
 from local.bison.traffic import SeenRequest
+from local.delivery import Break, Drip
 
 PageTraps = tuple[PageTrap, ...]
 

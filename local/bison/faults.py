@@ -20,6 +20,7 @@ from pydantic import ConfigDict, PositiveFloat, PositiveInt
 
 from local.bison.changes import Change
 from local.bison.traffic import Kind, SeenRequest
+from local.delivery import Break, Drip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,28 +89,6 @@ class Mutate:
     changes: tuple[Change, ...]
     when: Literal["before", "after"] = "after"
     fault: Literal["mutate"] = "mutate"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Break:
-    """The answer stops after so many bytes of its body, or before its head (None).
-
-    `reset`: the connection is reset; `cut`: it is closed in order, too early for Content-Length;
-    `hang`: it stays open and silent until the client leaves.
-    """
-
-    how: Literal["reset", "cut", "hang"]
-    after_bytes: int | None = None
-    fault: Literal["break"] = "break"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drip:
-    """The body arrives in so many parts, with a pause before each."""
-
-    parts: int
-    pause_ms: float
-    fault: Literal["drip"] = "drip"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,27 +5,22 @@ import json
 import secrets
 import socket
 import sys
-import threading
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
 
 from local.bison.api import BisonApi, World
 from local.bison.control import BisonControl, BisonControlError
 from local.bison.control_api import REFUSED, ControlApi
-from local.bison.delivery import ConnectionProtocol
 from local.bison.fleet import Fleet, FleetSpec, default_fleet
+from local.serving import base_url_of, listener, served
 
 LATENCY_MS = 187.0
 SEED = 1
-BACKLOG = 2_048
-KEEP_ALIVE_S = 75
-STOP_S = 1
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 FleetChoice = FleetSpec | Mapping[str, int]
@@ -45,41 +40,13 @@ def application(world: World, control_token: str) -> Starlette:
     return Starlette(routes=routes, exception_handlers=REFUSED)
 
 
-def listener(port: int) -> socket.socket:
-    """A loopback socket that queues clients from now on; port 0 takes a free one.
-
-    TCP_NODELAY is set here because asyncio sets it only on sockets made with a protocol number.
-    """
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.bind(("127.0.0.1", port))
-    sock.listen(BACKLOG)
-    return sock
-
-
 def address_of(sock: socket.socket) -> Address:
-    base_url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    base_url = base_url_of(sock)
     return Address(
         base_url=base_url,
         control_url=f"{base_url}/_control",
         control_token=secrets.token_urlsafe(24),
     )
-
-
-def server(world: World, control_token: str) -> uvicorn.Server:
-    config = uvicorn.Config(
-        application(world, control_token),
-        http=ConnectionProtocol,
-        access_log=False,
-        log_level="warning",
-        lifespan="off",
-        ws="none",
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=STOP_S,
-    )
-    return uvicorn.Server(config)
 
 
 @asynccontextmanager
@@ -88,20 +55,16 @@ async def running_bison(
 ) -> AsyncIterator[BisonControl]:
     """Serve from a thread of this process: starts in milliseconds, shares the interpreter lock."""
     world = World(Fleet(_spec(fleet), seed), latency_ms)
-    with listener(0) as sock:
+    with listener() as sock:
         address = address_of(sock)
-        serving = server(world, address.control_token)
-        thread = threading.Thread(target=serving.run, args=([sock],), name="bison")
-        thread.start()
-        try:
-            async with BisonControl.connect(address.base_url, address.control_token) as control:
-                try:
-                    yield control
-                finally:
-                    await control.clear_rules()
-        finally:
-            serving.should_exit = True
-            await asyncio.to_thread(thread.join)
+        async with (
+            served(application(world, address.control_token), sock, "bison"),
+            BisonControl.connect(address.base_url, address.control_token) as control,
+        ):
+            try:
+                yield control
+            finally:
+                await control.clear_rules()
 
 
 @asynccontextmanager

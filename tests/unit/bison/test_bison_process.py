@@ -10,7 +10,8 @@ import pytest
 
 from local.bison import Hold, running_bison, spawned_bison
 from local.bison.reader import plain_client
-from local.bison.server import REPOSITORY, listener
+from local.bison.server import REPOSITORY
+from local.serving import listener
 
 
 def test_connections_have_no_nagle_delay() -> None:

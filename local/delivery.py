@@ -1,18 +1,40 @@
-"""How an answer's bytes go over the wire when a rule spoils that."""
+"""How an answer's bytes go over the wire, and the two ways to spoil that."""
 
 import asyncio
 import math
 import socket
 import struct
+from dataclasses import dataclass
+from typing import Literal
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from local.bison.faults import Break, Drip
-
 # Linger on, for no time: closing sends a reset.
 RESET = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """The answer stops after so many bytes of its body, or before its head (None).
+
+    `reset`: the connection is reset; `cut`: it is closed in order, too early for Content-Length;
+    `hang`: it stays open and silent until the client leaves.
+    """
+
+    how: Literal["reset", "cut", "hang"]
+    after_bytes: int | None = None
+    fault: Literal["break"] = "break"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drip:
+    """The body arrives in so many parts, with a pause before each."""
+
+    parts: int
+    pause_ms: float
+    fault: Literal["drip"] = "drip"
 
 
 class ConnectionProtocol(HttpToolsProtocol):
