@@ -1,22 +1,28 @@
 """Writes supabase/migrations from supabase/schemas, the schema's source.
 
 The engine's files make one migration, Email Bison's another: one file is one transaction, so a push
-that cannot go through changes nothing. Until the first release both are written anew under the same
-time.
+that cannot go through changes nothing. Each begins with a look at what would be in its way. They
+install Chunkwise where it is not; `local.upgrade` writes what leads there from the last release.
 
     python -m local.migration            write them
     python -m local.migration --check    exit code 1 if they are not what would be written
 """
 
+import re
 import sys
 
 from local.folders import CHECKOUT
+from local.guard import OF_THE_ENGINE, OF_THE_PLATFORM, names_guard
 
 SCHEMAS = CHECKOUT / "supabase" / "schemas"
 MIGRATIONS = CHECKOUT / "supabase" / "migrations"
 ENGINE = "20261122080000_chunkwise.sql"
 EMAIL_BISON = "20261122080100_chunkwise_email_bison.sql"
 # PostgREST serves the schema that it has read, until it is told.
+PACKAGE = CHECKOUT / "workers" / "chunkwise" / "__init__.py"
+VERSION = re.compile(r'(?m)^VERSION: Final = "([^"]+)"$')
+# Stands in the schemas for the number of the release.
+MARK = "@release@"
 FOOTER = "notify pgrst, 'reload schema';\n"
 HEADER = "-- Made from supabase/schemas by `make migration`. Edit those files, not this one.\n"
 
@@ -26,7 +32,18 @@ def migrations() -> dict[str, str]:
     parts: dict[str, list[str]] = {ENGINE: [], EMAIL_BISON: []}
     for path in sorted(SCHEMAS.glob("*.sql")):
         parts[EMAIL_BISON if "_email_bison" in path.stem else ENGINE].append(path.read_text())
-    return {name: "\n".join([HEADER, *texts, FOOTER]) for name, texts in parts.items()}
+    bodies = {name: "\n".join(texts).replace(MARK, release()) for name, texts in parts.items()}
+    guards = {ENGINE: OF_THE_PLATFORM, EMAIL_BISON: OF_THE_ENGINE.format(release=release())}
+    return {
+        name: "\n".join([HEADER, guards[name], names_guard(body), body, FOOTER])
+        for name, body in bodies.items()
+    }
+
+
+def release() -> str:
+    """The number of the release that the schemas will be; its one source is the package."""
+    (number,) = VERSION.findall(PACKAGE.read_text())
+    return str(number)
 
 
 def out_of_date() -> list[str]:

@@ -12,6 +12,7 @@ from local.cluster import SETTINGS, SQL_FOLDER, binaries, provided_extensions
 from local.folders import CHECKOUT, StackError
 
 MIGRATIONS = CHECKOUT / "supabase" / "migrations"
+STACK = CHECKOUT / "local" / "stack" / "__init__.py"
 CONFIG = CHECKOUT / "supabase" / "config.toml"
 CLI = CHECKOUT / "node_modules" / ".bin" / "supabase"
 DATABASE_PORT = re.compile(r"(?ms)(^\[db\]$.*?^port = )\d+$")
@@ -63,6 +64,8 @@ class Project:
 def fingerprint(grants: str) -> str:
     """Of all that a cluster is built from; another one means: build anew."""
     digest = hashlib.sha256(f"{grants} {binaries()} {provided_extensions()} {SETTINGS}".encode())
-    for path in sorted([*SQL_FOLDER.glob("*.sql"), *MIGRATIONS.glob("*.sql")]):
+    # What a stack keeps is made by its own module.
+    parts = [*SQL_FOLDER.glob("*.sql"), *MIGRATIONS.glob("*.sql"), STACK]
+    for path in sorted(parts):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

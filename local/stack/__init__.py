@@ -4,6 +4,7 @@
         stack.dsn()                                    # the live database, as `postgres`
         stack.dsn("supabase_admin", "some_database")   # any login role, any database
         database = stack.create_database("t1")         # a copy with all migrations
+        empty = stack.create_bare_database("t2")       # a copy without any
         api = stack.serve(database)                    # PostgREST, Realtime, gateway for it
         api.url, api.secret_key, api.publishable_key, api.user_token(), api.operator_token()
         stack.deliver(database)                        # pg_net's process for it
@@ -37,6 +38,8 @@ from local.state import Grants, State
 
 LIVE_DATABASE = "postgres"
 TEMPLATE_DATABASE = "chunkwise_template"
+# A hosted project as it is before anything is pushed.
+BARE_DATABASE = "chunkwise_bare"
 
 
 class NotRunningError(StackError):
@@ -137,9 +140,17 @@ class Stack:
 
     def create_database(self, name: str) -> Database:
         """A fresh copy of the pushed schema, in place of one of that name, in about 0.1 s."""
+        return self.copy(TEMPLATE_DATABASE, name)
+
+    def create_bare_database(self, name: str) -> Database:
+        """What a project on supabase.com is at first: nothing is pushed to it yet."""
+        return self.copy(BARE_DATABASE, name)
+
+    def copy(self, template: str, name: str) -> Database:
+        """Of a database that nobody is connected to, in place of one of that name."""
         database = Database(name, self)
         database.drop()
-        self.psql("-c", f'create database "{name}" template {TEMPLATE_DATABASE} owner postgres')
+        self.psql("-c", f'create database "{name}" template {template} owner postgres')
         return database
 
     def serve(self, database: Database | None = None) -> Api:
@@ -209,10 +220,11 @@ def _build(folder: StackFolder, grants: Grants, *, fsync: bool) -> tuple[State, 
     cluster = Cluster(folder, state.port, state.superuser_password, fsync)
     try:
         cluster.initialise(state.authenticator_password, grants)
+        _keep(cluster, BARE_DATABASE)
         project = Project(folder.project)
         project.point_at(cluster.port)
         project.push()
-        _keep_template(cluster)
+        _keep(cluster, TEMPLATE_DATABASE)
         # pg_cron's scheduler was disconnected for the copy, and comes back only with the server.
         cluster.stop()
         cluster.start()
@@ -222,14 +234,14 @@ def _build(folder: StackFolder, grants: Grants, *, fsync: bool) -> tuple[State, 
     return state, cluster
 
 
-def _keep_template(cluster: Cluster) -> None:
+def _keep(cluster: Cluster, name: str) -> None:
     """Copy the live database while nobody, pg_cron's clock included, is connected to it."""
     cluster.psql(
         "-c", f"alter database {LIVE_DATABASE} with allow_connections false",
         "-c", "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
         f"where datname = '{LIVE_DATABASE}'",
-        "-c", f"create database {TEMPLATE_DATABASE} template {LIVE_DATABASE} owner postgres",
-        "-c", f"alter database {TEMPLATE_DATABASE} with allow_connections false is_template true",
+        "-c", f"create database {name} template {LIVE_DATABASE} owner postgres",
+        "-c", f"alter database {name} with allow_connections false is_template true",
         "-c", f"alter database {LIVE_DATABASE} with allow_connections true",
         database="template1",
     )  # fmt: skip

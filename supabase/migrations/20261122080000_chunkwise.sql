@@ -1,5 +1,99 @@
 -- Made from supabase/schemas by `make migration`. Edit those files, not this one.
 
+-- chunkwise: look first
+do $platform$
+begin
+  if to_regrole('service_role') is null or to_regprocedure('auth.jwt()') is null then
+    raise exception using errcode = '55000',
+      message = 'this is no Supabase database: it lacks the role service_role or auth.jwt(). '
+        'Push to a Supabase project, or to the local stack that supabase start runs.';
+  end if;
+  if to_regprocedure('public.chunkwise_version()') is not null then
+    raise exception using errcode = '55000', message = format('Chunkwise %s is in this database '
+      'already. Run chunkwise upgrade in its project instead, and remove this file.',
+      coalesce(public.chunkwise_version() ->> 'release', '0.1.0'));
+  end if;
+  if coalesce(to_regnamespace('sync'), to_regnamespace('synced')) is not null then
+    raise exception using errcode = '55000', message = format('a schema named %1$s is here '
+      'already, and Chunkwise needs that name. Rename it: alter schema %1$s rename to '
+      'its_new_name;', coalesce(to_regnamespace('sync'), to_regnamespace('synced')));
+  end if;
+  if to_regprocedure('cron.schedule(text,text,text)') is null and not exists (
+    select 1 from pg_catalog.pg_available_extensions where name = 'pg_cron') then
+    raise exception using errcode = '55000', message = 'pg_cron is not available in this database. '
+      'Enable pg_cron under Database, Extensions, then push again.';
+  end if;
+  if not exists (select 1 from pg_catalog.pg_proc as p where p.proname = 'http_post'
+      and p.pronamespace = to_regnamespace('net'))
+    and not exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_net') then
+    raise exception using errcode = '55000', message = 'pg_net is not available in this database. '
+      'Enable pg_net under Database, Extensions, then push again.';
+  end if;
+  if not exists (select 1 from pg_catalog.pg_proc as p where p.proname = 'create_secret'
+      and p.pronamespace = to_regnamespace('vault')) then
+    raise exception using errcode = '55000', message = 'Vault is not enabled in this database. '
+      'Enable supabase_vault under Database, Extensions, then push again.';
+  end if;
+end; $platform$;
+
+-- chunkwise: look first
+do $names$
+declare
+  v_taken text;
+begin
+  select string_agg(t.what, ', ' order by t.what) into v_taken from (
+    select case c.relkind when 'v' then 'view ' when 'm' then 'view ' when 'S' then 'sequence '
+      when 'i' then 'index ' when 'I' then 'index ' else 'table ' end || c.relname as what
+    from pg_catalog.pg_class as c
+    where c.relnamespace = 'public'::regnamespace and c.relname = any ('{chunk_events, chunk_events_occurred_idx, chunk_processing_queue,
+      chunk_processing_queue_alone_idx, chunk_processing_queue_created_idx,
+      chunk_processing_queue_delayed_idx, chunk_processing_queue_failed_idx,
+      chunk_processing_queue_line_idx, chunk_processing_queue_ready_idx,
+      chunk_processing_queue_slot_idx, chunk_processing_queue_waiting_idx,
+      chunk_processing_status, chunked_sync_jobs, chunked_sync_jobs_cursor_idx,
+      chunked_sync_jobs_item_idx, chunked_sync_jobs_what_idx, failed_chunks, hint_deliveries,
+      polling_job_status, polling_job_status_live_name_idx, polling_job_status_retry_idx,
+      polling_job_status_started_idx, queue_health, stale_workspaces, sync_alerts,
+      sync_alerts_open_idx, sync_budgets, sync_page_queue, sync_progress, sync_settings,
+      sync_sources, sync_streams, sync_streams_connection_idx, sync_workspace_streams,
+      sync_workspace_streams_run_idx, sync_workspace_streams_stream_idx, sync_workspaces,
+      sync_workspaces_budget_idx, sync_workspaces_external_id_idx, sync_workspaces_source_idx,
+      synced_records, synced_records_stream_idx, waiting_runs, worker_endpoints, worker_health,
+      workspace_health, workspace_sync_runs, workspace_sync_runs_ended_badly_idx,
+      workspace_sync_runs_held_idx, workspace_sync_runs_job_idx, workspace_sync_runs_live_idx,
+      workspace_sync_runs_live_job_idx, workspace_sync_runs_parent_idx,
+      workspace_sync_runs_running_idx, workspace_sync_runs_stream_idx,
+      workspace_sync_runs_workspace_idx}')
+    union
+    select 'function ' || p.proname from pg_catalog.pg_proc as p
+    where p.pronamespace = 'public'::regnamespace and p.proname = any ('{approve_deletions, cancel_sync_job, chunkwise_version, claim_chunk_job_safe,
+      claim_next_chunk_job_safe, cleanup_stuck_chunks, complete_chunk_job_safe,
+      complete_chunk_jobs_safe, deactivate_workspace, declare_source, declare_stream,
+      extend_chunk_leases, fail_chunk_job_safe, get_alerts_page, get_audit, get_engine_page,
+      get_fleet, get_held_deletions, get_job_page, get_jobs_page, get_key_check,
+      get_retryable_jobs, get_sources_page, get_sync_job_progress, get_workspace_page,
+      pause_sync, register_worker_endpoint, register_workspace, release_sync_lock,
+      remove_worker_endpoint, remove_workspace, request_full_scan, resume_sync,
+      retry_failed_chunks, rotate_workspace_key, schedule_jobs, set_alert_url, set_budget,
+      set_setting, start_audit, start_sync_job, trigger_next_chunk_processing, try_sync_lock,
+      unblock_budget}')
+    union
+    select 'type ' || y.typname from pg_catalog.pg_type as y
+    where y.typnamespace = 'public'::regnamespace and y.typname = any ('{chunk_events, chunk_processing_queue, chunk_processing_status, chunked_sync_jobs,
+      failed_chunks, hint_deliveries, polling_job_status, queue_health, stale_workspaces,
+      sync_alerts, sync_budgets, sync_page_queue, sync_progress, sync_settings, sync_sources,
+      sync_streams, sync_workspace_streams, sync_workspaces, synced_records, waiting_runs,
+      worker_endpoints, worker_health, workspace_health, workspace_sync_runs}')
+      and (y.typrelid = 0 or exists (select 1 from pg_catalog.pg_class as c
+        where c.oid = y.typrelid and c.relkind = 'c'))
+  ) as t;
+  if v_taken is not null then
+    raise exception using errcode = '55000', message = format('the schema public has %s already, '
+      'and Chunkwise makes its own. Rename what you keep and drop the rest, or have chunkwise init '
+      '--source email_bison --keep-legacy move an old poller to the schema legacy.', v_taken);
+  end if;
+end; $names$;
+
 -- Foundation: schema `sync`, the clock, the isolation level, words and times in texts.
 
 create schema sync;
@@ -19,11 +113,13 @@ clock's time.$$;
 create function public.chunkwise_version() returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
   set default_transaction_isolation = 'read committed' as $$
-  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
+  -- `make migration` puts the release's number in.
+  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1,
+    'release', '0.2.0');
 $$;
 comment on function public.chunkwise_version() is
 $$What a worker asks before its first claim, and every claim says again: it may have been upgraded
-meanwhile. Returns: {"schema_version", "protocol_version"}.$$;
+meanwhile. Returns: {"schema_version", "protocol_version", "release"}.$$;
 
 create function sync.isolation_resets(p_roles text[]) returns text[]
 language sql stable set search_path = pg_catalog, pg_temp as $$

@@ -1,5 +1,46 @@
 -- Made from supabase/schemas by `make migration`. Edit those files, not this one.
 
+-- chunkwise: the engine comes first
+do $engine$
+begin
+  if to_regprocedure('public.chunkwise_version()') is null
+    or public.chunkwise_version() ->> 'release' is distinct from '0.2.0' then
+    raise exception using errcode = '55000', message = 'this file needs Chunkwise 0.2.0 in the '
+      'database. Push the migration chunkwise of the same release first: chunkwise init writes '
+      'both, chunkwise upgrade what is newer.';
+  end if;
+end; $engine$;
+
+-- chunkwise: look first
+do $names$
+declare
+  v_taken text;
+begin
+  select string_agg(t.what, ', ' order by t.what) into v_taken from (
+    select case c.relkind when 'v' then 'view ' when 'm' then 'view ' when 'S' then 'sequence '
+      when 'i' then 'index ' when 'I' then 'index ' else 'table ' end || c.relname as what
+    from pg_catalog.pg_class as c
+    where c.relnamespace = 'public'::regnamespace and c.relname = any ('{client_registry, email_messages, email_messages_reply_idx, email_replies,
+      email_replies_parent_idx, email_replies_received_idx, email_threads,
+      email_threads_warning_idx, missing_workspaces, sender_emails, thread_processing_queue,
+      thread_stage, workspace_statistics}')
+    union
+    select 'function ' || p.proname from pg_catalog.pg_proc as p
+    where p.pronamespace = 'public'::regnamespace and p.proname = any ('{}')
+    union
+    select 'type ' || y.typname from pg_catalog.pg_type as y
+    where y.typnamespace = 'public'::regnamespace and y.typname = any ('{client_registry, email_messages, email_replies, email_threads, missing_workspaces,
+      sender_emails, thread_processing_queue, thread_stage, workspace_statistics}')
+      and (y.typrelid = 0 or exists (select 1 from pg_catalog.pg_class as c
+        where c.oid = y.typrelid and c.relkind = 'c'))
+  ) as t;
+  if v_taken is not null then
+    raise exception using errcode = '55000', message = format('the schema public has %s already, '
+      'and Chunkwise makes its own. Rename what you keep and drop the rest, or have chunkwise init '
+      '--source email_bison --keep-legacy move an old poller to the schema legacy.', v_taken);
+  end if;
+end; $names$;
+
 -- Email Bison: the API, and whose key it is.
 
 select public.declare_source('{

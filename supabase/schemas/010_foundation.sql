@@ -17,11 +17,13 @@ clock's time.$$;
 create function public.chunkwise_version() returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
   set default_transaction_isolation = 'read committed' as $$
-  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
+  -- `make migration` puts the release's number in.
+  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1,
+    'release', '@release@');
 $$;
 comment on function public.chunkwise_version() is
 $$What a worker asks before its first claim, and every claim says again: it may have been upgraded
-meanwhile. Returns: {"schema_version", "protocol_version"}.$$;
+meanwhile. Returns: {"schema_version", "protocol_version", "release"}.$$;
 
 create function sync.isolation_resets(p_roles text[]) returns text[]
 language sql stable set search_path = pg_catalog, pg_temp as $$

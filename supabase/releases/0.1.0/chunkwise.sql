@@ -1,0 +1,12334 @@
+-- Made from supabase/schemas by `make migration`. Edit those files, not this one.
+
+-- Foundation: schema `sync`, the clock, the isolation level, words and times in texts.
+
+create schema sync;
+comment on schema sync is 'Internals of Chunkwise. Never exposed through the API.';
+revoke all on schema sync from public, anon, authenticated, service_role;
+grant usage on schema sync to authenticated, service_role;
+
+create function sync.now() returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return pg_catalog.clock_timestamp();
+end; $$;
+comment on function sync.now() is
+$$The one clock. A verb reads it once. Tests replace it in their own database. Returns: the wall
+clock's time.$$;
+
+create function public.chunkwise_version() returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
+  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1);
+$$;
+comment on function public.chunkwise_version() is
+$$What a worker asks before its first claim, and every claim says again: it may have been upgraded
+meanwhile. Returns: {"schema_version", "protocol_version"}.$$;
+
+create function sync.isolation_resets(p_roles text[]) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(concat_ws(' ', 'alter', case
+      when s.setrole = 0 then format('database %I', current_database())
+      when s.setdatabase = 0 then format('role %I', r.rolname)
+      else format('role %I in database %I', r.rolname, current_database()) end,
+      'reset default_transaction_isolation') order by r.rolname nulls last), '{}')
+  from pg_catalog.pg_db_role_setting as s
+  left join pg_catalog.pg_roles as r on r.oid = s.setrole
+  where (s.setdatabase = 0 or s.setdatabase = (
+      select d.oid from pg_catalog.pg_database as d where d.datname = current_database()))
+    and (s.setrole = 0 or r.rolname = any (p_roles))
+    and exists (select 1 from unnest(s.setconfig) as c (setting)
+      where c.setting like 'default_transaction_isolation=%'
+        and c.setting not like '%=read committed');
+$$;
+comment on function sync.isolation_resets(text[]) is
+$$Returns: the commands that take another isolation back which was made the default of these roles
+or of the database.$$;
+
+create function sync.require_read_committed() returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_resets text[];
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    v_resets := sync.isolation_resets(array[session_user::text, current_setting('role')]);
+    raise exception using errcode = 'SY016',
+      message = format('this verb runs in READ COMMITTED only, '
+      'not in %s', upper(current_setting('transaction_isolation'))),
+      hint = case when cardinality(v_resets) > 0
+      then format('It is a default here: %s; then connect anew.', array_to_string(v_resets, '; '))
+      else 'Begin with: begin isolation level read committed. A held snapshot would hide what '
+        'closing a run waited for.' end;
+  end if;
+end; $$;
+comment on function sync.require_read_committed() is
+$$Raises: SY016 in any other isolation level; its hint is the command that takes a default back, of
+the role or the database.$$;
+
+create table sync.engine_locks (
+  lock_name text primary key,
+  constraint engine_locks_lock_name_check check (lock_name in ('sweep', 'health', 'alerts'))
+);
+comment on table sync.engine_locks is
+'Who holds a row sweeps, checks health or sends alerts, alone. Rows and no advisory locks, which any
+login may take: a row can be locked only by who may write it.';
+comment on column sync.engine_locks.lock_name is
+'sweep: cleanup_stuck_chunks() and the sweep of a claim; health: check_health(); alerts: sending
+messages, and changing where they go.';
+insert into sync.engine_locks (lock_name) values ('sweep'), ('health'), ('alerts');
+alter table sync.engine_locks enable row level security;
+
+create function sync.try_engine_lock(p_name text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from sync.engine_locks where lock_name = p_name for no key update skip locked;
+  return found;
+end; $$;
+comment on function sync.try_engine_lock(text) is
+$$Hold one of the engine's locks until the transaction ends, unless another holds it. Returns:
+whether it is held. Locks: its row, by SKIP LOCKED.$$;
+
+create function sync.wait_for_engine_lock(p_name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from sync.engine_locks where lock_name = p_name for no key update;
+end; $$;
+comment on function sync.wait_for_engine_lock(text) is
+$$Hold one of the engine's locks until the transaction ends. Locks: its row.$$;
+
+create function sync.is_own_trouble(p_sqlstate text) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select p_sqlstate ~ '^(40|53|57|58|XX)' or p_sqlstate in ('55P03', '25006', '25P04');
+$$;
+comment on function sync.is_own_trouble(text) is
+$$Returns: whether an error is trouble of the database's own, which passes and is nobody's failure:
+isolation and deadlocks (40), memory, disk and connections (53), a lock not had in time (55P03),
+time limits, cancels and restarts (57), disk errors (58), read only (25006), errors of its own
+(XX).$$;
+
+create function sync.note_out_of_time() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  select set_config('chunkwise.is_out_of_time', 'on', true);
+$$;
+comment on function sync.note_out_of_time() is
+$$The time limit of a statement goes off once. Whoever answers it notes that, so that nothing that
+takes time is begun any more in this transaction.$$;
+
+create function sync.is_out_of_time() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
+$$;
+comment on function sync.is_out_of_time() is
+$$Returns: whether the time limit of this statement went off.$$;
+
+create function sync.in_utc(p_at timestamptz) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select to_char(p_at at time zone 'utc', 'YYYY-MM-DD HH24:MI "UTC"');
+$$;
+comment on function sync.in_utc(timestamptz) is
+$$Returns: a moment as messages name it, whatever the time zone of the session.$$;
+
+create function sync.counted(p_number numeric, p_one text, p_many text default null) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format('%s %s', p_number, case when p_number = 1 then p_one
+    else coalesce(p_many, p_one || 's') end);
+$$;
+comment on function sync.counted(numeric, text, text) is
+$$Returns: a number and what it counts, in the singular or plural.$$;
+
+create function sync.try_time(p_text text) returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_time timestamptz;
+begin
+  v_time := p_text::timestamptz;
+  return case when isfinite(v_time) then v_time end;
+exception when data_exception then
+  return null;
+end; $$;
+comment on function sync.try_time(text) is
+$$Returns: the time, or null if it is none; without a zone it is the session's, which callers set to
+UTC.$$;
+
+create function sync.shell_word(p_text text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
+    else '''' || replace(p_text, '''', '''"''"''') || '''' end;
+$$;
+comment on function sync.shell_word(text) is
+$$Returns: a text as one word of a shell command, of which the shell expands nothing.$$;
+
+revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
+revoke all on function
+  sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
+  sync.try_engine_lock,
+  sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
+  sync.in_utc, sync.counted, sync.try_time, sync.shell_word
+from public, anon, authenticated, service_role;
+grant execute on function sync.now, sync.counted, sync.shell_word to authenticated, service_role;
+grant execute on function public.chunkwise_version to service_role;
+
+-- Access: who calls, and who may. Every definer function asks here first, whatever was granted.
+
+create function sync.acts_as_service() returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_role text := current_setting('role');
+begin
+  if v_role = 'service_role' then
+    return true;
+  end if;
+  if v_role = 'none' then
+    v_role := session_user;
+  end if;
+  return pg_has_role(v_role, 'service_role', 'usage') or pg_has_role(v_role,
+    (select nspowner from pg_namespace where nspname = 'sync'), 'usage');
+end; $$;
+comment on function sync.acts_as_service() is
+$$Returns: whether the caller is service_role, the owner of Chunkwise, or has the rights of one of
+them. It looks at the role that the caller set, else at the login, which a definer function does not
+change and nobody can make up; claims and grants count for nothing.$$;
+
+create function sync.is_operator() returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return current_setting('role') = 'authenticated'
+    and pg_has_role(session_user, 'service_role', case
+      when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end)
+    and coalesce(auth.jwt() -> 'app_metadata' ->> 'chunkwise' = 'operator', false);
+end; $$;
+comment on function sync.is_operator() is
+$$Returns: whether the caller is a signed-in user whose token carries app_metadata.chunkwise =
+'operator'. Claims are a setting that any session may write: only those are believed that a login
+set which could take service_role instead (PostgREST, Realtime, the owner).$$;
+
+create function sync.require_service() returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not sync.acts_as_service() then
+    raise exception using errcode = '42501', message = 'only a service may do this',
+      hint = 'Call it with the project''s secret key, or as a login that was granted service_role.';
+  end if;
+end; $$;
+comment on function sync.require_service() is
+$$Guard of the definer functions that are for services: the first thing that they do. Raises: 42501,
+whoever was granted EXECUTE.$$;
+
+create function sync.require_operator() returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not (sync.acts_as_service() or sync.is_operator()) then
+    raise exception using errcode = '42501', message = 'only an operator may do this',
+      hint = 'Sign in as a user whose app_metadata carries {"chunkwise": "operator"}.';
+  end if;
+end; $$;
+comment on function sync.require_operator() is
+$$Guard of the definer functions behind operator verbs: the first thing that they do. Raises:
+42501, whoever was granted EXECUTE.$$;
+
+create function sync.require_trigger_of(p_table oid, p_own_table regclass) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_table <> p_own_table then
+    raise exception using errcode = '42501',
+      message = format('this trigger is for %s only', p_own_table);
+  end if;
+end; $$;
+comment on function sync.require_trigger_of(oid, regclass) is
+$$Guard of the definer trigger functions: on a table of somebody else's they would work with rows
+and types of that table. Raises: 42501.$$;
+
+create function sync.careless_grants()
+  returns table (grantee text, privilege text, object text, remedy text)
+language sql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  with granted as (
+    select 'function ' || p.oid::regprocedure as object, p.proowner as owner, a.grantee,
+      lower(a.privilege_type) as privilege
+    from pg_proc as p
+    cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+    where p.prosecdef and p.prosrc ~ '\mperform sync\.require_\w+\('
+      and p.pronamespace = any ('{public,sync}'::regnamespace[])
+      and not (a.grantee = 'authenticated'::regrole
+        and p.prosrc ~ '\mperform sync\.require_operator\(')
+    union all
+    select case c.relkind when 'S' then 'sequence ' else 'table ' end || c.oid::regclass,
+      c.relowner, a.grantee, lower(a.privilege_type)
+    from pg_class as c
+    cross join aclexplode(c.relacl) as a
+    where c.relkind in ('r', 'p', 'S') and a.privilege_type <> 'SELECT' and (
+      c.relnamespace = 'sync'::regnamespace
+      or exists (select 1 from pg_policy as o
+        where o.polrelid = c.oid and o.polname = c.relname || '_select_operator')
+      or exists (select 1 from pg_depend as d
+        join pg_policy as o on o.polrelid = d.refobjid
+        join pg_class as t on t.oid = o.polrelid and o.polname = t.relname || '_select_operator'
+        where d.classid = 'pg_class'::regclass and d.objid = c.oid
+          and d.refclassid = 'pg_class'::regclass and c.relkind = 'S'))
+    union all
+    select 'schema sync', n.nspowner, a.grantee, lower(a.privilege_type)
+    from pg_namespace as n cross join aclexplode(n.nspacl) as a
+    where n.nspname = 'sync'
+      and not (a.grantee = 'authenticated'::regrole and a.privilege_type = 'USAGE')
+  )
+  select case g.grantee when 0 then 'public' else quote_ident(r.rolname) end, g.privilege, g.object,
+    format('revoke %s on %s from %s;', g.privilege, g.object,
+      case g.grantee when 0 then 'public' else quote_ident(r.rolname) end)
+  from granted as g left join pg_roles as r on r.oid = g.grantee
+  where g.grantee <> g.owner
+    and (g.grantee = 0 or not pg_has_role(g.grantee, 'service_role', 'usage'))
+  order by 1, 3, 2;
+$$;
+comment on function sync.careless_grants() is
+$$Returns: who was granted what of Chunkwise that is not for them, and the statement that takes it
+back: definer functions, writing to tables and sequences, schema sync. The functions refuse them
+nevertheless; a trigger or a truncation would ask nobody.$$;
+
+revoke all on function
+  sync.acts_as_service, sync.is_operator, sync.require_service, sync.require_operator,
+  sync.require_trigger_of, sync.careless_grants
+from public, anon, authenticated, service_role;
+grant execute on function sync.is_operator to authenticated, service_role;
+
+-- Settings: the numbers and switches of the engine.
+
+create function sync.setting_bounds(p_name text, out o_least numeric, out o_most numeric)
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- With a backoff of nothing, or a lease that is over at once, workers ask without a pause.
+  o_least := case
+    when p_name in ('retry_base_seconds', 'lease_seconds', 'max_lease_seconds',
+      'max_job_duration_seconds') then 0.001
+    when p_name = 'max_block_seconds' then 1
+    when p_name = 'retry_cap_seconds' then 0.1
+    when p_name in ('max_lease_losses', 'max_scans', 'max_pages', 'stale_after_hours',
+      'stalled_after_minutes', 'chunks_kept_days', 'events_kept_days') then 1
+    else 0 end;
+  -- Beyond these a moment that is so far away, or a whole number, is out of range.
+  o_most := case
+    when p_name in ('stale_after_hours', 'chunks_kept_days', 'events_kept_days') then 1000000
+    else 1000000000 end;
+end; $$;
+comment on function sync.setting_bounds(text) is
+$$Returns: the least and the most that a number setting takes.$$;
+
+create table public.sync_settings (
+  name text primary key,
+  value jsonb not null,
+  kind text not null,
+  description text not null,
+  constraint sync_settings_kind_check check (kind in ('boolean', 'number')),
+  constraint sync_settings_value_check check (
+    jsonb_typeof(value) = kind and (kind = 'boolean' or (value #>> '{}')::numeric
+    between (sync.setting_bounds(name)).o_least and (sync.setting_bounds(name)).o_most)
+  )
+);
+comment on table public.sync_settings is 'Settings of the engine; changed by set_setting().';
+alter table public.sync_settings enable row level security;
+
+insert into public.sync_settings (name, value, kind, description) values
+('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),
+('max_lease_seconds', '600', 'number', 'No lease lives longer than this in total.'),
+('max_lease_losses', '10', 'number', 'A chunk whose worker dies so often while it holds nothing '
+  'else is failed as a poison page.'),
+('max_unanswered', '5', 'number', 'A chunk whose requests meet so many closed connections is '
+  'released no more: the next one is a transient failure.'),
+('sweep_interval_seconds', '5', 'number', 'A claim that finds the last sweep older than this '
+  'sweeps itself.'),
+('send_ahead_seconds', '2', 'number', 'How far ahead a claim may reserve send times of a budget.'),
+('max_block_seconds', '900', 'number', 'A wait that an API asks for is cut to this; then one '
+  'request asks again.'),
+('retry_base_seconds', '2', 'number', 'First step of the backoff after a transient failure.'),
+('retry_cap_seconds', '60', 'number', 'Longest backoff after a transient failure '
+  'or an unexplained 429.'),
+('max_job_duration_seconds', '21600', 'number', 'A job older than this is closed as partial.'),
+('max_scans', '3', 'number', 'How often a counted stream is scanned in one run before it is '
+  'partial.'),
+('max_pages', '100000', 'number', 'A last page beyond this is refused as wrong shape.'),
+('deletion_guard_rows', '10', 'number', 'Deletions up to this many rows need no approval.'),
+('deletion_guard_share', '0.2', 'number', 'Deletions up to this share of the live rows need no '
+  'approval.'),
+('empty_list_minutes', '10', 'number', 'A list that became empty deletes nothing before a run '
+  'so much later finds it empty too; 0: at once, as ever.'),
+('sync_interval_minutes', '30', 'number', 'How often the default streams of all workspaces are '
+  'synced by themselves; 0: never.'),
+('stale_after_hours', '24', 'number', 'Age of the last complete sync '
+  'from which a workspace is stale.'),
+('stalled_after_minutes', '15', 'number', 'A job of which no chunk ended for so long is stalled.'),
+('chunks_kept_days', '30', 'number', 'Age at which chunks of closed runs are pruned.'),
+('events_kept_days', '90', 'number', 'Age at which chunk events are pruned.'),
+('echo_interval_seconds', '60', 'number', 'How often workers that listen to Realtime are sent a '
+  'message that they must hear; 0: never.'),
+('public_dashboard', 'false', 'boolean', 'Whether anonymous visitors may read named columns of '
+  'polling_job_status.'),
+('expect_realtime', 'true', 'boolean', 'Whether workers are meant to hear hints by Realtime; '
+  'off, that none arrives is no alert.'),
+('paused', 'false', 'boolean', 'Whether pause_sync() holds everything.'),
+('allow_private_addresses', 'false', 'boolean', 'Whether a base URL may name a private address.');
+
+create function sync.setting(p_name text) returns numeric
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select (value #>> '{}')::numeric from public.sync_settings where name = p_name);
+end; $$;
+comment on function sync.setting(text) is $$Returns: a number setting.$$;
+
+create function sync.setting_seconds(p_name text) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings
+    where name = p_name);
+end; $$;
+comment on function sync.setting_seconds(text) is
+$$Returns: a setting given in seconds, as an interval.$$;
+
+create function sync.is_switched_on(p_name text) returns boolean
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select value = 'true'::jsonb from public.sync_settings where name = p_name;
+$$;
+comment on function sync.is_switched_on(text) is
+$$Returns: a boolean setting. Definer, because a policy for anonymous visitors asks it.$$;
+
+create function public.set_setting(p_name text, p_value jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_kind text;
+begin
+  perform sync.require_service();
+  update public.sync_settings set value = p_value
+  where name = p_name and jsonb_typeof(p_value) = kind
+  returning kind into v_kind;
+  if v_kind is null then
+    select kind into v_kind from public.sync_settings where name = p_name;
+    raise exception using errcode = 'SY006',
+      message = case when v_kind is null then format('there is no setting %L', left(p_name, 40))
+                else format('setting %s takes a %s, '
+                'not %s', p_name, v_kind, coalesce(left(p_value::text, 100), 'null'))
+                end,
+      hint = 'select name, kind, value, description from sync_settings shows them all.';
+  end if;
+  return jsonb_build_object('name', p_name, 'value', p_value);
+exception when check_violation then
+  raise exception using errcode = 'SY006',
+    message = format('setting %s cannot be %s', p_name, left(p_value::text, 100)),
+    hint = (select format('It takes %s to %s.', o_least, o_most) from sync.setting_bounds(p_name));
+end; $$;
+comment on function public.set_setting(text, jsonb) is
+$$Change a setting. Returns: {"name", "value"}. Raises: SY006 unknown name or a value that it cannot
+take. Locks: the setting's row.$$;
+
+revoke all on table public.sync_settings from public, anon, authenticated, service_role;
+grant select on table public.sync_settings to authenticated, service_role;
+create policy sync_settings_select_operator on public.sync_settings
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.setting_bounds, sync.setting, sync.setting_seconds, sync.is_switched_on, public.set_setting
+from public, anon, authenticated, service_role;
+grant execute on function sync.is_switched_on to anon, authenticated, service_role;
+grant execute on function public.set_setting to service_role;
+grant execute on function sync.setting, sync.setting_seconds to authenticated, service_role;
+
+-- Addresses: URLs taken apart, one spelling of each host, and which of them may be asked.
+
+create type sync.parsed_url as (scheme text, host text, port int, address inet, path text);
+comment on type sync.parsed_url is
+'A URL taken apart: scheme and host in lower case, the host without a final dot (an IPv6 address in
+its short form, bracketed), no port if it is the scheme''s own, the address if the host is one, and
+what follows, with query and fragment, as it was given.';
+
+create function sync.parse_url(p_url text) returns sync.parsed_url
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_part text[] := regexp_match(p_url, '^(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?'
+    '([/?#][\x21-\x7e]*)?$', 'i');
+  v_url sync.parsed_url;
+begin
+  if v_part is null then
+    return null;
+  end if;
+  v_url.scheme := lower(v_part[1]);
+  v_url.host := regexp_replace(lower(v_part[2]), '\.$', '');
+  v_url.port := substr(v_part[3], 2)::int;
+  v_url.path := coalesce(v_part[4], '');
+  if v_url.port not between 1 and 65535 or length(v_url.host) > 253 then
+    return null;
+  elsif v_url.port = (case v_url.scheme when 'https' then 443 else 80 end) then
+    v_url.port := null;
+  end if;
+  if left(v_url.host, 1) = '[' then
+    begin
+      v_url.address := btrim(v_url.host, '[]')::inet;
+    exception when invalid_text_representation then
+      return null;
+    end;
+    v_url.host := '[' || host(v_url.address) || ']';
+    return case when family(v_url.address) = 6 then v_url end;
+  end if;
+  -- A last label in figures makes it an IPv4 address, of which programs read octal, hexadecimal and
+  -- short forms each in their own way: four numbers it has, or it is none.
+  if v_url.host ~ '(^|\.)([0-9]+|0x[0-9a-f]*)$' then
+    if v_url.host !~ '^((0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])(\.|$)){4}$' then
+      return null;
+    end if;
+    v_url.address := v_url.host::inet;
+  elsif v_url.host !~ '^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.(?!$)|$))+$' then
+    return null;
+  end if;
+  return v_url;
+end; $$;
+comment on function sync.parse_url(text) is
+$$Returns: an http or https URL taken apart, or null if it is none: with a user, an empty port, a
+space, a line break or another character that does not belong there, an IPv6 address without
+brackets, an IPv4 address in figures that programs read differently.$$;
+
+create function sync.host_and_port(p_url sync.parsed_url) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_url.host || coalesce(':' || p_url.port, '');
+end; $$;
+comment on function sync.host_and_port(sync.parsed_url) is
+$$Returns: host and port, without the port that is the scheme's own.$$;
+
+create function sync.host_of(p_url text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return sync.host_and_port(sync.parse_url(p_url));
+end; $$;
+comment on function sync.host_of(text) is
+$$Returns: host and port of a URL, the name of an instance: the same however it is written. Null if
+it is no URL.$$;
+
+create function sync.normal_url(p_url text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url sync.parsed_url := sync.parse_url(p_url);
+begin
+  return v_url.scheme || '://' || sync.host_and_port(v_url) || v_url.path;
+end; $$;
+comment on function sync.normal_url(text) is
+$$Returns: a URL with its host in the one spelling of parse_url(), or null if it is none.$$;
+
+create function sync.reach_of_address(p_address inet) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
+    when p_address <<= any ('{127.0.0.0/8,::1}'::inet[]) then 'loopback'
+    -- IPv4 in the clothes of IPv6: mapped, and translated by a gateway.
+    when p_address <<= '::ffff:0:0/96' then
+      sync.reach_of_address('0.0.0.0'::inet + (p_address - '::ffff:0:0'::inet))
+    when p_address <<= '64:ff9b::/96' then
+      case sync.reach_of_address('0.0.0.0'::inet + (p_address - '64:ff9b::'::inet))
+        when 'public' then 'public' else 'private' end
+    when family(p_address) = 4 then
+      case when p_address <<= any ('{0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,169.254.0.0/16,172.16.0.0/12,
+        192.0.0.0/24,192.0.2.0/24,192.88.99.0/24,192.168.0.0/16,198.18.0.0/15,198.51.100.0/24,
+        203.0.113.0/24,224.0.0.0/4,240.0.0.0/4}'::inet[]) then 'private' else 'public' end
+    -- Of the public range without tunnels into any address (Teredo, 6to4) and documentation.
+    when p_address <<= '2000::/3'
+      and not p_address <<= any ('{2001::/23,2001:db8::/32,2002::/16,3fff::/20}'::inet[])
+    then 'public'
+    else 'private' end;
+end; $$;
+comment on function sync.reach_of_address(inet) is
+$$Returns: loopback; private: local, link-local, shared, multicast, reserved, for documentation, or
+a tunnel that may lead there; else public.$$;
+
+create function sync.reach_of(p_url sync.parsed_url) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+begin
+  return case
+    when p_url.address is not null then sync.reach_of_address(p_url.address)
+    when p_url.host = 'localhost' then 'loopback'
+    when strpos(p_url.host, '.') = 0 or p_url.host ~ '\.(localhost|localdomain|local|internal'
+      '|intranet|private|corp|home|lan|svc|test|invalid|onion|arpa)$' then 'private'
+    else 'public' end;
+end; $$;
+comment on function sync.reach_of(sync.parsed_url) is
+$$Returns: loopback, private or public, as far as a host's name tells: the worker asks the same of
+the address that it connects to. Names of one word and under domains that no registry gives out are
+private.$$;
+
+create function sync.checked_url(p_url text, p_takes_private_http boolean default false)
+  returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url sync.parsed_url := sync.parse_url(p_url);
+  v_reach text := sync.reach_of(v_url);
+  v_origin text := v_url.scheme || '://' || sync.host_and_port(v_url);
+begin
+  if v_url is null then
+    raise exception using errcode = 'SY015', message = 'that is no URL',
+      hint = 'It reads https://host or https://host:port, without a user, and an IPv4 address as '
+      '192.0.2.1.';
+  end if;
+  if v_url.scheme = 'http' and v_reach <> 'loopback'
+    and not (p_takes_private_http and v_reach = 'private') then
+    raise exception using errcode = 'SY015', message = format('%s is not https', v_origin),
+      hint = 'Keys travel over https only, except to this machine itself.';
+  end if;
+  if v_reach = 'private' and not sync.is_switched_on('allow_private_addresses') then
+    raise exception using errcode = 'SY015',
+      message = format('%s names a private address', v_origin),
+      hint = 'If that is meant: select set_setting(''allow_private_addresses'', ''true'').';
+  end if;
+  return v_origin || v_url.path;
+end; $$;
+comment on function sync.checked_url(text, boolean) is
+$$Returns: the URL with its host in one spelling. Raises: SY015 no URL, not https (http is for
+loopback, and for private hosts where the caller takes that), or a private address while the setting
+forbids them; the text names the host at most, as the rest may be a secret.$$;
+
+create function sync.checked_base_url(p_base_url text, p_takes_private_http boolean default false)
+  returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_url text := sync.checked_url(p_base_url, p_takes_private_http);
+begin
+  if (sync.parse_url(v_url)).path !~ '^(/[^/?#]+)*$' or v_url ~* '/(\.|%2e){1,2}(/|$)'
+    or v_url ~ '%(?![0-9A-Fa-f]{2})' then
+    raise exception using errcode = 'SY015',
+      message = format('that is no base URL of %s', sync.host_of(p_base_url)),
+      hint = 'It reads https://host/path, without query, fragment, dots for folders or a slash at '
+      'the end.';
+  end if;
+  return v_url;
+end; $$;
+comment on function sync.checked_base_url(text, boolean) is
+$$Returns: the URL as checked_url() does, which ends in a host or a folder. Raises: SY015 as that,
+or for any other end.$$;
+
+revoke all on function
+  sync.parse_url, sync.host_and_port, sync.host_of, sync.normal_url, sync.reach_of_address,
+  sync.reach_of, sync.checked_url, sync.checked_base_url
+from public, anon, authenticated, service_role;
+
+-- Keys: secrets in Vault, and texts without them.
+
+create function sync.mask_secrets(p_text text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_text text := regexp_replace(p_text, '(bearer|basic)\s+[^\s"'',;]+', '\1 ***', 'gi');
+begin
+  v_text := regexp_replace(v_text, '(\m[0-9]+\|[A-Za-z0-9]{8,}|\msb_secret_[A-Za-z0-9_-]+'
+    '|\meyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|\mya29\.[A-Za-z0-9_-]+'
+    '|\m1//[A-Za-z0-9_-]{20,})', '***', 'g');
+  v_text := regexp_replace(v_text, '((_token|password|_secret|api_key)["\\]*\s*[=:]\s*["\\]*)'
+    '[^\s"\\'',;&]+', '\1***', 'gi');
+  return left(v_text, 1000);
+end; $$;
+comment on function sync.mask_secrets(text) is
+$$Returns: the text without anything that looks like a token, at most 1,000 characters. The workers
+mask the exact keys before.$$;
+
+create function sync.read_secret(p_secret_id uuid) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select nullif(decrypted_secret, '') from vault.decrypted_secrets where id = p_secret_id);
+exception when others then
+  if sqlstate ~ '^(40|53|55|57|58)' then
+    raise;
+  end if;
+  return null;
+end; $$;
+comment on function sync.read_secret(uuid) is
+$$Returns: a secret of Vault, null if it is not there, is empty or cannot be decrypted: one secret
+that cannot be read fails nothing but what needs it. In a query it sees what the query sees. Raises:
+what the database's own trouble raises.$$;
+
+create function sync.write_secret(p_name text, p_secret text, p_description text) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_secret_id uuid := (select id from vault.secrets where name = p_name);
+begin
+  if v_secret_id is null then
+    return vault.create_secret(p_secret, p_name, p_description);
+  end if;
+  perform vault.update_secret(v_secret_id, p_secret);
+  return v_secret_id;
+end; $$;
+comment on function sync.write_secret(text, text, text) is
+$$Put a secret into Vault, in place of the one of that name, readable or not. Returns: its id.$$;
+
+create function sync.one_line(p_text text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select btrim(regexp_replace(regexp_replace(p_text, '[\s\u0085\u2028\u2029]+', ' ', 'g'),
+    '[\u0001-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff'
+    '\ufff9-\ufffb\U000e0000-\U000e007f]', '', 'g'));
+$$;
+comment on function sync.one_line(text) is
+$$Returns: the text without controls and other characters that are not seen or that turn a line
+around, with one space for what parts lines or words.$$;
+
+create function sync.as_bytes(p_text text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select convert_from(convert_to(p_text, 'UTF8'), 'LATIN1');
+$$;
+comment on function sync.as_bytes(text) is
+$$Returns: a character for each byte of the text's UTF-8, so that a part of it can be looked for
+that is spelled by itself.$$;
+
+create function sync.character(p_code bigint) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when p_code between 1 and 55295 or p_code between 57344 and 1114111
+    then sync.as_bytes(chr(p_code::int)) else '?' end;
+$$;
+comment on function sync.character(bigint) is
+$$Returns: the bytes of a Unicode character, ? where there is none.$$;
+
+create function sync.resolved(p_text text, p_escapes text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select coalesce(string_agg(case
+    when m.part[1] ~ '^%..$' then chr(greatest(('x' || right(m.part[1], 2))::bit(8)::int, 1))
+    when m.part[1] ~ '^\\u....$'
+    then sync.character(('x' || right(m.part[1], 4))::bit(16)::bigint)
+    when m.part[1] ~ '^\\x..$' then chr(greatest(('x' || right(m.part[1], 2))::bit(8)::int, 1))
+    when m.part[1] ~ '^\\.$' then translate(right(m.part[1], 1), 'nrtbf', e'\n\r\t\b\f')
+    when m.part[1] ~ '^&#[xX]' then sync.character(
+      ('x' || lpad(rtrim(substr(m.part[1], 4), ';'), 8, '0'))::bit(32)::bigint)
+    when m.part[1] ~ '^&#[0-9]' then sync.character(rtrim(substr(m.part[1], 3), ';')::bigint)
+    when m.part[1] ~ '^&[A-Za-z]+;$' then coalesce(
+      '{"amp": "&", "AMP": "&", "lt": "<", "LT": "<", "gt": ">", "GT": ">", "quot": "\"",
+        "QUOT": "\"", "apos": "''", "excl": "!", "num": "#", "dollar": "$", "percnt": "%",
+        "lpar": "(", "rpar": ")", "ast": "*", "midast": "*", "plus": "+", "comma": ",",
+        "period": ".", "sol": "/", "colon": ":", "semi": ";", "equals": "=", "quest": "?",
+        "commat": "@", "lsqb": "[", "lbrack": "[", "bsol": "\\", "rsqb": "]", "rbrack": "]",
+        "Hat": "^", "lowbar": "_", "UnderBar": "_", "grave": "`", "lcub": "{", "lbrace": "{",
+        "verbar": "|", "vert": "|", "VerticalLine": "|", "rcub": "}", "rbrace": "}"}'::jsonb
+      ->> trim(both '&;' from m.part[1]), m.part[1])
+    else m.part[1] end, '' order by m.place), '')
+  from regexp_matches(p_text, p_escapes || '|[^%\\&]+|.', 'g') with ordinality as m(part, place);
+$$;
+comment on function sync.resolved(text, text) is
+$$Returns: the text, as bytes, with the escapes that match an expression resolved.$$;
+
+create function sync.readings(p_text text) returns text[]
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_url constant text := '%[0-9A-Fa-f]{2}';
+  v_json constant text := '\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\.';
+  v_html constant text := '&#[0-9]{1,7};?|&#[xX][0-9A-Fa-f]{1,6};?|&[A-Za-z]{2,24};';
+  v_any constant text := v_url || '|' || v_json || '|' || v_html;
+  v_text text := sync.as_bytes(p_text);
+  v_once text;
+  v_twice text;
+begin
+  if v_text !~ '[%\\&]' then
+    return array[v_text];
+  end if;
+  v_once := sync.resolved(v_text, v_any);
+  v_twice := sync.resolved(v_once, v_any);
+  return array[v_text, sync.resolved(v_text, v_url),
+    sync.resolved(sync.resolved(v_text, v_url), v_url), sync.resolved(v_text, v_json),
+    sync.resolved(v_text, v_html), v_once, v_twice, sync.resolved(v_twice, v_any)];
+end; $$;
+comment on function sync.readings(text) is
+$$Returns: the text, as bytes, and as it reads once what may be escapes of URLs, JSON and HTML in it
+are resolved, also one in another.$$;
+
+create function sync.strings_of(p_secret text) returns setof text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+begin
+  return next p_secret;
+  if p_secret ~ '^\s*[{[]' then
+    return query select s.part #>> '{}' from jsonb_path_query(p_secret::jsonb, 'strict $.**')
+      as s(part) where jsonb_typeof(s.part) = 'string';
+  end if;
+exception when invalid_text_representation then
+  return;
+end; $$;
+comment on function sync.strings_of(text) is
+$$Returns: a secret, and if it is JSON every string in it.$$;
+
+create function sync.repeats_secret(p_text text, p_secret text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  -- What no reading has parts them, so that no secret begins in one and ends in the next.
+  v_text constant text := array_to_string(sync.readings(p_text), chr(2));
+  v_lower constant text := lower(v_text);
+  v_with_spaces constant text := translate(v_text, '+', ' ');
+  v_base64 constant text := translate(regexp_replace(v_text, '\s', '', 'g'), '-_', '+/');
+begin
+  return exists (
+    select from sync.strings_of(p_secret) as s(value),
+      lateral (select sync.as_bytes(s.value) as bytes) as b,
+      generate_series(1, greatest(length(b.bytes) - 7, 1)) as place,
+      lateral (select substr(b.bytes, place, 8) as part) as p,
+      lateral (select convert_to(p.part, 'LATIN1') as raw) as r
+    where p.part <> '' and (strpos(v_text, p.part) > 0 or strpos(v_with_spaces, p.part) > 0
+      or strpos(v_lower, encode(r.raw, 'hex')) > 0
+      -- As base64 has it behind 0, 1 or 2 other bytes, without the characters that tell of those.
+      or exists (
+        select from (values (0, 1), (1, 3), (2, 4)) as a(before, first),
+          lateral (select substr(encode(convert_to(repeat('x', a.before), 'LATIN1') || r.raw,
+            'base64'), a.first, (a.before + length(p.part)) * 8 / 6 - a.first + 1) as piece) as e
+        where length(e.piece) >= 4 and strpos(v_base64, e.piece) > 0)));
+end; $$;
+comment on function sync.repeats_secret(text, text) is
+$$Returns: whether the text holds eight bytes in a row of a string of the secret, or a shorter one
+whole: as it stands, in base64 or in hexadecimal digits, and with what URLs, JSON or HTML escape.$$;
+
+create function sync.foreign_text(p_text text, p_secret text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when sync.repeats_secret(k.kept, p_secret) then '(not shown: it repeats the key)'
+    else sync.mask_secrets(rtrim(left(k.kept, 200))) end
+  from (select left(sync.one_line(left(p_text, 10000)), 600) as kept) as k;
+$$;
+comment on function sync.foreign_text(text, text) is
+$$Returns: what is kept of a text that others wrote: 200 printable characters, and nothing if it
+repeats a secret, which may be null.$$;
+
+create function sync.workspace_secret(p_workspace_id bigint) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select sync.read_secret(secret_id) from public.sync_workspaces where id = p_workspace_id);
+end; $$;
+comment on function sync.workspace_secret(bigint) is
+$$Returns: a workspace's key, null if it has none that can be read.$$;
+
+create function sync.failure_text(p_text text, p_workspace_id bigint) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_key constant text := sync.workspace_secret(p_workspace_id);
+  v_own constant text := substring(p_text from '^(HTTP [0-9]{3}|no answer( from [^\s:]+(:[0-9]+)?)?'
+    '|the request cannot be (made|sent)|the page was refused): ');
+begin
+  if v_own is null or sync.repeats_secret(v_own, v_key) then
+    return sync.foreign_text(p_text, v_key);
+  end if;
+  return v_own || ': ' || sync.foreign_text(substr(p_text, length(v_own) + 3), v_key);
+end; $$;
+comment on function sync.failure_text(text, bigint) is
+$$Returns: what is kept of a worker's message about a request: its own words, as the protocol has
+them, and the foreign text behind.$$;
+
+create function sync.mask_workspace_key(p_text text, p_workspace_id bigint) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_key constant text := sync.workspace_secret(p_workspace_id);
+  v_text text := left(p_text, 1000);
+begin
+  if sync.repeats_secret(v_text, v_key) then
+    v_text := (
+      select string_agg(case when sync.repeats_secret(w.word[1], v_key) then '***'
+        else w.word[1] end, '' order by w.place)
+      from regexp_matches(v_text, '\s+|\S+', 'g') with ordinality as w(word, place));
+    if sync.repeats_secret(v_text, v_key) then
+      return '(not shown: it repeats the key)';
+    end if;
+  end if;
+  return sync.mask_secrets(v_text);
+end; $$;
+comment on function sync.mask_workspace_key(text, bigint) is
+$$Returns: a text of our own in which foreign words stand, without the words that repeat this
+workspace's key, and without what looks like a token.$$;
+
+revoke all on function
+  sync.mask_secrets, sync.read_secret, sync.write_secret, sync.one_line, sync.as_bytes,
+  sync.character, sync.resolved, sync.readings, sync.strings_of, sync.repeats_secret,
+  sync.foreign_text, sync.workspace_secret, sync.failure_text, sync.mask_workspace_key
+from public, anon, authenticated, service_role;
+
+-- Sources: APIs, and how their errors look.
+
+create table public.sync_sources (
+  id bigint generated always as identity primary key,
+  source_name text not null unique,
+  base_path text not null default '',
+  auth_in text not null default 'header',
+  auth_name text not null default 'Authorization',
+  auth_prefix text not null default 'Bearer ',
+  budget_scope text not null default 'instance',
+  requests_per_second numeric default 5,
+  max_in_flight int default 10,
+  status_classes jsonb not null,
+  success_path text[],
+  message_path text[] not null default '{message}',
+  class_rules jsonb not null default '[]',
+  paused_at timestamptz,
+  created_at timestamptz not null default sync.now(),
+  constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
+  constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key', 'source')),
+  constraint sync_sources_requests_per_second_check
+  check (requests_per_second between 0.001 and 100000),
+  constraint sync_sources_max_in_flight_check check (max_in_flight > 0),
+  constraint sync_sources_base_path_check check (base_path = '' or base_path ~ '^/.*[^/]$')
+);
+comment on table public.sync_sources is
+'APIs: base path, where the key goes, default budget, how errors look. Written by
+declare_source().';
+comment on column public.sync_sources.status_classes is
+'HTTP status ("404"), hundred ("5xx") or "other" to page, transient, rate_limited or permanent.';
+comment on column public.sync_sources.success_path is
+'Where a 200 says whether it is one, for instance {success}; false there is a transient failure.';
+comment on column public.sync_sources.auth_in is 'header or query.';
+comment on column public.sync_sources.auth_name is 'The header or parameter that carries the key.';
+comment on column public.sync_sources.budget_scope is
+'Who shares a budget: all of an instance, each key its own, or the whole source.';
+comment on column public.sync_sources.message_path is 'Where an answer''s error text stands.';
+comment on column public.sync_sources.class_rules is
+'Texts of errors that say more than their status, [{"status": 403, "text": "Too Many Attempts",
+"class": "rate_limited"}]: the first rule whose text stands in the answer''s error, whatever the
+case of its letters, decides. Without status it is any, a 2xx too. rate_limited is the one class.';
+comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
+comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
+alter table public.sync_sources enable row level security;
+
+create function sync.is_rate_limit(p_class_rules jsonb, p_http_status int, p_text text)
+  returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from jsonb_array_elements(p_class_rules) as r
+    where strpos(lower(p_text), lower(r ->> 'text')) > 0
+      and coalesce((r ->> 'status')::int = p_http_status, true));
+$$;
+comment on function sync.is_rate_limit(jsonb, int, text) is
+$$Returns: whether the error text of an answer with that status means a rate limit, by the rules of
+its source.$$;
+
+revoke all on function sync.is_rate_limit from public, anon, authenticated, service_role;
+revoke all on sequence public.sync_sources_id_seq from public, anon, authenticated, service_role;
+revoke all on table public.sync_sources from public, anon, authenticated, service_role;
+grant select on table public.sync_sources to authenticated, service_role;
+create policy sync_sources_select_operator on public.sync_sources
+for select to authenticated using ((select sync.is_operator()));
+
+-- Budgets: the requests per second and in flight that all workers share, per instance or per key.
+-- Stands on: addresses.
+
+create table public.sync_budgets (
+  id bigint generated always as identity primary key,
+  source_id bigint not null references public.sync_sources (id) on delete cascade,
+  scope_key text not null,
+  requests_per_second numeric,
+  max_in_flight int,
+  next_send_at timestamptz,
+  blocked_at timestamptz,
+  blocked_until timestamptz,
+  block_level int not null default 0,
+  probe_until timestamptz,
+  line_due_at timestamptz,
+  reduced_at timestamptz,
+  reduced_in_flight int,
+  learned_rate numeric,
+  answers int not null default 0,
+  refusals int not null default 0,
+  is_rate_measured boolean not null default false,
+  created_at timestamptz not null default sync.now(),
+  unique (source_id, scope_key),
+  constraint sync_budgets_requests_per_second_check
+  check (requests_per_second between 0.001 and 100000),
+  constraint sync_budgets_max_in_flight_check check (max_in_flight > 0)
+) with (fillfactor = 50);
+comment on table public.sync_budgets is
+'What all workers together may send to one instance or with one key.';
+comment on column public.sync_budgets.scope_key is
+'The instance (host and port), workspace:<id> for a budget per key, or source.';
+comment on column public.sync_budgets.requests_per_second is 'Null: unlimited.';
+comment on column public.sync_budgets.max_in_flight is 'Null: unlimited.';
+comment on column public.sync_budgets.block_level is
+'Above 0 while it stops after several 429s, until a request succeeds: one probe goes first.';
+comment on column public.sync_budgets.probe_until is
+'Until then one probe is on its way and nobody else sends.';
+comment on column public.sync_budgets.next_send_at is 'Until then every send time is reserved.';
+comment on column public.sync_budgets.blocked_at is
+'When the last block was set: later than now, the clock was set back since.';
+comment on column public.sync_budgets.blocked_until is
+'After several 429s in a row nobody sends until then.';
+comment on column public.sync_budgets.reduced_at is
+'When a 429 last reduced it: what was sent before says nothing new.';
+comment on column public.sync_budgets.reduced_in_flight is
+'After a 429 no more than this are in flight; each answer gives one back. Null: as set.';
+comment on column public.sync_budgets.learned_rate is
+'Requests per second that 429s taught; each answer gives a little back. Null: as set.';
+comment on column public.sync_budgets.answers is 'To requests sent since it was reduced.';
+comment on column public.sync_budgets.refusals is '429s of requests sent since it was reduced.';
+comment on column public.sync_budgets.is_rate_measured is
+'Whether the learned rate is what the API let through, not a step down from what was set.';
+comment on column public.sync_budgets.line_due_at is
+'When those that wait in its line are looked at next; null: nobody waits.';
+alter table public.sync_budgets enable row level security;
+
+create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
+  returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source public.sync_sources;
+  v_key text;
+  v_budget_id bigint;
+begin
+  select * into strict v_source from public.sync_sources where id = p_source_id;
+  v_key := case v_source.budget_scope
+    when 'key' then 'workspace:' || p_workspace_id when 'source' then 'source'
+    else sync.host_of(p_base_url) end;
+  select id into v_budget_id from public.sync_budgets
+  where source_id = p_source_id and scope_key = v_key;
+  -- Only a new one is inserted: the attempt waits for whoever is just writing one that is there.
+  if v_budget_id is null then
+    insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
+    values (p_source_id, v_key, v_source.requests_per_second, v_source.max_in_flight)
+    on conflict (source_id, scope_key) do nothing;
+    select id into strict v_budget_id from public.sync_budgets
+    where source_id = p_source_id and scope_key = v_key;
+  end if;
+  return v_budget_id;
+end; $$;
+comment on function sync.ensure_budget(bigint, text, bigint) is
+$$The budget a workspace draws on, made with the source's defaults if new. Returns: its id. Locks:
+the new row.$$;
+
+create function sync.effective_rate(p_budget public.sync_budgets) returns numeric
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return least(p_budget.requests_per_second, p_budget.learned_rate);
+end; $$;
+comment on function sync.effective_rate(public.sync_budgets) is
+$$Returns: requests per second as set, or fewer where 429s taught that; null: unlimited.$$;
+
+create function sync.blocked_budgets(p_reduced_since timestamptz default null) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'budget_id', id, 'for_ms', greatest(0,
+        ceil(extract(epoch from blocked_until - sync.now()) * 1000))::bigint
+    ) order by id), '[]')
+    from public.sync_budgets
+    where block_level > 0 and blocked_until > sync.now() or reduced_at >= p_reduced_since
+  );
+end; $$;
+comment on function sync.blocked_budgets(timestamptz) is
+$$Returns: [{"budget_id", "for_ms"}] of the budgets on which nothing may be sent now, and of those
+reduced since a moment: what was reserved at their old rate and is not sent comes back.$$;
+
+create function sync.lock_budgets(p_budget_ids bigint[], p_may_wait boolean) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '250ms' as $$
+declare
+  v_id bigint;
+  v_may_wait boolean := p_may_wait;
+  v_is_locked boolean;
+  v_locked bigint[] := array[]::bigint[];
+begin
+  for v_id in select distinct id from unnest(p_budget_ids) as id where id is not null order by id
+  loop
+    perform 1 from public.sync_budgets where id = v_id for no key update skip locked;
+    v_is_locked := found;
+    if not v_is_locked and v_may_wait then
+      begin
+        perform 1 from public.sync_budgets where id = v_id for no key update;
+        v_is_locked := found;
+      exception when lock_not_available then
+        v_may_wait := false;
+      end;
+    end if;
+    if v_is_locked then
+      v_locked := v_locked || v_id;
+    end if;
+  end loop;
+  return v_locked;
+end; $$;
+comment on function sync.lock_budgets(bigint[], boolean) is
+$$Lock budgets in the order of their ids. Calls of the engine hold one for milliseconds and are
+waited for, once for 250 ms; a session that holds one for longer costs nobody more than that.
+Returns: those that are locked now. Locks: the budgets.$$;
+
+revoke all on sequence public.sync_budgets_id_seq from public, anon, authenticated, service_role;
+revoke all on table public.sync_budgets from public, anon, authenticated, service_role;
+grant select on table public.sync_budgets to authenticated, service_role;
+create policy sync_budgets_select_operator on public.sync_budgets
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.ensure_budget, sync.effective_rate, sync.blocked_budgets, sync.lock_budgets
+from public, anon, authenticated, service_role;
+
+-- Workspaces: tenants of a source; what their names, addresses and ids may be.
+-- Stands on: addresses, keys, budgets.
+
+create function sync.trim_blanks(p_text text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select regexp_replace(p_text, '^[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+'
+    '|[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$', '', 'g');
+$$;
+comment on function sync.trim_blanks(text) is
+$$Returns: the text without what is blank around it, of whatever kind.$$;
+
+create function sync.name_key(p_name text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select lower(normalize(sync.trim_blanks(p_name), nfkc));
+$$;
+comment on function sync.name_key(text) is
+$$Returns: by what names are the same: without blanks around them and without case, however their
+letters are composed.$$;
+
+create function sync.tidy_name(p_name text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_name text := sync.trim_blanks(p_name);
+begin
+  -- Controls, what changes the direction of what stands behind it, and what nobody sees.
+  if coalesce(length(v_name), 0) not between 1 and 200
+    or v_name ~ ('[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5'
+      '\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff'
+      '\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]')
+  then
+    raise exception using errcode = 'SY006',
+      message = format('a workspace needs a name of 1 to 200 printable characters, not %L, of %s',
+        left(sync.one_line(v_name), 40) || case when length(v_name) > 40 then '…' else '' end,
+        sync.counted(coalesce(length(v_name), 0), 'character')),
+      hint = 'No line breaks, no control characters, none that are invisible or change the '
+        'direction of writing; blanks around it are cut off.';
+  end if;
+  return v_name;
+end; $$;
+comment on function sync.tidy_name(text) is
+$$Returns: a workspace's name without the blanks around it. Raises: SY006 blank, too long, or not
+printable.$$;
+
+create table public.sync_workspaces (
+  id bigint generated always as identity primary key,
+  workspace_name text not null unique,
+  name_key text not null unique,
+  source_id bigint not null references public.sync_sources (id),
+  base_url text not null,
+  instance text not null,
+  external_id text,
+  is_external_id_found boolean not null default false,
+  is_active boolean not null default true,
+  max_concurrency int not null default 8,
+  budget_id bigint references public.sync_budgets (id),
+  secret_id uuid,
+  key_status text not null default 'unchecked',
+  key_checked_at timestamptz,
+  key_owner text,
+  key_owner_id text,
+  access_revision bigint not null default 1,
+  paused_at timestamptz,
+  removed_at timestamptz,
+  rate_limited_until timestamptz,
+  rate_limit_level int not null default 0,
+  created_at timestamptz not null default sync.now(),
+  constraint sync_workspaces_max_concurrency_check check (max_concurrency between 1 and 64),
+  constraint sync_workspaces_key_status_check
+  check (key_status in ('unchecked', 'accepted', 'refused', 'other_workspace', 'unreadable')),
+  constraint sync_workspaces_removed_check
+  check (removed_at is null or (not is_active and secret_id is null))
+);
+comment on table public.sync_workspaces is
+'Tenants of a source. The key is in Vault; here is only its id there.';
+comment on column public.sync_workspaces.max_concurrency is
+'Slots of a run: how many of its chunks are ready or in flight at once.';
+comment on column public.sync_workspaces.key_status is
+'What the API said of the key last: unchecked, accepted, refused (401), other_workspace; unreadable:
+it is not in Vault, or cannot be decrypted there, and nothing is asked until it can.';
+comment on column public.sync_workspaces.key_owner is
+'Whose key it is, in the API''s own words, where it tells.';
+comment on column public.sync_workspaces.key_owner_id is
+'The id of that owner; null until the API was asked about this key at this address.';
+comment on column public.sync_workspaces.external_id is
+'The workspace''s id in the API: a key of another is refused.';
+comment on column public.sync_workspaces.is_external_id_found is
+'None was given: it is the first owner seen of a key, and goes when the workspace moves.';
+comment on column public.sync_workspaces.name_key is
+'The name as names are compared: see sync.name_key(). Written by a trigger.';
+comment on column public.sync_workspaces.instance is
+'The host of the base URL. Written by a trigger.';
+comment on column public.sync_workspaces.access_revision is
+'Counts changes of source, base URL, external id and key: what was fetched before one is not applied
+after it.';
+comment on column public.sync_workspaces.removed_at is
+'Since when remove_workspace() has taken it out: its rows are kept under its name.';
+comment on column public.sync_workspaces.secret_id is 'Where the key is in Vault.';
+comment on column public.sync_workspaces.rate_limited_until is
+'It met a 429 and waits until then; then one request asks for all of it. Null: it was answered.';
+comment on column public.sync_workspaces.rate_limit_level is 'How many 429s in a row it met so.';
+comment on column public.sync_workspaces.paused_at is 'Since when pause_sync() holds it.';
+comment on column public.sync_workspaces.key_checked_at is
+'When the API said something else of the key than before, or since when it cannot be read.';
+create unique index sync_workspaces_external_id_idx
+  on public.sync_workspaces (source_id, instance, external_id) where removed_at is null;
+create index sync_workspaces_source_idx on public.sync_workspaces (source_id);
+create index sync_workspaces_budget_idx on public.sync_workspaces (budget_id);
+alter table public.sync_workspaces enable row level security;
+
+create function sync.prepare_workspace() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_other text;
+  v_is_moved boolean := false;
+  v_is_another boolean := false;
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
+  new.workspace_name := sync.tidy_name(new.workspace_name);
+  new.base_url := sync.checked_base_url(regexp_replace(new.base_url, '/+$', ''));
+  new.name_key := sync.name_key(new.workspace_name);
+  new.instance := sync.host_of(new.base_url);
+  if tg_op = 'UPDATE' then
+    v_is_moved := (new.source_id, new.base_url) <> (old.source_id, old.base_url);
+    if v_is_moved and new.is_external_id_found and new.external_id = old.external_id then
+      new.external_id := null;
+    end if;
+    -- The first owner seen is not another one.
+    v_is_another := new.external_id is distinct from old.external_id and not (
+      old.external_id is null and new.is_external_id_found);
+    new.is_external_id_found := new.is_external_id_found and not v_is_another;
+  end if;
+  if tg_op = 'UPDATE' and exists (select 1 from public.sync_workspaces
+    where name_key = new.name_key and id <> new.id) then
+    raise exception using errcode = 'SY019',
+      message = format('the name %L is taken', new.workspace_name),
+      hint = 'Names are compared without case; select workspace_name from sync_workspaces lists them.';
+  end if;
+  select workspace_name into v_other from public.sync_workspaces
+  where source_id = new.source_id and instance = new.instance
+    and external_id = new.external_id and removed_at is null and new.removed_at is null
+    and id <> new.id and name_key <> new.name_key;
+  if v_other is not null then
+    raise exception using errcode = 'SY019',
+      message = format('workspace %s of that instance is registered as %L', new.external_id,
+        v_other),
+      hint = 'One workspace of an API has one name; remove_workspace() takes one out.';
+  end if;
+  if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces
+    where name_key = new.name_key) then
+    new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
+  end if;
+  if v_is_moved then
+    new.key_owner := null;
+    new.key_owner_id := null;
+  end if;
+  if v_is_moved or v_is_another then
+    new.access_revision := old.access_revision + 1;
+    new.key_status := case
+      when new.key_status = old.key_status and old.key_status in ('accepted', 'other_workspace')
+      then 'unchecked' else new.key_status end;
+  end if;
+  return new;
+end; $$;
+comment on function sync.prepare_workspace() is
+$$Trigger: whoever writes a name, base URL, source or external id, it is checked, and the workspace
+draws on the budget of its instance or key; another source, address or id has the key compared anew
+and what is being fetched not applied. An insert that meets a taken name gets no budget. Raises:
+SY006 name, SY015 address, SY019 name or external id of another workspace.$$;
+create trigger sync_workspaces_prepare before insert or update of workspace_name, base_url,
+  source_id, external_id on public.sync_workspaces
+for each row execute function sync.prepare_workspace();
+
+create function sync.workspace_id_of(p_workspace_name text) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_workspace_id bigint;
+begin
+  -- By the name's index, and not through all that were not removed.
+  select case when removed_at is null then id end into v_workspace_id from public.sync_workspaces
+  where name_key = sync.name_key(p_workspace_name);
+  if v_workspace_id is null then
+    raise exception using errcode = 'SY002', message = format('there is no workspace '
+      '%L', p_workspace_name),
+      hint = 'select workspace_name from sync_workspaces lists them; '
+      'register_workspace() adds one.';
+  end if;
+  return v_workspace_id;
+end; $$;
+comment on function sync.workspace_id_of(text) is
+$$Returns: a workspace's id, by its name in any case. Raises: SY002 unknown, or removed.$$;
+
+revoke all on sequence public.sync_workspaces_id_seq from public, anon, authenticated, service_role;
+revoke all on table public.sync_workspaces from public, anon, authenticated, service_role;
+grant select on table public.sync_workspaces to authenticated, service_role;
+grant update (workspace_name, external_id, base_url, is_active)
+on table public.sync_workspaces to service_role;
+create policy sync_workspaces_select_operator on public.sync_workspaces
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.trim_blanks, sync.name_key, sync.tidy_name, sync.prepare_workspace, sync.workspace_id_of
+from public, anon, authenticated, service_role;
+
+-- Streams: what kinds of record a source serves, and how far each workspace is with them.
+
+create table public.sync_streams (
+  id bigint generated always as identity primary key,
+  source_id bigint not null references public.sync_sources (id),
+  stream_name text not null,
+  revision int not null default 1,
+  is_default boolean not null default true,
+  completeness text not null default 'counted',
+  path text not null,
+  params jsonb not null default '{}',
+  page_param text not null default 'page',
+  page_size int not null,
+  records_path text[] not null default '{data}',
+  id_path text[] not null default '{id}',
+  id_type text not null default 'integer',
+  updated_at_path text[],
+  total_path text[] not null default '{meta,total}',
+  last_page_path text[] not null default '{meta,last_page}',
+  item_path text,
+  item_record_path text[] not null default '{data}',
+  name_path text[],
+  drop_paths jsonb not null default '[]',
+  parent_stream text,
+  order_path text[],
+  order_type text not null default 'number',
+  overlap_pages int not null default 3,
+  full_scan_days int not null default 7,
+  deep_page_limit int,
+  cursor_params jsonb,
+  cursor_param text not null default 'cursor',
+  next_cursor_path text[],
+  cursor_codec text,
+  status_classes jsonb not null default '{}',
+  timeout_ms int not null default 30000,
+  max_body_bytes int not null default 8388608,
+  target_table text not null default 'public.synced_records',
+  apply_function text not null default 'sync.apply_synced_records',
+  close_function text,
+  stage_function text,
+  shown_function text,
+  warn_function text,
+  created_at timestamptz not null default sync.now(),
+  unique (source_id, stream_name),
+  constraint sync_streams_completeness_check
+  check (completeness in ('counted', 'feed', 'items', 'connection')),
+  constraint sync_streams_id_type_check check (id_type in ('integer', 'text')),
+  constraint sync_streams_path_check
+  check (path like '/%' and (item_path is null or item_path like '/%{id}%')),
+  constraint sync_streams_feed_check check (
+    completeness <> 'feed' or (id_type = 'integer' and overlap_pages between 0 and 100
+    and full_scan_days > 0)
+  ),
+  constraint sync_streams_order_check check (
+    order_type in ('number', 'time') and (order_path is not null or order_type = 'number')
+    and (order_path is null or completeness = 'feed')
+  ),
+  constraint sync_streams_items_check
+  check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),
+  constraint sync_streams_items_functions_check check (completeness = 'items'
+    or (stage_function is null and shown_function is null and warn_function is null)),
+  constraint sync_streams_cursor_check check (
+    (cursor_params is null) = (next_cursor_path is null)
+    and (cursor_codec is null or cursor_params is not null)
+  ),
+  constraint sync_streams_cursor_codec_check check (cursor_codec = 'laravel_id'),
+  constraint sync_streams_page_size_check check (page_size between 1 and 10000),
+  constraint sync_streams_timeout_ms_check check (timeout_ms between 100 and 600000),
+  constraint sync_streams_max_body_bytes_check check (max_body_bytes between 1 and 16777216)
+);
+comment on table public.sync_streams is
+'Kinds of record: path, paging, where things stand in an answer, which SQL applies a page. Written
+by declare_stream().';
+comment on column public.sync_streams.completeness is
+'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed:
+newest first, read until the end or the mark of the last complete scan; never deletes. items: one
+request per record that the parent stream staged. connection: one request that tells whose key it is
+(id_path, name_path).';
+comment on column public.sync_streams.parent_stream is
+'Of an items stream: the feed whose run must have closed first.';
+comment on column public.sync_streams.order_path is
+'Of a feed: where a record says what its list is ordered by, newest first; null: its id.';
+comment on column public.sync_streams.order_type is
+'What stands there: number or time.';
+comment on column public.sync_streams.overlap_pages is
+'Of a feed: pages read beyond the first one that lies below the mark, which shows nothing that was
+first stored since the last complete scan.';
+comment on column public.sync_streams.full_scan_days is
+'Of a feed: how often a scan ignores the mark. How often an unlisted record is asked for.';
+comment on column public.sync_streams.deep_page_limit is
+'The last page the API serves by number; deeper ones are read by cursor.';
+comment on column public.sync_streams.cursor_params is
+'Parameters that ask for cursor mode; null: the API has none.';
+comment on column public.sync_streams.cursor_codec is
+'laravel_id: the cursor is base64 of {"id", "_pointsToNextItems"}, ids descending, so that it can be
+built; null: opaque.';
+comment on column public.sync_streams.revision is
+'How often it was declared with another content: live runs begin again, what was missed is
+forgotten.';
+comment on column public.sync_streams.drop_paths is
+'What of a record is stored nowhere: paths such as [["oauth", "access_token"]]. Cut after paging was
+read and before anything else.';
+comment on column public.sync_streams.max_body_bytes is
+'A longer answer is refused: 8 MB, at most 16.';
+comment on column public.sync_streams.is_default is
+'Whether start_sync_job() without a list of streams takes it.';
+comment on column public.sync_streams.page_size is
+'Records per page as the API serves them; estimates only.';
+comment on column public.sync_streams.item_path is
+'Path of one record with {id} in it: asked before a record is deleted; 404 or 410 confirms.';
+comment on column public.sync_streams.status_classes is 'Additions to the source''s classes.';
+comment on column public.sync_streams.target_table is
+'Where records live: registered with sync.register_target_table(), of one stream only unless it has
+stream_id and every statement of the apply function filters by it.';
+comment on column public.sync_streams.apply_function is
+'f(sync.incoming_record[]) returns sync.changed_record[]: one set-based upsert.';
+comment on column public.sync_streams.close_function is
+'f(workspace id) returns void: statistics after a completed run.';
+comment on column public.sync_streams.stage_function is
+'Of an items stream: f(workspace id, ids of staged records) returns table (record_id text, item_key
+text): which id to ask for, so that records with one key cost one request. Null: each its own.';
+comment on column public.sync_streams.shown_function is
+'Of an items stream: f(workspace ids, chunk ids, ids of staged records, side by side: several
+records may have one chunk) returns table (chunk_id bigint, shown_id text): which records the stored
+answer of each chunk shows, so that those need no request of their own. Null: none but its own.';
+comment on column public.sync_streams.warn_function is
+'Of an items stream: f(run id) returns text[]: what a run that closes warns of.';
+create unique index sync_streams_connection_idx on public.sync_streams (source_id)
+  where completeness = 'connection';
+alter table public.sync_streams enable row level security;
+
+create table public.sync_workspace_streams (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  last_complete_sync_at timestamptz,
+  last_complete_run_id bigint,
+  last_sync_duration_ms bigint,
+  record_count bigint,
+  marks jsonb not null default '{}',
+  primary key (workspace_id, stream_id)
+);
+comment on table public.sync_workspace_streams is
+'When a stream of a workspace was last synced completely, how long that took, how many records there
+are.';
+comment on column public.sync_workspace_streams.record_count is
+'Distinct ids that the API showed then.';
+comment on column public.sync_workspace_streams.marks is
+'Of a feed, where the next scan may stop. run_id and read_at: the last scan that was complete, of
+newest_id: the first record of its list; full_scan_at: when everything was read last; short_by: how
+many the API counted then that it did not show; of: of which address, owner and declaration all that
+is, of others it says nothing.';
+create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
+alter table public.sync_workspace_streams enable row level security;
+
+create table sync.target_tables (
+  target regclass primary key,
+  registered_at timestamptz not null default sync.now()
+);
+comment on table sync.target_tables is
+'Tables that streams may write to. Written by sync.register_target_table().';
+alter table sync.target_tables enable row level security;
+
+create type sync.incoming_record as (
+  workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
+  turn int, requested_at timestamptz, is_truth boolean
+);
+comment on type sync.incoming_record is
+'A record of a page, on its way to an apply function. turn: of which page of the call; requested_at:
+when that was asked for, or earlier; is_truth: it is of a full scan, so that what it says counts
+whatever its date is.';
+
+create type sync.changed_record
+  as (workspace_id bigint, stream_id bigint, record_id text, change text, unfit text array);
+comment on type sync.changed_record is
+'What an apply function wrote. change: inserted, updated or revived; unfit: columns that are null
+because its values do not fit them.';
+
+create function sync.connection_path(p_source_id bigint) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select path from public.sync_streams
+    where source_id = p_source_id and completeness = 'connection');
+end; $$;
+comment on function sync.connection_path(bigint) is
+$$Returns: where a source tells whose key it is, or null if it does not.$$;
+
+create function sync.feed_identity(p_workspace public.sync_workspaces,
+  p_stream public.sync_streams) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Where the source does not tell whose a key is, another key may be another owner's.
+  return jsonb_build_array(p_workspace.base_url, p_workspace.external_id, p_stream.revision,
+    case when sync.connection_path(p_stream.source_id) is null
+    then p_workspace.access_revision end);
+end; $$;
+comment on function sync.feed_identity(public.sync_workspaces, public.sync_streams) is
+$$Returns: of what a feed's mark speaks: address, owner and declaration.$$;
+
+revoke all on sequence public.sync_streams_id_seq from public, anon, authenticated, service_role;
+revoke all on table
+  public.sync_streams, public.sync_workspace_streams, sync.target_tables
+from public, anon, authenticated, service_role;
+grant select on table
+  public.sync_streams, public.sync_workspace_streams
+to authenticated, service_role;
+grant select on table sync.target_tables to service_role;
+create policy sync_streams_select_operator on public.sync_streams
+for select to authenticated using ((select sync.is_operator()));
+create policy sync_workspace_streams_select_operator on public.sync_workspace_streams
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.connection_path, sync.feed_identity
+from public, anon, authenticated, service_role;
+
+-- Declared fields: what each field of a declaration takes, and what a refusal says of it.
+-- Stands on: keys.
+
+create type sync.declared_field as (
+  field text, kind text, least numeric, most numeric, one_of text array
+);
+comment on type sync.declared_field is
+'A field of a declaration. kind: what takes() tells of; least and most: of a number, of the
+characters of a text, of the keys of a list; one_of: the values of a choice.';
+
+create function sync.declared_fields(p_what text) returns setof sync.declared_field
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select f.field, f.kind, f.least, f.most, f.one_of::text[] from (values
+    ('source', 'source_name', 'text', 1, 100, null),
+    ('source', 'base_path', 'base path', null, 1000, null),
+    ('source', 'auth_in', 'choice', null, null, '{header,query}'),
+    ('source', 'auth_name', 'name', 1, 100, null),
+    ('source', 'auth_prefix', 'text', 0, 100, null),
+    ('source', 'budget_scope', 'choice', null, null, '{instance,key,source}'),
+    ('source', 'requests_per_second', 'number', 0.001, 100000, null),
+    ('source', 'max_in_flight', 'whole number', 1, 2147483647, null),
+    ('source', 'status_classes', 'status classes', null, null, null),
+    ('source', 'success_path', 'keys', 1, 100, null),
+    ('source', 'message_path', 'keys', 1, 100, null),
+    ('source', 'class_rules', 'class rules', null, null, null),
+    ('stream', 'source_name', 'text', 1, 100, null),
+    ('stream', 'stream_name', 'text', 1, 100, null),
+    ('stream', 'is_default', 'boolean', null, null, null),
+    ('stream', 'completeness', 'choice', null, null, '{counted,feed,items,connection}'),
+    ('stream', 'path', 'path', null, 1000, null),
+    ('stream', 'params', 'parameters', null, null, null),
+    ('stream', 'page_param', 'text', 1, 100, null),
+    ('stream', 'page_size', 'whole number', 1, 10000, null),
+    ('stream', 'records_path', 'keys', 0, 100, null),
+    ('stream', 'id_path', 'keys', 1, 100, null),
+    ('stream', 'id_type', 'choice', null, null, '{integer,text}'),
+    ('stream', 'updated_at_path', 'keys', 1, 100, null),
+    ('stream', 'total_path', 'keys', 1, 100, null),
+    ('stream', 'last_page_path', 'keys', 1, 100, null),
+    ('stream', 'item_path', 'item path', null, 1000, null),
+    ('stream', 'item_record_path', 'keys', 0, 100, null),
+    ('stream', 'name_path', 'keys', 1, 100, null),
+    ('stream', 'drop_paths', 'lists of keys', null, null, null),
+    ('stream', 'parent_stream', 'text', 1, 100, null),
+    ('stream', 'order_path', 'keys', 1, 100, null),
+    ('stream', 'order_type', 'choice', null, null, '{number,time}'),
+    ('stream', 'overlap_pages', 'whole number', 0, 100, null),
+    ('stream', 'full_scan_days', 'whole number', 1, 36500, null),
+    ('stream', 'deep_page_limit', 'whole number', 1, 2147483647, null),
+    ('stream', 'cursor_params', 'parameters', null, null, null),
+    ('stream', 'cursor_param', 'text', 1, 100, null),
+    ('stream', 'next_cursor_path', 'keys', 1, 100, null),
+    ('stream', 'cursor_codec', 'choice', null, null, '{laravel_id}'),
+    ('stream', 'status_classes', 'status classes', null, null, null),
+    ('stream', 'timeout_ms', 'whole number', 100, 600000, null),
+    ('stream', 'max_body_bytes', 'whole number', 1, 16777216, null),
+    ('stream', 'target_table', 'text', 1, 200, null),
+    ('stream', 'apply_function', 'text', 1, 200, null),
+    ('stream', 'close_function', 'text', 1, 200, null),
+    ('stream', 'stage_function', 'text', 1, 200, null),
+    ('stream', 'shown_function', 'text', 1, 200, null),
+    ('stream', 'warn_function', 'text', 1, 200, null)
+  ) as f (what, field, kind, least, most, one_of)
+  where f.what = p_what;
+$$;
+comment on function sync.declared_fields(text) is
+$$Returns: the fields of a declaration of a source or stream; a test compares them with the
+columns.$$;
+
+create function sync.takes(p_field sync.declared_field) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select case p_field.kind
+    when 'choice' then array_to_string(p_field.one_of, ', ')
+    when 'boolean' then 'true or false'
+    when 'whole number' then format('a whole number from %s to %s', p_field.least, p_field.most)
+    when 'number' then format('a number from %s to %s', p_field.least, p_field.most)
+    when 'text' then format('a text of %s to %s printable characters', p_field.least, p_field.most)
+    when 'name' then 'the name of a header or parameter, of letters, digits, "_", "-" and "."'
+    when 'keys' then 'a list of keys, such as ["data", "id"]'
+      || case p_field.least when 0 then ', or []' else '' end
+    when 'lists of keys' then 'lists of keys, such as [["token"], ["oauth", "access_token"]]'
+    when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
+    when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
+      '"other": "permanent"}; the fourth class is rate_limited'
+    when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
+      '"class": "rate_limited"}]; the text has 4 characters or more, the status may be left out'
+    else format(case p_field.kind
+      when 'base path' then 'nothing or a path without a slash at its end, such as /api'
+      when 'item path' then 'a path with {id} in it, such as /people/{id}'
+      else 'a path, such as /people' end || ', at most %s long: below the base URL, '
+      'without "//", "." or ".." as a folder, "?", "#", "\", other braces, blanks or controls; '
+      'what is not ASCII as %%C3%%A9', p_field.most) end;
+$$;
+comment on function sync.takes(sync.declared_field) is
+$$Returns: what a field takes, in words.$$;
+
+create function sync.is_path(p_text text, p_most numeric) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select length(p_text) <= p_most and p_text ~ '^/([!$&-.0-;=@A-Z_a-z~/]|%[0-9A-Fa-f]{2})*$'
+    and p_text !~ '//' and p_text !~* '/(\.|%2e){1,2}(/|$)';
+$$;
+comment on function sync.is_path(text, numeric) is
+$$Returns: whether the text is a path that stays below a base URL and is read in one way.$$;
+
+create function sync.fits(p_field sync.declared_field, p_value jsonb) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_text text := p_value #>> '{}';
+begin
+  if jsonb_typeof(p_value) <> (case
+    when p_field.kind = 'boolean' then 'boolean'
+    when p_field.kind in ('whole number', 'number') then 'number'
+    when p_field.kind in ('keys', 'lists of keys', 'class rules') then 'array'
+    when p_field.kind in ('parameters', 'status classes') then 'object'
+    else 'string' end)
+  then
+    return false;
+  end if;
+  return case p_field.kind
+    when 'boolean' then true
+    when 'whole number' then v_text::numeric between p_field.least and p_field.most
+      and v_text::numeric = trunc(v_text::numeric)
+    when 'number' then v_text::numeric between p_field.least and p_field.most
+    when 'choice' then v_text = any (p_field.one_of)
+    when 'text' then length(v_text) between p_field.least and p_field.most
+      and btrim(v_text) = sync.one_line(v_text) and (btrim(v_text) <> '' or v_text = '')
+    when 'name' then length(v_text) between p_field.least and p_field.most
+      and v_text ~ '^[A-Za-z0-9_.-]+$'
+    when 'path' then sync.is_path(v_text, p_field.most)
+    when 'base path' then v_text = ''
+      or (sync.is_path(v_text, p_field.most) and right(v_text, 1) <> '/')
+    when 'item path' then strpos(v_text, '{id}') > 0
+      and sync.is_path(replace(v_text, '{id}', 'id'), p_field.most)
+    when 'keys' then jsonb_array_length(p_value) between p_field.least and p_field.most
+      and not exists (select from jsonb_array_elements(p_value) as k
+        where jsonb_typeof(k) <> 'string'
+          and not (jsonb_typeof(k) = 'number' and k::text ~ '^[0-9]{1,9}$'))
+    when 'lists of keys' then not exists (
+      select from jsonb_array_elements(p_value) as p (path)
+      where case when jsonb_typeof(path) = 'array' then jsonb_array_length(path) = 0 or exists (
+        select from jsonb_array_elements(path) as k where jsonb_typeof(k) <> 'string')
+      else true end)
+    when 'parameters' then not exists (
+      select from jsonb_each(p_value) as p
+      where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
+    when 'status classes' then not exists (
+      select from jsonb_each_text(p_value) as c
+      where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
+        or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent'))
+    else not exists (
+      select from jsonb_array_elements(p_value) as r
+      where case when jsonb_typeof(r) <> 'object' then true else
+        r ->> 'class' is distinct from 'rate_limited'
+        or length(btrim(r ->> 'text')) >= 4 is not true
+        or coalesce(r ->> 'status', '200') !~ '^[1-5][0-9]{2}$'
+        or r - '{status,text,class}'::text[] <> '{}' end) end;
+end; $$;
+comment on function sync.fits(sync.declared_field, jsonb) is
+$$Returns: whether a field takes the value.$$;
+
+create function sync.shown(p_value jsonb) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select left(v.line, 100) || case when length(v.line) > 100 then '…' else '' end
+  from (values (sync.one_line(p_value::text))) as v (line);
+$$;
+comment on function sync.shown(jsonb) is
+$$Returns: a value as errors show it: on one line, its first 100 characters.$$;
+
+create function sync.refuse_field(p_what text, p_given jsonb, p_field text, p_takes text)
+  returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY006',
+    message = format('%s %s: %s is %s; it takes %s', p_what,
+      coalesce(sync.shown(p_given -> (p_what || '_name')), 'without a name'), p_field,
+      coalesce(sync.shown(nullif(p_given -> p_field, 'null')), 'left out'), p_takes),
+    hint = format('The columns of sync_%ss say what each field is for.', p_what);
+end; $$;
+comment on function sync.refuse_field(text, jsonb, text, text) is
+$$Raises: SY006 with the field of a declaration, the value given and what it takes.$$;
+
+create function sync.require_fields(p_what text, p_given jsonb, p_required text[]) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_known text[] := array(select field from sync.declared_fields(p_what));
+  v_unknown text;
+  v_missing text;
+  v_wrong sync.declared_field;
+begin
+  if coalesce(jsonb_typeof(p_given), 'null') <> 'object' then
+    raise exception using errcode = 'SY006',
+      message = format('the declaration is %s and no JSON object',
+        coalesce(sync.shown(p_given), 'null')),
+      hint = 'Fields: ' || array_to_string(v_known, ', ');
+  end if;
+  select string_agg(sync.shown(to_jsonb(k)), ', ') into v_unknown
+  from jsonb_object_keys(p_given) as k where k <> all (v_known);
+  select string_agg(k, ', ') into v_missing from unnest(p_required) as k
+  where p_given ->> k is null;
+  if v_unknown is not null or v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = concat_ws('; ', 'unknown fields: ' || v_unknown, 'missing fields: ' || v_missing),
+      hint = 'Fields: ' || array_to_string(v_known, ', ');
+  end if;
+  select f.* into v_wrong from sync.declared_fields(p_what) as f
+  where p_given ->> f.field is not null and not sync.fits(f, p_given -> f.field) limit 1;
+  if found then
+    perform sync.refuse_field(p_what, p_given, v_wrong.field, sync.takes(v_wrong));
+  end if;
+end; $$;
+comment on function sync.require_fields(text, jsonb, text[]) is
+$$Raises: SY006 naming fields that are unknown or missing, or the first one that does not take its
+value.$$;
+
+revoke all on function
+  sync.declared_fields, sync.takes, sync.is_path, sync.fits, sync.shown, sync.refuse_field,
+  sync.require_fields
+from public, anon, authenticated, service_role;
+
+-- Declare: sources and streams are rows; a declaration is checked before it is one.
+-- Stands on: declared_fields.
+
+create function public.declare_source(p_source jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_id bigint;
+  v_base_path text;
+begin
+  perform sync.require_service();
+  perform sync.require_fields('source', p_source, '{source_name}');
+  if coalesce(p_source ->> 'auth_in', 'header') = 'header'
+    and lower(p_source ->> 'auth_name') = any ('{accept,accept-encoding,connection,content-length,
+    content-type,expect,host,keep-alive,te,trailer,transfer-encoding,upgrade}'::text[]) then
+    perform sync.refuse_field('source', p_source, 'auth_name',
+      'a header that the worker does not write itself, such as Authorization or X-Api-Key');
+  end if;
+  select base_path into v_base_path from public.sync_sources
+  where source_name = p_source ->> 'source_name';
+  insert into public.sync_sources
+    as s (source_name, base_path, auth_in, auth_name, auth_prefix, budget_scope,
+    requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
+  select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth_in, 'header'),
+    coalesce(r.auth_name, 'Authorization'),
+    coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
+    case when p_source ? 'requests_per_second' then r.requests_per_second else 5 end,
+    case when p_source ? 'max_in_flight' then r.max_in_flight else 10 end,
+    '{"2xx": "page", "408": "transient", "425": "transient", "429": "rate_limited",
+    "5xx": "transient", "other": "permanent"}'::jsonb
+      || coalesce(r.status_classes, '{}'),
+    r.success_path, coalesce(r.message_path, '{message}'), coalesce(r.class_rules, '[]')
+  from jsonb_populate_record(null::public.sync_sources, p_source) as r
+  on conflict (source_name) do update set
+    base_path = excluded.base_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
+    auth_prefix = excluded.auth_prefix,
+    budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
+    max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
+    success_path = excluded.success_path, message_path = excluded.message_path,
+    class_rules = excluded.class_rules
+  returning s.id into v_id;
+  perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
+  update public.sync_workspaces as w
+  set source_id = w.source_id,
+  access_revision = w.access_revision + (v_base_path <> so.base_path)::int
+  from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
+  return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
+end; $$;
+comment on function public.declare_source(jsonb) is
+$$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
+its default. With another base path its workspaces' live runs begin again. Returns: {"source_id",
+"source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by id,
+their budgets.$$;
+
+create function sync.require_function(p_stream jsonb, p_field text, p_argument_types text,
+  p_return_type regtype) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_call text := format('%s(%s)', p_stream ->> p_field, p_argument_types);
+  v_function regprocedure;
+begin
+  if p_stream ->> p_field is null then
+    return;
+  end if;
+  begin
+    v_function := to_regprocedure(v_call);
+  exception when data_exception or syntax_error_or_access_rule_violation then
+    v_function := null;  -- no name at all
+  end;
+  if not exists (
+    select 1 from pg_catalog.pg_proc
+    where oid = v_function
+      and prorettype = p_return_type and proretset = (p_return_type = 'record'::regtype)
+  ) then
+    perform sync.refuse_field('stream', p_stream, p_field, format('the name, with its schema, of an '
+      'existing function of (%s) that returns %s', p_argument_types,
+      case p_return_type when 'record'::regtype then 'a table' else p_return_type::text end));
+  end if;
+end; $$;
+comment on function sync.require_function(jsonb, text, text, regtype) is
+$$Raises: SY006 unless the function that a field names, if it names one, takes such arguments and
+returns one such value, or, of type record, a table.$$;
+
+create function sync.require_target_columns(p_target regclass) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_missing text;
+begin
+  select string_agg(c, ', ') into v_missing
+  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
+  where not exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = c and not a.attisdropped);
+  if v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = format('table %s lacks: %s', p_target, v_missing),
+      hint = 'An apply function fills it; these are what closing needs.';
+  end if;
+end; $$;
+comment on function sync.require_target_columns(regclass) is
+$$Raises: SY006 unless a table has the columns that closing needs.$$;
+
+create function sync.register_target_table(p_table text) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_target regclass := to_regclass(p_table);
+begin
+  if v_target is null or not exists (
+    select 1 from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = v_target and c.relkind in ('r', 'p')
+      and n.nspname not in ('auth', 'vault', 'sync', 'information_schema')
+      and n.nspname not like 'pg\_%'
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no table that streams may write to', p_table),
+      hint = 'Name an existing table with its schema; auth, vault and sync are closed.';
+  end if;
+  perform sync.require_target_columns(v_target);
+  insert into sync.target_tables (target) values (v_target) on conflict (target) do nothing;
+  return jsonb_build_object('target_table', sync.qualified_name(v_target));
+end; $$;
+comment on function sync.register_target_table(text) is
+$$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
+the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema, or
+one without the columns that closing needs. Locks: its row.$$;
+
+create function sync.qualified_name(p_table regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = p_table;
+$$;
+comment on function sync.qualified_name(regclass) is
+$$Returns: a table's name with its schema, however it was written.$$;
+
+create function sync.is_shared_target(p_target regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = 'stream_id' and not a.attisdropped);
+$$;
+comment on function sync.is_shared_target(regclass) is
+$$Returns: whether rows of a target table say of which stream they are, so that streams may share
+it.$$;
+
+create function sync.require_target_table(p_stream jsonb, p_source_id bigint) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
+  v_target regclass;
+  v_owner text;
+begin
+  begin
+    v_target := to_regclass(v_name);
+  exception when data_exception or syntax_error_or_access_rule_violation then
+    v_target := null;  -- no name at all
+  end;
+  perform 1 from sync.target_tables where target = v_target for update;
+  if not found then
+    perform sync.refuse_field('stream', p_stream, 'target_table', 'a table that the database''s '
+      'owner registered: select sync.register_target_table(''…'')');
+  end if;
+  perform sync.require_target_columns(v_target);
+  select stream_name into v_owner from public.sync_streams
+  where (source_id, stream_name) <> (p_source_id, p_stream ->> 'stream_name')
+    and to_regclass(target_table) = v_target;
+  if v_owner is not null and not sync.is_shared_target(v_target) then
+    perform sync.refuse_field('stream', p_stream, 'target_table', format('a table of its own, and '
+      'this is the stream %L''s; one that streams share has a column stream_id, and every '
+      'statement filters by it', v_owner));
+  end if;
+  return sync.qualified_name(v_target);
+end; $$;
+comment on function sync.require_target_table(jsonb, bigint) is
+$$Returns: the name of a registered table that a stream may write to. Raises: SY006 not registered,
+columns missing, or another stream's. Locks: its registration.$$;
+
+create function sync.require_drop_paths(p_given jsonb, p_stream public.sync_streams) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (
+    select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
+    where to_jsonb(p_stream.id_path[:jsonb_array_length(path)]) = path
+      or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
+  ) then
+    perform sync.refuse_field('stream', p_given, 'drop_paths',
+      'paths that spare a record''s id and its updated_at, which are needed after the cut');
+  end if;
+end; $$;
+comment on function sync.require_drop_paths(jsonb, public.sync_streams) is
+$$Raises: SY006 unless a stream's drop_paths spare its id and updated_at.$$;
+
+create function sync.require_parents(p_source_id bigint) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_orphan record;
+begin
+  select s.stream_name, s.parent_stream into v_orphan from public.sync_streams as s
+  where s.source_id = p_source_id and s.completeness = 'items' and not exists (
+    select 1 from public.sync_streams as parent
+    where parent.source_id = p_source_id and parent.stream_name = s.parent_stream
+      and parent.completeness in ('counted', 'feed'))
+  limit 1;
+  if v_orphan.stream_name is not null then
+    raise exception using errcode = 'SY006',
+      message = format('stream %L: parent_stream is %L, and that is no list of the source',
+        v_orphan.stream_name, v_orphan.parent_stream),
+      hint = 'The parent is a counted or feed stream of the same source, declared before its child.';
+  end if;
+end; $$;
+comment on function sync.require_parents(bigint) is
+$$Raises: SY006 unless every items stream of a source has a parent whose changes it can ask for.$$;
+
+create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_assignments text;
+  v_stream public.sync_streams;
+begin
+  select string_agg(format(
+    case when p_stream ->> a.attname is null then '%1$I = default' else '%1$I = r.%1$I' end,
+    a.attname), ', ')
+  into v_assignments
+  from pg_catalog.pg_attribute as a
+  where a.attrelid = 'public.sync_streams'::regclass and a.attnum > 0 and not a.attisdropped
+    and a.attname <> all ('{id,source_id,stream_name,revision,created_at}');
+  insert into public.sync_streams (source_id, stream_name, path, page_size)
+  values (p_source_id, p_stream ->> 'stream_name', p_stream ->> 'path',
+    (p_stream ->> 'page_size')::int)
+  on conflict (source_id, stream_name) do nothing;
+  execute format(
+    'update public.sync_streams as s set %s from jsonb_populate_record(null::public.sync_streams,
+      $1) as r
+     where s.source_id = $2 and s.stream_name = $3', v_assignments)
+  using p_stream, p_source_id, p_stream ->> 'stream_name';
+  select * into strict v_stream from public.sync_streams
+  where source_id = p_source_id and stream_name = p_stream ->> 'stream_name';
+  return v_stream;
+end; $$;
+comment on function sync.write_stream(bigint, jsonb) is
+$$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
+Raises: what the row's checks raise. Locks: the row.$$;
+
+create function sync.require_fields_together(p_stream jsonb) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream record;
+  v_wrong record;
+begin
+  select coalesce(r.completeness, 'counted') as completeness, r.item_path, r.parent_stream,
+    r.stage_function, r.shown_function, r.warn_function, coalesce(r.id_type, 'integer') as id_type,
+    r.order_path, r.order_type, r.cursor_params, r.next_cursor_path, r.cursor_codec
+  into v_stream from jsonb_populate_record(null::public.sync_streams, p_stream) as r;
+  select c.field, c.takes into v_wrong from (values
+    ('item_path', v_stream.completeness = 'items' and v_stream.item_path is null,
+      'a path with {id} in it, where completeness is items'),
+    ('parent_stream', v_stream.completeness = 'items' and v_stream.parent_stream is null,
+      'the name of a stream of the same source, where completeness is items'),
+    ('stage_function', v_stream.completeness <> 'items' and v_stream.stage_function is not null,
+      'nothing unless completeness is items'),
+    ('shown_function', v_stream.completeness <> 'items' and v_stream.shown_function is not null,
+      'nothing unless completeness is items'),
+    ('warn_function', v_stream.completeness <> 'items' and v_stream.warn_function is not null,
+      'nothing unless completeness is items'),
+    ('id_type', v_stream.completeness = 'feed' and v_stream.id_type <> 'integer',
+      'integer, where completeness is feed'),
+    ('order_path', v_stream.completeness <> 'feed' and v_stream.order_path is not null,
+      'nothing unless completeness is feed'),
+    ('order_type', v_stream.order_type = 'time' and v_stream.order_path is null,
+      'number, where order_path is left out'),
+    ('cursor_params', v_stream.cursor_params is null and v_stream.next_cursor_path is not null,
+      'an object, {} at the least, where next_cursor_path is given'),
+    ('next_cursor_path', v_stream.cursor_params is not null and v_stream.next_cursor_path is null,
+      'a list of keys, where cursor_params is given'),
+    ('cursor_codec', v_stream.cursor_params is null and v_stream.cursor_codec is not null,
+      'nothing unless cursor_params is given')
+  ) as c (field, is_wrong, takes)
+  where c.is_wrong limit 1;
+  if found then
+    perform sync.refuse_field('stream', p_stream, v_wrong.field, v_wrong.takes);
+  end if;
+end; $$;
+comment on function sync.require_fields_together(jsonb) is
+$$Raises: SY006 naming a field of a stream that does not go with the others.$$;
+
+create function public.declare_stream(p_stream jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_source_id bigint;
+  v_before public.sync_streams;
+  v_stream public.sync_streams;
+begin
+  perform sync.require_service();
+  perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
+  perform sync.require_fields_together(p_stream);
+  select id into v_source_id from public.sync_sources
+  where source_name = p_stream ->> 'source_name';
+  if v_source_id is null then
+    raise exception using errcode = 'SY003',
+      message = format('there is no source %L', p_stream ->> 'source_name'),
+      hint = 'declare_source() adds one.';
+  end if;
+  select * into v_before from public.sync_streams
+  where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
+  v_stream := sync.write_stream(v_source_id, p_stream || jsonb_build_object('target_table',
+    sync.require_target_table(p_stream, v_source_id)));
+  perform sync.require_function(p_stream, f.field, f.takes, f.gives) from (values
+    ('apply_function', 'sync.incoming_record[]', 'sync.changed_record[]'::regtype),
+    ('close_function', 'bigint', 'void'),
+    ('stage_function', 'bigint, text[]', 'record'),
+    ('shown_function', 'bigint[], bigint[], text[]', 'record'),
+    ('warn_function', 'bigint', 'text[]')) as f (field, takes, gives);
+  perform sync.require_drop_paths(p_stream, v_stream);
+  perform sync.require_parents(v_source_id);
+  if v_before.id is not null and v_before is distinct from v_stream then
+    update public.sync_streams set revision = revision + 1 where id = v_stream.id;
+  end if;
+  if v_stream.completeness = 'connection'
+    and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
+      from (v_before.completeness, v_before.path, v_before.id_path) then
+    update public.sync_workspaces set
+      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+      else key_status end
+    where source_id = v_source_id;
+  end if;
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+exception when unique_violation then
+  raise exception using errcode = 'SY006',
+    message = format('stream "%s": completeness is "connection"; it takes that once in a source, '
+      'and %L has such a stream already', p_stream ->> 'stream_name', p_stream ->> 'source_name'),
+    hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
+end; $$;
+comment on function public.declare_stream(jsonb) is
+$$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
+left out has its default. Another content than before has its live runs begin again, and what they
+missed forgotten; one that tells whose a key is has every key of its source asked about anew.
+Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown, missing or bad
+field. Locks: the stream, its table's registration, missing records by key, then runs that hold some
+back, for one that tells whose a key is the source's workspaces.$$;
+
+revoke all on function
+  sync.write_stream, sync.require_fields_together, sync.require_function,
+  sync.require_target_columns, sync.register_target_table, sync.qualified_name,
+  sync.is_shared_target, sync.require_target_table, sync.require_drop_paths, sync.require_parents,
+  public.declare_source, public.declare_stream
+from public, anon, authenticated, service_role;
+grant execute on function public.declare_source, public.declare_stream to service_role;
+
+-- Jobs: what was asked for.
+
+create table public.polling_job_status (
+  id uuid primary key default gen_random_uuid(),
+  job_name text not null,
+  kind text not null default 'sync',
+  started_at timestamptz not null default sync.now(),
+  completed_at timestamptz,
+  status text not null default 'running',
+  total_workspaces int not null default 0,
+  workspaces_processed int not null default 0,
+  workspaces_skipped int not null default 0,
+  total_accounts_synced bigint not null default 0,
+  duration_ms bigint,
+  error_message text,
+  warnings text[] not null default '{}',
+  created_at timestamptz not null default sync.now(),
+  updated_at timestamptz not null default sync.now(),
+  cancel_requested_at timestamptz,
+  retry_of_job_id uuid references public.polling_job_status (id) on delete set null,
+  chunks_completed bigint not null default 0,
+  chunks_failed bigint not null default 0,
+  chunks_cancelled bigint not null default 0,
+  progress_percentage numeric,
+  constraint polling_job_status_status_check
+  check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
+  constraint polling_job_status_kind_check check (kind in ('sync', 'audit', 'key_check')),
+  constraint polling_job_status_completed_at_check
+  check ((status = 'running') = (completed_at is null))
+);
+comment on table public.polling_job_status is
+'Jobs: one row per request to sync. A running row is the lock of its job name.';
+comment on column public.polling_job_status.kind is
+'sync; audit: a sync that get_audit() compares with what was here; key_check: asks whose keys are,
+and reads no records.';
+comment on column public.polling_job_status.workspaces_processed is
+'Workspaces whose every requested stream completed.';
+comment on column public.polling_job_status.workspaces_skipped is
+'Workspaces of which a requested stream was already being synced; named in warnings.';
+comment on column public.polling_job_status.total_accounts_synced is
+'Distinct ids of the final scans; while it runs what was seen so far.';
+comment on column public.polling_job_status.chunks_completed is
+'While the job runs as of the last seconds; chunk_processing_status has it as of now.';
+comment on column public.polling_job_status.progress_percentage is
+'How far it was when it ended: 100 if it completed. Null while it runs.';
+comment on column public.polling_job_status.status is
+'completed: every run is; failed: none is completed or partial; partial: neither; cancelled.';
+comment on column public.polling_job_status.cancel_requested_at is
+'When cancel_sync_job() was called; what is in flight ends first.';
+comment on column public.polling_job_status.retry_of_job_id is
+'The job whose incomplete runs this one repeats.';
+comment on column public.polling_job_status.error_message is
+'Why runs of it failed, each with its workspace.';
+comment on column public.polling_job_status.warnings is
+'What was skipped, and what runs found, each with its workspace.';
+create unique index polling_job_status_live_name_idx on public.polling_job_status (job_name)
+  where status = 'running';
+create index polling_job_status_started_idx on public.polling_job_status (started_at);
+create index polling_job_status_retry_idx on public.polling_job_status (retry_of_job_id);
+alter table public.polling_job_status enable row level security;
+
+create function sync.check_job_transition() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.polling_job_status');
+  if old.status <> 'running' and new.status <> old.status then
+    raise exception using errcode = 'SY009',
+      message = format('job %s is %s and stays so', old.id, old.status),
+      hint = 'Nothing terminal is reopened: start a new job, or retry_failed_chunks().';
+  end if;
+  if new.status <> 'running' and old.status = 'running' then
+    if exists (select 1 from public.workspace_sync_runs
+      where job_id = new.id and status = 'running') then
+      raise exception using errcode = 'SY009', message = format('job %s has live runs', old.id),
+        hint = 'cancel_sync_job() ends it; it closes by itself with its last run.';
+    end if;
+    new.completed_at := coalesce(new.completed_at, sync.now());
+    new.duration_ms := coalesce(new.duration_ms,
+    extract(epoch from new.completed_at - new.started_at) * 1000);
+  end if;
+  new.updated_at := sync.now();
+  return new;
+end; $$;
+comment on function sync.check_job_transition() is
+$$Trigger: a job ends once, and not before its runs; it notes when and how long it took. Raises:
+SY009.$$;
+create trigger polling_job_status_transition before update on public.polling_job_status
+for each row execute function sync.check_job_transition();
+
+create function sync.require_job(p_job_id uuid) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not exists (select 1 from public.polling_job_status where id = p_job_id) then
+    raise exception using errcode = 'SY007',
+      message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
+      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
+        '5 shows the last ones.';
+  end if;
+end; $$;
+comment on function sync.require_job(uuid) is $$Raises: SY007 unknown job.$$;
+
+revoke all on table public.polling_job_status from public, anon, authenticated, service_role;
+grant select, insert, update, delete on table public.polling_job_status to service_role;
+grant select on table public.polling_job_status to authenticated;
+grant select (id, job_name, started_at, completed_at, status, total_workspaces,
+  workspaces_processed, workspaces_skipped, total_accounts_synced, duration_ms, created_at,
+  updated_at)
+on table public.polling_job_status to anon;
+create policy polling_job_status_select_operator on public.polling_job_status
+for select to authenticated using ((select sync.is_operator()));
+create policy polling_job_status_select_dashboard on public.polling_job_status
+for select to anon using ((select sync.is_switched_on('public_dashboard')));
+revoke all on function sync.check_job_transition, sync.require_job
+from public, anon, authenticated, service_role;
+
+-- Runs: one workspace x one stream of a job, and how far it is.
+
+create table public.workspace_sync_runs (
+  id bigint generated always as identity primary key,
+  job_id uuid not null references public.polling_job_status (id) on delete cascade,
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  status text not null default 'running',
+  ending text,
+  is_paused boolean not null default false,
+  phase text not null default 'scan',
+  scan int not null default 1,
+  begun_again int not null default 0,
+  stream_revision int not null default 1,
+  access_revision bigint not null default 1,
+  max_concurrency int not null,
+  planned_chunks bigint not null default 0,
+  known_pages int not null default 0,
+  planned_pages int not null default 0,
+  pages_planned bigint not null default 0,
+  pages_completed bigint not null default 0,
+  progress_total bigint,
+  expected_total bigint,
+  distinct_ids bigint,
+  chunks_completed bigint not null default 0,
+  chunks_failed bigint not null default 0,
+  chunks_cancelled bigint not null default 0,
+  records_seen bigint not null default 0,
+  records_changed bigint not null default 0,
+  records_deleted bigint not null default 0,
+  deletions_waiting bigint not null default 0,
+  parent_run_id bigint references public.workspace_sync_runs (id) on delete set null,
+  mark bigint,
+  is_full_scan boolean not null default true,
+  needed_pages int,
+  extra_fetches bigint not null default 0,
+  started_at timestamptz not null default sync.now(),
+  completed_at timestamptz,
+  close_error text,
+  is_slow_to_close boolean not null default false,
+  error_message text,
+  warnings text[] not null default '{}',
+  constraint workspace_sync_runs_status_check
+  check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
+  constraint workspace_sync_runs_ending_check check (ending in ('cancelled', 'failed', 'timeout')),
+  constraint workspace_sync_runs_phase_check
+  check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items')),
+  constraint workspace_sync_runs_completed_at_check
+  check ((status = 'running') = (completed_at is null)),
+  constraint workspace_sync_runs_planned_pages_check check (planned_pages <= known_pages)
+) with (fillfactor = 80);
+comment on table public.workspace_sync_runs is
+'Runs: one workspace x one stream in a job. A running row is the lock of that pair.';
+comment on column public.workspace_sync_runs.ending is
+'Why a live run ends early: no chunk of it is handed out or applied any more.';
+comment on column public.workspace_sync_runs.is_paused is
+'pause_sync() holds its workspace, its source or everything, or its key cannot be read: no chunk of
+it is handed out.';
+comment on column public.workspace_sync_runs.access_revision is
+'That of its workspace when it began, or began again: with another one nothing of it is applied.';
+comment on column public.workspace_sync_runs.phase is
+'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete
+scan missed; cursor: reading on where pages end; parent: waiting for its parent run; items: one
+request per staged item.';
+comment on column public.workspace_sync_runs.parent_run_id is
+'Of an items stream: the feed run that stages its items.';
+comment on column public.workspace_sync_runs.mark is
+'Of a feed: the first record of the last complete scan, when this run began. Of an items stream:
+the staged record up to which items are queued.';
+comment on column public.workspace_sync_runs.is_full_scan is
+'Of a feed: whether it reads to the end and not only to the mark.';
+comment on column public.workspace_sync_runs.needed_pages is
+'Of a feed: pages to read as far as is known, also those only a cursor reaches.';
+comment on column public.workspace_sync_runs.extra_fetches is
+'Of an items stream: answers that another answer had made unnecessary too late.';
+comment on column public.workspace_sync_runs.progress_total is
+'Chunks of the first scan, fixed when page 1 was answered: the 100 % of its progress.';
+comment on column public.workspace_sync_runs.expected_total is
+'The API''s own total in the last scan.';
+comment on column public.workspace_sync_runs.chunks_completed is
+'Totals are written when the run closes; before, they are summed from sync.run_counters. Cancelled
+waiting chunks are added at once.';
+comment on column public.workspace_sync_runs.close_error is
+'Why closing failed; the next sweep tries again.';
+comment on column public.workspace_sync_runs.is_slow_to_close is
+'Closing ran out of the time that a worker''s call has: cleanup_stuck_chunks() closes it, which has
+more.';
+comment on column public.workspace_sync_runs.scan is
+'Which pass over the pages it is at, from 1: counts that disagree are scanned again, and another
+key, URL or declaration has it begin again.';
+comment on column public.workspace_sync_runs.stream_revision is
+'Which declaration of its stream it reads by.';
+comment on column public.workspace_sync_runs.begun_again is
+'How many of these were cut off because it had to begin again: they count as no scan.';
+comment on column public.workspace_sync_runs.distinct_ids is 'Of its last scan.';
+comment on column public.workspace_sync_runs.max_concurrency is
+'Its slots: how many chunks are ready or in flight at once.';
+comment on column public.workspace_sync_runs.known_pages is
+'Pages of the current scan that answers revealed.';
+comment on column public.workspace_sync_runs.planned_pages is
+'Up to which page of the current scan there are chunks; the other known pages are planned in a
+window ahead of what is done.';
+comment on column public.workspace_sync_runs.pages_planned is
+'Its chunks that are pages, by number or cursor, of every scan; pages_completed: those that were
+applied, written when the run closes.';
+comment on column public.workspace_sync_runs.records_seen is
+'Records on all its pages, of every scan.';
+comment on column public.workspace_sync_runs.deletions_waiting is
+'Rows that wait for approve_deletions().';
+comment on column public.workspace_sync_runs.warnings is 'What its scans found, with numbers.';
+create unique index workspace_sync_runs_live_idx
+  on public.workspace_sync_runs (workspace_id, stream_id) where status = 'running';
+create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id, workspace_id);
+-- Whether a job has live runs is asked at the end of each of them.
+create index workspace_sync_runs_live_job_idx on public.workspace_sync_runs (job_id)
+  where status = 'running';
+-- By time, not by id: a limit on the order of ids would tempt the planner to walk the primary key.
+create index workspace_sync_runs_workspace_idx
+  on public.workspace_sync_runs (workspace_id, stream_id, started_at, id);
+create index workspace_sync_runs_stream_idx on public.workspace_sync_runs (stream_id);
+create index workspace_sync_runs_parent_idx on public.workspace_sync_runs (parent_run_id);
+create index workspace_sync_runs_running_idx on public.workspace_sync_runs (id)
+  where status = 'running';
+alter table public.workspace_sync_runs enable row level security;
+alter table public.sync_workspace_streams add constraint
+  sync_workspace_streams_last_complete_run_id_fkey
+foreign key (last_complete_run_id) references public.workspace_sync_runs (id) on delete set null;
+create index sync_workspace_streams_run_idx on public.sync_workspace_streams (last_complete_run_id);
+-- What ended badly lately is found without a look at every run; entries are made when runs close.
+create index workspace_sync_runs_ended_badly_idx on public.workspace_sync_runs (completed_at)
+  where status in ('failed', 'partial');
+
+create function sync.is_outdated(p_run public.workspace_sync_runs,
+  p_workspace public.sync_workspaces, p_stream public.sync_streams) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_run.access_revision <> p_workspace.access_revision
+    or p_run.stream_revision <> p_stream.revision
+    or (p_workspace.key_status = 'other_workspace' and p_run.phase not in ('connect', 'parent'));
+end; $$;
+comment on function sync.is_outdated(public.workspace_sync_runs, public.sync_workspaces,
+  public.sync_streams) is
+$$Returns: whether a live run has to begin again, because its workspace has another key, URL, id or
+source than when it began, its stream another declaration, or its key is another workspace's. Nothing of it is applied.$$;
+
+revoke all on sequence
+  public.workspace_sync_runs_id_seq
+from public, anon, authenticated, service_role;
+revoke all on table public.workspace_sync_runs from public, anon, authenticated, service_role;
+grant select on table public.workspace_sync_runs to authenticated;
+grant select on table public.workspace_sync_runs to service_role;
+create policy workspace_sync_runs_select_operator on public.workspace_sync_runs
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function sync.is_outdated from public, anon, authenticated, service_role;
+
+-- Queue: what to fetch, how far it is, what happened to it; leases, live counters.
+
+create sequence sync.ready_seq cache 1;
+comment on sequence sync.ready_seq is
+'Turns: drawn when a chunk becomes ready; claims go in this order, which is round robin between
+runs.';
+
+create sequence sync.lease_tokens cache 1;
+comment on sequence sync.lease_tokens is 'The lower 32 bits of lease tokens, see sync.new_token().';
+
+create function sync.new_token() returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return nextval('sync.lease_tokens') % 4294967296 + floor(random() * 2097152)::bigint * 4294967296;
+end; $$;
+comment on function sync.new_token() is
+$$Returns: a lease token: a number never drawn before, and 21 random bits above it, because a claim
+is not durable when it answers, and a crash may take the sequence back. Below 2^53, so that any JSON
+parser keeps it whole.$$;
+
+create table public.chunked_sync_jobs (
+  id bigint generated always as identity primary key,
+  parent_sync_job_id uuid not null,
+  run_id bigint not null references public.workspace_sync_runs (id) on delete cascade,
+  kind text not null,
+  scan int not null,
+  page int,
+  record_id text,
+  reading jsonb,
+  created_at timestamptz not null default sync.now(),
+  constraint chunked_sync_jobs_kind_check check (
+    kind in ('connection', 'page', 'confirmation', 'cursor', 'item')
+    and (kind = 'page') = (page is not null)
+    and (kind in ('confirmation', 'item')) = (record_id is not null)
+    and (kind = 'cursor') = (reading is not null)
+  )
+);
+comment on table public.chunked_sync_jobs is
+'Chunks: what to fetch. Written once. The request is made from the stream''s row when the chunk is
+claimed.';
+comment on column public.chunked_sync_jobs.kind is
+'page: a page by its number; cursor: a page by cursor; confirmation: the own GET of a record that a
+complete scan missed; item: of an items stream; connection: whose key it is.';
+comment on column public.chunked_sync_jobs.reading is
+'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
+"pages_below": in a row}.';
+comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';
+comment on column public.chunked_sync_jobs.record_id is 'Of a confirmation or an item.';
+create unique index chunked_sync_jobs_what_idx
+  on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, reading)
+nulls not distinct;
+create index chunked_sync_jobs_cursor_idx on public.chunked_sync_jobs
+(run_id, md5(reading ->> 'cursor')) where kind = 'cursor';
+alter table public.chunked_sync_jobs enable row level security;
+
+create table public.chunk_processing_queue (
+  id bigint primary key references public.chunked_sync_jobs (id) on delete cascade,
+  chunk_id bigint not null generated always as (id) stored,
+  parent_sync_job_id uuid not null,
+  run_id bigint not null,
+  status text not null default 'pending',
+  slot smallint,
+  ready_seq bigint,
+  turn bigint,
+  line_budget_id bigint,
+  attempts int not null default 0,
+  max_attempts int not null default 3,
+  lease_losses int not null default 0,
+  losses_alone int not null default 0,
+  unanswered int not null default 0,
+  postponements int not null default 0,
+  postponed_since timestamptz,
+  lease_token bigint,
+  lease_expires_at timestamptz,
+  worker_id text,
+  next_retry_at timestamptz,
+  created_at timestamptz not null default sync.now(),
+  started_at timestamptz,
+  requested_at timestamptz,
+  completed_at timestamptz,
+  error_message text,
+  -- One constraint, because each is compiled anew by every statement that writes.
+  constraint chunk_processing_queue_state_check check (case status
+    when 'pending' then completed_at is null and case
+      when slot is null then ready_seq is null and next_retry_at is null
+        and line_budget_id is null
+      else (ready_seq is null) <> (next_retry_at is null)
+        and (line_budget_id is null or (ready_seq is null and turn is not null)) end
+    when 'processing' then completed_at is null and slot is not null and ready_seq is null
+      and line_budget_id is null and lease_token is not null and lease_expires_at is not null
+    else status in ('completed', 'failed', 'cancelled') and completed_at is not null
+      and slot is null and ready_seq is null and line_budget_id is null end)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,
+  autovacuum_analyze_scale_factor = 0.02);
+comment on table public.chunk_processing_queue is
+'Chunks: how far they are. pending is waiting (no slot), ready (slot, turn) or delayed (slot,
+next_retry_at); processing is in flight.';
+comment on column public.chunk_processing_queue.chunk_id is
+'The chunk in chunked_sync_jobs; the same number as id.';
+comment on column public.chunk_processing_queue.slot is
+'The run''s right to have this chunk ready or in flight; kept over retries and lost leases.';
+comment on column public.chunk_processing_queue.ready_seq is 'Its turn, while it is ready.';
+comment on column public.chunk_processing_queue.turn is
+'Its turn, while it is in flight or a rate limit holds it: it comes back to its own place.';
+comment on column public.chunk_processing_queue.line_budget_id is
+'The budget that turned it away: sync_budgets.id. Whoever waits for one is let in by turn.';
+comment on column public.chunk_processing_queue.attempts is
+'Failures so far. Rate limits, releases and lost leases do not count.';
+comment on column public.chunk_processing_queue.lease_token is 'The last claim''s token.';
+comment on column public.chunk_processing_queue.next_retry_at is
+'When a delayed chunk falls due, of one that a budget turned away about when; infinity while its
+workspace is paused.';
+comment on column public.chunk_processing_queue.lease_losses is
+'How often its worker fell silent; after two it is leased to a worker that holds nothing else.';
+comment on column public.chunk_processing_queue.losses_alone is
+'How often its worker fell silent while it held nothing else; after max_lease_losses it fails.';
+comment on column public.chunk_processing_queue.unanswered is
+'How often it was released because the API had closed the kept-alive connection that its request was
+sent on.';
+comment on column public.chunk_processing_queue.postponements is
+'How often in a row the database itself did not take its answer: a lock, a time limit, no space.
+No attempt of its.';
+comment on column public.chunk_processing_queue.postponed_since is
+'When it did not for the first time in a row.';
+comment on column public.chunk_processing_queue.lease_expires_at is
+'Until when its worker has it, unless a heartbeat comes.';
+comment on column public.chunk_processing_queue.worker_id is 'Who claimed it last.';
+comment on column public.chunk_processing_queue.requested_at is
+'When its request was sent at the earliest: the last claim and the wait that it ordered.';
+comment on column public.chunk_processing_queue.started_at is 'When it was last claimed.';
+comment on column public.chunk_processing_queue.completed_at is 'When it ended, however it did.';
+create index chunk_processing_queue_ready_idx on public.chunk_processing_queue (ready_seq)
+  where ready_seq is not null;
+create index chunk_processing_queue_alone_idx on public.chunk_processing_queue (ready_seq)
+  where ready_seq is not null and lease_losses >= 2;
+create index chunk_processing_queue_waiting_idx on public.chunk_processing_queue (run_id, id)
+  where status = 'pending' and slot is null;
+create unique index chunk_processing_queue_slot_idx on public.chunk_processing_queue (run_id, slot)
+  where slot is not null;
+create index chunk_processing_queue_delayed_idx on public.chunk_processing_queue (next_retry_at)
+where status = 'pending' and slot is not null and ready_seq is null and line_budget_id is null;
+create index chunk_processing_queue_line_idx on public.chunk_processing_queue (line_budget_id, turn)
+where line_budget_id is not null;
+create index chunk_processing_queue_failed_idx on public.chunk_processing_queue (run_id)
+  where status = 'failed';
+create index chunk_processing_queue_created_idx on public.chunk_processing_queue (created_at);
+alter table public.chunk_processing_queue enable row level security;
+
+create table public.chunk_events (
+  id bigint generated always as identity,
+  chunk_id bigint not null,
+  run_id bigint not null,
+  event text not null,
+  occurred_at timestamptz not null default sync.now(),
+  lease_token bigint,
+  worker_id text,
+  details jsonb,
+  primary key (chunk_id, id),
+  constraint chunk_events_event_check check (
+    event in ('completed', 'retry', 'delayed', 'postponed', 'released', 'failed', 'cancelled',
+    'lease_lost', 'covered'))
+);
+comment on table public.chunk_events is
+'What happened to chunks, append-only; kept longer than the chunks.';
+comment on column public.chunk_events.details is
+'completed: records, changed, total, duration_ms; others: code, message, attempt, for_ms.';
+comment on column public.chunk_events.event is
+'completed, retry, delayed (rate limit), postponed (the database itself could not take it),
+released, failed, cancelled, lease_lost or covered (its record came with another answer).';
+comment on column public.chunk_events.lease_token is 'Of which claim.';
+create index chunk_events_occurred_idx on public.chunk_events using brin (occurred_at);
+alter table public.chunk_events enable row level security;
+
+create function sync.refuse_event_change() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY018', message = 'chunk_events is append-only',
+    hint = 'Pruning deletes by age.';
+end; $$;
+comment on function sync.refuse_event_change() is
+$$Trigger: what happened is not rewritten. Raises: SY018.$$;
+create trigger chunk_events_append_only before update on public.chunk_events
+for each statement execute function sync.refuse_event_change();
+
+create table sync.run_counters (
+  run_id bigint not null references public.workspace_sync_runs (id) on delete cascade,
+  slot smallint not null,
+  completed bigint not null default 0,
+  failed bigint not null default 0,
+  cancelled bigint not null default 0,
+  records bigint not null default 0,
+  changed bigint not null default 0,
+  pages bigint not null default 0,
+  primary key (run_id, slot)
+) with (fillfactor = 50);
+comment on table sync.run_counters is
+'Live totals of a run, one row per slot, written only by the slot''s holder; folded into the run
+when it closes.';
+alter table sync.run_counters enable row level security;
+
+create table sync.seen_pages (
+  run_id bigint not null,
+  scan int not null,
+  page int,
+  chunk_id bigint not null,
+  record_ids text[] not null,
+  new_ids text[],
+  total bigint,
+  last_page int,
+  first_key numeric,
+  last_key numeric,
+  disorder text,
+  primary key (run_id, scan, chunk_id)
+);
+comment on table sync.seen_pages is
+'The ids that each page of a scan showed, and the total it named: the proof that a scan is
+complete. Without a foreign key to the run, whose row every page would lock.';
+comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
+comment on column sync.seen_pages.new_ids is
+'Of a feed that is read to its mark: which of them were stored for the first time.';
+comment on column sync.seen_pages.first_key is
+'Of a feed: by what its first record is ordered; last_key: its last.';
+comment on column sync.seen_pages.disorder is 'Of a feed: what on it is not newest first.';
+alter table sync.seen_pages enable row level security;
+
+create function sync.forget_seen_pages() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.workspace_sync_runs');
+  delete from sync.seen_pages as s using gone where s.run_id = gone.id;
+  return null;
+end; $$;
+comment on function sync.forget_seen_pages() is
+$$Trigger, per statement: the pages that a deleted run saw go with it.$$;
+create trigger workspace_sync_runs_forget_seen after delete on public.workspace_sync_runs
+referencing old table as gone
+for each statement execute function sync.forget_seen_pages();
+
+create table sync.workers (
+  worker_id text primary key,
+  first_seen_at timestamptz not null default sync.now(),
+  last_seen_at timestamptz not null default sync.now(),
+  alone_with bigint,
+  alone_since timestamptz,
+  shared_until timestamptz,
+  last_loss_at timestamptz,
+  in_haste_until timestamptz,
+  is_listening boolean not null default false,
+  idle_finds int not null default 0
+) with (fillfactor = 50);
+comment on table sync.workers is 'Who claims work; refreshed at most every 5 s.';
+comment on column sync.workers.alone_with is
+'The chunk that it holds alone, or that it empties itself for: nothing else is leased to it.';
+comment on column sync.workers.alone_since is 'Since when it does.';
+comment on column sync.workers.shared_until is
+'Until then it takes no chunk alone while others are ready: half of its time is theirs.';
+comment on column sync.workers.last_loss_at is 'When a lease was last taken back from it.';
+comment on column sync.workers.in_haste_until is
+'Until then its claims wait for no budget that another session has locked.';
+comment on column sync.workers.is_listening is
+'Whether it says that it listens to hints by Realtime.';
+comment on column sync.workers.idle_finds is
+'Of one that listens: how often in a row an idle look found work of which it had heard nothing.';
+alter table sync.workers enable row level security;
+
+create table sync.sweep_state (
+  is_only_row boolean primary key default true,
+  swept_at timestamptz not null default '-infinity',
+  refreshed_at timestamptz not null default '-infinity',
+  claim_floor bigint not null default 0,
+  last_error text,
+  constraint sweep_state_is_only_row_check check (is_only_row)
+) with (fillfactor = 10);
+comment on table sync.sweep_state is
+'When the last sweep ran, and below which turn no ready chunk stood then.';
+comment on column sync.sweep_state.refreshed_at is
+'When live jobs'' rows were last told how far they are.';
+comment on column sync.sweep_state.claim_floor is
+'Lower bound of the claim''s index scan: under a long snapshot dead entries pile up below it. Never
+above a chunk that is ready: see sync.lowest_turn().';
+insert into sync.sweep_state default values;
+alter table sync.sweep_state enable row level security;
+-- A hundred of them, or none, are found without a look at every page.
+create index chunked_sync_jobs_item_idx on public.chunked_sync_jobs (id) where kind = 'item';
+
+revoke all on sequence
+  sync.ready_seq, sync.lease_tokens, public.chunked_sync_jobs_id_seq, public.chunk_events_id_seq
+from public, anon, authenticated, service_role;
+revoke all on table
+  public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events, sync.run_counters,
+  sync.seen_pages, sync.workers, sync.sweep_state
+from public, anon, authenticated, service_role;
+grant select on table
+  public.chunked_sync_jobs, public.chunk_processing_queue, public.chunk_events, sync.run_counters,
+  sync.seen_pages, sync.workers, sync.sweep_state
+to authenticated, service_role;
+create policy chunked_sync_jobs_select_operator on public.chunked_sync_jobs
+for select to authenticated using ((select sync.is_operator()));
+create policy chunk_processing_queue_select_operator on public.chunk_processing_queue
+for select to authenticated using ((select sync.is_operator()));
+create policy chunk_events_select_operator on public.chunk_events
+for select to authenticated using ((select sync.is_operator()));
+create policy run_counters_select_operator on sync.run_counters
+for select to authenticated using ((select sync.is_operator()));
+create policy seen_pages_select_operator on sync.seen_pages
+for select to authenticated using ((select sync.is_operator()));
+create policy workers_select_operator on sync.workers
+for select to authenticated using ((select sync.is_operator()));
+create policy sweep_state_select_operator on sync.sweep_state
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.new_token, sync.refuse_event_change, sync.forget_seen_pages
+from public, anon, authenticated, service_role;
+
+-- Slots: waiting chunks are planned, get a slot of their run, or are cancelled.
+
+create function sync.is_paused(p_workspace_id bigint) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select w.paused_at is not null or s.paused_at is not null or w.key_status = 'unreadable'
+    or sync.is_switched_on('paused')
+  from public.sync_workspaces as w join public.sync_sources as s on s.id = w.source_id
+  where w.id = p_workspace_id;
+$$;
+comment on function sync.is_paused(bigint) is
+$$Returns: whether pause_sync() holds this workspace, its source or everything, or there is no key
+to ask with.$$;
+
+create function sync.fill_slots(p_run_id bigint) returns int
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_sort = off set enable_bitmapscan = off
+  set enable_seqscan = off as $$
+declare
+  v_filled int;
+begin
+  with run as (
+    select id, max_concurrency, is_paused
+    from public.workspace_sync_runs where id = p_run_id and status = 'running' and ending is null
+  ), free as (
+    select s.slot, row_number() over (order by s.slot) as turn
+    from run, generate_series(1, run.max_concurrency) as s (slot)
+    where not exists (select 1 from public.chunk_processing_queue as q
+    where q.run_id = p_run_id and q.slot = s.slot)
+  ), waiting as (
+    select w.id, row_number() over (order by w.id) as turn
+    from (
+      select id from public.chunk_processing_queue
+      where run_id = p_run_id and status = 'pending' and slot is null
+      order by id limit (select count(*) from free) for no key update skip locked
+    ) as w
+  )
+  update public.chunk_processing_queue as q set
+    slot = free.slot,
+    ready_seq = case when run.is_paused then null else nextval('sync.ready_seq') end,
+    next_retry_at = case when run.is_paused then 'infinity'::timestamptz end
+  from run, waiting join free using (turn)
+  where q.id = waiting.id;
+  get diagnostics v_filled = row_count;
+  return v_filled;
+end; $$;
+comment on function sync.fill_slots(bigint) is
+$$Promote waiting chunks into a run's free slots. The caller holds the run's lock. Returns: how
+many. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.cancel_pending(p_run_id bigint, p_reason text, p_beyond_page int default null)
+  returns int
+-- A job's end calls it once per run, and planning took longer than running.
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+declare
+  v_waiting int;
+  v_slotted int;
+begin
+  with pending as (
+    select q.id, q.slot from public.chunk_processing_queue as q
+    -- By the two partial indices of live chunks: neither covers all that is pending.
+    where q.id = any (array(
+        select w.id from public.chunk_processing_queue as w
+        where w.run_id = p_run_id and w.status = 'pending' and w.slot is null
+        union all
+        select s.id from public.chunk_processing_queue as s
+        where s.run_id = p_run_id and s.slot is not null))
+      and q.status = 'pending'
+      and (p_beyond_page is null or exists (select 1 from public.chunked_sync_jobs as c
+      where c.id = q.id and c.page > p_beyond_page))
+    for no key update skip locked
+  ), cancelled as (
+    update public.chunk_processing_queue as q
+    set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null, turn = null,
+    line_budget_id = null,
+    completed_at = sync.now(), error_message = p_reason
+    from pending where q.id = pending.id returning q.id, pending.slot
+  ), events as (
+    insert into public.chunk_events (chunk_id, run_id, event, details)
+    select id, p_run_id, 'cancelled', jsonb_build_object('message', p_reason) from cancelled
+  )
+  select count(*) filter (where slot is null), count(*) filter (where slot is not null)
+  into v_waiting, v_slotted from cancelled;
+  update public.workspace_sync_runs set chunks_cancelled = chunks_cancelled + v_waiting + v_slotted
+  where id = p_run_id and v_waiting + v_slotted > 0;
+  return v_waiting + v_slotted;
+end; $$;
+comment on function sync.cancel_pending(bigint, text, int) is
+$$Cancel what of an ending run is pending, or only its pages beyond one; what another transaction
+holds comes back in its own call or in the next sweep. The caller holds the run's lock. Returns: how
+many. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_record_ids text[])
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id)
+    select r.job_id, r.id, p_kind, r.scan, what.page, what.record_id
+    from public.workspace_sync_runs as r
+    cross join unnest(coalesce(p_pages, array_fill(null::int, array[cardinality(p_record_ids)])),
+      p_record_ids) as what (page, record_id)
+    where r.id = p_run_id
+    order by what.page, what.record_id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned order by id
+    returning id
+  )
+  update public.workspace_sync_runs as r set planned_chunks = planned_chunks + q.chunks,
+    pages_planned = pages_planned + case p_kind when 'page' then q.chunks else 0 end
+  from (select count(*) as chunks from queued) as q where r.id = p_run_id;
+end; $$;
+comment on function sync.plan_chunks(bigint, text, int[], text[]) is
+$$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
+run's lock and has checked that it lives.$$;
+
+create function sync.pages_ahead(p_slots int) returns int
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select greatest(16, 4 * p_slots);
+$$;
+comment on function sync.pages_ahead(int) is
+$$Returns: how many pages of a run with so many slots wait at most. They are planned anew when half
+of them are used up.$$;
+
+create function sync.plan_window(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_ahead int;
+  v_waiting int;
+  v_last_page int;
+begin
+  select * into v_run from public.workspace_sync_runs
+  where id = p_run_id and status = 'running' and ending is null and phase = 'scan'
+    and planned_pages < known_pages;
+  if v_run.id is null then
+    return;
+  end if;
+  v_ahead := sync.pages_ahead(v_run.max_concurrency);
+  -- What waits stands among the last pages planned. By key: in the index of what waits, a long
+  -- snapshot keeps an entry of every page that waited once.
+  select count(*) into v_waiting from public.chunked_sync_jobs as c
+  cross join lateral (
+    select q.id from public.chunk_processing_queue as q
+    where q.id = c.id and q.status = 'pending' and q.slot is null offset 0
+  ) as waiting
+  where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'page'
+    and c.page > v_run.planned_pages - v_ahead;
+  if v_waiting > v_ahead / 2 then
+    return;
+  end if;
+  v_last_page := least(v_run.known_pages, v_run.planned_pages + v_ahead - v_waiting);
+  perform sync.plan_chunks(p_run_id, 'page',
+    array(select generate_series(v_run.planned_pages + 1, v_last_page)), null);
+  update public.workspace_sync_runs set planned_pages = v_last_page where id = p_run_id;
+end; $$;
+comment on function sync.plan_window(bigint) is
+$$Queue the next known pages of a run's scan, once half of those that waited are used up: a list of
+100,000 pages that ends with a refusal costs a window, and each transaction plans at most that. The
+caller holds the run's lock, and fills its slots.$$;
+
+create function sync.note_revealed_pages(p_run_id bigint, p_last_page int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs
+  set known_pages = greatest(known_pages, p_last_page),
+  progress_total = coalesce(progress_total, p_last_page)
+  where id = p_run_id and ending is null;
+end; $$;
+comment on function sync.note_revealed_pages(bigint, int) is
+$$Know of the pages up to the last one that an answer named; plan_window() queues them. The caller
+holds the run's lock. Nothing happens while the run is ending.$$;
+
+revoke all on function
+  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.pages_ahead,
+  sync.plan_window, sync.note_revealed_pages
+from public, anon, authenticated, service_role;
+
+-- Requests: what of a chunk stands in the HTTP request.
+
+create function sync.url_encode(p_text text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select string_agg(case when c ~ '[A-Za-z0-9_.~-]' then c
+    else regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, ''
+    order by n)
+  from regexp_split_to_table(p_text, '') with ordinality as t (c, n);
+$$;
+comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
+
+revoke all on function sync.url_encode from public, anon, authenticated, service_role;
+
+-- Admission: which picked chunks may be sent now, and when, so that all workers together keep
+-- within the budgets, each in its turn.
+-- Stands on: budgets.
+
+create type sync.admission as (queue_id bigint, verdict text, send_after interval,
+  budget_id bigint);
+comment on type sync.admission is
+'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
+again), locked (another session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has
+another source now).';
+
+create function sync.in_flight_of(p_budget_id bigint) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  return (
+    -- From its workspaces on, and by the index that has this order: without statistics the planner
+    -- may look through all live runs, for each.
+    select count(*) from public.sync_workspaces as w
+    cross join lateral (
+      select x.id from public.workspace_sync_runs as x
+      where x.workspace_id = w.id and x.status = 'running'
+      order by x.workspace_id, x.stream_id offset 0
+    ) as r
+    cross join lateral (
+      select 1 from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
+    ) as q
+    where w.budget_id = p_budget_id);
+end; $$;
+comment on function sync.in_flight_of(bigint) is $$Returns: leases that draw on a budget.$$;
+
+create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_most int := least(p_budget.max_in_flight, p_budget.reduced_in_flight);
+begin
+  return case
+    when p_budget.blocked_until > p_now
+    or (p_budget.block_level > 0 and p_budget.probe_until > p_now) then 0
+    else least(
+      case when p_budget.block_level > 0 then 1 else 2147483647 end,
+      case when v_most is not null
+      then greatest(0, v_most - sync.in_flight_of(p_budget.id)) end) end;
+end; $$;
+comment on function sync.budget_room(public.sync_budgets, timestamptz) is
+$$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
+holds the budget's lock, or only estimates.$$;
+
+create function sync.send_ahead(p_budget public.sync_budgets) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- What is reserved far ahead cannot be slowed down any more; and where each key has a budget, what
+  -- waits for one takes the room that a worker has for the others.
+  return case when p_budget.reduced_in_flight is null and p_budget.learned_rate is null
+    and not starts_with(p_budget.scope_key, 'workspace:')
+    then sync.setting_seconds('send_ahead_seconds')
+    else least(sync.setting_seconds('send_ahead_seconds'), interval '500 ms') end;
+end; $$;
+comment on function sync.send_ahead(public.sync_budgets) is
+$$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget, and for
+a key's own.$$;
+
+create function sync.wake_lines(p_limit int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_budget public.sync_budgets;
+  v_now timestamptz := sync.now();
+  v_pace interval;
+  v_room bigint;
+begin
+  for v_budget in
+    select * from public.sync_budgets
+    where line_due_at is not null and (blocked_until <= v_now) is not false
+    order by random() limit 32
+  loop
+    v_pace := make_interval(secs =>
+      coalesce(1 / sync.effective_rate(v_budget), 0)::double precision);
+    v_room := case
+      when v_budget.next_send_at - v_now > sync.send_ahead(v_budget) then 0
+      when v_pace > interval '0' then 1 + floor(extract(epoch from sync.send_ahead(v_budget)
+        - (greatest(v_budget.next_send_at, v_now) - v_now)) / extract(epoch from v_pace))
+      else p_limit end;
+    v_room := least(v_room, p_limit);
+    if v_room > 0 then
+      v_room := least(v_room, sync.budget_room(v_budget, v_now));
+    end if;
+    if v_room > 0 then
+      update public.chunk_processing_queue as q
+      set ready_seq = q.turn, turn = null, line_budget_id = null, next_retry_at = null
+      from (
+        select id from public.chunk_processing_queue where line_budget_id = v_budget.id
+        order by line_budget_id, turn limit v_room for no key update skip locked
+      ) as next
+      where q.id = next.id;
+    end if;
+  end loop;
+end; $$;
+comment on function sync.wake_lines(int) is
+$$Where budgets have room, those that wait in their lines become ready with the turn they had, the
+lowest first: a newcomer goes behind them. Of more than 32 lines, some. Locks: queue rows, by SKIP
+LOCKED.$$;
+
+create function sync.wake_lines_of(p_budget_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.chunk_processing_queue as q set next_retry_at = sync.now()
+  from (
+    select id from public.chunk_processing_queue where line_budget_id = any (p_budget_ids)
+    order by id for no key update skip locked
+  ) as waiting
+  where q.id = waiting.id;
+  perform sync.wake_lines(1000);
+end; $$;
+comment on function sync.wake_lines_of(bigint[]) is
+$$After budgets were changed: what waits for them may go as soon as they have room. Locks: queue
+rows, by SKIP LOCKED.$$;
+
+create function sync.wake_workspaces(p_workspace_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.chunk_processing_queue as q
+  set ready_seq = q.turn, turn = null, next_retry_at = null
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.workspace_id = any (p_workspace_ids) and r.status = 'running' and not r.is_paused
+      and x.status = 'pending' and x.turn is not null and x.line_budget_id is null
+    order by x.id for no key update of x skip locked
+  ) as held
+  where q.id = held.id;
+end; $$;
+comment on function sync.wake_workspaces(bigint[]) is
+$$What a 429 held of workspaces is ready again, with the turn it had. Locks: queue rows, by SKIP
+LOCKED.$$;
+
+create function sync.admit_chunks(p_queue_ids bigint[], p_may_wait boolean)
+  returns sync.admission[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz;
+  v_budget_ids bigint[];
+  v_locked_ids bigint[];
+  v_admissions sync.admission[];
+begin
+  select
+    coalesce(array_agg(row(q.id, case when r.ending is not null then 'ending'
+      when r.is_paused then 'paused' else 'admitted' end, interval '0',
+      w.budget_id)::sync.admission order by p.turn), '{}'),
+    array_agg(b.id) filter (where b.requests_per_second is not null
+      or b.max_in_flight is not null or b.block_level > 0 or b.reduced_in_flight is not null
+      or b.learned_rate is not null or b.line_due_at is not null
+      or w.rate_limited_until is not null)
+  into v_admissions, v_budget_ids
+  -- One row after the other by its key: without statistics the planner may begin at the other end.
+  from unnest(p_queue_ids) with ordinality as p (id, turn)
+  cross join lateral (
+    select x.id, x.run_id from public.chunk_processing_queue as x where x.id = p.id offset 0
+  ) as q
+  cross join lateral (
+    select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+    where x.id = q.run_id offset 0
+  ) as r
+  cross join lateral (
+    select x.budget_id, x.rate_limited_until from public.sync_workspaces as x
+    where x.id = r.workspace_id offset 0
+  ) as w
+  left join lateral (
+    select x.* from public.sync_budgets as x where x.id = w.budget_id offset 0
+  ) as b on true;
+  if v_budget_ids is null then
+    return v_admissions;
+  end if;
+  v_locked_ids := sync.lock_budgets(v_budget_ids, p_may_wait);
+  v_now := sync.now();
+  with picked as (
+    select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
+      w.rate_limited_until, case
+        when r.ending is not null then 'ending'
+        when r.is_paused then 'paused'
+        when w.budget_id = any (v_budget_ids) and w.budget_id <> all (v_locked_ids) then 'locked'
+        when w.rate_limited_until > v_now then 'workspace'
+        when w.rate_limited_until is not null and (
+          row_number() over (partition by w.id, r.ending is null and not r.is_paused
+            order by p.turn) > 1
+          or exists (
+            select 1 from public.workspace_sync_runs as own
+            join public.chunk_processing_queue as held on held.run_id = own.id
+              and held.slot is not null and held.status = 'processing'
+            where own.workspace_id = w.id and own.status = 'running'))
+        then 'workspace' end as verdict
+    from unnest(p_queue_ids) with ordinality as p (id, turn)
+    cross join lateral (
+      select x.id, x.run_id, x.ready_seq, x.turn from public.chunk_processing_queue as x
+      where x.id = p.id offset 0
+    ) as q
+    cross join lateral (
+      select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+      where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.id, x.budget_id, x.rate_limited_until from public.sync_workspaces as x
+      where x.id = r.workspace_id offset 0
+    ) as w
+  ), budget as materialized (
+    select b.id, sync.budget_room(b, v_now) as room, sync.send_ahead(b) as ahead,
+      greatest(b.next_send_at, v_now) - v_now as first_send,
+      coalesce(make_interval(secs => (1 / sync.effective_rate(b))::double precision),
+      interval '0') as pace,
+      greatest(b.blocked_until - v_now, interval '0') as blocked_for,
+      b.line_due_at is not null as has_line
+    from public.sync_budgets as b where b.id in (select budget_id from picked)
+  ), judged as (
+    select picked.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
+      o.n + o.before as place_in_line,
+      budget.first_send + (o.n - 1) * budget.pace as send_after,
+      budget.first_send + (o.n + o.before - 1) * budget.pace as line_after
+    from picked join budget on budget.id = picked.budget_id
+    cross join lateral (
+      select 1 + (select count(*) from picked as x where x.budget_id = picked.budget_id
+          and x.verdict is null and x.turn < picked.turn) as n,
+        case when budget.has_line then (
+          select count(*) from (
+            select 1 from public.chunk_processing_queue as x
+            where x.line_budget_id = picked.budget_id and x.turn < picked.place limit 64) as y)
+        else 0 end as before
+    ) as o
+  ), verdicts as (
+    select id, budget_id, turn, send_after, room, ahead,
+      coalesce(verdict, case when place_in_line > room or line_after > ahead then 'budget'
+      else 'admitted' end) as verdict,
+      case
+        when verdict = 'locked' then interval '1 second'
+        when verdict = 'workspace'
+        then greatest(rate_limited_until - v_now, interval '250 ms')
+        when place_in_line <= room then line_after - ahead / 2
+        else coalesce(blocked_for, interval '0') + greatest((place_in_line - room) * pace,
+        (1 + (place_in_line - room) / greatest(room, 4)) * interval '100 ms')
+      end as look_after
+    from judged
+  ), reserved as (
+    update public.sync_budgets as b set
+      next_send_at = case when sent.last_send is null or budget.pace = interval '0'
+        then b.next_send_at else v_now + sent.last_send + budget.pace end,
+      probe_until = case when b.block_level > 0 and sent.last_send is not null
+        then v_now + sync.setting_seconds('lease_seconds') else b.probe_until end,
+      line_due_at = case
+        when sent.has_waiting or exists (select 1 from public.chunk_processing_queue as q
+          where q.line_budget_id = b.id)
+        then greatest(b.blocked_until,
+          case when sent.is_full then v_now + interval '100 ms' end,
+          v_now + budget.first_send + coalesce(sent.last_send - budget.first_send + budget.pace,
+          interval '0') - budget.ahead / 2, v_now) end
+    from (
+      select budget_id, max(v.send_after) filter (where v.verdict = 'admitted') as last_send,
+        bool_or(v.verdict = 'budget') as has_waiting,
+        count(*) filter (where v.verdict = 'admitted') >= max(v.room) as is_full
+      from verdicts as v group by 1
+    ) as sent
+    join budget on budget.id = sent.budget_id
+    where b.id = sent.budget_id and b.id = any (v_locked_ids)
+  )
+  select array_agg(row(v.id, v.verdict,
+    case when v.verdict in ('budget', 'workspace', 'locked') then v.look_after else v.send_after end,
+    v.budget_id)::sync.admission order by v.turn) into v_admissions
+  from verdicts as v;
+  return v_admissions;
+end; $$;
+comment on function sync.admit_chunks(bigint[], boolean) is
+$$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
+line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
+another session has locked. Returns: which may be sent and which must wait. Locks: the budgets that
+have a limit, last of all, as lock_budgets().$$;
+
+revoke all on function
+  sync.in_flight_of, sync.budget_room, sync.send_ahead, sync.wake_lines, sync.wake_lines_of,
+  sync.wake_workspaces, sync.admit_chunks
+from public, anon, authenticated, service_role;
+
+-- Alone: a chunk that lost two leases is leased to a worker that holds nothing else, so that what
+-- kills its worker kills no other chunk's lease, and is told from what died beside it.
+
+create function sync.holds_chunks(p_worker_id text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select 1 from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.worker_id = p_worker_id
+      and q.lease_expires_at > sync.now());
+end; $$;
+comment on function sync.holds_chunks(text) is
+$$Returns: whether a worker holds a lease. Reads all slots: asked only where a chunk is to be leased
+alone.$$;
+
+create function sync.next_to_be_alone(p_worker sync.workers) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  if p_worker.shared_until > sync.now() and exists (
+    select 1 from public.chunk_processing_queue
+    where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
+  ) then
+    return null;
+  end if;
+  return (
+    select q.id from public.chunk_processing_queue as q
+    where q.ready_seq is not null and q.lease_losses >= 2 and not exists (
+      select 1 from sync.workers as k
+      where k.alone_with = q.id and k.worker_id <> p_worker.worker_id
+        and k.alone_since > sync.now() - interval '1 minute'
+        and k.last_seen_at > sync.now() - sync.setting_seconds('lease_seconds'))
+    order by q.ready_seq limit 1);
+end; $$;
+comment on function sync.next_to_be_alone(sync.workers) is
+$$Returns: the chunk with the oldest turn that must be leased alone and for which no other worker
+empties itself; null if there is none, or if the worker's time is for others now.$$;
+
+create function sync.stay_alone(p_worker sync.workers) returns sync.workers
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_chunk public.chunk_processing_queue;
+begin
+  select * into v_chunk from public.chunk_processing_queue where id = p_worker.alone_with;
+  if (case v_chunk.status
+    when 'processing' then v_chunk.worker_id = p_worker.worker_id
+      and v_chunk.lease_expires_at > v_now
+    when 'pending' then v_chunk.slot is not null and coalesce(v_chunk.next_retry_at <= v_now, true)
+      and p_worker.alone_since > v_now - interval '1 minute' end) then
+    return p_worker;
+  end if;
+  update sync.workers set alone_with = null, alone_since = null,
+    shared_until = v_now + least(sync.setting_seconds('max_lease_seconds'),
+      least(v_now, v_chunk.completed_at) - alone_since)
+  where worker_id = p_worker.worker_id returning * into p_worker;
+  return p_worker;
+end; $$;
+comment on function sync.stay_alone(sync.workers) is
+$$Whether a worker goes on to hold its chunk alone, or to empty itself for it, which it gives up
+after a minute. If not, as much of its time as that took belongs to others. Returns: the worker.
+Locks: its row.$$;
+
+create function sync.hold_alone(
+  p_worker_id text, p_named_id bigint default null, out o_is_alone boolean, out o_queue_id bigint
+)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_worker sync.workers;
+  v_queue_id bigint;
+begin
+  select * into v_worker from sync.workers
+  where worker_id = p_worker_id for key share skip locked;
+  -- Not found: another call of this worker is taking a chunk alone.
+  o_is_alone := v_worker.worker_id is null;
+  if o_is_alone or v_worker.alone_with is null and not exists (
+    select 1 from public.chunk_processing_queue where ready_seq is not null and lease_losses >= 2
+  ) then
+    return;
+  end if;
+  if v_worker.alone_with is not null then
+    v_worker := sync.stay_alone(v_worker);
+  end if;
+  v_queue_id := coalesce(v_worker.alone_with, sync.next_to_be_alone(v_worker));
+  if p_named_id is not null and v_worker.alone_with is null then
+    v_queue_id := case when exists (
+      select 1 from public.chunk_processing_queue where id = p_named_id and lease_losses >= 2
+    ) then p_named_id end;
+  end if;
+  if v_queue_id is null then
+    return;
+  end if;
+  o_is_alone := true;
+  perform 1 from sync.workers where worker_id = p_worker_id for update skip locked;
+  if not found then
+    return;
+  end if;
+  update sync.workers set alone_with = v_queue_id, alone_since = coalesce(alone_since, sync.now())
+  where worker_id = p_worker_id and alone_with is distinct from v_queue_id;
+  if not sync.holds_chunks(p_worker_id) then
+    select id into o_queue_id from public.chunk_processing_queue
+    where id = v_queue_id and status = 'pending' for no key update skip locked;
+  end if;
+end; $$;
+comment on function sync.hold_alone(text, bigint) is
+$$For a claim of any chunk, or of a named one. Where a chunk must be leased alone, its worker
+empties itself: it gets nothing else until it holds nothing, then that chunk, and nothing beside it.
+Returns: whether the worker gets nothing else now, and the chunk that it gets, which is locked then.
+Locks: the worker's row, which keeps its calls from leasing at once; the queue row; neither waits.$$;
+
+create function sync.lost_alone(p_queue_ids bigint[]) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_worker_ids text[] := array(
+    select distinct worker_id from public.chunk_processing_queue where id = any (p_queue_ids));
+  v_alone bigint[];
+begin
+  v_alone := array(
+    select max(q.id) from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    left join sync.workers as k on k.worker_id = q.worker_id
+    where r.status = 'running' and q.status = 'processing' and q.worker_id = any (v_worker_ids)
+    group by q.worker_id
+    having count(*) = 1 and bool_and((k.last_loss_at > q.started_at) is not true));
+  update sync.workers as k set last_loss_at = sync.now(), alone_with = null, alone_since = null
+  from (
+    select worker_id from sync.workers where worker_id = any (v_worker_ids)
+    order by worker_id for no key update skip locked
+  ) as losers
+  where k.worker_id = losers.worker_id;
+  return v_alone;
+end; $$;
+comment on function sync.lost_alone(bigint[]) is
+$$Of chunks whose leases ran out: which of them were all that their workers held. What a worker lost
+before, while it held this one, counts as held. The caller holds the queue rows. Returns: their ids.
+Locks: the workers' rows by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.holds_chunks, sync.next_to_be_alone, sync.stay_alone, sync.hold_alone, sync.lost_alone
+from public, anon, authenticated, service_role;
+
+-- Rate limits: what 429s and answers teach of a budget, and what an operator sets or lifts.
+-- docs/decisions/0023 has the figures.
+-- Stands on: addresses, budgets, admission.
+
+create function sync.note_refusal(p_workspace_id bigint, p_queue_id bigint, p_retry_after numeric)
+  returns interval
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_asked_at timestamptz := sync.now();
+  v_now timestamptz;
+  v_send_at timestamptz;
+  v_budget_id bigint;
+  v_budget public.sync_budgets;
+  v_until timestamptz;
+  v_seconds double precision;
+  v_seen int;
+  v_rate numeric;
+  v_is_first boolean;
+  v_is_clear boolean;
+begin
+  select requested_at into v_send_at from public.chunk_processing_queue where id = p_queue_id;
+  update public.sync_workspaces as w set
+    rate_limited_until = greatest(w.rate_limited_until, v_asked_at + make_interval(
+      secs => least(sync.setting('max_block_seconds'), coalesce(
+      case when p_retry_after > 0 then p_retry_after end,
+      least(sync.setting('retry_cap_seconds'),
+      sync.setting('retry_base_seconds') * 2 ^ least(w.rate_limit_level, 10))
+      ))::double precision)),
+    rate_limit_level = w.rate_limit_level + case when w.rate_limited_until > v_asked_at then 0
+      else 1 end
+  where id = p_workspace_id returning rate_limited_until into v_until;
+  -- Out of the budget's line, where they would take the places of those that may be sent.
+  update public.chunk_processing_queue as q set line_budget_id = null, next_retry_at = v_until
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.workspace_id = p_workspace_id and r.status = 'running'
+      and x.line_budget_id is not null
+    order by x.id for no key update of x skip locked
+  ) as held
+  where q.id = held.id;
+  select budget_id into strict v_budget_id from public.sync_workspaces where id = p_workspace_id;
+  if sync.lock_budgets(array[v_budget_id], true) = array[]::bigint[] then
+    return v_until - v_asked_at;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = v_budget_id;
+  v_now := sync.now();
+  v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
+    and v_budget.block_level = 0;
+  if not v_is_first and v_send_at <= v_budget.reduced_at or v_budget.blocked_until > v_now then
+    return v_until - v_asked_at;
+  end if;
+  if v_is_first then
+    v_budget.answers := 0;
+    v_budget.refusals := 0;
+  end if;
+  v_budget.refusals := v_budget.refusals + 1;
+  v_seen := v_budget.answers + v_budget.refusals;
+  -- More of what was sent since is refused than chance would have it.
+  v_is_clear := not v_is_first and (v_budget.answers = 0
+    or v_budget.refusals >= 2 and v_budget.refusals >= 0.2 * v_seen
+    or v_budget.refusals >= 3 and v_budget.refusals >= 0.12 * v_seen);
+  if not (v_is_first or v_is_clear or v_budget.answers >= 50) then
+    update public.sync_budgets set refusals = v_budget.refusals where id = v_budget.id;
+    return v_until - v_asked_at;
+  end if;
+  v_seconds := greatest(0.05, extract(epoch from v_send_at - v_budget.reduced_at));
+  v_rate := sync.effective_rate(v_budget);
+  if v_is_first then
+    -- Only where the pace holds sends back is the rate that is set the one that was refused.
+    if v_budget.requests_per_second is not null and v_budget.next_send_at > v_now then
+      v_budget.learned_rate := 0.8 * v_rate;
+    end if;
+    v_budget.is_rate_measured := false;
+  elsif v_rate is null then
+    v_budget.learned_rate := case when v_is_clear and v_seen >= 5
+      then (0.8 * v_seen / v_seconds)::numeric end;
+    v_budget.is_rate_measured := false;
+  elsif not v_is_clear and v_budget.is_rate_measured and v_budget.refusals > 0.03 * v_seen then
+    -- Below what passes, and refused as before: the rate is not the reason.
+    v_budget.learned_rate := 1.3 * v_rate;
+    v_budget.is_rate_measured := false;
+  elsif v_budget.next_send_at > v_now and v_seen >= 5 then
+    v_budget.learned_rate := greatest(0.5 * v_rate,
+      least(0.97 * v_rate, (0.93 * v_budget.answers / v_seconds)::numeric));
+    v_budget.is_rate_measured := true;
+  else
+    v_budget.learned_rate := 0.8 * v_rate;
+    v_budget.is_rate_measured := false;
+  end if;
+  v_budget.learned_rate := round(greatest(v_budget.learned_rate,
+    case when v_budget.learned_rate is not null
+    then least(0.5, v_budget.requests_per_second) end), 4);
+  update public.sync_budgets as b set
+    reduced_at = v_now, answers = 0, refusals = 0,
+    reduced_in_flight = greatest(1,
+      least(v_budget.reduced_in_flight, sync.in_flight_of(b.id)::int) / 2),
+    learned_rate = v_budget.learned_rate, is_rate_measured = v_budget.is_rate_measured,
+    next_send_at = least(b.next_send_at, v_now + make_interval(
+      secs => coalesce(1 / least(b.requests_per_second, v_budget.learned_rate), 0)
+      ::double precision)),
+    blocked_until = case when v_is_clear and v_budget.answers < v_budget.refusals then v_until
+      else b.blocked_until end,
+    block_level = b.block_level + (v_is_clear and v_budget.answers < v_budget.refusals)::int,
+    blocked_at = case when v_is_clear and v_budget.answers < v_budget.refusals then v_now
+      else b.blocked_at end,
+    probe_until = null
+  where b.id = v_budget.id;
+  return v_until - v_asked_at;
+end; $$;
+comment on function sync.note_refusal(bigint, bigint, numeric) is
+$$A 429: its workspace waits for as long as the API asks (at most max_block_seconds), or for a
+backoff where it named nothing above 0. The budget goes down to half of what is in flight and to a
+lower rate, once for what was sent since it last did; it stops for all where nothing sent since is
+answered. A budget that another session has locked learns nothing of it. Returns: how long the chunk
+waits. Locks: the workspace, its waiting chunks by SKIP LOCKED, then its budget, last of all, as
+lock_budgets().$$;
+
+create function sync.note_answers(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_freed bigint[];
+  v_locked_ids bigint[];
+begin
+  with answered as (
+    select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (p_queue_ids) group by 1
+  ), held as (
+    select w.id from public.sync_workspaces as w join answered as a on a.workspace_id = w.id
+    where a.requested_at >= w.rate_limited_until order by w.id for no key update of w
+  ), freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from held where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_freed from freed;
+  v_locked_ids := sync.lock_budgets(array(
+    select b.id from public.sync_budgets as b
+    where b.id in (
+      select w.budget_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      join public.sync_workspaces as w on w.id = r.workspace_id
+      where q.id = any (p_queue_ids))
+      and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)),
+    true);
+  with locked as (
+    select * from public.sync_budgets
+    where id = any (v_locked_ids)
+      and (block_level > 0 or reduced_in_flight is not null or learned_rate is not null)
+  ), counted as (
+    select l.id, count(*) filter (where q.requested_at > l.reduced_at) as answers,
+      bool_or(q.requested_at >= l.blocked_until) as is_probed
+    from unnest(p_queue_ids) as p (id)
+    cross join lateral (
+      select x.run_id, x.requested_at from public.chunk_processing_queue as x
+      where x.id = p.id offset 0
+    ) as q
+    cross join lateral (
+      select x.workspace_id from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.budget_id from public.sync_workspaces as x where x.id = r.workspace_id offset 0
+    ) as w
+    join locked as l on l.id = w.budget_id
+    group by l.id
+  ), next as (
+    select l.id, c.answers, c.is_probed and l.blocked_until <= v_now as is_probed,
+      l.reduced_in_flight + c.answers as in_flight,
+      -- Rounded, or each answer would add three digits to it.
+      round(l.learned_rate + c.answers * greatest(0.01, 0.002 * l.learned_rate), 4) as rate
+    from locked as l join counted as c using (id)
+  )
+  update public.sync_budgets as b set
+    answers = b.answers + n.answers,
+    block_level = case when n.is_probed then 0 else b.block_level end,
+    blocked_until = case when n.is_probed then null else b.blocked_until end,
+    probe_until = case when n.is_probed then null else b.probe_until end,
+    reduced_in_flight = case when n.in_flight < coalesce(b.max_in_flight, 128) then n.in_flight end,
+    learned_rate = case when n.rate < b.requests_per_second
+      or b.requests_per_second is null and b.answers < 1000 then n.rate end
+  from next as n where b.id = n.id;
+  perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
+end; $$;
+comment on function sync.note_answers(bigint[]) is
+$$Requests were answered: their workspaces wait no longer, their budgets get back a place and a
+little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
+request sent before says nothing, nor does any to a budget that another session has locked. Locks:
+workspaces by id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP
+LOCKED.$$;
+
+create function sync.let_next_probe(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_locked_ids bigint[] := sync.lock_budgets(array(
+    select s.id from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_budgets as s on s.id = w.budget_id
+    where q.id = any (p_queue_ids) and s.block_level > 0 and s.blocked_until <= q.started_at),
+    true);
+begin
+  update public.sync_budgets as b set probe_until = null
+  where b.id = any (v_locked_ids) and b.block_level > 0;
+end; $$;
+comment on function sync.let_next_probe(bigint[]) is
+$$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
+answers again: another may go. Locks: the budgets, last of all, as lock_budgets().$$;
+
+create function sync.budgets_meant(p_source_id bigint, p_scope_key text) returns bigint[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select array(
+    select id from public.sync_budgets
+    where source_id = p_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
+      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)])));
+$$;
+comment on function sync.budgets_meant(bigint, text) is
+$$Returns: a source's budgets; with a scope, that one, however its host is written.$$;
+
+create function public.set_budget(
+  p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_source_id bigint;
+  v_budget_ids bigint[];
+  v_changed int;
+begin
+  perform sync.require_service();
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
+  end if;
+  if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
+    raise exception using errcode = 'SY006',
+      message = format('a budget takes 0.001 to 100,000 requests per second, and 1 or more in '
+        'flight, not %s and %s', coalesce(p_requests_per_second::text, 'null'),
+        coalesce(p_max_in_flight::text, 'null')),
+      hint = 'Null means unlimited; pause_sync() stops a source.';
+  end if;
+  update public.sync_sources
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
+  where id = v_source_id and p_scope_key is null;
+  v_budget_ids := sync.budgets_meant(v_source_id, p_scope_key);
+  update public.sync_budgets as b
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
+  next_send_at = null, reduced_in_flight = null, learned_rate = null, line_due_at = case when b.line_due_at is not null then sync.now() end
+  from (
+    select id from public.sync_budgets where id = any (v_budget_ids)
+    order by id for no key update
+  ) as meant
+  where b.id = meant.id;
+  get diagnostics v_changed = row_count;
+  if p_scope_key is not null and v_changed = 0 then
+    raise exception using errcode = 'SY006',
+      message = format('source %s has no budget %L', p_source, p_scope_key),
+      hint = 'select scope_key from sync_budgets lists them; they appear with their first '
+        'workspace.';
+  end if;
+  perform sync.wake_lines_of(v_budget_ids);
+  return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
+end; $$;
+comment on function public.set_budget(text, numeric, int, text) is
+$$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
+future ones too. What waits is looked at
+again at once, what 429s taught is forgotten. Returns: {"source", "budgets_changed"}. Raises: SY003
+unknown source, SY006 bad figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all; what
+waits in their lines by SKIP LOCKED.$$;
+
+create function sync.unblock_budget(p_source text, p_scope_key text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source_id bigint;
+  v_budget_ids bigint[];
+  v_workspace_ids bigint[];
+begin
+  perform sync.require_operator();
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them.';
+  end if;
+  v_budget_ids := sync.budgets_meant(v_source_id, p_scope_key);
+  if p_scope_key is not null and cardinality(v_budget_ids) = 0 then
+    raise exception using errcode = 'SY006',
+      message = format('source %s has no budget %L', p_source, p_scope_key),
+      hint = 'select scope_key from sync_budgets lists them.';
+  end if;
+  with held as (
+    select id from public.sync_workspaces
+    where budget_id = any (v_budget_ids) and rate_limited_until is not null
+    order by id for no key update
+  ), freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from held where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_workspace_ids from freed;
+  update public.sync_budgets as b set
+    blocked_until = null, block_level = 0, probe_until = null, next_send_at = null,
+    reduced_in_flight = null, learned_rate = null,
+    line_due_at = case when b.line_due_at is not null then sync.now() end
+  from (
+    select id from public.sync_budgets where id = any (v_budget_ids)
+    order by id for no key update
+  ) as meant
+  where b.id = meant.id;
+  perform sync.wake_workspaces(v_workspace_ids);
+  perform sync.wake_lines_of(v_budget_ids);
+  return jsonb_build_object('source', p_source, 'budgets', cardinality(v_budget_ids),
+    'workspaces_freed', cardinality(v_workspace_ids));
+end; $$;
+comment on function sync.unblock_budget(text, text) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+unblock_budget() raises.$$;
+
+create function public.unblock_budget(p_source text, p_scope_key text default null) returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.unblock_budget(p_source, p_scope_key);
+$$;
+comment on function public.unblock_budget(text, text) is
+$$Lift what 429s did to one budget, or to a source's all: blocks, waits of workspaces, what was
+learned. What waits goes on at once. Returns: {"source", "budgets", "workspaces_freed"}. Raises:
+SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by id; what waits by
+SKIP LOCKED.$$;
+
+revoke all on function
+  sync.note_refusal, sync.note_answers, sync.let_next_probe, sync.budgets_meant, public.set_budget,
+  sync.unblock_budget, public.unblock_budget
+from public, anon, authenticated, service_role;
+grant execute on function public.set_budget to service_role;
+grant execute on function
+  sync.unblock_budget, public.unblock_budget
+to authenticated, service_role;
+
+-- Shares: where more is ready than a worker has room for, it gets first what is of the workspaces
+-- it holds the fewest leases of.
+
+create function sync.leases_held(p_worker_id text, p_workspace_ids bigint[])
+  returns table (workspace_id bigint, leases bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_worker_id is null then
+    return query select w.id, 0::bigint from unnest(p_workspace_ids) as w (id);
+    return;
+  end if;
+  return query
+  select r.workspace_id, count(q.id) from public.workspace_sync_runs as r
+  left join public.chunk_processing_queue as q
+    on q.run_id = r.id and q.slot between 1 and r.max_concurrency
+      and q.status = 'processing' and q.worker_id = p_worker_id
+  where r.workspace_id = any (p_workspace_ids) and r.status = 'running'
+  group by r.workspace_id;
+end; $$;
+comment on function sync.leases_held(text, bigint[]) is
+$$Returns: how many leases of each workspace a worker holds; of no worker, none. Reads the slots of
+their live runs.$$;
+
+create function sync.who_has_much(p_picked bigint[], p_worker_id text) returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    with picked as (
+      select r.workspace_id, count(*) as leases from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      where q.id = any (p_picked) group by r.workspace_id
+    ), levels as (
+      select p.workspace_id, p.leases + h.leases as level from picked as p
+      join sync.leases_held(p_worker_id, array(select workspace_id from picked)) as h
+        on h.workspace_id = p.workspace_id
+    ), all_of_them as (
+      select max(level) as most, sum(level) as total, avg(level) as mean from levels
+    )
+    select array_agg(l.workspace_id) from levels as l, all_of_them as a
+    where a.most > 1 and case when 2 * a.most > a.total then l.level = a.most
+      else l.level >= a.mean end);
+end; $$;
+comment on function sync.who_has_much(bigint[], text) is
+$$Returns: the workspace that would have more than half of what a worker holds of these, with these
+chunks, or else those that would have the mean or more; null if each would have one.$$;
+
+create function sync.next_ready(p_limit int) returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  return array(
+    select id from public.chunk_processing_queue
+    where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
+    order by ready_seq limit p_limit);
+end; $$;
+comment on function sync.next_ready(int) is
+$$Returns: what a claim would pick if nobody else claimed now, oldest turn first.$$;
+
+create function sync.ready_of_others(p_after bigint, p_workspace_ids bigint[], p_limit int)
+  returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_run_ids bigint[] := array(
+    select id from public.workspace_sync_runs
+    where workspace_id = any (p_workspace_ids) and status = 'running');
+begin
+  return array(
+    select n.id from (
+      select id, run_id from public.chunk_processing_queue
+      where ready_seq > (select ready_seq from public.chunk_processing_queue where id = p_after)
+        and lease_losses < 2
+      order by ready_seq limit 500
+    ) as n
+    where n.run_id <> all (v_run_ids) limit p_limit);
+end; $$;
+comment on function sync.ready_of_others(bigint, bigint[], int) is
+$$Returns: ready chunks with later turns than one of them and of other workspaces than these, oldest
+turn first, among the next 500: more than two workspaces have slots.$$;
+
+create function sync.pick_fair_shares(p_limit int, p_worker_id text) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- Whoever asks for many has room for many: what it holds already matters less than its reading
+  -- costs.
+  v_worker_id text := case when p_limit <= 16 then p_worker_id end;
+  v_next bigint[] := sync.next_ready(p_limit);
+  v_much bigint[];
+  v_others bigint[];
+begin
+  if cardinality(v_next) < p_limit then
+    return array[]::bigint[];
+  end if;
+  v_much := sync.who_has_much(v_next, v_worker_id);
+  v_others := case when v_much is not null
+    then sync.ready_of_others(v_next[p_limit], v_much, p_limit) end;
+  if v_others is null or v_others = array[]::bigint[] then
+    return array[]::bigint[];
+  end if;
+  return array(
+    with offered as materialized (
+      select q.id, q.ready_seq, r.workspace_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      where q.id = any (v_next || v_others)
+    ), leveled as (
+      select o.id, o.ready_seq,
+        h.leases + row_number() over (partition by o.workspace_id order by o.ready_seq) as level
+      from sync.leases_held(v_worker_id, array(select distinct workspace_id from offered)) as h
+      join offered as o on o.workspace_id = h.workspace_id
+    ), wanted as materialized (
+      select l.id from leveled as l order by l.level, l.ready_seq limit p_limit
+    )
+    select q.id from wanted as w join public.chunk_processing_queue as q on q.id = w.id
+    where q.ready_seq is not null for no key update of q skip locked);
+end; $$;
+comment on function sync.pick_fair_shares(int, text) is
+$$Where more is ready than a worker has room for, and one workspace has much of what comes next:
+chunks of others with later turns come first as far as the worker holds fewer of theirs. Decided
+before anything is locked, so that no claim keeps from others what it does not take. Returns: their
+ids, fewer than p_limit if others claim them now; none where turns alone decide. Locks: queue rows
+by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.leases_held, sync.who_has_much, sync.next_ready, sync.ready_of_others,
+  sync.pick_fair_shares
+from public, anon, authenticated, service_role;
+
+-- Echo: now and then a claim has Realtime send a message that all who listen must hear.
+
+create table sync.echo_state (
+  is_only_row boolean primary key default true,
+  echoed_at timestamptz not null default '-infinity',
+  constraint echo_state_is_only_row_check check (is_only_row)
+) with (fillfactor = 10);
+comment on table sync.echo_state is 'When the last echo was sent.';
+insert into sync.echo_state default values;
+alter table sync.echo_state enable row level security;
+
+create function sync.echo_age_ms() returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_every interval;
+  v_echoed_at timestamptz;
+begin
+  v_every := sync.setting_seconds('echo_interval_seconds');
+  select echoed_at into v_echoed_at from sync.echo_state;
+  if v_every = interval '0' or to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null then
+    return null;
+  end if;
+  if v_echoed_at <= v_now - v_every or v_echoed_at > v_now then
+    perform 1 from sync.echo_state where echoed_at = v_echoed_at for no key update skip locked;
+    if found then
+      update sync.echo_state set echoed_at = v_now where is_only_row;
+      perform realtime.send('{}'::jsonb, 'echo', 'chunkwise:work', true);
+      v_echoed_at := v_now;
+    end if;
+  end if;
+  return case when v_echoed_at between v_now - 2 * v_every and v_now
+    then extract(epoch from v_now - v_echoed_at) * 1000 end;
+exception when others then
+  -- A hint that cannot be sent fails alike, and is noted: an alert says so.
+  return null;
+end; $$;
+comment on function sync.echo_age_ms() is
+$$Send the next echo to all workers that listen, if the last one is older than the interval, or
+later than now because the clock was set back. It cannot fail the claim. Returns: how old the last
+one is, null where there is none that would be worth waiting for. Locks: the row of echo_state, by
+SKIP LOCKED.$$;
+
+revoke all on table sync.echo_state from public, anon, authenticated, service_role;
+revoke all on function sync.echo_age_ms from public, anon, authenticated, service_role;
+
+-- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
+-- Stands on: keys, budgets, streams, queue, requests, admission.
+
+create function sync.wake_due_chunks(p_limit int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  if not exists (
+    select 1 from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and line_budget_id is null and next_retry_at <= sync.now()
+  ) then
+    return;
+  end if;
+  update public.chunk_processing_queue as q
+  set ready_seq = coalesce(q.turn, nextval('sync.ready_seq')), turn = null,
+    next_retry_at = null
+  from (
+    select id from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and line_budget_id is null and next_retry_at <= sync.now()
+    order by next_retry_at limit p_limit for no key update skip locked
+  ) as due
+  where q.id = due.id;
+end; $$;
+comment on function sync.wake_due_chunks(int) is
+$$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
+
+create function sync.pick_ready_chunks(p_limit int) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  return (
+    select array_agg(id) from (
+      select id from public.chunk_processing_queue
+      where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
+      order by ready_seq limit p_limit for no key update skip locked
+    ) as picked
+  );
+end; $$;
+comment on function sync.pick_ready_chunks(int) is
+$$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
+whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
+
+create type sync.access as (workspace_id bigint, url text, credential jsonb);
+comment on type sync.access is
+'Where a workspace''s requests go, and what they carry; credential null: its key cannot be read.';
+
+create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select row(w.id, w.base_url || so.base_path, case when w.secret is not null then
+      jsonb_build_object('in', so.auth_in, 'name', so.auth_name, 'value',
+      so.auth_prefix || w.secret) end)::sync.access
+    from (
+      select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
+      from public.sync_workspaces as x where x.id in (
+        select r.workspace_id from unnest(p_queue_ids) as p (id)
+        join public.chunk_processing_queue as q on q.id = p.id
+        join public.workspace_sync_runs as r on r.id = q.run_id)
+      offset 0
+    ) as w join public.sync_sources as so on so.id = w.source_id);
+end; $$;
+comment on function sync.read_access(bigint[]) is
+$$Key and URL of the chunks' workspaces, in one statement: a registration that commits meanwhile
+gives both or neither. Returns: one each, for a claim's answer and nothing else.$$;
+
+create function sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
+  returns sync.admission[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select row(q.id, case when st.source_id <> w.source_id then 'moved' else 'keyless' end, null,
+      w.budget_id)::sync.admission
+    from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    left join unnest(p_access) as a on a.workspace_id = w.id
+    where a.credential is null or st.source_id <> w.source_id);
+end; $$;
+comment on function sync.withheld_chunks(bigint[], sync.access[]) is
+$$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
+without a key, nor to another source than its stream's.$$;
+
+create function sync.note_unreadable(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_workspaces as w
+  set key_status = 'unreadable', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status <> 'unreadable' and removed_at is null and id in (
+      select r.workspace_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id where q.id = any (p_queue_ids))
+    order by id for no key update skip locked
+  ) as found
+  where w.id = found.id;
+end; $$;
+comment on function sync.note_unreadable(bigint[]) is
+$$The keys of these chunks' workspaces cannot be read: until they can, their runs are held as if
+paused. Locks: the workspaces by SKIP LOCKED.$$;
+
+create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
+  p_access sync.access[]) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_now timestamptz := sync.now();
+  v_lease_seconds numeric := sync.setting('lease_seconds');
+  v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
+  v_leases jsonb;
+  v_credentials jsonb;
+begin
+  if cardinality(p_admissions) = 0 then
+    return '{"leases": [], "credentials": {}}'::jsonb;
+  end if;
+  with leased as (
+    update public.chunk_processing_queue as q set
+      status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
+      lease_token = case a.verdict when 'admitted' then sync.new_token()
+      else q.lease_token end,
+      lease_expires_at = case a.verdict
+        when 'admitted' then v_now + make_interval(secs => v_lease_seconds::double precision)
+        else q.lease_expires_at end,
+      started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
+      requested_at = case a.verdict when 'admitted' then v_now + a.send_after
+        else q.requested_at end,
+      worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
+      ready_seq = null,
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked')
+        then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
+      line_budget_id = case a.verdict when 'budget' then a.budget_id end,
+      next_retry_at = case a.verdict
+        when 'budget' then v_now + a.send_after
+        when 'workspace' then v_now + a.send_after
+        when 'locked' then v_now + a.send_after
+        when 'paused' then 'infinity'
+        when 'keyless' then 'infinity'
+        when 'ending' then v_now + interval '1 second'
+        when 'moved' then v_now + interval '1 second' end
+    from unnest(p_admissions) as a
+    where q.id = a.queue_id
+    returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
+  )
+  select
+    jsonb_agg(jsonb_build_object(
+      'queue_id', l.id, 'lease_token', l.lease_token, 'lease_ms', v_lease_seconds * 1000,
+      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
+      'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
+      'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
+      'max_body_bytes', st.max_body_bytes,
+      'request', jsonb_build_object(
+        'method', 'GET',
+        'url', access.url || case
+          when c.kind = 'connection' then sync.connection_path(so.id)
+          when c.kind in ('page', 'cursor') then st.path
+          else replace(st.item_path, '{id}', sync.url_encode(c.record_id)) end,
+        'params', case c.kind
+          when 'page' then st.params || jsonb_build_object(st.page_param, c.page::text)
+          when 'cursor' then st.params || st.cursor_params
+            || case when c.reading ->> 'cursor' is null then '{}'::jsonb
+            else jsonb_build_object(st.cursor_param, c.reading ->> 'cursor') end
+          else '{}'::jsonb end,
+        'headers', '{"Accept": "application/json"}'::jsonb,
+        'reach', case when v_is_anywhere_allowed then 'any'
+          when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
+          else 'public' end),
+      'status_classes', so.status_classes || st.status_classes || case
+        when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
+        when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
+        then '{"422": "page"}'::jsonb else '{}'::jsonb end
+    ) order by l.send_after, l.id),
+    jsonb_object_agg(w.id, access.credential)
+  into v_leases, v_credentials
+  from leased as l
+  join public.chunked_sync_jobs as c on c.id = l.id
+  join public.workspace_sync_runs as r on r.id = l.run_id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join unnest(p_access) as access on access.workspace_id = w.id
+  join public.sync_streams as st on st.id = r.stream_id
+  join public.sync_sources as so on so.id = st.source_id
+  where l.status = 'processing';
+  return jsonb_build_object('leases', coalesce(v_leases, '[]'),
+    'credentials', coalesce(v_credentials, '{}'));
+end; $$;
+comment on function sync.lease_chunks(sync.admission[], text, sync.access[]) is
+$$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
+holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
+
+create function sync.note_haste(p_worker_id text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.workers as k set in_haste_until = sync.now() + interval '5 seconds'
+  from (
+    select worker_id from sync.workers
+    where worker_id = p_worker_id and (in_haste_until > sync.now()) is not true
+    for no key update skip locked
+  ) as held_up
+  where k.worker_id = held_up.worker_id;
+end; $$;
+comment on function sync.note_haste(text) is
+$$A claim met a budget that another session has locked: the worker's next ones wait for none, or
+they would wait again and again while others' chunks are ready. Locks: the worker's row, by SKIP
+LOCKED.$$;
+
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
+  out o_admissions sync.admission[], out o_answer jsonb)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_access sync.access[] := sync.read_access(p_queue_ids);
+  v_withheld sync.admission[] := sync.withheld_chunks(p_queue_ids, v_access);
+begin
+  -- What a crash takes back of a claim is fetched again.
+  perform set_config('synchronous_commit', 'off', true);
+  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
+  where a.verdict = 'keyless' having count(*) > 0;
+  o_admissions := sync.admit_chunks(array(
+    select id from unnest(p_queue_ids) with ordinality as p (id, turn)
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
+      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
+  perform sync.note_haste(p_worker_id) where exists (
+    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
+  o_admissions := o_admissions || v_withheld;
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access);
+  o_answer := o_answer || jsonb_build_object(
+    'blocked_budgets', sync.blocked_budgets(),
+    -- Behind chunks that were withheld there may be others.
+    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else least((
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and line_budget_id is null and next_retry_at < 'infinity'
+      order by next_retry_at limit 1), (
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      from public.sync_budgets as b
+      where b.line_due_at is not null and exists (
+        select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
+      having count(*) > 0)) end,
+    'versions', public.chunkwise_version());
+end; $$;
+comment on function sync.claim_chunks(bigint[], text) is
+$$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
+the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
+
+create function sync.note_worker(p_worker_id text, p_listening jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_known record;
+  v_is_listening boolean := p_listening is not null;
+  v_idle_finds int := 0;
+begin
+  if v_is_listening and (jsonb_typeof(p_listening) = 'object'
+    and coalesce(p_listening ->> 'idle_finds', '0') ~ '^[0-9]{1,9}$') is not true then
+    raise exception using errcode = 'SY006',
+      message = 'p_listening is not what a worker says that listens to Realtime',
+      hint = '{"idle_finds": 0}, or null while it does not.';
+  end if;
+  v_idle_finds := coalesce((p_listening ->> 'idle_finds')::int, 0);
+  if coalesce(btrim(p_worker_id), '') = '' or length(p_worker_id) > 200 then
+    raise exception using errcode = 'SY006',
+      message = 'a worker needs an id of 1 to 200 characters',
+      hint = 'Host name and process id will do.';
+  end if;
+  select last_seen_at, is_listening, idle_finds into v_known
+  from sync.workers where worker_id = p_worker_id;
+  if not found then
+    insert into sync.workers (worker_id, is_listening, idle_finds)
+    values (p_worker_id, v_is_listening, v_idle_finds) on conflict (worker_id) do nothing;
+  elsif v_known.last_seen_at < sync.now() - interval '5 seconds'
+    or (v_known.is_listening, v_known.idle_finds) <> (v_is_listening, v_idle_finds) then
+    update sync.workers as k
+    set last_seen_at = sync.now(), is_listening = v_is_listening, idle_finds = v_idle_finds
+    from (
+      select worker_id from sync.workers where worker_id = p_worker_id
+      for no key update skip locked
+    ) as seen
+    where k.worker_id = seen.worker_id;
+  end if;
+end; $$;
+comment on function sync.note_worker(text, jsonb) is
+$$Notes that a worker lives, at most every 5 s, and what it says of listening when that changes.
+Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
+  sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.claim_chunks, sync.note_worker
+from public, anon, authenticated, service_role;
+
+-- Answers: what an answer says. Shape checks, records, totals.
+-- Stands on: sources.
+
+create type sync.page_in_hand as (
+  turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
+  answer jsonb,
+  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
+  page int, record_id text, worker_id text,
+  attempts int, max_attempts int, postponements int, postponed_since timestamptz,
+  is_repeat boolean,
+  known_pages int, is_key_accepted boolean, is_rate_limited boolean,
+  outcome text, code text, message text, wait interval, is_permanent boolean,
+  records int, changed int, total bigint, last_page int, reveals_pages boolean,
+  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
+  first_key numeric, last_key numeric, disorder text,
+  key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
+  uses_up_window boolean
+);
+comment on type sync.page_in_hand is
+'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
+of it, what became of it.';
+
+create function sync.raise_shape(p_what text, p_hint text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
+end; $$;
+comment on function sync.raise_shape(text, text) is
+$$Raises: SY010, the answer has the wrong shape.$$;
+
+create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if (jsonb_typeof(p_answer #> p_path) in ('number', 'string')
+    and p_answer #>> p_path ~ '^[0-9]{1,15}$') is not true then
+    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+      'The API may page in another mode now; declare_stream() says where the count stands.');
+  end if;
+  return (p_answer #>> p_path)::bigint;
+end; $$;
+comment on function sync.count_at(jsonb, text[]) is
+$$Returns: a whole number of 0 or more at a path, also one in quotes. Raises: SY010.$$;
+
+create function sync.cursor_at(p_answer jsonb, p_path text[]) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_answer #> p_path) in ('object', 'array', 'boolean') then
+    perform sync.raise_shape(format('the answer has no cursor at %s',
+      array_to_string(p_path, '.')),
+      'A cursor is a text or a number. declare_stream() says where it stands.');
+  end if;
+  return nullif(p_answer #>> p_path, '');
+end; $$;
+comment on function sync.cursor_at(jsonb, text[]) is
+$$Returns: the cursor at a path; null where there is none, null or an empty text: the end. Raises:
+SY010.$$;
+
+create function sync.mended(p_body text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select string_agg(case
+    when t.part ~* '^\\u0000$' then '\ufffd'
+    when t.part ~* '^\\ud[89ab]' and t.next_part !~* '^\\ud[c-f]' then '\ufffd'
+    when t.part ~* '^\\ud[c-f]' and t.last_part !~* '^\\ud[89ab]' then '\ufffd'
+    else t.part end, '' order by t.n)
+  from (
+    select m.n, m.match[1] as part, coalesce(lag(m.match[1]) over (order by m.n), '') as last_part,
+      coalesce(lead(m.match[1]) over (order by m.n), '') as next_part
+    -- An escape, or all up to the next one: a backslash that is escaped itself begins none.
+    from regexp_matches(p_body, '\\u[0-9a-fA-F]{4}|\\.|[^\\]+|\\', 'g')
+      with ordinality as m (match, n)
+  ) as t;
+$$;
+comment on function sync.mended(text) is
+$$Returns: a JSON text in which what Postgres cannot store, U+0000 and half a pair of surrogates, is
+U+FFFD.$$;
+
+create function sync.read_json(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_mended text;
+begin
+  -- A byte order mark is none of the JSON.
+  v_page.body := ltrim(p_page.body, chr(65279));
+  begin
+    v_page.answer := v_page.body::jsonb;
+  exception when invalid_text_representation or untranslatable_character then
+    v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body) end;
+    if (v_mended <> v_page.body) is not true then
+      raise;
+    end if;
+    v_page.answer := v_mended::jsonb;
+    v_page.is_mended := true;
+  end;
+  return v_page;
+end; $$;
+comment on function sync.read_json(sync.page_in_hand) is
+$$Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
+Raises: 22P02 not JSON.$$;
+
+create function sync.check_records(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_position bigint;
+begin
+  if coalesce(jsonb_typeof(p_page.answer), 'null') <> 'array' then
+    perform sync.raise_shape(format('the answer has no list of records at %s',
+      array_to_string(p_stream.records_path, '.')),
+      'declare_stream() says where they stand.');
+  end if;
+  select r.n into v_position from (
+    select n, record #> p_stream.id_path as id
+    from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+  ) as r
+  where (case p_stream.id_type
+    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,19}$'
+      and case when length(r.id #>> '{}') > 18 then r.id #>> '{}' <> '-9223372036854775808'
+        and (r.id #>> '{}')::numeric between -9223372036854775807 and 9223372036854775807
+        else true end
+    else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500
+      and (p_page.is_mended and strpos(r.id #>> '{}', chr(65533)) > 0) is not true
+    end) is not true
+  order by r.n limit 1;
+  if v_position is not null then
+    perform sync.raise_shape(
+      format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
+      array_to_string(p_stream.id_path, '.')),
+      'Nothing of the page was written. declare_stream() says where the id stands and of which '
+        'type it is.');
+  end if;
+end; $$;
+comment on function sync.check_records(sync.page_in_hand, public.sync_streams) is
+$$Raises: SY010 unless what was found is a list of records with usable ids.$$;
+
+create function sync.without_paths(p_page sync.page_in_hand, p_paths jsonb) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_records jsonb := p_page.answer;
+  v_is_plain boolean := strpos(p_page.body, '\u') = 0;
+  v_path text[];
+begin
+  for v_path in
+    select array(select jsonb_array_elements_text(p.path)) from jsonb_array_elements(p_paths)
+      as p (path)
+  loop
+    -- Looking for a few letters costs a tenth of a look at every record, and hardly a page has
+    -- them. Behind an escape they could hide.
+    if not v_is_plain or v_path[cardinality(v_path)] ~ '[^A-Za-z0-9_-]'
+      or strpos(p_page.body, v_path[cardinality(v_path)]) > 0 then
+      select coalesce(jsonb_agg(r.record #- v_path order by r.n), '[]') into v_records
+      from jsonb_array_elements(v_records) with ordinality as r (record, n);
+    end if;
+  end loop;
+  return v_records;
+end; $$;
+comment on function sync.without_paths(sync.page_in_hand, jsonb) is
+$$Returns: a page's records without what their stream's drop_paths name.$$;
+
+create function sync.require_own_error(p_page sync.page_in_hand, p_source public.sync_sources)
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof((sync.read_json(p_page)).answer #> p_source.message_path)
+    is distinct from 'string' then
+    perform sync.raise_shape(format('an answer %s without a message at %s is not the API''s own',
+      p_page.http_status, array_to_string(p_source.message_path, '.')),
+      'It proves nothing. If the API reports its errors elsewhere, declare_source() says where '
+        '(message_path).');
+  end if;
+end; $$;
+comment on function sync.require_own_error(sync.page_in_hand, public.sync_sources) is
+$$That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
+is JSON with a message where the source says that its errors have one, 22P02 not JSON.$$;
+
+create function sync.require_no_rate_limit(p_http_status int, p_text text,
+  p_source public.sync_sources) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if sync.is_rate_limit(p_source.class_rules, p_http_status, left(p_text, 1000)) then
+    raise exception using errcode = 'SY021',
+      message = format('the API answers %s and says that it limits the rate', p_http_status);
+  end if;
+end; $$;
+comment on function sync.require_no_rate_limit(int, text, public.sync_sources) is
+$$Raises: SY021 if a page's text means a rate limit, by the rules of its source.$$;
+
+create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
+begin
+  begin
+    return (
+      select coalesce(array_agg(row(
+        p.workspace_id, p.stream_id,
+        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'), '-infinity'),
+        r.record, p.turn, p.requested_at, p.is_full_scan
+      )::sync.incoming_record), '{}')
+      from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id
+      cross join jsonb_array_elements(p.answer) as r (record)
+    );
+  exception when data_exception then
+    return (
+      select coalesce(array_agg(row(
+        p.workspace_id, p.stream_id,
+        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        sync.try_time(r.record #>> st.updated_at_path),
+        r.record, p.turn, p.requested_at, p.is_full_scan
+      )::sync.incoming_record), '{}')
+      from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id
+      cross join jsonb_array_elements(p.answer) as r (record)
+    );
+  end;
+end; $$;
+comment on function sync.found_records(sync.page_in_hand[]) is
+$$Returns: the records of pages that were read, in their order there; a time that
+cannot be read is null, one without a zone is UTC.$$;
+
+revoke all on function
+  sync.raise_shape, sync.count_at, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
+  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.found_records
+from public, anon, authenticated, service_role;
+
+-- Records: where pages go of streams without a typed table, and the one upsert that every target
+-- table has.
+-- Stands on: declare.
+
+create table public.synced_records (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null,
+  id text not null,
+  raw jsonb not null,
+  updated_at timestamptz,
+  last_changed_at timestamptz not null default sync.now(),
+  deleted_at timestamptz,
+  unlisted_at timestamptz,
+  primary key (workspace_id, stream_id, id)
+);
+comment on table public.synced_records is
+'Records of streams that have no typed table. Without a foreign key to the stream, whose row every
+record would lock: no verb and no role deletes streams.';
+comment on column public.synced_records.raw is 'The record as the API serves it.';
+comment on column public.synced_records.updated_at is
+'The API''s, where the stream says where it stands.';
+comment on column public.synced_records.deleted_at is
+'Gone from the API, proven twice; null while it lives.';
+comment on column public.synced_records.unlisted_at is
+'Since when no list shows it although its own GET answers: archived or moved, but alive.';
+create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
+alter table public.synced_records enable row level security;
+insert into sync.target_tables (target) values ('public.synced_records');
+
+create type sync.judged_record as (
+  workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
+  fitting jsonb, change text, known_change timestamptz, unfit text array
+);
+comment on type sync.judged_record is
+'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
+the columns; change: inserted, updated or revived; known_change: last_changed_at of the row that it
+was compared with; unfit: columns that its values do not fit.';
+
+create function sync.fit_records(p_target regclass, p_records sync.judged_record[])
+  returns sync.judged_record[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
+declare
+  v_record sync.judged_record;
+  v_fitted sync.judged_record[] := '{}'::sync.judged_record[];
+  v_sql text := format('select jsonb_populate_record(null::%s, $1)', p_target);
+  v_field record;
+begin
+  foreach v_record in array p_records loop
+    begin
+      execute v_sql using v_record.fitting;
+    exception when data_exception then
+      for v_field in select f.key, f.value from jsonb_each(v_record.fitting) as f loop
+        begin
+          execute v_sql using jsonb_build_object(v_field.key, v_field.value);
+        exception when data_exception then
+          v_record.fitting := v_record.fitting || jsonb_build_object(v_field.key, null);
+          v_record.unfit := v_record.unfit || v_field.key;
+        end;
+      end loop;
+    end;
+    v_fitted := v_fitted || v_record;
+  end loop;
+  return v_fitted;
+end; $$;
+comment on function sync.fit_records(regclass, sync.judged_record[]) is
+$$After a value did not fit its column: find all that do not, value by value. Returns: the records
+with null for those in fitting, and their columns in unfit. Raises: 23xxx a domain refuses it.$$;
+
+create function sync.filled(p_template text, p_values jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_text text := p_template;
+  v_value record;
+begin
+  for v_value in select v.key, v.value from jsonb_each_text(p_values) as v loop
+    v_text := replace(v_text, '<' || v_value.key || '>', v_value.value);
+  end loop;
+  return v_text;
+end; $$;
+comment on function sync.filled(text, jsonb) is
+$$Returns: a template with every <key> replaced by its value.$$;
+
+create function sync.upsert_sql(p_name text, p_target regclass) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  -- What a record of the API cannot set by itself.
+  v_own constant text[] := string_to_array('workspace_id stream_id id raw updated_at '
+    'last_changed_at deleted_at unlisted_at', ' ');
+  v_columns text[] := array(
+    select attname::text from pg_catalog.pg_attribute
+    where attrelid = p_target and attnum > 0 and not attisdropped order by attnum);
+  v_typed text[] := array(
+    select c from unnest(v_columns) with ordinality as u (c, n)
+    where c <> all (v_own) order by n);
+  v_key text[] := case when 'stream_id' = any (v_columns)
+    then '{workspace_id,stream_id,id}'::text[] else '{workspace_id,id}' end;
+  v_table text := sync.qualified_name(p_target);
+  v_id text := 'record_id::' || (
+    select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
+    where attrelid = p_target and attname = 'id');
+  v_cast text := $part$
+  begin
+    v_rows := array(
+      select jsonb_populate_record(null::<table>, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  exception when data_exception then
+    v_judged := sync.fit_records('<table>', v_judged);
+    v_rows := array(
+      select jsonb_populate_record(null::<table>, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  end;$part$;
+  v_function text := $function$
+create function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $body$
+declare
+  v_now timestamptz := sync.now();
+  v_judged sync.judged_record[];
+<declared_rows>  v_changed sync.changed_record[];
+begin
+  v_judged := array(
+    select row(i.workspace_id, i.stream_id, i.record_id,
+      case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
+      case when jsonb_typeof(becomes.record) = 'object' then becomes.record - <own> else '{}' end,
+      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
+      else 'updated' end, e.last_changed_at, '{}')::sync.judged_record
+    from (
+      select distinct on (r.workspace_id, r.stream_id, r.<id>)
+        r.*, r.<id> as id
+      from unnest(p_records) as r
+      order by r.workspace_id, r.stream_id, r.<id>, r.updated_at desc nulls last,
+        r.requested_at desc nulls last
+    ) as i
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from <table> as t where <same_row> offset 0
+    ) as e on true
+    cross join lateral (
+      select case
+        when e.id is null then true
+        when i.requested_at < e.last_changed_at then i.updated_at > e.updated_at
+        when i.is_truth or e.updated_at > v_now then true
+        else (i.updated_at < e.updated_at) is not true
+        end is true as replaces
+    ) as judged
+    cross join lateral (
+      select case when judged.replaces then i.record else e.raw end as record
+    ) as becomes
+    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    order by i.workspace_id, i.stream_id, i.id);
+  if cardinality(v_judged) = 0 then
+    return '{}'::sync.changed_record[];
+  end if;<cast>
+  with written as (
+    insert into <table> as t (<columns>)
+    select <values>
+    from <rows> (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
+      j_change, j_known_change, j_unfit<row_columns>)
+    order by j_workspace_id, j_stream_id, j_<id>
+    on conflict (<key>) do update set
+      <assigned>, deleted_at = null,
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts.
+    where (<row_key>, t.last_changed_at) in (
+        select <judged_key>, k.known_change from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+    returning t.workspace_id, <stream_id> as stream_id, t.id::text as record_id
+  )
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+    )::sync.changed_record) into v_changed
+  from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
+    and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
+  return coalesce(v_changed, '{}');
+end; $body$;
+comment on function <name>(sync.incoming_record[]) is
+'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
+answer that was requested before the row''s last change replaces it only with a later date; one that
+was requested later is the truth in full scans, and in others unless its date is older and the
+row''s is not in the future. A value that does not fit its column makes that null. Made by
+sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+revoke all on function <name>(sync.incoming_record[])
+from public, anon, authenticated, service_role;
+$function$;
+begin
+  return sync.filled(v_function, jsonb_build_object(
+    'name', p_name,
+    'table', v_table,
+    'own', quote_literal(v_own) || '::text[]',
+    'id', v_id,
+    'key', array_to_string(v_key, ', '),
+    'same_row', (select string_agg(format('t.%1$s = i.%1$s', c), ' and ') from unnest(v_key) as c),
+    'row_key', 't.' || array_to_string(v_key, ', t.'),
+    'judged_key', 'k.' || array_to_string(v_key[:cardinality(v_key) - 1], ', k.')
+      || ', k.' || v_id,
+    'stream_id', case when 'stream_id' = any (v_key) then 't.stream_id' else 'null::bigint' end,
+    'columns', array_to_string(array(select quote_ident(c)
+      from unnest(v_key || v_typed || '{raw,updated_at,last_changed_at}'::text[])
+        with ordinality as u (c, n) order by n), ', '),
+    'values', array_to_string(
+      array(select 'j_' || c from unnest(v_key[:cardinality(v_key) - 1]) with ordinality as k (c, n)
+        order by n)
+      || ('j_' || v_id)
+      || array(select 'r_' || n from unnest(v_columns) with ordinality as u (c, n)
+        where c = any (v_typed) order by n)
+      || '{j_record,j_updated_at,v_now}'::text[], ', '),
+    'assigned', array_to_string(array(select format('%1$I = excluded.%1$I', c)
+      from unnest(v_typed || '{raw,updated_at}'::text[]) with ordinality as u (c, n) order by n),
+      ', '),
+    'cast', case when v_typed <> '{}' then replace(v_cast, '<table>', v_table) else '' end,
+    'declared_rows', case when v_typed <> '{}' then format('  v_rows %s[];', v_table) || chr(10)
+      else '' end,
+    'rows', case when v_typed <> '{}' then 'unnest(v_judged, v_rows) as x'
+      else 'unnest(v_judged) as x' end,
+    'row_columns', case when v_typed <> '{}' then (
+      select string_agg(', r_' || n, '' order by n)
+      from unnest(v_columns) with ordinality as u (c, n)) else '' end));
+end; $$;
+comment on function sync.upsert_sql(text, regclass) is
+$$Returns: the statement that makes a target table's apply function: every column that is not ours
+is filled from the record's field of that name. The table has updated_at.$$;
+
+create function sync.write_upsert(p_name text, p_target regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute sync.upsert_sql(p_name, p_target);
+end; $$;
+comment on function sync.write_upsert(text, regclass) is
+$$Make a target table's apply function, see upsert_sql(). Every typed table and synced_records have
+the same one, but for their columns.$$;
+
+select sync.write_upsert('sync.apply_synced_records', 'public.synced_records');
+
+revoke all on table public.synced_records from public, anon, authenticated, service_role;
+grant select on table public.synced_records to authenticated, service_role;
+create policy synced_records_select_operator on public.synced_records
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.fit_records, sync.filled, sync.upsert_sql, sync.write_upsert
+from public, anon, authenticated, service_role;
+
+-- Verdicts: what an error of reading or applying a page means.
+-- Stands on: keys, answers.
+
+create function sync.find_refused_record(p_page sync.page_in_hand, p_sqlstate text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams;
+  v_record sync.incoming_record;
+  v_is_taken boolean;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  foreach v_record in array sync.found_records(array[p_page]) loop
+    v_is_taken := false;
+    begin
+      execute format('select %s($1)', v_stream.apply_function) using array[v_record];
+      v_is_taken := true;
+      raise exception 'this was a trial';
+    exception when others then
+      if not v_is_taken and sqlstate = p_sqlstate then
+        return v_record.record_id;
+      end if;
+    end;
+  end loop;
+  return null;
+end; $$;
+comment on function sync.find_refused_record(sync.page_in_hand, text) is
+$$After a page failed with an error of its data: apply each record alone and take it back. Returns:
+the first that raises the same; null if none does. Locks: one record after the other.$$;
+
+create function sync.lock_holders(p_stream_id bigint) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(h.words, '; ') from (
+    select format('session %s (%s, %s, its transaction began at %s) holds locks on %s', a.pid,
+      concat_ws(', ', a.usename, nullif(a.application_name, '')), coalesce(a.state, 'working'),
+      sync.in_utc(a.xact_start), string_agg(distinct l.relation::regclass::text, ', ')) as words
+    from public.sync_streams as st
+    join pg_catalog.pg_locks as l on l.relation in (to_regclass(st.target_table),
+        'public.sync_workspaces'::regclass, 'public.workspace_sync_runs'::regclass)
+      and l.granted and l.mode <> 'AccessShareLock' and l.pid <> pg_backend_pid()
+    join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+    where st.id = p_stream_id
+    group by a.pid, a.usename, a.application_name, a.state, a.xact_start
+    order by a.xact_start limit 2
+  ) as h;
+$$;
+comment on function sync.lock_holders(bigint) is
+$$Returns: which other sessions hold locks on what a page of a stream writes to, the two whose
+transactions are oldest; null if none does.$$;
+
+create function sync.is_pages_own_trouble(p_page sync.page_in_hand, p_sqlstate text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_bitmapscan = on as $$
+begin
+  -- Who holds a lock is never the page that waits for it.
+  if p_page.postponements < 4 or p_sqlstate ~ '^(40|55P03)' then
+    return false;
+  end if;
+  return (
+    select count(*) filter (where e.chunk_id = p_page.queue_id
+        and e.details ->> 'code' !~ '^(40|55P03)') >= 4
+      and count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'completed')
+        > count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'postponed')
+    from public.chunk_events as e
+    where e.occurred_at >= p_page.postponed_since and e.event in ('completed', 'postponed'));
+end; $$;
+comment on function sync.is_pages_own_trouble(sync.page_in_hand, text) is
+$$Returns: whether an error that looks like the database's own is the page's: the fifth in a row
+that is no lock, while the database took more pages of others than it did not take.$$;
+
+create function sync.postpone(p_page sync.page_in_hand, p_sqlstate text, p_message text)
+  returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.code := p_sqlstate;
+  v_page.records := null;
+  v_page.total := null;
+  v_page.is_permanent := false;
+  v_page.message := rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.');
+  if sync.is_pages_own_trouble(v_page, p_sqlstate) then
+    v_page.outcome := 'retry';
+    v_page.message := concat_ws('. ', v_page.message,
+      'Pages of others are taken meanwhile: it is about this one.');
+    return v_page;
+  end if;
+  v_page.outcome := 'postponed';
+  v_page.wait := (0.5 + random() / 2)
+    * make_interval(secs => least(2 ^ least(v_page.postponements, 10), 15));
+  v_page.postponements := v_page.postponements + 1;
+  v_page.postponed_since := coalesce(v_page.postponed_since, sync.now());
+  v_page.message := concat_ws('. ', v_page.message, case
+    when p_sqlstate = '55P03' then sync.mask_secrets(sync.lock_holders(v_page.stream_id)) end,
+    'It comes again by itself; no attempt is lost.');
+  return v_page;
+end; $$;
+comment on function sync.postpone(sync.page_in_hand, text, text) is
+$$The database itself could not take a page: it comes again, after 1 s and then later each time, up
+to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
+postponed and wait, or retry.$$;
+
+create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
+  p_hint text) returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_was_read boolean := p_page.answer is not null;
+begin
+  if sync.is_own_trouble(p_sqlstate) then
+    return sync.postpone(v_page, p_sqlstate, p_message);
+  end if;
+  if p_sqlstate = 'SY021' then
+    v_page.code := p_sqlstate;
+    v_page.message := p_message;
+    v_page.outcome := 'delayed';
+    v_page.is_permanent := false;
+    v_page.wait := make_interval(secs => sync.setting('retry_base_seconds')::double precision);
+    v_page.answer := null;
+    return v_page;
+  end if;
+  v_page.code := case
+    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
+    when p_sqlstate ~ '^(2[23]|54)' and v_was_read then 'SY012'
+    when p_sqlstate ~ '^22' then 'SY011'
+    else p_sqlstate end;
+  v_page.message := concat_ws('. ',
+    case
+      when v_page.code = 'SY012' then format('%s refuses record %s: %s',
+        (select target_table from public.sync_streams where id = v_page.stream_id),
+        coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
+        case when p_sqlstate ~ '^(23|54)' then
+          sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
+      when v_page.code = 'SY011' then 'the body is not JSON'
+      else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
+    case v_page.code
+      when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
+        'or the constraint dropped.'
+      when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
+        'base URL.'
+      else nullif(p_hint, '') end);
+  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
+  v_page.outcome := 'retry';
+  v_page.records := null;
+  v_page.total := null;
+  return v_page;
+end; $$;
+comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
+$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
+not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
+database's own trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
+
+revoke all on function
+  sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,
+  sync.judge_error
+from public, anon, authenticated, service_role;
+
+-- Fence: what a holder hands over, whether it still holds its lease, what it is told.
+-- Stands on: runs, slots.
+
+create function sync.given_pages(p_pages jsonb) returns sync.page_in_hand[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_given jsonb;
+  v_page sync.page_in_hand;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_queue_ids bigint[] := array[]::bigint[];
+begin
+  if coalesce(jsonb_typeof(p_pages), 'null') <> 'array' or jsonb_array_length(p_pages) not between 1
+    and 100 then
+    raise exception using errcode = 'SY006', message = 'p_pages is not a list of 1 to 100 pages',
+      hint = '[{"queue_id": 1, "lease_token": 2, "status": 200, "body": "…", "duration_ms": 187}]';
+  end if;
+  v_page.is_repeat := false;
+  v_page.is_permanent := false;
+  for v_given in select page from jsonb_array_elements(p_pages) as g (page) loop
+    if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
+      and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
+      and jsonb_typeof(v_given -> 'body') = 'string') is not true
+      or (case when v_given ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        then (v_given ->> 'queue_id')::bigint = any (v_queue_ids) end)
+    then
+      raise exception using errcode = 'SY006',
+        message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
+        hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the '
+          'answer''s text.';
+    end if;
+    v_page.turn := cardinality(v_pages) + 1;
+    v_page.queue_id := (v_given ->> 'queue_id')::bigint;
+    v_page.lease_token := (v_given ->> 'lease_token')::bigint;
+    v_page.http_status := (v_given ->> 'status')::int;
+    v_page.body := v_given ->> 'body';
+    v_page.duration_ms := (v_given ->> 'duration_ms')::bigint;
+    v_queue_ids := v_queue_ids || v_page.queue_id;
+    v_pages := v_pages || v_page;
+  end loop;
+  return v_pages;
+end; $$;
+comment on function sync.given_pages(jsonb) is
+$$Returns: the argument of complete_chunk_jobs_safe(), checked. Raises: SY006.$$;
+
+create function sync.first_answer(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_event public.chunk_events;
+begin
+  select * into v_event from public.chunk_events
+  where chunk_id = p_page.queue_id and lease_token = p_page.lease_token
+  order by event = 'lease_lost' desc, id desc limit 1;
+  v_page.is_repeat := true;
+  v_page.outcome := case when v_event.id is null or v_event.event = 'lease_lost' then 'refused'
+    else v_event.event end;
+  if v_page.outcome = 'refused' then
+    v_page.code := 'SY001';
+    v_page.message := format('chunk %s is not leased under token %s', p_page.queue_id,
+      p_page.lease_token);
+  else
+    v_page.code := v_event.details ->> 'code';
+    v_page.message := v_event.details ->> 'message';
+    v_page.records := (v_event.details ->> 'records')::int;
+    v_page.changed := (v_event.details ->> 'changed')::int;
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.first_answer(sync.page_in_hand) is
+$$For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended
+it.$$;
+
+create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- Apart: to lock rows that are joined with pages would sort each page's body with its row.
+  v_queue_ids bigint[] := array(select p.queue_id from unnest(p_pages) as p);
+  v_page sync.page_in_hand;
+  v_chunk record;
+  v_given_up bigint[];
+  v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  perform sync.require_read_committed();
+  for v_chunk in
+    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
+      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.known_pages) as known_pages,
+      r.progress_total, w.key_status, r.planned_pages < r.known_pages and c.page
+        >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2
+      as uses_up_window,
+      b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
+      or w.rate_limited_until is not null as is_rate_limited
+    from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    left join public.sync_budgets as b on b.id = w.budget_id
+    where q.id = any (v_queue_ids) order by q.id for no key update of q
+  loop
+    v_page := p_pages[array_position(v_queue_ids, v_chunk.id)];
+    if v_chunk.lease_token = v_page.lease_token and v_chunk.status = 'processing'
+      and v_chunk.lease_expires_at > sync.now() then
+      v_page.run_id := v_chunk.run_id;
+      v_page.workspace_id := v_chunk.workspace_id;
+      v_page.stream_id := v_chunk.stream_id;
+      v_page.slot := v_chunk.slot;
+      v_page.kind := v_chunk.kind;
+      v_page.scan := v_chunk.scan;
+      v_page.page := v_chunk.page;
+      v_page.record_id := v_chunk.record_id;
+      v_page.reading := v_chunk.reading;
+      v_page.worker_id := v_chunk.worker_id;
+      v_page.attempts := v_chunk.attempts;
+      v_page.max_attempts := v_chunk.max_attempts;
+      v_page.requested_at := v_chunk.requested_at;
+      v_page.is_full_scan := v_chunk.is_full_scan;
+      v_page.postponements := v_chunk.postponements;
+      v_page.postponed_since := v_chunk.postponed_since;
+      v_page.known_pages := case when v_chunk.progress_total is not null
+        then v_chunk.known_pages end;
+      v_page.uses_up_window := v_chunk.uses_up_window;
+      v_page.is_key_accepted := v_chunk.key_status = 'accepted';
+      v_page.is_rate_limited := v_chunk.is_rate_limited;
+    else
+      v_page := sync.first_answer(v_page);
+    end if;
+    v_fenced := v_fenced || v_page;
+  end loop;
+  -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
+  -- call waited for a row.
+  v_given_up := array(
+    select f.queue_id from unnest(v_fenced) as f
+    join public.workspace_sync_runs as r on r.id = f.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.ending is not null or r.scan <> f.scan or sync.is_outdated(r, w, st));
+  for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
+  else 0 end loop
+    if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
+      v_fenced[v_turn].outcome := 'cancelled';
+    end if;
+  end loop;
+  return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
+    select sync.first_answer(p) from unnest(p_pages) as p
+    where p.queue_id <> all (array(select f.queue_id from unnest(v_fenced) as f))) end;
+end; $$;
+comment on function sync.fence(sync.page_in_hand[]) is
+$$Lock the chunks and check the leases, deadline included, so that a late worker is refused before
+any sweep ran, that the key may write, and then whether their runs are ending, have begun again or
+have to, because their stream was declared anew.
+Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
+by id.$$;
+
+create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome',
+    p_page.outcome, 'code', p_page.code,
+    'message', p_page.message, 'hint',
+    case p_page.outcome when 'refused' then 'Stop: another worker owns it.' end,
+    'records', p_page.records, 'changed', p_page.changed,
+    'look_again_ms', ceil(extract(epoch from p_page.wait) * 1000)::bigint));
+end; $$;
+comment on function sync.outcome_of(sync.page_in_hand) is
+$$Returns: what the holder is told, see docs/worker-protocol.md.$$;
+
+revoke all on function
+  sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
+from public, anon, authenticated, service_role;
+
+-- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
+-- Stands on: declare.
+
+create table sync.missing_records (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  record_id text not null,
+  missed_by_run_id bigint not null,
+  missed_scans int not null default 1,
+  is_confirmed boolean not null default false,
+  answers int not null default 0,
+  asked_at timestamptz,
+  held_by_run_id bigint,
+  last_seen_at timestamptz,
+  primary key (workspace_id, stream_id, record_id)
+);
+comment on table sync.missing_records is
+'Live rows that the last complete scan did not show: not deleted yet, or unlisted.';
+comment on column sync.missing_records.missed_scans is
+'Complete scans in a row that missed it; 0: the one that did was rejected.';
+comment on column sync.missing_records.is_confirmed is
+'Its own GET answered 404 or 410, or a second complete scan missed it too.';
+comment on column sync.missing_records.answers is
+'How often its own GET answered although a scan missed it. The first time rejects that scan, from
+the second time on it is unlisted: it lives, and no scan has to show it.';
+comment on column sync.missing_records.asked_at is
+'When its own GET was last planned; an unlisted one is asked once per full_scan_days.';
+comment on column sync.missing_records.held_by_run_id is
+'The run that would have deleted it and waits for approve_deletions().';
+comment on column sync.missing_records.last_seen_at is 'The last complete sync that saw it.';
+create index missing_records_stream_idx on sync.missing_records (stream_id);
+create index missing_records_held_idx on sync.missing_records (held_by_run_id)
+  where held_by_run_id is not null;
+alter table sync.missing_records enable row level security;
+-- Old runs that still wait are found without a look at every run.
+create index workspace_sync_runs_held_idx on public.workspace_sync_runs (workspace_id, stream_id)
+  where deletions_waiting > 0;
+
+alter table public.sync_workspace_streams add column emptied_at timestamptz;
+comment on column public.sync_workspace_streams.emptied_at is
+'Since when its list has been empty although it has live rows; null: it is not.';
+
+create function sync.recount_held(p_workspace_id bigint, p_stream_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set deletions_waiting = (
+    select count(*) from sync.missing_records as m where m.held_by_run_id = r.id)
+  from (
+    select id from public.workspace_sync_runs
+    where workspace_id = p_workspace_id and stream_id = p_stream_id and deletions_waiting > 0
+    order by id for no key update
+  ) as held
+  where r.id = held.id;
+end; $$;
+comment on function sync.recount_held(bigint, bigint) is
+$$What runs still hold back for approve_deletions(), after some of it was decided, superseded or
+forgotten. Locks: runs that hold something, by id, after the missing records.$$;
+
+create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null)
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from sync.missing_records as m using (
+    select workspace_id, stream_id, record_id from sync.missing_records
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, record_id for update
+  ) as gone
+  where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
+    and m.record_id = gone.record_id;
+  update public.sync_workspace_streams set emptied_at = null
+  where (p_workspace_id is null or workspace_id = p_workspace_id)
+    and (p_stream_id is null or stream_id = p_stream_id) and emptied_at is not null;
+  perform sync.recount_held(r.workspace_id, r.stream_id) from (
+    select distinct workspace_id, stream_id from public.workspace_sync_runs
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
+    order by workspace_id, stream_id) as r;
+end; $$;
+comment on function sync.forget_missing(bigint, bigint) is
+$$Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
+another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
+every stream. Locks: missing records by key, the workspace's streams, then runs that hold something.
+The caller holds the live runs concerned, if any.$$;
+
+create function sync.forget_missing_of_stream() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.forget_missing(null, new.id);
+  return null;
+end; $$;
+comment on function sync.forget_missing_of_stream() is
+$$Trigger: by another declaration what was missed says nothing. Locks: as forget_missing().$$;
+create trigger sync_streams_forget_missing after update on public.sync_streams
+for each row when (new.revision <> old.revision)
+execute function sync.forget_missing_of_stream();
+
+create function sync.target_sql(p_template text, p_stream_id bigint) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select format(p_template, target_table, 't.workspace_id = $1 and '
+      || case when sync.is_shared_target(to_regclass(target_table)) then 't.stream_id = $2'
+      else '$2 is not null' end)
+    from public.sync_streams where id = p_stream_id
+  );
+end; $$;
+comment on function sync.target_sql(text, bigint) is
+$$Returns: a statement on a stream's target table: %1$s is the table, to be called t, %2$s its rows
+of workspace $1 and stream $2.$$;
+
+create function sync.note_missing(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_missing text[];
+  v_last_seen_at timestamptz;
+begin
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t where %2$s and t.deleted_at is null
+    except
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
+  into v_missing using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  select last_complete_sync_at into v_last_seen_at from public.sync_workspace_streams
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+  delete from sync.missing_records as m
+  where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+    and not exists (select 1 from unnest(v_missing) as missed (id) where missed.id = m.record_id);
+  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
+    last_seen_at)
+  select p_run.workspace_id, p_run.stream_id, missed.id, p_run.id, v_last_seen_at
+    from unnest(v_missing) as missed (id) order by missed.id
+  on conflict (workspace_id, stream_id, record_id) do update set
+    missed_by_run_id = excluded.missed_by_run_id, missed_scans = m.missed_scans + 1,
+      is_confirmed = m.answers = 0 and m.missed_scans > 0, held_by_run_id = null;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+end; $$;
+comment on function sync.note_missing(public.workspace_sync_runs) is
+$$After a complete scan: which live rows it did not show; those that the complete scan before missed
+too are confirmed, unless their own GET has answered. What older runs hold back is superseded.$$;
+
+create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_ids text[];
+begin
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t
+    where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
+    intersect
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  if cardinality(v_ids) > 0 then
+    execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
+      where %2$s and t.id::text in (select unnest($3))', p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_ids;
+  end if;
+end; $$;
+comment on function sync.revive_seen(public.workspace_sync_runs) is
+$$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
+applied, and is listed.$$;
+
+create function sync.count_live(p_run public.workspace_sync_runs) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_live bigint;
+begin
+  execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null',
+    p_run.stream_id)
+  into v_live using p_run.workspace_id, p_run.stream_id;
+  return v_live;
+end; $$;
+comment on function sync.count_live(public.workspace_sync_runs) is
+$$Returns: how many rows of a run's workspace and stream are not deleted.$$;
+
+create function sync.forget_unaccepted(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.phase = 'confirm' then
+    delete from sync.missing_records
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
+    update sync.missing_records set missed_scans = 0
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id;
+  end if;
+  if exists (
+    select 1 from sync.seen_pages
+    where run_id = v_run.id and scan = v_run.scan and record_ids <> '{}'
+  ) then
+    delete from sync.missing_records as m using (
+      select distinct seen.id from sync.seen_pages as s
+      cross join unnest(s.record_ids) as seen (id)
+      where s.run_id = v_run.id and s.scan = v_run.scan
+    ) as shown
+    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and m.record_id = shown.id;
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+      and emptied_at is not null;
+  end if;
+  perform sync.recount_held(v_run.workspace_id, v_run.stream_id);
+end; $$;
+comment on function sync.forget_unaccepted(bigint) is
+$$A run's scan does not count: it was rejected, or its run ends without being complete. What it
+missed is forgotten, but for what answered for itself; what it showed is not missing. The caller
+holds the run's lock.$$;
+
+revoke all on table sync.missing_records from public, anon, authenticated, service_role;
+grant select on table sync.missing_records to authenticated, service_role;
+create policy missing_records_select_operator on sync.missing_records
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
+  sync.target_sql, sync.note_missing, sync.revive_seen,
+  sync.count_live, sync.forget_unaccepted
+from public, anon, authenticated, service_role;
+
+-- Marks: how far a new scan of a feed reads, and when everything is read again.
+-- Stands on: workspaces, streams.
+
+create function sync.set_marks(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set
+    mark = case when f.is_usable then (f.marks ->> 'newest_id')::bigint end,
+    is_full_scan = not f.is_usable or coalesce((f.marks ->> 'full_scan_at')::timestamptz
+      < sync.now() - make_interval(days => f.full_scan_days), true)
+  from (
+    select x.id, s.marks, st.full_scan_days,
+      coalesce(s.marks -> 'of' = sync.feed_identity(w, st) and (s.marks ->> 'read_at')::timestamptz
+        > sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int), false)
+      as is_usable
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id and st.completeness = 'feed'
+    join public.sync_workspaces as w on w.id = x.workspace_id
+    join public.sync_workspace_streams as s
+      on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
+    where x.id = any (p_run_ids)
+  ) as f
+  where r.id = f.id;
+end; $$;
+comment on function sync.set_marks(bigint[]) is
+$$New runs of feeds read to the mark of the last complete scan, or everything: when that is due,
+when the mark is of another address, owner or declaration, or when what was read since it may have
+been pruned.$$;
+
+create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_workspace_id bigint;
+begin
+  perform sync.require_service();
+  v_workspace_id := sync.workspace_id_of(p_workspace);
+  update public.sync_workspace_streams as s set marks = s.marks - 'full_scan_at'
+  from public.sync_streams as st
+  where st.id = s.stream_id and st.stream_name = p_stream and st.completeness = 'feed'
+    and s.workspace_id = v_workspace_id;
+  if not found and not exists (select 1 from public.sync_streams
+    where stream_name = p_stream and completeness = 'feed') then
+    raise exception using errcode = 'SY003', message = format('there is no feed %L', p_stream),
+      hint = 'select stream_name from sync_streams where completeness = ''feed'' lists them.';
+  end if;
+  return jsonb_build_object('stream', p_stream, 'workspace', p_workspace);
+end; $$;
+comment on function public.request_full_scan(text, text) is
+$$Let the next scan of a feed read everything, not only what is newer than its mark. Returns:
+{"stream", "workspace"}. Raises: SY002 unknown workspace, SY003 unknown feed. Locks: the workspace's
+row of that stream.$$;
+
+revoke all on function
+  sync.set_marks, public.request_full_scan
+from public, anon, authenticated, service_role;
+grant execute on function public.request_full_scan to service_role;
+
+-- Close: what a run without live chunks becomes; a job without live runs.
+-- Stands on: keys, missing.
+
+create function sync.has_live_chunks(p_run_id bigint) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select 1 from public.chunk_processing_queue where run_id = p_run_id and slot is not null
+  ) or exists (
+    select 1 from public.chunk_processing_queue
+    where run_id = p_run_id and status = 'pending' and slot is null
+  );
+end; $$;
+comment on function sync.has_live_chunks(bigint) is
+$$Returns: whether anything of a run is pending or in flight.$$;
+
+create function sync.end_run_early(p_run_id bigint, p_ending text, p_message text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs set ending = p_ending,
+    error_message = coalesce(error_message, p_message)
+  where id = p_run_id and status = 'running' and ending is null;
+end; $$;
+comment on function sync.end_run_early(bigint, text, text) is
+$$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
+the run's lock and settles it.$$;
+
+create function sync.close_jobs(p_job_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job_id uuid;
+begin
+  foreach v_job_id in array p_job_ids loop
+    begin
+      perform sync.close_job(v_job_id);
+    exception when others then
+      update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
+      from (select id from public.workspace_sync_runs where job_id = v_job_id
+      order by id for no key update skip locked) as free
+      where r.id = free.id;
+    end;
+  end loop;
+end; $$;
+comment on function sync.close_jobs(uuid[]) is
+$$Close jobs, each in a savepoint of its own; a failure is noted on the job's runs and left to the
+next sweep. Locks: the jobs, in the order given.$$;
+
+create function sync.fold_counters(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  with folded as (
+    delete from sync.run_counters where run_id = p_run_id returning *
+  )
+  update public.workspace_sync_runs as r set
+    chunks_completed = r.chunks_completed + f.completed, chunks_failed = r.chunks_failed + f.failed,
+    chunks_cancelled = r.chunks_cancelled + f.cancelled, records_seen = r.records_seen + f.records,
+    records_changed = r.records_changed + f.changed,
+    pages_completed = r.pages_completed + f.pages
+  from (
+    select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+      sum(records) as records, sum(changed) as changed, sum(pages) as pages
+    from folded
+  ) as f
+  where r.id = p_run_id and f.completed is not null;
+end; $$;
+comment on function sync.fold_counters(bigint) is
+$$Move a closing run's live totals into its row. The caller holds its lock; nothing of it is
+live.$$;
+
+create function sync.close_run(p_run_id bigint, p_status text, p_warning text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_waiting bigint[];
+  v_close_function text;
+begin
+  perform sync.fold_counters(p_run_id);
+  update public.workspace_sync_runs as r set
+    status = p_status, completed_at = sync.now(), close_error = null,
+    warnings = case when p_warning is null then warnings else warnings || p_warning end,
+    error_message = coalesce(error_message, case when p_status = 'failed' then (
+      select q.error_message from public.chunk_processing_queue as q
+      where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
+  where id = p_run_id returning * into strict v_run;
+  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
+  -- By the index of parents, and not through all that is live.
+  with children as materialized (
+    select * from public.workspace_sync_runs where parent_run_id = p_run_id for no key update
+  )
+  select array_agg(id) into v_waiting from children
+  where status = 'running' and ending is null and phase = 'parent';
+  if v_waiting is not null then
+    perform sync.begin_runs(v_waiting);
+  end if;
+  if p_status <> 'completed' then
+    return;
+  end if;
+  insert into public.sync_workspace_streams as s
+    (workspace_id, stream_id, last_complete_sync_at, last_complete_run_id, last_sync_duration_ms,
+    record_count)
+  values (v_run.workspace_id, v_run.stream_id, v_run.completed_at, p_run_id,
+    extract(epoch from v_run.completed_at - v_run.started_at) * 1000, v_run.distinct_ids)
+  on conflict (workspace_id, stream_id) do update set
+    last_complete_sync_at = excluded.last_complete_sync_at,
+    last_complete_run_id = excluded.last_complete_run_id,
+    last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
+  select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
+  if v_close_function is not null then
+    begin
+      execute format('select %s($1)', v_close_function) using v_run.workspace_id;
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set warnings = warnings || format('%s: %s',
+        v_close_function, sync.mask_secrets(sqlerrm)) where id = p_run_id;
+    end;
+  end if;
+end; $$;
+comment on function sync.close_run(bigint, text, text) is
+$$End a run: totals, status, and for a completed one the registry and statistics. A close function
+that fails is a warning. The caller holds its lock; nothing of it is live.$$;
+
+create function sync.refresh_jobs(p_job_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.polling_job_status as j set
+    workspaces_processed = r.workspaces_completed,
+    total_accounts_synced = greatest(j.total_accounts_synced, r.records),
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled
+  from (
+    select x.job_id,
+      count(distinct x.workspace_id) - count(distinct x.workspace_id) filter
+      (where x.status <> 'completed') as workspaces_completed,
+      -- Of a first scan what its pages showed so far; of a later one what the one before showed.
+      coalesce(sum(coalesce(x.distinct_ids, c.records)) filter (
+        where x.status in ('running', 'completed', 'partial') and st.completeness = 'counted'), 0)
+      as records,
+      sum(x.chunks_completed + coalesce(c.completed, 0)) as chunks_completed,
+      sum(x.chunks_failed + coalesce(c.failed, 0)) as chunks_failed,
+      sum(x.chunks_cancelled + coalesce(c.cancelled, 0)) as chunks_cancelled
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id
+    left join lateral (
+      select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+        sum(records) as records
+      from sync.run_counters where run_id = x.id and x.status = 'running'
+    ) as c on true
+    where x.job_id = any (p_job_ids)
+    group by x.job_id
+  ) as r
+  where j.id = r.job_id and j.status = 'running'
+    and (j.workspaces_processed, j.chunks_completed, j.chunks_failed, j.chunks_cancelled)
+    is distinct from
+    (r.workspaces_completed, r.chunks_completed, r.chunks_failed, r.chunks_cancelled);
+end; $$;
+comment on function sync.refresh_jobs(uuid[]) is
+$$Write how far live jobs are into their rows, of those of which anything ended since. The caller
+holds the jobs' locks. Jobs that a user's own code writes have no runs, and are left alone.$$;
+
+create function sync.close_job(p_job_id uuid) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job public.polling_job_status;
+begin
+  select * into v_job from public.polling_job_status where id = p_job_id for no key update;
+  if v_job.status is distinct from 'running' then
+    return;
+  end if;
+  if exists (
+    select 1 from public.workspace_sync_runs where job_id = p_job_id and status = 'running'
+  ) then
+    perform sync.refresh_jobs(array[p_job_id])
+    where v_job.updated_at < sync.now() - interval '1 second';
+    return;
+  end if;
+  update public.polling_job_status as j set
+    status = case
+      when j.cancel_requested_at is not null then 'cancelled'
+      when r.completed + r.partial = 0 then 'failed'
+      when r.completed = r.runs then 'completed'
+      else 'partial' end,
+    workspaces_processed = r.workspaces_completed, total_accounts_synced = r.records,
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled,
+    progress_percentage = case when r.completed = r.runs then 100.0
+      else least(99.9, trunc(100.0 * r.progress_done / r.progress_total, 1)) end,
+    warnings = j.warnings || r.warnings,
+    error_message = case
+      when r.runs > 0 or j.cancel_requested_at is not null then r.error_message
+      else coalesce(j.error_message, 'it has no runs: they were deleted, or never were') end
+  from (
+    select count(*) as runs, count(*) filter (where status = 'completed') as completed,
+      count(*) filter (where status = 'partial') as partial,
+      count(distinct r.workspace_id) - count(distinct r.workspace_id) filter
+      (where status <> 'completed') as workspaces_completed,
+      coalesce(sum(distinct_ids) filter (where status in ('completed', 'partial')), 0) as records,
+      coalesce(sum(r.chunks_completed), 0) as chunks_completed,
+      sum(coalesce(r.progress_total, 1)) as progress_total,
+      sum(least(coalesce(r.progress_total, 1), case
+        when r.status = 'completed' then r.progress_total else r.chunks_completed end))
+      as progress_done,
+      coalesce(sum(r.chunks_failed), 0) as chunks_failed,
+      coalesce(sum(r.chunks_cancelled), 0) as chunks_cancelled,
+      coalesce(array_agg(format('%s: %s', w.workspace_name, warning)
+      order by r.id) filter (where warning is not null), '{}') as warnings,
+      left(string_agg(format('%s: %s', w.workspace_name, r.error_message), '; ' order by r.id)
+        filter (where r.error_message is not null), 2000) as error_message
+    from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    left join lateral (select array_to_string(r.warnings, '; ') as warning
+    where cardinality(r.warnings) > 0) as x on true
+    where r.job_id = p_job_id
+  ) as r
+  where j.id = p_job_id;
+  update public.workspace_sync_runs set close_error = null
+  where id = any (array(select id from public.workspace_sync_runs
+    where job_id = p_job_id and close_error is not null for no key update skip locked));
+end; $$;
+comment on function sync.close_job(uuid) is
+$$Close a job if its last run has closed: cancelled if it was, completed if every run is, failed if
+none is completed or partial (or there is none at all), else partial. Else, once a second, write how
+far it is. Locks: the job; then it looks anew for live runs.$$;
+
+revoke all on function
+  sync.has_live_chunks, sync.end_run_early, sync.close_jobs, sync.fold_counters, sync.close_run,
+  sync.refresh_jobs, sync.close_job
+from public, anon, authenticated, service_role;
+
+-- Deletions: a record goes only after a complete scan missed it and its own GET, or a second
+-- complete scan, says so too; never because a list became empty once.
+-- Stands on: slots, missing, close.
+
+create function sync.is_guarded(p_rows bigint, p_live bigint) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_rows > sync.setting('deletion_guard_rows')
+    and p_rows > sync.setting('deletion_guard_share') * p_live;
+end; $$;
+comment on function sync.is_guarded(bigint, bigint) is
+$$Returns: whether so many deletions, of so many live rows, need approve_deletions().$$;
+
+create function sync.hold_missing(p_run_id bigint, p_only_confirmed boolean, p_reason text)
+  returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  update sync.missing_records set held_by_run_id = p_run_id
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0
+    and (is_confirmed or not p_only_confirmed);
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run_id)
+  where id = p_run_id returning * into v_run;
+  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)',
+    v_run.deletions_waiting, sync.counted(sync.count_live(v_run), 'row'), p_reason, p_run_id);
+end; $$;
+comment on function sync.hold_missing(bigint, boolean, text) is
+$$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for
+itself. The caller holds the run's lock. Returns: a warning with the numbers.$$;
+
+create function sync.is_newly_empty(p_run public.workspace_sync_runs) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_emptied_at timestamptz;
+begin
+  if p_run.distinct_ids > 0 or not exists (
+    select 1 from sync.missing_records
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
+  ) then
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+      and emptied_at is not null;
+    return false;
+  end if;
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, emptied_at)
+  values (p_run.workspace_id, p_run.stream_id, sync.now())
+  on conflict (workspace_id, stream_id) do update
+  set emptied_at = coalesce(s.emptied_at, excluded.emptied_at)
+  returning emptied_at into v_emptied_at;
+  return sync.setting('empty_list_minutes') > 0 and p_run.started_at
+    < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
+end; $$;
+comment on function sync.is_newly_empty(public.workspace_sync_runs) is
+$$After a complete scan that was noted: whether it showed nothing of a list that has live rows, and
+no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
+run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
+
+create function sync.begin_confirmations(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_missed bigint;
+  v_unconfirmed text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  -- In this order: an approval that has a missing record deletes before the revival looks, or
+  -- finds it decided anew.
+  perform sync.note_missing(v_run);
+  perform sync.revive_seen(v_run);
+  if sync.is_newly_empty(v_run) then
+    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
+      ', for the list is empty; a later run that finds it so too may delete'));
+    return;
+  end if;
+  select count(*) into v_missed from sync.missing_records
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
+  if v_missed > 0 and sync.is_guarded(v_missed, sync.count_live(v_run)) then
+    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false, ''));
+    return;
+  end if;
+  with asked as (
+    update sync.missing_records as m set asked_at = sync.now()
+    from public.sync_streams as s
+    where s.id = m.stream_id and s.item_path is not null
+      and m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and not m.is_confirmed
+      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
+    returning m.record_id
+  )
+  select array_agg(record_id order by record_id) into v_unconfirmed from asked;
+  if v_unconfirmed is null then
+    perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
+  else
+    update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
+    perform sync.plan_chunks(p_run_id, 'confirmation', null, v_unconfirmed);
+    perform sync.fill_slots(p_run_id);
+  end if;
+end; $$;
+comment on function sync.begin_confirmations(bigint) is
+$$A complete scan: ask for each record it missed, where the stream has a path for that, or close at
+once. A list that became empty, and what the guard would hold anyway, is not asked for one by one.
+The caller holds the run's lock.$$;
+
+create function sync.note_confirmations(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.missing_records as m set
+    is_confirmed = p.http_status in (404, 410),
+    answers = case when p.http_status in (404, 410) then 0 else m.answers + 1 end
+  from unnest(p_pages) as p
+  where p.kind = 'confirmation' and m.workspace_id = p.workspace_id
+    and m.stream_id = p.stream_id and m.record_id = p.record_id;
+end; $$;
+comment on function sync.note_confirmations(sync.page_in_hand[]) is
+$$404 or 410 confirms that a record is gone; any other page shows that it lives although the scan
+missed it. Locks: rows that only the run of these chunks writes.$$;
+
+create function sync.some_of(p_ids text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format('%s (%s%s)', cardinality(p_ids), array_to_string(p_ids[1:10], ', '),
+    case when cardinality(p_ids) > 10 then ', …' end);
+$$;
+comment on function sync.some_of(text[]) is $$Returns: how many ids, and the first ten.$$;
+
+create function sync.confirmation_finding(p_run public.workspace_sync_runs) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_unlisted text[];
+  v_living bigint;
+begin
+  select coalesce(array_agg(m.record_id order by m.record_id) filter (where m.answers > 1), '{}'),
+    count(*) filter (where m.answers = 1)
+  into v_unlisted, v_living
+  from public.chunked_sync_jobs as c
+  join public.chunk_processing_queue as q on q.id = c.id and q.status = 'completed'
+  -- A plan made while no record was missing would read all of them for each; offset 0 keeps the
+  -- look by key.
+  cross join lateral (
+    select x.record_id, x.answers from sync.missing_records as x
+    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
+      and x.record_id = c.record_id offset 0
+  ) as m
+  where c.run_id = p_run.id and c.scan = p_run.scan and c.kind = 'confirmation';
+  if cardinality(v_unlisted) > 0 then
+    execute sync.target_sql('update %1$s as t set unlisted_at = sync.now()
+      where %2$s and t.unlisted_at is null and t.deleted_at is null and t.id::text = any ($3)',
+      p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_unlisted;
+    update public.workspace_sync_runs set warnings = warnings
+      || format('unlisted: %s; they answer for themselves and stay', sync.some_of(v_unlisted))
+    where id = p_run.id;
+  end if;
+  return case when v_living > 0
+    then format('still there although it missed them: %s', v_living) end;
+end; $$;
+comment on function sync.confirmation_finding(public.workspace_sync_runs) is
+$$What the confirmations say of a scan. A record that answers for itself for the second time is
+unlisted from now on: archived or moved, but alive; the run names it. The caller holds the run's
+lock. Returns: what speaks against the scan: records that it missed and that answered for the first
+time; null if none did. Locks: target rows.$$;
+
+create function sync.delete_confirmed(p_run_id bigint) returns text
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_ids text[];
+  v_live bigint;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
+  execute sync.target_sql('select count(*), coalesce(array_agg(t.id::text)
+    filter (where confirmed.id is not null), ''{}'')
+    from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = t.id::text
+    where %2$s and t.deleted_at is null', v_run.stream_id)
+  into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
+  if sync.is_guarded(cardinality(v_ids), v_live) then
+    return sync.hold_missing(p_run_id, true, '');
+  end if;
+  perform sync.delete_records(v_run, v_ids) where cardinality(v_ids) > 0;
+  return null;
+end; $$;
+comment on function sync.delete_confirmed(bigint) is
+$$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live
+ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
+
+create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_deleted bigint;
+begin
+  execute sync.target_sql('update %1$s as t set deleted_at = sync.now(), unlisted_at = null
+    where %2$s and t.deleted_at is null and t.id::text in (select unnest($3))', p_run.stream_id)
+  using p_run.workspace_id, p_run.stream_id, p_ids;
+  get diagnostics v_deleted = row_count;
+  delete from sync.missing_records
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id in (select unnest(p_ids));
+  update public.workspace_sync_runs set
+    records_deleted = records_deleted + v_deleted,
+    deletions_waiting = (select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id;
+  return v_deleted;
+end; $$;
+comment on function sync.delete_records(public.workspace_sync_runs, text[]) is
+$$Soft-delete live rows. Returns: how many. Locks: target rows, missing records, then the run.$$;
+
+create function sync.approve_deletions(p_run_id bigint) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_newer_run_id bigint;
+  v_ids text[];
+begin
+  perform sync.require_operator();
+  perform sync.require_read_committed();
+  select * into v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.id is null then
+    raise exception using errcode = 'SY017', message = format('there is no run '
+      '%s', coalesce(p_run_id::text, 'null')),
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
+  end if;
+  -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
+  -- left to that run, as is one that it has seen. What was missed with another key says nothing.
+  select array_agg(record_id) into v_ids from (
+    select record_id from sync.missing_records where held_by_run_id = p_run_id
+      and exists (select 1 from public.sync_workspaces as w
+        where w.id = v_run.workspace_id and w.access_revision = v_run.access_revision)
+      and record_id not in (
+        select seen.id from public.workspace_sync_runs as live
+        join sync.seen_pages as s on s.run_id = live.id
+        cross join unnest(s.record_ids) as seen (id)
+        where live.workspace_id = v_run.workspace_id and live.stream_id = v_run.stream_id
+          and live.status = 'running')
+      order by record_id for update skip locked) as held;
+  select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+    and last_complete_run_id <> p_run_id;
+  if v_ids is null or v_newer_run_id is not null then
+    raise exception using errcode = 'SY008',
+      message = case when v_newer_run_id is null then format('no deletion of run %s is '
+      'waiting', p_run_id)
+                else format('run %s is newer and has decided anew', v_newer_run_id) end,
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
+  end if;
+  execute sync.target_sql('select array(select t.id::text from %1$s as t
+    where %2$s and t.deleted_at is null and t.id::text = any ($3)
+    order by t.id for no key update skip locked)', v_run.stream_id)
+  into v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
+  return jsonb_build_object('run_id', p_run_id, 'deleted', sync.delete_records(v_run, v_ids));
+end; $$;
+comment on function sync.approve_deletions(bigint) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+approve_deletions() raises.$$;
+
+create function public.approve_deletions(p_run_id bigint) returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.approve_deletions(p_run_id);
+$$;
+comment on function public.approve_deletions(bigint) is
+$$Let the deletions happen that a run held back because they are more than 10 rows and more than 20
+% of the workspace's live ones. Returns: {"run_id", "deleted"}. Raises: SY008 nothing waits or a
+newer run decided, SY017 unknown run. Locks: missing records and target rows by SKIP LOCKED, then
+the run.$$;
+
+revoke all on function
+  sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.begin_confirmations,
+  sync.note_confirmations, sync.some_of, sync.confirmation_finding, sync.delete_confirmed,
+  sync.delete_records, sync.approve_deletions, public.approve_deletions
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.approve_deletions, public.approve_deletions
+to authenticated, service_role;
+
+-- Begin: the first chunk of a run.
+-- Stands on: slots, missing.
+
+create function sync.begin_phase(p_run_ids bigint[], p_phase text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_chunk_ids bigint[];
+  v_ready int;
+begin
+  update public.workspace_sync_runs set phase = p_phase, planned_chunks = planned_chunks + 1,
+    known_pages = case p_phase when 'scan' then 1 else 0 end,
+    planned_pages = case p_phase when 'scan' then 1 else 0 end,
+    pages_planned = pages_planned + case p_phase when 'scan' then 1 else 0 end
+  where id = any (p_run_ids);
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
+    select r.job_id, r.id, case p_phase when 'scan' then 'page' else 'connection' end, r.scan,
+      case p_phase when 'scan' then 1 end
+    from public.workspace_sync_runs as r where r.id = any (p_run_ids) order by r.id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned order by id
+    returning id
+  )
+  select array_agg(id order by id) into v_chunk_ids from queued;
+  -- Of a run that begins again slot 1 may be in flight.
+  update public.chunk_processing_queue as q set slot = 1,
+    ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then nextval('sync.ready_seq') end,
+    next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then 'infinity'::timestamptz end
+  where q.id = any (v_chunk_ids) and not exists (
+    select 1 from public.chunk_processing_queue as held
+    where held.run_id = q.run_id and held.slot = 1);
+  get diagnostics v_ready = row_count;
+  if v_ready < cardinality(v_chunk_ids) then
+    perform sync.fill_slots(id) from unnest(p_run_ids) as id;
+  end if;
+end; $$;
+comment on function sync.begin_phase(bigint[], text) is
+$$The first chunk of each run, page 1 (scan) or the question whose key it is (connect), in its first
+free slot, which of a new run is slot 1: as one set, however many there are. All is looked up by
+key, whatever the planner knows of tables that were just filled. The caller holds the runs' locks,
+or made them. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.forget_missed_with_another_key(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  perform sync.forget_missing(r.workspace_id, r.stream_id) from public.workspace_sync_runs as r
+  where r.id = any (p_run_ids) and exists (
+    select 1 from sync.missing_records as m
+    join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
+    where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
+      and x.access_revision <> r.access_revision offset 0);
+end; $$;
+comment on function sync.forget_missed_with_another_key(bigint[]) is
+$$What runs missed with another key says nothing for those that begin: mostly that is forgotten with
+the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
+
+create function sync.live_parent_of(p_run public.workspace_sync_runs) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select parent.id from public.sync_streams as st
+    join public.sync_streams as ps
+      on ps.source_id = st.source_id and ps.stream_name = st.parent_stream
+    join public.workspace_sync_runs as parent on parent.job_id = p_run.job_id
+      and parent.workspace_id = p_run.workspace_id and parent.stream_id = ps.id
+    -- A plain comparison would offer the planner to look through all that is live.
+    where st.id = p_run.stream_id and st.completeness = 'items'
+      and (parent.status = 'running') is true
+  );
+end; $$;
+comment on function sync.live_parent_of(public.workspace_sync_runs) is
+$$Returns: of a run of an items stream the live run of its feed in the same job, if there is one.$$;
+
+revoke all on function
+  sync.begin_phase, sync.forget_missed_with_another_key, sync.live_parent_of
+from public, anon, authenticated, service_role;
+
+-- Counted streams: every page of one scan, distinct ids = the API's total, total unmoved.
+-- Stands on: slots, answers, missing, close, deletions, begin.
+
+create function sync.begin_counted(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $$;
+comment on function sync.begin_counted(bigint[]) is
+$$Page 1 of runs. The caller holds their locks, or made them.$$;
+
+create function sync.read_counted(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
+  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+    2147483647);
+  if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
+    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+      sync.counted(sync.setting('max_pages'), 'page')));
+  end if;
+  if v_page.last_page > greatest(v_page.total, 1) then
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
+      v_page.last_page, sync.counted(v_page.total, 'record')),
+      'A list whose last page moves on with every page read has no end: ask the API''s operator.');
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  return v_page;
+end; $$;
+comment on function sync.read_counted(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records, total and last_page. Raises: SY010.$$;
+
+create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
+  perform sync.check_records(v_page, p_stream);
+  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
+    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+      p_page.record_id),
+      'declare_stream() says under which path a record stands.');
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with the one record asked for. Raises: SY010.$$;
+
+create function sync.scan_finding(p_run_id bigint) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_scan record;
+begin
+  with pages as (
+    select s.* from public.workspace_sync_runs as r
+    join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan where r.id = p_run_id
+  )
+  select min(total) as first_total, max(total) as total, max(last_page) as last_page,
+    count(*) filter (where page <= (select max(last_page) from pages)) as pages,
+    (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
+    as distinct_ids
+  into v_scan from pages;
+  update public.workspace_sync_runs set expected_total = v_scan.total,
+    distinct_ids = v_scan.distinct_ids where id = p_run_id;
+  return case
+    when exists (
+      select 1 from public.workspace_sync_runs as r
+      join public.sync_streams as st on st.id = r.stream_id
+      where r.id = p_run_id and r.stream_revision <> st.revision)
+    then 'its stream was declared anew'
+    when v_scan.last_page is null then 'no page was read'
+    when v_scan.pages < v_scan.last_page
+    then format('%s of %s read', v_scan.pages,
+      sync.counted(v_scan.last_page, 'page was', 'pages were'))
+    when v_scan.first_total <> v_scan.total
+    then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
+    when v_scan.distinct_ids <> v_scan.total
+    then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
+end; $$;
+comment on function sync.scan_finding(bigint) is
+$$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
+total. Returns: what speaks against it, with the numbers, or null.$$;
+
+create function sync.scan_again(p_run_id bigint, p_finding text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  perform sync.forget_unaccepted(p_run_id);
+  update public.workspace_sync_runs set
+    warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
+    phase = 'scan', known_pages = 1, planned_pages = 1
+  where id = p_run_id and scan - begun_again < sync.setting('max_scans')
+  returning * into v_run;
+  if v_run.id is null then
+    perform sync.close_run(p_run_id, 'partial',
+      format('after %s: %s', sync.counted(sync.setting('max_scans'), 'scan'), p_finding));
+  else
+    perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+    perform sync.fill_slots(p_run_id);
+  end if;
+end; $$;
+comment on function sync.scan_again(bigint, text) is
+$$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
+have. The caller holds the run's lock.$$;
+
+create function sync.plan_counted(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  where p.reveals_pages group by p.run_id;
+end; $$;
+comment on function sync.plan_counted(sync.page_in_hand[]) is
+$$Know of the pages up to the last one that completed pages name. The caller holds the runs'
+locks.$$;
+
+create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run.id)
+    else sync.confirmation_finding(p_run) end;
+begin
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding);
+  elsif p_run.phase = 'scan' then
+    perform sync.begin_confirmations(p_run.id);
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
+  end if;
+end; $$;
+comment on function sync.advance_counted(public.workspace_sync_runs) is
+$$The next step of a counted run of which nothing is live: confirm what a complete scan missed, scan
+again, or close. The caller holds its lock.$$;
+
+revoke all on function
+  sync.read_counted, sync.read_confirmation, sync.scan_finding, sync.scan_again, sync.begin_counted,
+  sync.plan_counted, sync.advance_counted
+from public, anon, authenticated, service_role;
+
+-- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of
+-- the last complete scan.
+-- Stands on: slots, answers, marks, begin.
+
+create function sync.build_cursor(p_id numeric) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select translate(encode(convert_to(format('{"id":%s,"_pointsToNextItems":true}', p_id), 'UTF8'),
+    'base64'), '+/=' || chr(10), '-_');
+$$;
+comment on function sync.build_cursor(numeric) is
+$$Returns: the cursor of codec laravel_id that asks for the records below an id.$$;
+
+create function sync.cursor_id(p_cursor text) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (convert_from(decode(
+    rpad(translate(p_cursor, '-_', '+/'), (4 * ceil(length(p_cursor) / 4.0))::int, '='), 'base64'),
+    'UTF8')::jsonb ->> 'id')::bigint;
+exception when data_exception then
+  return null;
+end; $$;
+comment on function sync.cursor_id(text) is
+$$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
+
+create function sync.check_cursor(p_page sync.page_in_hand) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_from bigint := sync.cursor_id(p_page.reading ->> 'cursor');
+  v_to bigint := sync.cursor_id(p_page.next_cursor);
+begin
+  if v_from is not null and v_to >= v_from then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s: from id %s to id %s',
+      case when v_to = v_from then 'repeats' else 'goes backwards' end, v_from, v_to),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+  if (v_from is null or v_to is null) and exists (
+    select 1 from public.chunked_sync_jobs
+    where run_id = p_page.run_id and scan = p_page.scan and kind = 'cursor'
+      and md5(reading ->> 'cursor') = md5(p_page.next_cursor)
+  ) then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s repeats', left(p_page.next_cursor, 80)),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+end; $$;
+comment on function sync.check_cursor(sync.page_in_hand) is
+$$Raises: SY020 the next cursor leads where the scan has been.$$;
+
+create function sync.with_order(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  -- Cursors that hold an id go by id, whatever pages go by.
+  v_is_by_id boolean := p_stream.order_path is null or (p_stream.cursor_codec is not null
+    and (p_page.kind = 'cursor' or coalesce(p_page.is_past_pages, false)));
+  v_path text[] := case when v_is_by_id then p_stream.id_path else p_stream.order_path end;
+begin
+  select (array_agg(k.key order by k.n))[1], (array_agg(k.key order by k.n desc))[1],
+    (array_agg(format('record %s comes after %s', k.id, k.id_above) order by k.n)
+      filter (where k.key > k.key_above))[1]
+  into v_page.first_key, v_page.last_key, v_page.disorder
+  from (
+    select r.*, lag(r.id) over by_place as id_above, lag(r.key) over by_place as key_above
+    from (
+      select e.n, e.record #>> p_stream.id_path as id, case
+          when p_stream.order_type = 'time' and not v_is_by_id
+          then extract(epoch from sync.try_time(e.record #>> v_path))
+          when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
+          then (e.record #>> v_path)::numeric end as key
+      from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+    ) as r
+    where r.key is not null window by_place as (order by r.n)
+  ) as k;
+  if v_page.first_key is null and jsonb_array_length(p_page.answer) > 1 then
+    v_page.disorder := format('no record has a %s at %s', p_stream.order_type,
+      array_to_string(v_path, '.'));
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.with_order(sync.page_in_hand, public.sync_streams) is
+$$Returns: a feed's page with what its first and its last record are ordered by, and its disorder:
+what on it is not newest first, or null. Records that do not say are passed over.$$;
+
+create function sync.begin_feed(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.set_marks(p_run_ids);
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $$;
+comment on function sync.begin_feed(bigint[]) is
+$$Page 1 of runs, with the mark to which they read. The caller holds their locks, or made them.$$;
+
+create function sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
+  if p_page.kind = 'cursor' then
+    if p_page.answer #> p_stream.next_cursor_path is null then
+      perform sync.raise_shape(format('the answer has no cursor at %s',
+        array_to_string(p_stream.next_cursor_path, '.')),
+        'declare_stream() says where the next cursor stands; at the end it is null or empty.');
+    end if;
+    perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
+  elsif nullif(p_page.answer #> p_stream.last_page_path, 'null') is null
+    and p_page.answer #> p_stream.next_cursor_path is not null then
+    v_page.is_past_pages := true;
+  else
+    v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+      2147483647);
+    if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
+      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+        format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+        sync.counted(sync.setting('max_pages'), 'page')));
+    end if;
+    v_page.total := case when nullif(p_page.answer #> p_stream.total_path, 'null') is not null
+      then sync.count_at(p_page.answer, p_stream.total_path) end;
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
+  from jsonb_array_elements(v_page.answer) as r (record);
+  return sync.with_order(v_page, p_stream);
+end; $$;
+comment on function sync.read_feed(sync.page_in_hand, public.sync_streams) is
+$$Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
+is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
+
+create function sync.is_above_mark(p_page sync.page_in_hand) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_mark record;
+begin
+  select (marks ->> 'run_id')::bigint as run_id, (marks ->> 'read_at')::timestamptz as read_at
+  into v_mark from public.sync_workspace_streams
+  where workspace_id = p_page.workspace_id and stream_id = p_page.stream_id;
+  return exists (
+    select 1 from sync.seen_pages as shown
+    where shown.run_id = p_page.run_id and shown.scan = p_page.scan
+      and shown.chunk_id = p_page.queue_id
+      and (shown.new_ids is not null or exists (
+        select 1 from public.workspace_sync_runs as r
+        join sync.seen_pages as s on s.run_id = r.id
+        -- The day is for a clock that was set back.
+        where r.workspace_id = p_page.workspace_id and r.stream_id = p_page.stream_id
+          and r.id > v_mark.run_id and r.started_at > v_mark.read_at - interval '1 day'
+          and s.new_ids && shown.record_ids))
+  );
+end; $$;
+comment on function sync.is_above_mark(sync.page_in_hand) is
+$$Returns: whether a page of a feed shows a record that was stored for the first time since the last
+complete scan, by this run or by one that did not get to its end. No value in a record says where
+the mark is: a huge id or a date of the future would stay the highest for ever.$$;
+
+create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_needed int;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  if p_page.is_past_pages then
+    perform sync.cancel_pending(v_run.id, 'pages end before this one',
+      case when p_page.http_status = 422 then p_page.page else 0 end);
+    update public.workspace_sync_runs set known_pages = planned_pages where id = v_run.id;
+    return;
+  end if;
+  v_needed := greatest(v_run.needed_pages, case
+    when v_run.is_full_scan then p_page.last_page
+    else least(p_page.last_page, v_stream.overlap_pages + 1 + case
+    when sync.is_above_mark(p_page) then p_page.page else 0 end) end);
+  update public.workspace_sync_runs
+  set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
+  expected_total = coalesce(p_page.total, expected_total)
+  where id = v_run.id;
+  perform sync.note_revealed_pages(v_run.id,
+    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)))
+  where not exists (
+    select 1 from sync.seen_pages
+    where run_id = v_run.id and scan = v_run.scan and page is null);
+end; $$;
+comment on function sync.plan_feed_pages(sync.page_in_hand) is
+$$Know of pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
+overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
+cancelled, and no more are planned. The caller holds the run's lock.$$;
+
+create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, reading)
+    select job_id, id, 'cursor', scan, p_reading from public.workspace_sync_runs where id = p_run_id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id) select id,
+      parent_sync_job_id, run_id from planned
+  )
+  update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
+    pages_planned = pages_planned + 1, progress_total = coalesce(progress_total, 1) where id = p_run_id;
+end; $$;
+comment on function sync.plan_cursor(bigint, jsonb) is
+$$Queue one cursor chunk. The caller holds the run's lock and has checked that it lives.$$;
+
+create function sync.plan_next_cursor(p_page sync.page_in_hand) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_below int;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
+    else (p_page.reading ->> 'pages_below')::int + 1 end;
+  if v_run.ending is not null or p_page.next_cursor is null
+    or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
+    or v_below > (select overlap_pages from public.sync_streams where id = p_page.stream_id) then
+    return;
+  end if;
+  perform sync.plan_cursor(v_run.id,
+    p_page.reading || jsonb_build_object('cursor', p_page.next_cursor, 'pages_below', v_below));
+end; $$;
+comment on function sync.plan_next_cursor(sync.page_in_hand) is
+$$Queue the next page of a chain, unless it reached the end, its range's lower end, or the mark and
+the overlap. The caller holds the run's lock.$$;
+
+create function sync.plan_feed(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+begin
+  for v_page in select p.* from unnest(p_pages) as p order by p.turn loop
+    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
+    perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
+  end loop;
+end; $$;
+comment on function sync.plan_feed(sync.page_in_hand[]) is
+$$Know of pages as far as a feed needs them, and queue the next page of a chain. The caller holds
+the runs' locks.$$;
+
+create function sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_read int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams;
+  -- Not bigint: what is computed from ids may lie beyond them.
+  v_start numeric;
+  v_low numeric;
+  v_records bigint;
+  v_chains int := 1;
+  v_width numeric;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  select min(id::numeric) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
+    max(s.total) - count(*),
+    (max(id::numeric) - min(id::numeric)) / greatest(count(*) - 1, 1)
+  into v_start, v_records, v_width
+  from sync.seen_pages as s cross join unnest(s.record_ids) as id
+  where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read;
+  if v_start is not null and v_stream.cursor_codec is not null and p_run.is_full_scan then
+    v_low := greatest(least(0, v_start - 1),
+      v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
+    v_chains := least(p_run.max_concurrency,
+      greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
+  end if;
+  perform sync.plan_cursor(p_run.id, jsonb_build_object(
+    'chain', chain, 'pages_below', 0,
+    'cursor', case when v_stream.cursor_codec is not null
+    then sync.build_cursor(v_start - div((v_start - v_low) * (chain - 1), v_chains)) end,
+    'low_id', case when chain < v_chains
+    then v_start - div((v_start - v_low) * chain, v_chains) end))
+  from generate_series(1, v_chains) as chain where v_chains > 1;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 1, 'pages_below', 0, 'low_id', null,
+    'cursor', case when v_stream.cursor_codec is not null and v_start is not null
+    then sync.build_cursor(v_start) end)) where v_chains = 1;
+  update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
+  perform sync.fill_slots(p_run.id);
+end; $$;
+comment on function sync.begin_cursors(public.workspace_sync_runs, int) is
+$$Read on by cursor from where the pages that were read in a row end, less the overlap. Where
+cursors can be built and everything is to be read, the rest is split by id into ranges that are read
+side by side; their number and width follow from the total and the ids seen. The caller holds the
+run's lock.$$;
+
+create function sync.read_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
+  returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_gap record;
+  v_found boolean := false;
+begin
+  for v_gap in
+    select n.page, n.highest_id, n.next_lowest_id from (
+      select s.page, s.total, lead(s.total) over by_page as next_total,
+        (select max(id::bigint) from unnest(s.record_ids) as id) as highest_id,
+        lead((select min(id::bigint) from unnest(s.record_ids) as id)) over by_page
+        as next_lowest_id
+      from sync.seen_pages as s
+      where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read
+      window by_page as (order by s.page)
+    ) as n
+    where n.next_total < n.total and n.next_lowest_id <= n.highest_id order by n.page
+  loop
+    perform sync.plan_cursor(p_run.id, jsonb_build_object('chain', -v_gap.page, 'pages_below', 0,
+      'cursor', sync.build_cursor(v_gap.highest_id::numeric + 1), 'low_id', v_gap.next_lowest_id));
+    v_found := true;
+  end loop;
+  return v_found;
+end; $$;
+comment on function sync.read_between_pages(public.workspace_sync_runs, int) is
+$$Where new records move others on, a page that was read before the one above it lacks what moved
+between them: its total is the smaller one. Such gaps are read by cursor. Returns: whether there are
+any. The caller holds the run's lock.$$;
+
+create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_below bigint;
+begin
+  select max(sync.cursor_id(reading ->> 'cursor')) into v_below from public.chunked_sync_jobs
+  where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+    and reading -> 'chain' = '1';
+  if not p_run.is_full_scan or v_below is null or exists (
+    select 1 from public.chunked_sync_jobs
+    where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+      and reading -> 'chain' = '0'
+  ) or p_run.expected_total <= (
+    select count(distinct id) from sync.seen_pages as s cross join unnest(s.record_ids) as id
+    where s.run_id = p_run.id and s.scan = p_run.scan
+  ) is not false then
+    return false;
+  end if;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 0, 'pages_below', 0, 'low_id', v_below, 'cursor', null));
+  perform sync.fill_slots(p_run.id);
+  return true;
+end; $$;
+comment on function sync.read_what_pages_skipped(public.workspace_sync_runs) is
+$$Pages go by date and cursors by id: a high id with an old date stands on no page that was read and
+above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
+cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
+
+revoke all on function
+  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.read_feed,
+  sync.is_above_mark, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
+  sync.begin_cursors, sync.read_between_pages, sync.read_what_pages_skipped, sync.begin_feed,
+  sync.plan_feed
+from public, anon, authenticated, service_role;
+
+-- Feed ends: whether a feed was read newest first and all that the API counts is there; where the
+-- next scan may stop.
+-- Stands on: streams, slots, missing, close, kind_feed.
+
+create function sync.order_finding(p_run public.workspace_sync_runs) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select format('%s is not newest first: %s',
+      coalesce('page ' || j.page, 'a page read by cursor'), j.disorder)
+    from (
+      select s.page, s.chunk_id, coalesce(s.disorder, case
+          -- What moved between two requests stands on both, or the total moved with it.
+          when s.first_key > lag(s.last_key) over by_place
+            and s.total is not distinct from lag(s.total) over by_place
+            and s.record_ids[1] <> all (lag(s.record_ids) over by_place)
+            and (s.page = lag(s.page) over by_place + 1 or s.page is null)
+          then format('record %s comes after the page before', s.record_ids[1]) end) as disorder
+      from sync.seen_pages as s
+      join public.chunked_sync_jobs as c on c.id = s.chunk_id
+      where s.run_id = p_run.id and s.scan = p_run.scan
+      window by_place as (
+        partition by c.kind, c.reading -> 'chain', s.page is null order by s.page, s.chunk_id)
+    ) as j
+    where j.disorder is not null order by j.page, j.chunk_id limit 1
+  );
+end; $$;
+comment on function sync.order_finding(public.workspace_sync_runs) is
+$$Returns: the first page of a feed's scan that is not newest first, by itself or after the page
+before, or null.$$;
+
+create function sync.missing_from_feed(p_run public.workspace_sync_runs,
+  out o_total bigint, out o_here bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_shown bigint;
+begin
+  -- What came after the first page was read is the next scan's.
+  select min(total) into o_total from sync.seen_pages
+  where run_id = p_run.id and scan = p_run.scan;
+  if o_total is null then
+    return;
+  end if;
+  o_here := sync.count_live(p_run);
+  if p_run.is_full_scan then
+    select count(distinct id) into v_shown
+    from sync.seen_pages as s cross join unnest(s.record_ids) as id
+    where s.run_id = p_run.id and s.scan = p_run.scan;
+    o_here := least(o_here, v_shown);
+  end if;
+end; $$;
+comment on function sync.missing_from_feed(public.workspace_sync_runs) is
+$$Returns: how many records the API counted in a feed's scan, null where it does not, and how many
+of them there are: live rows, of a full scan at most what it showed.$$;
+
+create function sync.advance_mark(p_run public.workspace_sync_runs, p_short_by bigint)
+  returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_mark jsonb;
+  v_old jsonb;
+  v_is_next_full boolean;
+begin
+  -- Of the same address, owner and declaration that it was read by: one look at all of them.
+  select jsonb_build_object('run_id', p_run.id, 'read_at', sync.now(), 'of', sync.feed_identity(w, st),
+      'newest_id', (
+        select s.record_ids[1]::bigint from sync.seen_pages as s
+        where s.run_id = p_run.id and s.scan = p_run.scan and s.record_ids <> '{}'
+        order by s.page, s.chunk_id limit 1)),
+    case when ws.marks -> 'of' = sync.feed_identity(w, st) then ws.marks else '{}' end
+  into v_mark, v_old
+  from public.sync_workspaces as w
+  join public.sync_streams as st on st.id = p_run.stream_id
+  left join public.sync_workspace_streams as ws
+    on ws.workspace_id = w.id and ws.stream_id = st.id
+  where w.id = p_run.workspace_id and w.access_revision = p_run.access_revision
+    and st.revision = p_run.stream_revision;
+  v_is_next_full := p_short_by > coalesce((v_old ->> 'short_by')::bigint, 0);
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
+  select p_run.workspace_id, p_run.stream_id, jsonb_strip_nulls(v_mark || jsonb_build_object(
+    'short_by', case when p_run.is_full_scan then nullif(p_short_by, 0)
+    else (v_old ->> 'short_by')::bigint end,
+    'full_scan_at', case when v_is_next_full then null when p_run.is_full_scan then to_jsonb(sync.now())
+    else v_old -> 'full_scan_at' end))
+  where v_mark is not null
+  on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
+  return v_is_next_full;
+end; $$;
+comment on function sync.advance_mark(public.workspace_sync_runs, bigint) is
+$$A feed was read in order and down to its mark, or its end: that is where the next scan may stop,
+unless the API counts more than there are, and more than two full scans in a row did not show.
+Returns: whether the next scan reads everything. The caller holds the run's lock.$$;
+
+create function sync.close_feed(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_disorder text := sync.order_finding(p_run);
+  v_count record;
+  v_is_next_full boolean;
+begin
+  if v_disorder is not null then
+    update public.sync_workspace_streams set marks = marks - 'full_scan_at'
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+    perform sync.close_run(p_run.id, 'partial',
+      v_disorder || '; the mark stays, and the next scan reads everything');
+    return;
+  end if;
+  v_count := sync.missing_from_feed(p_run);
+  v_is_next_full := sync.advance_mark(p_run, greatest(v_count.o_total - v_count.o_here, 0));
+  if v_count.o_here < v_count.o_total then
+    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: %s',
+      v_count.o_total, v_count.o_here, case when v_is_next_full
+      then 'the next scan reads everything' else 'full scans show no more of them' end));
+  else
+    perform sync.close_run(p_run.id, 'completed', null);
+  end if;
+end; $$;
+comment on function sync.close_feed(public.workspace_sync_runs) is
+$$Close a feed that was read down to its mark, or to its end: completed if its pages were newest
+first and as many records are there as the API counts, else partial, and the next scan reads
+everything. The caller holds the run's lock.$$;
+
+create function sync.advance_feed(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams;
+  v_pages_read int;
+  v_has_gaps boolean;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if p_run.phase = 'cursor' then
+    perform sync.close_feed(p_run) where not sync.read_what_pages_skipped(p_run);
+    return;
+  end if;
+  select count(*) into v_pages_read from (
+    select page, row_number() over (order by page) as n from sync.seen_pages
+    where run_id = p_run.id and scan = p_run.scan and page is not null
+  ) as read_in_a_row where page = n;
+  v_has_gaps := v_stream.cursor_codec is not null
+    and sync.read_between_pages(p_run, v_pages_read);
+  if v_pages_read >= p_run.needed_pages and v_has_gaps then
+    update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
+    perform sync.fill_slots(p_run.id);
+  elsif v_pages_read >= p_run.needed_pages then
+    perform sync.close_feed(p_run);
+  elsif v_stream.cursor_params is not null then
+    perform sync.begin_cursors(p_run, v_pages_read);
+  else
+    perform sync.close_run(p_run.id, 'partial', format('%s of %s read', v_pages_read,
+      sync.counted(p_run.needed_pages, 'page was', 'pages were')));
+  end if;
+end; $$;
+comment on function sync.advance_feed(public.workspace_sync_runs) is
+$$The next step of a feed of which nothing is live: go on by cursor where pages ended too early, or
+close. The caller holds the run's lock.$$;
+
+revoke all on function
+  sync.order_finding, sync.missing_from_feed, sync.advance_mark,
+  sync.close_feed, sync.advance_feed
+from public, anon, authenticated, service_role;
+
+-- Items: one request per staged record, once its parent's run has closed; what comes with another
+-- answer is not fetched.
+-- Stands on: slots, answers, close.
+
+create table sync.staged_items (
+  id bigint generated always as identity primary key,
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id),
+  record_id text not null,
+  item_key text,
+  chunk_id bigint,
+  staged_at timestamptz not null default sync.now(),
+  processed_at timestamptz
+);
+comment on table sync.staged_items is
+'New and changed records of a parent stream that an items stream is to ask for.';
+comment on column sync.staged_items.stream_id is 'The items stream.';
+comment on column sync.staged_items.record_id is 'The parent''s record.';
+comment on column sync.staged_items.item_key is
+'Which id is asked for: what the stream''s stage_function says, else the record''s own.';
+comment on column sync.staged_items.chunk_id is
+'The chunk that asks for it: one per key and run.';
+comment on column sync.staged_items.processed_at is
+'Null while it was not fetched; a failed one stays for the next job.';
+create unique index staged_items_pending_idx
+  on sync.staged_items (workspace_id, stream_id, record_id) where processed_at is null;
+create index staged_items_next_idx on sync.staged_items (workspace_id, stream_id, id)
+  where processed_at is null;
+create index staged_items_record_idx on sync.staged_items (workspace_id, stream_id, record_id);
+create index staged_items_chunk_idx on sync.staged_items (chunk_id);
+create index staged_items_stream_idx on sync.staged_items (stream_id);
+alter table sync.staged_items enable row level security;
+
+create function sync.stage_items(p_changed sync.changed_record[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  insert into sync.staged_items as s (workspace_id, stream_id, record_id)
+  select distinct c.workspace_id, child.id, c.record_id from unnest(p_changed) as c
+  join public.sync_streams as parent on parent.id = c.stream_id
+  join public.sync_streams as child on child.source_id = parent.source_id
+    and child.parent_stream = parent.stream_name and child.completeness = 'items'
+  order by c.workspace_id, child.id, c.record_id
+  on conflict (workspace_id, stream_id, record_id) where processed_at is null do update
+  set staged_at = sync.now();
+end; $$;
+comment on function sync.stage_items(sync.changed_record[]) is
+$$Stage changed records for the items streams whose parent they are of. Locks: staged rows in key
+order.$$;
+
+create function sync.read_items(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if jsonb_typeof(p_page.answer) <> 'object' then
+    perform sync.raise_shape('the answer is not a JSON object',
+      'The item is tried again by the next job.');
+  end if;
+  v_page.answer := jsonb_build_array(p_page.answer);
+  return v_page;
+end; $$;
+comment on function sync.read_items(sync.page_in_hand) is
+$$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
+
+create function sync.next_staged(p_run public.workspace_sync_runs, p_limit int,
+  out o_ids bigint[], out o_record_ids text[])
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+begin
+  select array_agg(s.id order by s.id), array_agg(s.record_id order by s.id)
+  into o_ids, o_record_ids
+  from (
+    select x.id, x.record_id from sync.staged_items as x
+    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
+      and x.processed_at is null and x.id > coalesce(p_run.mark, 0)
+    order by x.id limit p_limit for no key update skip locked
+  ) as s;
+end; $$;
+comment on function sync.next_staged(public.workspace_sync_runs, int) is
+$$Returns: the next staged rows of a run and their records, side by side; null where there are none.
+Locks: those rows by SKIP LOCKED; what another holds is left to the next job.$$;
+
+create function sync.item_keys(p_run public.workspace_sync_runs, p_record_ids text[])
+  returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+declare
+  v_function text := (
+    select stage_function from public.sync_streams where id = p_run.stream_id);
+  v_keys text[] := p_record_ids;
+begin
+  if v_function is not null then
+    execute format($sql$
+      select array_agg(coalesce(k.item_key, given.id) order by given.n)
+      from unnest($2) with ordinality as given (id, n)
+      left join %s($1, $2) as k on k.record_id = given.id $sql$, v_function)
+    into v_keys using p_run.workspace_id, p_record_ids;
+  end if;
+  return v_keys;
+end; $$;
+comment on function sync.item_keys(public.workspace_sync_runs, text[]) is
+$$Returns: for each staged record, in their order, which id to ask for.$$;
+
+create function sync.queue_items(p_run_id bigint, p_limit int default 1000) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_staged record;
+  v_keys text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  v_staged := sync.next_staged(v_run, p_limit);
+  if v_staged.o_ids is null then
+    return false;
+  end if;
+  v_keys := sync.item_keys(v_run, v_staged.o_record_ids);
+  perform sync.plan_chunks(p_run_id, 'item', null, array(
+    select distinct k from unnest(v_keys) as k where not exists (
+      select 1 from public.chunked_sync_jobs as c
+      where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'item' and c.page is null
+        and c.record_id = k offset 0)));
+  update sync.staged_items as s set
+    item_key = c.record_id, chunk_id = c.id,
+    processed_at = case when q.status = 'completed'
+      and s.staged_at <= coalesce(q.started_at, q.completed_at) then sync.now() end
+  from unnest(v_staged.o_ids, v_keys) as staged (id, item_key)
+  cross join lateral (
+    select x.id, x.record_id from public.chunked_sync_jobs as x
+    where x.run_id = p_run_id and x.scan = v_run.scan and x.kind = 'item' and x.page is null
+      and x.record_id = staged.item_key offset 0
+  ) as c
+  cross join lateral (
+    select x.status, x.started_at, x.completed_at from public.chunk_processing_queue as x
+    where x.id = c.id offset 0
+  ) as q
+  where s.workspace_id = v_run.workspace_id and s.stream_id = v_run.stream_id
+    and s.id = staged.id and s.processed_at is null
+    and s.id between v_staged.o_ids[1] and v_staged.o_ids[cardinality(v_staged.o_ids)];
+  update public.workspace_sync_runs set
+    mark = v_staged.o_ids[cardinality(v_staged.o_ids)],
+    progress_total = case when cardinality(v_staged.o_ids) < p_limit
+      then greatest(1, least(progress_total, planned_chunks)) else progress_total end
+  where id = p_run_id;
+  return true;
+end; $$;
+comment on function sync.queue_items(bigint, int) is
+$$Queue what the next staged records ask for, those staged first: one chunk per key and run. In
+parts, because a first sync stages more than one call may take. Returns: whether there was anything.
+The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what another holds is left to the
+next job.$$;
+
+create function sync.item_warnings(p_run public.workspace_sync_runs) returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_stream public.sync_streams := (
+    select s from public.sync_streams as s where s.id = p_run.stream_id);
+  v_warnings text[] := array(
+    select format('%s: %s gone, the API answers %s (asked for %s)', v_stream.stream_name, count(*),
+      e.details ->> 'http_status', (array_agg(c.record_id order by c.record_id))[1])
+    from public.chunked_sync_jobs as c
+    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+    cross join lateral (
+      select x.details from public.chunk_events as x
+      where x.chunk_id = c.id and x.event = 'completed' offset 0
+    ) as e
+    where c.run_id = p_run.id and c.kind = 'item' and e.details ->> 'http_status' in ('404', '410')
+    group by e.details ->> 'http_status' order by e.details ->> 'http_status');
+  v_own text[];
+begin
+  if v_stream.warn_function is not null then
+    execute format('select %s($1)', v_stream.warn_function) into v_own using p_run.id;
+  end if;
+  return v_warnings || v_own;
+end; $$;
+comment on function sync.item_warnings(public.workspace_sync_runs) is
+$$Returns: which of a run's items are gone, with counts and one example each, and what the stream's
+warn_function says.$$;
+
+create function sync.begin_items(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  for v_run in
+    select * from public.workspace_sync_runs where id = any (p_run_ids)
+    order by id for no key update
+  loop
+    update public.workspace_sync_runs as r set phase = 'items', progress_total = greatest(1, (
+      select count(*) from sync.staged_items as s
+      where s.workspace_id = r.workspace_id and s.stream_id = r.stream_id
+        and s.processed_at is null))
+    where id = v_run.id returning * into v_run;
+    perform sync.advance_items(v_run);
+  end loop;
+end; $$;
+comment on function sync.begin_items(bigint[]) is
+$$Queue the first part of what is staged for each run, or close it at once if nothing is. Locks:
+the runs by id.$$;
+
+create function sync.advance_items(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_failed bigint;
+begin
+  for v_part in 1 .. 20 loop
+    if not sync.queue_items(p_run.id) then
+      select count(*) into v_failed from public.chunk_processing_queue
+      where run_id = p_run.id and status = 'failed';
+      update public.workspace_sync_runs set
+        expected_total = planned_chunks, warnings = warnings || sync.item_warnings(p_run)
+      where id = p_run.id;
+      perform sync.close_run(p_run.id, case v_failed when 0 then 'completed' else 'partial' end,
+        case when v_failed > 0 then format('%s: %s could not be fetched', (
+          select stream_name from public.sync_streams where id = p_run.stream_id), v_failed) end);
+      return;
+    end if;
+    exit when sync.fill_slots(p_run.id) > 0;
+  end loop;
+end; $$;
+comment on function sync.advance_items(public.workspace_sync_runs) is
+$$The next step of an items run of which nothing is live: queue more, or close.
+Where what is staged came with answers already, the next sweep goes on. The caller holds its
+lock.$$;
+
+create function sync.note_items(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- Apart: to lock rows that are joined with pages would carry each page's body with each row.
+  v_queue_ids bigint[] := array(select queue_id from unnest(p_pages) where kind = 'item');
+begin
+  update sync.staged_items as s set processed_at = sync.now()
+  from (
+    select t.id from public.chunk_processing_queue as q
+    join sync.staged_items as t on t.chunk_id = q.id and t.staged_at <= q.started_at
+    where q.id = any (v_queue_ids) and t.processed_at is null
+    order by t.workspace_id, t.stream_id, t.record_id for no key update of t
+  ) as done
+  where s.id = done.id;
+end; $$;
+comment on function sync.note_items(sync.page_in_hand[]) is
+$$Staged records whose item was fetched are processed, but for those staged again after it was asked
+for. Locks: their rows in the order in which they are staged.$$;
+
+create type sync.shown_item as (queue_id bigint, stream_id bigint, shown_id text);
+comment on type sync.shown_item is
+'A staged record of a stream that a chunk''s stored answer shows.';
+
+create function sync.shown_with(p_queue_ids bigint[]) returns setof sync.shown_item
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_asked record;
+begin
+  for v_asked in
+    select st.id, st.shown_function, array_agg(s.workspace_id) as workspace_ids,
+      array_agg(given.id) as queue_ids, array_agg(s.record_id) as record_ids
+    from unnest(p_queue_ids) as given (id)
+    -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+    cross join lateral (
+      select x.workspace_id, x.stream_id, x.record_id from sync.staged_items as x
+      where x.chunk_id = given.id offset 0
+    ) as s
+    join public.sync_streams as st on st.id = s.stream_id and st.shown_function is not null
+    group by st.id, st.shown_function
+  loop
+    return query execute format('select chunk_id, $4, shown_id from %s($1, $2, $3)',
+      v_asked.shown_function)
+    using v_asked.workspace_ids, v_asked.queue_ids, v_asked.record_ids, v_asked.id;
+  end loop;
+end; $$;
+comment on function sync.shown_with(bigint[]) is
+$$Returns: which staged records the stored answers of these chunks show, as their streams'
+shown_functions say.$$;
+
+create function sync.joined_items(p_queue_ids bigint[])
+returns table (queue_id bigint, joined bigint[])
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  -- Each by key: what one answer shows may lead to all the others.
+  return query
+  with others as materialized (
+    select distinct s.queue_id, q.run_id, x.chunk_id from sync.shown_with(p_queue_ids) as s
+    join public.chunk_processing_queue as q on q.id = s.queue_id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    cross join lateral (
+      select t.chunk_id from sync.staged_items as t
+      where t.workspace_id = r.workspace_id and t.stream_id = s.stream_id
+        and t.record_id = s.shown_id offset 0
+    ) as x
+    where x.chunk_id <> s.queue_id
+  )
+  select o.queue_id, array_agg(o.chunk_id) from others as o
+  cross join lateral (
+    select x.run_id, x.status from public.chunk_processing_queue as x
+    where x.id = o.chunk_id offset 0
+  ) as q
+  where q.run_id = o.run_id and q.status in ('pending', 'processing', 'completed')
+  group by o.queue_id;
+end; $$;
+comment on function sync.joined_items(bigint[]) is
+$$Returns: of these chunks those whose answer came with what others of their run ask for, and these
+others: which belong together was not known when they were staged.$$;
+
+create function sync.cover_items(p_page sync.page_in_hand, p_joined bigint[], p_in_call bigint[])
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_covered bigint[];
+begin
+  with pending as (
+    select id from public.chunk_processing_queue
+    where id = any (p_joined) and run_id = p_page.run_id and status = 'pending'
+    order by id for no key update skip locked
+  ), covered as (
+    update public.chunk_processing_queue as q
+    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null, turn = null,
+    line_budget_id = null,
+    completed_at = sync.now()
+    from pending where q.id = pending.id returning q.id
+  )
+  select coalesce(array_agg(id), '{}') into v_covered from covered;
+  insert into public.chunk_events (chunk_id, run_id, event, details)
+  select id, p_page.run_id, 'covered', jsonb_build_object('by_chunk', p_page.queue_id)
+  from unnest(v_covered) as id;
+  update sync.staged_items as s set processed_at = sync.now()
+  from (
+    select t.id from public.chunk_processing_queue as q
+    join sync.staged_items as t on t.chunk_id = any (v_covered) and t.staged_at <= q.started_at
+    where q.id = p_page.queue_id and t.processed_at is null for no key update of t skip locked
+  ) as came
+  where s.id = came.id;
+  update public.workspace_sync_runs set
+    chunks_completed = chunks_completed + cardinality(v_covered),
+    extra_fetches = extra_fetches + exists (
+      select 1 from public.chunk_processing_queue as q
+      where q.id = any (array(select unnest(p_joined) except select unnest(v_covered)))
+        and q.status = 'completed'
+        and (q.id < p_page.queue_id or q.id <> all (p_in_call)))::int
+  where id = p_page.run_id;
+end; $$;
+comment on function sync.cover_items(sync.page_in_hand, bigint[], bigint[]) is
+$$Chunks whose item came with this answer end as covered if they are pending; an answer
+that came after one that showed the same is an extra fetch. The caller holds the run's lock. Locks:
+queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.$$;
+
+create function sync.plan_items(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.cover_items(x.page, x.joined, array(select queue_id from unnest(p_pages)))
+  from (
+    select p as page, j.joined from unnest(p_pages) as p
+    join sync.joined_items(array(
+      select queue_id from unnest(p_pages) where kind = 'item')) as j on j.queue_id = p.queue_id
+    order by p.turn
+  ) as x;
+end; $$;
+comment on function sync.plan_items(sync.page_in_hand[]) is
+$$cover_items() for each page whose answer came with others. The caller holds the runs' locks.$$;
+
+revoke all on sequence sync.staged_items_id_seq from public, anon, authenticated, service_role;
+revoke all on table sync.staged_items from public, anon, authenticated, service_role;
+grant select on table sync.staged_items to authenticated, service_role;
+create policy staged_items_select_operator on sync.staged_items
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys, sync.queue_items,
+  sync.item_warnings, sync.begin_items, sync.advance_items, sync.note_items, sync.shown_with,
+  sync.joined_items, sync.cover_items, sync.plan_items
+from public, anon, authenticated, service_role;
+
+-- Connections: whose key it is, asked before a workspace writes its first row with it.
+-- Stands on: streams, answers, close, begin.
+
+create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (p_workspace.key_owner_id = p_workspace.external_id) is not true
+    and sync.connection_path(p_workspace.source_id) is not null;
+end; $$;
+comment on function sync.is_key_unproven(public.sync_workspaces) is
+$$Returns: whether a workspace's key may be another workspace's: its source tells whose keys are,
+and was not asked about this one yet, or named another owner.$$;
+
+create function sync.begin_single(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.begin_phase(p_run_ids, 'connect');
+end; $$;
+comment on function sync.begin_single(bigint[]) is
+$$The one request of runs. The caller holds their locks, or made them.$$;
+
+create function sync.read_single(p_page sync.page_in_hand, p_source public.sync_sources)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_stream public.sync_streams;
+begin
+  select * into strict v_stream from public.sync_streams
+  where source_id = p_source.id and completeness = 'connection';
+  if p_page.answer #>> v_stream.id_path is null then
+    perform sync.raise_shape(format('the answer does not tell whose key it is at %s',
+      array_to_string(v_stream.id_path, '.')),
+      'declare_stream() says where that stands.');
+  end if;
+  v_page.key_owner := jsonb_build_object('id', p_page.answer #>> v_stream.id_path, 'name',
+    p_page.answer #>> v_stream.name_path);
+  v_page.answer := '[]';
+  return v_page;
+end; $$;
+comment on function sync.read_single(sync.page_in_hand, public.sync_sources) is
+$$Returns: the page with the id and name of the workspace that the key belongs to; the rest of the
+answer is dropped, secrets with it. Raises: SY010.$$;
+
+create function sync.note_key_owners(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_said record;
+  v_is_taken boolean;
+begin
+  perform 1 from public.sync_workspaces where id in (
+    select p.workspace_id from unnest(p_pages) as p where p.kind = 'connection'
+      and p.outcome = 'completed')
+  order by id for no key update;
+  -- In the order of the owners: two calls that name the same ones do not wait for each other.
+  for v_said in
+    select p.workspace_id, r.access_revision, p.key_owner ->> 'id' as owner_id,
+      concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')') as owner
+    from unnest(p_pages) as p
+    join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+    where p.kind = 'connection' and p.outcome = 'completed'
+    order by p.key_owner ->> 'id', p.workspace_id
+  loop
+    begin
+      v_is_taken := false;
+      update public.sync_workspaces as w set
+        key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
+        external_id = coalesce(w.external_id, v_said.owner_id),
+        is_external_id_found = w.is_external_id_found or w.external_id is null,
+        key_status = case when w.external_id <> v_said.owner_id then 'other_workspace'
+        else 'accepted' end
+      where w.id = v_said.workspace_id and w.access_revision = v_said.access_revision;
+    exception when unique_violation or sqlstate 'SY019' then
+      v_is_taken := true;
+    end;
+    update public.sync_workspaces as w set
+      key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
+      key_status = 'other_workspace'
+    where v_is_taken and w.id = v_said.workspace_id
+      and w.access_revision = v_said.access_revision;
+  end loop;
+end; $$;
+comment on function sync.note_key_owners(sync.page_in_hand[]) is
+$$Write whose keys they are. The first owner seen is the workspace's external id from then on, where
+none was given; a key of another one, or of another workspace that is registered for that instance,
+is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
+the runs' locks. Locks: the workspaces by id.$$;
+
+create function sync.advance_single(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_workspace public.sync_workspaces;
+begin
+  select * into strict v_workspace from public.sync_workspaces where id = p_run.workspace_id;
+  if v_workspace.key_status = 'other_workspace' then
+    update public.workspace_sync_runs
+    set error_message = format('its key belongs to workspace %s, %s. rotate_workspace_key() gives '
+      'it its own.', v_workspace.key_owner, coalesce('not to ' || v_workspace.external_id, (
+        select format('which is registered as %L', x.workspace_name)
+        from public.sync_workspaces as x
+        where x.source_id = v_workspace.source_id and x.removed_at is null
+          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id), 'not to this one'))
+    where id = p_run.id;
+    perform sync.close_run(p_run.id, 'failed', null);
+  elsif exists (select 1 from public.sync_streams
+    where id = p_run.stream_id and completeness = 'connection') then
+    perform sync.close_run(p_run.id, 'completed', null);
+  else
+    perform sync.begin_kinds(array[p_run.id]);
+  end if;
+end; $$;
+comment on function sync.advance_single(public.workspace_sync_runs) is
+$$The key's owner is known: go on to what the run is for, or end it before it wrote anything. The
+caller holds the run's lock.$$;
+
+revoke all on function
+  sync.is_key_unproven, sync.read_single, sync.note_key_owners, sync.advance_single,
+  sync.begin_single
+from public, anon, authenticated, service_role;
+
+-- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
+-- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
+-- Stands on: keys, streams, answers, close, begin, kind_counted, kind_feed, kind_feed_end,
+--   kind_items, kind_single.
+
+create function sync.begin_kinds(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_counted bigint[];
+  v_feed bigint[];
+  v_items bigint[];
+begin
+  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
+  select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'items')
+  into v_counted, v_feed, v_items
+  from unnest(p_run_ids) as given (id)
+  cross join lateral (
+    select st.completeness from public.workspace_sync_runs as r
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.id = given.id offset 0
+  ) as k;
+  if v_counted is not null then
+    perform sync.begin_counted(v_counted);
+  end if;
+  if v_feed is not null then
+    perform sync.begin_feed(v_feed);
+  end if;
+  if v_items is not null then
+    perform sync.begin_items(v_items);
+  end if;
+end; $$;
+comment on function sync.begin_kinds(bigint[]) is
+$$Begin runs as the kinds of their streams say. The caller holds their locks, or made them.$$;
+
+create function sync.begin_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on
+  set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_wait bigint[];
+  v_connect bigint[];
+  v_go bigint[];
+begin
+  perform sync.forget_missed_with_another_key(p_run_ids);
+  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
+  select array_agg(id) filter (where first = 'parent'),
+    array_agg(id order by id) filter (where first = 'connect'),
+    array_agg(id order by id) filter (where first = 'kind')
+  into v_wait, v_connect, v_go
+  from unnest(p_run_ids) as given (id)
+  cross join lateral (
+    select case
+      when sync.live_parent_of(r) is not null then 'parent'
+      when st.completeness = 'connection'
+        or (w.key_status <> 'accepted' and sync.connection_path(st.source_id) is not null)
+        then 'connect'
+      else 'kind' end as first
+    from public.workspace_sync_runs as r
+    join public.sync_streams as st on st.id = r.stream_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.id = given.id offset 0
+  ) as begins;
+  update public.workspace_sync_runs as r
+  set phase = 'parent', parent_run_id = sync.live_parent_of(r) where id = any (v_wait);
+  if v_connect is not null then
+    perform sync.begin_single(v_connect);
+  end if;
+  if v_go is not null then
+    perform sync.begin_kinds(v_go);
+  end if;
+end; $$;
+comment on function sync.begin_runs(bigint[]) is
+$$What runs begin with: whose key it is, where the source tells and the key is not accepted as the
+workspace's own; nothing while a parent runs in the same job; else what their kinds begin with.
+Locks: the new rows.$$;
+
+create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if p_page.http_status not between 200 and 299 then
+    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+      perform sync.require_own_error(p_page, p_source);
+    elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
+        and p_stream.cursor_params is not null) is not true then
+      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+        'The status classes of its stream should not call it a page.');
+    end if;
+    v_page.answer := '[]';
+    v_page.is_past_pages := p_page.kind = 'page';
+    v_page.reveals_pages := v_page.is_past_pages;
+    v_page.body := null;
+    return v_page;
+  end if;
+  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
+  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
+  v_page := sync.read_json(p_page);
+  perform sync.require_no_rate_limit(p_page.http_status,
+    v_page.answer #>> p_source.message_path, p_source)
+  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
+  if v_page.answer #> p_source.success_path = 'false'::jsonb then
+    raise exception using errcode = 'SY013',
+      message = format('the API answers %s and reports a failure: %s', p_page.http_status,
+        coalesce(sync.foreign_text(v_page.answer #>> p_source.message_path,
+        sync.workspace_secret(v_page.workspace_id)), 'it says no more')),
+      hint = 'It is tried again; if it stays, ask the API''s operator.';
+  end if;
+  v_page := case
+    when p_page.kind = 'connection' then sync.read_single(v_page, p_source)
+    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
+    when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
+    else sync.read_items(v_page) end;
+  if p_stream.drop_paths <> '[]' then
+    v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
+  end if;
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.reveals_pages := v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true;
+  -- It is in the answer now; every statement over the pages would copy it.
+  v_page.body := null;
+  return v_page;
+end; $$;
+comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
+$$Cast a body and check it by its stream. A status that the stream counts as a page although it is
+no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
+page with answer = its records, and what it says of others; reveals_pages: the run did not know that
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.$$;
+
+create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_read sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if v_stream.id is distinct from v_page.stream_id then
+      select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
+      select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+    end if;
+    v_read := v_read || sync.read_page(v_page, v_stream, v_source);
+  end loop;
+  return v_read;
+end; $$;
+comment on function sync.read_pages(sync.page_in_hand[]) is
+$$Returns: the pages, read by their streams. Raises: as read_page().$$;
+
+create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_kinds text[] := array(
+    select distinct st.completeness from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id);
+  v_kind text;
+  v_pages sync.page_in_hand[];
+begin
+  foreach v_kind in array v_kinds loop
+    v_pages := array(
+      select p from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id and st.completeness = v_kind
+      order by p.turn);
+    case v_kind
+      when 'counted' then perform sync.plan_counted(v_pages);
+      when 'feed' then perform sync.plan_feed(v_pages);
+      when 'items' then perform sync.plan_items(v_pages);
+      else null;
+    end case;
+  end loop;
+end; $$;
+comment on function sync.plan_revealed(sync.page_in_hand[]) is
+$$Take up what completed pages reveal, as the kinds of their streams say. The caller holds the runs'
+locks.$$;
+
+create function sync.advance_run(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = auto set enable_seqscan = on
+  set enable_hashjoin = on as $$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.ending is not null then
+    perform sync.close_run(p_run_id,
+      case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
+      case v_run.ending when 'timeout' then 'time ran out' end);
+  elsif exists (
+    select 1 from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
+    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
+  ) then
+    perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.phase = 'connect' then
+    perform sync.advance_single(v_run);
+  elsif v_run.phase = 'parent' then
+    perform sync.begin_runs(array[p_run_id]) where not exists (
+      select 1 from public.workspace_sync_runs
+      where id = v_run.parent_run_id and status = 'running');
+  elsif v_run.phase = 'items' then
+    perform sync.advance_items(v_run);
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'feed') then
+    perform sync.advance_feed(v_run);
+  else
+    perform sync.advance_counted(v_run);
+  end if;
+end; $$;
+comment on function sync.advance_run(bigint) is
+$$The next step of a run of which nothing is live, as the kind of its stream says, or its end. The
+caller holds its lock.$$;
+
+revoke all on function
+  sync.begin_runs, sync.read_page, sync.read_pages, sync.plan_revealed, sync.advance_run,
+  sync.begin_kinds
+from public, anon, authenticated, service_role;
+
+-- Begin again: a live run whose key, URL or declaration changed starts over.
+-- Stands on: streams, runs, slots, missing, close, stream_kinds.
+
+create function sync.begin_again(p_run_id bigint, p_reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.cancel_pending(p_run_id, p_reason);
+  perform sync.forget_unaccepted(p_run_id);
+  update public.workspace_sync_runs as r
+  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
+    stream_revision = st.revision, warnings = warnings || p_reason,
+    access_revision = w.access_revision
+  from public.sync_workspaces as w, public.sync_streams as st
+  where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
+  perform sync.begin_runs(array[p_run_id]);
+end; $$;
+comment on function sync.begin_again(bigint, text) is
+$$A live run starts over, in its next scan; what is in flight of the one before is not applied. The
+caller holds its lock and has checked that it is not ending. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.begin_again_if_outdated(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_found record;
+begin
+  select r.workspace_id, r.stream_id, r.phase, sync.is_outdated(r, w, st) as is_outdated, case
+      when r.stream_revision <> st.revision then 'its stream was declared anew'
+      when sync.connection_path(w.source_id) is null then 'its workspace has another key or URL'
+      else 'it had to be asked whose key it is' end as why_again, case
+      when w.removed_at is not null then 'its workspace was removed'
+      when w.source_id <> st.source_id then 'its workspace moved to another source' end as why_ended
+  into v_found
+  from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id
+  where r.id = p_run_id and r.status = 'running' and r.ending is null;
+  if v_found.is_outdated is not true then
+    return;
+  end if;
+  perform sync.forget_missing(v_found.workspace_id, v_found.stream_id);
+  if v_found.why_ended is not null then
+    perform sync.end_run_early(p_run_id, 'cancelled', v_found.why_ended);
+    perform sync.cancel_pending(p_run_id, v_found.why_ended);
+  elsif v_found.phase = 'parent' then
+    update public.workspace_sync_runs as r
+    set access_revision = w.access_revision, stream_revision = st.revision
+    from public.sync_workspaces as w, public.sync_streams as st
+    where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
+  else
+    perform sync.begin_again(p_run_id, 'begun again: ' || v_found.why_again);
+  end if;
+end; $$;
+comment on function sync.begin_again_if_outdated(bigint) is
+$$A live run whose workspace has another key, URL or id since it began, or whose stream another
+declaration, begins again; one whose workspace has another source, or was removed, is ending. What
+was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.begin_again, sync.begin_again_if_outdated
+from public, anon, authenticated, service_role;
+
+-- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
+-- failures end or delay.
+-- Stands on: keys, slots, rate_limits, close, kind_items, kind_single, stream_kinds,
+--   begin_again.
+
+create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if not v_page.is_repeat and v_page.outcome = 'retry' then
+      if not sync.is_own_trouble(coalesce(v_page.code, '')) then
+        v_page.postponements := 0;
+        v_page.postponed_since := null;
+      end if;
+      if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
+        v_page.outcome := 'failed';
+      else
+        v_page.wait := coalesce(v_page.wait, random() * make_interval(secs => least(
+          sync.setting('retry_cap_seconds'),
+          sync.setting('retry_base_seconds') * 2 ^ least(v_page.attempts, 20))::double precision));
+      end if;
+    end if;
+    v_decided := v_decided || v_page;
+  end loop;
+  return v_decided;
+end; $$;
+comment on function sync.decide_failures(sync.page_in_hand[]) is
+$$A failure is tried again after a backoff with full jitter, or after the wait the API asked for,
+until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.$$;
+
+create function sync.end_or_delay(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  with written as (
+    update public.chunk_processing_queue as q set
+      status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
+      else 'pending' end,
+      slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null
+      else q.slot end,
+      completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
+      attempts = case when p.outcome in ('retry', 'failed')
+        then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
+      postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
+      ready_seq = case when p.outcome = 'released'
+        then coalesce(q.turn, nextval('sync.ready_seq')) end,
+      turn = case when p.outcome = 'delayed' then q.turn end,
+      next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
+        then v_now + p.wait end,
+      lease_expires_at = null,
+      error_message = coalesce(p.message,
+      case when p.outcome = 'completed' then null else q.error_message end)
+    from unnest(p_pages) as p
+    where q.id = p.queue_id
+  ), events as (
+    insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
+      details)
+    select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
+      jsonb_strip_nulls(jsonb_build_object(
+      'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
+      'http_status', p.http_status,
+      'code', p.code, 'message', p.message, 'attempt',
+      case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
+      'for_ms', ceil(extract(epoch from p.wait) * 1000)))
+    from unnest(p_pages) as p
+  )
+  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed,
+    pages)
+  select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
+    count(*) filter (where p.outcome = 'failed'),
+    count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
+    coalesce(sum(p.changed), 0),
+    count(*) filter (where p.outcome = 'completed' and p.kind in ('page', 'cursor'))
+  from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+  group by p.run_id, p.slot order by p.run_id, p.slot
+  on conflict (run_id, slot) do update set
+    completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
+    cancelled = c.cancelled + excluded.cancelled,
+    records = c.records + excluded.records, changed = c.changed + excluded.changed,
+    pages = c.pages + excluded.pages;
+end; $$;
+comment on function sync.end_or_delay(sync.page_in_hand[]) is
+$$Write what became of leased chunks: queue row, event, the slot's counters. The caller holds the
+queue rows.$$;
+
+create function sync.pass_slots(p_pages sync.page_in_hand[]) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_short bigint[];
+begin
+  with freed as (
+    select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
+    from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+    group by p.run_id
+  ), picked as materialized (
+    -- On its own: a plan that looked once per updated row would give each of them the first slot.
+    select w.id, f.slots[w.turn] as slot, r.is_paused from freed as f
+    join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
+    cross join lateral (
+      select next.id, row_number() over () as turn from (
+        select x.id from public.chunk_processing_queue as x
+        where x.run_id = f.run_id and (x.run_id, x.id) > (f.run_id, f.floor)
+          and x.status = 'pending' and x.slot is null
+        order by x.run_id, x.id limit cardinality(f.slots) for no key update skip locked
+      ) as next
+    ) as w
+  ), promoted as (
+    update public.chunk_processing_queue as q set
+      slot = w.slot,
+      ready_seq = case when w.is_paused then null else nextval('sync.ready_seq') end,
+      next_retry_at = case when w.is_paused then 'infinity'::timestamptz end
+    from picked as w
+    where q.id = w.id
+    returning q.run_id
+  )
+  select coalesce(array_agg(f.run_id), '{}') into v_short from freed as f
+  where cardinality(f.slots) > (select count(*) from promoted as p where p.run_id = f.run_id);
+  return v_short;
+end; $$;
+comment on function sync.pass_slots(sync.page_in_hand[]) is
+$$Give freed slots to the next waiting chunks of the same runs. The bound by id skips dead index
+entries; the look under the run's lock has none. Returns: runs that did not get one chunk per slot,
+which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.note_unfit(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set warnings = r.warnings || said.warnings
+  from (
+    select run.id, array_agg(found.about || found.record_id order by found.about) as warnings
+    from (
+      select distinct on (p.run_id, about) p.run_id, about, u.value as record_id
+      from unnest(p_pages) as p
+      cross join jsonb_each_text(p.unfit) as u
+      cross join lateral (select case u.key
+        when '' then 'characters that Postgres cannot store became U+FFFD, first in record '
+        else format('values that do not fit column %s became null there, first of record ', u.key)
+        end) as x (about)
+      order by p.run_id, about, p.turn
+    ) as found
+    join public.workspace_sync_runs as run on run.id = found.run_id
+    where not exists (
+      select 1 from unnest(run.warnings) as w (text) where starts_with(w.text, found.about))
+    group by run.id
+  ) as said
+  where r.id = said.id;
+end; $$;
+comment on function sync.note_unfit(sync.page_in_hand[]) is
+$$Warn of values that did not fit their columns, once per run and column, with the first record. The
+caller holds the runs' locks.$$;
+
+create function sync.advance_runs(p_run_ids bigint[], p_seconds int default 5) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_run_id bigint;
+  v_until timestamptz := sync.now() + make_interval(secs => p_seconds);
+  v_is_in_time boolean;
+begin
+  foreach v_run_id in array array(select distinct id from unnest(p_run_ids) as id order by id) loop
+    v_is_in_time := sync.now() < v_until
+      and not sync.is_out_of_time();
+    begin
+      if not v_is_in_time then
+        raise exception using errcode = 'query_canceled', message = 'the next sweep closes it: '
+          'the call that ended its last chunk had no time left';
+      end if;
+      perform sync.begin_again_if_outdated(v_run_id);
+      select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
+      if v_run.status = 'running' and v_run.ending is null then
+        perform sync.plan_window(v_run_id);
+        perform sync.fill_slots(v_run_id);
+      elsif v_run.status = 'running' then
+        perform sync.cancel_pending(v_run_id,
+          coalesce(v_run.error_message, 'the run was ' || v_run.ending));
+      end if;
+      if v_run.status = 'running' and not sync.has_live_chunks(v_run_id) then
+        perform sync.advance_run(v_run_id);
+      end if;
+      if v_run.status = 'running' and v_run.close_error is not null then
+        update public.workspace_sync_runs set close_error = null, is_slow_to_close = false
+        where id = v_run_id;
+      end if;
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
+        is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
+      where id = v_run_id;
+    end;
+  end loop;
+end; $$;
+comment on function sync.advance_runs(bigint[], int) is
+$$Let outdated runs begin again, plan the next pages of live ones and refill their slots, cancel
+what is pending of ending ones, close those without live chunks. A failure in closing is noted on the run
+and left to the next sweep; it never takes a page with it, and neither does the call's time limit:
+nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs' locks,
+taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
+
+create function sync.settle_runs(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.advance_runs(p_run_ids);
+  perform sync.close_jobs(array(
+    select distinct job_id from public.workspace_sync_runs
+    where id = any (p_run_ids) and status <> 'running' order by job_id));
+end; $$;
+comment on function sync.settle_runs(bigint[]) is
+$$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken
+in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
+
+create function sync.settle_chunks(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
+  v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
+    where not p.is_repeat and p.outcome <> 'refused');
+  v_item_ids bigint[] := array(
+    select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed');
+  v_run_ids bigint[];
+begin
+  if cardinality(v_ended) = 0 then
+    return v_pages;
+  end if;
+  perform sync.end_or_delay(v_ended);
+  v_run_ids := sync.pass_slots(v_ended) || array(
+    select p.run_id from unnest(v_ended) as p
+    where p.outcome = 'cancelled'
+      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
+      or (p.outcome in ('completed', 'failed') and p.uses_up_window)
+      or (p.outcome = 'completed' and (
+        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null)));
+  if cardinality(v_item_ids) > 0 then
+    v_run_ids := v_run_ids || array(
+      select p.run_id from unnest(v_ended) as p
+      join sync.joined_items(v_item_ids) as j on j.queue_id = p.queue_id);
+  end if;
+  if cardinality(v_run_ids) > 0 then
+    -- With those that wait for them: whoever ends a run opens them, and another may hold them. By
+    -- the index of parents: a plain comparison would offer to look through all that is live.
+    perform 1 from public.workspace_sync_runs
+      where id = any (v_run_ids || array(
+        select c.id from public.workspace_sync_runs as c
+        where c.parent_run_id = any (v_run_ids) and (c.status = 'running') is true))
+      order by id for no key update;
+    perform sync.end_run_early(f.run_id, 'failed', f.message) from (
+      select p.run_id, (array_agg(p.message order by p.turn))[1] as message
+      from unnest(v_ended) as p
+      where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
+      group by p.run_id
+    ) as f;
+    perform sync.plan_revealed(array(
+      select p from unnest(v_ended) as p
+      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+    perform sync.note_unfit(v_ended)
+    where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
+    if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
+      -- Jobs come before workspaces, and runs that end with what is found close theirs.
+      perform 1 from public.polling_job_status where id in (
+        select job_id from public.workspace_sync_runs where id = any (v_run_ids))
+        order by id for no key update;
+      perform sync.note_key_owners(v_ended);
+    end if;
+    perform sync.settle_runs(v_run_ids);
+  end if;
+  perform sync.note_key(v_ended);
+  return v_pages;
+end; $$;
+comment on function sync.settle_chunks(sync.page_in_hand[]) is
+$$The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
+chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
+up, it locks the run and, in a new statement, plans the next window, refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
+outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
+
+create function sync.note_key(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
+  v_workspace_ids bigint[] := array(
+    select p.workspace_id from unnest(p_pages) as p
+    where (p.outcome = 'completed' and not p.is_key_accepted)
+      or (p.http_status = 401 and p.outcome <> 'delayed'));
+begin
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
+    update public.sync_workspaces as w
+    set key_status = said.key_status, key_checked_at = sync.now()
+    from (
+      select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
+        then 'accepted' else 'refused' end as key_status
+      from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
+      where p.workspace_id = any (v_workspace_ids)
+        and (p.outcome = 'completed' or (p.http_status = 401 and p.outcome <> 'delayed'))
+      group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
+    ) as said
+    where w.id = said.workspace_id and w.access_revision = said.access_revision
+      and w.key_status is distinct from said.key_status
+      and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
+        and not sync.is_key_unproven(w)));
+  end if;
+  v_workspace_ids := array(select p.workspace_id from unnest(p_pages) as p where p.code = 'SY021');
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
+    perform sync.note_refusal(p.workspace_id, p.queue_id, null) from unnest(p_pages) as p
+    where p.code = 'SY021' and not p.is_repeat;
+  end if;
+  if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
+    perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
+    perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome not in ('completed', 'delayed') having count(*) > 0;
+  end if;
+end; $$;
+comment on function sync.note_key(sync.page_in_hand[]) is
+$$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
+requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
+note_key_owners() to find. Locks: workspaces by id, only
+where that changes, then budgets.$$;
+
+revoke all on function
+  sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.note_unfit, sync.settle_chunks,
+  sync.note_key, sync.advance_runs, sync.settle_runs
+from public, anon, authenticated, service_role;
+
+-- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
+-- reveals.
+-- Stands on: budgets, answers, verdicts, fence, deletions, kind_items, stream_kinds, settle.
+
+create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[]) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  if not exists (select 1 from unnest(p_changed) as c where cardinality(c.unfit) > 0)
+    and not exists (select 1 from unnest(p_pages) as p where p.is_mended)
+    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null) then
+    return '{}'::jsonb;
+  end if;
+  return (
+    select coalesce(jsonb_object_agg(found.turn, found.unfit), '{}') from (
+      -- Of several records the first one stays: it is the last one written.
+      select f.turn, jsonb_object_agg(u.what, f.record_id order by f.n desc) as unfit
+      from unnest(p_records) with ordinality as f (workspace_id, stream_id, record_id, updated_at,
+        record, turn, requested_at, is_truth, n)
+      join unnest(p_changed) as c on c.workspace_id = f.workspace_id
+        and c.stream_id = f.stream_id and c.record_id = f.record_id
+      join unnest(p_pages) as p on p.turn = f.turn
+      join public.sync_streams as st on st.id = f.stream_id
+      cross join unnest(coalesce(c.unfit, '{}')
+        || case when f.updated_at is null and f.record #>> st.updated_at_path is not null
+          then '{updated_at}'::text[] else '{}' end
+        || case when p.is_mended and strpos(f.record::text, chr(65533)) > 0
+          then array[''] else '{}' end) as u (what)
+      group by f.turn
+    ) as found
+  );
+end; $$;
+comment on function sync.unfit_in(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Returns: {turn of a page: {column: id of the first changed record whose value does not fit it}};
+column '' where characters were replaced.$$;
+
+create function sync.applied(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[])
+returns sync.page_in_hand[]
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+declare
+  v_changed int[];
+  v_unfit jsonb := '{}'::jsonb;
+  v_page sync.page_in_hand;
+  v_applied sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  if cardinality(p_changed) > 0 then
+    v_changed := array(
+      select count(c.record_id) from unnest(p_pages) with ordinality as p
+      left join (unnest(p_records) as f join unnest(p_changed) as c
+        using (workspace_id, stream_id, record_id)) on f.turn = p.turn
+      group by p.ordinality order by p.ordinality);
+    v_unfit := sync.unfit_in(p_pages, p_records, p_changed);
+  end if;
+  foreach v_page in array p_pages loop
+    v_page.outcome := 'completed';
+    v_page.records := coalesce(v_page.records, 0);
+    v_page.changed := coalesce(v_changed[cardinality(v_applied) + 1], 0);
+    v_page.unfit := v_unfit -> v_page.turn::text;
+    v_page.body := null;
+    v_page.answer := null;
+    v_applied := v_applied || v_page;
+  end loop;
+  return v_applied;
+end; $$;
+comment on function sync.applied(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Returns: applied pages, with their outcome, how many records of each changed and what did not fit,
+and without their bodies.$$;
+
+create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
+  p_changed sync.changed_record[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+begin
+  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
+    first_key, last_key, disorder)
+  select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
+    coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
+    p.disorder
+  from unnest(p_pages) as p
+  left join (
+    select turn, array_agg(record_id order by n) as record_ids
+    from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
+      record, turn, requested_at, is_truth, n) group by turn
+  ) as f on f.turn = p.turn
+  left join (
+    select r.turn, array_agg(r.record_id) as new_ids
+    from unnest(p_records) as r
+    join unnest(p_changed) as c on c.workspace_id = r.workspace_id
+      and c.stream_id = r.stream_id and c.record_id = r.record_id
+    where c.change = 'inserted' and not r.is_truth group by r.turn
+  ) as n on n.turn = p.turn
+  where p.kind in ('page', 'cursor');
+end; $$;
+comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[],
+  sync.changed_record[]) is
+$$Note the ids that pages showed, the proof that a scan is complete, and which were new of a feed
+that is read to its mark.$$;
+
+create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_records sync.incoming_record[] := sync.found_records(p_pages);
+  v_changed sync.changed_record[] := '{}'::sync.changed_record[];
+  v_part sync.changed_record[];
+  v_functions text[] := array(
+    select distinct apply_function from public.sync_streams
+    where id in (select stream_id from unnest(p_pages)) order by apply_function);
+  v_function text;
+begin
+  foreach v_function in array v_functions loop
+    execute format('select %s($1)', v_function) into v_part
+    using case when cardinality(v_functions) = 1 then v_records else array(
+      select f from unnest(v_records) as f join public.sync_streams as st on st.id = f.stream_id
+      where st.apply_function = v_function) end;
+    v_changed := v_changed || coalesce(v_part, '{}');
+  end loop;
+  perform sync.note_seen(p_pages, v_records, v_changed);
+  perform sync.note_confirmations(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
+  perform sync.note_items(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
+  return sync.applied(p_pages, v_records, v_changed);
+end; $$;
+comment on function sync.apply_pages(sync.page_in_hand[]) is
+$$Apply pages that were read as one set, note the ids they showed, and stage what changed for the
+streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
+data does to the tables. Locks: target rows, then staged items, in key order.$$;
+
+create function sync.try_page(p_page sync.page_in_hand, p_patience interval)
+  returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_is_sound boolean := false;
+  v_message text;
+  v_hint text;
+begin
+  perform set_config('lock_timeout', ceil(extract(epoch from p_patience) * 1000)::text, true);
+  v_page := (sync.read_pages(array[p_page]))[1];
+  perform sync.apply_pages(array[v_page]);
+  perform 1 from public.workspace_sync_runs where id = p_page.run_id for no key update;
+  perform 1 from public.sync_workspaces where id = p_page.workspace_id for no key update;
+  v_is_sound := true;
+  raise exception 'this was a trial';
+exception when others then
+  if v_is_sound then
+    return v_page;
+  end if;
+  get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+  return sync.judge_error(v_page, sqlstate, v_message, v_hint);
+end; $$;
+comment on function sync.try_page(sync.page_in_hand, interval) is
+$$Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
+page as read, without an outcome if it can be applied, else with what its error means.$$;
+
+create function sync.try_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_tried sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_since timestamptz := sync.now();
+begin
+  foreach v_page in array p_pages loop
+    -- Among many pages that meet locks only the first have time: the others are held by this call.
+    v_tried := v_tried || case when v_page.outcome is not null then v_page
+      else sync.try_page(v_page, greatest(interval '10 milliseconds',
+        least(interval '200 milliseconds',
+          interval '1 second' - (sync.now() - v_since)))) end;
+  end loop;
+  return v_tried;
+end; $$;
+comment on function sync.try_pages(sync.page_in_hand[]) is
+$$Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
+without an outcome.$$;
+
+create function sync.complete_as_one(p_pages sync.page_in_hand[], p_is_read boolean)
+  returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_decided sync.page_in_hand[] := array(select p from unnest(p_pages) as p
+    where p.outcome is not null);
+  v_to_apply sync.page_in_hand[] := p_pages;
+begin
+  if cardinality(v_decided) > 0 then
+    v_to_apply := array(select p from unnest(p_pages) as p where p.outcome is null);
+  end if;
+  if cardinality(v_to_apply) > 0 then
+    v_decided := v_decided || sync.apply_pages(case when p_is_read then v_to_apply
+      else sync.read_pages(v_to_apply) end);
+  end if;
+  return sync.settle_chunks(v_decided);
+end; $$;
+comment on function sync.complete_as_one(sync.page_in_hand[], boolean) is
+$$Read (unless they are) and apply, as one set, the pages that have no outcome, and settle them all.
+Returns: the pages with their final outcomes. Raises: whatever the data does to the tables, and what
+locks do that others hold. Locks: target rows by key, then as settle_chunks().$$;
+
+create function sync.complete_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  v_pages sync.page_in_hand[] := p_pages;
+  v_message text;
+begin
+  -- One that met a lock before would meet it again, and hold up the others.
+  if not exists (select 1 from unnest(p_pages) as p
+    where p.outcome is null and p.postponements > 0) then
+    begin
+      return sync.complete_as_one(v_pages, false);
+    exception when others then
+      null;
+    end;
+  end if;
+  v_pages := sync.try_pages(v_pages);
+  begin
+    return sync.complete_as_one(v_pages, true);
+  exception when others then
+    if not sync.is_own_trouble(sqlstate) then
+      raise;
+    end if;
+    get stacked diagnostics v_message = message_text;
+    v_pages := array(
+      select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+      from unnest(v_pages) as p);
+  end;
+  return sync.complete_as_one(v_pages, true);
+end; $$;
+comment on function sync.complete_pages(sync.page_in_hand[]) is
+$$Apply and settle what was fenced as one set. If that fails, find the pages that cannot be applied
+by trying each alone, and complete the others as one set: pages applied one after the other would
+lock records out of key order. What meets trouble of the database's own is postponed, and holds up
+the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page's
+fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.$$;
+
+create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '25s'
+  set default_transaction_isolation = 'read committed'
+  set timezone = 'UTC' set datestyle = 'ISO, MDY'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_pages sync.page_in_hand[];
+begin
+  perform sync.require_service();
+  v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
+  return jsonb_build_object(
+    'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.complete_chunk_jobs_safe(jsonb) is
+$$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
+the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
+outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
+alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
+rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
+
+create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
+  p_page jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '25s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_answer jsonb;
+  v_outcome jsonb;
+begin
+  perform sync.require_service();
+  v_answer := public.complete_chunk_jobs_safe(jsonb_build_array(
+    coalesce(p_page, '{}') || jsonb_build_object('queue_id', p_queue_id, 'lease_token',
+    p_lease_token)));
+  v_outcome := v_answer -> 'outcomes' -> 0;
+  if v_outcome ->> 'outcome' = 'refused' then
+    raise exception using errcode = 'SY001', message = v_outcome ->> 'message',
+      hint = v_outcome ->> 'hint';
+  end if;
+  return v_outcome || jsonb_build_object('blocked_budgets', v_answer -> 'blocked_budgets');
+end; $$;
+comment on function public.complete_chunk_job_safe(bigint, bigint, jsonb) is
+$$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its outcome and
+"blocked_budgets". Raises: SY001 lease lost, SY006 bad page, SY016 wrong isolation. Locks: as
+complete_chunk_jobs_safe().$$;
+
+revoke all on function
+  sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
+  sync.complete_as_one, sync.complete_pages,
+  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+to service_role;
+
+-- Fail: a lease ends without a page, by one of four classes.
+-- Stands on: keys, sources, budgets, rate_limits, verdicts, fence, settle.
+
+create function sync.way_out(p_http_status int, p_error_message text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case
+    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
+    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
+      'may.'
+    when p_error_message like '%max_body_bytes = %' then 'Nothing of the page was written: let the '
+      'API serve smaller pages, or allow larger ones: declare_stream() takes a max_body_bytes up to '
+      '16777216.'
+    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
+      'corrected.'
+    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
+      'deep: the list cannot be read whole by page number.'
+    when p_http_status between 300 and 399 or p_http_status = 404
+    then 'Look at the workspace''s base URL.'
+    when p_error_message like 'no answer%'
+    then 'Look at the workspace''s base URL, and whether its host answers.' end;
+$$;
+comment on function sync.way_out(int, text) is
+$$Returns: what to do about a failed fetch, null where the message says it all.$$;
+
+create function sync.may_be_sent_again(p_queue_id bigint, p_error_message text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_unanswered int;
+begin
+  if p_error_message is null or p_error_message not like 'no answer%' then
+    return true;
+  end if;
+  update public.chunk_processing_queue set unanswered = unanswered + 1
+  where id = p_queue_id returning unanswered into v_unanswered;
+  return v_unanswered <= sync.setting('max_unanswered');
+end; $$;
+comment on function sync.may_be_sent_again(bigint, text) is
+$$Whether a released chunk costs no attempt. What was not sent never does; a request that met a
+closed connection does after so many of them. The caller holds the row. Returns: false if it is a
+transient failure.$$;
+
+create function sync.judge_failure(
+  p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
+) returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_class text := p_error_class;
+begin
+  if v_page.outcome is not null then
+    return v_page;
+  end if;
+  if p_error_class = 'postponed' then
+    return sync.postpone(v_page, coalesce(substring(p_error_message from '^([0-9A-Z]{5}): '),
+      '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
+  end if;
+  v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
+  v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
+  if v_page.http_status is not null and v_class in ('transient', 'permanent')
+    and sync.is_rate_limit((
+      select so.class_rules from public.sync_streams as st
+      join public.sync_sources as so on so.id = st.source_id where st.id = v_page.stream_id),
+      v_page.http_status, p_error_message) then
+    v_class := 'rate_limited';
+  end if;
+  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
+    then sync.way_out(v_page.http_status, p_error_message) end);
+  v_page.is_permanent := v_class = 'permanent';
+  v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
+    then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
+    else 'retry' end
+    else 'retry' end;
+  v_page.wait := case v_class
+    when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
+      p_retry_after)
+    when 'transient' then case when p_retry_after > 0
+    then make_interval(secs => least(p_retry_after,
+      sync.setting('max_block_seconds'))::double precision) end end;
+  return v_page;
+end; $$;
+comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is
+$$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
+postponed or released. Locks: for rate_limited, the workspace and its budget.$$;
+
+create function sync.fail_chunk(
+  p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
+) returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  v_message text;
+begin
+  return (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
+    p_retry_after)]))[1];
+exception when others then
+  if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+  get stacked diagnostics v_message = message_text;
+  return (sync.settle_chunks(array[sync.postpone(p_page, sqlstate, v_message)]))[1];
+end; $$;
+comment on function sync.fail_chunk(sync.page_in_hand, text, text, numeric) is
+$$Judge a failure and settle its chunk. What meets trouble of the database's own, such as a row of
+its workspace that another session has locked, is postponed. Returns: the page with its final
+outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.$$;
+
+create function public.fail_chunk_job_safe(
+  p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
+  p_retry_after numeric default null
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_pages sync.page_in_hand[];
+  v_began_at timestamptz;
+begin
+  perform sync.require_service();
+  v_began_at := sync.now();
+  if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
+    'postponed', 'released') then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no error class', p_error_class),
+      hint = 'transient, rate_limited, permanent, postponed or released';
+  end if;
+  v_pages := sync.fence(array[jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'turn', 1, 'queue_id', p_queue_id, 'lease_token', p_lease_token, 'is_repeat', false,
+    'is_permanent', false))]);
+  if v_pages[1].outcome = 'refused' then
+    raise exception using errcode = 'SY001', message = v_pages[1].message,
+      hint = 'Stop: another worker owns it.';
+  end if;
+  v_pages[1] := sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after);
+  return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
+    sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
+end; $$;
+comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
+$$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited, also by the
+source's class_rules: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+confirmation only that. postponed: the database did not take the answer (the message begins with
+the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
+burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
+Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
+repeated with the same token, the first outcome.
+Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, then
+run, job, workspace, budget.$$;
+
+revoke all on function
+  sync.way_out, sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk,
+  public.fail_chunk_job_safe
+from public, anon, authenticated, service_role;
+grant execute on function public.fail_chunk_job_safe to service_role;
+
+-- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
+-- Stands on: workspaces, slots, close, stream_kinds.
+
+create type sync.requested_run as (workspace_id bigint, stream_id bigint);
+comment on type sync.requested_run is
+'A run that a new job is to have, unless it is live elsewhere.';
+
+create function sync.requested_runs(p_streams text[], p_workspaces text[])
+  returns sync.requested_run[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text;
+  v_workspace_id bigint;
+  v_workspace_ids bigint[] := array[]::bigint[];
+  v_requested sync.requested_run[];
+begin
+  perform sync.require_read_committed();
+  foreach v_name in array coalesce(p_workspaces, '{}') loop
+    v_workspace_id := sync.workspace_id_of(v_name);
+    v_workspace_ids := v_workspace_ids || v_workspace_id;
+    if not (select w.is_active from public.sync_workspaces as w where w.id = v_workspace_id) then
+      raise exception using errcode = 'SY004',
+        message = format('workspace %L is not active', v_name),
+        hint = 'register_workspace() activates it again.';
+    end if;
+  end loop;
+  foreach v_name in array coalesce(p_streams, '{}') loop
+    if not exists (select 1 from public.sync_streams as s where s.stream_name = v_name) then
+      raise exception using errcode = 'SY003', message = format('there is no stream %L', v_name),
+        hint = 'select stream_name from sync_streams lists them; declare_stream() adds one.';
+    end if;
+  end loop;
+  select named.name into v_name from unnest(p_workspaces, v_workspace_ids) as named (name, id)
+  where not exists (
+    select 1 from public.sync_workspaces as w
+    join public.sync_streams as s on s.source_id = w.source_id
+    where w.id = named.id
+      and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
+  ) limit 1;
+  if found then
+    raise exception using errcode = 'SY005',
+      message = format('workspace %L serves none of the requested streams', v_name),
+      hint = 'select * from sync_streams shows what its source serves.';
+  end if;
+  select array_agg(row(w.id, s.id)::sync.requested_run order by w.id, s.id) into v_requested
+  from public.sync_workspaces as w
+  join public.sync_streams as s on s.source_id = w.source_id
+  where w.is_active and (p_workspaces is null or w.id = any (v_workspace_ids))
+    and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end;
+  if v_requested is null then
+    raise exception using errcode = 'SY005',
+      message = 'there is nothing to sync: no active workspace serves the requested streams',
+      hint = 'register_workspace() adds one; select * from sync_streams shows what its source '
+        'serves.';
+  end if;
+  return v_requested;
+end; $$;
+comment on function sync.requested_runs(text[], text[]) is
+$$Returns: workspace x stream that a request means; null means every active workspace, every default
+stream. Raises: SY002 unknown workspace, SY003 unknown stream, SY004 inactive workspace, SY005
+nothing to do, or nothing for a workspace that is named, SY016 wrong isolation.$$;
+
+create function sync.start_runs(p_job_id uuid, p_requested sync.requested_run[],
+  out o_requested int, out o_skipped text[], out o_started int)
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+  set enable_hashjoin = on as $$
+begin
+  insert into public.workspace_sync_runs (job_id, workspace_id, stream_id, stream_revision,
+    max_concurrency, is_paused, access_revision)
+  select p_job_id, w.id, s.id, s.revision, w.max_concurrency, sync.is_paused(w.id),
+    w.access_revision
+  from unnest(p_requested) as q
+  join public.sync_workspaces as w on w.id = q.workspace_id and w.is_active
+  join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
+  order by w.id, s.id
+  on conflict (workspace_id, stream_id) where status = 'running' do nothing;
+  get diagnostics o_started = row_count;
+  select count(distinct w.id), coalesce(array_agg(distinct w.workspace_name) filter (
+    where r.id is null), '{}')
+  into o_requested, o_skipped
+  from unnest(p_requested) as q
+  join public.sync_workspaces as w on w.id = q.workspace_id and w.is_active
+  join public.sync_streams as s on s.id = q.stream_id and s.source_id = w.source_id
+  left join public.workspace_sync_runs as r on r.job_id = p_job_id and r.status = 'running'
+    and r.workspace_id = w.id and r.stream_id = s.id;
+end; $$;
+comment on function sync.start_runs(uuid, sync.requested_run[]) is
+$$The runs of a new job, without those that are live elsewhere and those whose workspace has been
+removed or has moved to another source meanwhile. Returns: workspaces requested, names of those
+skipped, runs started. Locks: new rows; it waits for a run that is just being closed.$$;
+
+create function sync.start_job(p_job_name text, p_requested sync.requested_run[],
+  p_retry_of_job_id uuid) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job_id uuid;
+  v_live_job_id uuid;
+  v_started record;
+  v_kind text := case when exists (
+    select 1 from unnest(p_requested) as q join public.sync_streams as st on st.id = q.stream_id
+    where st.completeness <> 'connection') then 'sync' else 'key_check' end;
+begin
+  perform sync.require_read_committed();
+  if coalesce(btrim(p_job_name), '') = '' then
+    raise exception using errcode = 'SY006', message = 'a job needs a '
+      'name', hint = 'start_sync_job(''nightly'')';
+  end if;
+  -- What was found taken may close before it is looked at: then it is free, and taken by the next
+  -- try. More than a few tries only what is not there at all would need.
+  for v_try in 1 .. 100 loop
+    insert into public.polling_job_status (job_name, kind, retry_of_job_id)
+    values (p_job_name, v_kind, p_retry_of_job_id)
+    on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
+    exit when v_job_id is not null;
+    select id into v_live_job_id from public.polling_job_status
+    where job_name = p_job_name and status = 'running';
+    if v_live_job_id is not null then
+      return sync.start_answer('already_running', v_live_job_id, format('job %s is already '
+        'running', p_job_name), '{}');
+    end if;
+  end loop;
+  for v_try in 1 .. 100 loop
+    v_started := sync.start_runs(v_job_id, p_requested);
+    exit when v_started.o_started > 0 or v_started.o_requested = 0;
+    select r.job_id into v_live_job_id from unnest(p_requested) as q
+    join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id
+      and r.stream_id = q.stream_id and r.status = 'running'
+    limit 1;
+    if v_live_job_id is not null then
+      delete from public.polling_job_status where id = v_job_id;
+      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already '
+        'being synced', '{}');
+    end if;
+  end loop;
+  if v_job_id is null or v_started.o_started = 0 then
+    raise exception using errcode = 'SY005',
+      message = 'there is nothing to sync: what was requested was removed, moved or ended meanwhile',
+      hint = 'Ask again: select * from sync_workspaces shows what there is now.';
+  end if;
+  update public.polling_job_status set
+    total_workspaces = v_started.o_requested,
+    workspaces_skipped = cardinality(v_started.o_skipped),
+    warnings = array(select format('%s: skipped, '
+    'it is already being synced', name) from unnest(v_started.o_skipped) as name)
+  where id = v_job_id;
+  perform sync.begin_runs(array(
+    select id from public.workspace_sync_runs where job_id = v_job_id));
+  perform sync.close_job(v_job_id);
+  return sync.start_answer('accepted', v_job_id, format('syncing %s',
+    sync.counted(v_started.o_requested - cardinality(v_started.o_skipped), 'workspace')),
+    v_started.o_skipped);
+end; $$;
+comment on function sync.start_job(text, sync.requested_run[], uuid) is
+$$The body of every verb that starts a job. Returns: as start_sync_job(). Raises: SY005 what was
+requested is gone, SY006 no name, SY016 wrong isolation. Locks: new rows only.$$;
+
+create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
+  returns jsonb
+language sql set search_path = pg_catalog, pg_temp as $$
+  select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message',
+    p_message,
+    'workspaces_skipped', to_jsonb(p_skipped));
+$$;
+comment on function sync.start_answer(text, uuid, text, text[]) is
+$$Returns: the answer of start_sync_job().$$;
+
+create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[])
+  returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_operator();
+  perform sync.require_read_committed();
+  perform set_config('response.status', '202', true);
+  return sync.start_job(p_job_name, sync.requested_runs(p_streams, p_workspaces), null);
+end; $$;
+comment on function sync.start_sync_job(text, text[], text[]) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+start_sync_job() raises.$$;
+
+create function public.start_sync_job(
+  p_job_name text default 'sync', p_streams text[] default null, p_workspaces text[] default null
+) returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.start_sync_job(p_job_name, p_streams, p_workspaces);
+$$;
+comment on function public.start_sync_job(text, text[], text[]) is
+$$Ask for a sync; answers at once, over HTTP with 202. Null means every default stream, every active
+workspace. Returns: {"success", "job_id", "status": "accepted" or "already_running", "message",
+"workspaces_skipped": [names]}. Raises: SY002 unknown workspace, SY003 unknown stream, SY004
+inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no job name. Locks: new
+rows only; the live job name and the live workspace x stream are unique indices.$$;
+
+revoke all on function
+  sync.requested_runs, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
+  public.start_sync_job
+from public, anon, authenticated, service_role;
+grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;
+
+-- Locks: named locks with owner and deadline, for users' own jobs.
+
+create table sync.named_locks (
+  lock_name text primary key,
+  owner_id uuid not null,
+  expires_at timestamptz not null
+);
+comment on table sync.named_locks is 'Locks of try_sync_lock(), for users'' own jobs.';
+alter table sync.named_locks enable row level security;
+
+create function public.try_sync_lock(p_name text, p_seconds numeric) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_owner_id uuid;
+begin
+  perform sync.require_service();
+  if coalesce(p_name, '') = '' or coalesce(p_seconds, 0) not between 1 and 86400 then
+    raise exception using errcode = 'SY006',
+      message = format('a lock needs a name and 1 to 86,400 seconds, not %L and %s',
+        left(p_name, 40), coalesce(p_seconds::text, 'null')),
+      hint = 'try_sync_lock(''report'', 60)';
+  end if;
+  insert into sync.named_locks as l (lock_name, owner_id, expires_at)
+  values (p_name, gen_random_uuid(),
+    sync.now() + make_interval(secs => p_seconds::double precision))
+  on conflict (lock_name) do update set owner_id = excluded.owner_id,
+  expires_at = excluded.expires_at
+  where l.expires_at <= sync.now()
+  returning owner_id into v_owner_id;
+  return jsonb_build_object('acquired', v_owner_id is not null, 'owner_id', v_owner_id);
+end; $$;
+comment on function public.try_sync_lock(text, numeric) is
+$$Take a named lock for so many seconds, without waiting. Returns: {"acquired", "owner_id": what
+releases it}. Raises: SY006 bad argument. Locks: the lock's row.$$;
+
+create function public.release_sync_lock(p_name text, p_owner_id uuid) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
+begin
+  perform sync.require_service();
+  delete from sync.named_locks where lock_name = p_name and owner_id = p_owner_id
+    and expires_at > sync.now();
+  return jsonb_build_object('released', found);
+end; $$;
+comment on function public.release_sync_lock(text, uuid) is
+$$Give a named lock back. Returns: {"released"}: false if it had expired or is another's. Locks: the
+lock's row.$$;
+
+revoke all on table sync.named_locks from public, anon, authenticated, service_role;
+revoke all on function
+  public.try_sync_lock, public.release_sync_lock
+from public, anon, authenticated, service_role;
+grant execute on function public.try_sync_lock, public.release_sync_lock to service_role;
+
+-- Audits: what a scan found different from the rows that were here.
+-- Stands on: jobs, missing, start.
+
+create table sync.audits (
+  run_id bigint primary key references public.workspace_sync_runs (id) on delete cascade,
+  record_ids text[] not null
+);
+comment on table sync.audits is
+'The live rows that a workspace had here when an audit of it began.';
+alter table sync.audits enable row level security;
+
+create function sync.live_record_ids(p_run public.workspace_sync_runs) returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ids text[];
+begin
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t where %2$s and t.deleted_at is null order by t.id)',
+      p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id;
+  return v_ids;
+end; $$;
+comment on function sync.live_record_ids(public.workspace_sync_runs) is
+$$Returns: the ids of the rows of a run's workspace and stream that are not deleted.$$;
+
+create function sync.remember_records(p_job_id uuid) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into sync.audits (run_id, record_ids)
+  select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
+  where r.job_id = p_job_id;
+  update public.polling_job_status set kind = 'audit' where id = p_job_id;
+$$;
+comment on function sync.remember_records(uuid) is
+$$A job that was just started is an audit: remember which rows are here now.$$;
+
+create function public.start_audit(p_workspaces text[] default null) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_answer jsonb;
+begin
+  perform sync.require_service();
+  perform set_config('response.status', '202', true);
+  v_answer := sync.start_job('audit', sync.requested_runs(array(
+    select distinct stream_name from public.sync_streams
+    where completeness = 'counted' and is_default
+  ), p_workspaces), null);
+  perform sync.remember_records((v_answer ->> 'job_id')::uuid)
+  where v_answer ->> 'status' = 'accepted';
+  return v_answer;
+end; $$;
+comment on function public.start_audit(text[]) is
+$$Sync the counted streams of some workspaces, or of all active ones, and remember which rows were
+here before: get_audit() compares. Returns: as start_sync_job(). Raises: SY002 unknown workspace,
+SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation. Locks: new rows only.$$;
+
+create function sync.audit_of(p_run public.workspace_sync_runs) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_before text[] := (select record_ids from sync.audits where run_id = p_run.id);
+  v_seen text[];
+  v_repeated text[];
+  v_changed text[];
+begin
+  select coalesce(array_agg(s.id), '{}'), coalesce(array_agg(s.id) filter (where s.times > 1), '{}')
+  into v_seen, v_repeated
+  from (
+    select id, count(*) as times from sync.seen_pages as p cross join unnest(p.record_ids) as id
+    where p.run_id = p_run.id and p.scan = p_run.scan group by id
+  ) as s;
+  execute sync.target_sql('select array(
+    select t.id::text from %1$s as t
+    where %2$s and t.last_changed_at between $3 and $4)', p_run.stream_id)
+  into v_changed using p_run.workspace_id, p_run.stream_id, p_run.started_at,
+    coalesce(p_run.completed_at, 'infinity');
+  return jsonb_build_object(
+    'api_total', p_run.expected_total, 'distinct_ids', cardinality(v_seen),
+    'rows_before', cardinality(v_before), 'rows_now', cardinality(sync.live_record_ids(p_run)),
+    'missing', array(select unnest(v_seen) except select unnest(v_before) order by 1),
+    'repeated', array(select unnest(v_repeated) order by 1),
+    'stale', array(
+      select unnest(v_changed) intersect select unnest(v_before) intersect select unnest(v_seen)
+      order by 1),
+    'surplus', case when p_run.status = 'completed' then array(
+      select unnest(v_before) except select unnest(v_seen) order by 1) end);
+end; $$;
+comment on function sync.audit_of(public.workspace_sync_runs) is
+$$Returns: what the last scan of an audit's run showed against the rows that were here before it.
+missing: the API has it, it was not here; stale: it was here with other values; surplus: it was
+here, the API does not list it, null if the run did not complete, for then nobody knows; repeated:
+it stands on more than one page.$$;
+
+create function public.get_audit(p_job_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
+begin
+  perform sync.require_service();
+  perform sync.require_job(p_job_id);
+  return jsonb_build_object('job_id', p_job_id, 'runs', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'workspace', w.workspace_name, 'stream', st.stream_name, 'status', r.status,
+      'scans', r.scan - r.begun_again,
+      'error_message', r.error_message, 'warnings', to_jsonb(r.warnings)) || sync.audit_of(r)
+      order by w.workspace_name, st.stream_name), '[]')
+    from sync.audits as a
+    join public.workspace_sync_runs as r on r.id = a.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.job_id = p_job_id));
+end; $$;
+comment on function public.get_audit(uuid) is
+$$What an audit found, per workspace and stream; of an ended run it is final. Returns: {"job_id",
+"runs": [{"workspace", "stream", "status", "api_total", "distinct_ids", "rows_before", "rows_now",
+"missing", "repeated", "stale", "surplus", …}]}. Raises: SY007 unknown job.$$;
+
+revoke all on table sync.audits from public, anon, authenticated, service_role;
+grant select on table sync.audits to authenticated, service_role;
+create policy audits_select_operator on sync.audits
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.live_record_ids, sync.remember_records, public.start_audit, sync.audit_of,
+  public.get_audit
+from public, anon, authenticated, service_role;
+grant execute on function public.start_audit, public.get_audit to service_role;
+
+-- Steer: cancel, pause, resume, retry.
+-- Stands on: workspaces, jobs, slots, close, settle, start, audits.
+
+create function sync.cancel_sync_job(p_job_id uuid) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_status text;
+  v_run_ids bigint[];
+begin
+  perform sync.require_operator();
+  perform sync.require_read_committed();
+  perform sync.require_job(p_job_id);
+  select array_agg(id) into v_run_ids from (
+    select id from public.workspace_sync_runs where job_id = p_job_id and status = 'running'
+    order by id for no key update) as live;
+  update public.polling_job_status
+  set cancel_requested_at = coalesce(cancel_requested_at, sync.now())
+  where id = p_job_id and status = 'running' returning status into v_status;
+  if v_status is null then
+    raise exception using errcode = 'SY008', message = format('job %s has ended already', p_job_id),
+      hint = 'select status from polling_job_status tells how.';
+  end if;
+  perform sync.end_run_early(id, 'cancelled', null) from unnest(v_run_ids) as id;
+  perform sync.settle_runs(coalesce(v_run_ids, '{}'));
+  perform sync.close_job(p_job_id);
+  return (select jsonb_build_object('job_id', id, 'status', status,
+    'chunks_in_flight', (select count(*) from public.chunk_processing_queue as q
+      where q.run_id = any (v_run_ids) and q.slot is not null))
+    from public.polling_job_status where id = p_job_id);
+end; $$;
+comment on function sync.cancel_sync_job(uuid) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+cancel_sync_job() raises.$$;
+
+create function public.cancel_sync_job(p_job_id uuid) returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.cancel_sync_job(p_job_id);
+$$;
+comment on function public.cancel_sync_job(uuid) is
+$$End a job: pending chunks are cancelled, leased ones end by their holder's next call (nothing of
+them is applied) or by expiry, and the last one closes the run. Returns: {"job_id", "status",
+"chunks_in_flight"}. Raises: SY007 unknown job, SY008 it has ended, SY016 wrong isolation. Locks:
+its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
+
+create function sync.mark_paused_runs() returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run_ids bigint[];
+begin
+  v_run_ids := array(
+    select id from public.workspace_sync_runs
+    where status = 'running' and is_paused <> sync.is_paused(workspace_id)
+    order by id for no key update skip locked);
+  update public.workspace_sync_runs set is_paused = not is_paused where id = any (v_run_ids);
+  update public.chunk_processing_queue as q set
+    ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then nextval('sync.ready_seq') end,
+    next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then 'infinity'::timestamptz end,
+    turn = null, line_budget_id = null
+  where q.id = any (array(
+    select q.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      and q.status = 'pending'
+    where r.status = 'running' and (
+      r.is_paused and (q.ready_seq is not null or q.next_retry_at <= sync.now())
+      or not r.is_paused and q.next_retry_at = 'infinity')
+    order by q.id for no key update of q skip locked));
+  return v_run_ids;
+end; $$;
+comment on function sync.mark_paused_runs() is
+$$Live runs learn that a pause holds them, or no longer does; their chunks that are ready or due are
+held until infinity, or are ready again. A delayed chunk keeps its time: a backoff lasts as long as
+without the pause. Returns: the runs that changed. Locks: runs and queue rows by SKIP LOCKED; a
+chunk that another holds is caught by the next claim or sweep.$$;
+
+create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz)
+  returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source_id bigint;
+  v_workspace_id bigint;
+begin
+  if p_source is not null and p_workspace is not null then
+    raise exception using errcode = 'SY006', message = 'name a source or a workspace, '
+      'not both', hint = 'Neither means everything.';
+  end if;
+  v_workspace_id := case when p_workspace is not null then sync.workspace_id_of(p_workspace) end;
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if p_source is not null and v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them.';
+  end if;
+  perform 1 from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id)
+    and (v_source_id is null or w.source_id = v_source_id)
+  order by r.id for no key update of r;
+  if v_workspace_id is not null then
+    update public.sync_workspaces set paused_at = p_paused_at where id = v_workspace_id;
+  elsif v_source_id is not null then
+    update public.sync_sources set paused_at = p_paused_at where id = v_source_id;
+  else
+    update public.sync_settings set value = to_jsonb(p_paused_at is not null) where name = 'paused';
+  end if;
+  return sync.mark_paused_runs();
+end; $$;
+comment on function sync.mark_paused(text, text, timestamptz) is
+$$Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live
+runs it changes. Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its
+live runs by id, then that row.$$;
+
+create function sync.pause_sync(p_source text, p_workspace text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run_ids bigint[];
+begin
+  perform sync.require_operator();
+  v_run_ids := sync.mark_paused(p_source, p_workspace, sync.now());
+  return jsonb_build_object('paused', true, 'live_runs', cardinality(v_run_ids));
+end; $$;
+comment on function sync.pause_sync(text, text) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+pause_sync() raises.$$;
+
+create function public.pause_sync(p_source text default null, p_workspace text default null)
+  returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.pause_sync(p_source, p_workspace);
+$$;
+comment on function public.pause_sync(text, text) is
+$$Hand out no more chunks of a source, of a workspace, or at all (no argument); what is in flight
+ends. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 unknown source, SY006
+both named. Locks: its live runs by id, that row, pending queue rows by SKIP LOCKED.$$;
+
+create function sync.resume_sync(p_source text, p_workspace text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run_ids bigint[];
+begin
+  perform sync.require_operator();
+  v_run_ids := sync.mark_paused(p_source, p_workspace, null);
+  return jsonb_build_object('paused', false, 'live_runs', cardinality(v_run_ids));
+end; $$;
+comment on function sync.resume_sync(text, text) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+resume_sync() raises.$$;
+
+create function public.resume_sync(p_source text default null, p_workspace text default null)
+  returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.resume_sync(p_source, p_workspace);
+$$;
+comment on function public.resume_sync(text, text) is
+$$Lift the pause of a source, of a workspace, or of everything; another pause that still holds
+stays. Returns: {"paused", "live_runs"}. Raises: SY002 unknown workspace, SY003 unknown source,
+SY006 both named. Locks: its live runs by id, that row, delayed queue rows by SKIP LOCKED.$$;
+
+create function sync.retried_runs(p_job_id uuid) returns sync.requested_run[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(row(r.workspace_id, r.stream_id)::sync.requested_run order by r.id), '{}')
+  from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id and st.source_id = w.source_id
+  where r.job_id = p_job_id and r.status <> 'completed';
+$$;
+comment on function sync.retried_runs(uuid) is
+$$Returns: what of an ended job a retry runs again: what did not complete, without workspaces that
+have moved to another source.$$;
+
+create function sync.retry_obstacle(p_job_id uuid, out o_message text, out o_hint text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_status text := (select status from public.polling_job_status where id = p_job_id);
+begin
+  if v_status in ('running', 'completed') or not exists (
+    select 1 from public.workspace_sync_runs where job_id = p_job_id and status <> 'completed'
+  ) then
+    o_message := format('job %s is %s: there is nothing to retry', p_job_id, v_status);
+    o_hint := case v_status
+      when 'running' then 'It retries by itself; cancel_sync_job() ends it.'
+      else 'start_sync_job() starts another.' end;
+    return;
+  end if;
+  select format('job %s is newer and has run %s again', newer.job_id, w.workspace_name),
+    'Look at that job, or start a new one.'
+  into o_message, o_hint
+  from public.workspace_sync_runs as r
+  join public.workspace_sync_runs as newer on newer.workspace_id = r.workspace_id
+    and newer.stream_id = r.stream_id and newer.id > r.id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.job_id = p_job_id and r.status <> 'completed' order by newer.id desc limit 1;
+  if o_message is null and cardinality(sync.retried_runs(p_job_id)) = 0 then
+    o_message := format('what job %s left belongs to workspaces that have moved to another source',
+      p_job_id);
+    o_hint := 'start_sync_job() syncs what their new source serves.';
+  end if;
+end; $$;
+comment on function sync.retry_obstacle(uuid) is
+$$Returns: why retry_failed_chunks() refuses a job with SY008, and what helps; nulls if it does
+not.$$;
+
+create function sync.is_retryable(p_job_id uuid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select o.o_message is null and not exists (
+    select 1 from unnest(sync.retried_runs(p_job_id)) as q
+    join public.sync_workspaces as w on w.id = q.workspace_id where not w.is_active)
+  from sync.retry_obstacle(p_job_id) as o;
+$$;
+comment on function sync.is_retryable(uuid) is
+$$Returns: whether retry_failed_chunks() takes a job: nothing in its way, no workspace inactive.$$;
+
+create function public.get_retryable_jobs(p_job_ids uuid[]) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
+begin
+  perform sync.require_service();
+  return (
+    select jsonb_build_object('job_ids', coalesce(jsonb_agg(id order by started_at, id), '[]'))
+    from public.polling_job_status where id = any (p_job_ids) and sync.is_retryable(id));
+end; $$;
+comment on function public.get_retryable_jobs(uuid[]) is
+$$Which of some jobs retry_failed_chunks() takes now. Returns: {"job_ids"}.$$;
+
+create function sync.retry_failed_chunks(p_job_id uuid) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_obstacle record;
+  v_inactive text;
+  v_answer jsonb;
+begin
+  perform sync.require_operator();
+  perform sync.require_job(p_job_id);
+  select * into v_obstacle from sync.retry_obstacle(p_job_id);
+  if v_obstacle.o_message is not null then
+    raise exception using errcode = 'SY008', message = v_obstacle.o_message,
+      hint = v_obstacle.o_hint;
+  end if;
+  select w.workspace_name into v_inactive from unnest(sync.retried_runs(p_job_id)) as q
+  join public.sync_workspaces as w on w.id = q.workspace_id
+  where not w.is_active order by w.id limit 1;
+  if v_inactive is not null then
+    raise exception using errcode = 'SY004',
+      message = format('workspace %L is not active', v_inactive),
+      hint = 'register_workspace() activates it again.';
+  end if;
+  perform set_config('response.status', '202', true);
+  v_answer := sync.start_job((select job_name from public.polling_job_status where id = p_job_id),
+    sync.retried_runs(p_job_id), p_job_id);
+  perform sync.remember_records((v_answer ->> 'job_id')::uuid)
+  where v_answer ->> 'status' = 'accepted' and exists (
+    select 1 from public.polling_job_status where id = p_job_id and kind = 'audit');
+  return v_answer;
+end; $$;
+comment on function sync.retry_failed_chunks(uuid) is
+$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
+retry_failed_chunks() raises.$$;
+
+create function public.retry_failed_chunks(p_job_id uuid) returns jsonb
+language sql set search_path = pg_catalog, pg_temp set statement_timeout = '20s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.retry_failed_chunks(p_job_id);
+$$;
+comment on function public.retry_failed_chunks(uuid) is
+$$Start a new job for what of an ended one did not complete, from page 1; nothing terminal is
+reopened. What has moved to another source is left out; of an audit it is an audit again. Returns:
+as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008 nothing to retry, or
+a newer run exists (named). Locks: new rows only.$$;
+
+revoke all on function
+  sync.cancel_sync_job, public.cancel_sync_job, sync.mark_paused_runs,
+  sync.mark_paused, sync.pause_sync, public.pause_sync, sync.resume_sync, public.resume_sync,
+  sync.retried_runs, sync.retry_obstacle, sync.is_retryable,
+  public.get_retryable_jobs, sync.retry_failed_chunks, public.retry_failed_chunks
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.cancel_sync_job, public.cancel_sync_job, sync.pause_sync, public.pause_sync,
+  sync.resume_sync, public.resume_sync, sync.retry_failed_chunks, public.retry_failed_chunks,
+  sync.retried_runs, sync.retry_obstacle, sync.is_retryable
+to authenticated, service_role;
+grant execute on function public.get_retryable_jobs to service_role;
+
+-- Key checks: whose keys the workspaces have.
+-- Stands on: jobs.
+
+create function public.get_key_check(p_job_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
+begin
+  perform sync.require_service();
+  perform sync.require_job(p_job_id);
+  return jsonb_build_object('job_id', p_job_id, 'keys', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'workspace', w.workspace_name, 'key_status', w.key_status, 'key_owner', w.key_owner,
+      'external_id', w.external_id, 'key_checked_at', w.key_checked_at,
+      'is_accepted', r.status = 'completed' and w.key_status = 'accepted',
+      'latency_ms', (
+        select (e.details ->> 'duration_ms')::bigint from public.chunked_sync_jobs as c
+        join public.chunk_events as e on e.chunk_id = c.id and e.event = 'completed'
+        where c.run_id = r.id and c.kind = 'connection' order by e.id desc limit 1),
+      'run_status', r.status, 'error_message', r.error_message) order by w.workspace_name), '[]')
+    from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id and st.completeness = 'connection'
+    where r.job_id = p_job_id));
+end; $$;
+comment on function public.get_key_check(uuid) is
+$$What a job of the stream connection found out about keys; never a key. Returns: {"job_id", "keys":
+[{"workspace", "key_status", "key_owner", "external_id", "is_accepted", "latency_ms", …}]}. Raises:
+SY007 unknown job.$$;
+
+revoke all on function public.get_key_check from public, anon, authenticated, service_role;
+grant execute on function public.get_key_check to service_role;
+
+-- Alerts: what a person should know of, one open row per cause.
+-- Stands on: keys.
+
+create table public.sync_alerts (
+  id bigint generated always as identity primary key,
+  kind text not null,
+  subject text not null,
+  message text not null,
+  opened_at timestamptz not null default sync.now(),
+  last_seen_at timestamptz not null default sync.now(),
+  repeats int not null default 0,
+  resolved_at timestamptz,
+  constraint sync_alerts_kind_check check (kind in (
+    'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace',
+    'keys_unreadable',
+    'counts_disagree', 'deletions_waiting',
+    'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'cron_job_missing',
+    'hints_silent', 'open_grants', 'check_failing'))
+);
+comment on table public.sync_alerts is
+'Alerts: opened once per cause, repeated while it lasts, resolved when it is gone.';
+comment on column public.sync_alerts.subject is
+'What it is about: a workspace and stream, a workspace, a job''s name, the URL of an endpoint, a
+part of the health check, a role.';
+comment on column public.sync_alerts.message is
+'What is wrong and what helps, as of the last check; without secrets.';
+comment on column public.sync_alerts.last_seen_at is 'When a check last found the cause.';
+comment on column public.sync_alerts.repeats is 'How often a check found it again.';
+comment on column public.sync_alerts.kind is
+'What is wrong: docs/operations.md says what helps, kind by kind.';
+comment on column public.sync_alerts.resolved_at is 'When its cause was gone; null while it holds.';
+create unique index sync_alerts_open_idx on public.sync_alerts (kind, subject)
+  where resolved_at is null;
+alter table public.sync_alerts enable row level security;
+
+create type sync.cause as (kind text, subject text, message text);
+comment on type sync.cause is 'Something that is wrong now: the kind and subject of an alert.';
+
+create function sync.open_alert(p_kind text, p_subject text, p_message text) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into public.sync_alerts as a (kind, subject, message)
+  values (p_kind, p_subject, sync.mask_secrets(p_message))
+  on conflict (kind, subject) where resolved_at is null
+  do update set last_seen_at = sync.now(), repeats = a.repeats + 1, message = excluded.message;
+$$;
+comment on function sync.open_alert(text, text, text) is
+$$Open an alert, or note that its cause lasts. Locks: its row.$$;
+
+create function sync.resolve_alert(p_kind text, p_subject text) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  update public.sync_alerts set resolved_at = sync.now()
+  where kind = p_kind and subject = p_subject and resolved_at is null;
+$$;
+comment on function sync.resolve_alert(text, text) is
+$$Resolve the open alert of a cause, if there is one. Locks: its row.$$;
+
+revoke all on sequence public.sync_alerts_id_seq from public, anon, authenticated, service_role;
+revoke all on table public.sync_alerts from public, anon, authenticated, service_role;
+grant select on table public.sync_alerts to authenticated, service_role;
+create policy sync_alerts_select_operator on public.sync_alerts
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.open_alert, sync.resolve_alert
+from public, anon, authenticated, service_role;
+
+-- Registration: workspaces are added, get a key, are taken out; live runs follow.
+-- Stands on: addresses, keys, workspaces, missing, close, begin_again, settle, steer.
+
+create function sync.follow_workspaces() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_held bigint[];
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
+  perform sync.mark_paused_runs() where exists (
+    select 1 from new_rows as n join old_rows as o using (id)
+    where (n.key_status = 'unreadable') <> (o.key_status = 'unreadable'));
+  v_held := array(
+    select r.id from public.workspace_sync_runs as r
+    join new_rows as n on n.id = r.workspace_id join old_rows as o on o.id = n.id
+    where r.status = 'running' and n.access_revision <> o.access_revision
+    order by r.id for no key update of r skip locked);
+  perform sync.begin_again_if_outdated(id) from unnest(v_held) as id;
+  perform sync.forget_missing(n.id, st.id)
+  from new_rows as n join old_rows as o on o.id = n.id and o.access_revision <> n.access_revision
+  join public.sync_streams as st on st.source_id = o.source_id
+  where not exists (
+    select 1 from public.workspace_sync_runs as r
+    where r.workspace_id = n.id and r.stream_id = st.id and r.status = 'running'
+      and r.id <> all (v_held));
+  return null;
+end; $$;
+comment on function sync.follow_workspaces() is
+$$Trigger, per statement: whoever gives a workspace another key, URL, id or source, its live runs
+begin again or end, and what was missed is forgotten; that its key can be read again, or no longer,
+lets them go on or holds them. A run that another transaction holds follows at its next step, or with
+the next sweep. Locks: runs and queue rows by SKIP LOCKED, missing records.$$;
+create trigger sync_workspaces_follow after update on public.sync_workspaces
+referencing old table as old_rows new table as new_rows
+for each statement execute function sync.follow_workspaces();
+
+create function sync.hold_runs(p_workspace_name text) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run_ids bigint[];
+begin
+  v_run_ids := array(
+    select r.id from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where w.name_key = sync.name_key(p_workspace_name)
+      and r.status = 'running'
+    order by r.id for no key update of r);
+  perform 1 from public.polling_job_status where id in (
+    select job_id from public.workspace_sync_runs where id = any (v_run_ids))
+  order by id for no key update;
+  return v_run_ids;
+end; $$;
+comment on function sync.hold_runs(text) is
+$$Lock a workspace's live runs and their jobs, as must be done before the workspace itself is
+locked. Returns: the runs. Locks: the runs by id, then the jobs by id.$$;
+
+create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text,
+  out o_secret_id uuid, out o_is_same boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key text := sync.trim_blanks(p_api_key);
+  v_name text := 'chunkwise/workspace/' || p_workspace_id;
+begin
+  if coalesce(v_key, '') = '' then
+    raise exception using errcode = 'SY014', message = 'the key is empty',
+      hint = 'Hand over the key that the API gave for this workspace.';
+  end if;
+  select sync.read_secret(id) = v_key into o_is_same from vault.secrets where name = v_name;
+  o_is_same := coalesce(o_is_same, false);
+  o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
+end; $$;
+comment on function sync.store_workspace_key(bigint, text) is
+$$Put a workspace's key into Vault, in place of the one before. The caller holds the workspace.
+Returns: its secret, and whether it is the same key as before. Raises: SY014 empty.$$;
+
+create function sync.source_id_of(p_source text) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source_id bigint;
+  v_names text;
+begin
+  if p_source is not null then
+    select id into v_source_id from public.sync_sources where source_name = p_source;
+    if v_source_id is null then
+      raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+        hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
+    end if;
+    return v_source_id;
+  end if;
+  select case when count(*) = 1 then min(id) end,
+    string_agg(source_name, ', ' order by source_name)
+  into v_source_id, v_names from public.sync_sources;
+  if v_names is null then
+    raise exception using errcode = 'SY003', message = 'no source is declared',
+      hint = 'declare_source() adds one.';
+  elsif v_source_id is null then
+    raise exception using errcode = 'SY006',
+      message = format('p_source is missing, and there are several sources: %s', v_names),
+      hint = 'Name the one that the workspace belongs to.';
+  end if;
+  return v_source_id;
+end; $$;
+comment on function sync.source_id_of(text) is
+$$Returns: a source's id; without a name that of the only one. Raises: SY003 unknown or none, SY006
+not named although there are several.$$;
+
+create function public.register_workspace(
+  p_workspace_name text,
+  p_base_url text,
+  p_api_key text,
+  p_source text default null,
+  p_external_id text default null,
+  p_max_concurrency int default null,
+  p_replace boolean default false
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_name text;
+  v_url text;
+  v_external_id text;
+  v_workspace public.sync_workspaces;
+  v_source_id bigint;
+  v_run_ids bigint[];
+  v_key record;
+  v_is_new boolean;
+  v_is_moved boolean;
+begin
+  perform sync.require_service();
+  v_name := sync.tidy_name(p_workspace_name);
+  v_url := sync.checked_base_url(regexp_replace(p_base_url, '/+$', ''));
+  v_external_id := nullif(sync.trim_blanks(p_external_id), '');
+  if p_max_concurrency not between 1 and 64 then
+    raise exception using errcode = 'SY006', message = format('p_max_concurrency is %s; a '
+        'workspace has 1 to 64 slots', p_max_concurrency),
+      hint = 'register_workspace(…, p_max_concurrency => 8)';
+  end if;
+  v_run_ids := sync.hold_runs(v_name);
+  insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id)
+  select v_name, sync.source_id_of(p_source), v_url, v_external_id
+  where not exists (select 1 from public.sync_workspaces
+    where name_key = sync.name_key(v_name))
+  on conflict (name_key) do nothing;
+  v_is_new := found;
+  select * into strict v_workspace from public.sync_workspaces
+  where name_key = sync.name_key(v_name) for no key update;
+  v_source_id := case when p_source is null then v_workspace.source_id
+  else sync.source_id_of(p_source) end;
+  v_is_moved := (v_source_id, v_url) is distinct
+    from (v_workspace.source_id, v_workspace.base_url);
+  if v_is_moved and p_replace is not true then
+    raise exception using errcode = 'SY019',
+      message = format('the name %L is taken by a workspace at %s', v_workspace.workspace_name,
+        v_workspace.base_url),
+      hint = 'p_replace => true gives it the other source or base URL; what is here of it stays.';
+  end if;
+  v_key := sync.store_workspace_key(v_workspace.id, p_api_key);
+  update public.sync_workspaces set
+    source_id = v_source_id, base_url = v_url, is_active = true, removed_at = null,
+    external_id = coalesce(v_external_id, external_id),
+    is_external_id_found = is_external_id_found and v_external_id is null,
+    max_concurrency = coalesce(p_max_concurrency, max_concurrency),
+    secret_id = v_key.o_secret_id,
+    key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
+    else 'unchecked' end,
+    key_checked_at = case when v_key.o_is_same and key_status = 'accepted' then key_checked_at end,
+    key_owner = case when v_key.o_is_same then key_owner end,
+    key_owner_id = case when v_key.o_is_same then key_owner_id end,
+    access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
+  where id = v_workspace.id;
+  perform sync.settle_runs(v_run_ids);
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name, 'created', v_is_new);
+end; $$;
+comment on function public.register_workspace(text, text, text, text, text, int, boolean) is
+$$Add a workspace, or set the key and slots of one anew and activate it; its source and base URL
+only with p_replace. Without p_source the only declared source is meant. Where the source tells
+whose a key is, the first owner seen becomes its external id if none is given. The key goes to
+Vault. Live runs begin again if key or URL changes, and end if the source does. Returns:
+{"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown source, SY006 bad argument,
+SY014 empty key, SY015 refused address, SY019 taken name or external id. Locks: as
+rotate_workspace_key().$$;
+
+create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_run_ids bigint[];
+  v_workspace public.sync_workspaces;
+  v_key record;
+begin
+  perform sync.require_service();
+  v_run_ids := sync.hold_runs(p_workspace_name);
+  select * into v_workspace from public.sync_workspaces
+  where id = sync.workspace_id_of(p_workspace_name) for no key update;
+  v_key := sync.store_workspace_key(v_workspace.id, p_api_key);
+  update public.sync_workspaces set
+    secret_id = v_key.o_secret_id,
+    key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
+    else 'unchecked' end,
+    key_checked_at = case when v_key.o_is_same and key_status = 'accepted' then key_checked_at end,
+    key_owner = case when v_key.o_is_same then key_owner end,
+    key_owner_id = case when v_key.o_is_same then key_owner_id end,
+    access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
+  where id = v_workspace.id;
+  perform sync.settle_runs(v_run_ids);
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name);
+end; $$;
+comment on function public.rotate_workspace_key(text, text) is
+$$Give a workspace a new key; claims from now on use it. Live runs begin again, by asking whose key
+it is where the source tells; what is in flight is not applied. The same key again changes nothing.
+Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 empty key.
+Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.$$;
+
+create function public.deactivate_workspace(p_workspace_name text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_workspace public.sync_workspaces;
+begin
+  perform sync.require_service();
+  update public.sync_workspaces set is_active = false
+  where id = sync.workspace_id_of(p_workspace_name) returning * into v_workspace;
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name, 'is_active', false);
+end; $$;
+comment on function public.deactivate_workspace(text) is
+$$Start no more syncs of a workspace; its rows stay, a live run goes on. register_workspace()
+activates it again. Returns: {"workspace_id", "workspace_name", "is_active"}. Raises: SY002 unknown
+workspace. Locks: the workspace.$$;
+
+create function sync.delete_workspace_rows(p_workspace_id bigint, p_limit bigint) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table record;
+  v_deleted bigint;
+  v_total bigint := 0;
+begin
+  for v_table in
+    select c.conrelid::regclass as name, a.attname as key from pg_catalog.pg_constraint as c
+    join pg_catalog.pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    where c.contype = 'f' and c.confrelid = 'public.sync_workspaces'::regclass
+    order by c.conrelid
+  loop
+    execute format('delete from %1$s where ctid = any (array(
+      select ctid from %1$s where %2$I = $1 limit $2))', v_table.name, v_table.key)
+    using p_workspace_id, p_limit - v_total;
+    get diagnostics v_deleted = row_count;
+    v_total := v_total + v_deleted;
+    exit when v_total >= p_limit;
+  end loop;
+  return v_total;
+end; $$;
+comment on function sync.delete_workspace_rows(bigint, bigint) is
+$$Delete at most so many rows of a removed workspace, of every table that refers to it. The caller
+holds it, and has seen that no run of it is live. Returns: how many.$$;
+
+create function public.remove_workspace(p_workspace_name text,
+  p_delete_records boolean default false) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_run_ids bigint[];
+  v_workspace public.sync_workspaces;
+  v_deleted bigint := 0;
+  v_is_finished boolean := true;
+begin
+  perform sync.require_service();
+  v_run_ids := sync.hold_runs(p_workspace_name);
+  select * into v_workspace from public.sync_workspaces
+  where name_key = sync.name_key(p_workspace_name) for update;
+  if v_workspace.id is null or (v_workspace.removed_at is not null
+    and p_delete_records is not true) then
+    perform sync.workspace_id_of(p_workspace_name);
+  end if;
+  delete from vault.secrets where id = v_workspace.secret_id;
+  perform sync.end_run_early(id, 'cancelled', 'its workspace was removed')
+  from unnest(v_run_ids) as id;
+  update public.polling_job_status as j
+  set cancel_requested_at = coalesce(cancel_requested_at, sync.now())
+  from public.workspace_sync_runs as r
+  where r.id = any (v_run_ids) and j.id = r.job_id and j.status = 'running' and not exists (
+    select 1 from public.workspace_sync_runs as x
+    where x.job_id = j.id and x.workspace_id <> v_workspace.id);
+  update public.sync_workspaces set
+    removed_at = coalesce(removed_at, sync.now()), is_active = false, secret_id = null,
+    key_status = 'unchecked', key_checked_at = null, key_owner = null, key_owner_id = null,
+    access_revision = access_revision + 1
+  where id = v_workspace.id;
+  perform sync.settle_runs(v_run_ids);
+  update public.sync_alerts as a set resolved_at = sync.now()
+  where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused',
+      'key_of_other_workspace', 'counts_disagree', 'deletions_waiting')
+    and (a.subject = v_workspace.workspace_name or exists (
+      select 1 from public.sync_streams as st where st.source_id = v_workspace.source_id
+        and a.subject = format('%s %s', v_workspace.workspace_name, st.stream_name)));
+  if p_delete_records then
+    v_is_finished := not exists (select 1 from public.workspace_sync_runs
+      where workspace_id = v_workspace.id and status = 'running');
+    if v_is_finished then
+      v_deleted := sync.delete_workspace_rows(v_workspace.id, 50000);
+      v_is_finished := v_deleted < 50000;
+    end if;
+    delete from public.sync_workspaces where id = v_workspace.id and v_is_finished;
+  end if;
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name, 'rows_deleted', v_deleted, 'is_finished', v_is_finished);
+end; $$;
+comment on function public.remove_workspace(text, boolean) is
+$$Take a workspace out: its key leaves Vault, its live runs end as cancelled, its alerts are
+resolved. What was synced is kept under its name, unless p_delete_records: then up to 50,000 rows go
+with each call, in the end the workspace itself, and its name is free. Returns: {"workspace_id",
+"workspace_name", "rows_deleted", "is_finished": false: requests are in flight or rows are left,
+call it again}. Raises: SY002 unknown workspace. Locks: its live runs by id, their jobs, the
+workspace, its rows, pending queue rows by SKIP LOCKED.$$;
+
+create function sync.forget_workspaces() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
+  delete from vault.secrets as s using gone as g
+  where s.id = g.secret_id or s.name = 'chunkwise/workspace/' || g.id;
+  delete from public.sync_budgets as b using gone as g where b.scope_key = 'workspace:' || g.id;
+  return null;
+end; $$;
+comment on function sync.forget_workspaces() is
+$$Trigger, per statement: the key and the budget of a deleted workspace go with it.$$;
+create trigger sync_workspaces_forget after delete on public.sync_workspaces
+referencing old table as gone
+for each statement execute function sync.forget_workspaces();
+
+revoke all on function
+  sync.follow_workspaces, sync.hold_runs, sync.store_workspace_key, sync.source_id_of,
+  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
+  sync.delete_workspace_rows, public.remove_workspace, sync.forget_workspaces
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
+  public.remove_workspace
+to service_role;
+
+-- Endpoints: the receivers that pg_net wakes, and what was pushed to them.
+-- Stands on: addresses, alerts.
+
+do $$
+begin
+  if exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_net') then
+    create extension if not exists pg_net with schema extensions;
+  end if;
+end; $$;
+
+create table public.worker_endpoints (
+  id bigint generated always as identity primary key,
+  url text not null unique,
+  streams text[],
+  secret_id uuid,
+  is_active boolean not null default true,
+  consecutive_failures int not null default 0,
+  resting_until timestamptz,
+  last_answered_at timestamptz,
+  last_error text,
+  created_at timestamptz not null default sync.now()
+);
+comment on table public.worker_endpoints is
+'Receivers (chunkwise worker --listen) to which ready chunks are posted. The wake token is in
+Vault.';
+comment on column public.worker_endpoints.streams is 'Streams it is woken for; null means all.';
+comment on column public.worker_endpoints.resting_until is
+'After failures in a row it is left alone until then.';
+comment on column public.worker_endpoints.secret_id is 'Where the wake token is in Vault.';
+comment on column public.worker_endpoints.consecutive_failures is
+'Posts that failed since one was answered; after three it rests.';
+alter table public.worker_endpoints enable row level security;
+
+create unlogged table sync.hints (
+  id bigint generated always as identity primary key,
+  chunk_id bigint not null,
+  endpoint_id bigint not null,
+  request_id bigint not null,
+  attempt int not null,
+  sent_at timestamptz not null,
+  posted_at timestamptz not null default pg_catalog.clock_timestamp(),
+  outcome text not null default 'sent',
+  status_code int,
+  message text,
+  settled_at timestamptz,
+  constraint hints_outcome_check
+  check (outcome in ('sent', 'answered', 'refused', 'busy', 'timed_out', 'failed', 'lost'))
+);
+comment on table sync.hints is
+'Pushed wake-ups. Unlogged, as pg_net''s own tables are: a crash loses hints, never work.';
+comment on column sync.hints.posted_at is
+'When, by the clock of pg_net''s answers: what was answered before or long after is another''s.';
+create index hints_chunk_idx on sync.hints (chunk_id, id);
+create index hints_unsettled_idx on sync.hints (request_id) where outcome = 'sent';
+create index hints_sent_idx on sync.hints (sent_at);
+create index hints_failed_idx on sync.hints (sent_at)
+  where outcome in ('lost', 'refused', 'timed_out', 'failed');
+alter table sync.hints enable row level security;
+
+create unlogged table sync.hinted_claims (
+  id bigint generated always as identity primary key,
+  chunk_id bigint not null,
+  worker_id text not null,
+  verdict text not null,
+  times int not null default 1,
+  occurred_at timestamptz not null default sync.now()
+);
+comment on table sync.hinted_claims is
+'What receivers asked for by id and got: claimed, or why not. Forged and replayed hints show here.';
+comment on column sync.hinted_claims.times is
+'How often in a row. A chunk that is not given is one row per reason, and ids of no chunk are 1,999
+rows at most: who has the wake token can post as many as he likes.';
+create unique index hinted_claims_refused_idx on sync.hinted_claims
+((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
+where verdict <> 'claimed';
+create index hinted_claims_chunk_idx on sync.hinted_claims (chunk_id, id);
+create index hinted_claims_occurred_idx on sync.hinted_claims (occurred_at);
+alter table sync.hinted_claims enable row level security;
+
+create table sync.hint_state (
+  is_only_row boolean primary key default true,
+  last_broadcast_at timestamptz not null default '-infinity',
+  broadcasts bigint not null default 0,
+  last_error text,
+  last_push_error text,
+  constraint hint_state_is_only_row_check check (is_only_row)
+) with (fillfactor = 10);
+comment on table sync.hint_state is
+'When the last Realtime hint was sent, how many there were.';
+comment on column sync.hint_state.last_error is
+'Why the last Realtime hint failed; null again after one that did not.';
+comment on column sync.hint_state.last_push_error is
+'Why the last POST could not be handed to pg_net; null again after one that could.';
+insert into sync.hint_state default values;
+alter table sync.hint_state enable row level security;
+
+create function sync.may_answer(p_answered_at timestamptz, p_posted_at timestamptz,
+  p_held_at timestamptz) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select p_answered_at between p_posted_at - interval '10 seconds'
+    and p_held_at + interval '2 minutes';
+$$;
+comment on function sync.may_answer(timestamptz, timestamptz, timestamptz) is
+$$Returns: whether an answer of pg_net's may be one to a request, from when it was posted until when
+it was last known to be waiting. Its number alone says nothing: they begin again after a crash, and
+when the extension is made anew. Pg_net dates an answer by when it began to send.$$;
+
+create function public.register_worker_endpoint(p_url text, p_wake_token text,
+  p_streams text[] default null) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_endpoint public.worker_endpoints;
+  v_name text;
+  v_unknown text;
+begin
+  perform sync.require_service();
+  perform sync.checked_base_url(rtrim(p_url, '/'), p_takes_private_http => true);
+  p_url := sync.normal_url(p_url);
+  v_name := 'chunkwise/endpoint/' || p_url;
+  if coalesce(length(p_wake_token), 0) < 16 then
+    raise exception using errcode = 'SY014', message = 'a wake token has at least 16 characters',
+      hint = 'Make one for this purpose alone: it passes through pg_net, where every database '
+        'login can read it.';
+  end if;
+  select string_agg(name, ', ') into v_unknown from unnest(p_streams) as name
+  where not exists (select 1 from public.sync_streams where stream_name = name);
+  if v_unknown is not null then
+    raise exception using errcode = 'SY003', message = format('there is no stream %s', v_unknown),
+      hint = 'select stream_name from sync_streams lists them.';
+  end if;
+  insert into public.worker_endpoints as e (url, streams) values (p_url, p_streams)
+  on conflict (url) do update set
+    streams = coalesce(excluded.streams, e.streams), is_active = true, consecutive_failures = 0,
+    resting_until = null, last_error = null
+  returning * into v_endpoint;
+  if v_endpoint.secret_id is null then
+    update public.worker_endpoints
+    set secret_id = vault.create_secret(p_wake_token, v_name, 'Wake token of a Chunkwise worker')
+    where id = v_endpoint.id;
+  else
+    perform vault.update_secret(v_endpoint.secret_id, p_wake_token);
+  end if;
+  return jsonb_build_object('endpoint_id', v_endpoint.id, 'url', p_url);
+end; $$;
+comment on function public.register_worker_endpoint(text, text, text[]) is
+$$Wake a receiver by POST for chunks of some streams, or of all. The token goes to Vault; it is
+worth nothing beyond a wake. To register it again replaces its token, and its streams if they are
+given: to widen them name them all, or remove it first. Returns: {"endpoint_id", "url"}. Raises:
+SY003 unknown stream, SY014 token too short, SY015 refused address. Locks: the endpoint.$$;
+
+create function public.remove_worker_endpoint(p_url text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_endpoint public.worker_endpoints;
+begin
+  perform sync.require_service();
+  p_url := coalesce(sync.normal_url(p_url), p_url);
+  delete from public.worker_endpoints where url = p_url returning * into v_endpoint;
+  if v_endpoint.id is null then
+    raise exception using errcode = 'SY006', message = format('there is no endpoint %L', p_url),
+      hint = 'select url from worker_endpoints lists them.';
+  end if;
+  delete from vault.secrets where id = v_endpoint.secret_id;
+  perform sync.resolve_alert('endpoint_failing', p_url);
+  return jsonb_build_object('endpoint_id', v_endpoint.id, 'url', p_url);
+end; $$;
+comment on function public.remove_worker_endpoint(text) is
+$$Wake a receiver no more. Returns: {"endpoint_id", "url"}. Raises: SY006 unknown URL. Locks: the
+endpoint.$$;
+
+create view public.hint_deliveries with (security_invoker = true) as
+select
+  'push' as direction, h.id, h.chunk_id, h.sent_at as occurred_at,
+  (select e.url from public.worker_endpoints as e where e.id = h.endpoint_id) as endpoint,
+  null as worker_id, h.attempt, h.outcome,
+  h.status_code, h.message, h.settled_at
+from sync.hints as h
+union all
+select 'claim', c.id, c.chunk_id, c.occurred_at, null, c.worker_id, c.times, c.verdict, null, null,
+  null from sync.hinted_claims as c;
+comment on view public.hint_deliveries is
+'push: wake-ups sent and what became of them (sent, answered, refused, busy, timed_out, failed,
+lost). claim: what receivers asked for by id and got.';
+comment on column public.hint_deliveries.direction is
+'push: a POST to an endpoint; claim: a receiver asked for a chunk.';
+comment on column public.hint_deliveries.id is 'Unique within its direction.';
+comment on column public.hint_deliveries.chunk_id is
+'The chunk it spoke of; of a claim perhaps none that exists.';
+comment on column public.hint_deliveries.occurred_at is 'When it was sent or asked.';
+comment on column public.hint_deliveries.endpoint is 'Where it was sent.';
+comment on column public.hint_deliveries.worker_id is 'Who asked.';
+comment on column public.hint_deliveries.attempt is
+'Of a push: which hint of this chunk, from 1. Of a claim: how often in a row it got that answer.';
+comment on column public.hint_deliveries.outcome is
+'Of a push: sent, answered, refused, busy, timed_out, failed or lost. Of a claim: claimed, or why
+not.';
+comment on column public.hint_deliveries.status_code is 'What the endpoint answered.';
+comment on column public.hint_deliveries.message is 'The same in its words, without the token.';
+comment on column public.hint_deliveries.settled_at is 'When that was known.';
+
+revoke all on sequence
+  public.worker_endpoints_id_seq, sync.hints_id_seq, sync.hinted_claims_id_seq
+from public, anon, authenticated, service_role;
+revoke all on table
+  public.worker_endpoints, sync.hints, sync.hinted_claims, sync.hint_state, public.hint_deliveries
+from public, anon, authenticated, service_role;
+grant select on table
+  public.worker_endpoints, sync.hints, sync.hinted_claims, sync.hint_state, public.hint_deliveries
+to authenticated, service_role;
+create policy worker_endpoints_select_operator on public.worker_endpoints
+for select to authenticated using ((select sync.is_operator()));
+create policy hints_select_operator on sync.hints
+for select to authenticated using ((select sync.is_operator()));
+create policy hinted_claims_select_operator on sync.hinted_claims
+for select to authenticated using ((select sync.is_operator()));
+create policy hint_state_select_operator on sync.hint_state
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.may_answer, public.register_worker_endpoint, public.remove_worker_endpoint
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.register_worker_endpoint, public.remove_worker_endpoint
+to service_role;
+
+-- Hints: ready work wakes workers by Realtime and by POST; lost hints are sent again. Only speed
+-- depends on them.
+-- Stands on: keys, admission, leases, alerts, endpoints.
+
+create function sync.note_hint_failure(p_channel text, p_message text) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  update sync.hint_state as s set
+    last_error = case p_channel when 'realtime' then sync.mask_secrets(p_message)
+      else s.last_error end,
+    last_push_error = case p_channel when 'push' then sync.mask_secrets(p_message)
+      else s.last_push_error end
+  from (select is_only_row from sync.hint_state for no key update skip locked) as free
+  where s.is_only_row;
+$$;
+comment on function sync.note_hint_failure(text, text) is
+$$Note why hints fail; the next one that does not takes it back. A verb that holds runs may come
+here, so it waits for nobody: another notes the same. Locks: the row of hint_state, by SKIP
+LOCKED.$$;
+
+create function sync.broadcast_work(p_pause interval) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  if not exists (select 1 from sync.hint_state where last_broadcast_at <= v_now - p_pause)
+    or to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null then
+    return;
+  end if;
+  perform 1 from sync.hint_state
+    where last_broadcast_at <= v_now - p_pause for no key update skip locked;
+  if found then
+    update sync.hint_state set last_broadcast_at = v_now, broadcasts = broadcasts + 1,
+      last_error = null
+    where is_only_row;
+    perform realtime.send('{}'::jsonb, 'work', 'chunkwise:work', true);
+  end if;
+end; $$;
+comment on function sync.broadcast_work(interval) is
+$$Tell the workers by Realtime that there is work, unless that was said within the pause, or is just
+being said: a worker looks once more 500 ms after any hint. Locks: the row of hint_state, by SKIP
+LOCKED.$$;
+
+create function sync.held_posts() returns table (request_id bigint, chunk_id bigint)
+language plpgsql stable rows 100 set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select h.request_id, h.chunk_id from net.http_request_queue as q
+  join sync.hints as h on h.request_id = q.id and h.outcome = 'sent'
+    and q.headers ->> 'Chunkwise-Message' = 'hint/' || h.chunk_id;
+end; $$;
+comment on function sync.held_posts() is
+$$Returns: the posts that pg_net has and did not send yet; the caller has checked that it is
+there.$$;
+
+create function sync.room_for_posts() returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_most constant bigint := 1000;
+begin
+  -- Mostly so few are not answered yet that the queue need not be read.
+  return v_most - case
+    when (select count(*) from (
+      select 1 from sync.hints where outcome = 'sent' limit v_most / 2) as sent) < v_most / 2 then 0
+    else (select count(*) from sync.held_posts()) end;
+end; $$;
+comment on function sync.room_for_posts() is
+$$Returns: how many more posts pg_net may be given. Where it stands still or is slow, more of them
+would only be old when they go.$$;
+
+create function sync.push_chunks(p_queue_ids bigint[]) returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_sent int;
+begin
+  if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
+    return 0;
+  end if;
+  with reachable as materialized (
+    select x.id, x.url, x.streams, x.token from (
+      select e.id, e.url, e.streams, sync.read_secret(e.secret_id) as token
+      from public.worker_endpoints as e
+      where e.is_active and (e.resting_until is null or e.resting_until <= sync.now()) offset 0
+    ) as x where x.token is not null
+  )
+  insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
+  select c.id, e.id, net.http_post(
+      url => e.url,
+      body => jsonb_build_object('type', 'UPDATE', 'table',
+      case when c.is_item then 'chunk_processing_queue' else 'sync_page_queue' end, 'schema',
+      'public',
+        'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts,
+        'created_at', c.created_at), 'old_record', null),
+      headers => jsonb_build_object('Content-Type', 'application/json', 'Authorization',
+        'Bearer ' || e.token, 'Chunkwise-Message', 'hint/' || c.id),
+      timeout_milliseconds => 2000),
+    c.attempt, sync.now()
+  from (
+    select q.*, st.stream_name, st.completeness = 'items' as is_item,
+      1 + (select count(*) from sync.hints as h where h.chunk_id = q.id)::int as attempt
+    from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where q.id = any (p_queue_ids)
+    order by q.ready_seq limit (select greatest(0, sync.room_for_posts()))
+  ) as c
+  cross join lateral (
+    select x.*, row_number() over (order by x.id) - 1 as position, count(*) over () as endpoints
+    from reachable as x
+    where x.streams is null or c.stream_name = any (x.streams)
+  ) as e
+  where e.position = (c.id + c.attempt) % e.endpoints
+  order by c.ready_seq;
+  get diagnostics v_sent = row_count;
+  perform sync.note_hint_failure('push', null)
+  where exists (select 1 from sync.hint_state where last_push_error is not null);
+  return v_sent;
+exception when others then
+  perform sync.note_hint_failure('push', sqlerrm);
+  return 0;
+end; $$;
+comment on function sync.push_chunks(bigint[]) is
+$$Post one wake-up per chunk, spread over the endpoints; each further attempt goes to the next one.
+One whose wake token cannot be read gets none.
+pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
+sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
+Returns: how many.$$;
+
+create function sync.hint_ready_chunks() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.chunk_processing_queue');
+  if not exists (select 1 from changed where ready_seq is not null) then
+    return null;
+  end if;
+  begin
+    perform sync.broadcast_work(interval '250 milliseconds');
+  exception when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
+  end;
+  if exists (select 1 from public.worker_endpoints where is_active) then
+    perform sync.push_chunks(array(select id from changed where ready_seq is not null));
+  end if;
+  return null;
+end; $$;
+comment on function sync.hint_ready_chunks() is
+$$Trigger, per statement: chunks became ready. A failure is noted in sync.hint_state and never
+reaches the statement.$$;
+create trigger chunk_processing_queue_hint after update on public.chunk_processing_queue
+referencing new table as changed
+for each statement execute function sync.hint_ready_chunks();
+
+create function sync.hint_progress() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.polling_job_status');
+  begin
+    if to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null then
+      perform realtime.send(jsonb_build_object('job_id', new.id), 'progress',
+        'chunkwise:progress', true);
+    end if;
+  exception when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
+  end;
+  return null;
+end; $$;
+comment on function sync.hint_progress() is
+$$Trigger: a job's row says that it is further, or at its end; operators who watch are told to look.
+While it runs that is about once a second, however many runs end: a channel that is told more than it
+may be is shut. It cannot fail the statement.$$;
+create trigger polling_job_status_hint after update of status, chunks_completed
+on public.polling_job_status
+for each row when (old.status = 'running' and (old.status, old.chunks_completed)
+  is distinct from (new.status, new.chunks_completed)) execute function sync.hint_progress();
+
+create function sync.settle_hints() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('net._http_response') is null
+    or not exists (select 1 from sync.hints where outcome = 'sent') then
+    return;
+  end if;
+  with tokens as (
+    select e.id as endpoint_id, sync.read_secret(e.secret_id) as token
+    from public.worker_endpoints as e
+  ), found as materialized (
+    -- Answers have no index by their request, and a claim's sweep has no other join than one by one.
+    select h.id, r.timed_out, r.error_msg, r.status_code, r.created, r.content
+    from net._http_response as r
+    cross join lateral (
+      select x.id, x.posted_at from sync.hints as x
+      where x.request_id = r.id and x.outcome = 'sent' offset 0
+    ) as h
+    where r.created >= (select min(x.posted_at) from sync.hints as x where x.outcome = 'sent')
+      - interval '10 seconds'
+      and sync.may_answer(r.created, h.posted_at, h.posted_at)
+  ), answered as (
+    update sync.hints as h set
+      outcome = case when r.timed_out then 'timed_out' when r.error_msg is not null then 'failed'
+      when r.status_code = 503 then 'busy'
+        when r.status_code >= 300 then 'refused' else 'answered' end,
+      status_code = r.status_code, settled_at = r.created,
+      -- Of a token that cannot be read nobody can see whether the answer repeats it.
+      message = case when exists (
+        select 1 from tokens as t where t.endpoint_id = h.endpoint_id and t.token is null
+      ) then '(not shown: the wake token cannot be read)'
+        else sync.foreign_text(coalesce(r.error_msg, r.content),
+        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id)) end
+    from found as r
+    where h.id = r.id
+    returning h.endpoint_id, h.outcome, h.message
+  ), by_endpoint as (
+    select endpoint_id, bool_or(outcome in ('answered', 'busy')) as is_alive, count(*) as failures,
+      max(message) filter (where outcome not in ('answered', 'busy')) as message
+    from answered group by endpoint_id
+  ), free as (
+    select id from public.worker_endpoints order by id for no key update skip locked
+  )
+  update public.worker_endpoints as e set
+    last_answered_at = case when b.is_alive then sync.now() else e.last_answered_at end,
+    consecutive_failures = case when b.is_alive then 0 else e.consecutive_failures + b.failures end,
+    last_error = case when b.is_alive then null else b.message end,
+    resting_until = case when not b.is_alive and e.consecutive_failures + b.failures >= 3
+      then sync.now() + least(30 * 2 ^ least(e.consecutive_failures + b.failures - 3, 5),
+      900) * interval '1 second' end
+  from by_endpoint as b join free on free.id = b.endpoint_id
+  where e.id = free.id;
+  update sync.hints set outcome = 'lost', settled_at = sync.now()
+  where outcome = 'sent' and sent_at < sync.now() - interval '60 seconds';
+  perform sync.open_alert('endpoint_failing', url,
+    format('%s wake-ups in a row failed: %s', consecutive_failures,
+    coalesce(last_error, 'no reason')))
+  from public.worker_endpoints where is_active and resting_until > sync.now();
+  perform sync.resolve_alert('endpoint_failing', url) from public.worker_endpoints
+    where consecutive_failures = 0;
+end; $$;
+comment on function sync.settle_hints() is
+$$Read what pg_net says of the posts; endpoints that fail three times in a row rest, with an alert,
+and longer each time. A post without an answer for a minute is lost. A sweep comes here, so it waits
+for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoints by SKIP
+LOCKED.$$;
+
+create function sync.drop_old_posts() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('net.http_request_queue') is null
+    or not exists (select 1 from sync.hints where outcome = 'sent') then
+    return;
+  end if;
+  delete from net.http_request_queue where id = any (array(
+    select q.id from net.http_request_queue as q
+    join sync.hints as h on h.request_id = q.id and h.outcome = 'sent'
+      and h.sent_at < sync.now() - interval '60 seconds'
+      and q.headers ->> 'Chunkwise-Message' = 'hint/' || h.chunk_id
+    for update of q skip locked));
+exception when others then
+  perform sync.note_hint_failure('push', sqlerrm);
+end; $$;
+comment on function sync.drop_old_posts() is
+$$Take from pg_net the posts that it had for a minute without sending them: what they speak of is
+hinted again. A failure is noted and fails nothing else. Locks: requests in its queue by SKIP
+LOCKED.$$;
+
+create function sync.resend_hints(p_at_once boolean) returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_ready bigint[];
+begin
+  select coalesce(array_agg(q.id order by q.ready_seq), '{}') into v_ready
+  from public.workspace_sync_runs as r
+  join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    and q.ready_seq is not null
+  where r.status = 'running';
+  if cardinality(v_ready) = 0 then
+    return 0;
+  end if;
+  perform sync.broadcast_work(case when p_at_once then interval '0' else interval '250 milliseconds'
+    end);
+  if exists (select 1 from public.worker_endpoints where is_active)
+    and to_regclass('net.http_request_queue') is not null then
+    perform sync.push_chunks(array(
+      select c.ready_id from unnest(v_ready) as c (ready_id)
+      where (p_at_once or not exists (
+          select 1 from sync.hints as h where h.chunk_id = c.ready_id
+          having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
+            300) * interval '1 second'))
+        and c.ready_id not in (select p.chunk_id from sync.held_posts() as p)
+      limit 200));
+  end if;
+  return cardinality(v_ready);
+end; $$;
+comment on function sync.resend_hints(boolean) is
+$$Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once; not
+those whose last post pg_net did not send yet. Returns: chunks that are ready.$$;
+
+create function sync.tend_hints() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.wake_due_chunks(1000);
+  perform sync.wake_lines(1000);
+  perform sync.drop_old_posts();
+  perform sync.settle_hints();
+  perform sync.resend_hints(false);
+exception
+  when lock_not_available then
+    -- Another holds what this reads: the next sweep comes.
+    null;
+  when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
+end; $$;
+comment on function sync.tend_hints() is
+$$The sweep's part: due chunks become ready, answers are read, lost hints are sent again. A failure
+is noted and fails nothing else.$$;
+
+create function public.trigger_next_chunk_processing() returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+begin
+  perform sync.require_service();
+  perform sync.wake_due_chunks(1000);
+  perform sync.wake_lines(1000);
+  return jsonb_build_object('ready_chunks', sync.resend_hints(true));
+end; $$;
+comment on function public.trigger_next_chunk_processing() is
+$$Hint all ready work again, now. Returns: {"ready_chunks"}. Locks: due queue rows by SKIP
+LOCKED.$$;
+
+do $$
+begin
+  if to_regclass('realtime.messages') is not null then
+    create policy chunkwise_progress_select_operator
+      on realtime.messages for select to authenticated
+    using (extension = 'broadcast' and (select realtime.topic()) = 'chunkwise:progress'
+    and (select sync.is_operator()));
+  end if;
+end; $$;
+
+revoke all on function
+  sync.note_hint_failure, sync.broadcast_work, sync.held_posts, sync.room_for_posts,
+  sync.push_chunks, sync.hint_ready_chunks, sync.hint_progress, sync.settle_hints,
+  sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
+  public.trigger_next_chunk_processing
+from public, anon, authenticated, service_role;
+grant execute on function public.trigger_next_chunk_processing to service_role;
+
+-- Progress: how far runs and jobs are, from totals that are counted once.
+
+create view sync.run_progress with (security_invoker = true) as
+select
+  r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
+  r.close_error, r.phase, r.scan,
+  r.planned_chunks + case when r.status = 'running' and r.ending is null
+    then r.known_pages - r.planned_pages else 0 end as planned,
+  r.chunks_completed + coalesce(c.completed, 0) as completed,
+  r.chunks_failed + coalesce(c.failed, 0) as failed,
+  r.chunks_cancelled + coalesce(c.cancelled, 0) as cancelled,
+  r.records_seen + coalesce(c.records, 0) as records,
+  r.records_changed + coalesce(c.changed, 0) as changed,
+  r.pages_planned, r.pages_completed + coalesce(c.pages, 0) as pages_completed,
+  coalesce(q.processing, 0) as processing, coalesce(q.ready, 0) as ready,
+  coalesce(q.delayed, 0) as delayed, q.next_retry_at, q.last_claim_at,
+  case when r.status = 'running' then r.progress_total else coalesce(r.progress_total, 1) end
+  as progress_total,
+  case r.status when 'running'
+    then least(r.progress_total, r.chunks_completed + coalesce(c.completed, 0))
+    when 'completed' then coalesce(r.progress_total, 1)
+    else least(coalesce(r.progress_total, 1), r.chunks_completed) end as progress_done
+from public.workspace_sync_runs as r
+left join lateral (
+  select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+    sum(records) as records, sum(changed) as changed, sum(pages) as pages
+  from sync.run_counters where run_id = r.id and r.status = 'running'
+) as c on true
+left join lateral (
+  select count(*) filter (where status = 'processing') as processing,
+    count(*) filter (where ready_seq is not null) as ready,
+    count(*) filter (where next_retry_at is not null and status = 'pending') as delayed,
+    min(next_retry_at) filter (where status = 'pending') as next_retry_at,
+    max(started_at) as last_claim_at
+  from public.chunk_processing_queue
+  where run_id = r.id and slot is not null and r.status = 'running'
+) as q on true;
+comment on view sync.run_progress is
+'Totals of each run: of closed ones as written, of live ones summed from one counter row per slot.
+progress_done never falls: its 100 % is fixed when page 1 was answered, and re-scans add nothing to
+it. What failed or was cancelled is not done. Of a live run planned counts the pages that are known
+and have no chunk yet, too.';
+
+-- One statement whose plan a session keeps: planning it took longer than running it.
+create function sync.add_up_runs(p_job_id uuid)
+returns table (planned bigint, processing bigint, completed bigint, failed bigint, cancelled bigint,
+  ready bigint, delayed bigint, percentage numeric, workspaces_completed bigint,
+  last_claim_at timestamptz)
+language plpgsql stable rows 1 set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+set enable_seqscan = off as $$
+begin
+  return query
+  select coalesce(sum(r.planned), 0)::bigint, coalesce(sum(r.processing), 0)::bigint,
+    coalesce(sum(r.completed), 0)::bigint, coalesce(sum(r.failed), 0)::bigint,
+    coalesce(sum(r.cancelled), 0)::bigint, coalesce(sum(r.ready), 0)::bigint,
+    coalesce(sum(r.delayed), 0)::bigint,
+    case when not bool_or(r.progress_total is null)
+    then least(99.9, trunc(100.0 * sum(r.progress_done) / sum(r.progress_total), 1)) end,
+    count(distinct r.workspace_id)
+    - count(distinct r.workspace_id) filter (where r.status <> 'completed'),
+    max(r.last_claim_at)
+  from sync.run_progress as r where r.job_id = p_job_id;
+end; $$;
+comment on function sync.add_up_runs(uuid) is
+$$Returns: the totals of a live job, summed over its runs; the percentage is null until every run's
+total is known.$$;
+
+-- Two branches, because a left join would add up the runs of every closed job too; of one type,
+-- because they would be converted row by row.
+create view sync.job_progress with (security_invoker = true) as
+select
+  j.id as job_id, j.job_name, j.kind, j.status, j.total_workspaces,
+  j.chunks_completed + j.chunks_failed + j.chunks_cancelled as planned, 0::bigint as pending,
+  0::bigint as processing,
+  j.chunks_completed as completed, j.chunks_failed as failed, j.chunks_cancelled as cancelled,
+  case j.status when 'completed' then 'completed' when 'cancelled' then 'cancelled'
+    else 'partial_failure' end as overall_status,
+  coalesce(j.progress_percentage, case j.status when 'completed' then 100.0 end) as percentage,
+  j.workspaces_processed::bigint as workspaces_completed, j.updated_at,
+  coalesce(j.error_message, j.warnings[1]) as happening_now
+from public.polling_job_status as j
+where j.status <> 'running'
+union all
+select
+  j.id, j.job_name, j.kind, j.status, j.total_workspaces,
+  p.planned, left_over.pending, p.processing,
+  p.completed, p.failed, p.cancelled,
+  case when p.planned = left_over.pending then 'pending' else 'processing' end,
+  p.percentage, p.workspaces_completed, greatest(j.updated_at, p.last_claim_at),
+  case
+    when j.cancel_requested_at is not null
+    then format('cancelled; %s still in flight', sync.counted(p.processing, 'chunk'))
+    else format('%s in flight, %s ready, %s delayed, %s waiting',
+    sync.counted(p.processing, 'chunk'), p.ready, p.delayed,
+    left_over.pending - p.ready - p.delayed) end
+from public.polling_job_status as j
+cross join lateral sync.add_up_runs(j.id) as p
+cross join lateral (
+  select p.planned - p.completed - p.failed - p.cancelled - p.processing as pending
+) as left_over
+where j.status = 'running';
+comment on view sync.job_progress is
+'Totals of each job: of closed ones as written, of live ones summed over their runs.';
+
+create view public.chunk_processing_status with (security_invoker = true) as
+select
+  job_id as parent_sync_job_id, pending as pending_chunks, processing as processing_chunks,
+  completed as completed_chunks, failed as failed_chunks, overall_status,
+  percentage as progress_percentage
+from sync.job_progress;
+comment on view public.chunk_processing_status is
+'Chunks per job. The percentage is null until every run''s total is known, and never falls.';
+comment on column public.chunk_processing_status.parent_sync_job_id is
+'The job: polling_job_status.id.';
+comment on column public.chunk_processing_status.pending_chunks is
+'Chunks that wait, are ready or are delayed.';
+comment on column public.chunk_processing_status.processing_chunks is 'Chunks that a worker holds.';
+comment on column public.chunk_processing_status.completed_chunks is
+'Chunks whose page was applied.';
+comment on column public.chunk_processing_status.failed_chunks is
+'Chunks that failed for good: failed_chunks says why.';
+comment on column public.chunk_processing_status.overall_status is
+'pending (nothing begun), processing, completed, partial_failure or cancelled.';
+comment on column public.chunk_processing_status.progress_percentage is
+'0 to 99.9 while it runs, 100 when it completed, else how far it came; null until every run''s total
+is known.';
+
+create view public.sync_progress with (security_invoker = true) as
+select
+  job_id, job_name, kind, status, workspaces_completed, total_workspaces,
+  percentage as progress_percentage, updated_at, happening_now
+from sync.job_progress;
+comment on view public.sync_progress is
+'What each job is doing: select * from sync_progress order by updated_at desc limit 3.';
+comment on column public.sync_progress.job_id is 'The job: polling_job_status.id.';
+comment on column public.sync_progress.job_name is 'Jobs of one name run one after the other.';
+comment on column public.sync_progress.kind is 'sync, audit or key_check.';
+comment on column public.sync_progress.status is
+'running, completed, partial, failed or cancelled.';
+comment on column public.sync_progress.workspaces_completed is
+'Workspaces whose every requested stream completed.';
+comment on column public.sync_progress.total_workspaces is 'Workspaces that the job has runs for.';
+comment on column public.sync_progress.progress_percentage is
+'0 to 99.9 while it runs, 100 when it completed, else how far it came; null until every run''s total
+is known.';
+comment on column public.sync_progress.updated_at is
+'When it last changed, or a chunk of it was last claimed.';
+comment on column public.sync_progress.happening_now is
+'What its chunks do; of an ended job, what went wrong.';
+
+create function public.get_sync_job_progress(p_job_id uuid) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_progress jsonb;
+begin
+  select jsonb_build_object(
+    'job_id', j.id, 'job_name', j.job_name, 'kind', j.kind, 'status', j.status, 'started_at', j.started_at,
+    'completed_at', j.completed_at,
+    'duration_ms', coalesce(j.duration_ms,
+    (extract(epoch from sync.now() - j.started_at) * 1000)::bigint),
+    'percentage', p.percentage, 'total_workspaces', j.total_workspaces, 'workspaces_processed',
+    p.workspaces_completed,
+    'workspaces_skipped', j.workspaces_skipped,
+    'total_accounts_synced', j.total_accounts_synced,
+    'chunks', jsonb_build_object('planned', p.planned, 'pending', p.pending, 'processing',
+    p.processing, 'completed', p.completed,
+      'failed', p.failed, 'cancelled', p.cancelled),
+    'warnings', to_jsonb(j.warnings), 'error_message', j.error_message,
+    'runs', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'run_id', r.run_id, 'workspace', w.workspace_name, 'stream', s.stream_name, 'status',
+        r.status, 'scan', x.scan - x.begun_again, 'phase', r.phase,
+        'percentage', trunc(100.0 * r.progress_done / r.progress_total, 1),
+        'planned', r.planned, 'completed', r.completed, 'failed', r.failed, 'processing',
+        r.processing, 'delayed', r.delayed,
+        'pages', jsonb_build_object('planned', r.pages_planned, 'completed', r.pages_completed),
+        'next_retry_ms', case when r.next_retry_at < 'infinity'
+        then greatest(0, ceil(extract(epoch from r.next_retry_at - sync.now()) * 1000)) end,
+        'records', r.records, 'changed', r.changed, 'deleted', x.records_deleted, 'expected_total',
+        x.expected_total,
+        'duration_ms', (extract(epoch from coalesce(x.completed_at,
+        sync.now()) - x.started_at) * 1000)::bigint,
+        'error_message', x.error_message, 'warnings', to_jsonb(x.warnings))
+        order by w.workspace_name, s.stream_name), '[]')
+      from sync.run_progress as r
+      join public.workspace_sync_runs as x on x.id = r.run_id
+      join public.sync_workspaces as w on w.id = r.workspace_id
+      join public.sync_streams as s on s.id = r.stream_id
+      where r.job_id = j.id))
+  into v_progress
+  from public.polling_job_status as j join sync.job_progress as p on p.job_id = j.id
+  where j.id = p_job_id;
+  if v_progress is null then
+    raise exception using errcode = 'SY007',
+      message = format('there is no job %s', coalesce(p_job_id::text, 'null')),
+      hint = 'select id, job_name, status from polling_job_status order by started_at desc limit '
+        '5 shows the last ones.';
+  end if;
+  return v_progress;
+end; $$;
+comment on function public.get_sync_job_progress(uuid) is
+$$All that a progress bar needs, in one call: the job, its chunks, each of its runs; durations in
+ms. Never goes backwards. Returns: {"job_id", "job_name", "status", "percentage" (null until known),
+"chunks", "runs": […], "warnings", …}. Raises: SY007 unknown job.$$;
+
+revoke all on table
+  sync.run_progress, sync.job_progress, public.chunk_processing_status, public.sync_progress
+from public, anon, authenticated, service_role;
+grant select on table
+  sync.run_progress, sync.job_progress, public.chunk_processing_status, public.sync_progress
+to authenticated, service_role;
+revoke all on function
+  sync.add_up_runs, public.get_sync_job_progress
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.add_up_runs, public.get_sync_job_progress
+to authenticated, service_role;
+
+-- Views of the queue: what failed, what waits and why, how the queue and the workers are.
+-- Stands on: views_progress.
+
+-- Names are looked up, not joined: planning the joins took longer than running them. The job is
+-- the run's: by job, its runs lead to their failed chunks, however many others failed.
+create view public.failed_chunks with (security_invoker = true) as
+select
+  q.id, r.job_id as parent_sync_job_id,
+  (select w.workspace_name from public.sync_workspaces as w where w.id = r.workspace_id)
+  as workspace_name,
+  (select st.stream_name from public.sync_streams as st where st.id = r.stream_id) as stream,
+  c.kind, c.scan, c.page, c.record_id, q.attempts, q.lease_losses, q.error_message, q.worker_id,
+  q.completed_at as failed_at
+from public.chunk_processing_queue as q
+join public.chunked_sync_jobs as c on c.id = q.id
+join public.workspace_sync_runs as r on r.id = q.run_id
+where q.status = 'failed';
+comment on view public.failed_chunks is
+'Chunks that failed for good, and why. retry_failed_chunks(parent_sync_job_id) starts a new job for
+their runs.';
+comment on column public.failed_chunks.id is 'The chunk.';
+comment on column public.failed_chunks.parent_sync_job_id is 'Its job: polling_job_status.id.';
+comment on column public.failed_chunks.workspace_name is 'Its workspace.';
+comment on column public.failed_chunks.stream is 'The kind of record.';
+comment on column public.failed_chunks.kind is
+'page, cursor, confirmation, item or connection: see chunked_sync_jobs.kind.';
+comment on column public.failed_chunks.scan is 'Which scan of its run, from 1.';
+comment on column public.failed_chunks.page is 'The page, of chunks of kind page.';
+comment on column public.failed_chunks.record_id is
+'The record, of chunks of kind confirmation or item.';
+comment on column public.failed_chunks.attempts is 'How often it was tried and failed.';
+comment on column public.failed_chunks.lease_losses is
+'How often its worker fell silent; only while that held nothing else it counts towards failing.';
+comment on column public.failed_chunks.error_message is 'Why it failed last.';
+comment on column public.failed_chunks.worker_id is 'Who had it last.';
+comment on column public.failed_chunks.failed_at is 'When it failed for good.';
+
+create view public.sync_page_queue with (security_invoker = true) as
+select q.id, q.status, q.attempts, q.next_retry_at, q.created_at, q.started_at, q.completed_at,
+  q.parent_sync_job_id, q.run_id, c.scan, c.page
+from public.chunk_processing_queue as q
+join public.chunked_sync_jobs as c on c.id = q.id
+where c.kind = 'page';
+comment on view public.sync_page_queue is
+'Page chunks. Read only: claim_chunk_job_safe() and claim_next_chunk_job_safe() hand them out.';
+comment on column public.sync_page_queue.id is 'The chunk: what claim_chunk_job_safe() takes.';
+comment on column public.sync_page_queue.status is
+'pending, processing, completed, failed or cancelled.';
+comment on column public.sync_page_queue.attempts is 'Failures so far; rate limits do not count.';
+comment on column public.sync_page_queue.next_retry_at is 'When a delayed chunk is ready again.';
+comment on column public.sync_page_queue.created_at is 'When it was planned.';
+comment on column public.sync_page_queue.started_at is 'When it was last claimed.';
+comment on column public.sync_page_queue.completed_at is 'When it ended, however it did.';
+comment on column public.sync_page_queue.parent_sync_job_id is 'Its job: polling_job_status.id.';
+comment on column public.sync_page_queue.run_id is 'Its run: workspace_sync_runs.id.';
+comment on column public.sync_page_queue.scan is 'Which scan of its run, from 1.';
+comment on column public.sync_page_queue.page is 'The page to fetch.';
+
+create function sync.refuse_queue_write() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY018', message = format('%s is read only', tg_table_name),
+    hint = 'claim_chunk_job_safe(id, worker) claims a chunk, complete_chunk_job_safe() and '
+      'fail_chunk_job_safe() end it.';
+end; $$;
+comment on function sync.refuse_queue_write() is
+$$Trigger: chunks move by the verbs only. Raises: SY018.$$;
+create trigger sync_page_queue_write instead of insert or update or delete on public.sync_page_queue
+for each row execute function sync.refuse_queue_write();
+
+create view public.worker_health with (security_invoker = true) as
+select
+  k.worker_id, k.first_seen_at, k.last_seen_at, sync.now() - k.last_seen_at as time_since_seen,
+  k.last_seen_at > sync.now() - interval '30 seconds' as is_alive,
+  (select count(*) from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      and q.status = 'processing'
+    where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight,
+  k.alone_with, k.is_listening, k.idle_finds
+from sync.workers as k;
+comment on view public.worker_health is
+'Workers, when they were last heard of, what they hold. An idle worker looks at least every 5 s.';
+comment on column public.worker_health.worker_id is 'The name that the worker gave itself.';
+comment on column public.worker_health.first_seen_at is 'Its first claim.';
+comment on column public.worker_health.last_seen_at is 'Its last claim, to within 5 s.';
+comment on column public.worker_health.time_since_seen is 'Since then.';
+comment on column public.worker_health.is_alive is 'Whether it was heard of in the last 30 s.';
+comment on column public.worker_health.chunks_in_flight is 'What it holds now.';
+comment on column public.worker_health.alone_with is
+'The chunk that it holds alone, or empties itself for: two workers died that held it.';
+comment on column public.worker_health.is_listening is
+'Whether it says that it listens to hints by Realtime.';
+comment on column public.worker_health.idle_finds is
+'Of one that listens: how often in a row an idle look found work of which it had heard nothing.';
+
+create view public.queue_health with (security_invoker = true) as
+select
+  (select count(*) from public.polling_job_status where status = 'running') as live_jobs,
+  coalesce(p.live_runs, 0) as live_runs, coalesce(p.ready, 0) as ready_chunks,
+  coalesce(p.delayed, 0) as delayed_chunks,
+  coalesce(p.processing, 0) as chunks_in_flight,
+  coalesce(p.unfinished - p.ready - p.delayed - p.processing, 0) as waiting_chunks,
+  p.next_retry_at,
+  (select count(*) from sync.workers where last_seen_at > sync.now() - interval '30 seconds')
+  as workers_alive,
+  (select count(*) from public.sync_budgets where blocked_until > sync.now()) as blocked_budgets,
+  s.swept_at as last_sweep_at, s.last_error as last_sweep_error
+from sync.sweep_state as s
+left join lateral (
+  select count(*) as live_runs, sum(r.ready) as ready, sum(r.delayed) as delayed,
+    sum(r.processing) as processing,
+    sum(r.planned - r.completed - r.failed - r.cancelled) as unfinished,
+    min(r.next_retry_at) as next_retry_at
+  from sync.run_progress as r where r.status = 'running'
+) as p on true;
+comment on view public.queue_health is 'One row: what waits, what is in flight, who works.';
+comment on column public.queue_health.live_jobs is 'Jobs that run.';
+comment on column public.queue_health.live_runs is 'Runs of theirs that have not ended.';
+comment on column public.queue_health.ready_chunks is 'What a claim would find.';
+comment on column public.queue_health.delayed_chunks is 'What waits for its time.';
+comment on column public.queue_health.chunks_in_flight is 'What workers hold.';
+comment on column public.queue_health.waiting_chunks is 'What waits for a slot of its run.';
+comment on column public.queue_health.next_retry_at is 'When the next delayed chunk is ready.';
+comment on column public.queue_health.workers_alive is 'Workers heard of in the last 30 s.';
+comment on column public.queue_health.blocked_budgets is
+'Instances or keys that nobody sends to, after several 429s in a row.';
+comment on column public.queue_health.last_sweep_at is 'When lost work was last looked for.';
+comment on column public.queue_health.last_sweep_error is 'Why that failed.';
+
+-- Words are made for the reason that holds only, and few tables are joined: most of the time goes
+-- into planning.
+create view public.waiting_runs with (security_invoker = true) as
+select
+  p.job_id, p.run_id, w.workspace_name,
+  (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
+  found.why,
+  case when found.why = 'rate_limited' then limited.until
+    when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
+  case found.why
+    when 'ending' then format('it ends (%s) with the next sweep', p.ending)
+    when 'no_key' then format('its key cannot be read from Vault: chunkwise keys rotate %s',
+      sync.shell_word(w.workspace_name))
+    when 'paused' then format('paused: chunkwise resume%s lifts that', case
+      when sync.is_switched_on('paused') then ''
+      else coalesce((
+        select format(' --source %s', sync.shell_word(so.source_name))
+        from public.sync_sources as so where so.id = w.source_id and so.paused_at is not null
+      ), format(' --workspace %s', sync.shell_word(w.workspace_name))) end)
+    when 'parent' then 'it waits for the stream it depends on, in the same job'
+    when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
+    when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
+    when 'rate_limited' then format('the API limits the rate of %s', (
+      select x.scope_key from public.sync_budgets as x where x.id = w.budget_id))
+    when 'database' then (
+      select case when count(*) = 0
+        then 'another session has locked the row of its budget in sync_budgets'
+        else concat_ws(': ', format('the database itself does not take %s',
+          sync.counted(count(*), 'chunk')),
+          (array_agg(q.error_message order by q.next_retry_at))[1]) end
+      from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null and q.postponements > 0)
+    when 'retry' then (
+      select concat_ws(': ', sync.counted(count(*), 'chunk is', 'chunks are') || ' tried again',
+        (array_agg(q.error_message order by q.next_retry_at)
+        filter (where q.error_message is not null))[1])
+      from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null
+        and (q.attempts > 0 or q.error_message is not null))
+    when 'budget' then 'its budget is used up: set_budget() allows more'
+    else format('%s for their turn',
+      sync.counted(p.ready, 'chunk is ready and waits', 'chunks are ready and wait')) end as message
+from sync.run_progress as p
+join public.sync_workspaces as w on w.id = p.workspace_id
+left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
+cross join lateral (
+  select greatest(b.blocked_until, case when w.rate_limited_until > sync.now()
+    then w.rate_limited_until end) as until
+) as limited
+cross join lateral (
+  select case
+    when p.ending is not null then 'ending'
+    when w.key_status = 'unreadable' then 'no_key'
+    when p.is_paused then 'paused'
+    when p.phase = 'parent' then 'parent'
+    when p.close_error is not null then 'closing_failed'
+    when not exists (
+      select 1 from sync.workers where last_seen_at > sync.now() - interval '30 seconds'
+    ) and not exists (
+      select 1 from public.worker_endpoints
+      where is_active and last_answered_at > sync.now() - interval '5 minutes'
+    ) then 'no_worker'
+    when limited.until is not null then 'rate_limited'
+    when p.delayed > 0 and p.ready = 0 then (
+      select case when bool_or(q.postponements > 0)
+        or bool_or(q.turn is not null and q.line_budget_id is null
+          and w.rate_limited_until is null) then 'database'
+        when bool_or(q.attempts > 0 or q.error_message is not null) then 'retry'
+        else 'budget' end
+      from public.chunk_processing_queue as q where q.run_id = p.run_id and q.slot is not null)
+    else 'turn' end as why
+  order by why limit 1
+) as found
+where p.status = 'running' and p.processing = 0;
+comment on view public.waiting_runs is
+'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
+comment on column public.waiting_runs.why is
+'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, database (a lock, a time
+limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
+comment on column public.waiting_runs.job_id is 'Its job: polling_job_status.id.';
+comment on column public.waiting_runs.run_id is 'The run: workspace_sync_runs.id.';
+comment on column public.waiting_runs.workspace_name is 'Its workspace.';
+comment on column public.waiting_runs.stream is 'The kind of record.';
+comment on column public.waiting_runs.waits_until is
+'When it goes on by itself; null: nobody knows.';
+comment on column public.waiting_runs.message is 'The same in words, with what helps.';
+
+revoke all on table
+  public.failed_chunks, public.sync_page_queue, public.worker_health, public.queue_health,
+  public.waiting_runs
+from public, anon, authenticated, service_role;
+grant select on table
+  public.failed_chunks, public.worker_health, public.queue_health, public.waiting_runs
+to authenticated, service_role;
+grant select, insert, update, delete on table public.sync_page_queue to service_role;
+grant select on table public.sync_page_queue to authenticated;
+revoke all on function sync.refuse_queue_write from public, anon, authenticated, service_role;
+
+-- Views of the workspaces: which are stale, how each of their streams is.
+
+create view public.workspace_health with (security_invoker = true) as
+select
+  w.workspace_name, st.stream_name as stream, w.is_active, s.last_complete_sync_at,
+  sync.now() - s.last_complete_sync_at as time_since_sync, s.last_sync_duration_ms, s.record_count,
+  w.key_status, w.key_checked_at, w.paused_at, greatest(b.blocked_until, case
+    when w.rate_limited_until > sync.now() then w.rate_limited_until end) as rate_limited_until,
+  s.last_complete_run_id, r.job_id as last_job_id, r.id as last_run_id, r.status as last_run_status,
+  r.error_message as last_error, r.warnings as last_warnings,
+  coalesce(held.deletions_waiting, 0) as deletions_waiting,
+  ended.status as last_ended_status, ended.error_message as last_ended_error,
+  ended.warnings as last_ended_warnings
+from public.sync_workspaces as w
+join public.sync_streams as st on st.source_id = w.source_id
+left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
+left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
+left join lateral (
+  select x.* from public.workspace_sync_runs as x
+  where x.workspace_id = w.id and x.stream_id = st.id
+  order by x.started_at desc, x.id desc limit 1
+) as r on true
+left join lateral (
+  select x.status, x.error_message, x.warnings from public.workspace_sync_runs as x
+  where x.workspace_id = w.id and x.stream_id = st.id and x.status <> 'running'
+  order by x.started_at desc, x.id desc limit 1
+) as ended on true
+left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id
+where w.removed_at is null;
+comment on view public.workspace_health is
+'Each workspace and stream: last complete sync, key, last run, what waits.';
+comment on column public.workspace_health.workspace_name is
+'The workspace; a row for each of its streams.';
+comment on column public.workspace_health.stream is 'The kind of record.';
+comment on column public.workspace_health.is_active is 'Whether syncs take it.';
+comment on column public.workspace_health.last_complete_sync_at is
+'When its last run that completed ended; null: never.';
+comment on column public.workspace_health.time_since_sync is 'Since then.';
+comment on column public.workspace_health.last_sync_duration_ms is 'How long that run took.';
+comment on column public.workspace_health.record_count is
+'Distinct ids that the API showed in that run.';
+comment on column public.workspace_health.key_status is
+'What the API said of the key last: unchecked, accepted, refused or other_workspace.';
+comment on column public.workspace_health.key_checked_at is
+'When it said something else than before.';
+comment on column public.workspace_health.paused_at is
+'Since when pause_sync() holds this workspace; its source or everything may be paused too.';
+comment on column public.workspace_health.rate_limited_until is
+'Until when nothing of it is sent, after a 429 of its own or several of its instance.';
+comment on column public.workspace_health.last_complete_run_id is
+'That run; what approve_deletions() takes.';
+comment on column public.workspace_health.last_job_id is 'The job of its newest run.';
+comment on column public.workspace_health.last_run_id is 'Its newest run, complete or not.';
+comment on column public.workspace_health.last_run_status is
+'running, completed, partial, failed or cancelled; null: none yet.';
+comment on column public.workspace_health.last_error is 'Why that run failed.';
+comment on column public.workspace_health.last_warnings is 'What that run found, with numbers.';
+comment on column public.workspace_health.last_ended_status is
+'How its newest run that has ended ended: the same run, unless that one is running.';
+comment on column public.workspace_health.last_ended_error is 'Why that one failed.';
+comment on column public.workspace_health.last_ended_warnings is
+'What that one found, with numbers.';
+comment on column public.workspace_health.deletions_waiting is
+'Rows that wait for approve_deletions().';
+
+create view public.stale_workspaces with (security_invoker = true) as
+select w.workspace_name, st.stream_name as stream, s.last_complete_sync_at,
+  sync.now() - s.last_complete_sync_at as time_since_sync, w.key_status
+from public.sync_workspaces as w
+join public.sync_streams as st on st.source_id = w.source_id and st.is_default
+left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
+where w.is_active
+  and coalesce(s.last_complete_sync_at, '-infinity')
+  < (select sync.now() - make_interval(hours => sync.setting('stale_after_hours')::int))
+order by s.last_complete_sync_at nulls first, w.workspace_name;
+comment on view public.stale_workspaces is
+'Active workspaces without a complete sync in 24 hours, never-synced ones first.';
+comment on column public.stale_workspaces.workspace_name is
+'The workspace; a row for each stream that syncs take by default.';
+comment on column public.stale_workspaces.stream is 'The kind of record.';
+comment on column public.stale_workspaces.last_complete_sync_at is
+'When it was last synced completely; null: never.';
+comment on column public.stale_workspaces.time_since_sync is 'Since then; null: never.';
+comment on column public.stale_workspaces.key_status is
+'What the API said of the key last: unchecked, accepted, refused or other_workspace.';
+
+revoke all on table
+  public.workspace_health, public.stale_workspaces
+from public, anon, authenticated, service_role;
+grant select on table
+  public.workspace_health, public.stale_workspaces
+to authenticated, service_role;
+
+-- Alert delivery: opened and resolved alerts go to a webhook by pg_net, until it takes them; a dead
+-- man's switch is pinged.
+-- Stands on: addresses, keys, endpoints.
+
+create table sync.alert_deliveries (
+  alert_id bigint not null references public.sync_alerts (id) on delete cascade,
+  event text not null,
+  attempts int not null default 0,
+  sent_at timestamptz,
+  delivered_at timestamptz,
+  last_error text,
+  primary key (alert_id, event),
+  constraint alert_deliveries_event_check check (event in ('opened', 'resolved'))
+);
+comment on table sync.alert_deliveries is
+'Messages of alerts: each goes out until the webhook takes it; of what is over ten times at most.';
+alter table sync.alert_deliveries enable row level security;
+
+create unlogged table sync.alert_posts (
+  alert_id bigint not null,
+  event text not null,
+  name text not null,
+  request_id bigint not null,
+  net_queue oid not null,
+  posted_at timestamptz not null default pg_catalog.clock_timestamp(),
+  held_at timestamptz not null default pg_catalog.clock_timestamp(),
+  primary key (alert_id, event),
+  constraint alert_posts_delivery_fkey foreign key (alert_id, event)
+  references sync.alert_deliveries (alert_id, event) on delete cascade
+);
+comment on table sync.alert_posts is
+'Messages that pg_net has and whose answer was not read. Unlogged, as pg_net''s own tables are:
+after a crash its numbers begin again, and none from before means anything.';
+comment on column sync.alert_posts.name is 'What its header Chunkwise-Message says.';
+comment on column sync.alert_posts.request_id is 'What pg_net called it.';
+comment on column sync.alert_posts.net_queue is
+'The queue that gave the number: an extension that is made anew begins again, too.';
+comment on column sync.alert_posts.posted_at is 'When, by the clock of pg_net''s answers.';
+comment on column sync.alert_posts.held_at is 'When it was last seen in the queue of pg_net.';
+alter table sync.alert_posts enable row level security;
+
+create function public.set_alert_url(p_kind text, p_url text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_name text := 'chunkwise/alert/' || p_kind;
+  v_secret_id uuid;
+begin
+  perform sync.require_service();
+  if p_kind is null or p_kind not in ('webhook', 'dead_man') then
+    raise exception using errcode = 'SY006', message = format('%L is no kind of alert URL', p_kind),
+      hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';
+  end if;
+  -- What is being sent goes to the old URL still, and is noted before it is forgotten.
+  perform sync.wait_for_engine_lock('alerts');
+  select id into v_secret_id from vault.secrets where name = v_name;
+  if p_url is null then
+    delete from vault.secrets where id = v_secret_id;
+  else
+    p_url := sync.checked_url(p_url, p_takes_private_http => true);
+    if v_secret_id is null then
+      perform vault.create_secret(p_url, v_name, 'Where Chunkwise sends alerts');
+    else
+      perform vault.update_secret(v_secret_id, p_url);
+    end if;
+  end if;
+  if p_kind = 'webhook' then
+    -- The other place knows nothing of what is open: forget who was told, and how often it failed.
+    delete from sync.alert_deliveries as d using public.sync_alerts as a
+    where a.id = d.alert_id and a.resolved_at is null;
+  end if;
+  return jsonb_build_object('kind', p_kind, 'is_set', p_url is not null);
+end; $$;
+comment on function public.set_alert_url(text, text) is
+$$Where alerts go (webhook: a Slack-compatible URL) and what is pinged with every health check
+(dead_man); null takes it back. The URL goes to Vault. To set a webhook, also the same again, sends
+it every alert that is open. Returns: {"kind", "is_set"}. Raises: SY006 unknown kind, SY015 refused
+address. Locks: deliveries against being sent, the secret.$$;
+
+create function sync.alert_url(p_kind text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select sync.read_secret(id) from vault.secrets where name = 'chunkwise/alert/' || p_kind;
+$$;
+comment on function sync.alert_url(text) is
+$$Returns: an alert URL, or null if none is set or it cannot be read.$$;
+
+create function sync.alert_text(p_alert public.sync_alerts, p_event text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select replace(replace(replace(
+    format('Chunkwise%s: %s: %s: %s', case p_event when 'resolved' then ', resolved' end,
+      p_alert.kind, p_alert.subject, p_alert.message), '&', '&amp;'), '<', '&lt;'), '>', '&gt;');
+$$;
+comment on function sync.alert_text(public.sync_alerts, text) is
+$$Returns: the message, escaped as Slack wants it: a workspace named <!channel> calls nobody.$$;
+
+create function sync.note_deliveries() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into sync.alert_deliveries (alert_id, event)
+  select id, 'opened' from public.sync_alerts where resolved_at is null
+  on conflict do nothing;
+  insert into sync.alert_deliveries (alert_id, event)
+  select a.id, 'resolved' from public.sync_alerts as a
+  join sync.alert_deliveries as d on d.alert_id = a.id and d.event = 'opened'
+  where a.resolved_at > sync.now() - interval '1 day'
+  on conflict do nothing;
+$$;
+comment on function sync.note_deliveries() is
+$$A message for every open alert, whenever it was opened, and for every resolved one of which it was
+said that it is open.$$;
+
+create function sync.settle_deliveries(p_url text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.alert_posts as p set held_at = default
+  from net.http_request_queue as q
+  where q.id = p.request_id and q.headers ->> 'Chunkwise-Message' = p.name;
+  with answered as (
+    delete from sync.alert_posts as p using net._http_response as r
+    where r.id = p.request_id and p.net_queue = to_regclass('net.http_request_queue')
+      and sync.may_answer(r.created, p.posted_at, p.held_at)
+    returning p.alert_id, p.event, r.status_code, r.error_msg
+  )
+  update sync.alert_deliveries as d set
+    delivered_at = case when a.status_code between 200 and 299 then sync.now() end,
+    last_error = case when a.status_code between 200 and 299 then null
+      else sync.mask_secrets(replace(coalesce(a.error_msg, 'HTTP ' || a.status_code, 'timed out'),
+        p_url, 'the webhook')) end
+  from answered as a
+  where d.delivered_at is null and d.alert_id = a.alert_id and d.event = a.event;
+end; $$;
+comment on function sync.settle_deliveries(text) is
+$$Read what pg_net says of the messages sent. An answer is one to a message if it has its number,
+comes from the same queue, and came while pg_net had the message or soon after.$$;
+
+create function sync.send_deliveries(p_url text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Rows are locked before a request is made of them, so that two sweeps do not both make one.
+  with held as (
+    select p.alert_id, p.event from sync.alert_posts as p
+    join net.http_request_queue as q on q.id = p.request_id
+      and q.headers ->> 'Chunkwise-Message' = p.name
+  ), due as (
+    select d.alert_id, d.event from sync.alert_deliveries as d
+    join public.sync_alerts as a on a.id = d.alert_id
+    where d.delivered_at is null and (d.attempts < 10 or a.resolved_at is null)
+      and (d.sent_at is null or d.sent_at
+        < sync.now() - least(30 * 2 ^ least(d.attempts - 1, 7), 3600) * interval '1 second')
+      and not exists (
+        select 1 from held where held.alert_id = d.alert_id and held.event = d.event)
+      and not exists (
+        select 1 from sync.alert_posts as p join net._http_response as r on r.id = p.request_id
+        where p.alert_id = d.alert_id and p.event = d.event
+          and sync.may_answer(r.created, p.posted_at, p.held_at))
+      and (d.event = 'opened' or exists (
+        select 1 from sync.alert_deliveries as first
+        where first.alert_id = d.alert_id and first.event = 'opened'
+          and first.delivered_at is not null))
+    order by d.alert_id, d.event limit (select greatest(0, 10 - count(*)) from held)
+    for no key update of d skip locked
+  ), sent as (
+    update sync.alert_deliveries as d set attempts = d.attempts + 1, sent_at = sync.now()
+    from due where d.alert_id = due.alert_id and d.event = due.event
+    returning d.alert_id, d.event, format('alert/%s/%s', d.alert_id, d.event) as name
+  )
+  insert into sync.alert_posts (alert_id, event, name, net_queue, request_id)
+  select s.alert_id, s.event, s.name, to_regclass('net.http_request_queue'),
+    net.http_post(url => p_url, timeout_milliseconds => 3000,
+      headers => jsonb_build_object('Content-Type', 'application/json',
+        'Chunkwise-Message', s.name),
+      body => jsonb_build_object('text', sync.alert_text(a, s.event)))
+  from sent as s join public.sync_alerts as a on a.id = s.alert_id
+  on conflict (alert_id, event) do update set request_id = excluded.request_id,
+    net_queue = excluded.net_queue, posted_at = excluded.posted_at, held_at = excluded.held_at;
+end; $$;
+comment on function sync.send_deliveries(text) is
+$$Send what was not delivered, again after a longer wait each time: every hour in the end while the
+alert is open, ten times at most when it is over. Pg_net has ten at a time, however long it does not
+send them. That something is resolved goes only after it was delivered that it is open. What pg_net
+still has, or has answered since answers were read, is not sent twice. Locks: deliveries by SKIP
+LOCKED.$$;
+
+create function sync.deliver_alerts() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url text;
+begin
+  if not sync.try_engine_lock('alerts') then
+    return;
+  end if;
+  v_url := sync.alert_url('webhook');
+  if v_url is null or to_regclass('net.http_request_queue') is null then
+    return;
+  end if;
+  perform sync.note_deliveries();
+  perform sync.settle_deliveries(v_url);
+  perform sync.send_deliveries(v_url);
+exception when others then
+  update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
+end; $$;
+comment on function sync.deliver_alerts() is
+$$Messages for alerts that were opened or resolved: each goes out once, and again until the webhook
+takes it. While another session sends, this one does not. A failure is noted in sync.heartbeats and
+fails nothing else.$$;
+
+create function sync.ping_dead_man() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url text;
+begin
+  v_url := sync.alert_url('dead_man');
+  if v_url is null or to_regprocedure('net.http_get(text,jsonb,jsonb,integer)') is null then
+    return;
+  end if;
+  -- A ping that did not go out says nothing any more when it does.
+  delete from net.http_request_queue where id = any (array(
+    select q.id from net.http_request_queue as q
+    where q.headers ->> 'Chunkwise-Message' = 'dead-man'
+    for update skip locked));
+  perform net.http_get(url => v_url, timeout_milliseconds => 3000,
+    headers => jsonb_build_object('Chunkwise-Message', 'dead-man'));
+exception when others then
+  update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
+end; $$;
+comment on function sync.ping_dead_man() is
+$$Tell the dead man's switch that health was checked, in place of a ping that pg_net did not send
+yet. A failure is noted in sync.heartbeats. Locks: that ping by SKIP LOCKED.$$;
+
+revoke all on table
+  sync.alert_deliveries, sync.alert_posts
+from public, anon, authenticated, service_role;
+grant select on table sync.alert_deliveries to authenticated, service_role;
+create policy alert_deliveries_select_operator on sync.alert_deliveries
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  public.set_alert_url, sync.alert_url, sync.alert_text,
+  sync.note_deliveries, sync.settle_deliveries, sync.send_deliveries, sync.deliver_alerts,
+  sync.ping_dead_man
+from public, anon, authenticated, service_role;
+grant execute on function public.set_alert_url to service_role;
+
+-- Cron: which jobs pg_cron must have, what is wrong with those it has; they are made again.
+
+create extension if not exists pg_cron with schema pg_catalog;
+
+create table sync.cron_jobs (
+  job_name text primary key,
+  schedule text not null,
+  command text not null
+);
+comment on table sync.cron_jobs is
+'The jobs that pg_cron must have. Minutes are the finest step that each version of it knows.';
+alter table sync.cron_jobs enable row level security;
+
+create function sync.cron_job_faults()
+returns table (job_name text, job_id bigint, is_own boolean, fault text)
+language plpgsql stable rows 1 set search_path = pg_catalog, pg_temp as $$
+declare
+  v_owner text := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'sync');
+begin
+  return query
+  select w.job_name, j.jobid, true, f.words
+  from sync.cron_jobs as w
+  left join cron.job as j on j.jobname = w.job_name and j.username = v_owner
+  cross join lateral (select case
+    when j.jobid is null then 'it is not scheduled'
+    when j.command <> w.command then 'it runs something else: ' || left(j.command, 100)
+    -- A copy of the database that pg_cron serves has its jobs, and not its clock.
+    when j.database <> coalesce((select s.setting from pg_catalog.pg_settings as s
+      where s.name = 'cron.database_name'), current_database())
+      then format('it runs in the database %s', j.database)
+    when not j.active then 'it is switched off' end) as f (words)
+  where f.words is not null
+  union all
+  select w.job_name, j.jobid, false, format('%s has a job of this name too, number %s', j.username,
+    j.jobid)
+  from sync.cron_jobs as w
+  join cron.job as j on j.jobname = w.job_name and j.username <> v_owner;
+end; $$;
+comment on function sync.cron_job_faults() is
+$$Returns: jobs of the owner of Chunkwise that are missing, off, or not what they should be, and
+those that others have under their names. When a job runs is the operator's choice.$$;
+
+create function sync.cron_causes() returns setof sync.cause
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('cron.job') is null then
+    return query values ('cron_job_missing', 'pg_cron', 'pg_cron is not there: enable it under '
+      'Database, Extensions, then select schedule_jobs();');
+    return;
+  end if;
+  return query
+  select 'cron_job_missing', f.job_name, format(case
+    when f.is_own then '%s: select schedule_jobs(); makes it again'
+    else '%s: as that user, select cron.unschedule(%s);' end, f.fault, f.job_id)
+  from sync.cron_job_faults() as f;
+end; $$;
+comment on function sync.cron_causes() is $$Returns: what is wrong with the jobs of pg_cron.$$;
+
+create function public.schedule_jobs() returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_job record;
+  v_scheduled text[] := array[]::text[];
+begin
+  perform sync.require_service();
+  for v_job in
+    select f.job_name, f.job_id, w.schedule, w.command
+    from sync.cron_job_faults() as f join sync.cron_jobs as w using (job_name)
+    where f.is_own order by f.job_name
+  loop
+    perform cron.unschedule(v_job.job_id) where v_job.job_id is not null;
+    perform cron.schedule(v_job.job_name, v_job.schedule, v_job.command);
+    v_scheduled := v_scheduled || v_job.job_name;
+  end loop;
+  return jsonb_build_object('scheduled', to_jsonb(v_scheduled), 'faults', (
+    select coalesce(jsonb_agg(jsonb_build_object('job_name', f.job_name, 'fault', f.fault)
+      order by f.job_name, f.job_id), '[]') from sync.cron_job_faults() as f));
+end; $$;
+comment on function public.schedule_jobs() is
+$$Make the jobs of pg_cron again that are missing, switched off, or run something else; the others
+stay as they are, with the times that somebody may have given them. Returns: {"scheduled": [names of
+those made], "faults": [{"job_name", "fault"}]: jobs of other users under the same names}. Locks:
+those jobs.$$;
+
+revoke all on table sync.cron_jobs from public, anon, authenticated, service_role;
+revoke all on function
+  sync.cron_job_faults, sync.cron_causes, public.schedule_jobs
+from public, anon, authenticated, service_role;
+grant execute on function public.schedule_jobs to service_role;
+
+-- Health: what is wrong now becomes alerts, also if no job ran at all; what is mended resolves
+-- them.
+-- Stands on: keys, alerts, views_progress, views_queue, views_workspaces, alert_delivery, cron.
+
+create table sync.job_watch (
+  job_id uuid primary key references public.polling_job_status (id) on delete cascade,
+  ended_chunks bigint not null,
+  since timestamptz not null
+);
+comment on table sync.job_watch is
+'How many chunks of each live job had ended, and since when it is that many.';
+alter table sync.job_watch enable row level security;
+
+create table sync.heartbeats (
+  name text primary key,
+  beat_at timestamptz not null,
+  last_error text,
+  constraint heartbeats_name_check check (name in ('cron', 'health'))
+) with (fillfactor = 50);
+comment on table sync.heartbeats is 'When pg_cron last ran, and when health was last checked.';
+comment on column sync.heartbeats.last_error is
+'Of health: which parts of the last check failed and why, or why messages did not reach pg_net.';
+insert into sync.heartbeats (name, beat_at) values ('cron', sync.now()), ('health', sync.now());
+alter table sync.heartbeats enable row level security;
+
+create function sync.beat(p_name text) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  update sync.heartbeats set beat_at = sync.now(), last_error = null where name = p_name;
+$$;
+comment on function sync.beat(text) is $$Note a heartbeat. Locks: its row.$$;
+
+create function sync.watch_jobs() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  delete from sync.job_watch as w where not exists (
+    select 1 from public.polling_job_status as j where j.id = w.job_id and j.status = 'running');
+  insert into sync.job_watch as w (job_id, ended_chunks, since)
+  select p.job_id, p.completed + p.failed + p.cancelled,
+    case when p.completed + p.failed + p.cancelled = 0 then j.started_at else sync.now() end
+  from public.polling_job_status as j join sync.job_progress as p on p.job_id = j.id
+  where j.status = 'running'
+  on conflict (job_id) do update set ended_chunks = excluded.ended_chunks, since = sync.now()
+  where w.ended_chunks <> excluded.ended_chunks;
+$$;
+comment on function sync.watch_jobs() is $$Note which live jobs moved since the last look.$$;
+
+create function sync.why_stalled(p_job_id uuid) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(string_agg(x.message, '; ' order by x.runs desc, x.message),
+    'nothing of it is live: cleanup_stuck_chunks() closes it')
+  from (
+    select concat_ws(', until ', w.message, sync.in_utc(w.waits_until)) as message,
+      count(*) as runs
+    from public.waiting_runs as w where w.job_id = p_job_id group by 1
+    union all
+    select format('requests are in flight and do not end: %s', sum(p.processing)), count(*)
+    from sync.run_progress as p
+    where p.job_id = p_job_id and p.status = 'running' and p.processing > 0
+    having count(*) > 0
+    order by 2 desc, 1 limit 3
+  ) as x;
+$$;
+comment on function sync.why_stalled(uuid) is
+$$Returns: why a live job does not move, and what helps: what holds up most of its runs first.$$;
+
+create function sync.stale_causes() returns setof sync.cause
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select 'stale_workspace', format('%s %s', s.workspace_name, s.stream), concat_ws('; ',
+    case when s.last_complete_sync_at is null
+      then 'never synced completely, registered at ' || sync.in_utc(w.created_at)
+      else format('last complete sync at %s, %s ago', sync.in_utc(s.last_complete_sync_at),
+        sync.counted(trunc(extract(epoch from s.time_since_sync) / 86400, 1), 'day')) end,
+    case when h.paused_at is not null then 'it is paused' end,
+    case when h.last_ended_status <> 'completed' then format('its last run ended %s',
+      concat_ws(': ', h.last_ended_status, h.last_ended_error)) end)
+  from public.stale_workspaces as s
+  join public.sync_workspaces as w using (workspace_name)
+  join public.workspace_health as h using (workspace_name, stream)
+  where s.last_complete_sync_at is not null
+    or w.created_at < sync.now() - make_interval(hours => sync.setting('stale_after_hours')::int);
+$$;
+comment on function sync.stale_causes() is
+$$Returns: workspaces without a complete sync for too long; a new one has as long as any other.$$;
+
+create function sync.workspace_causes() returns setof sync.cause
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select 'key_refused', w.workspace_name,
+    'the API refuses its key: rotate_workspace_key() sets a new one'
+  from public.sync_workspaces as w where w.is_active and w.key_status = 'refused'
+  union all
+  select 'key_of_other_workspace', w.workspace_name,
+    format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
+  from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
+  union all
+  select 'keys_unreadable', 'vault', format('keys that are not in Vault, or cannot be read there: %s '
+    '(%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
+    string_agg(w.workspace_name, ', ' order by w.workspace_name) filter (where w.n <= 10),
+    case when count(*) > 10 then ', …' end)
+  from (
+    select workspace_name, row_number() over (order by workspace_name) as n
+    from public.sync_workspaces where is_active and key_status = 'unreadable'
+  ) as w having count(*) > 0
+  union all
+  -- Live and failed runs say nothing new of the counts: the last one that could tell decides.
+  select 'counts_disagree', format('%s %s', w.workspace_name, st.stream_name),
+    array_to_string(r.warnings, '; ')
+  from public.sync_workspaces as w
+  join public.sync_streams as st on st.source_id = w.source_id and st.completeness = 'counted'
+  cross join lateral (
+    select x.status, x.ending, x.warnings from public.workspace_sync_runs as x
+    where x.workspace_id = w.id and x.stream_id = st.id
+      and (x.status = 'completed' or x.status = 'partial' and x.ending is null)
+    order by x.started_at desc, x.id desc limit 1
+  ) as r
+  where w.is_active and r.status = 'partial'
+  union all
+  select 'deletions_waiting', format('%s %s', h.workspace_name, h.stream), format(
+    'rows that would be deleted: %s; approve_deletions(%s) lets them go', h.deletions_waiting,
+    h.last_complete_run_id)
+  from public.workspace_health as h where h.is_active and h.deletions_waiting > 0;
+$$;
+comment on function sync.workspace_causes() is
+$$Returns: what else is wrong with active workspaces: keys, counts, deletions that wait.$$;
+
+create function sync.job_causes() returns setof sync.cause
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  (select distinct on (j.job_name) 'job_not_completed', j.job_name, format(
+    'job %s ended %s: chunkwise status %s tells why, %s', j.id, j.status, j.id, case
+      when exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+      then 'retry_failed_chunks() tries again' else 'start_sync_job() starts another' end)
+  from (
+    select x.* from public.workspace_sync_runs as r
+    join public.polling_job_status as x on x.id = r.job_id and x.status in ('partial', 'failed')
+    join public.sync_workspaces as w on w.id = r.workspace_id and w.is_active
+    join public.sync_streams as st on st.id = r.stream_id and st.completeness <> 'connection'
+    left join public.sync_workspace_streams as s
+      on s.workspace_id = r.workspace_id and s.stream_id = r.stream_id
+    where r.status in ('failed', 'partial') and r.completed_at > sync.now() - interval '30 days'
+      and coalesce(s.last_complete_sync_at, '-infinity') < r.completed_at
+    union all
+    -- A job that the user's own code writes has no runs: the last of its name decides.
+    select own.* from (
+      select distinct on (x.job_name) x.* from public.polling_job_status as x
+      where x.status in ('completed', 'partial', 'failed')
+        and x.started_at > sync.now() - interval '30 days'
+      order by x.job_name, x.started_at desc
+    ) as own
+    where own.status <> 'completed'
+      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = own.id)
+  ) as j
+  order by j.job_name, j.started_at desc)
+  union all
+  select 'job_stalled', j.job_name, format('job %s has not moved since %s: %s', j.id,
+    sync.in_utc(w.since), sync.why_stalled(j.id))
+  from sync.job_watch as w
+  join public.polling_job_status as j on j.id = w.job_id and j.status = 'running'
+    and exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+  where w.since < sync.now() - make_interval(mins => sync.setting('stalled_after_minutes')::int);
+$$;
+comment on function sync.job_causes() is
+$$Returns: by name the last job with a run that did not complete, until any job completed that
+workspace and stream (a refused key has an alert of its own); live jobs that do not move.$$;
+
+create function sync.takes_broadcasts() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO, MDY' as $$
+  select to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null and exists (
+    select 1 from pg_catalog.pg_inherits as i
+    join pg_catalog.pg_class as c on c.oid = i.inhrelid
+    where i.inhparent = to_regclass('realtime.messages')
+      and pg_catalog.pg_get_expr(c.relpartbound, c.oid) like '%('''
+      || to_char(pg_catalog.now() at time zone 'utc', 'YYYY-MM-DD') || ' 00:00:00'') TO%');
+$$;
+comment on function sync.takes_broadcasts() is
+$$Returns: whether Realtime has a partition for today, without which realtime.send() loses every
+message and raises nothing. It files them by the time of the database, not by ours.$$;
+
+create function sync.engine_causes() returns setof sync.cause
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select 'no_worker', 'workers', format(
+    'chunks that are ready: %s; no worker was heard of since %s', q.ready_chunks,
+    coalesce(sync.in_utc((select max(last_seen_at) from sync.workers)), 'ever'))
+  from public.queue_health as q
+  where q.ready_chunks > 0 and q.workers_alive = 0
+    and exists (select 1 from public.polling_job_status
+      where status = 'running' and started_at < sync.now() - interval '1 minute')
+    and not exists (select 1 from public.worker_endpoints
+      where is_active and last_answered_at > sync.now() - interval '5 minutes')
+  union all
+  select 'cron_silent', 'pg_cron', format(
+    'no job of pg_cron ended well since %s: cron.job_run_details tells more',
+    sync.in_utc(b.beat_at))
+  from sync.heartbeats as b
+  where b.name = 'cron' and b.beat_at < sync.now() - interval '3 minutes'
+  union all
+  select 'hints_silent', 'realtime', 'hints by Realtime fail: ' || s.last_error
+  from sync.hint_state as s where s.last_error is not null
+  union all
+  select 'hints_silent', 'realtime', 'Realtime takes no broadcast, so that every hint by it is '
+    'lost: chunkwise doctor tells why; where no worker is meant to listen, '
+    'set_setting(''expect_realtime'', ''false'') says so'
+  where sync.is_switched_on('expect_realtime') and not sync.takes_broadcasts() and exists (
+    select 1 from sync.workers where first_seen_at < sync.now() - interval '1 minute'
+      and last_seen_at > sync.now() - interval '30 seconds')
+  union all
+  select 'hints_silent', 'realtime', format('workers that listen to Realtime hear nothing of it '
+    '(%s), and find work by idle looks only: see whether the project''s Realtime is at work; '
+    'where no worker is meant to hear hints, set_setting(''expect_realtime'', ''false'') says so',
+    string_agg(k.worker_id, ', ' order by k.worker_id))
+  from (
+    -- Once is none: where the machine stalls, a hint comes later than an idle look.
+    select worker_id from sync.workers
+    where is_listening and idle_finds >= 2 and last_seen_at > sync.now() - interval '30 seconds'
+    order by worker_id limit 10
+  ) as k
+  where sync.is_switched_on('expect_realtime') having count(*) > 0
+  union all
+  select 'hints_silent', 'pg_net', 'hints by POST fail: ' || s.last_push_error
+  from sync.hint_state as s where s.last_push_error is not null
+  union all
+  select 'hints_silent', 'pg_net', 'pg_net sends nothing: none of the last POSTs was answered'
+  from (
+    select h.outcome from sync.hints as h where h.outcome <> 'sent' order by h.id desc limit 10
+  ) as h
+  where exists (select 1 from public.worker_endpoints where is_active)
+  having count(*) > 2 and bool_and(h.outcome = 'lost')
+  union all
+  select 'keys_unreadable', 'wake tokens', format('wake tokens that are not in Vault, or cannot be '
+    'read there: of %s; register_worker_endpoint() sets one again', string_agg(e.url, ', '
+    order by e.url))
+  from public.worker_endpoints as e
+  where e.is_active and sync.read_secret(e.secret_id) is null having count(*) > 0
+  union all
+  select 'keys_unreadable', 'alert urls', format('alert URLs that cannot be read in Vault: %s; '
+    'set_alert_url() sets one again', string_agg(k.kind, ', ' order by k.kind))
+  from unnest('{webhook,dead_man}'::text[]) as k (kind)
+  join vault.secrets as s on s.name = 'chunkwise/alert/' || k.kind
+  where sync.read_secret(s.id) is null having count(*) > 0
+  union all
+  select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s), '
+    'such as %s: chunkwise doctor lists what to revoke', sync.counted(count(*), 'privilege'),
+    min(format('%s on %s', g.privilege, g.object)))
+  from sync.careless_grants() as g group by g.grantee;
+$$;
+comment on function sync.engine_causes() is
+$$Returns: what is wrong with workers, cron, hints, their secrets and grants now.$$;
+
+create function sync.check_health() returns int
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = auto set enable_seqscan = on
+set enable_bitmapscan = on set enable_hashjoin = on set enable_mergejoin = on as $$
+declare
+  v_part text;
+  v_causes sync.cause[] := array[]::sync.cause[];
+  v_error text;
+begin
+  if not sync.try_engine_lock('health') then
+    return null;
+  end if;
+  perform sync.watch_jobs();
+  foreach v_part in array
+    '{stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
+  loop
+    begin
+      v_causes := v_causes || case v_part
+        when 'stale_causes' then array(select c from sync.stale_causes() as c)
+        when 'workspace_causes' then array(select c from sync.workspace_causes() as c)
+        when 'job_causes' then array(select c from sync.job_causes() as c)
+        when 'engine_causes' then array(select c from sync.engine_causes() as c)
+        else array(select c from sync.cron_causes() as c) end;
+    exception when others then
+      v_causes := v_causes || row('check_failing', v_part, sqlerrm)::sync.cause;
+      v_error := concat_ws('; ', v_error, format('%s: %s', v_part, sqlerrm));
+    end;
+  end loop;
+  perform sync.open_alert(c.kind, c.subject, coalesce(string_agg(c.message, '; '), ''))
+  from unnest(v_causes) as c group by c.kind, c.subject order by c.kind, c.subject;
+  update public.sync_alerts as a set resolved_at = sync.now()
+  where v_error is null and a.resolved_at is null and a.kind <> 'endpoint_failing' and not exists (
+    select 1 from unnest(v_causes) as c where c.kind = a.kind and c.subject = a.subject);
+  update sync.heartbeats set beat_at = sync.now(), last_error = sync.mask_secrets(v_error)
+  where name = 'health';
+  perform sync.deliver_alerts();
+  perform sync.ping_dead_man();
+  return cardinality(v_causes);
+end; $$;
+comment on function sync.check_health() is
+$$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
+that fails is an alert and stops no other; until it works again nothing is resolved, as what it
+would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
+alerts.$$;
+
+create function sync.check_health_if_late() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (
+    select 1 from sync.heartbeats as health
+    join sync.heartbeats as cron on cron.name = 'cron'
+    where health.name = 'health' and health.beat_at < sync.now() - case
+      when cron.beat_at < sync.now() - interval '3 minutes' then interval '5 minutes'
+      else interval '11 minutes' end
+  ) then
+    perform sync.check_health();
+  end if;
+exception when others then
+  update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
+end; $$;
+comment on function sync.check_health_if_late() is
+$$Check health where its own job does not: at once when pg_cron is silent, after two missed ones
+when it lives; every sweep comes here, also those in claims, and so does the scheduled sync. An
+error is noted in sync.heartbeats and fails nothing else.$$;
+
+revoke all on table sync.job_watch, sync.heartbeats from public, anon, authenticated, service_role;
+grant select on table sync.job_watch, sync.heartbeats to authenticated, service_role;
+create policy job_watch_select_operator on sync.job_watch
+for select to authenticated using ((select sync.is_operator()));
+create policy heartbeats_select_operator on sync.heartbeats
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.beat, sync.watch_jobs, sync.why_stalled, sync.stale_causes, sync.workspace_causes,
+  sync.job_causes, sync.takes_broadcasts, sync.engine_causes, sync.check_health,
+  sync.check_health_if_late
+from public, anon, authenticated, service_role;
+
+-- Page: what the dashboard asks, one function for each screen. Each answers with one jsonb: a row
+-- limit of the API cuts no list and no count.
+-- Stands on: workspaces, declare, jobs, admission, missing, steer, views_progress, views_queue,
+--   cron, health.
+
+-- Most of what these cost is planning: a session plans each of their statements once.
+
+create type sync.fleet_row as (
+  workspace_id bigint, stream_id bigint, workspace_name text, source_name text, stream text,
+  is_counted boolean, state text, tone text, severity int, reason text, remedy text, act text,
+  command text, waits_until timestamptz, is_fresh boolean, is_stale boolean,
+  last_complete_sync_at timestamptz, last_sync_duration_ms bigint, record_count bigint,
+  api_total bigint, live_run_id bigint, live_job_id uuid, percentage numeric, pages_done bigint,
+  pages_planned bigint, retry_job_id uuid, held_run_id bigint, deletions_waiting bigint
+);
+comment on type sync.fleet_row is
+'A workspace and stream as the dashboard shows it. state: what it is in a word; tone: fresh,
+working, waiting, wrong (somebody has to act) or off; severity: worst first; reason and remedy in
+words; act: what an operator can press (sync, retry, resume, approve, command).';
+
+create function sync.fleet_rows(p_workspace_id bigint) returns setof sync.fleet_row
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+declare
+  v_now timestamptz := sync.now();
+  v_fresh_since timestamptz := v_now - make_interval(hours => sync.setting('stale_after_hours')::int);
+  v_is_paused boolean := sync.is_switched_on('paused');
+begin
+  return query
+  with live as materialized (
+    select p.workspace_id, p.stream_id, p.run_id, p.job_id, p.completed, p.planned,
+      trunc(100.0 * p.progress_done / p.progress_total, 1) as percentage,
+      x.expected_total, v.why, v.message, v.waits_until
+    from sync.run_progress as p
+    join public.workspace_sync_runs as x on x.id = p.run_id
+    left join public.waiting_runs as v on v.run_id = p.run_id
+    where p.status = 'running' and (p_workspace_id is null or p.workspace_id = p_workspace_id)
+  )
+  select w.id, st.id, w.workspace_name, so.source_name, st.stream_name,
+    st.completeness = 'counted', f.state, t.tone, t.severity,
+    case f.state
+      when 'key refused' then 'the API refuses its key'
+      when 'key of another workspace' then format('its key belongs to %s', w.key_owner)
+      when 'key unreadable' then 'its key is not in Vault, or cannot be read there'
+      when 'waiting' then l.message
+      when 'no worker' then l.message
+      when 'syncing' then case when l.why in ('parent', 'budget', 'ending') then l.message end
+      when 'failed' then coalesce(e.error_message, 'its last run failed')
+      when 'partial' then coalesce(nullif(array_to_string(e.warnings, '; '), ''),
+        'its last run found other numbers than the API names')
+      when 'stale' then case when s.last_complete_sync_at is null then 'never synced completely'
+        else 'last complete sync at ' || sync.in_utc(s.last_complete_sync_at) end
+      when 'never synced' then 'registered, and not synced yet'
+      when 'deletions held' then format('rows that would be deleted: %s', h.deletions_waiting)
+      when 'paused' then 'pause_sync() holds it'
+    end,
+    case f.state
+      when 'key refused' then 'chunkwise keys rotate sets a new one'
+      when 'key of another workspace' then 'chunkwise keys rotate sets its own'
+      when 'key unreadable' then 'chunkwise keys rotate gives it its key again'
+      when 'failed' then 'a retry reads it again from page 1'
+      when 'partial' then 'a sync reads it again'
+      when 'stale' then 'a sync reads it now'
+      when 'never synced' then 'a sync reads it now'
+      when 'deletions held' then 'look at them, then approve or leave them'
+      when 'paused' then 'resuming lets it go on'
+      when 'no worker' then 'chunkwise worker starts one'
+    end,
+    case
+      when f.state like 'key %' or f.state = 'no worker' then 'command'
+      when f.state = 'failed' then 'retry'
+      when f.state in ('partial', 'stale', 'never synced', 'fresh') then 'sync'
+      when f.state = 'deletions held' then 'approve'
+      when f.state = 'paused' or l.why = 'paused' then 'resume'
+    end,
+    case
+      when f.state like 'key %' then 'chunkwise keys rotate ' || sync.shell_word(w.workspace_name)
+      when f.state = 'no worker' then 'chunkwise worker'
+    end,
+    l.waits_until,
+    f.is_in_time and t.tone not in ('wrong', 'off'), w.is_active and not f.is_in_time,
+    s.last_complete_sync_at, s.last_sync_duration_ms, s.record_count,
+    coalesce(l.expected_total, e.expected_total), l.run_id, l.job_id, l.percentage,
+    l.completed::bigint, l.planned, case when f.state = 'failed' then e.job_id end,
+    case when h.deletions_waiting > 0 then h.id end, coalesce(h.deletions_waiting, 0)
+  from public.sync_workspaces as w
+  join public.sync_sources as so on so.id = w.source_id
+  join public.sync_streams as st on st.source_id = w.source_id and st.completeness <> 'connection'
+  left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
+  left join live as l on l.workspace_id = w.id and l.stream_id = st.id
+  left join lateral (
+    select x.status, x.job_id, x.error_message, x.warnings, x.expected_total, x.completed_at
+    from public.workspace_sync_runs as x
+    where x.workspace_id = w.id and x.stream_id = st.id and x.status in ('completed', 'partial',
+      'failed')
+    order by x.started_at desc, x.id desc limit 1
+  ) as e on true
+  left join public.workspace_sync_runs as h on h.id = s.last_complete_run_id
+  cross join lateral (
+    select coalesce(s.last_complete_sync_at, '-infinity') >= v_fresh_since as is_in_time,
+      case
+        when not w.is_active then 'inactive'
+        when w.key_status = 'refused' then 'key refused'
+        when w.key_status = 'other_workspace' then 'key of another workspace'
+        when w.key_status = 'unreadable' then 'key unreadable'
+        when l.why = 'no_worker' then 'no worker'
+        when l.why in ('paused', 'closing_failed', 'rate_limited', 'database', 'retry')
+          then 'waiting'
+        when l.run_id is not null then 'syncing'
+        when v_is_paused or w.paused_at is not null or so.paused_at is not null then 'paused'
+        when e.status = 'failed' then 'failed'
+        when e.status = 'partial' then 'partial'
+        when coalesce(s.last_complete_sync_at, w.created_at) < v_fresh_since then 'stale'
+        when s.last_complete_sync_at is null then 'never synced'
+        when h.deletions_waiting > 0 then 'deletions held'
+        else 'fresh'
+      end as state
+  ) as f
+  cross join lateral (
+    select case
+        when f.state in ('key refused', 'key of another workspace', 'key unreadable', 'no worker',
+          'failed', 'partial', 'stale') then 'wrong'
+        when f.state in ('waiting', 'paused', 'never synced', 'deletions held') then 'waiting'
+        when f.state = 'syncing' then 'working'
+        when f.state = 'fresh' then 'fresh'
+        else 'off' end as tone,
+      case f.state
+        when 'key refused' then 10 when 'key of another workspace' then 11
+        when 'key unreadable' then 12 when 'no worker' then 20 when 'failed' then 30
+        when 'partial' then 31 when 'stale' then 32 when 'deletions held' then 40
+        when 'waiting' then 41 when 'never synced' then 42 when 'paused' then 43
+        when 'syncing' then 50 when 'fresh' then 60 else 70 end as severity
+  ) as t
+  where w.removed_at is null and (p_workspace_id is null or w.id = p_workspace_id)
+    and (st.is_default or s.workspace_id is not null or l.run_id is not null or e.status is not null);
+end; $$;
+comment on function sync.fleet_rows(bigint) is
+$$Returns: each workspace and stream that syncs take by default or ever took, of one workspace or
+(null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
+complete sync is.$$;
+
+create function sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[]) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_target text := (select target_table from public.sync_streams where id = p_stream_id);
+  v_counts jsonb;
+begin
+  -- A join: a list of ids would be compared with every row.
+  execute format('select jsonb_object_agg(c.id, c.row_count) from (
+      select w.id, count(t.workspace_id) as row_count from unnest($1) as w (id)
+      left join %s as t on t.workspace_id = w.id and %s and t.deleted_at is null
+      group by w.id
+    ) as c',
+    v_target, case when sync.is_shared_target(to_regclass(v_target)) then 't.stream_id = $2'
+    else '$2 is not null' end)
+  into v_counts using p_workspace_ids, p_stream_id;
+  return v_counts;
+end; $$;
+comment on function sync.count_rows(bigint, bigint[]) is
+$$Returns: {workspace id: how many rows of a stream it has here that are not deleted}.$$;
+
+create function sync.page_head() returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  return (
+    select jsonb_build_object(
+      'as_of', sync.now(), 'is_paused', sync.is_switched_on('paused'),
+      'alerts', (select count(*) from public.sync_alerts where resolved_at is null),
+      'live_jobs', (select count(*) from public.polling_job_status where status = 'running'),
+      'workers_alive', (select count(*) from sync.workers
+        where last_seen_at > sync.now() - interval '30 seconds'),
+      'stale_after_hours', sync.setting('stale_after_hours')));
+end; $$;
+comment on function sync.page_head() is
+$$Returns: what every screen shows: the database's time, open alerts, live jobs, workers.$$;
+
+create function sync.get_fleet(p_search text, p_states text[], p_limit int, p_offset int)
+  returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+declare
+  v_rows sync.fleet_row[];
+  v_page sync.fleet_row[];
+  v_matching bigint;
+  v_search text;
+begin
+  perform sync.require_operator();
+  v_search := lower(sync.trim_blanks(coalesce(p_search, '')));
+  v_rows := array(select f from sync.fleet_rows(null) as f);
+  select coalesce(array_agg(row(m.*)::sync.fleet_row order by m.severity,
+      m.last_complete_sync_at nulls first, m.workspace_name, m.stream), '{}')
+  into v_page
+  from unnest(v_rows) as m
+  where (v_search = '' or position(v_search in lower(m.workspace_name)) > 0
+      or position(v_search in m.state) > 0 or position(v_search in lower(m.reason)) > 0)
+    and (p_states is null or m.state = any (p_states) or m.tone = any (p_states));
+  v_matching := cardinality(v_page);
+  v_page := v_page[greatest(p_offset, 0) + 1 : greatest(p_offset, 0) + least(p_limit, 500)];
+  return sync.page_head() || jsonb_build_object(
+    'total', cardinality(v_rows), 'matching', v_matching,
+    'fresh', (select count(*) from unnest(v_rows) as r where r.is_fresh),
+    'states', (
+      select coalesce(jsonb_agg(jsonb_build_object('state', s.state, 'tone', s.tone, 'count',
+        s.count) order by s.severity), '[]')
+      from (
+        select r.state, r.tone, r.severity, count(*) as count from unnest(v_rows) as r
+        group by 1, 2, 3
+      ) as s),
+    'records', (select sum(r.record_count) from unnest(v_rows) as r),
+    'api_total', (select sum(coalesce(r.api_total, r.record_count)) from unnest(v_rows) as r),
+    'jobs', (
+      select coalesce(jsonb_agg(jsonb_build_object('job_id', p.job_id, 'job_name', p.job_name,
+        'percentage', p.percentage, 'workspaces_completed', p.workspaces_completed,
+        'total_workspaces', p.total_workspaces) order by p.updated_at), '[]')
+      from sync.job_progress as p where p.status = 'running'),
+    'rows', (
+      with counted as (
+        select p.stream_id, sync.count_rows(p.stream_id, array_agg(p.workspace_id)) as rows_by_id
+        from unnest(v_page) as p where p.is_counted group by p.stream_id
+      )
+      select coalesce(jsonb_agg(to_jsonb(p) - '{workspace_id,stream_id,severity}'::text[]
+        || jsonb_build_object(
+          'rows_here', case when p.is_counted
+            then (c.rows_by_id ->> p.workspace_id::text)::bigint else p.record_count end,
+          'runs', past.runs) order by p.n), '[]')
+      from unnest(v_page) with ordinality as p (workspace_id, stream_id, workspace_name,
+        source_name, stream, is_counted, state, tone, severity, reason, remedy, act, command,
+        waits_until, is_fresh, is_stale, last_complete_sync_at, last_sync_duration_ms,
+        record_count, api_total, live_run_id, live_job_id, percentage, pages_done, pages_planned,
+        retry_job_id, held_run_id, deletions_waiting, n)
+      left join counted as c on c.stream_id = p.stream_id
+      cross join lateral (
+        -- Three arrays: an array for each run costs four times as much.
+        select jsonb_build_object('at', array_agg(date_part('epoch', r.started_at)::bigint),
+          'ms', array_agg((date_part('epoch', r.completed_at - r.started_at) * 1000)::bigint),
+          'status', array_agg(r.status)) as runs
+        from (
+          select x.started_at, x.completed_at, x.status
+          from public.workspace_sync_runs as x
+          where x.workspace_id = p.workspace_id and x.stream_id = p.stream_id
+            and x.status <> 'running'
+          order by x.started_at desc, x.id desc limit 30
+        ) as r
+      ) as past));
+end; $$;
+comment on function sync.get_fleet(text, text[], int, int) is
+$$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
+
+create function public.get_fleet(p_search text default null, p_states text[] default null,
+  p_limit int default 100, p_offset int default 0) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.get_fleet(p_search, p_states, p_limit, p_offset);
+$$;
+comment on function public.get_fleet(text, text[], int, int) is
+$$The fleet, worst first: a row for each workspace and stream, of those whose name, state or reason
+has the text and whose state or tone is named. Returns: {"as_of", "total", "matching", "fresh",
+"states": [{"state", "tone", "count"}] of all, "records", "api_total", "jobs", "rows": at most 500
+from p_offset on, each with "runs": the last 30, newest first, {"at": seconds since 1970, "ms",
+"status"}, null if there is none}. Raises: 42501 no operator.$$;
+
+create function sync.held_deletions(p_run_id bigint, p_after text, p_limit int) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_records jsonb;
+begin
+  select * into v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.id is null then
+    return '[]'::jsonb;
+  end if;
+  execute sync.target_sql('select coalesce(jsonb_agg(jsonb_build_object(''id'', m.record_id,
+      ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.raw ->> ''title'', m.record_id),
+      ''detail'', t.raw ->> ''status'', ''last_changed_at'', t.last_changed_at,
+      ''last_seen_at'', m.last_seen_at, ''is_confirmed'', m.is_confirmed) order by m.record_id), ''[]'')
+    from (
+      select x.* from sync.missing_records as x
+      where x.held_by_run_id = $3 and ($4 is null or x.record_id > $4)
+      order by x.record_id limit $5
+    ) as m
+    left join %1$s as t on %2$s and t.id::text = m.record_id', v_run.stream_id)
+  into v_records using v_run.workspace_id, v_run.stream_id, p_run_id, p_after, p_limit;
+  return v_records;
+end; $$;
+comment on function sync.held_deletions(bigint, text, int) is
+$$Returns: records that a run would delete, by id, from behind one on.$$;
+
+create function sync.get_held_deletions(p_run_id bigint, p_after text, p_limit int) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_operator();
+  return sync.page_head() || jsonb_build_object('run_id', p_run_id,
+    'count', (select count(*) from sync.missing_records where held_by_run_id = p_run_id),
+    'records', sync.held_deletions(p_run_id, p_after, least(greatest(p_limit, 1), 500)));
+end; $$;
+comment on function sync.get_held_deletions(bigint, text, int) is
+$$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
+
+create function public.get_held_deletions(p_run_id bigint, p_after text default null,
+  p_limit int default 200) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.get_held_deletions(p_run_id, p_after, p_limit);
+$$;
+comment on function public.get_held_deletions(bigint, text, int) is
+$$What approve_deletions() of a run would delete: records by id, at most 500, from behind p_after
+on. Returns: {"run_id", "count" of all, "records": [{"id", "name", "last_seen_at", …}]}. Raises:
+42501 no operator.$$;
+
+create function sync.workspace_stream_detail(p_row sync.fleet_row) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_unlisted jsonb;
+  v_unlisted_count bigint;
+begin
+  execute sync.target_sql('select count(*), coalesce(jsonb_agg(jsonb_build_object(
+      ''id'', t.id::text, ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.id::text),
+      ''unlisted_at'', t.unlisted_at)) filter (where t.n <= 50), ''[]'')
+    from (
+      select t.id, t.raw, t.unlisted_at, row_number() over (order by t.unlisted_at desc, t.id) as n
+      from %1$s as t where %2$s and t.unlisted_at is not null and t.deleted_at is null
+    ) as t', p_row.stream_id)
+  into v_unlisted_count, v_unlisted using p_row.workspace_id, p_row.stream_id;
+  return to_jsonb(p_row) - '{workspace_id,stream_id,severity}'::text[] || jsonb_build_object(
+    'rows_here', (sync.count_rows(p_row.stream_id, array[p_row.workspace_id])
+      ->> p_row.workspace_id::text)::bigint,
+    'unlisted_count', v_unlisted_count, 'unlisted', v_unlisted,
+    'held', case when p_row.held_run_id is not null
+      then sync.held_deletions(p_row.held_run_id, null, 50) else '[]' end,
+    'history', (
+      select coalesce(jsonb_agg(jsonb_build_object('run_id', r.id, 'job_id', r.job_id, 'status',
+        r.status, 'started_at', r.started_at, 'completed_at', r.completed_at,
+        'duration_ms', round(extract(epoch from coalesce(r.completed_at, sync.now())
+          - r.started_at) * 1000),
+        'records', coalesce(r.distinct_ids, r.records_seen), 'expected_total', r.expected_total,
+        'changed', r.records_changed, 'deleted', r.records_deleted,
+        'deletions_waiting', r.deletions_waiting, 'scans', r.scan - r.begun_again,
+        'error_message', r.error_message, 'warnings', to_jsonb(r.warnings))
+        order by r.started_at, r.id), '[]')
+      from (
+        select x.* from public.workspace_sync_runs as x
+        where x.workspace_id = p_row.workspace_id and x.stream_id = p_row.stream_id
+        order by x.started_at desc, x.id desc limit 60
+      ) as r));
+end; $$;
+comment on function sync.workspace_stream_detail(sync.fleet_row) is
+$$Returns: a stream of a workspace with its last 60 runs, what a scan misses, what is unlisted.$$;
+
+create function sync.get_workspace_page(p_workspace_name text) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+declare
+  v_workspace public.sync_workspaces;
+begin
+  perform sync.require_operator();
+  select * into v_workspace from public.sync_workspaces
+  where id = sync.workspace_id_of(p_workspace_name);
+  return sync.page_head() || jsonb_build_object(
+    'workspace_name', v_workspace.workspace_name, 'base_url', v_workspace.base_url,
+    'source_name', (select s.source_name from public.sync_sources as s
+      where s.id = v_workspace.source_id),
+    'external_id', v_workspace.external_id, 'is_active', v_workspace.is_active,
+    'created_at', v_workspace.created_at, 'paused_at', v_workspace.paused_at,
+    'max_concurrency', v_workspace.max_concurrency,
+    'key_status', v_workspace.key_status, 'key_checked_at', v_workspace.key_checked_at,
+    'key_owner', v_workspace.key_owner, 'key_owner_id', v_workspace.key_owner_id,
+    'rate_limited_until', case when v_workspace.rate_limited_until > sync.now()
+      then v_workspace.rate_limited_until end,
+    'streams', (
+      select coalesce(jsonb_agg(sync.workspace_stream_detail(f) order by f.severity, f.stream),
+        '[]') from sync.fleet_rows(v_workspace.id) as f),
+    'failed', (
+      select coalesce(jsonb_agg(to_jsonb(c) order by c.failed_at desc, c.id desc), '[]')
+      from (
+        select q.id, r.job_id as parent_sync_job_id, st.stream_name as stream, c.kind, c.page,
+          c.record_id, q.attempts, q.error_message, q.completed_at as failed_at
+        from (
+          select x.* from public.workspace_sync_runs as x
+          where x.workspace_id = v_workspace.id and x.chunks_failed > 0
+          order by x.started_at desc limit 10
+        ) as r
+        join public.sync_streams as st on st.id = r.stream_id
+        join public.chunk_processing_queue as q on q.run_id = r.id and q.status = 'failed'
+        join public.chunked_sync_jobs as c on c.id = q.id
+        order by q.completed_at desc limit 50
+      ) as c));
+end; $$;
+comment on function sync.get_workspace_page(text) is
+$$Behind the public function of the same name; checks for an operator. Raises: 42501 and what that
+raises.$$;
+
+create function public.get_workspace_page(p_workspace_name text) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.get_workspace_page(p_workspace_name);
+$$;
+comment on function public.get_workspace_page(text) is
+$$One workspace: its key, and of each stream the state, rows here and at the API, the last 60 runs,
+held deletions (50 of them), unlisted records; chunks of its last runs that failed. Returns:
+{"as_of", "workspace_name", …, "streams": […], "failed": […]}. Raises: 42501 no operator, SY002
+unknown workspace.$$;
+
+create function sync.budgets_of(p_job_id uuid) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('source_name', s.source_name,
+      'scope_key', b.scope_key, 'requests_per_second', b.requests_per_second,
+      'learned_rate', b.learned_rate, 'max_in_flight', b.max_in_flight,
+      'reduced_in_flight', b.reduced_in_flight, 'in_flight', sync.in_flight_of(b.id),
+      'blocked_until', case when b.blocked_until > sync.now() then b.blocked_until end,
+      'blocked_at', b.blocked_at) order by s.source_name, b.scope_key), '[]')
+    from public.sync_budgets as b join public.sync_sources as s on s.id = b.source_id
+    where p_job_id is null and b.scope_key not like 'workspace:%'
+      or b.id in (
+        select w.budget_id from public.workspace_sync_runs as r
+        join public.sync_workspaces as w on w.id = r.workspace_id
+        where r.job_id = p_job_id and r.status = 'running')
+      or p_job_id is null and (b.blocked_until > sync.now() or b.reduced_in_flight is not null));
+end; $$;
+comment on function sync.budgets_of(uuid) is
+$$Returns: the budgets that a live job draws on; null: those of instances, and those that 429s
+reduced.$$;
+
+create function sync.waits_of(p_job_id uuid) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('why', x.why, 'message', x.message,
+      'waits_until', x.waits_until, 'runs', x.runs, 'workspaces', x.workspaces)
+      order by x.runs desc, x.message), '[]')
+    from (
+      select v.why, v.message, max(v.waits_until) as waits_until, count(*) as runs,
+        (array_agg(v.workspace_name order by v.workspace_name))[1:5] as workspaces
+      from public.waiting_runs as v
+        where v.job_id = p_job_id and v.why <> 'turn' group by 1, 2
+      order by 4 desc, 2 limit 20
+    ) as x);
+end; $$;
+comment on function sync.waits_of(uuid) is
+$$Returns: what holds up runs of a live job, what holds up most first, with what helps. That others
+are before them is no reason.$$;
+
+create function sync.job_summary(p_job_id uuid) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  return (
+    select jsonb_build_object('job_id', j.id, 'job_name', j.job_name, 'status', j.status,
+      'started_at', j.started_at, 'completed_at', j.completed_at,
+      'duration_ms', coalesce(j.duration_ms,
+        round(extract(epoch from sync.now() - j.started_at) * 1000)),
+      'percentage', p.percentage, 'total_workspaces', j.total_workspaces,
+      'workspaces_processed', p.workspaces_completed, 'workspaces_skipped', j.workspaces_skipped,
+      'records', j.total_accounts_synced, 'retry_of_job_id', j.retry_of_job_id,
+      'cancel_requested_at', j.cancel_requested_at, 'error_message', j.error_message,
+      'warnings', to_jsonb(j.warnings), 'happening_now', p.happening_now,
+      'planned', p.planned, 'pending', p.pending, 'processing', p.processing,
+      'completed', p.completed, 'failed', p.failed, 'cancelled', p.cancelled)
+    from public.polling_job_status as j join sync.job_progress as p on p.job_id = j.id
+    where j.id = p_job_id);
+end; $$;
+comment on function sync.job_summary(uuid) is $$Returns: a job and how far its chunks are.$$;
+
+create function sync.get_jobs_page(p_before timestamptz, p_status text, p_limit int) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+declare
+  v_limit int;
+  v_jobs jsonb[];
+begin
+  perform sync.require_operator();
+  v_limit := least(greatest(p_limit, 1), 500);
+  v_jobs := array(
+    select jsonb_build_object('job_id', j.id, 'job_name', j.job_name, 'status', j.status,
+      'started_at', j.started_at, 'completed_at', j.completed_at, 'duration_ms', j.duration_ms,
+      'total_workspaces', j.total_workspaces, 'workspaces_processed', j.workspaces_processed,
+      'workspaces_skipped', j.workspaces_skipped, 'records', j.total_accounts_synced,
+      'percentage', j.progress_percentage, 'retry_of_job_id', j.retry_of_job_id,
+      'message', coalesce(j.error_message, j.warnings[1]))
+    from public.polling_job_status as j
+    where (p_before is null or j.started_at < p_before)
+      and (p_status is null or j.status = p_status) and j.status <> 'running'
+    order by j.started_at desc limit v_limit + 1);
+  return sync.page_head() || jsonb_build_object(
+    'live', (
+      select coalesce(jsonb_agg(sync.job_summary(j.id) || jsonb_build_object(
+        'waits', sync.waits_of(j.id), 'budgets', sync.budgets_of(j.id))
+        order by j.started_at desc), '[]')
+      from public.polling_job_status as j where j.status = 'running'),
+    'oldest_ready_at', (
+      select min(coalesce(q.started_at, q.created_at)) from public.workspace_sync_runs as r
+      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+        and q.ready_seq is not null
+      where r.status = 'running'),
+    'jobs', to_jsonb(v_jobs[1 : v_limit]), 'has_more', cardinality(v_jobs) > v_limit);
+end; $$;
+comment on function sync.get_jobs_page(timestamptz, text, int) is
+$$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
+
+create function public.get_jobs_page(p_before timestamptz default null,
+  p_status text default null, p_limit int default 50) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.get_jobs_page(p_before, p_status, p_limit);
+$$;
+comment on function public.get_jobs_page(timestamptz, text, int) is
+$$Now and before: live jobs with what holds them up and the budgets they draw on; ended ones, newest
+first, that started before p_before, at most 500. Returns: {"as_of", "live": […], "oldest_ready_at",
+"jobs": […], "has_more"}. Raises: 42501 no operator.$$;
+
+create function sync.get_job_page(p_job_id uuid, p_limit int, p_offset int) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+declare
+  v_obstacle record;
+begin
+  perform sync.require_operator();
+  perform sync.require_job(p_job_id);
+  select * into v_obstacle from sync.retry_obstacle(p_job_id);
+  return sync.page_head() || sync.job_summary(p_job_id) || jsonb_build_object(
+    'waits', sync.waits_of(p_job_id), 'budgets', sync.budgets_of(p_job_id),
+    'retry_obstacle', v_obstacle.o_message,
+    'run_count', (select count(*) from public.workspace_sync_runs where job_id = p_job_id),
+    'run_states', (
+      select coalesce(jsonb_object_agg(s.status, s.count), '{}')
+      from (
+        select r.status, count(*) as count from public.workspace_sync_runs as r
+        where r.job_id = p_job_id group by 1
+      ) as s),
+    'runs', (
+      select coalesce(jsonb_agg(jsonb_build_object('run_id', r.run_id, 'workspace_name',
+        w.workspace_name, 'stream', s.stream_name, 'status', r.status, 'phase', r.phase,
+        'percentage', trunc(100.0 * r.progress_done / nullif(r.progress_total, 0), 1),
+        'planned', r.planned, 'completed', r.completed, 'failed', r.failed,
+        'processing', r.processing, 'delayed', r.delayed, 'records', r.records,
+        'changed', r.changed, 'deleted', x.records_deleted, 'expected_total', x.expected_total,
+        'deletions_waiting', x.deletions_waiting,
+        'duration_ms', round(extract(epoch from coalesce(x.completed_at, sync.now())
+          - x.started_at) * 1000),
+        'error_message', x.error_message, 'warnings', to_jsonb(x.warnings)) order by o.n), '[]')
+      from (
+        select y.id, row_number() over (order by array_position(
+          '{failed,partial,running,cancelled,completed}', y.status), y.id) as n
+        from public.workspace_sync_runs as y where y.job_id = p_job_id
+        order by 2 limit least(greatest(p_limit, 1), 500) offset greatest(p_offset, 0)
+      ) as o
+      join sync.run_progress as r on r.run_id = o.id
+      join public.workspace_sync_runs as x on x.id = o.id
+      join public.sync_workspaces as w on w.id = r.workspace_id
+      join public.sync_streams as s on s.id = r.stream_id),
+    'failed_chunks', (
+      select coalesce(jsonb_agg(to_jsonb(f)), '[]') from (
+        select c.id, c.workspace_name, c.stream, c.kind, c.page, c.record_id, c.attempts,
+          c.error_message, c.failed_at
+        from public.failed_chunks as c where c.parent_sync_job_id = p_job_id limit 50) as f));
+end; $$;
+comment on function sync.get_job_page(uuid, int, int) is
+$$Behind the public function of the same name; checks for an operator. Raises: 42501 and what that
+raises.$$;
+
+create function public.get_job_page(p_job_id uuid, p_limit int default 200,
+  p_offset int default 0) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.get_job_page(p_job_id, p_limit, p_offset);
+$$;
+comment on function public.get_job_page(uuid, int, int) is
+$$One job: how far it is, what holds it up, its runs (worst first, at most 500 from p_offset on),
+50 of its chunks that failed, why it cannot be retried. Returns: {"as_of", "job_id", "status",
+"runs": […], "run_count", "failed_chunks": […], "retry_obstacle" (null: it can), …}. Raises: 42501 no
+operator, SY007 unknown job.$$;
+
+create function sync.get_alerts_page(p_before bigint, p_limit int) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+declare
+  v_limit int;
+  v_ended jsonb[];
+begin
+  perform sync.require_operator();
+  v_limit := least(greatest(p_limit, 1), 500);
+  v_ended := array(
+    select jsonb_build_object('id', a.id, 'kind', a.kind, 'subject', a.subject, 'message',
+      a.message, 'opened_at', a.opened_at, 'resolved_at', a.resolved_at)
+    from public.sync_alerts as a
+    where a.resolved_at is not null and (p_before is null or a.id < p_before)
+    order by a.id desc limit v_limit + 1);
+  return sync.page_head() || jsonb_build_object(
+    'open', (
+      with open_ones as (
+        select a.* from public.sync_alerts as a where a.resolved_at is null
+        order by a.opened_at desc, a.id desc limit 500
+      ), subjects as (
+        select w.workspace_name as subject, w.workspace_name from public.sync_workspaces as w
+        where w.workspace_name in (select o.subject from open_ones as o)
+        union all
+        select format('%s %s', w.workspace_name, st.stream_name), w.workspace_name
+        from public.sync_workspaces as w
+        join public.sync_streams as st on st.source_id = w.source_id
+        where exists (select 1 from open_ones as o where o.kind in ('stale_workspace',
+          'counts_disagree', 'deletions_waiting'))
+      )
+      select coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'kind', o.kind, 'subject',
+        o.subject, 'message', o.message, 'opened_at', o.opened_at, 'last_seen_at',
+        o.last_seen_at, 'repeats', o.repeats, 'workspace_name', s.workspace_name,
+        'job_id', substring(o.message from
+          'job ([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})'),
+        'act', case o.kind when 'stale_workspace' then 'sync' when 'counts_disagree' then 'sync'
+          when 'deletions_waiting' then 'approve' when 'job_not_completed' then 'retry'
+          when 'job_stalled' then 'job' else 'command' end,
+        'command', case o.kind
+          when 'key_refused' then 'chunkwise keys rotate ' || sync.shell_word(o.subject)
+          when 'key_of_other_workspace'
+            then 'chunkwise keys rotate ' || sync.shell_word(o.subject)
+          when 'keys_unreadable' then 'chunkwise keys rotate'
+          when 'no_worker' then 'chunkwise worker'
+          when 'cron_job_missing' then 'select schedule_jobs();'
+          else 'chunkwise doctor' end)
+        order by o.opened_at desc, o.id desc), '[]')
+      from open_ones as o left join subjects as s
+        on s.subject = o.subject and o.kind in ('stale_workspace', 'counts_disagree',
+          'deletions_waiting', 'key_refused', 'key_of_other_workspace')),
+    'ended', to_jsonb(v_ended[1 : v_limit]), 'has_more', cardinality(v_ended) > v_limit,
+    'checked_at', (select b.beat_at from sync.heartbeats as b where b.name = 'health'));
+end; $$;
+comment on function sync.get_alerts_page(bigint, int) is
+$$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
+
+create function public.get_alerts_page(p_before bigint default null, p_limit int default 50)
+  returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.get_alerts_page(p_before, p_limit);
+$$;
+comment on function public.get_alerts_page(bigint, int) is
+$$Alerts that are open (the newest 500; "alerts" counts all), each with what helps; those that are
+over, newest first, with an id below p_before. Returns: {"as_of", "alerts", "open": […], "ended":
+[…], "has_more", "checked_at"}. Raises: 42501 no operator.$$;
+
+create function sync.cron_job_states() returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  if to_regclass('cron.job') is null then
+    return '[]'::jsonb;
+  end if;
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('job_name', w.job_name, 'schedule',
+      coalesce(j.schedule, w.schedule), 'fault', f.fault) order by w.job_name), '[]')
+    from sync.cron_jobs as w
+    left join cron.job as j on j.jobname = w.job_name and j.username
+      = (select pg_get_userbyid(n.nspowner) from pg_namespace as n where n.nspname = 'sync')
+    left join sync.cron_job_faults() as f on f.job_name = w.job_name and f.is_own);
+end; $$;
+comment on function sync.cron_job_states() is
+$$Returns: the jobs that pg_cron must have, when they run, what is wrong with them.$$;
+
+create function sync.get_engine_page() returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  perform sync.require_operator();
+  return sync.page_head() || jsonb_build_object(
+    'queue', (select to_jsonb(q) from public.queue_health as q),
+    'oldest_ready_at', (
+      select min(coalesce(q.started_at, q.created_at)) from public.workspace_sync_runs as r
+      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+        and q.ready_seq is not null
+      where r.status = 'running'),
+    'workers', (
+      select coalesce(jsonb_agg(jsonb_build_object('worker_id', k.worker_id, 'first_seen_at',
+        k.first_seen_at, 'last_seen_at', k.last_seen_at, 'is_alive', k.is_alive,
+        'chunks_in_flight', k.chunks_in_flight, 'alone_with', k.alone_with)
+        order by k.last_seen_at desc), '[]')
+      from (
+        select * from public.worker_health where last_seen_at > sync.now() - interval '1 day'
+        order by last_seen_at desc limit 200
+      ) as k),
+    'budgets', sync.budgets_of(null),
+    'hints', (
+      select jsonb_build_object('takes_broadcasts', sync.takes_broadcasts(),
+        'expect_realtime', sync.is_switched_on('expect_realtime'),
+        'last_broadcast_at', nullif(s.last_broadcast_at, '-infinity'),
+        'broadcasts', s.broadcasts, 'last_error', s.last_error,
+        'last_push_error', s.last_push_error)
+      from sync.hint_state as s),
+    'endpoints', (
+      select coalesce(jsonb_agg(jsonb_build_object('url', e.url, 'is_active', e.is_active,
+        'resting_until', e.resting_until, 'last_answered_at', e.last_answered_at,
+        'consecutive_failures', e.consecutive_failures, 'last_error', e.last_error)
+        order by e.url), '[]') from public.worker_endpoints as e),
+    'posts', (
+      select jsonb_build_object('count', count(*), 'answered', count(*)
+        filter (where h.outcome in ('answered', 'busy')),
+        'failed', count(*) filter (where h.outcome in ('failed', 'refused', 'timed_out', 'lost')),
+        'median_ms', round(percentile_cont(0.5) within group (order by extract(epoch
+          from h.settled_at - h.sent_at) * 1000) filter (where h.outcome = 'answered')))
+      from (select * from sync.hints order by id desc limit 200) as h),
+    'cron', jsonb_build_object(
+      'beat_at', (select b.beat_at from sync.heartbeats as b where b.name = 'cron'),
+      'checked_at', (select b.beat_at from sync.heartbeats as b where b.name = 'health'),
+      'last_error', (select b.last_error from sync.heartbeats as b where b.name = 'health'),
+      'jobs', sync.cron_job_states()),
+    'causes', (
+      select coalesce(jsonb_agg(jsonb_build_object('kind', a.kind, 'subject', a.subject,
+        'message', a.message, 'opened_at', a.opened_at) order by a.opened_at), '[]')
+      from public.sync_alerts as a
+      where a.resolved_at is null and a.kind in ('no_worker', 'cron_silent', 'cron_job_missing',
+        'hints_silent', 'endpoint_failing', 'open_grants', 'check_failing')),
+    'versions', public.chunkwise_version());
+end; $$;
+comment on function sync.get_engine_page() is
+$$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
+
+create function public.get_engine_page() returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.get_engine_page();
+$$;
+comment on function public.get_engine_page() is
+$$Queue, workers of the last day, budgets, hints, cron, and what is wrong with them. Returns:
+{"as_of", "queue", "workers": […], "budgets": […], "hints", "posts", "endpoints": […], "cron",
+"causes": […]}. Raises: 42501 no operator.$$;
+
+create function sync.get_sources_page() returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
+begin
+  perform sync.require_operator();
+  return sync.page_head() || jsonb_build_object('sources', (
+    select coalesce(jsonb_agg(jsonb_build_object('source_name', so.source_name, 'base_path',
+      so.base_path, 'auth_in', so.auth_in, 'auth_name', so.auth_name, 'budget_scope',
+      so.budget_scope, 'requests_per_second', so.requests_per_second, 'max_in_flight',
+      so.max_in_flight, 'paused_at', so.paused_at,
+      'workspaces', (select count(*) from public.sync_workspaces as w
+        where w.source_id = so.id and w.is_active),
+      'streams', (
+        select coalesce(jsonb_agg(jsonb_build_object('stream', st.stream_name, 'path', st.path,
+          'item_path', st.item_path, 'completeness', st.completeness, 'is_default',
+          st.is_default, 'revision', st.revision, 'page_size', st.page_size, 'target_table',
+          st.target_table, 'parent_stream', st.parent_stream, 'params', st.params,
+          'synced', s.synced, 'records', s.records, 'last_complete_sync_at', s.last_at,
+          'command', format('chunkwise sync --stream %s%s --watch',
+            sync.shell_word(st.stream_name), coalesce(' --workspace ' || sync.shell_word((
+              select w.workspace_name from public.sync_workspaces as w
+              where w.source_id = so.id and w.is_active order by w.workspace_name limit 1)), '')))
+          order by st.is_default desc, st.stream_name), '[]')
+        from public.sync_streams as st
+        cross join lateral (
+          select count(*) as synced, sum(x.record_count) as records,
+            max(x.last_complete_sync_at) as last_at
+          from public.sync_workspace_streams as x
+          where x.stream_id = st.id and x.last_complete_sync_at is not null
+        ) as s
+        where st.source_id = so.id and st.completeness <> 'connection'))
+      order by so.source_name), '[]')
+    from public.sync_sources as so));
+end; $$;
+comment on function sync.get_sources_page() is
+$$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
+
+create function public.get_sources_page() returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+  set default_transaction_isolation = 'read committed' as $$
+  select sync.get_sources_page();
+$$;
+comment on function public.get_sources_page() is
+$$What is synced and how it is read: sources with their streams. Returns: {"as_of", "sources":
+[{"source_name", "streams": […], …}]}. Raises: 42501 no operator.$$;
+
+revoke all on function
+  sync.fleet_rows, sync.count_rows, sync.page_head, sync.held_deletions,
+  sync.workspace_stream_detail, sync.budgets_of, sync.waits_of, sync.job_summary,
+  sync.cron_job_states,
+  sync.get_fleet, public.get_fleet, sync.get_held_deletions, public.get_held_deletions,
+  sync.get_workspace_page, public.get_workspace_page, sync.get_jobs_page, public.get_jobs_page,
+  sync.get_job_page, public.get_job_page, sync.get_alerts_page, public.get_alerts_page,
+  sync.get_engine_page, public.get_engine_page, sync.get_sources_page, public.get_sources_page
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.get_fleet, public.get_fleet, sync.get_held_deletions, public.get_held_deletions,
+  sync.get_workspace_page, public.get_workspace_page, sync.get_jobs_page, public.get_jobs_page,
+  sync.get_job_page, public.get_job_page, sync.get_alerts_page, public.get_alerts_page,
+  sync.get_engine_page, public.get_engine_page, sync.get_sources_page, public.get_sources_page
+to authenticated, service_role;
+
+-- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
+-- Stands on: keys, budgets, runs, alone, close, settle, steer, hints, alert_delivery, health.
+
+create function sync.take_back_expired() returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_most numeric := sync.setting('max_lease_losses');
+  v_lost bigint[];
+  v_alone bigint[];
+  v_expired sync.page_in_hand[];
+begin
+  v_lost := array(
+    select q.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
+    order by q.id for no key update of q skip locked);
+  if v_lost = '{}' then
+    return 0;
+  end if;
+  v_alone := sync.lost_alone(v_lost);
+  select array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
+    'lease_token', x.lease_token,
+    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
+    'http_status', null,
+    'outcome', case when x.ending is not null then 'cancelled'
+    when x.losses_alone >= v_most then 'failed' end,
+    'message', case when x.ending is null and x.losses_alone >= v_most
+      then format('its worker died %s while it held nothing else: a poison page',
+        sync.counted(x.losses_alone, 'time')) end)))
+  into v_expired
+  from (
+    select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,
+      q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end as losses_alone
+    from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (v_lost)
+  ) as x;
+  insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
+  select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
+  update public.chunk_processing_queue as q set
+    status = case when e.outcome is null then 'pending' else q.status end,
+    ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
+    turn = case when e.outcome is not null then q.turn end,
+    lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
+    lease_losses = q.lease_losses + 1,
+    losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
+  from unnest(v_expired) as e where q.id = e.queue_id;
+  perform sync.end_or_delay(array(select e from unnest(v_expired) as e
+    where e.outcome is not null));
+  return cardinality(v_lost);
+end; $$;
+comment on function sync.take_back_expired() is
+$$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled.
+After max_lease_losses losses of workers that held nothing else they fail as poison. Returns: how
+many. Locks: queue rows and workers by SKIP LOCKED.$$;
+
+create function sync.repair_runs(p_is_in_claim boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run_ids bigint[];
+begin
+  select array_agg(id) into v_run_ids from (
+    select r.id from public.workspace_sync_runs as r
+    join public.polling_job_status as j on j.id = r.job_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.status = 'running' and not (r.is_slow_to_close and p_is_in_claim) and (
+      r.ending is not null
+      or sync.is_outdated(r, w, st)
+      or not sync.has_live_chunks(r.id)
+      or (select count(*) from public.chunk_processing_queue as q
+      where q.run_id = r.id and q.slot is not null) < r.max_concurrency
+        and (r.phase = 'scan' and r.planned_pages < r.known_pages
+          or exists (select 1 from public.chunk_processing_queue as q
+          where q.run_id = r.id and q.status = 'pending' and q.slot is null)))
+    order by r.id for no key update of r, j skip locked
+  ) as needy;
+  perform sync.advance_runs(v_run_ids, case when p_is_in_claim then 2 else 40 end)
+  where v_run_ids is not null;
+end; $$;
+comment on function sync.repair_runs(boolean) is
+$$Settle live runs that are ending or outdated, have nothing live, or have free slots and waiting
+chunks or pages that are not planned yet. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
+the job, or two that end its last runs at once leave it live; a job that another holds is left to
+the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
+
+create function sync.end_overdue_runs() returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  update public.workspace_sync_runs set ending = 'timeout'
+  where id = any (array(
+    select r.id from public.polling_job_status as j
+    join public.workspace_sync_runs as r on r.job_id = j.id and r.status = 'running'
+    where j.status = 'running' and r.ending is null and j.started_at
+      < (select sync.now() - sync.setting_seconds('max_job_duration_seconds'))
+    order by r.id for no key update of r skip locked));
+$$;
+comment on function sync.end_overdue_runs() is
+$$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
+
+create function sync.find_keys_again() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_workspaces as w set key_status = 'unchecked', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status = 'unreadable' order by random() limit 100 for no key update skip locked
+  ) as asked
+  where w.id = asked.id and sync.read_secret(w.secret_id) is not null;
+  -- A job that waited on would hold its name, and with it the next sync of everybody else.
+  update public.workspace_sync_runs as r set ending = 'failed',
+    error_message = 'its key cannot be read from Vault: rotate_workspace_key() sets it again'
+  from (
+    select r.id from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.status = 'running' and r.ending is null and w.key_status = 'unreadable'
+      and greatest(r.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
+    order by r.id for no key update of r skip locked
+  ) as waiting
+  where r.id = waiting.id;
+end; $$;
+comment on function sync.find_keys_again() is
+$$Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
+for ten minutes are ending. Locks: workspaces and runs by SKIP LOCKED.$$;
+
+create function sync.close_left_jobs() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.polling_job_status as j set status = 'partial', error_message = 'time ran out'
+  from (
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and j.started_at < sync.now() -
+      sync.setting_seconds('max_job_duration_seconds')
+      and not exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+    order by j.id for no key update skip locked
+  ) as overdue
+  where j.id = overdue.id;
+  -- A job that somebody's own code writes has no runs; one that is at work touches its row.
+  perform sync.close_jobs(array(
+    select j.id from public.polling_job_status as j
+    where j.status = 'running' and case
+      when exists (select 1 from public.workspace_sync_runs as r where r.job_id = j.id)
+      then not exists (select 1 from public.workspace_sync_runs as r
+        where r.job_id = j.id and r.status = 'running')
+      else j.updated_at <= sync.now() - interval '1 minute' end
+    order by j.id for no key update skip locked));
+end; $$;
+comment on function sync.close_left_jobs() is
+$$Jobs whose runs have all ended and that nobody closed are closed; so are rows without runs that
+nobody has touched for a minute (their runs or workspaces were deleted, or they were written by
+hand), as failed, and overdue ones as partial. Locks: jobs by SKIP LOCKED.$$;
+
+create function sync.bound_waits() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_sort = off as $$
+declare
+  v_now timestamptz := sync.now();
+  v_lease interval := sync.setting_seconds('lease_seconds');
+  v_block interval := sync.setting_seconds('max_block_seconds');
+  v_longest interval := greatest(sync.setting_seconds('retry_cap_seconds'), interval '15 seconds');
+begin
+  update public.sync_budgets as b set
+    next_send_at = least(b.next_send_at, v_now + sync.setting_seconds('send_ahead_seconds')
+      + make_interval(secs => coalesce(1 / sync.effective_rate(b), 0)::double precision)),
+    reduced_at = least(b.reduced_at, v_now),
+    line_due_at = case when b.line_due_at is not null then v_now end,
+    probe_until = least(b.probe_until, v_now + v_lease),
+    blocked_until = case when b.blocked_at > v_now then v_now + (b.blocked_until - b.blocked_at)
+      else b.blocked_until end,
+    blocked_at = least(b.blocked_at, v_now)
+  from (
+    select x.id from public.sync_budgets as x
+    where x.blocked_at > v_now or x.reduced_at > v_now or x.probe_until > v_now + v_lease
+      or x.next_send_at > v_now + sync.setting_seconds('send_ahead_seconds')
+        + make_interval(secs => coalesce(1 / sync.effective_rate(x), 0)::double precision)
+    for no key update skip locked
+  ) as ahead
+  where b.id = ahead.id;
+  update public.sync_workspaces as w set rate_limited_until = v_now + v_block
+  from (
+    select id from public.sync_workspaces where rate_limited_until > v_now + v_block
+    for no key update skip locked
+  ) as ahead
+  where w.id = ahead.id;
+  -- What a refusal or a backoff asked for stands in the chunk's last event; a budget only asks to
+  -- look again.
+  update public.chunk_processing_queue as q set next_retry_at = v_now + ahead.longest
+  from (
+    select x.id, greatest(v_longest, case when x.turn is not null and x.line_budget_id is null
+      then v_block end, (
+      select make_interval(secs => (e.details ->> 'for_ms')::double precision / 1000)
+      from public.chunk_events as e where e.chunk_id = x.id order by e.id desc limit 1
+    )) as longest
+    from public.chunk_processing_queue as x
+    where x.status = 'pending' and x.slot is not null and x.ready_seq is null
+      and x.next_retry_at > v_now + v_longest and x.next_retry_at < 'infinity'
+    for no key update of x skip locked
+  ) as ahead
+  where q.id = ahead.id and q.next_retry_at > v_now + ahead.longest;
+  update public.chunk_processing_queue as q set
+    lease_expires_at = least(q.lease_expires_at, v_now + v_lease),
+    started_at = least(q.started_at, v_now)
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.status = 'running' and x.status = 'processing' and (x.started_at > v_now
+      or x.lease_expires_at > v_now + greatest(v_lease, interval '1 minute'))
+    for no key update of x skip locked
+  ) as ahead
+  where q.id = ahead.id;
+end; $$;
+comment on function sync.bound_waits() is
+$$Nothing waits longer than the settings, or what the API asked for, could have made it wait: where
+something does, the clock was set back. Locks: budgets, workspaces and queue rows by SKIP LOCKED.$$;
+
+create function sync.forget_future() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  if not exists (select 1 from sync.sweep_state where swept_at > v_now) then
+    return;
+  end if;
+  update sync.workers as k set last_seen_at = v_now
+  from (select worker_id from sync.workers where last_seen_at > v_now
+    for no key update skip locked) as ahead where k.worker_id = ahead.worker_id;
+  update sync.heartbeats as h set beat_at = v_now
+  from (select name from sync.heartbeats where beat_at > v_now
+    for no key update skip locked) as ahead where h.name = ahead.name;
+  update sync.hint_state as s set last_broadcast_at = v_now
+  from (select is_only_row from sync.hint_state where last_broadcast_at > v_now
+    for no key update skip locked) as ahead where s.is_only_row = ahead.is_only_row;
+  update sync.hints as h set sent_at = v_now
+  from (select id from sync.hints where sent_at > v_now
+    for no key update skip locked) as ahead where h.id = ahead.id;
+  update sync.job_watch as w set since = v_now
+  from (select job_id from sync.job_watch where since > v_now
+    for no key update skip locked) as ahead where w.job_id = ahead.job_id;
+  update public.worker_endpoints as e set
+    resting_until = least(e.resting_until, v_now + interval '15 minutes'),
+    last_answered_at = least(e.last_answered_at, v_now)
+  from (select id from public.worker_endpoints
+    where last_answered_at > v_now or resting_until > v_now + interval '15 minutes'
+    for no key update skip locked) as ahead where e.id = ahead.id;
+end; $$;
+comment on function sync.forget_future() is
+$$The last sweep was later than now: the clock was set back. What was last heard of later than now
+was heard of now. Locks: rows by SKIP LOCKED.$$;
+
+create function sync.refresh_live_jobs() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job_ids uuid[];
+begin
+  v_job_ids := array(
+    select id from public.polling_job_status where status = 'running'
+    order by id for no key update skip locked);
+  if cardinality(v_job_ids) > 0 then
+    perform sync.refresh_jobs(v_job_ids);
+  end if;
+  update sync.sweep_state as s set refreshed_at = sync.now()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
+end; $$;
+comment on function sync.refresh_live_jobs() is
+$$Write how far live jobs are into their rows, also while no run of theirs ends. The caller holds
+the lock of sweeps. Locks: the jobs by SKIP LOCKED; who closes one writes the same.$$;
+
+create function sync.sweep(p_is_in_claim boolean) returns int
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
+declare
+  v_taken_back int;
+begin
+  perform sync.forget_future();
+  perform sync.bound_waits();
+  v_taken_back := sync.take_back_expired();
+  perform sync.end_overdue_runs();
+  perform sync.find_keys_again();
+  perform sync.mark_paused_runs();
+  perform sync.repair_runs(p_is_in_claim);
+  perform sync.close_left_jobs();
+  perform sync.refresh_live_jobs();
+  perform sync.tend_hints();
+  begin
+    perform sync.check_health_if_late();
+    perform sync.deliver_alerts() where exists (
+      select 1 from public.sync_alerts
+      where resolved_at is null or resolved_at > sync.now() - interval '1 day');
+  exception when lock_not_available then
+    -- Mostly a health check holds the alerts, and delivers them itself.
+    null;
+  end;
+  update sync.sweep_state as s set swept_at = sync.now(), last_error = null,
+    claim_floor = sync.lowest_turn()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
+  return v_taken_back;
+end; $$;
+comment on function sync.sweep(boolean) is
+$$One sweep. It may run inside a claim, so it waits for no lock longer than 10 ms: a run whose
+closing needs what another holds is left to the next sweep, with a note in close_error. Returns:
+chunks taken back. The caller holds the engine's lock sweep.$$;
+
+create function sync.lowest_turn() returns bigint
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(least(
+    (select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null),
+    (select min(q.turn) from public.workspace_sync_runs as r
+      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      where r.status = 'running')), s.last_value) - 1000
+  from sync.ready_seq as s;
+$$;
+comment on function sync.lowest_turn() is
+$$Returns: a turn below which nothing is ready, or comes back to its own turn. 1,000 turns of
+margin cover transactions that drew a turn and have not committed; what is later still is found
+after the next sweep.$$;
+
+create function sync.sweep_if_due() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_state sync.sweep_state;
+  v_is_due boolean;
+begin
+  select * into v_state from sync.sweep_state;
+  v_is_due := v_state.swept_at < v_now - sync.setting_seconds('sweep_interval_seconds')
+    or v_state.swept_at > v_now;
+  if not (v_is_due or v_state.refreshed_at < v_now - interval '2 seconds'
+      or v_state.refreshed_at > v_now)
+    or not sync.try_engine_lock('sweep') then
+    return;
+  end if;
+  begin
+    if v_is_due then
+      perform sync.sweep(true);
+    else
+      perform sync.refresh_live_jobs();
+    end if;
+  exception when query_canceled or others then
+    if sqlstate = '57014' then
+      perform sync.note_out_of_time();
+    end if;
+    update sync.sweep_state as s
+    set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
+    from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+    where s.is_only_row;
+  end;
+end; $$;
+comment on function sync.sweep_if_due() is
+$$Sweep inside a claim when the last sweep is too old, or later than now because the clock was set
+back, and nobody else sweeps; between two sweeps, every 2 seconds, only write how far live jobs are.
+An error is noted in sync.sweep_state and never takes the claim with it; nor does the claim's time
+limit, see is_out_of_time(). Locks: as sync.sweep().$$;
+
+create function public.cleanup_stuck_chunks() returns int
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  perform sync.wait_for_engine_lock('sweep');
+  return sync.sweep(false);
+end; $$;
+comment on function public.cleanup_stuck_chunks() is
+$$Take back what dead workers hold, fill lost slots, close what nobody closed, end overdue jobs.
+Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep; then everything by
+SKIP LOCKED, or for 10 ms at most.$$;
+
+revoke all on function
+  sync.refresh_live_jobs, sync.bound_waits, sync.forget_future, sync.take_back_expired,
+  sync.repair_runs,
+  sync.end_overdue_runs, sync.find_keys_again, sync.close_left_jobs, sync.sweep, sync.lowest_turn,
+  sync.sweep_if_due, public.cleanup_stuck_chunks
+from public, anon, authenticated, service_role;
+grant execute on function public.cleanup_stuck_chunks to service_role;
+
+-- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
+-- Stands on: budgets, admission, alone, shares, echo, leases, sweep.
+
+create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1,
+  p_listening jsonb default null) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_alone record;
+  v_claim record;
+  v_ids bigint[];
+  v_echo jsonb;
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  if p_limit is null or p_limit not between 1 and 100 then
+    raise exception using errcode = 'SY006', message = format('p_limit is '
+      '%s', coalesce(p_limit::text, 'null')),
+      hint = 'A claim takes 1 to 100 chunks.';
+  end if;
+  perform sync.note_worker(p_worker_id, p_listening);
+  v_echo := case when p_listening is null then '{}'::jsonb
+    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
+  perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
+  end if;
+  perform sync.wake_due_chunks(p_limit);
+  perform sync.wake_lines(p_limit);
+  v_alone := sync.hold_alone(p_worker_id);
+  if v_alone.o_is_alone then
+    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
+    -- Turned away, it leaves the worker to others at once.
+    return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
+      case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
+  end if;
+  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
+  if cardinality(v_ids) < p_limit then
+    v_ids := (v_ids || array(
+      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
+    ))[1:p_limit];
+  end if;
+  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
+end; $$;
+comment on function public.claim_next_chunk_job_safe(text, int, jsonb) is
+$$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
+first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
+A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
+holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
+an idle look found work of which it had heard nothing}) and is told of the last echo. Returns:
+{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
+docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
+row and queue rows by SKIP LOCKED, then budgets.$$;
+
+create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_chunk public.chunk_processing_queue;
+  v_alone record;
+  v_claim record;
+  v_reason text;
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  if p_queue_id is null then
+    raise exception using errcode = 'SY006', message = 'p_queue_id is null',
+      hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
+  end if;
+  perform sync.note_worker(p_worker_id, null);
+  perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer
+      || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
+  end if;
+  select * into v_chunk from public.chunk_processing_queue
+  where id = p_queue_id for no key update skip locked;
+  v_reason := case
+    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
+    where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null then 'not_found'
+    when v_chunk.status <> 'pending' then 'not_pending'
+    when v_chunk.next_retry_at = 'infinity' then 'paused'
+    when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
+  if v_reason is null then
+    v_alone := sync.hold_alone(p_worker_id, p_queue_id);
+    v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
+      then 'alone' end;
+  end if;
+  if v_reason is null then
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_reason := case (v_claim.o_admissions)[1].verdict
+      when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
+      when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
+  else
+    v_claim := sync.claim_chunks('{}', p_worker_id);
+  end if;
+  insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
+  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
+  on conflict ((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
+    where verdict <> 'claimed' do update set
+    times = case when h.chunk_id = excluded.chunk_id then h.times + 1 else 1 end,
+    chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
+    occurred_at = excluded.occurred_at;
+  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
+    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
+      when v_reason = 'alone' then 1000 end) end;
+end; $$;
+comment on function public.claim_chunk_job_safe(bigint, text) is
+$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+not_found, not_pending, not_due, paused, budget or alone (the worker holds, or empties itself for, a
+chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
+worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
+budget.$$;
+
+create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+  set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
+declare
+  v_now timestamptz;
+  v_longest interval;
+  v_ids bigint[];
+  v_free bigint[];
+  v_doubtful bigint[];
+  v_lost jsonb;
+  v_cancelled jsonb;
+  v_worker_ids text[];
+begin
+  perform sync.require_service();
+  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
+    or exists (select 1 from jsonb_array_elements(p_leases) as l
+      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
+    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 '
+      'leases',
+      hint = '[{"queue_id": 1, "lease_token": 2}]';
+  end if;
+  v_longest := sync.setting_seconds('max_lease_seconds');
+  v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
+  v_free := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) order by id for no key update skip locked);
+  v_now := sync.now();
+  v_doubtful := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) and id <> all (v_free) and status = 'processing'
+      and lease_expires_at <= v_now);
+  if cardinality(v_doubtful) > 0 then
+    begin
+      perform 1 from public.chunk_processing_queue
+      where id = any (v_doubtful) order by id for no key update;
+      v_free := v_free || v_doubtful;
+    exception when lock_not_available then
+      null;
+    end;
+  end if;
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), extended as (
+    update public.chunk_processing_queue as q
+    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
+    q.started_at + v_longest)
+    from given
+    where q.id = given.id and q.id = any (v_free) and q.lease_token = given.lease_token
+      and q.status = 'processing' and q.lease_expires_at > v_now
+      and q.started_at + v_longest > v_now
+    returning q.id, q.run_id, q.worker_id
+  ), held as (
+    select * from extended
+    union all
+    -- What a call that ends it has locked is its own business: it was told to be in time.
+    select q.id, q.run_id, q.worker_id from public.chunk_processing_queue as q
+    join given on given.id = q.id and given.lease_token = q.lease_token
+    where q.id <> all (v_free) and q.status = 'processing'
+  )
+  select
+    coalesce(jsonb_agg(given.id order by given.id) filter (where held.id is null), '[]'),
+    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]'),
+    coalesce(array_agg(distinct held.worker_id) filter (where held.id is not null), '{}')
+  into v_lost, v_cancelled, v_worker_ids
+  from given left join held using (id)
+  left join public.workspace_sync_runs as r on r.id = held.run_id;
+  update sync.workers as k set last_seen_at = v_now
+  from (
+    select worker_id from sync.workers
+    where worker_id = any (v_worker_ids) and last_seen_at < v_now - interval '5 seconds'
+    order by worker_id for no key update skip locked
+  ) as silent
+  where k.worker_id = silent.worker_id;
+  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
+    'cancelled', v_cancelled,
+    'blocked_budgets', sync.blocked_budgets());
+end; $$;
+comment on function public.extend_chunk_leases(jsonb) is
+$$Heartbeat for [{"queue_id", "lease_token"}], sent or not. It waits for nobody: a lease whose row
+another call has locked, as a rule to end it, is neither extended nor lost; only of one that has run
+out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease_ms", "lost": [ids],
+"cancelled": [ids], "blocked_budgets"}. No lease lives longer than 10 minutes in total. Raises:
+SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
+
+revoke all on function
+  public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+from public, anon, authenticated, service_role;
+grant execute on function
+  public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
+to service_role;
+
+-- Prune: what is old enough goes, in batches.
+
+create function sync.prune_runs(p_rows int) returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_until timestamptz := sync.now()
+    - make_interval(days => sync.setting('chunks_kept_days')::int);
+  v_chunks int;
+begin
+  -- An audit goes before the pages that it speaks of.
+  delete from sync.audits where run_id in (
+    select a.run_id from public.workspace_sync_runs as r
+    join sync.audits as a on a.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  delete from sync.seen_pages where (run_id, scan, chunk_id) in (
+    select s.run_id, s.scan, s.chunk_id from public.workspace_sync_runs as r
+    join sync.seen_pages as s on s.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  delete from sync.staged_items where id in (
+    select id from sync.staged_items where processed_at < v_until limit p_rows);
+  delete from public.chunked_sync_jobs where id in (
+    select c.id from public.workspace_sync_runs as r
+    join public.chunked_sync_jobs as c on c.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  get diagnostics v_chunks = row_count;
+  return v_chunks;
+end; $$;
+comment on function sync.prune_runs(int) is
+$$Delete at most so many chunks, pages seen and audits of runs closed 30 days ago, and staged
+items processed 30 days ago. Returns: chunks deleted. Locks: those rows.$$;
+
+create function sync.prune_log(p_rows int) returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_until timestamptz := sync.now()
+    - make_interval(days => sync.setting('events_kept_days')::int);
+  v_week_ago timestamptz := sync.now() - interval '7 days';
+  v_events int;
+begin
+  delete from public.sync_alerts where id in (
+    select id from public.sync_alerts where resolved_at < v_until limit p_rows);
+  delete from sync.hints where id in (
+    select id from sync.hints where sent_at < v_week_ago limit p_rows);
+  delete from sync.hinted_claims where id in (
+    select id from sync.hinted_claims where occurred_at < v_week_ago limit p_rows);
+  delete from sync.workers where worker_id in (
+    select worker_id from sync.workers where last_seen_at < v_week_ago limit p_rows);
+  delete from sync.named_locks where lock_name in (
+    select lock_name from sync.named_locks where expires_at < v_week_ago limit p_rows)
+    and expires_at < v_week_ago;
+  delete from cron.job_run_details where runid in (
+    select d.runid from cron.job_run_details as d join cron.job as j on j.jobid = d.jobid
+    where j.jobname like 'chunkwise %' and d.end_time < v_week_ago limit p_rows);
+  delete from public.chunk_events where (chunk_id, id) in (
+    select chunk_id, id from public.chunk_events where occurred_at < v_until limit p_rows);
+  get diagnostics v_events = row_count;
+  return v_events;
+end; $$;
+comment on function sync.prune_log(int) is
+$$Delete at most so many events and resolved alerts 90 days old, and hints, workers, locks and
+pg_cron's own notes 7 days old. Returns: events deleted. Locks: those rows.$$;
+
+create function sync.prune(p_rows int) returns int
+language sql set search_path = pg_catalog, pg_temp as $$
+  select sync.prune_runs(p_rows) + sync.prune_log(p_rows);
+$$;
+comment on function sync.prune(int) is
+$$Delete one batch, at most so many rows of each table, of what is old enough. Jobs, runs and their
+totals stay. Returns: chunks and events deleted. Locks: those rows.$$;
+
+revoke all on function
+  sync.prune_runs, sync.prune_log, sync.prune
+from public, anon, authenticated, service_role;
+
+-- Schedule: the sync that starts by itself, and every job that pg_cron is given.
+-- Stands on: start.
+
+create function sync.start_scheduled_sync() returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_interval interval := make_interval(mins => sync.setting('sync_interval_minutes')::int);
+begin
+  -- By the minute, as pg_cron counts: a start some milliseconds late moves the next one by nothing.
+  if v_interval = interval '0' or not exists (
+    select 1 from public.sync_workspaces as w
+    join public.sync_streams as s on s.source_id = w.source_id
+    where w.is_active and s.is_default)
+    or exists (
+      select 1 from public.polling_job_status
+      where job_name = 'scheduled sync' and (status = 'running'
+        or date_trunc('minute', started_at) > date_trunc('minute', sync.now()) - v_interval)) then
+    return null;
+  end if;
+  return sync.start_job('scheduled sync', sync.requested_runs(null, null), null);
+end; $$;
+comment on function sync.start_scheduled_sync() is
+$$Sync the default streams of every active workspace, if sync_interval_minutes have passed since
+that was last begun. Returns: as start_sync_job(), or null while one runs, none is due, or no active
+workspace has a default stream.$$;
+
+revoke all on function sync.start_scheduled_sync from public, anon, authenticated, service_role;
+
+-- A database's own defaults hold for pg_cron's sessions: each command says what it relies on first.
+insert into sync.cron_jobs (job_name, schedule, command) values
+('chunkwise sync', '* * * * *',
+  'set statement_timeout = ''60s''; set transaction isolation level read committed; '
+  'select sync.start_scheduled_sync(); select sync.check_health_if_late()'),
+('chunkwise prune', '* 3 * * *',
+  'set statement_timeout = ''55s''; set transaction isolation level read committed; '
+  'select sync.prune(20000)'),
+('chunkwise health', '*/5 * * * *',
+  'set statement_timeout = ''55s''; set transaction isolation level read committed; '
+  'select sync.beat(''cron''); select sync.check_health()'),
+('chunkwise sweep', '* * * * *',
+  'set statement_timeout = ''55s''; set transaction isolation level read committed; '
+  'select sync.beat(''cron''); select public.cleanup_stuck_chunks()');
+select public.schedule_jobs();
+
+notify pgrst, 'reload schema';
