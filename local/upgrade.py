@@ -222,7 +222,6 @@ class Upgrade:
         before = self.before if self.name == "chunkwise" else release()
         return OF_AN_UPGRADE.format(before=before, after=release())
 
-
     def _statement(self, thing: Thing) -> str:
         """A view as it is written: each version of Postgres gives back another text."""
         if thing.kind == "view":

@@ -66,17 +66,17 @@ begin
       workspace_sync_runs_workspace_idx}')
     union
     select 'function ' || p.proname from pg_catalog.pg_proc as p
-    where p.pronamespace = 'public'::regnamespace and p.proname = any ('{approve_deletions, cancel_sync_job, chunkwise_version, claim_chunk_job_safe,
-      claim_next_chunk_job_safe, cleanup_stuck_chunks, complete_chunk_job_safe,
-      complete_chunk_jobs_safe, deactivate_workspace, declare_source, declare_stream,
-      extend_chunk_leases, fail_chunk_job_safe, get_alerts_page, get_audit, get_engine_page,
-      get_fleet, get_held_deletions, get_job_page, get_jobs_page, get_key_check,
-      get_retryable_jobs, get_sources_page, get_sync_job_progress, get_workspace_page,
-      pause_sync, register_worker_endpoint, register_workspace, release_sync_lock,
-      remove_worker_endpoint, remove_workspace, request_full_scan, resume_sync,
-      retry_failed_chunks, rotate_workspace_key, schedule_jobs, set_alert_url, set_budget,
-      set_setting, start_audit, start_sync_job, trigger_next_chunk_processing, try_sync_lock,
-      unblock_budget}')
+    where p.pronamespace = 'public'::regnamespace and p.proname = any ('{apply_declaration, approve_deletions, cancel_sync_job, chunkwise_version,
+      claim_chunk_job_safe, claim_next_chunk_job_safe, cleanup_stuck_chunks,
+      complete_chunk_job_safe, complete_chunk_jobs_safe, deactivate_workspace, declare_source,
+      declare_stream, extend_chunk_leases, fail_chunk_job_safe, get_alerts_page, get_audit,
+      get_declarations, get_engine_page, get_fleet, get_held_deletions, get_job_page,
+      get_jobs_page, get_key_check, get_retryable_jobs, get_sources_page,
+      get_sync_job_progress, get_workspace_page, pause_sync, register_worker_endpoint,
+      register_workspace, release_sync_lock, remove_worker_endpoint, remove_workspace,
+      request_full_scan, resume_sync, retry_failed_chunks, rotate_workspace_key, schedule_jobs,
+      set_alert_url, set_budget, set_setting, start_audit, start_sync_job,
+      trigger_next_chunk_processing, try_sync_lock, unblock_budget}')
     union
     select 'type ' || y.typname from pg_catalog.pg_type as y
     where y.typnamespace = 'public'::regnamespace and y.typname = any ('{chunk_events, chunk_processing_queue, chunk_processing_status, chunked_sync_jobs,

@@ -68,6 +68,8 @@ end; $locks$;
 
 select set_config('check_function_bodies', 'off', true);
 
+drop function sync.read_single(sync.page_in_hand,public.sync_sources);
+
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
 alter table public.sync_sources add column retry_after_path text[];
@@ -417,6 +419,754 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.begin_connection(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.begin_phase(p_run_ids, 'connect');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_connection(p_page sync.page_in_hand, p_source public.sync_sources)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_stream public.sync_streams;
+begin
+  select * into strict v_stream from public.sync_streams
+  where source_id = p_source.id and completeness = 'connection';
+  if p_page.answer #>> v_stream.id_path is null then
+    perform sync.raise_shape(format('the answer does not tell whose key it is at %s',
+      array_to_string(v_stream.id_path, '.')),
+      'declare_stream() says where that stands.');
+  end if;
+  v_page.key_owner := jsonb_build_object('id', p_page.answer #>> v_stream.id_path, 'name',
+    p_page.answer #>> v_stream.name_path);
+  v_page.answer := '[]';
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_connection(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_workspace public.sync_workspaces;
+begin
+  select * into strict v_workspace from public.sync_workspaces where id = p_run.workspace_id;
+  if v_workspace.key_status = 'other_workspace' then
+    update public.workspace_sync_runs
+    set error_message = format('its key belongs to workspace %s, %s. rotate_workspace_key() gives '
+      'it its own.', v_workspace.key_owner, coalesce('not to ' || v_workspace.external_id, (
+        select format('which is registered as %L', x.workspace_name)
+        from public.sync_workspaces as x
+        where x.source_id = v_workspace.source_id and x.removed_at is null
+          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id), 'not to this one'))
+    where id = p_run.id;
+    perform sync.close_run(p_run.id, 'failed', null);
+  elsif exists (select 1 from public.sync_streams
+    where id = p_run.stream_id and completeness = 'connection') then
+    perform sync.close_run(p_run.id, 'completed', null);
+  else
+    perform sync.begin_kinds(array[p_run.id]);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_single(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_single(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  if jsonb_typeof(v_page.answer) = 'object' then
+    v_page.answer := jsonb_build_array(v_page.answer);
+  end if;
+  perform sync.check_records(v_page, p_stream);
+  v_page.last_page := 1;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_answer(p_run_id bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_distinct_ids bigint;
+begin
+  select count(distinct shown.id) into v_distinct_ids
+  from public.workspace_sync_runs as r
+  join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan
+  left join lateral unnest(s.record_ids) as shown (id) on true
+  where r.id = p_run_id having count(s.page) > 0;
+  update public.workspace_sync_runs
+  set expected_total = v_distinct_ids, distinct_ids = v_distinct_ids where id = p_run_id;
+  return v_distinct_ids is not null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_single(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_finding text := case
+    when p_run.phase = 'confirm' then sync.confirmation_finding(p_run)
+    when not sync.note_answer(p_run.id) then 'no answer was read' end;
+begin
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding);
+  elsif p_run.phase = 'scan' then
+    perform sync.begin_confirmations(p_run.id);
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_kinds(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'on'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+declare
+  v_counted bigint[];
+  v_feed bigint[];
+  v_items bigint[];
+  v_single bigint[];
+begin
+  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
+  select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'items'),
+    array_agg(given.id order by given.id) filter (where k.completeness = 'single')
+  into v_counted, v_feed, v_items, v_single
+  from unnest(p_run_ids) as given (id)
+  cross join lateral (
+    select st.completeness from public.workspace_sync_runs as r
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.id = given.id offset 0
+  ) as k;
+  if v_counted is not null then
+    perform sync.begin_counted(v_counted);
+  end if;
+  if v_feed is not null then
+    perform sync.begin_feed(v_feed);
+  end if;
+  if v_items is not null then
+    perform sync.begin_items(v_items);
+  end if;
+  if v_single is not null then
+    perform sync.begin_single(v_single);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_runs(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'on'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+declare
+  v_wait bigint[];
+  v_connect bigint[];
+  v_go bigint[];
+begin
+  perform sync.forget_missed_with_another_key(p_run_ids);
+  -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
+  select array_agg(id) filter (where first = 'parent'),
+    array_agg(id order by id) filter (where first = 'connect'),
+    array_agg(id order by id) filter (where first = 'kind')
+  into v_wait, v_connect, v_go
+  from unnest(p_run_ids) as given (id)
+  cross join lateral (
+    select case
+      when sync.live_parent_of(r) is not null then 'parent'
+      when st.completeness = 'connection'
+        or (w.key_status <> 'accepted' and sync.connection_path(st.source_id) is not null)
+        then 'connect'
+      else 'kind' end as first
+    from public.workspace_sync_runs as r
+    join public.sync_streams as st on st.id = r.stream_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.id = given.id offset 0
+  ) as begins;
+  update public.workspace_sync_runs as r
+  set phase = 'parent', parent_run_id = sync.live_parent_of(r) where id = any (v_wait);
+  if v_connect is not null then
+    perform sync.begin_connection(v_connect);
+  end if;
+  if v_go is not null then
+    perform sync.begin_kinds(v_go);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_page(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if p_page.http_status not between 200 and 299 then
+    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+      perform sync.require_own_error(p_page, p_source);
+    elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
+        and p_stream.cursor_params is not null) is not true then
+      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+        'The status classes of its stream should not call it a page.');
+    end if;
+    v_page.answer := '[]';
+    v_page.is_past_pages := p_page.kind = 'page';
+    v_page.reveals_pages := v_page.is_past_pages;
+    v_page.body := null;
+    return v_page;
+  end if;
+  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
+  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
+  v_page := sync.read_json(p_page);
+  perform sync.require_no_rate_limit(p_page.http_status,
+    v_page.answer #>> p_source.message_path, p_source)
+  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
+  if v_page.answer #> p_source.success_path = 'false'::jsonb then
+    raise exception using errcode = 'SY013',
+      message = format('the API answers %s and reports a failure: %s', p_page.http_status,
+        coalesce(sync.foreign_text(v_page.answer #>> p_source.message_path,
+        sync.workspace_secret(v_page.workspace_id)), 'it says no more')),
+      hint = 'It is tried again; if it stays, ask the API''s operator.';
+  end if;
+  v_page := case
+    when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
+    when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
+    when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
+    when p_stream.completeness = 'single' then sync.read_single(v_page, p_stream)
+    else sync.read_items(v_page) end;
+  if p_stream.drop_paths <> '[]' then
+    v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
+  end if;
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.reveals_pages := v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true;
+  -- It is in the answer now; every statement over the pages would copy it.
+  v_page.body := null;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_revealed(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_kinds text[] := array(
+    select distinct st.completeness from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id);
+  v_kind text;
+  v_pages sync.page_in_hand[];
+begin
+  foreach v_kind in array v_kinds loop
+    v_pages := array(
+      select p from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id and st.completeness = v_kind
+      order by p.turn);
+    case v_kind
+      when 'counted', 'single' then perform sync.plan_counted(v_pages);
+      when 'feed' then perform sync.plan_feed(v_pages);
+      when 'items' then perform sync.plan_items(v_pages);
+      else null;
+    end case;
+  end loop;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_run(p_run_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'auto'
+ SET enable_seqscan TO 'on'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.ending is not null then
+    perform sync.close_run(p_run_id,
+      case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
+      case v_run.ending when 'timeout' then 'time ran out' end);
+  elsif exists (
+    select 1 from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
+    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
+  ) then
+    perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.phase = 'connect' then
+    perform sync.advance_connection(v_run);
+  elsif v_run.phase = 'parent' then
+    perform sync.begin_runs(array[p_run_id]) where not exists (
+      select 1 from public.workspace_sync_runs
+      where id = v_run.parent_run_id and status = 'running');
+  elsif v_run.phase = 'items' then
+    perform sync.advance_items(v_run);
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'feed') then
+    perform sync.advance_feed(v_run);
+  elsif exists (select 1 from public.sync_streams
+    where id = v_run.stream_id and completeness = 'single') then
+    perform sync.advance_single(v_run);
+  else
+    perform sync.advance_counted(v_run);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.rows_of_source(p_source_name text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select jsonb_build_object('source', to_jsonb(so), 'streams', coalesce((
+    select jsonb_object_agg(st.stream_name, to_jsonb(st)) from public.sync_streams as st
+    where st.source_id = so.id), '{}'))
+  from public.sync_sources as so where so.source_name = p_source_name;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.changed_fields(p_what text, p_before jsonb, p_after jsonb, p_given jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('field', f.field, 'old', p_before -> f.field,
+    'new', p_after -> f.field) order by f.n), '[]')
+  from (
+    select a.attname::text, a.attnum from pg_catalog.pg_attribute as a
+    where a.attrelid = case p_what when 'source' then 'public.sync_sources'::regclass
+      else 'public.sync_streams'::regclass end
+  ) as f (field, n)
+  where f.field in (select d.field from sync.declared_fields(p_what) as d)
+    and p_before -> f.field is distinct from p_after -> f.field
+    -- Of what is new its defaults are no news.
+    and (p_before is not null or p_given ->> f.field is not null)
+    and f.field <> all ('{source_name,stream_name}');
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.require_declaration(p_declaration jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_form text := '{"source": {"source_name": …}, "streams": [{"stream_name": …}, …]}; "about" may '
+    'say what no program reads.';
+  v_wrong text;
+begin
+  if coalesce(jsonb_typeof(p_declaration), 'null') <> 'object' then
+    raise exception using errcode = 'SY006',
+      message = format('the declaration is %s and no JSON object',
+        coalesce(sync.shown(p_declaration), 'null')),
+      hint = v_form;
+  end if;
+  select string_agg(sync.shown(to_jsonb(k)), ', ') into v_wrong
+  from jsonb_object_keys(p_declaration) as k where k <> all ('{about,source,streams}');
+  v_wrong := case
+    when v_wrong is not null then 'unknown fields: ' || v_wrong
+    when jsonb_typeof(p_declaration -> 'source') is distinct from 'object'
+    then '"source" is no object'
+    when jsonb_typeof(p_declaration -> 'streams') is distinct from 'array'
+    then '"streams" is no list'
+    when jsonb_array_length(p_declaration -> 'streams') > 1000
+    then 'more than 1,000 streams' end;
+  select coalesce(v_wrong, min(w.what)) into v_wrong from (
+    select case
+      when jsonb_typeof(s.stream) <> 'object' then format('stream %s is no object', s.n)
+      when coalesce(s.stream ->> 'source_name', '') <> coalesce(p_declaration
+        #>> '{source,source_name}', '') and s.stream ? 'source_name'
+      then format('stream %s is of the source %s', s.n, sync.shown(s.stream -> 'source_name'))
+      when s.stream ->> 'stream_name' is not null
+        and count(*) over (partition by s.stream ->> 'stream_name') > 1
+      then format('the stream %s stands there twice', sync.shown(s.stream -> 'stream_name'))
+      end as what
+    from jsonb_array_elements(case when v_wrong is null then p_declaration -> 'streams'
+      else '[]' end) with ordinality as s (stream, n)
+  ) as w;
+  if v_wrong is not null then
+    raise exception using errcode = 'SY006', message = 'the declaration: ' || v_wrong,
+      hint = v_form;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.declare_all(p_declaration jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_stream record;
+  v_message text;
+  v_hint text;
+begin
+  perform public.declare_source(p_declaration -> 'source');
+  for v_stream in
+    select s.stream, s.n from jsonb_array_elements(p_declaration -> 'streams') with ordinality
+      as s (stream, n) order by s.n
+  loop
+    begin
+      perform public.declare_stream(v_stream.stream
+        || jsonb_build_object('source_name', p_declaration #>> '{source,source_name}'));
+    exception when sqlstate 'SY006' then
+      get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+      raise exception using errcode = 'SY006', hint = v_hint,
+        message = case when v_message like 'stream %' then v_message
+        else format('stream %s: %s', coalesce(sync.shown(v_stream.stream -> 'stream_name'),
+          v_stream.n::text), v_message) end;
+    end;
+  end loop;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.apply_declaration(p_declaration jsonb, p_is_trial boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '30s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_name text := p_declaration #>> '{source,source_name}';
+  v_before jsonb;
+  v_after jsonb;
+  v_changes jsonb;
+begin
+  perform sync.require_service();
+  perform sync.require_declaration(p_declaration);
+  v_before := coalesce(sync.rows_of_source(v_name), '{}');
+  begin
+    perform sync.declare_all(p_declaration);
+    v_after := sync.rows_of_source(v_name);
+    if p_is_trial then
+      raise exception 'this was a trial';
+    end if;
+  exception when raise_exception then
+    if v_after is null then
+      raise;
+    end if;
+  end;
+  select coalesce(jsonb_agg(jsonb_build_object('what', c.what, 'name', c.name,
+    'is_new', c.before is null, 'fields', c.fields, 'live_runs', c.live_runs) order by c.n), '[]')
+  into v_changes from (
+    select d.*, sync.changed_fields(d.what, d.before, d.after, d.given) as fields, (
+      select count(*) from public.workspace_sync_runs as r
+      where d.what = 'stream' and r.stream_id = (d.before ->> 'id')::bigint
+        and r.completed_at is null) as live_runs
+    from (
+      select 0, 'source', v_name, v_before -> 'source', v_after -> 'source',
+        p_declaration -> 'source'
+      union all
+      select s.n, 'stream', s.stream ->> 'stream_name',
+        v_before -> 'streams' -> (s.stream ->> 'stream_name'),
+        v_after -> 'streams' -> (s.stream ->> 'stream_name'), s.stream
+      from jsonb_array_elements(p_declaration -> 'streams') with ordinality as s (stream, n)
+    ) as d (n, what, name, before, after, given)
+  ) as c
+  where c.before is null or c.fields <> '[]';
+  return jsonb_build_object('source_name', v_name, 'is_applied', not p_is_trial,
+    'changes', v_changes, 'untouched', (
+      select coalesce(jsonb_agg(k order by k), '[]')
+      from jsonb_object_keys(coalesce(v_before -> 'streams', '{}')) as k
+      where k not in (select s ->> 'stream_name'
+        from jsonb_array_elements(p_declaration -> 'streams') as s)));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.undeclared_rows(OUT o_source jsonb, OUT o_stream jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  begin
+    perform public.declare_source('{"source_name": "a source of defaults"}');
+    perform public.declare_stream('{"source_name": "a source of defaults",
+      "stream_name": "a stream of defaults", "path": "/", "page_size": 1}');
+    select to_jsonb(so), to_jsonb(st) into strict o_source, o_stream
+    from public.sync_sources as so join public.sync_streams as st on st.source_id = so.id
+    where so.source_name = 'a source of defaults';
+    raise exception 'this was a trial';
+  exception when raise_exception then
+    if o_stream is null then
+      raise;
+    end if;
+  end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.given_fields(p_what text, p_row jsonb, p_defaults jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_object_agg(f.field, case when f.field = 'status_classes' then (
+      select coalesce(jsonb_object_agg(c.key, c.value), '{}')
+      from jsonb_each(p_row -> 'status_classes') as c
+      where c.value is distinct from p_defaults -> 'status_classes' -> c.key)
+    else p_row -> f.field end), '{}')
+  from sync.declared_fields(p_what) as f
+  where p_row ? f.field and (p_row -> f.field is distinct from p_defaults -> f.field
+    or f.field = any ('{path,page_size}'));
+$function$;
+
+CREATE OR REPLACE FUNCTION public.get_declarations(p_source text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '30s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_defaults record;
+begin
+  perform sync.require_service();
+  if p_source is not null and not exists (
+    select 1 from public.sync_sources where source_name = p_source) then
+    raise exception using errcode = 'SY003',
+      message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them.';
+  end if;
+  v_defaults := sync.undeclared_rows();
+  return jsonb_build_object('declarations', (
+    with recursive placed (id, stream_name, depth) as (
+      select id, stream_name, 0 from public.sync_streams where parent_stream is null
+      union all
+      select child.id, child.stream_name, p.depth + 1 from placed as p
+      join public.sync_streams as parent on parent.id = p.id
+      join public.sync_streams as child on child.source_id = parent.source_id
+        and child.parent_stream = parent.stream_name
+      where p.depth < 100
+    )
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'source', sync.given_fields('source', to_jsonb(so), v_defaults.o_source),
+      'streams', (
+        select coalesce(jsonb_agg(
+          jsonb_build_object('source_name', so.source_name)
+            || sync.given_fields('stream', to_jsonb(st), v_defaults.o_stream)
+          order by p.depth, st.id), '[]')
+        from public.sync_streams as st
+        join (select id, max(depth) as depth from placed group by id) as p on p.id = st.id
+        where st.source_id = so.id)) order by so.id), '[]')
+    from public.sync_sources as so where p_source is null or so.source_name = p_source));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_target text := (select target_table from public.sync_streams where id = p_stream_id);
+  v_counts jsonb;
+begin
+  -- Grouped before it is joined: each row is looked at once, and compared with no list of ids.
+  execute format('select jsonb_object_agg(w.id, coalesce(c.row_count, 0)) from unnest($1) as w (id)
+    left join (
+      select t.workspace_id, count(*) as row_count from %s as t
+      where %s and t.deleted_at is null group by t.workspace_id
+    ) as c on c.workspace_id = w.id',
+    v_target, case when sync.is_shared_target(to_regclass(v_target)) then 't.stream_id = $2'
+    else '$2 is not null' end)
+  into v_counts using p_workspace_ids, p_stream_id;
+  return v_counts;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.get_fleet(p_search text, p_states text[], p_limit integer, p_offset integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  v_rows sync.fleet_row[];
+  v_page sync.fleet_row[];
+  v_matching bigint;
+  v_search text;
+begin
+  perform sync.require_operator();
+  v_search := lower(sync.trim_blanks(coalesce(p_search, '')));
+  v_rows := array(select f from sync.fleet_rows(null) as f);
+  select coalesce(array_agg(row(m.*)::sync.fleet_row order by m.severity,
+      m.last_complete_sync_at nulls first, m.workspace_name, m.stream), '{}')
+  into v_page
+  from unnest(v_rows) as m
+  where (v_search = '' or position(v_search in lower(m.workspace_name)) > 0
+      or position(v_search in m.state) > 0 or position(v_search in lower(m.reason)) > 0)
+    and (p_states is null or m.state = any (p_states) or m.tone = any (p_states));
+  v_matching := cardinality(v_page);
+  v_page := v_page[greatest(p_offset, 0) + 1 : greatest(p_offset, 0) + least(p_limit, 500)];
+  return sync.page_head() || jsonb_build_object(
+    'total', cardinality(v_rows), 'matching', v_matching,
+    'fresh', (select count(*) from unnest(v_rows) as r where r.is_fresh),
+    'states', (
+      select coalesce(jsonb_agg(jsonb_build_object('state', s.state, 'tone', s.tone, 'count',
+        s.count) order by s.severity), '[]')
+      from (
+        select r.state, r.tone, r.severity, count(*) as count from unnest(v_rows) as r
+        group by 1, 2, 3
+      ) as s),
+    'records', (select sum(r.record_count) from unnest(v_rows) as r),
+    'api_total', (select sum(coalesce(r.api_total, r.record_count)) from unnest(v_rows) as r),
+    'jobs', (
+      select coalesce(jsonb_agg(jsonb_build_object('job_id', p.job_id, 'job_name', p.job_name,
+        'percentage', p.percentage, 'workspaces_completed', p.workspaces_completed,
+        'total_workspaces', p.total_workspaces) order by p.updated_at), '[]')
+      from sync.job_progress as p where p.status = 'running'),
+    'rows', (
+      with counted as (
+        select p.stream_id, sync.count_rows(p.stream_id, array_agg(p.workspace_id)) as rows_by_id
+        from unnest(v_page) as p where p.is_counted group by p.stream_id
+      )
+      select coalesce(jsonb_agg(to_jsonb(p) - '{workspace_id,stream_id,severity}'::text[]
+        || jsonb_build_object(
+          'rows_here', case when p.is_counted
+            then (c.rows_by_id ->> p.workspace_id::text)::bigint else p.record_count end,
+          'runs', past.runs) order by p.n), '[]')
+      from unnest(v_page) with ordinality as p (workspace_id, stream_id, workspace_name,
+        source_name, stream, is_counted, state, tone, severity, reason, remedy, act, command,
+        waits_until, is_fresh, is_stale, last_complete_sync_at, last_sync_duration_ms,
+        record_count, api_total, live_run_id, live_job_id, percentage, pages_done, pages_planned,
+        retry_job_id, held_run_id, deletions_waiting, n)
+      left join counted as c on c.stream_id = p.stream_id
+      cross join lateral (
+        -- One text: an array costs as much as all else of a row.
+        select string_agg(concat((date_part('epoch', r.completed_at - r.started_at) * 1000)::bigint,
+          ' ', r.status), ',') as runs
+        from (
+          select x.started_at, x.completed_at, x.status
+          from public.workspace_sync_runs as x
+          where x.workspace_id = p.workspace_id and x.stream_id = p.stream_id
+            and x.status <> 'running'
+          order by x.started_at desc, x.id desc limit 30
+        ) as r
+      ) as past));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.workspace_stream_detail(p_row sync.fleet_row)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  v_unlisted jsonb;
+  v_unlisted_count bigint;
+begin
+  execute sync.target_sql('select count(*), coalesce(jsonb_agg(jsonb_build_object(
+      ''id'', t.id::text, ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.id::text),
+      ''unlisted_at'', t.unlisted_at)) filter (where t.n <= 50), ''[]'')
+    from (
+      select t.id, t.raw, t.unlisted_at, row_number() over (order by t.unlisted_at desc, t.id) as n
+      from %1$s as t where %2$s and t.unlisted_at is not null and t.deleted_at is null
+    ) as t', p_row.stream_id)
+  into v_unlisted_count, v_unlisted using p_row.workspace_id, p_row.stream_id;
+  return to_jsonb(p_row) - '{workspace_id,stream_id,severity}'::text[] || jsonb_build_object(
+    'rows_here', (sync.count_rows(p_row.stream_id, array[p_row.workspace_id])
+      ->> p_row.workspace_id::text)::bigint,
+    'unlisted_count', v_unlisted_count, 'unlisted', v_unlisted,
+    'held', case when p_row.held_run_id is not null
+      then sync.held_deletions(p_row.held_run_id, null, 50) else '[]' end,
+    'history', (
+      select coalesce(jsonb_agg(jsonb_build_object('run_id', r.id, 'job_id', r.job_id, 'status',
+        r.status, 'started_at', r.started_at, 'completed_at', r.completed_at,
+        'duration_ms', round(extract(epoch from coalesce(r.completed_at, sync.now())
+          - r.started_at) * 1000),
+        'records', coalesce(r.distinct_ids, r.records_seen), 'expected_total', r.expected_total,
+        'changed', r.records_changed, 'deleted', r.records_deleted,
+        'deletions_waiting', r.deletions_waiting, 'scans', r.scan - r.begun_again,
+        'error_message', r.error_message, 'warnings', to_jsonb(r.warnings))
+        order by r.started_at, r.id), '[]')
+      from (
+        select x.* from public.workspace_sync_runs as x
+        where x.workspace_id = p_row.workspace_id and x.stream_id = p_row.stream_id
+        order by x.started_at desc, x.id desc limit 60
+      ) as r));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.get_workspace_page(p_workspace_name text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  v_workspace public.sync_workspaces;
+begin
+  perform sync.require_operator();
+  select * into v_workspace from public.sync_workspaces
+  where id = sync.workspace_id_of(p_workspace_name);
+  return sync.page_head() || jsonb_build_object(
+    'workspace_name', v_workspace.workspace_name, 'base_url', v_workspace.base_url,
+    'source_name', (select s.source_name from public.sync_sources as s
+      where s.id = v_workspace.source_id),
+    'external_id', v_workspace.external_id, 'is_active', v_workspace.is_active,
+    'created_at', v_workspace.created_at, 'paused_at', v_workspace.paused_at,
+    'max_concurrency', v_workspace.max_concurrency,
+    'key_status', v_workspace.key_status, 'key_checked_at', v_workspace.key_checked_at,
+    'key_owner', v_workspace.key_owner, 'key_owner_id', v_workspace.key_owner_id,
+    'rate_limited_until', case when v_workspace.rate_limited_until > sync.now()
+      then v_workspace.rate_limited_until end,
+    'streams', (
+      select coalesce(jsonb_agg(sync.workspace_stream_detail(f) order by f.severity, f.stream),
+        '[]') from sync.fleet_rows(v_workspace.id) as f),
+    'failed', (
+      select coalesce(jsonb_agg(to_jsonb(c) order by c.failed_at desc, c.id desc), '[]')
+      from (
+        select q.id, r.job_id as parent_sync_job_id, st.stream_name as stream, c.kind, c.page,
+          c.record_id, q.attempts, q.error_message, q.completed_at as failed_at
+        from public.sync_streams as st
+        cross join lateral (
+          select x.id, x.job_id, x.chunks_failed from public.workspace_sync_runs as x
+          where x.workspace_id = v_workspace.id and x.stream_id = st.id
+          order by x.started_at desc, x.id desc limit 60
+        ) as r
+        join public.chunk_processing_queue as q on q.run_id = r.id and q.status = 'failed'
+        join public.chunked_sync_jobs as c on c.id = q.id
+        where st.source_id = v_workspace.source_id and r.chunks_failed > 0
+        order by q.completed_at desc limit 50
+      ) as c));
+end; $function$;
+
 comment on function public.chunkwise_version() is 'What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version", "release"}.';
 
@@ -438,6 +1188,12 @@ comment on column public.sync_streams.class_rules is 'As those of its source, an
 
 comment on column public.sync_streams.columns is 'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records go
 to synced_records or to target_table.';
+
+comment on column public.sync_streams.completeness is 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed:
+newest first, read until the end or the mark of the last complete scan; never deletes. single: one
+answer holds the whole list, or the one record; may delete. items: one request per record that the
+parent stream staged. connection: one request that tells whose key it is
+(id_path, name_path).';
 
 comment on column public.sync_streams.conditional is 'Whether requests carry what the last answer said of its version, so that an unchanged page costs no
 body.';
@@ -489,6 +1245,82 @@ comment on column public.sync_streams.since_format is 'How {since} is written: i
 comment on column public.sync_streams.since_overlap is 'How many seconds before the last known change {since} lies.';
 
 comment on column public.sync_streams.time_format is 'Of updated_at_path: iso, epoch (seconds) or epoch_ms.';
+
+comment on function sync.begin_connection(bigint[]) is 'The one request of runs. The caller holds their locks, or made them.';
+
+comment on function sync.read_connection(sync.page_in_hand,public.sync_sources) is 'Returns: the page with the id and name of the workspace that the key belongs to; the rest of the
+answer is dropped, secrets with it. Raises: SY010.';
+
+comment on function sync.advance_connection(public.workspace_sync_runs) is 'The key''s owner is known: go on to what the run is for, or end it before it wrote anything. The
+caller holds the run''s lock.';
+
+comment on function sync.read_single(sync.page_in_hand,public.sync_streams) is 'Returns: the page with its records: the list that stands at records_path, or the one object. There
+is no other page. Raises: SY010.';
+
+comment on function sync.note_answer(bigint) is 'How many records the one answer of a run''s scan shows: they are all there are. The caller holds
+its lock. Returns: whether it came.';
+
+comment on function sync.advance_single(public.workspace_sync_runs) is 'The next step of a run of which nothing is live: confirm what its answer does not show, ask again,
+or close. The caller holds its lock.';
+
+comment on function sync.rows_of_source(text) is 'Returns: {"source": its row, "streams": {name: row}}; null if there is no such source.';
+
+comment on function sync.changed_fields(text,jsonb,jsonb,jsonb) is 'Returns: which fields of a declaration differ between two rows, [{"field", "old", "new"}]; of a
+row that is new, those that were given.';
+
+comment on function sync.require_declaration(jsonb) is 'Raises: SY006 unless it is a source with its streams; what their fields say is not looked at.';
+
+comment on function sync.declare_all(jsonb) is 'Declares a source, then its streams in their order. Raises: as declare_source() and
+declare_stream(), with the stream''s name.';
+
+comment on function public.apply_declaration(jsonb,boolean) is 'Declare a source with its streams, {"source": {…}, "streams": [{…}]}, all of it or nothing; as a
+trial nothing stays. "about" is for people. Streams that it does not name stay as they are. Returns:
+{"source_name", "is_applied", "changes": [{"what": source or stream, "name", "is_new", "live_runs":
+how many begin again, "fields": [{"field", "old", "new"}]}], "untouched": streams of the source that
+it does not name}. Raises: SY006 as declare_source() and declare_stream(). Locks: as those do.';
+
+comment on function sync.undeclared_rows() is 'Returns: the rows of a source and of a stream of which nothing was said, read and taken back: what
+declaring makes of a field that is left out stands in one place.';
+
+comment on function sync.given_fields(text,jsonb,jsonb) is 'Returns: a row as a declaration that gives it: without what declaring would put there anyway.';
+
+comment on function public.get_declarations(text) is 'What was declared, of one source or of all: a parent before its children, without what a field
+that is left out means anyway. Returns: {"declarations": [{"source", "streams"}]}, each as
+apply_declaration() takes it. Raises: SY003 unknown source. Locks: nothing that stays.';
+
+comment on function public.get_fleet(text,text[],integer,integer) is 'The fleet, worst first: a row for each workspace and stream, of those whose name, state or reason
+has the text and whose state or tone is named. Returns: {"as_of", "total", "matching", "fresh",
+"states": [{"state", "tone", "count"}] of all, "records", "api_total", "jobs", "rows": at most 500
+from p_offset on, each with "runs": its last 30 runs, newest first, in ms and status:
+"4200 completed,900 failed", null if there is none}. Raises: 42501 no operator.';
+
+revoke all on function sync.begin_connection(bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_connection(sync.page_in_hand,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.advance_connection(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_single(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_answer(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.rows_of_source(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.changed_fields(text,jsonb,jsonb,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_declaration(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.declare_all(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function public.apply_declaration(jsonb,boolean) from public, anon, authenticated, service_role;
+grant execute on function public.apply_declaration(jsonb,boolean) to service_role;
+
+revoke all on function sync.undeclared_rows() from public, anon, authenticated, service_role;
+
+revoke all on function sync.given_fields(text,jsonb,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function public.get_declarations(text) from public, anon, authenticated, service_role;
+grant execute on function public.get_declarations(text) to service_role;
 
 select public.schedule_jobs();
 
