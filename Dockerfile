@@ -12,6 +12,8 @@ RUN pip install --require-hashes -r requirements-worker.lock
 COPY pyproject.toml LICENSE README.md ./
 COPY supabase/migrations ./supabase/migrations
 COPY supabase/snippets ./supabase/snippets
+COPY supabase/upgrades ./supabase/upgrades
+COPY supabase/legacy ./supabase/legacy
 COPY workers ./workers
 RUN pip install --no-deps --no-build-isolation --no-index .
 

@@ -126,6 +126,14 @@ def names_guard(sql: str) -> str:
     )
 
 
+def keep_legacy(template: str, *sql: str) -> str:
+    """What moves all that is in the way of these migrations."""
+    outside = DOLLARS.sub("", "\n".join(sql))
+    return template.replace("@relations@", _wrapped(RELATION.findall(outside))).replace(
+        "@functions@", _wrapped(FUNCTION.findall(outside))
+    )
+
+
 def _wrapped(names: Iterable[str]) -> str:
     """An array literal's inside, in lines that fit; the blanks after its commas mean nothing."""
     lines = [""]

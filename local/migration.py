@@ -10,12 +10,16 @@ install Chunkwise where it is not; `local.upgrade` writes what leads there from 
 
 import re
 import sys
+from pathlib import Path
 
 from local.folders import CHECKOUT
-from local.guard import OF_THE_ENGINE, OF_THE_PLATFORM, names_guard
+from local.guard import OF_THE_ENGINE, OF_THE_PLATFORM, keep_legacy, names_guard
 
 SCHEMAS = CHECKOUT / "supabase" / "schemas"
 MIGRATIONS = CHECKOUT / "supabase" / "migrations"
+LEGACY = CHECKOUT / "supabase" / "legacy"
+FOLDERS = (MIGRATIONS, LEGACY)
+KEEP_LEGACY = CHECKOUT / "local" / "sql" / "keep_legacy.sql"
 ENGINE = "20261122080000_chunkwise.sql"
 EMAIL_BISON = "20261122080100_chunkwise_email_bison.sql"
 # PostgREST serves the schema that it has read, until it is told.
@@ -46,29 +50,42 @@ def release() -> str:
     return str(number)
 
 
-def out_of_date() -> list[str]:
-    """Names of migrations that are missing, differ, or are not made from the schemas."""
-    found = {path.name: path.read_text() for path in MIGRATIONS.glob("*.sql")}
-    made = migrations()
-    return sorted(name for name in found | made if found.get(name) != made.get(name))
+def legacy() -> str:
+    """What `chunkwise init --keep-legacy` puts before them."""
+    return keep_legacy(KEEP_LEGACY.read_text(), *migrations().values())
+
+
+def files() -> dict[Path, str]:
+    """All that is written."""
+    made = {MIGRATIONS / name: text for name, text in migrations().items()}
+    return made | {LEGACY / "email_bison.sql": legacy()}
+
+
+def out_of_date() -> list[Path]:
+    """Files that are missing, differ, or are not made from the schemas."""
+    made = files()
+    found = {path: path.read_text() for folder in FOLDERS for path in folder.glob("*.sql")}
+    return sorted(path for path in found | made if found.get(path) != made.get(path))
 
 
 def write() -> None:
     """Write them; files of other names go."""
-    for name in out_of_date():
-        path = MIGRATIONS / name
-        text = migrations().get(name)
+    made = files()
+    for path in out_of_date():
+        text = made.get(path)
         if text is None:
             path.unlink()
         else:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
 
 
 def main() -> None:
     if "--check" not in sys.argv[1:]:
         write()
-    elif names := out_of_date():
-        sys.exit(f"supabase/migrations: {', '.join(names)}: run `make migration`.")
+    elif paths := out_of_date():
+        names = ", ".join(f"{path.relative_to(CHECKOUT)}" for path in paths)
+        sys.exit(f"{names}: run `make migration`.")
 
 
 if __name__ == "__main__":

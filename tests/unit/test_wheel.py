@@ -45,7 +45,7 @@ def modules_here() -> list[Path]:
     return sorted((CHECKOUT / "workers/chunkwise").rglob("*.py"))
 
 
-@pytest.mark.parametrize("folder", ["migrations", "snippets"])
+@pytest.mark.parametrize("folder", ["migrations", "snippets", "upgrades", "legacy"])
 def test_the_sql_travels_with_it(wheel: Path, folder: str) -> None:
     here = {path.name: path.read_text() for path in (CHECKOUT / "supabase" / folder).glob("*.sql")}
     prefix = f"chunkwise/supabase/{folder}/"

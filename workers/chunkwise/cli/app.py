@@ -11,6 +11,7 @@ from chunkwise.cli import (
     config,
     dashboard,
     doctor,
+    install,
     keys,
     operators,
     status,
@@ -46,6 +47,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(chunkwise)
+    app.command("init")(install.init)
+    app.command("upgrade")(install.upgrade)
     app.command("worker")(worker.worker)
     app.command("sync")(sync.sync)
     app.command("status")(status.status)

@@ -1,0 +1,218 @@
+"""`chunkwise init` and `chunkwise upgrade`: what they write, and what they refuse."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from chunkwise import VERSION
+from chunkwise.errors import ChunkwiseError
+from chunkwise.install.carried import Carried
+from chunkwise.install.project import Project, digest
+from chunkwise.install.steps import install, upgrade
+
+NOW = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)
+ENGINE_NAMES = "-- chunkwise: look first\ndo $names$\nengine\nend; $names$;\n"
+SOURCE_NAMES = "-- chunkwise: look first\ndo $names$\nsource\nend; $names$;\n"
+PLATFORM = "-- chunkwise: look first\ndo $platform$\nbegin\nend; $platform$;\n"
+CARRIED = Carried(
+    migrations={
+        "chunkwise": f"{PLATFORM}\n{ENGINE_NAMES}\ncreate the engine;\n",
+        "chunkwise_email_bison": f"-- chunkwise: the engine\n{SOURCE_NAMES}\ncreate the source;\n",
+    },
+    snippets={"what_is_running": "select 1;\n"},
+    upgrades={(VERSION, "chunkwise"): "from 0.1.0;\n"},
+    released={"0.1.0": {"chunkwise": digest("old engine"), "chunkwise_email_bison": digest("old")}},
+    legacy={"email_bison": "move;\n"},
+)
+MIGRATIONS = Path("supabase", "migrations")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def put(project: Project, name: str, text: str = "theirs") -> Path:
+    path = project.root / MIGRATIONS / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def migrations(project: Project) -> list[str]:
+    return [path.name for path in project.migrations().values()]
+
+
+def everything(project: Project) -> dict[str, str]:
+    return {f"{path}": path.read_text() for path in project.root.rglob("*") if path.is_file()}
+
+
+def test_ours_come_after_theirs(project: Project) -> None:
+    put(project, "20261201000000_ahead_of_time.sql")
+    install(project, CARRIED, ["email_bison"], NOW)
+    assert migrations(project) == [
+        "20261201000000_ahead_of_time.sql",
+        "20261201000001_chunkwise.sql",
+        "20261201000002_chunkwise_email_bison.sql",
+    ]
+
+
+@pytest.mark.parametrize("number", ["0001", "99999999999999"])
+def test_a_number_that_is_no_time_comes_before_ours_too(project: Project, number: str) -> None:
+    put(project, f"{number}_first.sql")
+    install(project, CARRIED, [], NOW)
+    assert len({int(name.partition("_")[0]) > int(number) for name in migrations(project)}) == 2
+    assert len(migrations(project)) == 2
+
+
+def test_what_is_in_the_way_of_a_source_stops_the_engine_too(project: Project) -> None:
+    install(project, CARRIED, ["email_bison"], NOW)
+    engine, _ = (path.read_text() for path in project.migrations().values())
+    assert engine.index("source") < engine.index("create the engine")
+
+
+def test_the_old_tables_are_moved_only_if_all_else_can_follow(project: Project) -> None:
+    install(project, CARRIED, ["email_bison"], NOW, keep_legacy=True)
+    first, *others = project.migrations().values()
+    text = first.read_text()
+    order = [text.index(part) for part in ("$platform$", "move;", "engine", "source")]
+    assert order == sorted(order)
+    assert [path.name.partition("_")[2] for path in (first, *others)] == [
+        "chunkwise_keep_legacy.sql",
+        "chunkwise.sql",
+        "chunkwise_email_bison.sql",
+    ]
+
+
+def test_a_project_of_the_cli_keeps_its_settings(project: Project) -> None:
+    config = project.root / "supabase" / "config.toml"
+    config.parent.mkdir()
+    config.write_text("theirs")
+    inside = project.root / "supabase" / "functions"
+    inside.mkdir()
+    assert Project.find(inside).root == project.root
+    install(project, CARRIED, [], NOW)
+    assert config.read_text() == "theirs"
+
+
+def test_the_lock_file_says_what_is_ours(project: Project) -> None:
+    written = install(project, CARRIED, [], NOW)
+    lock = json.loads((project.root / "supabase" / "chunkwise.lock").read_text())
+    assert (lock["version"], lock["sources"]) == (VERSION, [])
+    assert lock["files"].keys() == set(written.paths) - {"supabase/config.toml"}
+    assert all(digest((project.root / p).read_text()) == d for p, d in lock["files"].items())
+
+
+def test_a_source_is_added_later(project: Project) -> None:
+    install(project, CARRIED, [], NOW)
+    added = install(project, CARRIED, ["email_bison"], NOW)
+    assert added.paths == ("supabase/migrations/20261128100001_chunkwise_email_bison.sql",)
+    with pytest.raises(ChunkwiseError, match="already"):
+        install(project, CARRIED, ["email_bison"], NOW)
+
+
+@pytest.mark.parametrize(
+    ("sources", "keep_legacy", "named"),
+    [(["hubspot"], False, "hubspot"), ([], True, "--keep-legacy")],
+)
+def test_what_cannot_be_installed_writes_nothing(
+    project: Project, sources: list[str], keep_legacy: bool, named: str
+) -> None:
+    with pytest.raises(ChunkwiseError, match=named):
+        install(project, CARRIED, sources, NOW, keep_legacy=keep_legacy)
+    assert everything(project) == {}
+
+
+def test_files_in_the_way_are_named(project: Project) -> None:
+    snippet = project.root / "supabase" / "snippets" / "chunkwise_what_is_running.sql"
+    snippet.parent.mkdir(parents=True)
+    snippet.write_text("theirs")
+    with pytest.raises(ChunkwiseError, match="chunkwise_what_is_running"):
+        install(project, CARRIED, [], NOW)
+    assert everything(project) == {f"{snippet}": "theirs"}
+
+
+def test_migrations_without_their_lock_file_are_not_doubled(project: Project) -> None:
+    install(project, CARRIED, [], NOW)
+    (project.root / "supabase" / "chunkwise.lock").unlink()
+    with pytest.raises(ChunkwiseError, match=r"_chunkwise\.sql is Chunkwise's already"):
+        install(project, CARRIED, [], NOW)
+    with pytest.raises(ChunkwiseError, match="there is no Chunkwise"):
+        upgrade(project, CARRIED, NOW)
+
+
+def test_a_release_that_was_pushed_without_a_lock_file_is_known(project: Project) -> None:
+    put(project, "20261122080000_chunkwise.sql", "old engine")
+    put(project, "20261122080100_chunkwise_email_bison.sql", "old")
+    put(project, "20261127000000_theirs.sql")
+    with pytest.raises(ChunkwiseError) as refused:
+        install(project, CARRIED, [], NOW)
+    assert "chunkwise upgrade" in f"{refused.value.hint}"
+
+    written = upgrade(project, CARRIED, NOW)
+    assert written.version == "0.1.0"
+    name = VERSION.replace(".", "_")
+    assert migrations(project)[-1] == f"20261128100000_chunkwise_{name}.sql"
+    lock = project.lock()
+    assert lock is not None
+    assert (lock.version, lock.sources) == (VERSION, ("email_bison",))
+    assert upgrade(project, CARRIED, NOW).paths == ()
+
+
+def test_an_edited_file_is_named_and_nothing_is_written(project: Project) -> None:
+    put(project, "20261122080000_chunkwise.sql", "old engine")
+    upgrade(project, CARRIED, NOW)
+    edited = put(project, "20261122080000_chunkwise.sql", "old engine, with a change")
+    before = everything(project)
+    with pytest.raises(ChunkwiseError, match=edited.name):
+        upgrade(project, CARRIED, NOW)
+    assert everything(project) == before
+
+
+def test_a_snippet_that_was_deleted_or_is_newer_is_written_anew(project: Project) -> None:
+    install(project, CARRIED, [], NOW)
+    snippet = project.root / "supabase" / "snippets" / "chunkwise_what_is_running.sql"
+    snippet.unlink()
+    newer = replace(CARRIED, snippets={"what_is_running": "select 2;\n"})
+    upgrade(project, newer, NOW)
+    assert snippet.read_text() == "select 2;\n"
+
+
+@pytest.mark.parametrize(("version", "way_out"), [("99.0.0", "Update"), ("0.0.9", "in between")])
+def test_a_release_that_no_way_leads_from_is_named(
+    project: Project, version: str, way_out: str
+) -> None:
+    install(project, CARRIED, [], NOW)
+    lock = project.root / "supabase" / "chunkwise.lock"
+    lock.write_text(lock.read_text().replace(VERSION, version))
+    with pytest.raises(ChunkwiseError, match=version) as refused:
+        upgrade(project, CARRIED, NOW)
+    assert way_out in f"{refused.value.hint}"
+
+
+def test_a_disk_that_refuses_leaves_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_text
+
+    def refuse(self: Path, text: str) -> int:
+        if self.suffix == ".lock":
+            raise OSError(28, "No space left on device", f"{self}")
+        return write(self, text)
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(ChunkwiseError, match="No space left"):
+        install(project, CARRIED, [], NOW)
+    assert everything(project) == {}
+
+
+def test_what_travels_with_the_program_is_complete() -> None:
+    carried = Carried.here()
+    assert carried.sources == ["email_bison"]
+    assert carried.later[-1] == VERSION
+    assert carried.snippets
+    assert carried.released
+    assert carried.legacy.keys() == {"email_bison"}

@@ -1,0 +1,86 @@
+"""`chunkwise init` and `chunkwise upgrade`: the SQL in a Supabase project, and what is newer."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from chunkwise import VERSION
+from chunkwise.install.carried import Carried
+from chunkwise.install.project import LOCK, Project
+from chunkwise.install.steps import Written, install
+from chunkwise.install.steps import upgrade as write_upgrade
+
+FolderArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="[DIR]", help="The project's folder, or one in it.", exists=True, file_okay=False
+    ),
+]
+HERE: Final = Path()
+EDGE_FUNCTIONS: Final = (
+    "poll-sender-emails",
+    "background-sync-processor",
+    "sync-threads-page-worker",
+    "sync-threads-processor",
+)
+
+
+def init(
+    folder: FolderArgument = HERE,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Also a source that has tables of its own: email_bison."),
+    ] = None,
+    keep_legacy: Annotated[
+        bool,
+        typer.Option(
+            "--keep-legacy", help="Move the tables of an old poller to the schema legacy first."
+        ),
+    ] = False,
+) -> None:
+    """Put Chunkwise's migrations into a Supabase project, after its own.
+
+    Nothing is fetched, asked or pushed. supabase/config.toml is made if there is none. Exit codes:
+    0 done; 1 refused, nothing is written.
+    """
+    project = Project.find(folder)
+    written = install(
+        project, Carried.here(), source or [], datetime.now(UTC), keep_legacy=keep_legacy
+    )
+    _print(written)
+    if keep_legacy:
+        print("Before you push, stop what writes to the old tables:")
+        for name in EDGE_FUNCTIONS:
+            print(f"  npx supabase functions delete {name}")
+    print("Next:")
+    print("  npx supabase link --project-ref <ref>")
+    print("  npx supabase db push")
+    if keep_legacy:
+        print("  select import_client_registry();   -- in the SQL editor")
+    else:
+        print("  chunkwise operators add <your email address>")
+
+
+def upgrade(folder: FolderArgument = HERE) -> None:
+    """Add the migrations that lead from the project's release to this program's.
+
+    Files that were edited are named, and nothing is written. Exit codes: 0 done, or there is
+    nothing newer; 1 refused.
+    """
+    written = write_upgrade(Project.find(folder), Carried.here(), datetime.now(UTC))
+    if not written.paths:
+        print(f"Chunkwise {VERSION} is here: there is nothing newer in this program.")
+        return
+    print(f"From Chunkwise {written.version} to {VERSION}:")
+    _print(written)
+    print("Next:")
+    print("  npx supabase db push")
+    print(f"  pip install chunkwise=={VERSION}   # where workers run, then start them anew")
+    print("  chunkwise doctor")
+
+
+def _print(written: Written) -> None:
+    for path in (*written.paths, f"{LOCK}"):
+        print(f"Wrote {path}")
