@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from local.habits.habit import Api, Auth, Limit, Listing
@@ -20,6 +20,32 @@ class Habit:
     api: Api
     streams: Mapping[str, Declaration]
     source: Declaration = field(default_factory=dict)
+
+    def scaled(self, factor: int) -> "Habit":
+        """The same with pages, caps and ties so much larger."""
+        lists = {
+            name: replace(
+                listing,
+                size=listing.size * factor,
+                most=listing.most * factor,
+                result_cap=listing.result_cap and listing.result_cap * factor,
+                tied=listing.tied * factor if listing.tied > 1 else 1,
+            )
+            for name, listing in self.api.lists.items()
+        }
+        streams = {name: _scaled(stream, factor) for name, stream in self.streams.items()}
+        return replace(self, api=replace(self.api, lists=lists), streams=streams)
+
+
+def _scaled(declaration: Declaration, factor: int) -> Declaration:
+    return {
+        name: value * factor
+        if name in ("page_size", "result_cap", "per_page") and isinstance(value, int)
+        else _scaled(value, factor)
+        if name == "params"
+        else value
+        for name, value in declaration.items()
+    }
 
 
 COUNTED_LIST = Listing(

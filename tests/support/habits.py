@@ -1,6 +1,7 @@
 """A fake API of a habit as a workspace: declared, registered, and compared with its truth."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from local.habits import Book, RunningApi
-from local.habits.catalog import Habit
+from local.habits.catalog import ALL, Habit
 from tests.support.db import Db, Row
 
 ROWS = """
@@ -35,6 +36,14 @@ ATTEMPTS = """
     join workspace_sync_runs as r on r.id = q.run_id
     join sync_workspaces as w on w.id = r.workspace_id where w.workspace_name = :name
 """
+# What the engine cannot read yet.
+NOT_YET = frozenset(ALL) - {
+    "pages with a total",
+    "one answer",
+    "a key in a header of its own",
+    "Retry-After",
+}
+NAMES = [name for name in ALL if name not in NOT_YET]
 # A stream and the id of its row.
 Key = tuple[str, str]
 
@@ -49,6 +58,14 @@ class Found:
     truth: Mapping[Key, Any]
     attempts: int
     versions: frozenset[tuple[object, ...]]
+
+    def assert_exact(self) -> None:
+        assert self.statuses == {"completed"}, self.runs
+        assert self.live == self.truth
+
+    @property
+    def is_exact(self) -> bool:
+        return self.statuses == {"completed"} and self.live == self.truth
 
     @property
     def statuses(self) -> set[str]:
@@ -125,3 +142,8 @@ class Tenant:
         if self.habit.streams[stream].get("id_scope") != "parent":
             return str(record_id)
         return f"{quote(str(parent), safe='')}/{quote(str(record_id), safe='')}"
+
+
+def slug(name: str) -> str:
+    """The name of its API."""
+    return re.sub("[^a-z0-9]+", "_", name.lower())
