@@ -80,7 +80,7 @@ create table public.sync_streams (
   ),
   constraint sync_streams_order_check check (
     order_type in ('number', 'time', 'text')
-    and (order_path is not null or order_type = 'number')
+    and (order_path is not null or order_type <> 'time')
   ),
   constraint sync_streams_items_check
   check (completeness <> 'items' or (item_path is not null and parent_stream is not null)),

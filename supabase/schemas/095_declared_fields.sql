@@ -1,5 +1,5 @@
 -- Declared fields: what each field of a declaration takes, and what a refusal says of it.
--- Stands on: keys.
+-- Stands on: addresses, keys.
 
 create type sync.declared_field as (
   field text, kind text, least numeric, most numeric, one_of text array
@@ -31,13 +31,13 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('stream', 'source_name', 'text', 1, 100, null),
     ('stream', 'stream_name', 'text', 1, 100, null),
     ('stream', 'is_default', 'boolean', null, null, null),
-    ('stream', 'completeness', 'choice', null, null, 
+    ('stream', 'completeness', 'choice', null, null,
       '{counted,chained,agreed,feed,single,items,connection}'),
     ('stream', 'path', 'path', null, 1000, null),
     ('stream', 'method', 'choice', null, null, '{GET,POST}'),
     ('stream', 'params', 'parameters', null, null, null),
     ('stream', 'headers', 'headers', null, null, null),
-    ('stream', 'body', 'object', null, null, null),
+    ('stream', 'body', 'body', null, 20000, null),
     ('stream', 'first_page', 'whole number', 0, 1, null),
     ('stream', 'next_path', 'keys', 1, 100, null),
     ('stream', 'next_is', 'choice', null, null, '{token,url,link_header}'),
@@ -50,7 +50,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('stream', 'short_page_ends', 'boolean', null, null, null),
     ('stream', 'time_format', 'choice', null, null, '{iso,epoch,epoch_ms}'),
     ('stream', 'result_cap', 'whole number', 1, 1000000000, null),
-    ('stream', 'deleted_when', 'parameters', null, null, null),
+    ('stream', 'deleted_when', 'field values', null, null, null),
     ('stream', 'fan_out', 'choice', null, null, '{all,changed}'),
     ('stream', 'id_scope', 'choice', null, null, '{global,parent}'),
     ('stream', 'order_direction', 'choice', null, null, '{asc,desc}'),
@@ -60,7 +60,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('stream', 'since_overlap', 'whole number', 0, 31536000, null),
     ('stream', 'class_rules', 'class rules', null, null, null),
     ('stream', 'conditional', 'boolean', null, null, null),
-    ('stream', 'columns', 'object', null, null, null),
+    ('stream', 'columns', 'columns', 1, 500, null),
     ('stream', 'page_param', 'text', 1, 100, null),
     ('stream', 'page_size', 'whole number', 1, 10000, null),
     ('stream', 'records_path', 'keys', 0, 100, null),
@@ -99,6 +99,22 @@ comment on function sync.declared_fields(text) is
 $$Returns: the fields of a declaration of a source or stream; a test compares them with the
 columns.$$;
 
+create function sync.column_types() returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select '{text,boolean,integer,bigint,numeric,double precision,date,timestamptz,uuid,
+    jsonb}'::text[];
+$$;
+comment on function sync.column_types() is
+$$Returns: the types that a declared column may have.$$;
+
+create function sync.own_columns() returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select '{workspace_id,stream_id,parent_id,id,raw,updated_at,last_changed_at,deleted_at,
+    unlisted_at}'::text[];
+$$;
+comment on function sync.own_columns() is
+$$Returns: the columns of a target table that no record sets by itself and no declaration names.$$;
+
 create function sync.takes(p_field sync.declared_field) returns text
 language sql immutable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
@@ -113,8 +129,16 @@ language sql immutable set search_path = pg_catalog, pg_temp
       || case p_field.least when 0 then ', or []' else '' end
     when 'lists of keys' then 'lists of keys, such as [["token"], ["oauth", "access_token"]]'
     when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
-    when 'headers' then 'an object of texts, such as {"Api-Version": "2026-01-01"}'
-    when 'object' then 'a JSON object'
+    when 'headers' then 'an object of texts without line breaks or letters beyond ASCII, such as '
+      '{"Api-Version": "2026-01-01"}'
+    when 'body' then format('a JSON object of at most %s characters', p_field.most)
+    when 'field values' then 'an object of fields and the text, number or truth in each, such as '
+      '{"status": "deleted"}'
+    when 'columns' then format('an object of at most %s columns, such as {"amount": "bigint", '
+      '"created": {"path": ["created"], "type": "timestamptz", "format": "epoch"}}; types: %s; '
+      'formats, of timestamptz and date: epoch and epoch_ms; names of small letters, digits and "_", '
+      'at most 63 long, and none of our own: %s', p_field.most,
+      array_to_string(sync.column_types(), ', '), array_to_string(sync.own_columns(), ', '))
     when 'scalar' then 'a text, a number, true or false'
     when 'reset header' then 'an object such as {"name": "x-ratelimit-reset", "is": "epoch"}; '
       '"is" may be epoch, seconds or date'
@@ -122,11 +146,14 @@ language sql immutable set search_path = pg_catalog, pg_temp
     when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
       '"other": "permanent"}; the fourth class is rate_limited'
     when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
-      '"class": "rate_limited"}]; the text has 4 characters or more, the status may be left out'
+      '"class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", '
+      '"class": "rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": '
+      '"transient"}]; the text has 4 characters or more, the status may be left out; classes: page, '
+      'transient, rate_limited, permanent'
     else format(case p_field.kind
       when 'base path' then 'nothing or a path without a slash at its end, such as /api'
       when 'item path' then 'a path with {id} in it, such as /people/{id}'
-      else 'a path, such as /people' end || ', at most %s long: below the base URL, '
+      else 'a path, such as /people or /people/{parent.id}/notes' end || ', at most %s long: below the base URL, '
       'without "//", "." or ".." as a folder, "?", "#", "\", other braces, blanks or controls; '
       'what is not ASCII as %%C3%%A9', p_field.most) end;
 $$;
@@ -142,6 +169,69 @@ $$;
 comment on function sync.is_path(text, numeric) is
 $$Returns: whether the text is a path that stays below a base URL and is read in one way.$$;
 
+create function sync.without_templates(p_path text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select regexp_replace(p_path, '\{[A-Za-z_][^{}]*\}', 'x', 'g');
+$$;
+comment on function sync.without_templates(text) is
+$$Returns: a path in which something stands for every template.$$;
+
+create function sync.is_list_of_keys(p_value jsonb, p_least numeric, p_most numeric) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when jsonb_typeof(p_value) = 'array'
+    then jsonb_array_length(p_value) between p_least and p_most
+      and not exists (select from jsonb_array_elements(p_value) as k
+        where jsonb_typeof(k) <> 'string'
+          and not (jsonb_typeof(k) = 'number' and k::text ~ '^[0-9]{1,9}$'))
+    else false end;
+$$;
+comment on function sync.is_list_of_keys(jsonb, numeric, numeric) is
+$$Returns: whether the value is a path into JSON: texts, and numbers of elements.$$;
+
+create function sync.is_column(p_name text, p_column jsonb) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select p_name ~ '^[a-z_][a-z0-9_]*$' and octet_length(p_name) <= 63
+    -- System columns have names that no table can give to its own.
+    and p_name <> all (sync.own_columns() || '{tableoid,xmin,cmin,xmax,cmax,ctid}'::text[])
+    and case jsonb_typeof(p_column)
+      when 'string' then p_column #>> '{}' = any (sync.column_types())
+      when 'object' then p_column - '{path,type,format}'::text[] = '{}'
+        and coalesce(jsonb_typeof(p_column -> 'type') = 'string'
+          and p_column ->> 'type' = any (sync.column_types()), false)
+        and (not p_column ? 'path' or sync.is_list_of_keys(p_column -> 'path', 1, 100))
+        and (not p_column ? 'format' or coalesce(p_column -> 'format' in ('"epoch"', '"epoch_ms"')
+          and p_column ->> 'type' in ('timestamptz', 'date'), false))
+      else false end;
+$$;
+comment on function sync.is_column(text, jsonb) is
+$$Returns: whether a field of columns names a column and its type, where it stands and its
+format.$$;
+
+create function sync.is_class_rule(p_rule jsonb) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select case when jsonb_typeof(p_rule) <> 'object' then false else
+    p_rule - '{status,text,header,path,is,class}'::text[] = '{}'
+    and coalesce(p_rule -> 'class' in ('"page"', '"transient"', '"rate_limited"',
+      '"permanent"'), false)
+    and (not p_rule ? 'status' or p_rule ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and jsonb_typeof(p_rule -> 'status') in ('number', 'string'))
+    and (p_rule ? 'text')::int + (p_rule ? 'header')::int + (p_rule ? 'path')::int = 1
+    and case
+      when p_rule ? 'text' then jsonb_typeof(p_rule -> 'text') = 'string'
+        and length(btrim(p_rule ->> 'text')) >= 4 and not p_rule ? 'is'
+      when p_rule ? 'header' then jsonb_typeof(p_rule -> 'header') = 'string'
+        and p_rule ->> 'header' ~ '^[A-Za-z0-9_.-]{1,100}$'
+        and coalesce(jsonb_typeof(p_rule -> 'is') = 'string', false)
+      else sync.is_list_of_keys(p_rule -> 'path', 1, 100)
+        and coalesce(jsonb_typeof(p_rule -> 'is') in ('string', 'number', 'boolean'), false)
+      end end;
+$$;
+comment on function sync.is_class_rule(jsonb) is
+$$Returns: whether the value is a rule that says what an answer means by its text, a header or a
+value in its body.$$;
+
 create function sync.fits(p_field sync.declared_field, p_value jsonb) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
@@ -155,13 +245,13 @@ begin
     when p_field.kind = 'boolean' then 'boolean'
     when p_field.kind in ('whole number', 'number') then 'number'
     when p_field.kind in ('keys', 'lists of keys', 'class rules') then 'array'
-    when p_field.kind in ('parameters', 'headers', 'object', 'reset header', 'status classes')
-    then 'object'
+    when p_field.kind in ('parameters', 'headers', 'body', 'field values', 'columns',
+      'reset header', 'status classes') then 'object'
     else 'string' end)
   then
     return false;
   end if;
-  return case p_field.kind
+  return case case p_field.kind when 'field values' then 'parameters' else p_field.kind end
     when 'boolean' then true
     when 'whole number' then v_text::numeric between p_field.least and p_field.most
       and v_text::numeric = trunc(v_text::numeric)
@@ -171,15 +261,12 @@ begin
       and btrim(v_text) = sync.one_line(v_text) and (btrim(v_text) <> '' or v_text = '')
     when 'name' then length(v_text) between p_field.least and p_field.most
       and v_text ~ '^[A-Za-z0-9_.-]+$'
-    when 'path' then sync.is_path(v_text, p_field.most)
+    when 'path' then sync.is_path(sync.without_templates(v_text), p_field.most)
     when 'base path' then v_text = ''
       or (sync.is_path(v_text, p_field.most) and right(v_text, 1) <> '/')
     when 'item path' then strpos(v_text, '{id}') > 0
-      and sync.is_path(replace(v_text, '{id}', 'id'), p_field.most)
-    when 'keys' then jsonb_array_length(p_value) between p_field.least and p_field.most
-      and not exists (select from jsonb_array_elements(p_value) as k
-        where jsonb_typeof(k) <> 'string'
-          and not (jsonb_typeof(k) = 'number' and k::text ~ '^[0-9]{1,9}$'))
+      and sync.is_path(sync.without_templates(v_text), p_field.most)
+    when 'keys' then sync.is_list_of_keys(p_value, p_field.least, p_field.most)
     when 'lists of keys' then not exists (
       select from jsonb_array_elements(p_value) as p (path)
       where case when jsonb_typeof(path) = 'array' then jsonb_array_length(path) = 0 or exists (
@@ -188,26 +275,27 @@ begin
     when 'parameters' then not exists (
       select from jsonb_each(p_value) as p
       where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
-    when 'object' then true
+    when 'body' then length(v_text) <= p_field.most
     when 'headers' then not exists (
       select from jsonb_each(p_value) as p
-      where p.key !~ '^[A-Za-z0-9_.-]+$' or jsonb_typeof(p.value) <> 'string')
+      where p.key !~ '^[A-Za-z0-9_.-]{1,100}$' or jsonb_typeof(p.value) <> 'string'
+        or p.value #>> '{}' !~ '^[!-~]([ -~]*[!-~])?$' or length(p.value #>> '{}') > 1000)
+    when 'columns' then p_value <> '{}' and not exists (
+      select from jsonb_each(p_value) as c where not sync.is_column(c.key, c.value))
+      and (select count(*) from jsonb_object_keys(p_value)) <= p_field.most
     when 'reset header' then p_value - '{name,is}'::text[] = '{}'
-      and p_value ->> 'name' ~ '^[A-Za-z0-9_.-]{1,100}$'
-      and p_value ->> 'is' in ('epoch', 'seconds', 'date')
+      and coalesce(jsonb_typeof(p_value -> 'name') = 'string'
+        and p_value ->> 'name' ~ '^[A-Za-z0-9_.-]{1,100}$'
+        and p_value -> 'is' in ('"epoch"', '"seconds"', '"date"'), false)
     when 'token url' then length(v_text) <= p_field.most
-      and (sync.is_path(v_text, p_field.most) or v_text ~ '^https://[^/?#@\s]+(/[^?#\s]*)?$')
+      and (sync.is_path(v_text, p_field.most)
+        or (sync.parse_url(v_text)).scheme = 'https' and (sync.parse_url(v_text)).path !~ '[?#]')
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
         or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent'))
     else not exists (
-      select from jsonb_array_elements(p_value) as r
-      where case when jsonb_typeof(r) <> 'object' then true else
-        r ->> 'class' is distinct from 'rate_limited'
-        or length(btrim(r ->> 'text')) >= 4 is not true
-        or coalesce(r ->> 'status', '200') !~ '^[1-5][0-9]{2}$'
-        or r - '{status,text,class}'::text[] <> '{}' end) end;
+      select from jsonb_array_elements(p_value) as r where not sync.is_class_rule(r)) end is true;
 end; $$;
 comment on function sync.fits(sync.declared_field, jsonb) is
 $$Returns: whether a field takes the value.$$;
@@ -267,6 +355,7 @@ $$Raises: SY006 naming fields that are unknown or missing, or the first one that
 value.$$;
 
 revoke all on function
-  sync.declared_fields, sync.takes, sync.is_path, sync.fits, sync.shown, sync.refuse_field,
-  sync.require_fields
+  sync.declared_fields, sync.column_types, sync.own_columns, sync.takes, sync.is_path,
+  sync.without_templates, sync.is_list_of_keys, sync.is_column, sync.is_class_rule, sync.fits,
+  sync.shown, sync.refuse_field, sync.require_fields
 from public, anon, authenticated, service_role;

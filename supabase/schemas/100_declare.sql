@@ -1,5 +1,5 @@
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: declared_fields.
+-- Stands on: declared_fields, declared_together.
 
 create function public.declare_source(p_source jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -11,12 +11,7 @@ declare
 begin
   perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
-  if coalesce(p_source ->> 'auth_in', 'header') = 'header'
-    and lower(p_source ->> 'auth_name') = any ('{accept,accept-encoding,connection,content-length,
-    content-type,expect,host,keep-alive,te,trailer,transfer-encoding,upgrade}'::text[]) then
-    perform sync.refuse_field('source', p_source, 'auth_name',
-      'a header that the worker does not write itself, such as Authorization or X-Api-Key');
-  end if;
+  perform sync.require_source_together(p_source);
   select base_path into v_base_path from public.sync_sources
   where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
@@ -38,8 +33,8 @@ begin
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
     token_params = excluded.token_params, reset_header = excluded.reset_header,
-    retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
-    auth_prefix = excluded.auth_prefix,
+    retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
+    auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path,
@@ -183,41 +178,47 @@ comment on function sync.require_target_table(jsonb, bigint) is
 $$Returns: the name of a registered table that a stream may write to. Raises: SY006 not registered,
 columns missing, or another stream's. Locks: its registration.$$;
 
-create function sync.require_drop_paths(p_given jsonb, p_stream public.sync_streams) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  if exists (
-    select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
-    where to_jsonb(p_stream.id_path[:jsonb_array_length(path)]) = path
-      or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
-  ) then
-    perform sync.refuse_field('stream', p_given, 'drop_paths',
-      'paths that spare a record''s id and its updated_at, which are needed after the cut');
-  end if;
-end; $$;
-comment on function sync.require_drop_paths(jsonb, public.sync_streams) is
-$$Raises: SY006 unless a stream's drop_paths spare its id and updated_at.$$;
-
-create function sync.require_parents(p_source_id bigint) returns void
+create function sync.require_parents(p_given jsonb, p_source_id bigint) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_orphan record;
+  v_wrong record;
 begin
-  select s.stream_name, s.parent_stream into v_orphan from public.sync_streams as s
-  where s.source_id = p_source_id and s.completeness = 'items' and not exists (
+  select s.stream_name, s.parent_stream into v_wrong from public.sync_streams as s
+  where s.source_id = p_source_id and s.parent_stream is not null and not exists (
     select 1 from public.sync_streams as parent
     where parent.source_id = p_source_id and parent.stream_name = s.parent_stream
-      and parent.completeness in ('counted', 'feed'))
+      and parent.completeness not in ('items', 'connection'))
   limit 1;
-  if v_orphan.stream_name is not null then
+  if v_wrong.stream_name = p_given ->> 'stream_name' then
+    perform sync.refuse_field('stream', p_given, 'parent_stream',
+      'the name of a list of the same source, declared before its children');
+  elsif found then
     raise exception using errcode = 'SY006',
       message = format('stream %L: parent_stream is %L, and that is no list of the source',
-        v_orphan.stream_name, v_orphan.parent_stream),
-      hint = 'The parent is a counted or feed stream of the same source, declared before its child.';
+        v_wrong.stream_name, v_wrong.parent_stream),
+      hint = 'The parent is a list of the same source, declared before its children.';
+  end if;
+  with recursive above as (
+    select s.stream_name, s.parent_stream, array[s.stream_name] as below
+    from public.sync_streams as s where s.source_id = p_source_id and s.parent_stream is not null
+    union all
+    select s.stream_name, s.parent_stream, a.below || s.stream_name
+    from above as a
+    join public.sync_streams as s on s.source_id = p_source_id and s.stream_name = a.parent_stream
+    where s.parent_stream is not null and s.stream_name <> all (a.below)
+  )
+  select a.below[1] as stream_name, a.below || a.parent_stream as circle into v_wrong
+  from above as a
+  where a.parent_stream = a.below[1] and a.below[1] = p_given ->> 'stream_name' limit 1;
+  if found then
+    perform sync.refuse_field('stream', p_given, 'parent_stream', format(
+      'a stream whose own parents do not lead back to it, as %s does',
+      array_to_string(v_wrong.circle, ', ')));
   end if;
 end; $$;
-comment on function sync.require_parents(bigint) is
-$$Raises: SY006 unless every items stream of a source has a parent whose changes it can ask for.$$;
+comment on function sync.require_parents(jsonb, bigint) is
+$$Raises: SY006 unless the parents that streams of a source name are lists of it, and none is its
+own.$$;
 
 create function sync.write_stream(p_source_id bigint, p_stream jsonb) returns public.sync_streams
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -249,65 +250,27 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
-create function sync.require_fields_together(p_stream jsonb) returns void
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_stream record;
-  v_wrong record;
-begin
-  select coalesce(r.completeness, 'counted') as completeness, r.item_path, r.parent_stream,
-    r.stage_function, r.shown_function, r.warn_function, coalesce(r.id_type, 'integer') as id_type,
-    r.order_path, r.order_type, r.cursor_params, r.next_cursor_path, r.cursor_codec
-  into v_stream from jsonb_populate_record(null::public.sync_streams, p_stream) as r;
-  select c.field, c.takes into v_wrong from (values
-    ('item_path', v_stream.completeness = 'items' and v_stream.item_path is null,
-      'a path with {id} in it, where completeness is items'),
-    ('parent_stream', v_stream.completeness = 'items' and v_stream.parent_stream is null,
-      'the name of a stream of the same source, where completeness is items'),
-    ('stage_function', v_stream.completeness <> 'items' and v_stream.stage_function is not null,
-      'nothing unless completeness is items'),
-    ('shown_function', v_stream.completeness <> 'items' and v_stream.shown_function is not null,
-      'nothing unless completeness is items'),
-    ('warn_function', v_stream.completeness <> 'items' and v_stream.warn_function is not null,
-      'nothing unless completeness is items'),
-    ('id_type', v_stream.completeness = 'feed' and v_stream.id_type <> 'integer',
-      'integer, where completeness is feed'),
-    ('order_type', v_stream.order_type = 'time' and v_stream.order_path is null,
-      'number, where order_path is left out'),
-    ('cursor_params', v_stream.cursor_params is null and v_stream.next_cursor_path is not null,
-      'an object, {} at the least, where next_cursor_path is given'),
-    ('next_cursor_path', v_stream.cursor_params is not null and v_stream.next_cursor_path is null,
-      'a list of keys, where cursor_params is given'),
-    ('cursor_codec', v_stream.cursor_params is null and v_stream.cursor_codec is not null,
-      'nothing unless cursor_params is given')
-  ) as c (field, is_wrong, takes)
-  where c.is_wrong limit 1;
-  if found then
-    perform sync.refuse_field('stream', p_stream, v_wrong.field, v_wrong.takes);
-  end if;
-end; $$;
-comment on function sync.require_fields_together(jsonb) is
-$$Raises: SY006 naming a field of a stream that does not go with the others.$$;
-
 create function public.declare_stream(p_stream jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
   set default_transaction_isolation = 'read committed' as $$
 declare
+  v_source public.sync_sources;
   v_source_id bigint;
   v_before public.sync_streams;
   v_stream public.sync_streams;
 begin
   perform sync.require_service();
   perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
-  perform sync.require_fields_together(p_stream);
-  select id into v_source_id from public.sync_sources
+  select * into v_source from public.sync_sources
   where source_name = p_stream ->> 'source_name';
+  v_source_id := v_source.id;
   if v_source_id is null then
     raise exception using errcode = 'SY003',
       message = format('there is no source %L', p_stream ->> 'source_name'),
       hint = 'declare_source() adds one.';
   end if;
+  perform sync.require_fields_together(p_stream, v_source);
   select * into v_before from public.sync_streams
   where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
   v_stream := sync.write_stream(v_source_id, p_stream || jsonb_build_object('target_table',
@@ -318,8 +281,7 @@ begin
     ('stage_function', 'bigint, text[]', 'record'),
     ('shown_function', 'bigint[], bigint[], text[]', 'record'),
     ('warn_function', 'bigint', 'text[]')) as f (field, takes, gives);
-  perform sync.require_drop_paths(p_stream, v_stream);
-  perform sync.require_parents(v_source_id);
+  perform sync.require_parents(p_stream, v_source_id);
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
@@ -348,9 +310,9 @@ field. Locks: the stream, its table's registration, missing records by key, then
 back, for one that tells whose a key is the source's workspaces.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_fields_together, sync.require_function,
-  sync.require_target_columns, sync.register_target_table, sync.qualified_name,
-  sync.is_shared_target, sync.require_target_table, sync.require_drop_paths, sync.require_parents,
+  sync.write_stream, sync.require_function, sync.require_target_columns,
+  sync.register_target_table, sync.qualified_name, sync.is_shared_target,
+  sync.require_target_table, sync.require_parents,
   public.declare_source, public.declare_stream
 from public, anon, authenticated, service_role;
 grant execute on function public.declare_source, public.declare_stream to service_role;

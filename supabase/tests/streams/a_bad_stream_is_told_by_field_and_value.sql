@@ -1,8 +1,8 @@
 begin;
 \ir ../support/setup.psql
-select plan(101);
+select plan(256);
 
-select declare_source('{"source_name": "crm"}');
+select declare_source('{"source_name": "crm", "auth_in": "query", "auth_name": "key"}');
 select declare_stream('{"source_name": "crm", "stream_name": "me", "path": "/me", "page_size": 1,
   "completeness": "connection"}');
 create function tests.refusal(p_field text, p_fields jsonb) returns text language plpgsql as $$
@@ -10,8 +10,8 @@ begin
   perform declare_stream('{"source_name": "crm", "stream_name": "people", "path": "/people",
     "page_size": 50}'::jsonb || p_fields);
   return 'taken';
-exception when sqlstate 'SY006' then
-  return sqlerrm;
+exception when others then
+  return case when sqlstate = 'SY006' then sqlerrm else 'raised ' || sqlerrm end;
 end; $$;
 create table tests.wrong (field text, given jsonb, besides jsonb default '{}');
 insert into tests.wrong (field, given) values
@@ -38,8 +38,10 @@ insert into tests.wrong (field, given) values
 ('drop_paths', '["token"]'), ('drop_paths', '[[]]'), ('drop_paths', '"token"'),
 ('drop_paths', '[["id"]]'),
 ('parent_stream', '7'), ('parent_stream', '""'),
-('order_path', '"date"'), ('order_path', '["date"]'),
+('order_path', '"date"'), ('order_path', '[]'), ('order_path', '[-1]'),
 ('order_type', '"text"'), ('order_type', '"time"'),
+('order_direction', '"up"'), ('order_direction', '1'), ('order_is_unique', '"yes"'),
+('order_is_unique', 'true'), ('order_moves', '"back"'),
 ('overlap_pages', '-1'), ('overlap_pages', '101'), ('full_scan_days', '0'),
 ('full_scan_days', '"weekly"'), ('deep_page_limit', '0'), ('deep_page_limit', '"none"'),
 ('cursor_params', '"cursor=1"'), ('cursor_param', '""'),
@@ -52,14 +54,108 @@ insert into tests.wrong (field, given) values
 ('apply_function', '"public.nothing"'), ('apply_function', '"a b("'),
 ('close_function', '"public.nothing"'), ('close_function', '"a\"b"'),
 ('stage_function', '"public.nothing"'), ('shown_function', '"public.nothing"'),
-('warn_function', '"public.nothing"');
+('warn_function', '"public.nothing"'),
+('path', '"/{page"'), ('path', '"/a}"'), ('path', '"/{nobody}"'), ('path', '"/{parent}"'),
+('path', '"/{page|a}"'), ('path', '"/{page|[1]}"'), ('path', '"/{page|null}"'),
+('path', '"/{parent.id}"'), ('path', '"/{since}"'), ('path', '"/{page}/{offset}"'),
+('item_path', '"/people/{id}/{page}"'), ('item_path', '"/{parent.id}/people/{id}"'),
+('item_path', '"/people/{id|x}"'),
+('method', '"PUT"'), ('method', '"get"'), ('method', 'true'),
+('params', '{"id": "{id}"}'), ('params', '{"a": "{page}", "b": "{last}"}'),
+('params', '{"{page}": 1}'), ('params', '{"page": 1}'), ('params', '{"key": "a"}'),
+('params', '{"q": "{viewer}"}'), ('params', '{"q": "{since|\"2020\"}"}'),
+('params', '{"from": "{last|}"}'),
+('headers', '["a"]'), ('headers', '{"X-A": 1}'), ('headers', '{"X A": "a"}'),
+('headers', '{"X-A": "a\r\nHost: b"}'), ('headers', '{"X-A": "é"}'), ('headers', '{"X-A": ""}'),
+('headers', '{"X-A": "a", "x-a": "b"}'), ('headers', '{"Host": "other.example"}'),
+('headers', '{"content-length": "1"}'), ('headers', '{"Authorization": "Bearer a"}'),
+('headers', '{"accept": "a/b"}'), ('headers', '{"If-None-Match": "a"}'),
+('headers', '{"X-A": "{nobody}"}'), ('headers', '{"Cookie": "a=b"}'),
+('body', '[]'), ('body', '"a"'), ('body', '{}'),
+('first_page', '2'), ('first_page', '-1'), ('first_page', '"0"'),
+('next_path', '"next"'), ('next_path', '[]'), ('next_path', '["next"]'),
+('next_is', '"page"'), ('next_is', 'true'),
+('last_path', '"id"'), ('last_path', '["id"]'),
+('cursor_is', '"offset"'), ('cursor_is', '"keyset"'), ('cursor_is', 'true'),
+('overlap', '0'), ('overlap', '10'), ('overlap', '"1"'),
+('more_path', '"more"'), ('more_path', '[]'), ('more_is', '[]'), ('more_is', 'false'),
+('next_absent_ends', '"yes"'), ('next_absent_ends', 'true'), ('short_page_ends', '1'),
+('time_format', '"rfc"'), ('time_format', '"epoch"'),
+('result_cap', '0'), ('result_cap', '"10000"'), ('result_cap', '49'),
+('deleted_when', '"deleted"'), ('deleted_when', '{}'), ('deleted_when', '{"status": null}'),
+('deleted_when', '{"status": ["a"]}'),
+('fan_out', '"some"'), ('fan_out', '"changed"'), ('id_scope', '"source"'),
+('id_scope', '"parent"'), ('parent_stream', '"me"'), ('parent_stream', '"people"'),
+('since_format', '"rfc"'), ('since_format', '"epoch"'), ('since_overlap', '-1'),
+('since_overlap', '5'), ('since_overlap', '"1 day"'),
+('class_rules', '[{"text": "a"}]'), ('class_rules', '{}'),
+('conditional', '"yes"'), ('conditional', '1'),
+('columns', '[]'), ('columns', '{}'), ('columns', '{"a": "varchar"}'), ('columns', '{"A": "text"}'),
+('columns', '{"raw": "jsonb"}'), ('columns', '{"id": "bigint"}'), ('columns', '{"xmin": "text"}'),
+('columns', '{"a": {"path": ["a"]}}'), ('columns', '{"a": {"type": "text", "format": "epoch"}}'),
+('columns', '{"a": {"type": "date", "format": "rfc"}}'), ('columns', '{"a": 1}'),
+('columns', '{"a": {"type": "text", "path": "a"}}'), ('columns', '{"a": {"type": "text", "b": 1}}'),
+('columns', jsonb_build_object(repeat('x', 64), 'text')), ('columns', '{"a b": "text"}'),
+('stream_name', '"{page}"'), ('cursor_param', '"{next}"'), ('total_path', '["{page}"]');
 insert into tests.wrong values
-('id_type', '"text"', '{"completeness": "feed"}');
+('id_type', '"text"', '{"completeness": "feed"}'),
+('completeness', '"counted"', '{"next_is": "link_header"}'),
+('order_path', '["id"]', '{"completeness": "single"}'),
+('order_moves', '"forward"', '{"order_direction": "asc", "order_path": ["n"]}'),
+('next_path', 'null', '{"next_is": "url"}'),
+('completeness', '"chained"', '{}'), ('completeness', '"agreed"', '{}'),
+('completeness', '"chained"', '{"params": {"p": "{page}"}}'),
+('completeness', '"counted"', '{"params": {"c": "{next}"}, "next_path": ["next"]}'),
+('page_param', '"p"', '{"completeness": "agreed", "params": {"p": "{page}"}}'),
+('next_path', 'null', '{"completeness": "agreed", "params": {"c": "{next}"}}'),
+('params', '{"c": "{next}"}',
+  '{"completeness": "agreed", "next_is": "url", "next_path": ["next"]}'),
+('next_path', '["next"]', '{"completeness": "agreed", "next_is": "link_header"}'),
+('order_path', 'null', '{"completeness": "chained", "params": {"a": "{last}"}}'),
+('cursor_is', 'null', '{"completeness": "chained", "params": {"a": "{next}"},
+  "next_path": ["next"], "order_path": ["id"]}'),
+('cursor_is', 'null', '{"completeness": "chained", "next_is": "link_header",
+  "order_path": ["id"]}'),
+('last_path', '["date"]', '{"completeness": "chained", "params": {"a": "{last}"},
+  "order_path": ["date"]}'),
+('overlap', '50', '{"completeness": "chained", "params": {"a": "{offset}"},
+  "order_path": ["id"]}'),
+('page_size', '1', '{"completeness": "chained", "params": {"a": "{offset}"},
+  "order_path": ["id"]}'),
+('order_direction', '"asc"', '{"completeness": "feed"}'),
+('order_direction', '"desc"', '{"completeness": "chained", "params": {"a": "{last}"},
+  "order_path": ["updated"], "updated_at_path": ["updated"], "order_type": "time"}'),
+('order_direction', '"desc"', '{"completeness": "chained", "params": {"a": "{last}"},
+  "order_path": ["n"], "order_moves": "forward"}'),
+('order_moves', '"forward"', '{"completeness": "agreed", "params": {"a": "{page}"},
+  "order_path": ["n"], "order_direction": "asc"}'),
+('order_moves', '"forward"', '{"order_direction": "asc"}'),
+('params', '{"since": "{since|0}", "p": "{page}"}', '{"completeness": "agreed"}'),
+('params', '{"since": "{since|0}"}',
+  '{"completeness": "feed", "updated_at_path": ["updated_at"]}'),
+('params', '{"p": "{page}"}', '{"completeness": "single"}'),
+('body', '{"a": [{"{page}": 1}]}', '{"method": "POST"}'),
+('body', '{"a": ["{page}", "{offset}"]}', '{"method": "POST"}'),
+('body', jsonb_build_object('a', repeat('x', 20001)), '{"method": "POST"}'),
+('conditional', 'true', '{"method": "POST"}'),
+('conditional', 'true', '{"completeness": "agreed", "updated_at_path": ["u"],
+  "params": {"p": "{page}", "since": "{since|0}"}}'),
+('result_cap', '1000', '{"completeness": "feed"}'),
+('deleted_when', '{"status": "deleted"}', '{"completeness": "feed"}'),
+('drop_paths', '[["status"]]', '{"deleted_when": {"status": "deleted"}}'),
+('parent_stream', '"x"', '{"completeness": "feed", "path": "/{parent.id}"}'),
+('parent_stream', '"x"', '{"path": "/a/{parent.id}"}'),
+('parent_stream', '"me"', '{"path": "/a/{parent.id}"}'),
+('overlap_pages', '1', '{}'), ('next_is', '"url"', '{"completeness": "single"}'),
+('cursor_params', '{}', '{"next_cursor_path": ["n"], "params": {"a": "{offset}"}}'),
+('cursor_param', '"mode"', '{"next_cursor_path": ["n"], "cursor_params": {"mode": "cursor"}}'),
+('deep_page_limit', '5', '{"params": {"a": "{offset}"}}'),
+('next_cursor_path', 'null', '{"cursor_params": {}}');
 
 select ok(said like format('stream %%: %s is %%; it takes %%', field)
-  and said !~ '_check|constraint|invalid input|out of range' and length(said) < 600
+  and said !~ '_check|constraint|invalid input|out of range' and length(said) < 1000
   and strpos(said, E'\n') = 0,
-  format('%s as %s is refused, in one line that names it', field, left(given::text, 30)))
+  format('%s as %s is refused, in one line that names it', field, left(given::text, 60)))
 from (
   select field, given, tests.refusal(field, besides || jsonb_build_object(field, given)) as said
   from tests.wrong) as w;

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(7);
+select plan(10);
 
 select declare_source('{"source_name": "crm"}');
 select declare_stream('{"source_name": "crm", "stream_name": "people", "path": "/people",
@@ -28,6 +28,19 @@ select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": 
 select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": "people",
   "path": "/people", "page_size": 2, "stage_function": "sync.conversation_keys"}')$$, 'SY006', null,
   'a function that only items have is refused elsewhere');
+
+select declare_stream('{"source_name": "crm", "stream_name": "lines", "page_size": 2,
+  "path": "/people/{parent.id}/lines", "parent_stream": "people"}');
+select declare_stream('{"source_name": "crm", "stream_name": "parts", "page_size": 2,
+  "path": "/people/{parent.parent.id}/{parent.id}", "parent_stream": "lines"}');
+select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": "people",
+  "path": "/people/{parent.id}", "page_size": 2, "parent_stream": "parts"}')$$, 'SY006', null,
+  'parents do not lead back to their child');
+select throws_ok($$select declare_stream('{"source_name": "crm", "stream_name": "lines",
+  "path": "/{parent.id}", "page_size": 2, "parent_stream": "lines"}')$$, 'SY006', null,
+  'nor is a stream its own');
+select is((select parent_stream from public.sync_streams where stream_name = 'parts'), 'lines',
+  'lists of lists of lists are taken');
 
 select * from finish();
 rollback;

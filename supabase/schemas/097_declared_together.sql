@@ -1,0 +1,425 @@
+-- Declared together: which fields of a declaration go with which others, where templates may stand,
+-- which headers are the engine's own. Each rule names the field that is wrong and what it takes.
+-- Stands on: templates, declared_fields.
+
+create type sync.wrong_field as (field text, takes text);
+comment on type sync.wrong_field is
+'A field of a declaration that does not go with the others, and what it would take.';
+
+create function sync.default_values(p_table regclass) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_values jsonb;
+begin
+  execute (
+    select format('select to_jsonb(d) from (select %s) as d', string_agg(
+      format('%s as %I', pg_catalog.pg_get_expr(f.adbin, f.adrelid), a.attname), ', '))
+    from pg_catalog.pg_attrdef as f
+    join pg_catalog.pg_attribute as a on a.attrelid = f.adrelid and a.attnum = f.adnum
+    where f.adrelid = p_table and a.attname <> all ('{id,created_at}') and a.attidentity = ''
+  ) into v_values;
+  return v_values;
+end; $$;
+comment on function sync.default_values(regclass) is
+$$Returns: the defaults of a table's columns.$$;
+
+create function sync.given_fields(p_given jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(jsonb_object_agg(g.key, g.value), '{}')
+  from jsonb_each(p_given) as g where g.value <> 'null';
+$$;
+comment on function sync.given_fields(jsonb) is
+$$Returns: a declaration without fields that are null, which are as if left out.$$;
+
+create function sync.is_reserved_header(p_name text) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select lower(p_name) = any ('{accept,accept-charset,accept-encoding,connection,content-encoding,
+    content-length,content-type,date,expect,forwarded,host,http2-settings,if-match,
+    if-modified-since,if-none-match,if-range,if-unmodified-since,keep-alive,proxy-authenticate,
+    proxy-authorization,proxy-connection,range,te,trailer,transfer-encoding,upgrade,
+    via}'::text[]);
+$$;
+comment on function sync.is_reserved_header(text) is
+$$Returns: whether a header is one that only the engine or the HTTP library writes.$$;
+
+create function sync.placed_templates(p_stream public.sync_streams)
+  returns table (field text, said text, name text, flaw text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select f.field, t.said, t.name, t.flaw
+  from (
+    select 'path', p_stream.path
+    union all select 'item_path', p_stream.item_path
+    union all select 'params', p.value #>> '{}' from jsonb_each(p_stream.params) as p
+    union all select 'headers', h.value #>> '{}' from jsonb_each(p_stream.headers) as h
+    union all select 'body', b #>> '{}'
+    from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "string")') as b
+  ) as f (field, text)
+  cross join sync.templates_in(f.text) as t;
+$$;
+comment on function sync.placed_templates(public.sync_streams) is
+$$Returns: the templates of a stream's requests, each with the field in which it stands.$$;
+
+create function sync.wrong_templates(p_stream public.sync_streams) returns setof sync.wrong_field
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select t.field, r.takes from sync.placed_templates(p_stream) as t
+  cross join lateral (values
+    (t.flaw = 'name', format('the templates {page}, {offset}, {size}, {next}, {last}, {since}, '
+      '{id} and {parent.key}, and %s is none of them; a brace with a blank behind it is text',
+      t.said)),
+    (t.flaw = 'default', format('behind the bar of a template a JSON text, number or truth, as in '
+      '{last|0} or {since|"2020-01-01"}, and not %s', t.said)),
+    (t.field = 'item_path' and t.name not in ('id', 'parent'),
+      format('the templates {id} and {parent.key} only, and not %s', t.said)),
+    (t.field <> 'item_path' and t.name = 'id',
+      'no {id}: that stands in item_path, the path of one record'),
+    (t.name = 'parent' and p_stream.parent_stream is null,
+      format('no %s unless parent_stream names the stream of the parents', t.said)),
+    (t.name in ('page', 'offset', 'next', 'last', 'since')
+      and p_stream.completeness in ('single', 'items', 'connection'),
+      format('no %s where completeness is %s, which is one answer', t.said,
+        p_stream.completeness)),
+    (t.name = 'since' and p_stream.updated_at_path is null,
+      'no {since} unless updated_at_path says where a record''s time of change stands'),
+    (t.name = 'since' and p_stream.completeness = 'feed',
+      'no {since} where completeness is feed: a feed is read down to its mark'),
+    (t.name in ('page', 'offset', 'next', 'last') and t.name <> sync.position_of(p_stream),
+      format('one position only: the list is paged by %s already, and %s is a second one',
+        case sync.position_of(p_stream) when 'url' then 'next_is "url"'
+        when 'link' then 'next_is "link_header"'
+        else '{' || sync.position_of(p_stream) || '}' end, t.said))
+  ) as r (is_wrong, takes)
+  where r.is_wrong
+  union all
+  select 'body', 'templates in values only, and "' || k.key || '" is the name of one'
+  from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "object").keyvalue().key') as b
+  cross join lateral (select b #>> '{}') as k (key)
+  where exists (select from sync.templates_in(k.key))
+  union all
+  select f.field, 'templates in values only, and "' || n.name || '" is the name of one'
+  from (values ('params', p_stream.params), ('headers', p_stream.headers)) as f (field, object)
+  cross join jsonb_object_keys(f.object) as n (name)
+  where exists (select from sync.templates_in(n.name));
+$$;
+comment on function sync.wrong_templates(public.sync_streams) is
+$$Returns: fields with templates that are unknown, stand where they have no value, or are a second
+position.$$;
+
+create function sync.wrong_places(p_given jsonb) returns setof sync.wrong_field
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select g.key, 'no template: those stand in values of path, params, headers and body'
+  from jsonb_each(p_given) as g
+  where g.key <> all ('{path,item_path,params,headers,body,class_rules}')
+    and g.value::text
+      ~ '\{((page|offset|size|next|last|since|id)(\|[^{}]*)?|parent\.[^{}]*)\}';
+$$;
+comment on function sync.wrong_places(jsonb) is
+$$Returns: fields with a template that no request has.$$;
+
+create function sync.wrong_requests(p_stream public.sync_streams, p_default public.sync_streams,
+  p_source public.sync_sources) returns setof sync.wrong_field
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select r.field, r.takes from (values
+    ('body', p_stream.body is not null and p_stream.method = 'GET',
+      'nothing unless method is POST'),
+    ('page_param', p_stream.page_param <> p_default.page_param
+      and (sync.position_of(p_stream) <> 'page' or sync.has_template(p_stream, 'page')),
+      'nothing unless completeness is counted or feed and no position stands in the request'),
+    ('params', sync.position_of(p_stream) = 'page' and not sync.has_template(p_stream, 'page')
+      and p_stream.params ? p_stream.page_param,
+      format('no parameter %s, which page_param sends', to_jsonb(p_stream.page_param))),
+    ('cursor_param', p_stream.cursor_params is not null and (p_stream.params
+        || p_stream.cursor_params) ? p_stream.cursor_param,
+      'a name that params and cursor_params do not have'),
+    ('cursor_params', p_stream.cursor_params is not null
+      and sync.position_of(p_stream) <> 'page',
+      'nothing unless the list is paged by number, whose deep pages it is for'),
+    ('deep_page_limit', p_stream.deep_page_limit is not null
+      and sync.position_of(p_stream) <> 'page', 'nothing unless the list is paged by number'),
+    ('params', p_source.auth_in = 'query' and p_source.auth in ('key', 'oauth2_client',
+        'oauth2_refresh') and p_stream.params ? p_source.auth_name,
+      format('no parameter %s, in which the source sends the key', to_jsonb(p_source.auth_name))),
+    ('headers', (select count(*) <> count(distinct lower(h))
+        from jsonb_object_keys(p_stream.headers) as h),
+      'each header once, whatever the case of its letters'),
+    ('conditional', p_stream.conditional and p_stream.method <> 'GET',
+      'false, where method is POST'),
+    ('conditional', p_stream.conditional and sync.has_template(p_stream, 'since'),
+      'false, where {since} makes every request another one')
+  ) as r (field, is_wrong, takes) where r.is_wrong
+  union all
+  select 'headers', format('no header %s, which %s', to_jsonb(h.name), case
+      when sync.is_reserved_header(h.name) then 'only the engine writes'
+      else 'carries the credential' end)
+  from jsonb_object_keys(p_stream.headers) as h (name)
+  where sync.is_reserved_header(h.name) or lower(h.name) in ('authorization', 'cookie')
+    or lower(h.name) = lower(p_source.auth_name);
+$$;
+comment on function sync.wrong_requests(public.sync_streams, public.sync_streams,
+  public.sync_sources) is
+$$Returns: fields that a request cannot have together.$$;
+
+create function sync.wrong_pages(p_stream public.sync_streams, p_default public.sync_streams)
+  returns setof sync.wrong_field
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select r.field, r.takes
+  from (select sync.position_of(p_stream),
+    p_stream.completeness in ('single', 'items', 'connection')) as x (position, is_one_answer)
+  cross join lateral (values
+    ('first_page', p_stream.first_page <> p_default.first_page and x.position <> 'page',
+      'nothing unless the list is paged by number'),
+    ('next_is', p_stream.next_is <> 'token' and x.is_one_answer,
+      format('token, where completeness is %s, which is one answer', p_stream.completeness)),
+    ('next_path', p_stream.next_path is null and x.position in ('next', 'url'),
+      'the keys to what an answer says comes next, where {next} stands in the request or next_is '
+        'is url'),
+    ('next_path', p_stream.next_path is not null and x.position not in ('next', 'url'),
+      'nothing unless {next} stands in the request or next_is is url'),
+    ('last_path', p_stream.last_path is not null and x.position not in ('last', 'next'),
+      'nothing unless {last} or {next} stands in the request'),
+    ('cursor_is', p_stream.cursor_is is not null and x.position not in ('next', 'url', 'link'),
+      'nothing unless an answer says what comes next'),
+    ('overlap', p_stream.overlap is not null and x.position <> 'offset',
+      'nothing unless {offset} stands in the request'),
+    ('overlap', p_stream.overlap >= p_stream.page_size,
+      format('fewer than the %s records of a page', p_stream.page_size)),
+    ('page_size', p_stream.page_size < 2 and x.position = 'offset'
+      and p_stream.completeness = 'chained',
+      '2 or more, since pages by {offset} overlap where completeness is chained'),
+    ('more_path', p_stream.more_path is not null and x.position = 'none',
+      'nothing unless the list has pages'),
+    ('more_is', p_stream.more_is <> p_default.more_is and p_stream.more_path is null,
+      'nothing unless more_path is given'),
+    ('next_absent_ends', p_stream.next_absent_ends and x.position not in ('next', 'url', 'link'),
+      'false, unless an answer says what comes next'),
+    ('short_page_ends', p_stream.short_page_ends and x.position = 'none',
+      'false, unless the list has pages'),
+    ('time_format', p_stream.time_format <> p_default.time_format
+      and p_stream.updated_at_path is null, 'nothing unless updated_at_path is given'),
+    ('since_format', p_stream.since_format <> p_default.since_format
+      and not sync.has_template(p_stream, 'since'),
+      'nothing unless {since} stands in the request'),
+    ('since_overlap', p_stream.since_overlap <> p_default.since_overlap
+      and not sync.has_template(p_stream, 'since'),
+      'nothing unless {since} stands in the request'),
+    ('cursor_params', p_stream.cursor_params is null and p_stream.next_cursor_path is not null,
+      'an object, {} at the least, where next_cursor_path is given'),
+    ('next_cursor_path', p_stream.cursor_params is not null and p_stream.next_cursor_path is null,
+      'a list of keys, where cursor_params is given'),
+    ('cursor_codec', p_stream.cursor_params is null and p_stream.cursor_codec is not null,
+      'nothing unless cursor_params is given')
+  ) as r (field, is_wrong, takes) where r.is_wrong;
+$$;
+comment on function sync.wrong_pages(public.sync_streams, public.sync_streams) is
+$$Returns: fields that do not go with how the list is paged.$$;
+
+create function sync.wrong_proofs(p_stream public.sync_streams, p_default public.sync_streams)
+  returns setof sync.wrong_field
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select r.field, r.takes
+  from (select sync.position_of(p_stream), p_stream.completeness,
+    p_stream.completeness in ('counted', 'chained', 'agreed', 'feed'))
+    as x (position, completeness, is_list)
+  cross join lateral (values
+    ('completeness', x.completeness in ('chained', 'agreed') and x.position = 'none',
+      format('single, where one answer holds the whole list; %s needs {offset}, {next}, {last}%s '
+        'in the request, or next_is', x.completeness,
+        case x.completeness when 'agreed' then ' or {page}' else '' end)),
+    ('completeness', x.completeness = 'chained' and x.position = 'page',
+      'agreed, or counted where the API tells a total: between pages by number a record may slip '
+        'through'),
+    ('completeness', x.completeness = 'counted' and x.position not in ('page', 'offset'),
+      'chained or agreed, where a list is not paged by number or {offset}'),
+    ('order_path', x.completeness = 'chained' and p_stream.order_path is null,
+      'the keys to what the list is ordered by, where completeness is chained; a list without an '
+        'order is agreed'),
+    ('cursor_is', x.completeness = 'chained' and p_stream.cursor_is is null
+      and (x.position in ('url', 'link') or x.position = 'next' and p_stream.last_path is null),
+      'keyset, where completeness is chained and the API says that its cursor is one; last_path, '
+        'where the token is a value of the last record; else completeness is agreed'),
+    ('last_path', x.completeness = 'chained' and x.position = 'last'
+      and p_stream.last_path <> p_stream.id_path and p_stream.order_is_unique is not true,
+      'the keys to a value that no two records share: the id, or what the list is ordered by with '
+        'order_is_unique true'),
+    ('order_direction', x.completeness = 'feed' and p_stream.order_direction <> 'desc',
+      'desc, where completeness is feed, which is read newest first'),
+    ('order_direction', x.completeness in ('chained', 'agreed')
+      and p_stream.order_path = p_stream.updated_at_path and p_stream.order_direction = 'desc',
+      'asc, where the list is ordered by updated_at_path: read from the newest, what changes '
+        'meanwhile pushes others out of sight'),
+    ('order_direction', p_stream.order_moves = 'forward' and p_stream.order_direction <> 'asc',
+      'asc, where order_moves is forward'),
+    ('order_moves', p_stream.order_moves <> 'never' and x.completeness not in ('chained', 'agreed'),
+      'never, unless completeness is chained or agreed'),
+    ('order_moves', p_stream.order_moves <> 'never' and p_stream.order_path is null,
+      'never, unless order_path is given'),
+    ('order_moves', p_stream.order_moves <> 'never' and x.position = 'page',
+      'never, where the list is paged by number: forward is one chain'),
+    ('order_path', p_stream.order_path is not null and not x.is_list,
+      format('nothing where completeness is %s, which is one answer', x.completeness)),
+    ('order_type', p_stream.order_path is null and p_stream.order_type <> 'number'
+      and not (p_stream.order_type = 'text' and p_stream.id_type = 'text'),
+      case p_stream.id_type when 'text' then 'number or text' else 'number' end
+        || ', where order_path is left out and the order is the id''s'),
+    ('order_direction', p_stream.order_direction <> p_default.order_direction and not x.is_list,
+      'nothing unless the list has pages'),
+    ('order_is_unique', p_stream.order_is_unique is not null and p_stream.order_path is null,
+      'nothing unless order_path is given'),
+    ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer',
+      'integer, where completeness is feed'),
+    ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
+      'nothing unless completeness is counted, chained or agreed'),
+    ('result_cap', p_stream.result_cap < p_stream.page_size,
+      format('at least the %s records of a page', p_stream.page_size)),
+    ('deleted_when', p_stream.deleted_when is not null
+      and x.completeness not in ('counted', 'chained', 'agreed', 'single'),
+      format('nothing where completeness is %s, which never deletes', x.completeness)),
+    ('deleted_when', p_stream.deleted_when = '{}', 'one field at least, or nothing'),
+    ('overlap_pages', p_stream.overlap_pages <> p_default.overlap_pages
+      and x.completeness <> 'feed', 'nothing unless completeness is feed'),
+    ('conditional', p_stream.conditional and x.completeness in ('items', 'connection'),
+      format('false, where completeness is %s', x.completeness))
+  ) as r (field, is_wrong, takes) where r.is_wrong;
+$$;
+comment on function sync.wrong_proofs(public.sync_streams, public.sync_streams) is
+$$Returns: fields that do not go with what completeness is to prove.$$;
+
+create function sync.wrong_relations(p_stream public.sync_streams, p_default public.sync_streams)
+  returns setof sync.wrong_field
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select r.field, r.takes from (values
+    ('item_path', p_stream.completeness = 'items' and p_stream.item_path is null,
+      'a path with {id} in it, where completeness is items'),
+    ('parent_stream', p_stream.completeness = 'items' and p_stream.parent_stream is null,
+      'the name of a stream of the same source, where completeness is items'),
+    ('parent_stream', p_stream.parent_stream is not null
+      and p_stream.completeness in ('feed', 'connection'),
+      format('nothing where completeness is %s', p_stream.completeness)),
+    ('parent_stream', p_stream.parent_stream is not null and p_stream.completeness <> 'items'
+      and not sync.has_template(p_stream, 'parent'),
+      'nothing unless {parent.id} or the like stands in the request: every parent would have the '
+        'same one'),
+    ('parent_stream', p_stream.parent_stream = p_stream.stream_name, 'another stream than itself'),
+    ('fan_out', p_stream.fan_out <> p_default.fan_out and p_stream.parent_stream is null,
+      'nothing unless parent_stream is given'),
+    ('id_scope', p_stream.id_scope <> p_default.id_scope and p_stream.parent_stream is null,
+      'nothing unless parent_stream is given'),
+    ('id_scope', p_stream.id_scope <> p_default.id_scope and p_stream.completeness = 'items',
+      'nothing where completeness is items'),
+    ('stage_function', p_stream.completeness <> 'items' and p_stream.stage_function is not null,
+      'nothing unless completeness is items'),
+    ('shown_function', p_stream.completeness <> 'items' and p_stream.shown_function is not null,
+      'nothing unless completeness is items'),
+    ('warn_function', p_stream.completeness <> 'items' and p_stream.warn_function is not null,
+      'nothing unless completeness is items'),
+    ('drop_paths', exists (
+        select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
+        where to_jsonb(p_stream.id_path[:jsonb_array_length(path)]) = path
+          or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
+          or (jsonb_array_length(path) = 1 and p_stream.deleted_when ? (path ->> 0))),
+      'paths that spare a record''s id, its updated_at and the fields of deleted_when, which are '
+        'needed after the cut')
+  ) as r (field, is_wrong, takes) where r.is_wrong;
+$$;
+comment on function sync.wrong_relations(public.sync_streams, public.sync_streams) is
+$$Returns: fields that do not go with a stream's parent, or with its hooks.$$;
+
+create function sync.require_fields_together(p_given jsonb, p_source public.sync_sources)
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_defaults jsonb := sync.default_values('public.sync_streams');
+  v_default public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_defaults);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams,
+    v_defaults || sync.given_fields(p_given));
+  v_wrong sync.wrong_field;
+begin
+  select w.* into v_wrong from (
+    select * from sync.wrong_places(p_given)
+    union all select * from sync.wrong_templates(v_stream)
+    union all select * from sync.wrong_requests(v_stream, v_default, p_source)
+    union all select * from sync.wrong_pages(v_stream, v_default)
+    union all select * from sync.wrong_proofs(v_stream, v_default)
+    union all select * from sync.wrong_relations(v_stream, v_default)
+  ) as w limit 1;
+  if found then
+    perform sync.refuse_field('stream', p_given, v_wrong.field, v_wrong.takes);
+  end if;
+end; $$;
+comment on function sync.require_fields_together(jsonb, public.sync_sources) is
+$$A field at its default goes with everything, so that a row may be declared as it stands. Raises:
+SY006 naming a field of a stream that does not go with the others, or with its source.$$;
+
+create function sync.wrong_source(p_source public.sync_sources, p_default public.sync_sources)
+  returns setof sync.wrong_field
+language sql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select r.field, r.takes
+  from (select p_source.auth like 'oauth2%') as x (is_oauth)
+  cross join lateral (values
+    ('auth_name', p_source.auth_in = 'header' and (sync.is_reserved_header(p_source.auth_name)
+        or lower(p_source.auth_name) = 'cookie'),
+      'a header that the worker does not write itself, such as Authorization or X-Api-Key'),
+    ('auth_in', p_source.auth_in <> 'header' and p_source.auth = 'basic',
+      'header, where auth is basic'),
+    ('auth_in', p_source.auth_in <> p_default.auth_in and p_source.auth = 'none',
+      'nothing where auth is none'),
+    ('auth_name', p_source.auth_name <> p_default.auth_name and p_source.auth = 'none',
+      'nothing where auth is none'),
+    ('auth_prefix', p_source.auth_prefix <> p_default.auth_prefix and p_source.auth = 'none',
+      'nothing where auth is none'),
+    ('token_url', p_source.token_url is null and x.is_oauth,
+      format('a path below the base URL or an https URL, where auth is %s', p_source.auth)),
+    ('token_url', p_source.token_url is not null and not x.is_oauth,
+      'nothing unless auth is oauth2_client or oauth2_refresh'),
+    ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,
+      'nothing unless auth is oauth2_client or oauth2_refresh'),
+    ('token_params', p_source.token_params ?| '{grant_type,client_id,client_secret,
+        refresh_token}',
+      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends')
+  ) as r (field, is_wrong, takes) where r.is_wrong
+  union all
+  select f.field, format('another name than the stream %L sends in its %s', st.stream_name,
+    f.carrier)
+  from public.sync_streams as st
+  join public.sync_sources as so on so.id = st.source_id
+    and so.source_name = p_source.source_name
+  cross join lateral (values
+    ('auth_name', 'headers', p_source.auth_in = 'header' and exists (
+      select from jsonb_object_keys(st.headers) as h where lower(h) = lower(p_source.auth_name))),
+    ('auth_name', 'params', p_source.auth_in = 'query' and p_source.auth <> 'none'
+      and ((st.params || coalesce(st.cursor_params, '{}')) ? p_source.auth_name
+        or p_source.auth_name in (st.page_param, st.cursor_param)))
+  ) as f (field, carrier, is_wrong)
+  where f.is_wrong;
+$$;
+comment on function sync.wrong_source(public.sync_sources, public.sync_sources) is
+$$Returns: fields of a source that do not go with each other, or with its streams.$$;
+
+create function sync.require_source_together(p_given jsonb) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_defaults jsonb := sync.default_values('public.sync_sources');
+  v_wrong sync.wrong_field;
+begin
+  select w.* into v_wrong from (
+    select * from sync.wrong_places(p_given)
+    union all
+    select * from sync.wrong_source(
+      jsonb_populate_record(null::public.sync_sources, v_defaults || sync.given_fields(p_given)),
+      jsonb_populate_record(null::public.sync_sources, v_defaults))
+  ) as w limit 1;
+  if found then
+    perform sync.refuse_field('source', p_given, v_wrong.field, v_wrong.takes);
+  end if;
+end; $$;
+comment on function sync.require_source_together(jsonb) is
+$$Raises: SY006 naming a field of a source that does not go with the others, or with its streams.$$;
+
+revoke all on function
+  sync.default_values, sync.given_fields, sync.is_reserved_header, sync.placed_templates,
+  sync.wrong_templates, sync.wrong_places, sync.wrong_requests, sync.wrong_pages,
+  sync.wrong_proofs, sync.wrong_relations, sync.require_fields_together, sync.wrong_source,
+  sync.require_source_together
+from public, anon, authenticated, service_role;

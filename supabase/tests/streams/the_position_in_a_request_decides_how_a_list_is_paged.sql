@@ -1,0 +1,47 @@
+begin;
+\ir ../support/setup.psql
+select plan(20);
+
+create function tests.position(p_fields jsonb) returns text language sql as $$
+  select sync.position_of(jsonb_populate_record(null::public.sync_streams, '{"path": "/a",
+    "params": {}, "headers": {}, "completeness": "agreed", "next_is": "token"}'::jsonb
+    || p_fields));
+$$;
+select is(tests.position(fields::jsonb), position, fields || ': ' || position)
+from (values
+  ('{"params": {"p": "{page}"}}', 'page'),
+  ('{"path": "/a/{page|1}"}', 'page'),
+  ('{"params": {"limit": "{size}", "from": "{offset}"}}', 'offset'),
+  ('{"body": {"filters": [{"id": {"gt": "{last|0}"}}]}}', 'last'),
+  ('{"headers": {"X-Cursor": "c={next}"}}', 'next'),
+  ('{"next_is": "url", "next_path": ["next"]}', 'url'),
+  ('{"next_is": "link_header"}', 'link'),
+  ('{"completeness": "counted"}', 'page'),
+  ('{"completeness": "feed"}', 'page'),
+  ('{"completeness": "counted", "params": {"from": "{offset}"}}', 'offset'),
+  ('{"params": {"limit": "{size}", "since": "{since|0}", "a": "{parent.last}"}}', 'none'),
+  ('{"params": {"q": "{ page }"}}', 'none'),
+  ('{"completeness": "single"}', 'none')
+) as t (fields, position);
+
+select results_eq($$select said, name, path, fallback, flaw from sync.templates_in(
+  'a{page}b{last|0}{since|"2020-01-01"}{parent.parent.id}{ x }{nobody}{id|[1]}{parent}')$$,
+  $$values ('{page}', 'page', '{}'::text[], null::jsonb, null::text),
+    ('{last|0}', 'last', '{}', '0', null),
+    ('{since|"2020-01-01"}', 'since', '{}', '"2020-01-01"', null),
+    ('{parent.parent.id}', 'parent', '{parent,id}', null, null),
+    ('{nobody}', 'nobody', '{}', null, 'name'),
+    ('{id|[1]}', 'id', '{}', null, 'default'),
+    ('{parent}', 'parent', '{}', null, 'name')$$, 'templates are read in one place');
+select is_empty($$select * from sync.templates_in('{"a": 1} { page } {} {1}')$$,
+  'a brace that no letter follows is text');
+create function tests.has(p_name text) returns boolean language sql as $$
+  select sync.has_template(jsonb_populate_record(null::public.sync_streams, '{"path": "/a",
+    "params": {"from": "{since|0}", "of": "{parent.id}"}, "body": {"n": ["{size}"]}}'), p_name);
+$$;
+select is(tests.has(name), has, format('{%s}: %s', name, has))
+from (values ('since', true), ('parent', true), ('size', true), ('page', false), ('id', false))
+  as t (name, has);
+
+select * from finish();
+rollback;
