@@ -1536,8 +1536,8 @@ comment on column public.sync_streams.conditional is
 'Whether requests carry what the last answer said of its version, so that an unchanged page costs no
 body.';
 comment on column public.sync_streams.columns is
-'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records go
-to synced_records or to target_table.';
+'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records
+go to synced_records or to target_table.';
 comment on column public.sync_streams.parent_stream is
 'Of an items stream: the feed whose run must have closed first.';
 comment on column public.sync_streams.order_path is
@@ -1677,7 +1677,9 @@ from public, anon, authenticated, service_role;
 -- Templates: {names} in a request whose values each chunk has, and the position of a list that they
 -- give.
 
-create type sync.template as (said text, name text, path text[], fallback jsonb, flaw text);
+create type sync.template as (
+  said text, name text, path text array, fallback jsonb, flaw text
+);
 comment on type sync.template is
 'A template in a text. said: as it stands there, with its braces; name: page, offset, size, next,
 last, since, id or parent; path: of parent, the keys of {parent.a.b}; fallback: its default, null if
@@ -2129,12 +2131,12 @@ end; $$;
 comment on function sync.default_values(regclass) is
 $$Returns: the defaults of a table's columns.$$;
 
-create function sync.given_fields(p_given jsonb) returns jsonb
+create function sync.without_nulls(p_given jsonb) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select coalesce(jsonb_object_agg(g.key, g.value), '{}')
   from jsonb_each(p_given) as g where g.value <> 'null';
 $$;
-comment on function sync.given_fields(jsonb) is
+comment on function sync.without_nulls(jsonb) is
 $$Returns: a declaration without fields that are null, which are as if left out.$$;
 
 create function sync.is_reserved_header(p_name text) returns boolean
@@ -2438,7 +2440,7 @@ declare
   v_defaults jsonb := sync.default_values('public.sync_streams');
   v_default public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_defaults);
   v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams,
-    v_defaults || sync.given_fields(p_given));
+    v_defaults || sync.without_nulls(p_given));
   v_wrong sync.wrong_field;
 begin
   select w.* into v_wrong from (
@@ -2513,7 +2515,7 @@ begin
     select * from sync.wrong_places(p_given)
     union all
     select * from sync.wrong_source(
-      jsonb_populate_record(null::public.sync_sources, v_defaults || sync.given_fields(p_given)),
+      jsonb_populate_record(null::public.sync_sources, v_defaults || sync.without_nulls(p_given)),
       jsonb_populate_record(null::public.sync_sources, v_defaults))
   ) as w limit 1;
   if found then
@@ -2524,7 +2526,7 @@ comment on function sync.require_source_together(jsonb) is
 $$Raises: SY006 naming a field of a source that does not go with the others, or with its streams.$$;
 
 revoke all on function
-  sync.default_values, sync.given_fields, sync.is_reserved_header, sync.placed_templates,
+  sync.default_values, sync.without_nulls, sync.is_reserved_header, sync.placed_templates,
   sync.wrong_templates, sync.wrong_places, sync.wrong_requests, sync.wrong_pages,
   sync.wrong_proofs, sync.wrong_relations, sync.require_fields_together, sync.wrong_source,
   sync.require_source_together

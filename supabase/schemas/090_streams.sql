@@ -162,8 +162,8 @@ comment on column public.sync_streams.conditional is
 'Whether requests carry what the last answer said of its version, so that an unchanged page costs no
 body.';
 comment on column public.sync_streams.columns is
-'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records go
-to synced_records or to target_table.';
+'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records
+go to synced_records or to target_table.';
 comment on column public.sync_streams.parent_stream is
 'Of an items stream: the feed whose run must have closed first.';
 comment on column public.sync_streams.order_path is

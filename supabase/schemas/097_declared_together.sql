@@ -23,12 +23,12 @@ end; $$;
 comment on function sync.default_values(regclass) is
 $$Returns: the defaults of a table's columns.$$;
 
-create function sync.given_fields(p_given jsonb) returns jsonb
+create function sync.without_nulls(p_given jsonb) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select coalesce(jsonb_object_agg(g.key, g.value), '{}')
   from jsonb_each(p_given) as g where g.value <> 'null';
 $$;
-comment on function sync.given_fields(jsonb) is
+comment on function sync.without_nulls(jsonb) is
 $$Returns: a declaration without fields that are null, which are as if left out.$$;
 
 create function sync.is_reserved_header(p_name text) returns boolean
@@ -332,7 +332,7 @@ declare
   v_defaults jsonb := sync.default_values('public.sync_streams');
   v_default public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_defaults);
   v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams,
-    v_defaults || sync.given_fields(p_given));
+    v_defaults || sync.without_nulls(p_given));
   v_wrong sync.wrong_field;
 begin
   select w.* into v_wrong from (
@@ -407,7 +407,7 @@ begin
     select * from sync.wrong_places(p_given)
     union all
     select * from sync.wrong_source(
-      jsonb_populate_record(null::public.sync_sources, v_defaults || sync.given_fields(p_given)),
+      jsonb_populate_record(null::public.sync_sources, v_defaults || sync.without_nulls(p_given)),
       jsonb_populate_record(null::public.sync_sources, v_defaults))
   ) as w limit 1;
   if found then
@@ -418,7 +418,7 @@ comment on function sync.require_source_together(jsonb) is
 $$Raises: SY006 naming a field of a source that does not go with the others, or with its streams.$$;
 
 revoke all on function
-  sync.default_values, sync.given_fields, sync.is_reserved_header, sync.placed_templates,
+  sync.default_values, sync.without_nulls, sync.is_reserved_header, sync.placed_templates,
   sync.wrong_templates, sync.wrong_places, sync.wrong_requests, sync.wrong_pages,
   sync.wrong_proofs, sync.wrong_relations, sync.require_fields_together, sync.wrong_source,
   sync.require_source_together

@@ -39,8 +39,8 @@ select is(sync.is_rate_limit('[{"status": 403, "text": "slow down", "class": "ra
 
 prepare declare_with as select declare_source(jsonb_build_object('source_name', 'x',
   'class_rules', $1::jsonb));
-select throws_ok($$execute declare_with('[{"text": "slow", "class": "page"}]')$$, 'SY006', null,
-  'a rule of another class is refused');
+select throws_ok($$execute declare_with('[{"text": "slow", "class": "stop"}]')$$, 'SY006', null,
+  'a rule of an unknown class is refused');
 select throws_ok($$execute declare_with('[{"text": "", "class": "rate_limited"}]')$$, 'SY006', null,
   'so is one that fits every text');
 select throws_ok($$execute declare_with('{"text": "slow down", "class": "rate_limited"}')$$,
