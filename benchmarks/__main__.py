@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import backlog, fleet, limits, queue, replies, resync, views, wake
+from benchmarks import backlog, chains, fleet, limits, queue, replies, resync, views, wake
 from benchmarks.report import Report
 from local.stack import Stack
 
@@ -20,6 +20,7 @@ class Part(StrEnum):
     GIANT = "giant"
     RESYNC = "resync"
     REPLIES = "replies"
+    CHAINS = "chains"
     WAKE = "wake"
     QUEUE = "queue"
     WAITING = "waiting"
@@ -65,6 +66,7 @@ async def _measure_syncs(
         Part.GIANT: lambda: limits.measure_giant(stack, report),
         Part.RESYNC: lambda: resync.measure(stack, report),
         Part.REPLIES: lambda: replies.measure(stack, report, scale),
+        Part.CHAINS: lambda: chains.measure(stack, report),
         Part.WAKE: lambda: wake.measure(stack, report),
     }
     for part, measure in measures.items():

@@ -15,11 +15,23 @@ Declaration: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """`source` and `streams` (by list) lack names, base path and budget: who declares adds them."""
+    """`source` and `streams` (by list) are without names, which are its API's and its lists'."""
 
     api: Api
     streams: Mapping[str, Declaration]
     source: Declaration = field(default_factory=dict)
+
+    def source_of(self, api: str) -> dict[str, Any]:
+        """What `declare_source` takes; without a limit of its budget."""
+        named = {"source_name": api, "base_path": f"/{api}", "budget_scope": "source"}
+        return {**named, "requests_per_second": None, "max_in_flight": None, **self.source}
+
+    def streams_of(self, api: str) -> list[dict[str, Any]]:
+        """What `declare_stream` takes, parents first."""
+        return [
+            {"source_name": api, "stream_name": name, **stream}
+            for name, stream in self.streams.items()
+        ]
 
     def scaled(self, factor: int) -> "Habit":
         """The same with pages, caps and ties so much larger."""

@@ -31,6 +31,15 @@ VERSIONS = """
     select r.stream_id, r.id, r.xmin::text, r.ctid::text from synced_records as r
     join sync_workspaces as w on w.id = r.workspace_id where w.workspace_name = :name
 """
+# What its chunks and runs say of what went wrong.
+TOLD = """
+    select concat_ws(' ', e.details ->> 'code', e.details ->> 'message', r.error_message,
+      r.warnings)
+    from workspace_sync_runs as r
+    join sync_workspaces as w on w.id = r.workspace_id
+    left join chunk_events as e on e.run_id = r.id and e.event in ('retry', 'failed')
+    where w.workspace_name = :name
+"""
 ATTEMPTS = """
     select coalesce(sum(q.attempts), 0) from chunk_processing_queue as q
     join workspace_sync_runs as r on r.id = q.run_id
@@ -57,6 +66,7 @@ class Found:
     deleted: frozenset[Key]
     truth: Mapping[Key, Any]
     attempts: int
+    told: tuple[str, ...]
     versions: frozenset[tuple[object, ...]]
 
     def assert_exact(self) -> None:
@@ -85,12 +95,9 @@ class Tenant:
         return self.running.name
 
     def register(self) -> None:
-        budget = {"budget_scope": "source", "requests_per_second": None, "max_in_flight": None}
-        source = {"source_name": self.name, "base_path": f"/{self.name}", **budget}
-        self._declare("source", {**source, **self.habit.source})
-        for stream, declaration in self.habit.streams.items():
-            named = {"source_name": self.name, "stream_name": stream}
-            self._declare("stream", {**named, **declaration})
+        self._declare("source", self.habit.source_of(self.name))
+        for stream in self.habit.streams_of(self.name):
+            self._declare("stream", stream)
         self.db.run(
             "select register_workspace(:name, :url, :key, :name)",
             name=self.name,
@@ -125,6 +132,7 @@ class Tenant:
             live={(r["stream"], r["id"]): r["raw"] for r in rows if not r["is_deleted"]},
             deleted=frozenset((r["stream"], r["id"]) for r in rows if r["is_deleted"]),
             truth=self.truth(),
+            told=tuple(self.db.column(TOLD, name=self.name)),
             attempts=self.db.value(ATTEMPTS, name=self.name),
             versions=frozenset(
                 tuple(row.values()) for row in self.db.run(VERSIONS, name=self.name)
