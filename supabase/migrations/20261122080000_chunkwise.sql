@@ -2106,6 +2106,110 @@ revoke all on function
   sync.shown, sync.refuse_field, sync.require_fields
 from public, anon, authenticated, service_role;
 
+-- Targets: the tables that streams write to, and what each has to have.
+-- Stands on: declared_fields.
+
+create function sync.require_target_columns(p_target regclass) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_missing text;
+begin
+  select string_agg(c, ', ') into v_missing
+  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
+  where not exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = c and not a.attisdropped);
+  if v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = format('table %s lacks: %s', p_target, v_missing),
+      hint = 'An apply function fills it; these are what closing needs.';
+  end if;
+end; $$;
+comment on function sync.require_target_columns(regclass) is
+$$Raises: SY006 unless a table has the columns that closing needs.$$;
+
+create function sync.register_target_table(p_table text) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_target regclass := to_regclass(p_table);
+begin
+  if v_target is null or not exists (
+    select 1 from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = v_target and c.relkind in ('r', 'p')
+      and n.nspname not in ('auth', 'vault', 'sync', 'information_schema')
+      and n.nspname not like 'pg\_%'
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no table that streams may write to', p_table),
+      hint = 'Name an existing table with its schema; auth, vault and sync are closed.';
+  end if;
+  perform sync.require_target_columns(v_target);
+  insert into sync.target_tables (target) values (v_target) on conflict (target) do nothing;
+  return jsonb_build_object('target_table', sync.qualified_name(v_target));
+end; $$;
+comment on function sync.register_target_table(text) is
+$$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
+the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema, or
+one without the columns that closing needs. Locks: its row.$$;
+
+create function sync.qualified_name(p_table regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = p_table;
+$$;
+comment on function sync.qualified_name(regclass) is
+$$Returns: a table's name with its schema, however it was written.$$;
+
+create function sync.is_shared_target(p_target regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = 'stream_id' and not a.attisdropped);
+$$;
+comment on function sync.is_shared_target(regclass) is
+$$Returns: whether rows of a target table say of which stream they are, so that streams may share
+it.$$;
+
+create function sync.require_target_table(p_stream jsonb, p_source_id bigint) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
+  v_target regclass;
+  v_owner text;
+begin
+  begin
+    v_target := to_regclass(v_name);
+  exception when data_exception or syntax_error_or_access_rule_violation then
+    v_target := null;  -- no name at all
+  end;
+  perform 1 from sync.target_tables where target = v_target for update;
+  if not found then
+    perform sync.refuse_field('stream', p_stream, 'target_table', 'a table that the database''s '
+      'owner registered: select sync.register_target_table(''…'')');
+  end if;
+  perform sync.require_target_columns(v_target);
+  select stream_name into v_owner from public.sync_streams
+  where (source_id, stream_name) <> (p_source_id, p_stream ->> 'stream_name')
+    and to_regclass(target_table) = v_target;
+  if v_owner is not null and not sync.is_shared_target(v_target) then
+    perform sync.refuse_field('stream', p_stream, 'target_table', format('a table of its own, and '
+      'this is the stream %L''s; one that streams share has a column stream_id, and every '
+      'statement filters by it', v_owner));
+  end if;
+  return sync.qualified_name(v_target);
+end; $$;
+comment on function sync.require_target_table(jsonb, bigint) is
+$$Returns: the name of a registered table that a stream may write to. Raises: SY006 not registered,
+columns missing, or another stream's. Locks: its registration.$$;
+
+revoke all on function
+  sync.require_target_columns, sync.register_target_table, sync.qualified_name,
+  sync.is_shared_target, sync.require_target_table
+from public, anon, authenticated, service_role;
+
 -- Declared together: which fields of a declaration go with which others, where templates may stand,
 -- which headers are the engine's own. Each rule names the field that is wrong and what it takes.
 -- Stands on: templates, declared_fields.
@@ -2532,8 +2636,250 @@ revoke all on function
   sync.require_source_together
 from public, anon, authenticated, service_role;
 
+-- Records: where pages go of streams without a typed table, and the one upsert that every target
+-- table has.
+-- Stands on: targets.
+
+create table public.synced_records (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null,
+  id text not null,
+  raw jsonb not null,
+  updated_at timestamptz,
+  last_changed_at timestamptz not null default sync.now(),
+  deleted_at timestamptz,
+  unlisted_at timestamptz,
+  primary key (workspace_id, stream_id, id)
+);
+comment on table public.synced_records is
+'Records of streams that have no typed table. Without a foreign key to the stream, whose row every
+record would lock: no verb and no role deletes streams.';
+comment on column public.synced_records.raw is 'The record as the API serves it.';
+comment on column public.synced_records.updated_at is
+'The API''s, where the stream says where it stands.';
+comment on column public.synced_records.deleted_at is
+'Gone from the API, proven twice; null while it lives.';
+comment on column public.synced_records.unlisted_at is
+'Since when no list shows it although its own GET answers: archived or moved, but alive.';
+create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
+alter table public.synced_records enable row level security;
+insert into sync.target_tables (target) values ('public.synced_records');
+
+create type sync.judged_record as (
+  workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
+  fitting jsonb, change text, known_change timestamptz, unfit text array
+);
+comment on type sync.judged_record is
+'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
+the columns; change: inserted, updated or revived; known_change: last_changed_at of the row that it
+was compared with; unfit: columns that its values do not fit.';
+
+create function sync.fit_records(p_target regclass, p_records sync.judged_record[])
+  returns sync.judged_record[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
+declare
+  v_record sync.judged_record;
+  v_fitted sync.judged_record[] := '{}'::sync.judged_record[];
+  v_sql text := format('select jsonb_populate_record(null::%s, $1)', p_target);
+  v_field record;
+begin
+  foreach v_record in array p_records loop
+    begin
+      execute v_sql using v_record.fitting;
+    exception when data_exception then
+      for v_field in select f.key, f.value from jsonb_each(v_record.fitting) as f loop
+        begin
+          execute v_sql using jsonb_build_object(v_field.key, v_field.value);
+        exception when data_exception then
+          v_record.fitting := v_record.fitting || jsonb_build_object(v_field.key, null);
+          v_record.unfit := v_record.unfit || v_field.key;
+        end;
+      end loop;
+    end;
+    v_fitted := v_fitted || v_record;
+  end loop;
+  return v_fitted;
+end; $$;
+comment on function sync.fit_records(regclass, sync.judged_record[]) is
+$$After a value did not fit its column: find all that do not, value by value. Returns: the records
+with null for those in fitting, and their columns in unfit. Raises: 23xxx a domain refuses it.$$;
+
+create function sync.filled(p_template text, p_values jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_text text := p_template;
+  v_value record;
+begin
+  for v_value in select v.key, v.value from jsonb_each_text(p_values) as v loop
+    v_text := replace(v_text, '<' || v_value.key || '>', v_value.value);
+  end loop;
+  return v_text;
+end; $$;
+comment on function sync.filled(text, jsonb) is
+$$Returns: a template with every <key> replaced by its value.$$;
+
+create function sync.upsert_sql(p_name text, p_target regclass) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  -- What a record of the API cannot set by itself.
+  v_own constant text[] := string_to_array('workspace_id stream_id id raw updated_at '
+    'last_changed_at deleted_at unlisted_at', ' ');
+  v_columns text[] := array(
+    select attname::text from pg_catalog.pg_attribute
+    where attrelid = p_target and attnum > 0 and not attisdropped order by attnum);
+  v_typed text[] := array(
+    select c from unnest(v_columns) with ordinality as u (c, n)
+    where c <> all (v_own) order by n);
+  v_key text[] := case when 'stream_id' = any (v_columns)
+    then '{workspace_id,stream_id,id}'::text[] else '{workspace_id,id}' end;
+  v_table text := sync.qualified_name(p_target);
+  v_id text := 'record_id::' || (
+    select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
+    where attrelid = p_target and attname = 'id');
+  v_cast text := $part$
+  begin
+    v_rows := array(
+      select jsonb_populate_record(null::<table>, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  exception when data_exception then
+    v_judged := sync.fit_records('<table>', v_judged);
+    v_rows := array(
+      select jsonb_populate_record(null::<table>, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  end;$part$;
+  v_function text := $function$
+create function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $body$
+declare
+  v_now timestamptz := sync.now();
+  v_judged sync.judged_record[];
+<declared_rows>  v_changed sync.changed_record[];
+begin
+  v_judged := array(
+    select row(i.workspace_id, i.stream_id, i.record_id,
+      case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
+      case when jsonb_typeof(becomes.record) = 'object' then becomes.record - <own> else '{}' end,
+      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
+      else 'updated' end, e.last_changed_at, '{}')::sync.judged_record
+    from (
+      select distinct on (r.workspace_id, r.stream_id, r.<id>)
+        r.*, r.<id> as id
+      from unnest(p_records) as r
+      order by r.workspace_id, r.stream_id, r.<id>, r.updated_at desc nulls last,
+        r.requested_at desc nulls last
+    ) as i
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from <table> as t where <same_row> offset 0
+    ) as e on true
+    cross join lateral (
+      select case
+        when e.id is null then true
+        when i.requested_at < e.last_changed_at then i.updated_at > e.updated_at
+        when i.is_truth or e.updated_at > v_now then true
+        else (i.updated_at < e.updated_at) is not true
+        end is true as replaces
+    ) as judged
+    cross join lateral (
+      select case when judged.replaces then i.record else e.raw end as record
+    ) as becomes
+    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    order by i.workspace_id, i.stream_id, i.id);
+  if cardinality(v_judged) = 0 then
+    return '{}'::sync.changed_record[];
+  end if;<cast>
+  with written as (
+    insert into <table> as t (<columns>)
+    select <values>
+    from <rows> (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
+      j_change, j_known_change, j_unfit<row_columns>)
+    order by j_workspace_id, j_stream_id, j_<id>
+    on conflict (<key>) do update set
+      <assigned>, deleted_at = null,
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts.
+    where (<row_key>, t.last_changed_at) in (
+        select <judged_key>, k.known_change from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+    returning t.workspace_id, <stream_id> as stream_id, t.id::text as record_id
+  )
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+    )::sync.changed_record) into v_changed
+  from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
+    and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
+  return coalesce(v_changed, '{}');
+end; $body$;
+comment on function <name>(sync.incoming_record[]) is
+'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
+answer that was requested before the row''s last change replaces it only with a later date; one that
+was requested later is the truth in full scans, and in others unless its date is older and the
+row''s is not in the future. A value that does not fit its column makes that null. Made by
+sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+revoke all on function <name>(sync.incoming_record[])
+from public, anon, authenticated, service_role;
+$function$;
+begin
+  return sync.filled(v_function, jsonb_build_object(
+    'name', p_name,
+    'table', v_table,
+    'own', quote_literal(v_own) || '::text[]',
+    'id', v_id,
+    'key', array_to_string(v_key, ', '),
+    'same_row', (select string_agg(format('t.%1$s = i.%1$s', c), ' and ') from unnest(v_key) as c),
+    'row_key', 't.' || array_to_string(v_key, ', t.'),
+    'judged_key', 'k.' || array_to_string(v_key[:cardinality(v_key) - 1], ', k.')
+      || ', k.' || v_id,
+    'stream_id', case when 'stream_id' = any (v_key) then 't.stream_id' else 'null::bigint' end,
+    'columns', array_to_string(array(select quote_ident(c)
+      from unnest(v_key || v_typed || '{raw,updated_at,last_changed_at}'::text[])
+        with ordinality as u (c, n) order by n), ', '),
+    'values', array_to_string(
+      array(select 'j_' || c from unnest(v_key[:cardinality(v_key) - 1]) with ordinality as k (c, n)
+        order by n)
+      || ('j_' || v_id)
+      || array(select 'r_' || n from unnest(v_columns) with ordinality as u (c, n)
+        where c = any (v_typed) order by n)
+      || '{j_record,j_updated_at,v_now}'::text[], ', '),
+    'assigned', array_to_string(array(select format('%1$I = excluded.%1$I', c)
+      from unnest(v_typed || '{raw,updated_at}'::text[]) with ordinality as u (c, n) order by n),
+      ', '),
+    'cast', case when v_typed <> '{}' then replace(v_cast, '<table>', v_table) else '' end,
+    'declared_rows', case when v_typed <> '{}' then format('  v_rows %s[];', v_table) || chr(10)
+      else '' end,
+    'rows', case when v_typed <> '{}' then 'unnest(v_judged, v_rows) as x'
+      else 'unnest(v_judged) as x' end,
+    'row_columns', case when v_typed <> '{}' then (
+      select string_agg(', r_' || n, '' order by n)
+      from unnest(v_columns) with ordinality as u (c, n)) else '' end));
+end; $$;
+comment on function sync.upsert_sql(text, regclass) is
+$$Returns: the statement that makes a target table's apply function: every column that is not ours
+is filled from the record's field of that name. The table has updated_at.$$;
+
+create function sync.write_upsert(p_name text, p_target regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute sync.upsert_sql(p_name, p_target);
+end; $$;
+comment on function sync.write_upsert(text, regclass) is
+$$Make a target table's apply function, see upsert_sql(). Every typed table and synced_records have
+the same one, but for their columns.$$;
+
+select sync.write_upsert('sync.apply_synced_records', 'public.synced_records');
+
+revoke all on table public.synced_records from public, anon, authenticated, service_role;
+grant select on table public.synced_records to authenticated, service_role;
+create policy synced_records_select_operator on public.synced_records
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.fit_records, sync.filled, sync.upsert_sql, sync.write_upsert
+from public, anon, authenticated, service_role;
+
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: declared_fields, declared_together.
+-- Stands on: declared_fields, targets, declared_together.
 
 create function public.declare_source(p_source jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -2615,102 +2961,6 @@ end; $$;
 comment on function sync.require_function(jsonb, text, text, regtype) is
 $$Raises: SY006 unless the function that a field names, if it names one, takes such arguments and
 returns one such value, or, of type record, a table.$$;
-
-create function sync.require_target_columns(p_target regclass) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_missing text;
-begin
-  select string_agg(c, ', ') into v_missing
-  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
-  where not exists (
-    select 1 from pg_catalog.pg_attribute as a
-    where a.attrelid = p_target and a.attname = c and not a.attisdropped);
-  if v_missing is not null then
-    raise exception using errcode = 'SY006',
-      message = format('table %s lacks: %s', p_target, v_missing),
-      hint = 'An apply function fills it; these are what closing needs.';
-  end if;
-end; $$;
-comment on function sync.require_target_columns(regclass) is
-$$Raises: SY006 unless a table has the columns that closing needs.$$;
-
-create function sync.register_target_table(p_table text) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
-declare
-  v_target regclass := to_regclass(p_table);
-begin
-  if v_target is null or not exists (
-    select 1 from pg_catalog.pg_class as c
-    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-    where c.oid = v_target and c.relkind in ('r', 'p')
-      and n.nspname not in ('auth', 'vault', 'sync', 'information_schema')
-      and n.nspname not like 'pg\_%'
-  ) then
-    raise exception using errcode = 'SY006',
-      message = format('%L is no table that streams may write to', p_table),
-      hint = 'Name an existing table with its schema; auth, vault and sync are closed.';
-  end if;
-  perform sync.require_target_columns(v_target);
-  insert into sync.target_tables (target) values (v_target) on conflict (target) do nothing;
-  return jsonb_build_object('target_table', sync.qualified_name(v_target));
-end; $$;
-comment on function sync.register_target_table(text) is
-$$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
-the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema, or
-one without the columns that closing needs. Locks: its row.$$;
-
-create function sync.qualified_name(p_table regclass) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select format('%I.%I', n.nspname, c.relname)
-  from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-  where c.oid = p_table;
-$$;
-comment on function sync.qualified_name(regclass) is
-$$Returns: a table's name with its schema, however it was written.$$;
-
-create function sync.is_shared_target(p_target regclass) returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (
-    select 1 from pg_catalog.pg_attribute as a
-    where a.attrelid = p_target and a.attname = 'stream_id' and not a.attisdropped);
-$$;
-comment on function sync.is_shared_target(regclass) is
-$$Returns: whether rows of a target table say of which stream they are, so that streams may share
-it.$$;
-
-create function sync.require_target_table(p_stream jsonb, p_source_id bigint) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
-  v_target regclass;
-  v_owner text;
-begin
-  begin
-    v_target := to_regclass(v_name);
-  exception when data_exception or syntax_error_or_access_rule_violation then
-    v_target := null;  -- no name at all
-  end;
-  perform 1 from sync.target_tables where target = v_target for update;
-  if not found then
-    perform sync.refuse_field('stream', p_stream, 'target_table', 'a table that the database''s '
-      'owner registered: select sync.register_target_table(''…'')');
-  end if;
-  perform sync.require_target_columns(v_target);
-  select stream_name into v_owner from public.sync_streams
-  where (source_id, stream_name) <> (p_source_id, p_stream ->> 'stream_name')
-    and to_regclass(target_table) = v_target;
-  if v_owner is not null and not sync.is_shared_target(v_target) then
-    perform sync.refuse_field('stream', p_stream, 'target_table', format('a table of its own, and '
-      'this is the stream %L''s; one that streams share has a column stream_id, and every '
-      'statement filters by it', v_owner));
-  end if;
-  return sync.qualified_name(v_target);
-end; $$;
-comment on function sync.require_target_table(jsonb, bigint) is
-$$Returns: the name of a registered table that a stream may write to. Raises: SY006 not registered,
-columns missing, or another stream's. Locks: its registration.$$;
 
 create function sync.require_parents(p_given jsonb, p_source_id bigint) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -2844,10 +3094,8 @@ field. Locks: the stream, its table's registration, missing records by key, then
 back, for one that tells whose a key is the source's workspaces.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_function, sync.require_target_columns,
-  sync.register_target_table, sync.qualified_name, sync.is_shared_target,
-  sync.require_target_table, sync.require_parents,
-  public.declare_source, public.declare_stream
+  sync.write_stream, sync.require_function, sync.require_parents, public.declare_source,
+  public.declare_stream
 from public, anon, authenticated, service_role;
 grant execute on function public.declare_source, public.declare_stream to service_role;
 
@@ -5076,248 +5324,6 @@ revoke all on function
   sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.found_records
 from public, anon, authenticated, service_role;
 
--- Records: where pages go of streams without a typed table, and the one upsert that every target
--- table has.
--- Stands on: declare.
-
-create table public.synced_records (
-  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
-  stream_id bigint not null,
-  id text not null,
-  raw jsonb not null,
-  updated_at timestamptz,
-  last_changed_at timestamptz not null default sync.now(),
-  deleted_at timestamptz,
-  unlisted_at timestamptz,
-  primary key (workspace_id, stream_id, id)
-);
-comment on table public.synced_records is
-'Records of streams that have no typed table. Without a foreign key to the stream, whose row every
-record would lock: no verb and no role deletes streams.';
-comment on column public.synced_records.raw is 'The record as the API serves it.';
-comment on column public.synced_records.updated_at is
-'The API''s, where the stream says where it stands.';
-comment on column public.synced_records.deleted_at is
-'Gone from the API, proven twice; null while it lives.';
-comment on column public.synced_records.unlisted_at is
-'Since when no list shows it although its own GET answers: archived or moved, but alive.';
-create index synced_records_stream_idx on public.synced_records (stream_id, workspace_id, id);
-alter table public.synced_records enable row level security;
-insert into sync.target_tables (target) values ('public.synced_records');
-
-create type sync.judged_record as (
-  workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
-  fitting jsonb, change text, known_change timestamptz, unfit text array
-);
-comment on type sync.judged_record is
-'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
-the columns; change: inserted, updated or revived; known_change: last_changed_at of the row that it
-was compared with; unfit: columns that its values do not fit.';
-
-create function sync.fit_records(p_target regclass, p_records sync.judged_record[])
-  returns sync.judged_record[]
-language plpgsql stable set search_path = pg_catalog, pg_temp
-  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
-declare
-  v_record sync.judged_record;
-  v_fitted sync.judged_record[] := '{}'::sync.judged_record[];
-  v_sql text := format('select jsonb_populate_record(null::%s, $1)', p_target);
-  v_field record;
-begin
-  foreach v_record in array p_records loop
-    begin
-      execute v_sql using v_record.fitting;
-    exception when data_exception then
-      for v_field in select f.key, f.value from jsonb_each(v_record.fitting) as f loop
-        begin
-          execute v_sql using jsonb_build_object(v_field.key, v_field.value);
-        exception when data_exception then
-          v_record.fitting := v_record.fitting || jsonb_build_object(v_field.key, null);
-          v_record.unfit := v_record.unfit || v_field.key;
-        end;
-      end loop;
-    end;
-    v_fitted := v_fitted || v_record;
-  end loop;
-  return v_fitted;
-end; $$;
-comment on function sync.fit_records(regclass, sync.judged_record[]) is
-$$After a value did not fit its column: find all that do not, value by value. Returns: the records
-with null for those in fitting, and their columns in unfit. Raises: 23xxx a domain refuses it.$$;
-
-create function sync.filled(p_template text, p_values jsonb) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_text text := p_template;
-  v_value record;
-begin
-  for v_value in select v.key, v.value from jsonb_each_text(p_values) as v loop
-    v_text := replace(v_text, '<' || v_value.key || '>', v_value.value);
-  end loop;
-  return v_text;
-end; $$;
-comment on function sync.filled(text, jsonb) is
-$$Returns: a template with every <key> replaced by its value.$$;
-
-create function sync.upsert_sql(p_name text, p_target regclass) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  -- What a record of the API cannot set by itself.
-  v_own constant text[] := string_to_array('workspace_id stream_id id raw updated_at '
-    'last_changed_at deleted_at unlisted_at', ' ');
-  v_columns text[] := array(
-    select attname::text from pg_catalog.pg_attribute
-    where attrelid = p_target and attnum > 0 and not attisdropped order by attnum);
-  v_typed text[] := array(
-    select c from unnest(v_columns) with ordinality as u (c, n)
-    where c <> all (v_own) order by n);
-  v_key text[] := case when 'stream_id' = any (v_columns)
-    then '{workspace_id,stream_id,id}'::text[] else '{workspace_id,id}' end;
-  v_table text := sync.qualified_name(p_target);
-  v_id text := 'record_id::' || (
-    select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
-    where attrelid = p_target and attname = 'id');
-  v_cast text := $part$
-  begin
-    v_rows := array(
-      select jsonb_populate_record(null::<table>, j.fitting)
-      from unnest(v_judged) with ordinality as j order by j.ordinality);
-  exception when data_exception then
-    v_judged := sync.fit_records('<table>', v_judged);
-    v_rows := array(
-      select jsonb_populate_record(null::<table>, j.fitting)
-      from unnest(v_judged) with ordinality as j order by j.ordinality);
-  end;$part$;
-  v_function text := $function$
-create function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
-language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on
-  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $body$
-declare
-  v_now timestamptz := sync.now();
-  v_judged sync.judged_record[];
-<declared_rows>  v_changed sync.changed_record[];
-begin
-  v_judged := array(
-    select row(i.workspace_id, i.stream_id, i.record_id,
-      case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
-      case when jsonb_typeof(becomes.record) = 'object' then becomes.record - <own> else '{}' end,
-      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
-      else 'updated' end, e.last_changed_at, '{}')::sync.judged_record
-    from (
-      select distinct on (r.workspace_id, r.stream_id, r.<id>)
-        r.*, r.<id> as id
-      from unnest(p_records) as r
-      order by r.workspace_id, r.stream_id, r.<id>, r.updated_at desc nulls last,
-        r.requested_at desc nulls last
-    ) as i
-    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
-    left join lateral (
-      select t.* from <table> as t where <same_row> offset 0
-    ) as e on true
-    cross join lateral (
-      select case
-        when e.id is null then true
-        when i.requested_at < e.last_changed_at then i.updated_at > e.updated_at
-        when i.is_truth or e.updated_at > v_now then true
-        else (i.updated_at < e.updated_at) is not true
-        end is true as replaces
-    ) as judged
-    cross join lateral (
-      select case when judged.replaces then i.record else e.raw end as record
-    ) as becomes
-    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
-    order by i.workspace_id, i.stream_id, i.id);
-  if cardinality(v_judged) = 0 then
-    return '{}'::sync.changed_record[];
-  end if;<cast>
-  with written as (
-    insert into <table> as t (<columns>)
-    select <values>
-    from <rows> (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
-      j_change, j_known_change, j_unfit<row_columns>)
-    order by j_workspace_id, j_stream_id, j_<id>
-    on conflict (<key>) do update set
-      <assigned>, deleted_at = null,
-      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
-      else t.last_changed_at end
-    -- Another may have written the row since it was compared: then only a later date counts.
-    where (<row_key>, t.last_changed_at) in (
-        select <judged_key>, k.known_change from unnest(v_judged) as k)
-      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
-    returning t.workspace_id, <stream_id> as stream_id, t.id::text as record_id
-  )
-  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
-    )::sync.changed_record) into v_changed
-  from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
-    and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
-  return coalesce(v_changed, '{}');
-end; $body$;
-comment on function <name>(sync.incoming_record[]) is
-'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
-answer that was requested before the row''s last change replaces it only with a later date; one that
-was requested later is the truth in full scans, and in others unless its date is older and the
-row''s is not in the future. A value that does not fit its column makes that null. Made by
-sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
-revoke all on function <name>(sync.incoming_record[])
-from public, anon, authenticated, service_role;
-$function$;
-begin
-  return sync.filled(v_function, jsonb_build_object(
-    'name', p_name,
-    'table', v_table,
-    'own', quote_literal(v_own) || '::text[]',
-    'id', v_id,
-    'key', array_to_string(v_key, ', '),
-    'same_row', (select string_agg(format('t.%1$s = i.%1$s', c), ' and ') from unnest(v_key) as c),
-    'row_key', 't.' || array_to_string(v_key, ', t.'),
-    'judged_key', 'k.' || array_to_string(v_key[:cardinality(v_key) - 1], ', k.')
-      || ', k.' || v_id,
-    'stream_id', case when 'stream_id' = any (v_key) then 't.stream_id' else 'null::bigint' end,
-    'columns', array_to_string(array(select quote_ident(c)
-      from unnest(v_key || v_typed || '{raw,updated_at,last_changed_at}'::text[])
-        with ordinality as u (c, n) order by n), ', '),
-    'values', array_to_string(
-      array(select 'j_' || c from unnest(v_key[:cardinality(v_key) - 1]) with ordinality as k (c, n)
-        order by n)
-      || ('j_' || v_id)
-      || array(select 'r_' || n from unnest(v_columns) with ordinality as u (c, n)
-        where c = any (v_typed) order by n)
-      || '{j_record,j_updated_at,v_now}'::text[], ', '),
-    'assigned', array_to_string(array(select format('%1$I = excluded.%1$I', c)
-      from unnest(v_typed || '{raw,updated_at}'::text[]) with ordinality as u (c, n) order by n),
-      ', '),
-    'cast', case when v_typed <> '{}' then replace(v_cast, '<table>', v_table) else '' end,
-    'declared_rows', case when v_typed <> '{}' then format('  v_rows %s[];', v_table) || chr(10)
-      else '' end,
-    'rows', case when v_typed <> '{}' then 'unnest(v_judged, v_rows) as x'
-      else 'unnest(v_judged) as x' end,
-    'row_columns', case when v_typed <> '{}' then (
-      select string_agg(', r_' || n, '' order by n)
-      from unnest(v_columns) with ordinality as u (c, n)) else '' end));
-end; $$;
-comment on function sync.upsert_sql(text, regclass) is
-$$Returns: the statement that makes a target table's apply function: every column that is not ours
-is filled from the record's field of that name. The table has updated_at.$$;
-
-create function sync.write_upsert(p_name text, p_target regclass) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  execute sync.upsert_sql(p_name, p_target);
-end; $$;
-comment on function sync.write_upsert(text, regclass) is
-$$Make a target table's apply function, see upsert_sql(). Every typed table and synced_records have
-the same one, but for their columns.$$;
-
-select sync.write_upsert('sync.apply_synced_records', 'public.synced_records');
-
-revoke all on table public.synced_records from public, anon, authenticated, service_role;
-grant select on table public.synced_records to authenticated, service_role;
-create policy synced_records_select_operator on public.synced_records
-for select to authenticated using ((select sync.is_operator()));
-revoke all on function
-  sync.fit_records, sync.filled, sync.upsert_sql, sync.write_upsert
-from public, anon, authenticated, service_role;
-
 -- Verdicts: what an error of reading or applying a page means.
 -- Stands on: keys, answers.
 
@@ -5644,7 +5650,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
--- Stands on: declare.
+-- Stands on: targets.
 
 create table sync.missing_records (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
@@ -11952,7 +11958,7 @@ from public, anon, authenticated, service_role;
 
 -- Page: what the dashboard asks, one function for each screen. Each answers with one jsonb: a row
 -- limit of the API cuts no list and no count.
--- Stands on: workspaces, declare, jobs, admission, missing, steer, views_progress, views_queue,
+-- Stands on: workspaces, targets, jobs, admission, missing, steer, views_progress, views_queue,
 --   cron, health.
 
 -- Most of what these cost is planning: a session plans each of their statements once.

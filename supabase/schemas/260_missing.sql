@@ -1,5 +1,5 @@
 -- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
--- Stands on: declare.
+-- Stands on: targets.
 
 create table sync.missing_records (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,

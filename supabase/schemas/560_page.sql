@@ -1,6 +1,6 @@
 -- Page: what the dashboard asks, one function for each screen. Each answers with one jsonb: a row
 -- limit of the API cuts no list and no count.
--- Stands on: workspaces, declare, jobs, admission, missing, steer, views_progress, views_queue,
+-- Stands on: workspaces, targets, jobs, admission, missing, steer, views_progress, views_queue,
 --   cron, health.
 
 -- Most of what these cost is planning: a session plans each of their statements once.

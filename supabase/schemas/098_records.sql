@@ -1,6 +1,6 @@
 -- Records: where pages go of streams without a typed table, and the one upsert that every target
 -- table has.
--- Stands on: declare.
+-- Stands on: targets.
 
 create table public.synced_records (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
