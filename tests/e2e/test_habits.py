@@ -92,6 +92,12 @@ async def changed_and_removed(world: World, story: Story) -> None:
             book.change(last)
             book.add(3)
             book.remove(first, third)
+        for name in tenant.lists_below:
+            with tenant.running.book(name, second) as book:
+                below, *_, gone = list(book.records)
+                book.change(below)
+                book.add()
+                book.remove(gone)
     await world.sync()
     story.note("changed")
     await world.sync()

@@ -124,6 +124,12 @@ class Tenant:
         lists = self.running.api.lists
         return next(name for name, listing in lists.items() if listing.parent is None)
 
+    @property
+    def lists_below(self) -> list[str]:
+        """Its lists that hang below a record of another."""
+        lists = self.running.api.lists
+        return [name for name, listing in lists.items() if listing.parent is not None]
+
     def found(self) -> Found:
         rows = self.db.run(ROWS, name=self.name)
         runs = self.db.run(RUNS, name=self.name)
