@@ -51,14 +51,15 @@ begin
       chunk_processing_queue_line_idx, chunk_processing_queue_ready_idx,
       chunk_processing_queue_slot_idx, chunk_processing_queue_waiting_idx,
       chunk_processing_status, chunked_sync_jobs, chunked_sync_jobs_cursor_idx,
-      chunked_sync_jobs_item_idx, chunked_sync_jobs_what_idx, failed_chunks, hint_deliveries,
-      polling_job_status, polling_job_status_live_name_idx, polling_job_status_retry_idx,
-      polling_job_status_started_idx, queue_health, stale_workspaces, sync_alerts,
-      sync_alerts_open_idx, sync_budgets, sync_page_queue, sync_progress, sync_settings,
-      sync_sources, sync_streams, sync_streams_connection_idx, sync_workspace_streams,
-      sync_workspace_streams_run_idx, sync_workspace_streams_stream_idx, sync_workspaces,
-      sync_workspaces_budget_idx, sync_workspaces_external_id_idx, sync_workspaces_source_idx,
-      synced_records, synced_records_stream_idx, waiting_runs, worker_endpoints, worker_health,
+      chunked_sync_jobs_item_idx, chunked_sync_jobs_part_idx, chunked_sync_jobs_what_idx,
+      failed_chunks, hint_deliveries, polling_job_status, polling_job_status_live_name_idx,
+      polling_job_status_retry_idx, polling_job_status_started_idx, queue_health,
+      stale_workspaces, sync_alerts, sync_alerts_open_idx, sync_budgets, sync_page_queue,
+      sync_progress, sync_settings, sync_sources, sync_streams, sync_streams_connection_idx,
+      sync_workspace_streams, sync_workspace_streams_run_idx,
+      sync_workspace_streams_stream_idx, sync_workspaces, sync_workspaces_budget_idx,
+      sync_workspaces_external_id_idx, sync_workspaces_source_idx, synced_records,
+      synced_records_stream_idx, waiting_runs, worker_endpoints, worker_health,
       workspace_health, workspace_sync_runs, workspace_sync_runs_ended_badly_idx,
       workspace_sync_runs_held_idx, workspace_sync_runs_job_idx, workspace_sync_runs_live_idx,
       workspace_sync_runs_live_job_idx, workspace_sync_runs_parent_idx,
@@ -1624,12 +1625,13 @@ alter table sync.target_tables enable row level security;
 
 create type sync.incoming_record as (
   workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
-  turn int, requested_at timestamptz, is_truth boolean
+  turn int, requested_at timestamptz, is_truth boolean, parent_id text, own_id text
 );
 comment on type sync.incoming_record is
 'A record of a page, on its way to an apply function. turn: of which page of the call; requested_at:
 when that was asked for, or earlier; is_truth: it is of a full scan, so that what it says counts
-whatever its date is.';
+whatever its date is; parent_id: below which parent it was listed; own_id: its id as the API has it,
+which record_id is too unless it is unique below its parent only.';
 
 create type sync.changed_record
   as (workspace_id bigint, stream_id bigint, record_id text, change text, unfit text array);
@@ -2173,6 +2175,16 @@ comment on function sync.is_shared_target(regclass) is
 $$Returns: whether rows of a target table say of which stream they are, so that streams may share
 it.$$;
 
+create function sync.is_keyed_by_parent(p_target regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select 1 from pg_catalog.pg_index as i
+    join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+    where i.indrelid = p_target and i.indisprimary and a.attname = 'parent_id');
+$$;
+comment on function sync.is_keyed_by_parent(regclass) is
+$$Returns: whether rows of a target table are kept apart by parent, with its id in a column.$$;
+
 create function sync.require_target_table(p_stream jsonb, p_source_id bigint) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -2207,7 +2219,7 @@ columns missing, or another stream's. Locks: its registration.$$;
 
 revoke all on function
   sync.require_target_columns, sync.register_target_table, sync.qualified_name,
-  sync.is_shared_target, sync.require_target_table
+  sync.is_shared_target, sync.is_keyed_by_parent, sync.require_target_table
 from public, anon, authenticated, service_role;
 
 -- Declared together: which fields of a declaration go with which others, where templates may stand,
@@ -3249,6 +3261,10 @@ create table public.workspace_sync_runs (
   mark bigint,
   is_full_scan boolean not null default true,
   needed_pages int,
+  parts_total bigint,
+  parts_ended bigint,
+  parts_mark text,
+  window_turn bigint,
   extra_fetches bigint not null default 0,
   started_at timestamptz not null default sync.now(),
   completed_at timestamptz,
@@ -3260,7 +3276,7 @@ create table public.workspace_sync_runs (
   check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
   constraint workspace_sync_runs_ending_check check (ending in ('cancelled', 'failed', 'timeout')),
   constraint workspace_sync_runs_phase_check
-  check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items')),
+  check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items', 'parts')),
   constraint workspace_sync_runs_completed_at_check
   check ((status = 'running') = (completed_at is null)),
   constraint workspace_sync_runs_planned_pages_check check (planned_pages <= known_pages)
@@ -3277,16 +3293,24 @@ comment on column public.workspace_sync_runs.access_revision is
 comment on column public.workspace_sync_runs.phase is
 'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete
 scan missed; cursor: reading on where pages end; parent: waiting for its parent run; items: one
-request per staged item.';
+request per staged item; parts: reading a list below each parent.';
 comment on column public.workspace_sync_runs.parent_run_id is
-'Of an items stream: the feed run that stages its items.';
+'Of children and items: the run of their parents that must close first.';
 comment on column public.workspace_sync_runs.mark is
-'Of a feed: the first record of the last complete scan, when this run began. Of an items stream:
-the staged record up to which items are queued.';
+'Of a feed: the first record of the last complete scan, when this run began. Of an items stream,
+and of children that follow what changed: the staged record up to which they are queued.';
 comment on column public.workspace_sync_runs.is_full_scan is
 'Of a feed: whether it reads to the end and not only to the mark.';
 comment on column public.workspace_sync_runs.needed_pages is
 'Of a feed: pages to read as far as is known, also those only a cursor reaches.';
+comment on column public.workspace_sync_runs.parts_total is
+'Of children: how many parents'' lists it reads; null: it reads one list of its own.';
+comment on column public.workspace_sync_runs.parts_ended is
+'How many of these were read, proven or not.';
+comment on column public.workspace_sync_runs.parts_mark is
+'The parent up to which its lists are planned, in the order of the parents'' table.';
+comment on column public.workspace_sync_runs.window_turn is
+'Of children: the chunk with which half of what is planned ahead is used up; null: all is planned.';
 comment on column public.workspace_sync_runs.extra_fetches is
 'Of an items stream: answers that another answer had made unnecessary too late.';
 comment on column public.workspace_sync_runs.progress_total is
@@ -3369,6 +3393,60 @@ create policy workspace_sync_runs_select_operator on public.workspace_sync_runs
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function sync.is_outdated from public, anon, authenticated, service_role;
 
+-- Parts: a run of children reads one list per parent, and each of these lists is a part of it.
+
+create table sync.run_parts (
+  id bigint generated always as identity primary key,
+  run_id bigint not null references public.workspace_sync_runs (id) on delete cascade,
+  parent_id text not null,
+  attempt int not null default 1,
+  parent jsonb not null,
+  state text not null default 'waiting',
+  known_pages int not null default 1,
+  planned_pages int not null default 0,
+  total bigint,
+  distinct_ids bigint,
+  finding text,
+  created_at timestamptz not null default sync.now(),
+  constraint run_parts_state_check
+  check (state in ('waiting', 'reading', 'proven', 'unproven', 'repeated')),
+  constraint run_parts_planned_pages_check check (planned_pages <= known_pages)
+) with (fillfactor = 80);
+comment on table sync.run_parts is
+'Lists that a run of children reads, one per parent; each is proven by itself.';
+comment on column sync.run_parts.parent_id is 'The parent''s record: its id in its own stream.';
+comment on column sync.run_parts.attempt is
+'Which scan of this list, from 1: one that does not add up is read again as a part of its own.';
+comment on column sync.run_parts.parent is
+'What the stream''s templates need of the parent''s record: {"id": 17, "parent": {"id": 4}}.';
+comment on column sync.run_parts.state is
+'waiting: no chunk of it yet; reading; proven: the whole list was read; unproven: it was not, see
+finding; repeated: another attempt took its place.';
+comment on column sync.run_parts.known_pages is
+'Pages that answers revealed; planned_pages: up to which there are chunks.';
+comment on column sync.run_parts.total is 'The API''s own total of this list.';
+comment on column sync.run_parts.distinct_ids is 'Distinct ids that its pages showed.';
+comment on column sync.run_parts.finding is 'What spoke against it.';
+create unique index run_parts_parent_idx on sync.run_parts (run_id, parent_id, attempt);
+create index run_parts_live_idx on sync.run_parts (run_id, state, id)
+  where state in ('waiting', 'reading');
+alter table sync.run_parts enable row level security;
+
+create function sync.has_parts(p_stream public.sync_streams) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_stream.parent_stream is not null and p_stream.completeness <> 'items';
+end; $$;
+comment on function sync.has_parts(public.sync_streams) is
+$$Returns: whether a stream is lists of children, one below each record of its parent.$$;
+
+revoke all on sequence sync.run_parts_id_seq from public, anon, authenticated, service_role;
+revoke all on table sync.run_parts from public, anon, authenticated, service_role;
+grant select on table sync.run_parts to authenticated, service_role;
+create policy run_parts_select_operator on sync.run_parts
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function sync.has_parts from public, anon, authenticated, service_role;
+
 -- Queue: what to fetch, how far it is, what happened to it; leases, live counters.
 
 create sequence sync.ready_seq cache 1;
@@ -3398,12 +3476,14 @@ create table public.chunked_sync_jobs (
   page int,
   record_id text,
   reading jsonb,
+  part_id bigint,
   created_at timestamptz not null default sync.now(),
   constraint chunked_sync_jobs_kind_check check (
     kind in ('connection', 'page', 'confirmation', 'cursor', 'item')
     and (kind = 'page') = (page is not null)
     and (kind in ('confirmation', 'item')) = (record_id is not null)
-    and (kind = 'cursor') = (reading is not null)
+    and (kind <> 'cursor' or reading is not null)
+    and (part_id is null or kind = 'page')
   )
 );
 comment on table public.chunked_sync_jobs is
@@ -3415,11 +3495,15 @@ complete scan missed; item: of an items stream; connection: whose key it is.';
 comment on column public.chunked_sync_jobs.reading is
 'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
 "pages_below": in a row}.';
+comment on column public.chunked_sync_jobs.part_id is
+'Of children: of which parent''s list it is a page, see sync.run_parts.';
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';
 comment on column public.chunked_sync_jobs.record_id is 'Of a confirmation or an item.';
 create unique index chunked_sync_jobs_what_idx
-  on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, reading)
+  on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, part_id, md5(reading::text))
 nulls not distinct;
+create index chunked_sync_jobs_part_idx on public.chunked_sync_jobs (part_id)
+  where part_id is not null;
 create index chunked_sync_jobs_cursor_idx on public.chunked_sync_jobs
 (run_id, md5(reading ->> 'cursor')) where kind = 'cursor';
 alter table public.chunked_sync_jobs enable row level security;
@@ -3581,6 +3665,7 @@ create table sync.seen_pages (
   first_key numeric,
   last_key numeric,
   disorder text,
+  part_id bigint,
   primary key (run_id, scan, chunk_id)
 );
 comment on table sync.seen_pages is
@@ -3591,7 +3676,9 @@ comment on column sync.seen_pages.new_ids is
 'Of a feed that is read to its mark: which of them were stored for the first time.';
 comment on column sync.seen_pages.first_key is
 'Of a feed: by what its first record is ordered; last_key: its last.';
+comment on column sync.seen_pages.part_id is 'Of children: of which parent''s list it is a page.';
 comment on column sync.seen_pages.disorder is 'Of a feed: what on it is not newest first.';
+create index seen_pages_part_idx on sync.seen_pages (part_id) where part_id is not null;
 alter table sync.seen_pages enable row level security;
 
 create function sync.forget_seen_pages() returns trigger
@@ -5096,7 +5183,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Answers: what an answer says. Shape checks, records, totals.
--- Stands on: sources.
+-- Stands on: sources, requests.
 
 create type sync.page_in_hand as (
   turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
@@ -5111,11 +5198,11 @@ create type sync.page_in_hand as (
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
   first_key numeric, last_key numeric, disorder text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
-  uses_up_window boolean
+  uses_up_window boolean, part_id bigint, parent_id text
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
-of it, what became of it.';
+of it, what became of it. part_id, parent_id: of children, of which parent''s list it is a page.';
 
 create function sync.raise_shape(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -5285,6 +5372,31 @@ end; $$;
 comment on function sync.require_no_rate_limit(int, text, public.sync_sources) is
 $$Raises: SY021 if a page's text means a rate limit, by the rules of its source.$$;
 
+create function sync.scoped_id(p_parent_id text, p_id text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(case when part ~ '[^A-Za-z0-9_.~-]' then sync.url_encode(part) else part end,
+    '/' order by n)
+  from unnest(array[p_parent_id, p_id]) with ordinality as u (part, n);
+$$;
+comment on function sync.scoped_id(text, text) is
+$$Returns: the id of a record whose own id is unique below its parent only: <parent>/<id>, each part
+encoded as in a URL.$$;
+
+create function sync.scoped_parts(p_record_id text, out o_parent_id text, out o_own_id text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select max(decoded.part) filter (where decoded.n = 1), max(decoded.part) filter (where decoded.n = 2)
+  from (
+    select u.n, case when strpos(u.part, '%') = 0 then u.part else (
+        select convert_from(decode(string_agg(case when m.c[1] like '_%' and length(m.c[1]) = 3
+          then substr(m.c[1], 2) else encode(convert_to(m.c[1], 'UTF8'), 'hex') end, '' order by m.n),
+          'hex'), 'UTF8')
+        from regexp_matches(u.part, '%[0-9A-F]{2}|[^%]', 'g') with ordinality as m (c, n)) end as part
+    from unnest(string_to_array(p_record_id, '/')) with ordinality as u (part, n)
+  ) as decoded;
+$$;
+comment on function sync.scoped_parts(text) is
+$$Returns: what scoped_id() put together.$$;
+
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
@@ -5293,9 +5405,11 @@ begin
     return (
       select coalesce(array_agg(row(
         p.workspace_id, p.stream_id,
-        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        case when p.kind = 'item' then p.record_id
+          when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
+          else r.record #>> st.id_path end,
         nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'), '-infinity'),
-        r.record, p.turn, p.requested_at, p.is_full_scan
+        r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
       join public.sync_streams as st on st.id = p.stream_id
@@ -5305,9 +5419,11 @@ begin
     return (
       select coalesce(array_agg(row(
         p.workspace_id, p.stream_id,
-        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        case when p.kind = 'item' then p.record_id
+          when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
+          else r.record #>> st.id_path end,
         sync.try_time(r.record #>> st.updated_at_path),
-        r.record, p.turn, p.requested_at, p.is_full_scan
+        r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
       join public.sync_streams as st on st.id = p.stream_id
@@ -5321,7 +5437,8 @@ cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
   sync.raise_shape, sync.count_at, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
-  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.found_records
+  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.scoped_id,
+  sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;
 
 -- Verdicts: what an error of reading or applying a page means.
@@ -5564,10 +5681,15 @@ declare
 begin
   perform sync.require_read_committed();
   for v_chunk in
-    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
-      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.known_pages) as known_pages,
-      r.progress_total, w.key_status, r.planned_pages < r.known_pages and c.page
-        >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2
+    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, c.part_id, r.workspace_id,
+      coalesce(part.parent_id, c.reading ->> 'parent_id') as parent_id,
+      r.stream_id, r.is_full_scan, case
+        when c.part_id is not null then part.known_pages
+        when r.progress_total is not null then coalesce(r.needed_pages, r.known_pages) end
+      as known_pages, w.key_status, case
+        when c.part_id is not null then c.id >= r.window_turn
+        else r.planned_pages < r.known_pages and c.page
+          >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2 end
       as uses_up_window,
       b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
       or w.rate_limited_until is not null as is_rate_limited
@@ -5575,6 +5697,7 @@ begin
     join public.chunked_sync_jobs as c on c.id = q.id
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
+    left join sync.run_parts as part on part.id = c.part_id
     left join public.sync_budgets as b on b.id = w.budget_id
     where q.id = any (v_queue_ids) order by q.id for no key update of q
   loop
@@ -5590,6 +5713,8 @@ begin
       v_page.page := v_chunk.page;
       v_page.record_id := v_chunk.record_id;
       v_page.reading := v_chunk.reading;
+      v_page.part_id := v_chunk.part_id;
+      v_page.parent_id := v_chunk.parent_id;
       v_page.worker_id := v_chunk.worker_id;
       v_page.attempts := v_chunk.attempts;
       v_page.max_attempts := v_chunk.max_attempts;
@@ -5597,8 +5722,7 @@ begin
       v_page.is_full_scan := v_chunk.is_full_scan;
       v_page.postponements := v_chunk.postponements;
       v_page.postponed_since := v_chunk.postponed_since;
-      v_page.known_pages := case when v_chunk.progress_total is not null
-        then v_chunk.known_pages end;
+      v_page.known_pages := v_chunk.known_pages;
       v_page.uses_up_window := v_chunk.uses_up_window;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_rate_limited := v_chunk.is_rate_limited;
@@ -5650,7 +5774,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
--- Stands on: targets.
+-- Stands on: targets, answers.
 
 create table sync.missing_records (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
@@ -5752,13 +5876,14 @@ begin
   return (
     select format(p_template, target_table, 't.workspace_id = $1 and '
       || case when sync.is_shared_target(to_regclass(target_table)) then 't.stream_id = $2'
-      else '$2 is not null' end)
+      else '$2 is not null' end, case when sync.is_keyed_by_parent(to_regclass(target_table))
+      then 'sync.scoped_id(t.parent_id, t.id::text)' else 't.id::text' end)
     from public.sync_streams where id = p_stream_id
   );
 end; $$;
 comment on function sync.target_sql(text, bigint) is
 $$Returns: a statement on a stream's target table: %1$s is the table, to be called t, %2$s its rows
-of workspace $1 and stream $2.$$;
+of workspace $1 and stream $2, %3$s the id of one.$$;
 
 create function sync.note_missing(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -5768,7 +5893,7 @@ declare
   v_last_seen_at timestamptz;
 begin
   execute sync.target_sql('select array(
-    select t.id::text from %1$s as t where %2$s and t.deleted_at is null
+    select %3$s from %1$s as t where %2$s and t.deleted_at is null
     except
     select unnest(s.record_ids) from sync.seen_pages as s
     where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
@@ -5798,7 +5923,7 @@ declare
   v_ids text[];
 begin
   execute sync.target_sql('select array(
-    select t.id::text from %1$s as t
+    select %3$s from %1$s as t
     where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
     intersect
     select unnest(s.record_ids) from sync.seen_pages as s
@@ -5806,7 +5931,7 @@ begin
   into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
   if cardinality(v_ids) > 0 then
     execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
-      where %2$s and t.id::text in (select unnest($3))', p_run.stream_id)
+      where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
     using p_run.workspace_id, p_run.stream_id, v_ids;
   end if;
 end; $$;
@@ -6309,7 +6434,7 @@ begin
   where c.run_id = p_run.id and c.scan = p_run.scan and c.kind = 'confirmation';
   if cardinality(v_unlisted) > 0 then
     execute sync.target_sql('update %1$s as t set unlisted_at = sync.now()
-      where %2$s and t.unlisted_at is null and t.deleted_at is null and t.id::text = any ($3)',
+      where %2$s and t.unlisted_at is null and t.deleted_at is null and %3$s = any ($3)',
       p_run.stream_id)
     using p_run.workspace_id, p_run.stream_id, v_unlisted;
     update public.workspace_sync_runs set warnings = warnings
@@ -6336,9 +6461,9 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
-  execute sync.target_sql('select count(*), coalesce(array_agg(t.id::text)
+  execute sync.target_sql('select count(*), coalesce(array_agg(%3$s)
     filter (where confirmed.id is not null), ''{}'')
-    from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = t.id::text
+    from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = %3$s
     where %2$s and t.deleted_at is null', v_run.stream_id)
   into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
   if sync.is_guarded(cardinality(v_ids), v_live) then
@@ -6358,7 +6483,7 @@ declare
   v_deleted bigint;
 begin
   execute sync.target_sql('update %1$s as t set deleted_at = sync.now(), unlisted_at = null
-    where %2$s and t.deleted_at is null and t.id::text in (select unnest($3))', p_run.stream_id)
+    where %2$s and t.deleted_at is null and %3$s in (select unnest($3))', p_run.stream_id)
   using p_run.workspace_id, p_run.stream_id, p_ids;
   get diagnostics v_deleted = row_count;
   delete from sync.missing_records
@@ -6413,8 +6538,8 @@ begin
       hint = 'select id, warnings from workspace_sync_runs '
       'where deletions_waiting > 0 lists what waits.';
   end if;
-  execute sync.target_sql('select array(select t.id::text from %1$s as t
-    where %2$s and t.deleted_at is null and t.id::text = any ($3)
+  execute sync.target_sql('select array(select %3$s from %1$s as t
+    where %2$s and t.deleted_at is null and %3$s = any ($3)
     order by t.id for no key update skip locked)', v_run.stream_id)
   into v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
   return jsonb_build_object('run_id', p_run_id, 'deleted', sync.delete_records(v_run, v_ids));
@@ -8394,7 +8519,7 @@ begin
       -- Of several records the first one stays: it is the last one written.
       select f.turn, jsonb_object_agg(u.what, f.record_id order by f.n desc) as unfit
       from unnest(p_records) with ordinality as f (workspace_id, stream_id, record_id, updated_at,
-        record, turn, requested_at, is_truth, n)
+        record, turn, requested_at, is_truth, parent_id, own_id, n)
       join unnest(p_changed) as c on c.workspace_id = f.workspace_id
         and c.stream_id = f.stream_id and c.record_id = f.record_id
       join unnest(p_pages) as p on p.turn = f.turn
@@ -8452,15 +8577,15 @@ create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incom
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder)
+    first_key, last_key, disorder, part_id)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
-    p.disorder
+    p.disorder, p.part_id
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-      record, turn, requested_at, is_truth, n) group by turn
+      record, turn, requested_at, is_truth, parent_id, own_id, n) group by turn
   ) as f on f.turn = p.turn
   left join (
     select r.turn, array_agg(r.record_id) as new_ids
@@ -9101,7 +9226,7 @@ declare
   v_ids text[];
 begin
   execute sync.target_sql('select array(
-    select t.id::text from %1$s as t where %2$s and t.deleted_at is null order by t.id)',
+    select %3$s from %1$s as t where %2$s and t.deleted_at is null order by t.id)',
       p_run.stream_id)
   into v_ids using p_run.workspace_id, p_run.stream_id;
   return v_ids;
@@ -9156,7 +9281,7 @@ begin
     where p.run_id = p_run.id and p.scan = p_run.scan group by id
   ) as s;
   execute sync.target_sql('select array(
-    select t.id::text from %1$s as t
+    select %3$s from %1$s as t
     where %2$s and t.last_changed_at between $3 and $4)', p_run.stream_id)
   into v_changed using p_run.workspace_id, p_run.stream_id, p_run.started_at,
     coalesce(p_run.completed_at, 'infinity');
@@ -12236,7 +12361,7 @@ begin
       where x.held_by_run_id = $3 and ($4 is null or x.record_id > $4)
       order by x.record_id limit $5
     ) as m
-    left join %1$s as t on %2$s and t.id::text = m.record_id', v_run.stream_id)
+    left join %1$s as t on %2$s and %3$s = m.record_id', v_run.stream_id)
   into v_records using v_run.workspace_id, v_run.stream_id, p_run_id, p_after, p_limit;
   return v_records;
 end; $$;
@@ -12273,10 +12398,10 @@ declare
   v_unlisted_count bigint;
 begin
   execute sync.target_sql('select count(*), coalesce(jsonb_agg(jsonb_build_object(
-      ''id'', t.id::text, ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.id::text),
+      ''id'', t.id, ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.id),
       ''unlisted_at'', t.unlisted_at)) filter (where t.n <= 50), ''[]'')
     from (
-      select t.id, t.raw, t.unlisted_at, row_number() over (order by t.unlisted_at desc, t.id) as n
+      select %3$s as id, t.raw, t.unlisted_at, row_number() over (order by t.unlisted_at desc, t.id) as n
       from %1$s as t where %2$s and t.unlisted_at is not null and t.deleted_at is null
     ) as t', p_row.stream_id)
   into v_unlisted_count, v_unlisted using p_row.workspace_id, p_row.stream_id;

@@ -250,12 +250,13 @@ alter table sync.target_tables enable row level security;
 
 create type sync.incoming_record as (
   workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
-  turn int, requested_at timestamptz, is_truth boolean
+  turn int, requested_at timestamptz, is_truth boolean, parent_id text, own_id text
 );
 comment on type sync.incoming_record is
 'A record of a page, on its way to an apply function. turn: of which page of the call; requested_at:
 when that was asked for, or earlier; is_truth: it is of a full scan, so that what it says counts
-whatever its date is.';
+whatever its date is; parent_id: below which parent it was listed; own_id: its id as the API has it,
+which record_id is too unless it is unique below its parent only.';
 
 create type sync.changed_record
   as (workspace_id bigint, stream_id bigint, record_id text, change text, unfit text array);

@@ -65,6 +65,16 @@ comment on function sync.is_shared_target(regclass) is
 $$Returns: whether rows of a target table say of which stream they are, so that streams may share
 it.$$;
 
+create function sync.is_keyed_by_parent(p_target regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select 1 from pg_catalog.pg_index as i
+    join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+    where i.indrelid = p_target and i.indisprimary and a.attname = 'parent_id');
+$$;
+comment on function sync.is_keyed_by_parent(regclass) is
+$$Returns: whether rows of a target table are kept apart by parent, with its id in a column.$$;
+
 create function sync.require_target_table(p_stream jsonb, p_source_id bigint) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -99,5 +109,5 @@ columns missing, or another stream's. Locks: its registration.$$;
 
 revoke all on function
   sync.require_target_columns, sync.register_target_table, sync.qualified_name,
-  sync.is_shared_target, sync.require_target_table
+  sync.is_shared_target, sync.is_keyed_by_parent, sync.require_target_table
 from public, anon, authenticated, service_role;

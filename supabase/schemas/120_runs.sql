@@ -33,6 +33,10 @@ create table public.workspace_sync_runs (
   mark bigint,
   is_full_scan boolean not null default true,
   needed_pages int,
+  parts_total bigint,
+  parts_ended bigint,
+  parts_mark text,
+  window_turn bigint,
   extra_fetches bigint not null default 0,
   started_at timestamptz not null default sync.now(),
   completed_at timestamptz,
@@ -44,7 +48,7 @@ create table public.workspace_sync_runs (
   check (status in ('running', 'completed', 'partial', 'failed', 'cancelled')),
   constraint workspace_sync_runs_ending_check check (ending in ('cancelled', 'failed', 'timeout')),
   constraint workspace_sync_runs_phase_check
-  check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items')),
+  check (phase in ('connect', 'scan', 'confirm', 'cursor', 'parent', 'items', 'parts')),
   constraint workspace_sync_runs_completed_at_check
   check ((status = 'running') = (completed_at is null)),
   constraint workspace_sync_runs_planned_pages_check check (planned_pages <= known_pages)
@@ -61,16 +65,24 @@ comment on column public.workspace_sync_runs.access_revision is
 comment on column public.workspace_sync_runs.phase is
 'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete
 scan missed; cursor: reading on where pages end; parent: waiting for its parent run; items: one
-request per staged item.';
+request per staged item; parts: reading a list below each parent.';
 comment on column public.workspace_sync_runs.parent_run_id is
-'Of an items stream: the feed run that stages its items.';
+'Of children and items: the run of their parents that must close first.';
 comment on column public.workspace_sync_runs.mark is
-'Of a feed: the first record of the last complete scan, when this run began. Of an items stream:
-the staged record up to which items are queued.';
+'Of a feed: the first record of the last complete scan, when this run began. Of an items stream,
+and of children that follow what changed: the staged record up to which they are queued.';
 comment on column public.workspace_sync_runs.is_full_scan is
 'Of a feed: whether it reads to the end and not only to the mark.';
 comment on column public.workspace_sync_runs.needed_pages is
 'Of a feed: pages to read as far as is known, also those only a cursor reaches.';
+comment on column public.workspace_sync_runs.parts_total is
+'Of children: how many parents'' lists it reads; null: it reads one list of its own.';
+comment on column public.workspace_sync_runs.parts_ended is
+'How many of these were read, proven or not.';
+comment on column public.workspace_sync_runs.parts_mark is
+'The parent up to which its lists are planned, in the order of the parents'' table.';
+comment on column public.workspace_sync_runs.window_turn is
+'Of children: the chunk with which half of what is planned ahead is used up; null: all is planned.';
 comment on column public.workspace_sync_runs.extra_fetches is
 'Of an items stream: answers that another answer had made unnecessary too late.';
 comment on column public.workspace_sync_runs.progress_total is

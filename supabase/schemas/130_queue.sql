@@ -27,12 +27,14 @@ create table public.chunked_sync_jobs (
   page int,
   record_id text,
   reading jsonb,
+  part_id bigint,
   created_at timestamptz not null default sync.now(),
   constraint chunked_sync_jobs_kind_check check (
     kind in ('connection', 'page', 'confirmation', 'cursor', 'item')
     and (kind = 'page') = (page is not null)
     and (kind in ('confirmation', 'item')) = (record_id is not null)
-    and (kind = 'cursor') = (reading is not null)
+    and (kind <> 'cursor' or reading is not null)
+    and (part_id is null or kind = 'page')
   )
 );
 comment on table public.chunked_sync_jobs is
@@ -44,11 +46,15 @@ complete scan missed; item: of an items stream; connection: whose key it is.';
 comment on column public.chunked_sync_jobs.reading is
 'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
 "pages_below": in a row}.';
+comment on column public.chunked_sync_jobs.part_id is
+'Of children: of which parent''s list it is a page, see sync.run_parts.';
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';
 comment on column public.chunked_sync_jobs.record_id is 'Of a confirmation or an item.';
 create unique index chunked_sync_jobs_what_idx
-  on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, reading)
+  on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, part_id, md5(reading::text))
 nulls not distinct;
+create index chunked_sync_jobs_part_idx on public.chunked_sync_jobs (part_id)
+  where part_id is not null;
 create index chunked_sync_jobs_cursor_idx on public.chunked_sync_jobs
 (run_id, md5(reading ->> 'cursor')) where kind = 'cursor';
 alter table public.chunked_sync_jobs enable row level security;
@@ -210,6 +216,7 @@ create table sync.seen_pages (
   first_key numeric,
   last_key numeric,
   disorder text,
+  part_id bigint,
   primary key (run_id, scan, chunk_id)
 );
 comment on table sync.seen_pages is
@@ -220,7 +227,9 @@ comment on column sync.seen_pages.new_ids is
 'Of a feed that is read to its mark: which of them were stored for the first time.';
 comment on column sync.seen_pages.first_key is
 'Of a feed: by what its first record is ordered; last_key: its last.';
+comment on column sync.seen_pages.part_id is 'Of children: of which parent''s list it is a page.';
 comment on column sync.seen_pages.disorder is 'Of a feed: what on it is not newest first.';
+create index seen_pages_part_idx on sync.seen_pages (part_id) where part_id is not null;
 alter table sync.seen_pages enable row level security;
 
 create function sync.forget_seen_pages() returns trigger

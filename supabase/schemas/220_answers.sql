@@ -1,5 +1,5 @@
 -- Answers: what an answer says. Shape checks, records, totals.
--- Stands on: sources.
+-- Stands on: sources, requests.
 
 create type sync.page_in_hand as (
   turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
@@ -14,11 +14,11 @@ create type sync.page_in_hand as (
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
   first_key numeric, last_key numeric, disorder text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
-  uses_up_window boolean
+  uses_up_window boolean, part_id bigint, parent_id text
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
-of it, what became of it.';
+of it, what became of it. part_id, parent_id: of children, of which parent''s list it is a page.';
 
 create function sync.raise_shape(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -188,6 +188,31 @@ end; $$;
 comment on function sync.require_no_rate_limit(int, text, public.sync_sources) is
 $$Raises: SY021 if a page's text means a rate limit, by the rules of its source.$$;
 
+create function sync.scoped_id(p_parent_id text, p_id text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select string_agg(case when part ~ '[^A-Za-z0-9_.~-]' then sync.url_encode(part) else part end,
+    '/' order by n)
+  from unnest(array[p_parent_id, p_id]) with ordinality as u (part, n);
+$$;
+comment on function sync.scoped_id(text, text) is
+$$Returns: the id of a record whose own id is unique below its parent only: <parent>/<id>, each part
+encoded as in a URL.$$;
+
+create function sync.scoped_parts(p_record_id text, out o_parent_id text, out o_own_id text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select max(decoded.part) filter (where decoded.n = 1), max(decoded.part) filter (where decoded.n = 2)
+  from (
+    select u.n, case when strpos(u.part, '%') = 0 then u.part else (
+        select convert_from(decode(string_agg(case when m.c[1] like '_%' and length(m.c[1]) = 3
+          then substr(m.c[1], 2) else encode(convert_to(m.c[1], 'UTF8'), 'hex') end, '' order by m.n),
+          'hex'), 'UTF8')
+        from regexp_matches(u.part, '%[0-9A-F]{2}|[^%]', 'g') with ordinality as m (c, n)) end as part
+    from unnest(string_to_array(p_record_id, '/')) with ordinality as u (part, n)
+  ) as decoded;
+$$;
+comment on function sync.scoped_parts(text) is
+$$Returns: what scoped_id() put together.$$;
+
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
@@ -196,9 +221,11 @@ begin
     return (
       select coalesce(array_agg(row(
         p.workspace_id, p.stream_id,
-        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        case when p.kind = 'item' then p.record_id
+          when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
+          else r.record #>> st.id_path end,
         nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'), '-infinity'),
-        r.record, p.turn, p.requested_at, p.is_full_scan
+        r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
       join public.sync_streams as st on st.id = p.stream_id
@@ -208,9 +235,11 @@ begin
     return (
       select coalesce(array_agg(row(
         p.workspace_id, p.stream_id,
-        case p.kind when 'item' then p.record_id else r.record #>> st.id_path end,
+        case when p.kind = 'item' then p.record_id
+          when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
+          else r.record #>> st.id_path end,
         sync.try_time(r.record #>> st.updated_at_path),
-        r.record, p.turn, p.requested_at, p.is_full_scan
+        r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
       join public.sync_streams as st on st.id = p.stream_id
@@ -224,5 +253,6 @@ cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
   sync.raise_shape, sync.count_at, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
-  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.found_records
+  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.scoped_id,
+  sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;

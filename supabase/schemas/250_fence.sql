@@ -83,10 +83,15 @@ declare
 begin
   perform sync.require_read_committed();
   for v_chunk in
-    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id,
-      r.stream_id, r.is_full_scan, coalesce(r.needed_pages, r.known_pages) as known_pages,
-      r.progress_total, w.key_status, r.planned_pages < r.known_pages and c.page
-        >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2
+    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, c.part_id, r.workspace_id,
+      coalesce(part.parent_id, c.reading ->> 'parent_id') as parent_id,
+      r.stream_id, r.is_full_scan, case
+        when c.part_id is not null then part.known_pages
+        when r.progress_total is not null then coalesce(r.needed_pages, r.known_pages) end
+      as known_pages, w.key_status, case
+        when c.part_id is not null then c.id >= r.window_turn
+        else r.planned_pages < r.known_pages and c.page
+          >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2 end
       as uses_up_window,
       b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
       or w.rate_limited_until is not null as is_rate_limited
@@ -94,6 +99,7 @@ begin
     join public.chunked_sync_jobs as c on c.id = q.id
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
+    left join sync.run_parts as part on part.id = c.part_id
     left join public.sync_budgets as b on b.id = w.budget_id
     where q.id = any (v_queue_ids) order by q.id for no key update of q
   loop
@@ -109,6 +115,8 @@ begin
       v_page.page := v_chunk.page;
       v_page.record_id := v_chunk.record_id;
       v_page.reading := v_chunk.reading;
+      v_page.part_id := v_chunk.part_id;
+      v_page.parent_id := v_chunk.parent_id;
       v_page.worker_id := v_chunk.worker_id;
       v_page.attempts := v_chunk.attempts;
       v_page.max_attempts := v_chunk.max_attempts;
@@ -116,8 +124,7 @@ begin
       v_page.is_full_scan := v_chunk.is_full_scan;
       v_page.postponements := v_chunk.postponements;
       v_page.postponed_since := v_chunk.postponed_since;
-      v_page.known_pages := case when v_chunk.progress_total is not null
-        then v_chunk.known_pages end;
+      v_page.known_pages := v_chunk.known_pages;
       v_page.uses_up_window := v_chunk.uses_up_window;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_rate_limited := v_chunk.is_rate_limited;

@@ -1,5 +1,5 @@
 -- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
--- Stands on: targets.
+-- Stands on: targets, answers.
 
 create table sync.missing_records (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
@@ -101,13 +101,14 @@ begin
   return (
     select format(p_template, target_table, 't.workspace_id = $1 and '
       || case when sync.is_shared_target(to_regclass(target_table)) then 't.stream_id = $2'
-      else '$2 is not null' end)
+      else '$2 is not null' end, case when sync.is_keyed_by_parent(to_regclass(target_table))
+      then 'sync.scoped_id(t.parent_id, t.id::text)' else 't.id::text' end)
     from public.sync_streams where id = p_stream_id
   );
 end; $$;
 comment on function sync.target_sql(text, bigint) is
 $$Returns: a statement on a stream's target table: %1$s is the table, to be called t, %2$s its rows
-of workspace $1 and stream $2.$$;
+of workspace $1 and stream $2, %3$s the id of one.$$;
 
 create function sync.note_missing(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -117,7 +118,7 @@ declare
   v_last_seen_at timestamptz;
 begin
   execute sync.target_sql('select array(
-    select t.id::text from %1$s as t where %2$s and t.deleted_at is null
+    select %3$s from %1$s as t where %2$s and t.deleted_at is null
     except
     select unnest(s.record_ids) from sync.seen_pages as s
     where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
@@ -147,7 +148,7 @@ declare
   v_ids text[];
 begin
   execute sync.target_sql('select array(
-    select t.id::text from %1$s as t
+    select %3$s from %1$s as t
     where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
     intersect
     select unnest(s.record_ids) from sync.seen_pages as s
@@ -155,7 +156,7 @@ begin
   into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
   if cardinality(v_ids) > 0 then
     execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
-      where %2$s and t.id::text in (select unnest($3))', p_run.stream_id)
+      where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
     using p_run.workspace_id, p_run.stream_id, v_ids;
   end if;
 end; $$;

@@ -146,7 +146,7 @@ begin
   where c.run_id = p_run.id and c.scan = p_run.scan and c.kind = 'confirmation';
   if cardinality(v_unlisted) > 0 then
     execute sync.target_sql('update %1$s as t set unlisted_at = sync.now()
-      where %2$s and t.unlisted_at is null and t.deleted_at is null and t.id::text = any ($3)',
+      where %2$s and t.unlisted_at is null and t.deleted_at is null and %3$s = any ($3)',
       p_run.stream_id)
     using p_run.workspace_id, p_run.stream_id, v_unlisted;
     update public.workspace_sync_runs set warnings = warnings
@@ -173,9 +173,9 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
-  execute sync.target_sql('select count(*), coalesce(array_agg(t.id::text)
+  execute sync.target_sql('select count(*), coalesce(array_agg(%3$s)
     filter (where confirmed.id is not null), ''{}'')
-    from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = t.id::text
+    from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = %3$s
     where %2$s and t.deleted_at is null', v_run.stream_id)
   into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
   if sync.is_guarded(cardinality(v_ids), v_live) then
@@ -195,7 +195,7 @@ declare
   v_deleted bigint;
 begin
   execute sync.target_sql('update %1$s as t set deleted_at = sync.now(), unlisted_at = null
-    where %2$s and t.deleted_at is null and t.id::text in (select unnest($3))', p_run.stream_id)
+    where %2$s and t.deleted_at is null and %3$s in (select unnest($3))', p_run.stream_id)
   using p_run.workspace_id, p_run.stream_id, p_ids;
   get diagnostics v_deleted = row_count;
   delete from sync.missing_records
@@ -250,8 +250,8 @@ begin
       hint = 'select id, warnings from workspace_sync_runs '
       'where deletions_waiting > 0 lists what waits.';
   end if;
-  execute sync.target_sql('select array(select t.id::text from %1$s as t
-    where %2$s and t.deleted_at is null and t.id::text = any ($3)
+  execute sync.target_sql('select array(select %3$s from %1$s as t
+    where %2$s and t.deleted_at is null and %3$s = any ($3)
     order by t.id for no key update skip locked)', v_run.stream_id)
   into v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
   return jsonb_build_object('run_id', p_run_id, 'deleted', sync.delete_records(v_run, v_ids));

@@ -16,7 +16,7 @@ begin
       -- Of several records the first one stays: it is the last one written.
       select f.turn, jsonb_object_agg(u.what, f.record_id order by f.n desc) as unfit
       from unnest(p_records) with ordinality as f (workspace_id, stream_id, record_id, updated_at,
-        record, turn, requested_at, is_truth, n)
+        record, turn, requested_at, is_truth, parent_id, own_id, n)
       join unnest(p_changed) as c on c.workspace_id = f.workspace_id
         and c.stream_id = f.stream_id and c.record_id = f.record_id
       join unnest(p_pages) as p on p.turn = f.turn
@@ -74,15 +74,15 @@ create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incom
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder)
+    first_key, last_key, disorder, part_id)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
-    p.disorder
+    p.disorder, p.part_id
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-      record, turn, requested_at, is_truth, n) group by turn
+      record, turn, requested_at, is_truth, parent_id, own_id, n) group by turn
   ) as f on f.turn = p.turn
   left join (
     select r.turn, array_agg(r.record_id) as new_ids

@@ -15,7 +15,7 @@ declare
   v_ids text[];
 begin
   execute sync.target_sql('select array(
-    select t.id::text from %1$s as t where %2$s and t.deleted_at is null order by t.id)',
+    select %3$s from %1$s as t where %2$s and t.deleted_at is null order by t.id)',
       p_run.stream_id)
   into v_ids using p_run.workspace_id, p_run.stream_id;
   return v_ids;
@@ -70,7 +70,7 @@ begin
     where p.run_id = p_run.id and p.scan = p_run.scan group by id
   ) as s;
   execute sync.target_sql('select array(
-    select t.id::text from %1$s as t
+    select %3$s from %1$s as t
     where %2$s and t.last_changed_at between $3 and $4)', p_run.stream_id)
   into v_changed using p_run.workspace_id, p_run.stream_id, p_run.started_at,
     coalesce(p_run.completed_at, 'infinity');

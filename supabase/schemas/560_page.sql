@@ -278,7 +278,7 @@ begin
       where x.held_by_run_id = $3 and ($4 is null or x.record_id > $4)
       order by x.record_id limit $5
     ) as m
-    left join %1$s as t on %2$s and t.id::text = m.record_id', v_run.stream_id)
+    left join %1$s as t on %2$s and %3$s = m.record_id', v_run.stream_id)
   into v_records using v_run.workspace_id, v_run.stream_id, p_run_id, p_after, p_limit;
   return v_records;
 end; $$;
@@ -315,10 +315,10 @@ declare
   v_unlisted_count bigint;
 begin
   execute sync.target_sql('select count(*), coalesce(jsonb_agg(jsonb_build_object(
-      ''id'', t.id::text, ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.id::text),
+      ''id'', t.id, ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.id),
       ''unlisted_at'', t.unlisted_at)) filter (where t.n <= 50), ''[]'')
     from (
-      select t.id, t.raw, t.unlisted_at, row_number() over (order by t.unlisted_at desc, t.id) as n
+      select %3$s as id, t.raw, t.unlisted_at, row_number() over (order by t.unlisted_at desc, t.id) as n
       from %1$s as t where %2$s and t.unlisted_at is not null and t.deleted_at is null
     ) as t', p_row.stream_id)
   into v_unlisted_count, v_unlisted using p_row.workspace_id, p_row.stream_id;

@@ -250,7 +250,7 @@ declare
     select row(r.n, r.workspace_id, r.record_id::bigint, m.message_key, m.reply_id, m.sent_at,
       m.direction, m.raw)::sync.new_message
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-      record, turn, requested_at, is_truth, n)
+      record, turn, requested_at, is_truth, parent_id, own_id, n)
     left join lateral sync.messages_in(r.record) as m on true);
   v_known int[];
   v_written int[];
@@ -333,9 +333,9 @@ declare
 begin
   for v_record in
     select r.workspace_id, r.stream_id, r.record_id, r.updated_at, r.record, r.turn,
-      r.requested_at, r.is_truth
+      r.requested_at, r.is_truth, r.parent_id, r.own_id
     from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-      record, turn, requested_at, is_truth, n)
+      record, turn, requested_at, is_truth, parent_id, own_id, n)
     where r.n <> all (v_written)
     order by r.workspace_id, r.record_id::bigint
   loop
