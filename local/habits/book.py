@@ -50,8 +50,11 @@ class Book:
 
     def fill(self, count: int) -> None:
         """The first records, created one after the other up to now."""
+        every = self.listing.filtered_every
         for number in range(count):
-            self._new({}, self._began + AGE * number / count)
+            record_id = self._new({}, self._began + AGE * number / count)
+            if every and number % every == 0:
+                self.hide(record_id)
 
     def add(self, count: int = 1, **fields: Any) -> list[Id]:  # noqa: ANN401  # JSON
         """Generated records; of `fields`, as they are given."""

@@ -103,6 +103,115 @@ HABITS: Mapping[str, Habit] = {
             }
         },
     ),
+    "a total in text": Habit(
+        Api(lists={"widgets": replace(COUNTED_LIST, total_as="text")}), {"widgets": COUNTED}
+    ),
+    "pages that say has_more, filtered after paging": Habit(
+        Api(
+            lists={
+                "people": Listing(
+                    path="/people",
+                    position_at=("page",),
+                    size_at=("per_page",),
+                    more_at=("has_more",),
+                    filtered_every=4,
+                )
+            }
+        ),
+        {
+            "people": {
+                "path": "/people",
+                "params": {"page": "{page}", "per_page": "{size}"},
+                "page_size": 10,
+                "item_path": "/people/{id}",
+                "more_path": ["has_more"],
+                "completeness": "agreed",
+            }
+        },
+    ),
+    "pages that name the last one": Habit(
+        Api(
+            lists={
+                "orders": Listing(
+                    path="/orders",
+                    position_at=("page",),
+                    size_at=("per_page",),
+                    last_page_at=("pages",),
+                    records_at=("orders",),
+                    past_end=404,
+                )
+            }
+        ),
+        {
+            "orders": {
+                "path": "/orders",
+                "params": {"page": "{page}", "per_page": "{size}"},
+                "page_size": 10,
+                "records_path": ["orders"],
+                "item_path": "/orders/{id}",
+                "last_page_path": ["pages"],
+                "completeness": "agreed",
+            }
+        },
+    ),
+    "offsets over ties that turn": Habit(
+        Api(
+            lists={
+                "notes": Listing(
+                    path="/notes",
+                    position="offset",
+                    position_at=("offset",),
+                    order="created_at",
+                    tied=3,
+                    ties="turn",
+                )
+            }
+        ),
+        {
+            "notes": {
+                "path": "/notes",
+                "params": {"limit": "{size}", "offset": "{offset}"},
+                "page_size": 10,
+                "item_path": "/notes/{id}",
+                "completeness": "chained",
+                "order_path": ["created_at"],
+                "order_type": "time",
+                "order_direction": "asc",
+            }
+        },
+    ),
+    "a keyset over names": Habit(
+        Api(
+            lists={
+                "teams": Listing(
+                    path="/teams",
+                    position="token",
+                    position_at=("page_token",),
+                    size_at=("max_results",),
+                    next_as="value",
+                    next_at=("next_page_token",),
+                    order="name",
+                    id_type="text",
+                )
+            }
+        ),
+        {
+            "teams": {
+                "path": "/teams",
+                "params": {"max_results": "{size}", "page_token": "{next}"},
+                "page_size": 10,
+                "id_type": "text",
+                "item_path": "/teams/{id}",
+                "next_path": ["next_page_token"],
+                "cursor_is": "keyset",
+                "completeness": "chained",
+                "order_path": ["name"],
+                "order_type": "text",
+                "order_direction": "asc",
+                "order_is_unique": True,
+            }
+        },
+    ),
     "offsets and a root array": Habit(
         Api(
             lists={

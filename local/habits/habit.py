@@ -30,6 +30,10 @@ class Listing:
     absent; `late`: the last page with records still names one, which is empty.
 
     `total_at` counts all records, up to `result_cap`, below which no position reaches.
+
+    `tied`: so many records in a row have one `created_at`; their order may `turn` from answer to
+    answer. `filtered_every`: of so many records one is left out of its page, after the page
+    was cut.
     """
 
     path: str
@@ -56,6 +60,7 @@ class Listing:
     more_at: Keys | None = None
     more_is: Scalar = True
     total_at: Keys | None = None
+    total_as: Literal["number", "text"] = "number"
     last_page_at: Keys | None = None
     result_cap: int | None = None
 
@@ -63,7 +68,7 @@ class Listing:
     descending: bool = False
     tied: int = 1
     ties: Literal["stand", "turn"] = "stand"
-    filtered_after_paging: bool = False
+    filtered_every: int = 0
 
     since_at: Keys | None = None
     keeps_removed: bool = False

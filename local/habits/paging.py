@@ -43,7 +43,8 @@ def serve(book: Book, asked: Asked, number: int) -> Served:
         body = shown
     headers: dict[str, str] = {}
     if listing.total_at:
-        put(body, listing.total_at, min(page.total, listing.result_cap or page.total))
+        total = min(page.total, listing.result_cap or page.total)
+        put(body, listing.total_at, total if listing.total_as == "number" else str(total))
     if listing.last_page_at:
         put(body, listing.last_page_at, page.last_page)
     if listing.more_at:
@@ -89,7 +90,7 @@ def _in_list(book: Book, asked: Asked, records: Sequence[Record]) -> list[Record
     if listing.position == "above":
         least = asked.number(listing.position_at, 0)
         records = [record for record in records if record["id"] > least]
-    if listing.filtered_after_paging or not book.hidden:
+    if listing.filtered_every or not book.hidden:
         return list(records)
     return [record for record in records if record["id"] not in book.hidden]
 

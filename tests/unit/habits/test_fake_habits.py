@@ -36,7 +36,15 @@ def one_list(listing: Listing) -> Api:
     return Api(lists={"rows": listing}, auth=OPEN)
 
 
-@pytest.mark.parametrize("name", HABITS)
+# Ties that turn are read in part, unless pages overlap.
+STEADY = [
+    name
+    for name, habit in HABITS.items()
+    if all(listing.ties == "stand" for listing in habit.api.lists.values())
+]
+
+
+@pytest.mark.parametrize("name", STEADY)
 async def test_who_reads_by_the_habit_reads_the_truth(name: str) -> None:
     async with reading(HABITS[name].api) as (running, reader):
         root = next(iter(running.api.lists))
@@ -97,11 +105,9 @@ async def test_ties_turn_and_what_is_filtered_after_paging_makes_pages_short() -
     assert len(set(orders)) > 1
     assert {frozenset(order) for order in orders} == {frozenset(range(1, 11))}
 
-    async with reading(one_list(replace(BY_OFFSET, filtered_after_paging=True))) as (run, reader):
-        with run.book("rows") as book:
-            book.hide(1, 2, 3)
+    async with reading(one_list(replace(BY_OFFSET, filtered_every=5))) as (_, reader):
         first = (await reader.ask("rows")).json()["data"]
-    assert [record["id"] for record in first] == list(range(4, 11))
+    assert [record["id"] for record in first] == [2, 3, 4, 5, 7, 8, 9, 10]
 
 
 async def test_a_removed_record_stays_with_its_status_where_removals_are_soft() -> None:
