@@ -58,13 +58,18 @@ OF_NAMES = """\
 -- chunkwise: look first
 do $names$
 declare
+  v_names constant text[] := '{{{relations}}}';
   v_taken text;
 begin
   select string_agg(t.what, ', ' order by t.what) into v_taken from (
     select case c.relkind when 'v' then 'view ' when 'm' then 'view ' when 'S' then 'sequence '
       when 'i' then 'index ' when 'I' then 'index ' else 'table ' end || c.relname as what
     from pg_catalog.pg_class as c
-    where c.relnamespace = 'public'::regnamespace and c.relname = any ('{{{relations}}}')
+    where c.relnamespace = 'public'::regnamespace and c.relname = any (v_names)
+      -- Those of a table go with it.
+      and not exists (select 1 from pg_catalog.pg_index as x
+        join pg_catalog.pg_class as b on b.oid = x.indrelid
+        where x.indexrelid = c.oid and b.relname = any (v_names))
     union
     select 'function ' || p.proname from pg_catalog.pg_proc as p
     where p.pronamespace = 'public'::regnamespace and p.proname = any ('{{{functions}}}')
@@ -85,9 +90,13 @@ end; $names$;
 OF_THE_ENGINE = """\
 -- chunkwise: the engine comes first
 do $engine$
+declare
+  v_release text;
 begin
-  if to_regprocedure('public.chunkwise_version()') is null
-    or public.chunkwise_version() ->> 'release' is distinct from '{release}' then
+  if to_regprocedure('public.chunkwise_version()') is not null then
+    v_release := public.chunkwise_version() ->> 'release';
+  end if;
+  if v_release is distinct from '{release}' then
     raise exception using errcode = '55000', message = 'this file needs Chunkwise {release} in the '
       'database. Push the migration chunkwise of the same release first: chunkwise init writes '
       'both, chunkwise upgrade what is newer.';

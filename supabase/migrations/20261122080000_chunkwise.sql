@@ -39,13 +39,7 @@ end; $platform$;
 -- chunkwise: look first
 do $names$
 declare
-  v_taken text;
-begin
-  select string_agg(t.what, ', ' order by t.what) into v_taken from (
-    select case c.relkind when 'v' then 'view ' when 'm' then 'view ' when 'S' then 'sequence '
-      when 'i' then 'index ' when 'I' then 'index ' else 'table ' end || c.relname as what
-    from pg_catalog.pg_class as c
-    where c.relnamespace = 'public'::regnamespace and c.relname = any ('{chunk_events, chunk_events_occurred_idx, chunk_processing_queue,
+  v_names constant text[] := '{chunk_events, chunk_events_occurred_idx, chunk_processing_queue,
       chunk_processing_queue_alone_idx, chunk_processing_queue_created_idx,
       chunk_processing_queue_delayed_idx, chunk_processing_queue_failed_idx,
       chunk_processing_queue_line_idx, chunk_processing_queue_ready_idx,
@@ -64,7 +58,18 @@ begin
       workspace_sync_runs_held_idx, workspace_sync_runs_job_idx, workspace_sync_runs_live_idx,
       workspace_sync_runs_live_job_idx, workspace_sync_runs_parent_idx,
       workspace_sync_runs_running_idx, workspace_sync_runs_stream_idx,
-      workspace_sync_runs_workspace_idx}')
+      workspace_sync_runs_workspace_idx}';
+  v_taken text;
+begin
+  select string_agg(t.what, ', ' order by t.what) into v_taken from (
+    select case c.relkind when 'v' then 'view ' when 'm' then 'view ' when 'S' then 'sequence '
+      when 'i' then 'index ' when 'I' then 'index ' else 'table ' end || c.relname as what
+    from pg_catalog.pg_class as c
+    where c.relnamespace = 'public'::regnamespace and c.relname = any (v_names)
+      -- Those of a table go with it.
+      and not exists (select 1 from pg_catalog.pg_index as x
+        join pg_catalog.pg_class as b on b.oid = x.indrelid
+        where x.indexrelid = c.oid and b.relname = any (v_names))
     union
     select 'function ' || p.proname from pg_catalog.pg_proc as p
     where p.pronamespace = 'public'::regnamespace and p.proname = any ('{apply_declaration, approve_deletions, cancel_sync_job, chunkwise_version,

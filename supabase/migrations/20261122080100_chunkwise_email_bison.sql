@@ -2,9 +2,13 @@
 
 -- chunkwise: the engine comes first
 do $engine$
+declare
+  v_release text;
 begin
-  if to_regprocedure('public.chunkwise_version()') is null
-    or public.chunkwise_version() ->> 'release' is distinct from '0.2.0' then
+  if to_regprocedure('public.chunkwise_version()') is not null then
+    v_release := public.chunkwise_version() ->> 'release';
+  end if;
+  if v_release is distinct from '0.2.0' then
     raise exception using errcode = '55000', message = 'this file needs Chunkwise 0.2.0 in the '
       'database. Push the migration chunkwise of the same release first: chunkwise init writes '
       'both, chunkwise upgrade what is newer.';
@@ -14,16 +18,21 @@ end; $engine$;
 -- chunkwise: look first
 do $names$
 declare
+  v_names constant text[] := '{client_registry, email_messages, email_messages_reply_idx, email_replies,
+      email_replies_parent_idx, email_replies_received_idx, email_threads,
+      email_threads_warning_idx, missing_workspaces, sender_emails, thread_processing_queue,
+      thread_stage, workspace_statistics}';
   v_taken text;
 begin
   select string_agg(t.what, ', ' order by t.what) into v_taken from (
     select case c.relkind when 'v' then 'view ' when 'm' then 'view ' when 'S' then 'sequence '
       when 'i' then 'index ' when 'I' then 'index ' else 'table ' end || c.relname as what
     from pg_catalog.pg_class as c
-    where c.relnamespace = 'public'::regnamespace and c.relname = any ('{client_registry, email_messages, email_messages_reply_idx, email_replies,
-      email_replies_parent_idx, email_replies_received_idx, email_threads,
-      email_threads_warning_idx, missing_workspaces, sender_emails, thread_processing_queue,
-      thread_stage, workspace_statistics}')
+    where c.relnamespace = 'public'::regnamespace and c.relname = any (v_names)
+      -- Those of a table go with it.
+      and not exists (select 1 from pg_catalog.pg_index as x
+        join pg_catalog.pg_class as b on b.oid = x.indrelid
+        where x.indexrelid = c.oid and b.relname = any (v_names))
     union
     select 'function ' || p.proname from pg_catalog.pg_proc as p
     where p.pronamespace = 'public'::regnamespace and p.proname = any ('{}')

@@ -9,6 +9,7 @@ import pytest_asyncio
 from local.bison import BisonControl, running_bison
 from local.net import Deliverer
 from local.stack import Database, Stack
+from tests.e2e.projects import Somebodys
 from tests.e2e.world import World
 from tests.support.db import Db
 from tests.support.invariants import violations
@@ -53,6 +54,16 @@ def new_world(stack: Stack, database: Database, logs: Path) -> Iterator[World]:
     finally:
         db.close()
         api.stop()
+
+
+@pytest.fixture
+def somebodys(stack: Stack, tmp_path: Path, database_numbers: Iterator[int]) -> Iterator[Somebodys]:
+    """An empty folder, and a project that nothing was pushed to."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    database = stack.create_bare_database(f"t{next(database_numbers)}")
+    yield Somebodys(folder, database, stack)
+    database.drop()
 
 
 @pytest.fixture

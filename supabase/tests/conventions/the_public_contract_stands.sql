@@ -1,12 +1,13 @@
 begin;
 \ir ../support/setup.psql
-select plan(41);
+select plan(42);
 
 select has_function('public'::name, verb::name, arguments::name[], 'verb ' || verb)
 from (values
   ('register_workspace', '{text,text,text,text,text,integer,boolean}'),
   ('rotate_workspace_key', '{text,text}'),
   ('deactivate_workspace', '{text}'),
+  ('import_client_registry', '{regclass,text,boolean}'),
   ('declare_source', '{jsonb}'),
   ('declare_stream', '{jsonb}'),
   ('apply_declaration', '{jsonb,boolean}'), ('get_declarations', '{text}'),

@@ -1,0 +1,72 @@
+"""A migration looks before it changes anything: each thing in its way is one sentence."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from local.catalog import apply_sql
+from local.cluster import DatabaseError
+from local.migration import EMAIL_BISON, ENGINE, MIGRATIONS
+from local.stack import Database, Stack
+from tests.support.db import Db
+
+ENGINE_SQL = (MIGRATIONS / ENGINE).read_text()
+SOURCE_SQL = (MIGRATIONS / EMAIL_BISON).read_text()
+IN_THE_WAY = {
+    "a table": ("create table public.sync_sources ()", "table sync_sources"),
+    "a view": ("create view public.queue_health as select 1 as a", "view queue_health"),
+    "an index": (
+        "create table public.a (constraint chunk_events_occurred_idx primary key (b), b int)",
+        "index chunk_events_occurred_idx",
+    ),
+    "a function": (
+        "create function public.try_sync_lock() returns int language sql as 'select 1'",
+        "function try_sync_lock",
+    ),
+    "a type": ("create type public.chunk_events as enum ('one')", "type chunk_events"),
+    "a schema": ("create schema sync", "schema named sync"),
+    "no Vault": ("drop schema vault cascade", "Enable supabase_vault"),
+    "no pg_net": ("drop schema net cascade", "Enable pg_net"),
+    "no Supabase": ("drop schema auth cascade", "no Supabase database"),
+}
+
+
+@pytest.fixture
+def bare(stack: Stack, database_numbers: Iterator[int]) -> Iterator[Database]:
+    database = stack.create_bare_database(f"t{next(database_numbers)}")
+    yield database
+    database.drop()
+
+
+def refused(database: Database, sql: str) -> str:
+    """What the push says; that nothing was done is a matter of the transaction."""
+    with pytest.raises(DatabaseError) as error:
+        apply_sql(database.dsn, sql)
+    return f"{error.value}"
+
+
+@pytest.mark.usefixtures("pg_net_stand_in")
+@pytest.mark.parametrize("what", IN_THE_WAY)
+def test_what_is_in_the_way_is_named(stack: Stack, bare: Database, what: str) -> None:
+    planted, named = IN_THE_WAY[what]
+    with closing(Db.connect(stack.dsn("supabase_admin", bare.name))) as db:
+        db.run(planted)
+    said = refused(bare, ENGINE_SQL)
+    assert named in said
+    assert len([line for line in said.splitlines() if "ERROR" in line]) == 1
+
+
+def test_a_source_needs_the_engine_of_its_release(bare: Database, database: Database) -> None:
+    assert "needs Chunkwise" in refused(bare, SOURCE_SQL)
+    with closing(Db.connect(database.dsn)) as db:
+        db.run(
+            "create or replace function public.chunkwise_version() returns jsonb language sql"
+            ' stable as $$ select \'{"release": "0.0.1"}\'::jsonb $$'
+        )
+    assert "needs Chunkwise" in refused(database, SOURCE_SQL)
+
+
+def test_an_installation_is_not_repeated(database: Database) -> None:
+    assert "Run chunkwise upgrade" in refused(database, ENGINE_SQL)
+    assert "table sender_emails" in refused(database, SOURCE_SQL)
