@@ -1,5 +1,5 @@
 -- Legacy: the workspaces of an old poller are taken over with their keys.
--- Stands on: access, registration.
+-- Stands on: registration.
 
 create function sync.import_registry_row(p_row jsonb, p_key text) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -35,3 +35,7 @@ alter table public.sync_streams drop constraint sync_streams_completeness_check;
 alter table public.sync_streams add constraint sync_streams_completeness_check CHECK ((completeness = ANY (ARRAY['counted'::text, 'chained'::text, 'agreed'::text, 'feed'::text, 'single'::text, 'items'::text, 'connection'::text])));
 alter table public.sync_streams drop constraint sync_streams_order_check;
 alter table public.sync_streams add constraint sync_streams_order_check CHECK (((order_type = ANY (ARRAY['number'::text, 'time'::text, 'text'::text])) AND ((order_path IS NOT NULL) OR (order_type = 'number'::text))));
+create type sync.template as (said text, name text, path text[], fallback jsonb, flaw text);
+create type sync.wrong_field as (field text, takes text);
+alter table public.sync_streams drop constraint sync_streams_order_check;
+alter table public.sync_streams add constraint sync_streams_order_check CHECK (((order_type = ANY (ARRAY['number'::text, 'time'::text, 'text'::text])) AND ((order_path IS NOT NULL) OR (order_type <> 'time'::text))));

@@ -70,6 +70,12 @@ select set_config('check_function_bodies', 'off', true);
 
 drop function sync.read_single(sync.page_in_hand,public.sync_sources);
 
+drop function sync.require_fields_together(jsonb);
+
+drop function sync.require_parents(bigint);
+
+drop function sync.require_drop_paths(jsonb,public.sync_streams);
+
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
 alter table public.sync_sources add column retry_after_path text[];
@@ -107,6 +113,10 @@ alter table public.sync_streams drop constraint sync_streams_completeness_check;
 alter table public.sync_streams add constraint sync_streams_completeness_check CHECK ((completeness = ANY (ARRAY['counted'::text, 'chained'::text, 'agreed'::text, 'feed'::text, 'single'::text, 'items'::text, 'connection'::text])));
 alter table public.sync_streams drop constraint sync_streams_order_check;
 alter table public.sync_streams add constraint sync_streams_order_check CHECK (((order_type = ANY (ARRAY['number'::text, 'time'::text, 'text'::text])) AND ((order_path IS NOT NULL) OR (order_type = 'number'::text))));
+create type sync.template as (said text, name text, path text[], fallback jsonb, flaw text);
+create type sync.wrong_field as (field text, takes text);
+alter table public.sync_streams drop constraint sync_streams_order_check;
+alter table public.sync_streams add constraint sync_streams_order_check CHECK (((order_type = ANY (ARRAY['number'::text, 'time'::text, 'text'::text])) AND ((order_path IS NOT NULL) OR (order_type <> 'time'::text))));
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -120,6 +130,66 @@ AS $function$
   select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1,
     'release', '0.2.0');
 $function$;
+
+CREATE OR REPLACE FUNCTION sync.template_default(p_text text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case when jsonb_typeof(p_text::jsonb) in ('string', 'number', 'boolean')
+    then p_text::jsonb end;
+exception when data_exception then
+  return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.templates_in(p_text text)
+ RETURNS SETOF sync.template
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select m.part[1], split_part(m.part[2], '.', 1),
+    (string_to_array(m.part[2], '.'))[2:], sync.template_default(m.part[3]),
+    case
+      when m.part[2] !~ '^(page|offset|size|next|last|since|id|parent(\.[^.]+)+)$' then 'name'
+      when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end
+  from regexp_matches(p_text, '(\{([A-Za-z_][^{}|]*)(?:\|([^{}]*))?\})', 'g')
+    with ordinality as m (part, n)
+  order by m.n;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.has_template(p_stream public.sync_streams, p_name text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+begin
+  return concat_ws(' ', p_stream.path, p_stream.params, p_stream.headers, p_stream.body)
+    ~ ('\{' || p_name || '[.|}]');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.position_of(p_stream public.sync_streams)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+begin
+  return case
+    when p_stream.completeness in ('single', 'items', 'connection') then 'none'
+    when p_stream.next_is = 'url' then 'url'
+    when p_stream.next_is = 'link_header' then 'link'
+    else coalesce(
+      substring(concat_ws(' ', p_stream.path, p_stream.params, p_stream.headers, p_stream.body)
+        from '\{(page|offset|next|last)[|}]'),
+      case when p_stream.completeness in ('counted', 'feed') then 'page' else 'none' end) end;
+end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.declared_fields(p_what text)
  RETURNS SETOF sync.declared_field
@@ -148,13 +218,13 @@ AS $function$
     ('stream', 'source_name', 'text', 1, 100, null),
     ('stream', 'stream_name', 'text', 1, 100, null),
     ('stream', 'is_default', 'boolean', null, null, null),
-    ('stream', 'completeness', 'choice', null, null, 
+    ('stream', 'completeness', 'choice', null, null,
       '{counted,chained,agreed,feed,single,items,connection}'),
     ('stream', 'path', 'path', null, 1000, null),
     ('stream', 'method', 'choice', null, null, '{GET,POST}'),
     ('stream', 'params', 'parameters', null, null, null),
     ('stream', 'headers', 'headers', null, null, null),
-    ('stream', 'body', 'object', null, null, null),
+    ('stream', 'body', 'body', null, 20000, null),
     ('stream', 'first_page', 'whole number', 0, 1, null),
     ('stream', 'next_path', 'keys', 1, 100, null),
     ('stream', 'next_is', 'choice', null, null, '{token,url,link_header}'),
@@ -167,7 +237,7 @@ AS $function$
     ('stream', 'short_page_ends', 'boolean', null, null, null),
     ('stream', 'time_format', 'choice', null, null, '{iso,epoch,epoch_ms}'),
     ('stream', 'result_cap', 'whole number', 1, 1000000000, null),
-    ('stream', 'deleted_when', 'parameters', null, null, null),
+    ('stream', 'deleted_when', 'field values', null, null, null),
     ('stream', 'fan_out', 'choice', null, null, '{all,changed}'),
     ('stream', 'id_scope', 'choice', null, null, '{global,parent}'),
     ('stream', 'order_direction', 'choice', null, null, '{asc,desc}'),
@@ -177,7 +247,7 @@ AS $function$
     ('stream', 'since_overlap', 'whole number', 0, 31536000, null),
     ('stream', 'class_rules', 'class rules', null, null, null),
     ('stream', 'conditional', 'boolean', null, null, null),
-    ('stream', 'columns', 'object', null, null, null),
+    ('stream', 'columns', 'columns', 1, 500, null),
     ('stream', 'page_param', 'text', 1, 100, null),
     ('stream', 'page_size', 'whole number', 1, 10000, null),
     ('stream', 'records_path', 'keys', 0, 100, null),
@@ -213,6 +283,26 @@ AS $function$
   where f.what = p_what;
 $function$;
 
+CREATE OR REPLACE FUNCTION sync.column_types()
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select '{text,boolean,integer,bigint,numeric,double precision,date,timestamptz,uuid,
+    jsonb}'::text[];
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.own_columns()
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select '{workspace_id,stream_id,parent_id,id,raw,updated_at,last_changed_at,deleted_at,
+    unlisted_at}'::text[];
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.takes(p_field sync.declared_field)
  RETURNS text
  LANGUAGE sql
@@ -231,8 +321,16 @@ AS $function$
       || case p_field.least when 0 then ', or []' else '' end
     when 'lists of keys' then 'lists of keys, such as [["token"], ["oauth", "access_token"]]'
     when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
-    when 'headers' then 'an object of texts, such as {"Api-Version": "2026-01-01"}'
-    when 'object' then 'a JSON object'
+    when 'headers' then 'an object of texts without line breaks or letters beyond ASCII, such as '
+      '{"Api-Version": "2026-01-01"}'
+    when 'body' then format('a JSON object of at most %s characters', p_field.most)
+    when 'field values' then 'an object of fields and the text, number or truth in each, such as '
+      '{"status": "deleted"}'
+    when 'columns' then format('an object of at most %s columns, such as {"amount": "bigint", '
+      '"created": {"path": ["created"], "type": "timestamptz", "format": "epoch"}}; types: %s; '
+      'formats, of timestamptz and date: epoch and epoch_ms; names of small letters, digits and "_", '
+      'at most 63 long, and none of our own: %s', p_field.most,
+      array_to_string(sync.column_types(), ', '), array_to_string(sync.own_columns(), ', '))
     when 'scalar' then 'a text, a number, true or false'
     when 'reset header' then 'an object such as {"name": "x-ratelimit-reset", "is": "epoch"}; '
       '"is" may be epoch, seconds or date'
@@ -240,13 +338,85 @@ AS $function$
     when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
       '"other": "permanent"}; the fourth class is rate_limited'
     when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
-      '"class": "rate_limited"}]; the text has 4 characters or more, the status may be left out'
+      '"class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", '
+      '"class": "rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": '
+      '"transient"}]; the text has 4 characters or more, the status may be left out; classes: page, '
+      'transient, rate_limited, permanent'
     else format(case p_field.kind
       when 'base path' then 'nothing or a path without a slash at its end, such as /api'
       when 'item path' then 'a path with {id} in it, such as /people/{id}'
-      else 'a path, such as /people' end || ', at most %s long: below the base URL, '
+      else 'a path, such as /people or /people/{parent.id}/notes' end || ', at most %s long: below the base URL, '
       'without "//", "." or ".." as a folder, "?", "#", "\", other braces, blanks or controls; '
       'what is not ASCII as %%C3%%A9', p_field.most) end;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.without_templates(p_path text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select regexp_replace(p_path, '\{[A-Za-z_][^{}]*\}', 'x', 'g');
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.is_list_of_keys(p_value jsonb, p_least numeric, p_most numeric)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when jsonb_typeof(p_value) = 'array'
+    then jsonb_array_length(p_value) between p_least and p_most
+      and not exists (select from jsonb_array_elements(p_value) as k
+        where jsonb_typeof(k) <> 'string'
+          and not (jsonb_typeof(k) = 'number' and k::text ~ '^[0-9]{1,9}$'))
+    else false end;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.is_column(p_name text, p_column jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select p_name ~ '^[a-z_][a-z0-9_]*$' and octet_length(p_name) <= 63
+    -- System columns have names that no table can give to its own.
+    and p_name <> all (sync.own_columns() || '{tableoid,xmin,cmin,xmax,cmax,ctid}'::text[])
+    and case jsonb_typeof(p_column)
+      when 'string' then p_column #>> '{}' = any (sync.column_types())
+      when 'object' then p_column - '{path,type,format}'::text[] = '{}'
+        and coalesce(jsonb_typeof(p_column -> 'type') = 'string'
+          and p_column ->> 'type' = any (sync.column_types()), false)
+        and (not p_column ? 'path' or sync.is_list_of_keys(p_column -> 'path', 1, 100))
+        and (not p_column ? 'format' or coalesce(p_column -> 'format' in ('"epoch"', '"epoch_ms"')
+          and p_column ->> 'type' in ('timestamptz', 'date'), false))
+      else false end;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.is_class_rule(p_rule jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select case when jsonb_typeof(p_rule) <> 'object' then false else
+    p_rule - '{status,text,header,path,is,class}'::text[] = '{}'
+    and coalesce(p_rule -> 'class' in ('"page"', '"transient"', '"rate_limited"',
+      '"permanent"'), false)
+    and (not p_rule ? 'status' or p_rule ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and jsonb_typeof(p_rule -> 'status') in ('number', 'string'))
+    and (p_rule ? 'text')::int + (p_rule ? 'header')::int + (p_rule ? 'path')::int = 1
+    and case
+      when p_rule ? 'text' then jsonb_typeof(p_rule -> 'text') = 'string'
+        and length(btrim(p_rule ->> 'text')) >= 4 and not p_rule ? 'is'
+      when p_rule ? 'header' then jsonb_typeof(p_rule -> 'header') = 'string'
+        and p_rule ->> 'header' ~ '^[A-Za-z0-9_.-]{1,100}$'
+        and coalesce(jsonb_typeof(p_rule -> 'is') = 'string', false)
+      else sync.is_list_of_keys(p_rule -> 'path', 1, 100)
+        and coalesce(jsonb_typeof(p_rule -> 'is') in ('string', 'number', 'boolean'), false)
+      end end;
 $function$;
 
 CREATE OR REPLACE FUNCTION sync.fits(p_field sync.declared_field, p_value jsonb)
@@ -266,13 +436,13 @@ begin
     when p_field.kind = 'boolean' then 'boolean'
     when p_field.kind in ('whole number', 'number') then 'number'
     when p_field.kind in ('keys', 'lists of keys', 'class rules') then 'array'
-    when p_field.kind in ('parameters', 'headers', 'object', 'reset header', 'status classes')
-    then 'object'
+    when p_field.kind in ('parameters', 'headers', 'body', 'field values', 'columns',
+      'reset header', 'status classes') then 'object'
     else 'string' end)
   then
     return false;
   end if;
-  return case p_field.kind
+  return case case p_field.kind when 'field values' then 'parameters' else p_field.kind end
     when 'boolean' then true
     when 'whole number' then v_text::numeric between p_field.least and p_field.most
       and v_text::numeric = trunc(v_text::numeric)
@@ -282,15 +452,12 @@ begin
       and btrim(v_text) = sync.one_line(v_text) and (btrim(v_text) <> '' or v_text = '')
     when 'name' then length(v_text) between p_field.least and p_field.most
       and v_text ~ '^[A-Za-z0-9_.-]+$'
-    when 'path' then sync.is_path(v_text, p_field.most)
+    when 'path' then sync.is_path(sync.without_templates(v_text), p_field.most)
     when 'base path' then v_text = ''
       or (sync.is_path(v_text, p_field.most) and right(v_text, 1) <> '/')
     when 'item path' then strpos(v_text, '{id}') > 0
-      and sync.is_path(replace(v_text, '{id}', 'id'), p_field.most)
-    when 'keys' then jsonb_array_length(p_value) between p_field.least and p_field.most
-      and not exists (select from jsonb_array_elements(p_value) as k
-        where jsonb_typeof(k) <> 'string'
-          and not (jsonb_typeof(k) = 'number' and k::text ~ '^[0-9]{1,9}$'))
+      and sync.is_path(sync.without_templates(v_text), p_field.most)
+    when 'keys' then sync.is_list_of_keys(p_value, p_field.least, p_field.most)
     when 'lists of keys' then not exists (
       select from jsonb_array_elements(p_value) as p (path)
       where case when jsonb_typeof(path) = 'array' then jsonb_array_length(path) = 0 or exists (
@@ -299,26 +466,454 @@ begin
     when 'parameters' then not exists (
       select from jsonb_each(p_value) as p
       where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
-    when 'object' then true
+    when 'body' then length(v_text) <= p_field.most
     when 'headers' then not exists (
       select from jsonb_each(p_value) as p
-      where p.key !~ '^[A-Za-z0-9_.-]+$' or jsonb_typeof(p.value) <> 'string')
+      where p.key !~ '^[A-Za-z0-9_.-]{1,100}$' or jsonb_typeof(p.value) <> 'string'
+        or p.value #>> '{}' !~ '^[!-~]([ -~]*[!-~])?$' or length(p.value #>> '{}') > 1000)
+    when 'columns' then p_value <> '{}' and not exists (
+      select from jsonb_each(p_value) as c where not sync.is_column(c.key, c.value))
+      and (select count(*) from jsonb_object_keys(p_value)) <= p_field.most
     when 'reset header' then p_value - '{name,is}'::text[] = '{}'
-      and p_value ->> 'name' ~ '^[A-Za-z0-9_.-]{1,100}$'
-      and p_value ->> 'is' in ('epoch', 'seconds', 'date')
+      and coalesce(jsonb_typeof(p_value -> 'name') = 'string'
+        and p_value ->> 'name' ~ '^[A-Za-z0-9_.-]{1,100}$'
+        and p_value -> 'is' in ('"epoch"', '"seconds"', '"date"'), false)
     when 'token url' then length(v_text) <= p_field.most
-      and (sync.is_path(v_text, p_field.most) or v_text ~ '^https://[^/?#@\s]+(/[^?#\s]*)?$')
+      and (sync.is_path(v_text, p_field.most)
+        or (sync.parse_url(v_text)).scheme = 'https' and (sync.parse_url(v_text)).path !~ '[?#]')
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
         or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent'))
     else not exists (
-      select from jsonb_array_elements(p_value) as r
-      where case when jsonb_typeof(r) <> 'object' then true else
-        r ->> 'class' is distinct from 'rate_limited'
-        or length(btrim(r ->> 'text')) >= 4 is not true
-        or coalesce(r ->> 'status', '200') !~ '^[1-5][0-9]{2}$'
-        or r - '{status,text,class}'::text[] <> '{}' end) end;
+      select from jsonb_array_elements(p_value) as r where not sync.is_class_rule(r)) end is true;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.default_values(p_table regclass)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_values jsonb;
+begin
+  execute (
+    select format('select to_jsonb(d) from (select %s) as d', string_agg(
+      format('%s as %I', pg_catalog.pg_get_expr(f.adbin, f.adrelid), a.attname), ', '))
+    from pg_catalog.pg_attrdef as f
+    join pg_catalog.pg_attribute as a on a.attrelid = f.adrelid and a.attnum = f.adnum
+    where f.adrelid = p_table and a.attname <> all ('{id,created_at}') and a.attidentity = ''
+  ) into v_values;
+  return v_values;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.without_nulls(p_given jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_object_agg(g.key, g.value), '{}')
+  from jsonb_each(p_given) as g where g.value <> 'null';
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.is_reserved_header(p_name text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select lower(p_name) = any ('{accept,accept-charset,accept-encoding,connection,content-encoding,
+    content-length,content-type,date,expect,forwarded,host,http2-settings,if-match,
+    if-modified-since,if-none-match,if-range,if-unmodified-since,keep-alive,proxy-authenticate,
+    proxy-authorization,proxy-connection,range,te,trailer,transfer-encoding,upgrade,
+    via}'::text[]);
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.placed_templates(p_stream public.sync_streams)
+ RETURNS TABLE(field text, said text, name text, flaw text)
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select f.field, t.said, t.name, t.flaw
+  from (
+    select 'path', p_stream.path
+    union all select 'item_path', p_stream.item_path
+    union all select 'params', p.value #>> '{}' from jsonb_each(p_stream.params) as p
+    union all select 'headers', h.value #>> '{}' from jsonb_each(p_stream.headers) as h
+    union all select 'body', b #>> '{}'
+    from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "string")') as b
+  ) as f (field, text)
+  cross join sync.templates_in(f.text) as t;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_templates(p_stream public.sync_streams)
+ RETURNS SETOF sync.wrong_field
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select t.field, r.takes from sync.placed_templates(p_stream) as t
+  cross join lateral (values
+    (t.flaw = 'name', format('the templates {page}, {offset}, {size}, {next}, {last}, {since}, '
+      '{id} and {parent.key}, and %s is none of them; a brace with a blank behind it is text',
+      t.said)),
+    (t.flaw = 'default', format('behind the bar of a template a JSON text, number or truth, as in '
+      '{last|0} or {since|"2020-01-01"}, and not %s', t.said)),
+    (t.field = 'item_path' and t.name not in ('id', 'parent'),
+      format('the templates {id} and {parent.key} only, and not %s', t.said)),
+    (t.field <> 'item_path' and t.name = 'id',
+      'no {id}: that stands in item_path, the path of one record'),
+    (t.name = 'parent' and p_stream.parent_stream is null,
+      format('no %s unless parent_stream names the stream of the parents', t.said)),
+    (t.name in ('page', 'offset', 'next', 'last', 'since')
+      and p_stream.completeness in ('single', 'items', 'connection'),
+      format('no %s where completeness is %s, which is one answer', t.said,
+        p_stream.completeness)),
+    (t.name = 'since' and p_stream.updated_at_path is null,
+      'no {since} unless updated_at_path says where a record''s time of change stands'),
+    (t.name = 'since' and p_stream.completeness = 'feed',
+      'no {since} where completeness is feed: a feed is read down to its mark'),
+    (t.name in ('page', 'offset', 'next', 'last') and t.name <> sync.position_of(p_stream),
+      format('one position only: the list is paged by %s already, and %s is a second one',
+        case sync.position_of(p_stream) when 'url' then 'next_is "url"'
+        when 'link' then 'next_is "link_header"'
+        else '{' || sync.position_of(p_stream) || '}' end, t.said))
+  ) as r (is_wrong, takes)
+  where r.is_wrong
+  union all
+  select 'body', 'templates in values only, and "' || k.key || '" is the name of one'
+  from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "object").keyvalue().key') as b
+  cross join lateral (select b #>> '{}') as k (key)
+  where exists (select from sync.templates_in(k.key))
+  union all
+  select f.field, 'templates in values only, and "' || n.name || '" is the name of one'
+  from (values ('params', p_stream.params), ('headers', p_stream.headers)) as f (field, object)
+  cross join jsonb_object_keys(f.object) as n (name)
+  where exists (select from sync.templates_in(n.name));
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_places(p_given jsonb)
+ RETURNS SETOF sync.wrong_field
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select g.key, 'no template: those stand in values of path, params, headers and body'
+  from jsonb_each(p_given) as g
+  where g.key <> all ('{path,item_path,params,headers,body,class_rules}')
+    and g.value::text
+      ~ '\{((page|offset|size|next|last|since|id)(\|[^{}]*)?|parent\.[^{}]*)\}';
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_requests(p_stream public.sync_streams, p_default public.sync_streams, p_source public.sync_sources)
+ RETURNS SETOF sync.wrong_field
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select r.field, r.takes from (values
+    ('body', p_stream.body is not null and p_stream.method = 'GET',
+      'nothing unless method is POST'),
+    ('page_param', p_stream.page_param <> p_default.page_param
+      and (sync.position_of(p_stream) <> 'page' or sync.has_template(p_stream, 'page')),
+      'nothing unless completeness is counted or feed and no position stands in the request'),
+    ('params', sync.position_of(p_stream) = 'page' and not sync.has_template(p_stream, 'page')
+      and p_stream.params ? p_stream.page_param,
+      format('no parameter %s, which page_param sends', to_jsonb(p_stream.page_param))),
+    ('cursor_param', p_stream.cursor_params is not null and (p_stream.params
+        || p_stream.cursor_params) ? p_stream.cursor_param,
+      'a name that params and cursor_params do not have'),
+    ('cursor_params', p_stream.cursor_params is not null
+      and sync.position_of(p_stream) <> 'page',
+      'nothing unless the list is paged by number, whose deep pages it is for'),
+    ('deep_page_limit', p_stream.deep_page_limit is not null
+      and sync.position_of(p_stream) <> 'page', 'nothing unless the list is paged by number'),
+    ('params', p_source.auth_in = 'query' and p_source.auth in ('key', 'oauth2_client',
+        'oauth2_refresh') and p_stream.params ? p_source.auth_name,
+      format('no parameter %s, in which the source sends the key', to_jsonb(p_source.auth_name))),
+    ('headers', (select count(*) <> count(distinct lower(h))
+        from jsonb_object_keys(p_stream.headers) as h),
+      'each header once, whatever the case of its letters'),
+    ('conditional', p_stream.conditional and p_stream.method <> 'GET',
+      'false, where method is POST'),
+    ('conditional', p_stream.conditional and sync.has_template(p_stream, 'since'),
+      'false, where {since} makes every request another one')
+  ) as r (field, is_wrong, takes) where r.is_wrong
+  union all
+  select 'headers', format('no header %s, which %s', to_jsonb(h.name), case
+      when sync.is_reserved_header(h.name) then 'only the engine writes'
+      else 'carries the credential' end)
+  from jsonb_object_keys(p_stream.headers) as h (name)
+  where sync.is_reserved_header(h.name) or lower(h.name) in ('authorization', 'cookie')
+    or lower(h.name) = lower(p_source.auth_name);
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_pages(p_stream public.sync_streams, p_default public.sync_streams)
+ RETURNS SETOF sync.wrong_field
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select r.field, r.takes
+  from (select sync.position_of(p_stream),
+    p_stream.completeness in ('single', 'items', 'connection')) as x (position, is_one_answer)
+  cross join lateral (values
+    ('first_page', p_stream.first_page <> p_default.first_page and x.position <> 'page',
+      'nothing unless the list is paged by number'),
+    ('next_is', p_stream.next_is <> 'token' and x.is_one_answer,
+      format('token, where completeness is %s, which is one answer', p_stream.completeness)),
+    ('next_path', p_stream.next_path is null and x.position in ('next', 'url'),
+      'the keys to what an answer says comes next, where {next} stands in the request or next_is '
+        'is url'),
+    ('next_path', p_stream.next_path is not null and x.position not in ('next', 'url'),
+      'nothing unless {next} stands in the request or next_is is url'),
+    ('last_path', p_stream.last_path is not null and x.position not in ('last', 'next'),
+      'nothing unless {last} or {next} stands in the request'),
+    ('cursor_is', p_stream.cursor_is is not null and x.position not in ('next', 'url', 'link'),
+      'nothing unless an answer says what comes next'),
+    ('overlap', p_stream.overlap is not null and x.position <> 'offset',
+      'nothing unless {offset} stands in the request'),
+    ('overlap', p_stream.overlap >= p_stream.page_size,
+      format('fewer than the %s records of a page', p_stream.page_size)),
+    ('page_size', p_stream.page_size < 2 and x.position = 'offset'
+      and p_stream.completeness = 'chained',
+      '2 or more, since pages by {offset} overlap where completeness is chained'),
+    ('more_path', p_stream.more_path is not null and x.position = 'none',
+      'nothing unless the list has pages'),
+    ('more_is', p_stream.more_is <> p_default.more_is and p_stream.more_path is null,
+      'nothing unless more_path is given'),
+    ('next_absent_ends', p_stream.next_absent_ends and x.position not in ('next', 'url', 'link'),
+      'false, unless an answer says what comes next'),
+    ('short_page_ends', p_stream.short_page_ends and x.position = 'none',
+      'false, unless the list has pages'),
+    ('time_format', p_stream.time_format <> p_default.time_format
+      and p_stream.updated_at_path is null, 'nothing unless updated_at_path is given'),
+    ('since_format', p_stream.since_format <> p_default.since_format
+      and not sync.has_template(p_stream, 'since'),
+      'nothing unless {since} stands in the request'),
+    ('since_overlap', p_stream.since_overlap <> p_default.since_overlap
+      and not sync.has_template(p_stream, 'since'),
+      'nothing unless {since} stands in the request'),
+    ('cursor_params', p_stream.cursor_params is null and p_stream.next_cursor_path is not null,
+      'an object, {} at the least, where next_cursor_path is given'),
+    ('next_cursor_path', p_stream.cursor_params is not null and p_stream.next_cursor_path is null,
+      'a list of keys, where cursor_params is given'),
+    ('cursor_codec', p_stream.cursor_params is null and p_stream.cursor_codec is not null,
+      'nothing unless cursor_params is given')
+  ) as r (field, is_wrong, takes) where r.is_wrong;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_proofs(p_stream public.sync_streams, p_default public.sync_streams)
+ RETURNS SETOF sync.wrong_field
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select r.field, r.takes
+  from (select sync.position_of(p_stream), p_stream.completeness,
+    p_stream.completeness in ('counted', 'chained', 'agreed', 'feed'))
+    as x (position, completeness, is_list)
+  cross join lateral (values
+    ('completeness', x.completeness in ('chained', 'agreed') and x.position = 'none',
+      format('single, where one answer holds the whole list; %s needs {offset}, {next}, {last}%s '
+        'in the request, or next_is', x.completeness,
+        case x.completeness when 'agreed' then ' or {page}' else '' end)),
+    ('completeness', x.completeness = 'chained' and x.position = 'page',
+      'agreed, or counted where the API tells a total: between pages by number a record may slip '
+        'through'),
+    ('completeness', x.completeness = 'counted' and x.position not in ('page', 'offset'),
+      'chained or agreed, where a list is not paged by number or {offset}'),
+    ('order_path', x.completeness = 'chained' and p_stream.order_path is null,
+      'the keys to what the list is ordered by, where completeness is chained; a list without an '
+        'order is agreed'),
+    ('cursor_is', x.completeness = 'chained' and p_stream.cursor_is is null
+      and (x.position in ('url', 'link') or x.position = 'next' and p_stream.last_path is null),
+      'keyset, where completeness is chained and the API says that its cursor is one; last_path, '
+        'where the token is a value of the last record; else completeness is agreed'),
+    ('last_path', x.completeness = 'chained' and x.position = 'last'
+      and p_stream.last_path <> p_stream.id_path and p_stream.order_is_unique is not true,
+      'the keys to a value that no two records share: the id, or what the list is ordered by with '
+        'order_is_unique true'),
+    ('order_direction', x.completeness = 'feed' and p_stream.order_direction <> 'desc',
+      'desc, where completeness is feed, which is read newest first'),
+    ('order_direction', x.completeness in ('chained', 'agreed')
+      and p_stream.order_path = p_stream.updated_at_path and p_stream.order_direction = 'desc',
+      'asc, where the list is ordered by updated_at_path: read from the newest, what changes '
+        'meanwhile pushes others out of sight'),
+    ('order_direction', p_stream.order_moves = 'forward' and p_stream.order_direction <> 'asc',
+      'asc, where order_moves is forward'),
+    ('order_moves', p_stream.order_moves <> 'never' and x.completeness not in ('chained', 'agreed'),
+      'never, unless completeness is chained or agreed'),
+    ('order_moves', p_stream.order_moves <> 'never' and p_stream.order_path is null,
+      'never, unless order_path is given'),
+    ('order_moves', p_stream.order_moves <> 'never' and x.position = 'page',
+      'never, where the list is paged by number: forward is one chain'),
+    ('order_path', p_stream.order_path is not null and not x.is_list,
+      format('nothing where completeness is %s, which is one answer', x.completeness)),
+    ('order_type', p_stream.order_path is null and p_stream.order_type <> 'number'
+      and not (p_stream.order_type = 'text' and p_stream.id_type = 'text'),
+      case p_stream.id_type when 'text' then 'number or text' else 'number' end
+        || ', where order_path is left out and the order is the id''s'),
+    ('order_direction', p_stream.order_direction <> p_default.order_direction and not x.is_list,
+      'nothing unless the list has pages'),
+    ('order_is_unique', p_stream.order_is_unique is not null and p_stream.order_path is null,
+      'nothing unless order_path is given'),
+    ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer',
+      'integer, where completeness is feed'),
+    ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
+      'nothing unless completeness is counted, chained or agreed'),
+    ('result_cap', p_stream.result_cap < p_stream.page_size,
+      format('at least the %s records of a page', p_stream.page_size)),
+    ('deleted_when', p_stream.deleted_when is not null
+      and x.completeness not in ('counted', 'chained', 'agreed', 'single'),
+      format('nothing where completeness is %s, which never deletes', x.completeness)),
+    ('deleted_when', p_stream.deleted_when = '{}', 'one field at least, or nothing'),
+    ('overlap_pages', p_stream.overlap_pages <> p_default.overlap_pages
+      and x.completeness <> 'feed', 'nothing unless completeness is feed'),
+    ('conditional', p_stream.conditional and x.completeness in ('items', 'connection'),
+      format('false, where completeness is %s', x.completeness))
+  ) as r (field, is_wrong, takes) where r.is_wrong;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_relations(p_stream public.sync_streams, p_default public.sync_streams)
+ RETURNS SETOF sync.wrong_field
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select r.field, r.takes from (values
+    ('item_path', p_stream.completeness = 'items' and p_stream.item_path is null,
+      'a path with {id} in it, where completeness is items'),
+    ('parent_stream', p_stream.completeness = 'items' and p_stream.parent_stream is null,
+      'the name of a stream of the same source, where completeness is items'),
+    ('parent_stream', p_stream.parent_stream is not null
+      and p_stream.completeness in ('feed', 'connection'),
+      format('nothing where completeness is %s', p_stream.completeness)),
+    ('parent_stream', p_stream.parent_stream is not null and p_stream.completeness <> 'items'
+      and not sync.has_template(p_stream, 'parent'),
+      'nothing unless {parent.id} or the like stands in the request: every parent would have the '
+        'same one'),
+    ('parent_stream', p_stream.parent_stream = p_stream.stream_name, 'another stream than itself'),
+    ('fan_out', p_stream.fan_out <> p_default.fan_out and p_stream.parent_stream is null,
+      'nothing unless parent_stream is given'),
+    ('id_scope', p_stream.id_scope <> p_default.id_scope and p_stream.parent_stream is null,
+      'nothing unless parent_stream is given'),
+    ('id_scope', p_stream.id_scope <> p_default.id_scope and p_stream.completeness = 'items',
+      'nothing where completeness is items'),
+    ('stage_function', p_stream.completeness <> 'items' and p_stream.stage_function is not null,
+      'nothing unless completeness is items'),
+    ('shown_function', p_stream.completeness <> 'items' and p_stream.shown_function is not null,
+      'nothing unless completeness is items'),
+    ('warn_function', p_stream.completeness <> 'items' and p_stream.warn_function is not null,
+      'nothing unless completeness is items'),
+    ('drop_paths', exists (
+        select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
+        where to_jsonb(p_stream.id_path[:jsonb_array_length(path)]) = path
+          or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
+          or (jsonb_array_length(path) = 1 and p_stream.deleted_when ? (path ->> 0))),
+      'paths that spare a record''s id, its updated_at and the fields of deleted_when, which are '
+        'needed after the cut')
+  ) as r (field, is_wrong, takes) where r.is_wrong;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.require_fields_together(p_given jsonb, p_source public.sync_sources)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_defaults jsonb := sync.default_values('public.sync_streams');
+  v_default public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_defaults);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams,
+    v_defaults || sync.without_nulls(p_given));
+  v_wrong sync.wrong_field;
+begin
+  select w.* into v_wrong from (
+    select * from sync.wrong_places(p_given)
+    union all select * from sync.wrong_templates(v_stream)
+    union all select * from sync.wrong_requests(v_stream, v_default, p_source)
+    union all select * from sync.wrong_pages(v_stream, v_default)
+    union all select * from sync.wrong_proofs(v_stream, v_default)
+    union all select * from sync.wrong_relations(v_stream, v_default)
+  ) as w limit 1;
+  if found then
+    perform sync.refuse_field('stream', p_given, v_wrong.field, v_wrong.takes);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_source(p_source public.sync_sources, p_default public.sync_sources)
+ RETURNS SETOF sync.wrong_field
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select r.field, r.takes
+  from (select p_source.auth like 'oauth2%') as x (is_oauth)
+  cross join lateral (values
+    ('auth_name', p_source.auth_in = 'header' and (sync.is_reserved_header(p_source.auth_name)
+        or lower(p_source.auth_name) = 'cookie'),
+      'a header that the worker does not write itself, such as Authorization or X-Api-Key'),
+    ('auth_in', p_source.auth_in <> 'header' and p_source.auth = 'basic',
+      'header, where auth is basic'),
+    ('auth_in', p_source.auth_in <> p_default.auth_in and p_source.auth = 'none',
+      'nothing where auth is none'),
+    ('auth_name', p_source.auth_name <> p_default.auth_name and p_source.auth = 'none',
+      'nothing where auth is none'),
+    ('auth_prefix', p_source.auth_prefix <> p_default.auth_prefix and p_source.auth = 'none',
+      'nothing where auth is none'),
+    ('token_url', p_source.token_url is null and x.is_oauth,
+      format('a path below the base URL or an https URL, where auth is %s', p_source.auth)),
+    ('token_url', p_source.token_url is not null and not x.is_oauth,
+      'nothing unless auth is oauth2_client or oauth2_refresh'),
+    ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,
+      'nothing unless auth is oauth2_client or oauth2_refresh'),
+    ('token_params', p_source.token_params ?| '{grant_type,client_id,client_secret,
+        refresh_token}',
+      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends')
+  ) as r (field, is_wrong, takes) where r.is_wrong
+  union all
+  select f.field, format('another name than the stream %L sends in its %s', st.stream_name,
+    f.carrier)
+  from public.sync_streams as st
+  join public.sync_sources as so on so.id = st.source_id
+    and so.source_name = p_source.source_name
+  cross join lateral (values
+    ('auth_name', 'headers', p_source.auth_in = 'header' and exists (
+      select from jsonb_object_keys(st.headers) as h where lower(h) = lower(p_source.auth_name))),
+    ('auth_name', 'params', p_source.auth_in = 'query' and p_source.auth <> 'none'
+      and ((st.params || coalesce(st.cursor_params, '{}')) ? p_source.auth_name
+        or p_source.auth_name in (st.page_param, st.cursor_param)))
+  ) as f (field, carrier, is_wrong)
+  where f.is_wrong;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.require_source_together(p_given jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_defaults jsonb := sync.default_values('public.sync_sources');
+  v_wrong sync.wrong_field;
+begin
+  select w.* into v_wrong from (
+    select * from sync.wrong_places(p_given)
+    union all
+    select * from sync.wrong_source(
+      jsonb_populate_record(null::public.sync_sources, v_defaults || sync.without_nulls(p_given)),
+      jsonb_populate_record(null::public.sync_sources, v_defaults))
+  ) as w limit 1;
+  if found then
+    perform sync.refuse_field('source', p_given, v_wrong.field, v_wrong.takes);
+  end if;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.declare_source(p_source jsonb)
@@ -335,12 +930,7 @@ declare
 begin
   perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
-  if coalesce(p_source ->> 'auth_in', 'header') = 'header'
-    and lower(p_source ->> 'auth_name') = any ('{accept,accept-encoding,connection,content-length,
-    content-type,expect,host,keep-alive,te,trailer,transfer-encoding,upgrade}'::text[]) then
-    perform sync.refuse_field('source', p_source, 'auth_name',
-      'a header that the worker does not write itself, such as Authorization or X-Api-Key');
-  end if;
+  perform sync.require_source_together(p_source);
   select base_path into v_base_path from public.sync_sources
   where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
@@ -362,8 +952,8 @@ begin
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
     token_params = excluded.token_params, reset_header = excluded.reset_header,
-    retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in, auth_name = excluded.auth_name,
-    auth_prefix = excluded.auth_prefix,
+    retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
+    auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path,
@@ -377,46 +967,103 @@ begin
   return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.require_fields_together(p_stream jsonb)
+CREATE OR REPLACE FUNCTION sync.require_parents(p_given jsonb, p_source_id bigint)
  RETURNS void
  LANGUAGE plpgsql
- IMMUTABLE
+ STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_stream record;
   v_wrong record;
 begin
-  select coalesce(r.completeness, 'counted') as completeness, r.item_path, r.parent_stream,
-    r.stage_function, r.shown_function, r.warn_function, coalesce(r.id_type, 'integer') as id_type,
-    r.order_path, r.order_type, r.cursor_params, r.next_cursor_path, r.cursor_codec
-  into v_stream from jsonb_populate_record(null::public.sync_streams, p_stream) as r;
-  select c.field, c.takes into v_wrong from (values
-    ('item_path', v_stream.completeness = 'items' and v_stream.item_path is null,
-      'a path with {id} in it, where completeness is items'),
-    ('parent_stream', v_stream.completeness = 'items' and v_stream.parent_stream is null,
-      'the name of a stream of the same source, where completeness is items'),
-    ('stage_function', v_stream.completeness <> 'items' and v_stream.stage_function is not null,
-      'nothing unless completeness is items'),
-    ('shown_function', v_stream.completeness <> 'items' and v_stream.shown_function is not null,
-      'nothing unless completeness is items'),
-    ('warn_function', v_stream.completeness <> 'items' and v_stream.warn_function is not null,
-      'nothing unless completeness is items'),
-    ('id_type', v_stream.completeness = 'feed' and v_stream.id_type <> 'integer',
-      'integer, where completeness is feed'),
-    ('order_type', v_stream.order_type = 'time' and v_stream.order_path is null,
-      'number, where order_path is left out'),
-    ('cursor_params', v_stream.cursor_params is null and v_stream.next_cursor_path is not null,
-      'an object, {} at the least, where next_cursor_path is given'),
-    ('next_cursor_path', v_stream.cursor_params is not null and v_stream.next_cursor_path is null,
-      'a list of keys, where cursor_params is given'),
-    ('cursor_codec', v_stream.cursor_params is null and v_stream.cursor_codec is not null,
-      'nothing unless cursor_params is given')
-  ) as c (field, is_wrong, takes)
-  where c.is_wrong limit 1;
-  if found then
-    perform sync.refuse_field('stream', p_stream, v_wrong.field, v_wrong.takes);
+  select s.stream_name, s.parent_stream into v_wrong from public.sync_streams as s
+  where s.source_id = p_source_id and s.parent_stream is not null and not exists (
+    select 1 from public.sync_streams as parent
+    where parent.source_id = p_source_id and parent.stream_name = s.parent_stream
+      and parent.completeness not in ('items', 'connection'))
+  limit 1;
+  if v_wrong.stream_name = p_given ->> 'stream_name' then
+    perform sync.refuse_field('stream', p_given, 'parent_stream',
+      'the name of a list of the same source, declared before its children');
+  elsif found then
+    raise exception using errcode = 'SY006',
+      message = format('stream %L: parent_stream is %L, and that is no list of the source',
+        v_wrong.stream_name, v_wrong.parent_stream),
+      hint = 'The parent is a list of the same source, declared before its children.';
   end if;
+  with recursive above as (
+    select s.stream_name, s.parent_stream, array[s.stream_name] as below
+    from public.sync_streams as s where s.source_id = p_source_id and s.parent_stream is not null
+    union all
+    select s.stream_name, s.parent_stream, a.below || s.stream_name
+    from above as a
+    join public.sync_streams as s on s.source_id = p_source_id and s.stream_name = a.parent_stream
+    where s.parent_stream is not null and s.stream_name <> all (a.below)
+  )
+  select a.below[1] as stream_name, a.below || a.parent_stream as circle into v_wrong
+  from above as a
+  where a.parent_stream = a.below[1] and a.below[1] = p_given ->> 'stream_name' limit 1;
+  if found then
+    perform sync.refuse_field('stream', p_given, 'parent_stream', format(
+      'a stream whose own parents do not lead back to it, as %s does',
+      array_to_string(v_wrong.circle, ', ')));
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.declare_stream(p_stream jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_source public.sync_sources;
+  v_source_id bigint;
+  v_before public.sync_streams;
+  v_stream public.sync_streams;
+begin
+  perform sync.require_service();
+  perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
+  select * into v_source from public.sync_sources
+  where source_name = p_stream ->> 'source_name';
+  v_source_id := v_source.id;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003',
+      message = format('there is no source %L', p_stream ->> 'source_name'),
+      hint = 'declare_source() adds one.';
+  end if;
+  perform sync.require_fields_together(p_stream, v_source);
+  select * into v_before from public.sync_streams
+  where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
+  v_stream := sync.write_stream(v_source_id, p_stream || jsonb_build_object('target_table',
+    sync.require_target_table(p_stream, v_source_id)));
+  perform sync.require_function(p_stream, f.field, f.takes, f.gives) from (values
+    ('apply_function', 'sync.incoming_record[]', 'sync.changed_record[]'::regtype),
+    ('close_function', 'bigint', 'void'),
+    ('stage_function', 'bigint, text[]', 'record'),
+    ('shown_function', 'bigint[], bigint[], text[]', 'record'),
+    ('warn_function', 'bigint', 'text[]')) as f (field, takes, gives);
+  perform sync.require_parents(p_stream, v_source_id);
+  if v_before.id is not null and v_before is distinct from v_stream then
+    update public.sync_streams set revision = revision + 1 where id = v_stream.id;
+  end if;
+  if v_stream.completeness = 'connection'
+    and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
+      from (v_before.completeness, v_before.path, v_before.id_path) then
+    update public.sync_workspaces set
+      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+      else key_status end
+    where source_id = v_source_id;
+  end if;
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+exception when unique_violation then
+  raise exception using errcode = 'SY006',
+    message = format('stream "%s": completeness is "connection"; it takes that once in a source, '
+      'and %L has such a stream already', p_stream ->> 'stream_name', p_stream ->> 'source_name'),
+    hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.begin_connection(p_run_ids bigint[])
@@ -1186,8 +1833,8 @@ comment on column public.sync_streams.body is 'What a POST sends as JSON; values
 
 comment on column public.sync_streams.class_rules is 'As those of its source, and looked at before them.';
 
-comment on column public.sync_streams.columns is 'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records go
-to synced_records or to target_table.';
+comment on column public.sync_streams.columns is 'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records
+go to synced_records or to target_table.';
 
 comment on column public.sync_streams.completeness is 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed:
 newest first, read until the end or the mark of the last complete scan; never deletes. single: one
@@ -1246,6 +1893,68 @@ comment on column public.sync_streams.since_overlap is 'How many seconds before 
 
 comment on column public.sync_streams.time_format is 'Of updated_at_path: iso, epoch (seconds) or epoch_ms.';
 
+comment on type sync.template is 'A template in a text. said: as it stands there, with its braces; name: page, offset, size, next,
+last, since, id or parent; path: of parent, the keys of {parent.a.b}; fallback: its default, null if
+it has none; flaw: null, name or default: what of it is no template''s.';
+
+comment on function sync.template_default(text) is 'Returns: what stands behind the bar of {last|0}; null if it is no JSON text, number or truth.';
+
+comment on function sync.templates_in(text) is 'Returns: the templates of a text, in order: {name}, {name|default} or {parent.key.key}. A brace
+that no letter follows is text.';
+
+comment on function sync.has_template(public.sync_streams,text) is 'Returns: whether a stream''s requests have the template of that name, for instance since.';
+
+comment on function sync.position_of(public.sync_streams) is 'What decides how a list is paged. Returns: page, offset, next or last, the template that its
+requests have; url or link, where an answer names the whole next request; none: one answer. A
+counted list or a feed without any has its page in page_param.';
+
+comment on function sync.column_types() is 'Returns: the types that a declared column may have.';
+
+comment on function sync.own_columns() is 'Returns: the columns of a target table that no record sets by itself and no declaration names.';
+
+comment on function sync.without_templates(text) is 'Returns: a path in which something stands for every template.';
+
+comment on function sync.is_list_of_keys(jsonb,numeric,numeric) is 'Returns: whether the value is a path into JSON: texts, and numbers of elements.';
+
+comment on function sync.is_column(text,jsonb) is 'Returns: whether a field of columns names a column and its type, where it stands and its
+format.';
+
+comment on function sync.is_class_rule(jsonb) is 'Returns: whether the value is a rule that says what an answer means by its text, a header or a
+value in its body.';
+
+comment on type sync.wrong_field is 'A field of a declaration that does not go with the others, and what it would take.';
+
+comment on function sync.default_values(regclass) is 'Returns: the defaults of a table''s columns.';
+
+comment on function sync.without_nulls(jsonb) is 'Returns: a declaration without fields that are null, which are as if left out.';
+
+comment on function sync.is_reserved_header(text) is 'Returns: whether a header is one that only the engine or the HTTP library writes.';
+
+comment on function sync.placed_templates(public.sync_streams) is 'Returns: the templates of a stream''s requests, each with the field in which it stands.';
+
+comment on function sync.wrong_templates(public.sync_streams) is 'Returns: fields with templates that are unknown, stand where they have no value, or are a second
+position.';
+
+comment on function sync.wrong_places(jsonb) is 'Returns: fields with a template that no request has.';
+
+comment on function sync.wrong_requests(public.sync_streams,public.sync_streams,public.sync_sources) is 'Returns: fields that a request cannot have together.';
+
+comment on function sync.wrong_pages(public.sync_streams,public.sync_streams) is 'Returns: fields that do not go with how the list is paged.';
+
+comment on function sync.wrong_proofs(public.sync_streams,public.sync_streams) is 'Returns: fields that do not go with what completeness is to prove.';
+
+comment on function sync.wrong_relations(public.sync_streams,public.sync_streams) is 'Returns: fields that do not go with a stream''s parent, or with its hooks.';
+
+comment on function sync.require_fields_together(jsonb,public.sync_sources) is 'A field at its default goes with everything, so that a row may be declared as it stands. Raises:
+SY006 naming a field of a stream that does not go with the others, or with its source.';
+
+comment on function sync.wrong_source(public.sync_sources,public.sync_sources) is 'Returns: fields of a source that do not go with each other, or with its streams.';
+
+comment on function sync.require_source_together(jsonb) is 'Raises: SY006 naming a field of a source that does not go with the others, or with its streams.';
+
+comment on function sync.require_parents(jsonb,bigint) is 'Raises: SY006 unless the parents that streams of a source name are lists of it, and none is its
+own.';
+
 comment on function sync.begin_connection(bigint[]) is 'The one request of runs. The caller holds their locks, or made them.';
 
 comment on function sync.read_connection(sync.page_in_hand,public.sync_sources) is 'Returns: the page with the id and name of the workspace that the key belongs to; the rest of the
@@ -1293,6 +2002,54 @@ has the text and whose state or tone is named. Returns: {"as_of", "total", "matc
 "states": [{"state", "tone", "count"}] of all, "records", "api_total", "jobs", "rows": at most 500
 from p_offset on, each with "runs": its last 30 runs, newest first, in ms and status:
 "4200 completed,900 failed", null if there is none}. Raises: 42501 no operator.';
+
+revoke all on function sync.template_default(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.templates_in(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.has_template(public.sync_streams,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.position_of(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.column_types() from public, anon, authenticated, service_role;
+
+revoke all on function sync.own_columns() from public, anon, authenticated, service_role;
+
+revoke all on function sync.without_templates(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_list_of_keys(jsonb,numeric,numeric) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_column(text,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_class_rule(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.default_values(regclass) from public, anon, authenticated, service_role;
+
+revoke all on function sync.without_nulls(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_reserved_header(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.placed_templates(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_templates(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_places(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_requests(public.sync_streams,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_pages(public.sync_streams,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_proofs(public.sync_streams,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_relations(public.sync_streams,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_fields_together(jsonb,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_source(public.sync_sources,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_source_together(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_parents(jsonb,bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.begin_connection(bigint[]) from public, anon, authenticated, service_role;
 

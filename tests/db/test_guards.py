@@ -69,4 +69,4 @@ def test_a_source_needs_the_engine_of_its_release(bare: Database, database: Data
 
 def test_an_installation_is_not_repeated(database: Database) -> None:
     assert "Run chunkwise upgrade" in refused(database, ENGINE_SQL)
-    assert "table sender_emails" in refused(database, SOURCE_SQL)
+    assert "view sender_emails" in refused(database, SOURCE_SQL)
