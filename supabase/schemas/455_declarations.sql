@@ -75,6 +75,30 @@ end; $$;
 comment on function sync.require_declaration(jsonb) is
 $$Raises: SY006 unless it is a source with its streams; what their fields say is not looked at.$$;
 
+create function sync.is_declared_so(p_source jsonb) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_before jsonb;
+  v_after jsonb;
+begin
+  select to_jsonb(so) into v_before from public.sync_sources as so
+  where so.source_name = p_source ->> 'source_name';
+  begin
+    perform public.declare_source(p_source);
+    select to_jsonb(so) into v_after from public.sync_sources as so
+    where so.source_name = p_source ->> 'source_name';
+    raise exception 'this was a trial';
+  exception when raise_exception then
+    if v_after is null then
+      raise;
+    end if;
+  end;
+  return v_before is not distinct from v_after;
+end; $$;
+comment on function sync.is_declared_so(jsonb) is
+$$Returns: whether a source stands as it is declared here. Raises: SY006 as declare_source(). Locks: as
+that does, for a moment.$$;
+
 create function sync.declare_all(p_declaration jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -82,7 +106,10 @@ declare
   v_message text;
   v_hint text;
 begin
-  perform public.declare_source(p_declaration -> 'source');
+  -- The workspaces of a source that stands so need not be locked before its streams' runs.
+  if not sync.is_declared_so(p_declaration -> 'source') then
+    perform public.declare_source(p_declaration -> 'source');
+  end if;
   for v_stream in
     select s.stream, s.n from jsonb_array_elements(p_declaration -> 'streams') with ordinality
       as s (stream, n) order by s.n
@@ -181,7 +208,7 @@ comment on function sync.undeclared_rows() is
 $$Returns: the rows of a source and of a stream of which nothing was said, read and taken back: what
 declaring makes of a field that is left out stands in one place.$$;
 
-create function sync.given_fields(p_what text, p_row jsonb, p_defaults jsonb) returns jsonb
+create function sync.declaration_of(p_what text, p_row jsonb, p_defaults jsonb) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select coalesce(jsonb_object_agg(f.field, case when f.field = 'status_classes' then (
       select coalesce(jsonb_object_agg(c.key, c.value), '{}')
@@ -192,7 +219,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   where p_row ? f.field and (p_row -> f.field is distinct from p_defaults -> f.field
     or f.field = any ('{path,page_size}'));
 $$;
-comment on function sync.given_fields(text, jsonb, jsonb) is
+comment on function sync.declaration_of(text, jsonb, jsonb) is
 $$Returns: a row as a declaration that gives it: without what declaring would put there anyway.$$;
 
 create function public.get_declarations(p_source text default null) returns jsonb
@@ -221,11 +248,11 @@ begin
       where p.depth < 100
     )
     select coalesce(jsonb_agg(jsonb_build_object(
-      'source', sync.given_fields('source', to_jsonb(so), v_defaults.o_source),
+      'source', sync.declaration_of('source', to_jsonb(so), v_defaults.o_source),
       'streams', (
         select coalesce(jsonb_agg(
           jsonb_build_object('source_name', so.source_name)
-            || sync.given_fields('stream', to_jsonb(st), v_defaults.o_stream)
+            || sync.declaration_of('stream', to_jsonb(st), v_defaults.o_stream)
           order by p.depth, st.id), '[]')
         from public.sync_streams as st
         join (select id, max(depth) as depth from placed group by id) as p on p.id = st.id
@@ -238,7 +265,8 @@ that is left out means anyway. Returns: {"declarations": [{"source", "streams"}]
 apply_declaration() takes it. Raises: SY003 unknown source. Locks: nothing that stays.$$;
 
 revoke all on function
-  sync.rows_of_source, sync.changed_fields, sync.require_declaration, sync.declare_all,
-  sync.undeclared_rows, sync.given_fields, public.apply_declaration, public.get_declarations
+  sync.rows_of_source, sync.changed_fields, sync.require_declaration, sync.is_declared_so,
+  sync.declare_all,
+  sync.undeclared_rows, sync.declaration_of, public.apply_declaration, public.get_declarations
 from public, anon, authenticated, service_role;
 grant execute on function public.apply_declaration, public.get_declarations to service_role;
