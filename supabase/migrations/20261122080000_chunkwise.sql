@@ -44,16 +44,16 @@ declare
       chunk_processing_queue_delayed_idx, chunk_processing_queue_failed_idx,
       chunk_processing_queue_line_idx, chunk_processing_queue_ready_idx,
       chunk_processing_queue_slot_idx, chunk_processing_queue_waiting_idx,
-      chunk_processing_status, chunked_sync_jobs, chunked_sync_jobs_cursor_idx,
-      chunked_sync_jobs_item_idx, chunked_sync_jobs_part_idx, chunked_sync_jobs_what_idx,
-      failed_chunks, hint_deliveries, polling_job_status, polling_job_status_live_name_idx,
-      polling_job_status_retry_idx, polling_job_status_started_idx, queue_health,
-      stale_workspaces, sync_alerts, sync_alerts_open_idx, sync_budgets, sync_page_queue,
-      sync_progress, sync_settings, sync_sources, sync_streams, sync_streams_connection_idx,
-      sync_workspace_streams, sync_workspace_streams_run_idx,
-      sync_workspace_streams_stream_idx, sync_workspaces, sync_workspaces_budget_idx,
-      sync_workspaces_external_id_idx, sync_workspaces_source_idx, synced_records,
-      synced_records_stream_idx, waiting_runs, worker_endpoints, worker_health,
+      chunk_processing_status, chunked_sync_jobs, chunked_sync_jobs_chain_idx,
+      chunked_sync_jobs_cursor_idx, chunked_sync_jobs_item_idx, chunked_sync_jobs_part_idx,
+      chunked_sync_jobs_what_idx, failed_chunks, hint_deliveries, polling_job_status,
+      polling_job_status_live_name_idx, polling_job_status_retry_idx,
+      polling_job_status_started_idx, queue_health, stale_workspaces, sync_alerts,
+      sync_alerts_open_idx, sync_budgets, sync_page_queue, sync_progress, sync_settings,
+      sync_sources, sync_streams, sync_streams_connection_idx, sync_workspace_streams,
+      sync_workspace_streams_run_idx, sync_workspace_streams_stream_idx, sync_workspaces,
+      sync_workspaces_budget_idx, sync_workspaces_external_id_idx, sync_workspaces_source_idx,
+      synced_records, synced_records_stream_idx, waiting_runs, worker_endpoints, worker_health,
       workspace_health, workspace_sync_runs, workspace_sync_runs_ended_badly_idx,
       workspace_sync_runs_held_idx, workspace_sync_runs_job_idx, workspace_sync_runs_live_idx,
       workspace_sync_runs_live_job_idx, workspace_sync_runs_parent_idx,
@@ -1616,7 +1616,8 @@ comment on column public.sync_workspace_streams.marks is
 'Of a feed, where the next scan may stop. run_id and read_at: the last scan that was complete, of
 newest_id: the first record of its list; full_scan_at: when everything was read last; short_by: how
 many the API counted then that it did not show; of: of which address, owner and declaration all that
-is, of others it says nothing.';
+is, of others it says nothing. Of other lists: since: the latest change that the last complete run
+saw, or its start; pages: how many it read, page_records: how many records its page 1 had.';
 create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
 alter table public.sync_workspace_streams enable row level security;
 
@@ -3270,6 +3271,8 @@ create table public.workspace_sync_runs (
   parts_ended bigint,
   parts_mark text,
   window_turn bigint,
+  reading jsonb,
+  sound_scan int,
   extra_fetches bigint not null default 0,
   started_at timestamptz not null default sync.now(),
   completed_at timestamptz,
@@ -3305,7 +3308,8 @@ comment on column public.workspace_sync_runs.mark is
 'Of a feed: the first record of the last complete scan, when this run began. Of an items stream,
 and of children that follow what changed: the staged record up to which they are queued.';
 comment on column public.workspace_sync_runs.is_full_scan is
-'Of a feed: whether it reads to the end and not only to the mark.';
+'Whether it reads everything: a feed to its end and not only to the mark, other lists without
+{since}.';
 comment on column public.workspace_sync_runs.needed_pages is
 'Of a feed: pages to read as far as is known, also those only a cursor reaches.';
 comment on column public.workspace_sync_runs.parts_total is
@@ -3316,6 +3320,12 @@ comment on column public.workspace_sync_runs.parts_mark is
 'The parent up to which its lists are planned, in the order of the parents'' table.';
 comment on column public.workspace_sync_runs.window_turn is
 'Of children: the chunk with which half of what is planned ahead is used up; null: all is planned.';
+comment on column public.workspace_sync_runs.reading is
+'What all pages of its scan have in their reading: since; of pages side by side also beside, overlap
+and step, by how many records one begins after the other.';
+comment on column public.workspace_sync_runs.sound_scan is
+'Of an agreed list: its last scan that reached the end and showed no id twice; the next one is
+compared with it.';
 comment on column public.workspace_sync_runs.extra_fetches is
 'Of an items stream: answers that another answer had made unnecessary too late.';
 comment on column public.workspace_sync_runs.progress_total is
@@ -3489,6 +3499,7 @@ create table public.chunked_sync_jobs (
     and (kind in ('confirmation', 'item')) = (record_id is not null)
     and (kind <> 'cursor' or reading is not null)
     and (part_id is null or kind = 'page')
+    and (kind in ('page', 'cursor', 'item') or reading is null)
   )
 );
 comment on table public.chunked_sync_jobs is
@@ -3498,8 +3509,11 @@ comment on column public.chunked_sync_jobs.kind is
 'page: a page by its number; cursor: a page by cursor; confirmation: the own GET of a record that a
 complete scan missed; item: of an items stream; connection: whose key it is.';
 comment on column public.chunked_sync_jobs.reading is
-'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
-"pages_below": in a row}.';
+'The values of its request''s templates, by name: next, last, offset, since, parent; url: the whole
+next request; what is not there has none. Beside them of a page: overlap: how many records it shares
+with the page before; guess: it may lie past the end; beside: it was planned before the page before
+was read; back: what was asked first was past the end. Of a cursor chunk: {"chain", "cursor" (null:
+from the top), "low_id": where the chain ends, "pages_below": in a row}.';
 comment on column public.chunked_sync_jobs.part_id is
 'Of children: of which parent''s list it is a page, see sync.run_parts.';
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';
@@ -3509,6 +3523,10 @@ create unique index chunked_sync_jobs_what_idx
 nulls not distinct;
 create index chunked_sync_jobs_part_idx on public.chunked_sync_jobs (part_id)
   where part_id is not null;
+-- Whether a chain was where it is led to.
+create index chunked_sync_jobs_chain_idx on public.chunked_sync_jobs
+(run_id, md5(coalesce(reading ->> 'next', reading ->> 'url', reading ->> 'last')))
+where kind = 'page' and reading is not null;
 create index chunked_sync_jobs_cursor_idx on public.chunked_sync_jobs
 (run_id, md5(reading ->> 'cursor')) where kind = 'cursor';
 alter table public.chunked_sync_jobs enable row level security;
@@ -3671,18 +3689,36 @@ create table sync.seen_pages (
   last_key numeric,
   disorder text,
   part_id bigint,
+  first_text text collate ucs_basic,
+  last_text text collate ucs_basic,
+  next jsonb,
+  ends boolean,
+  latest_at timestamptz,
   primary key (run_id, scan, chunk_id)
 );
 comment on table sync.seen_pages is
 'The ids that each page of a scan showed, and the total it named: the proof that a scan is
 complete. Without a foreign key to the run, whose row every page would lock.';
-comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
+comment on column sync.seen_pages.page is
+'Null for what was read by cursor, and for what lies past the end.';
 comment on column sync.seen_pages.new_ids is
-'Of a feed that is read to its mark: which of them were stored for the first time.';
+'Of a feed that is read to its mark: which of them were stored for the first time. Of a chained or
+agreed list: those that did not live before.';
 comment on column sync.seen_pages.first_key is
-'Of a feed: by what its first record is ordered; last_key: its last.';
+'By what its first record is ordered, where that is a number or a time; last_key: its last.';
+comment on column sync.seen_pages.first_text is
+'By what its first record is ordered, where that is a text; last_text: its last.';
+comment on column sync.seen_pages.disorder is
+'What on it is not in the order that was declared, or contradicts that its pages join.';
+comment on column sync.seen_pages.next is
+'Of a chained or agreed list: the reading of the page after it, as its answer says; null: it says
+none.';
+comment on column sync.seen_pages.ends is
+'Of a chained or agreed list: whether its answer says that the list ends here; null: that is for a
+comparison with the page before to say.';
+comment on column sync.seen_pages.latest_at is
+'Of a list that is read since a time: the latest updated_at on it.';
 comment on column sync.seen_pages.part_id is 'Of children: of which parent''s list it is a page.';
-comment on column sync.seen_pages.disorder is 'Of a feed: what on it is not newest first.';
 create index seen_pages_part_idx on sync.seen_pages (part_id) where part_id is not null;
 alter table sync.seen_pages enable row level security;
 
@@ -3872,8 +3908,12 @@ create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   with planned as (
-    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id)
-    select r.job_id, r.id, p_kind, r.scan, what.page, what.record_id
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id,
+      reading)
+    select r.job_id, r.id, p_kind, r.scan, what.page, what.record_id, case p_kind
+      when 'page' then nullif((r.reading - 'step') || case when r.reading ? 'step'
+        then jsonb_build_object('offset', (what.page - 1) * (r.reading ->> 'step')::bigint)
+        else '{}'::jsonb end, '{}') end
     from public.workspace_sync_runs as r
     cross join unnest(coalesce(p_pages, array_fill(null::int, array[cardinality(p_record_ids)])),
       p_record_ids) as what (page, record_id)
@@ -3892,6 +3932,27 @@ end; $$;
 comment on function sync.plan_chunks(bigint, text, int[], text[]) is
 $$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
 run's lock and has checked that it lives.$$;
+
+create function sync.plan_page(p_run_id bigint, p_page int, p_reading jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, reading)
+    select r.job_id, r.id, 'page', r.scan, p_page, nullif(p_reading, '{}')
+    from public.workspace_sync_runs as r where r.id = p_run_id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned
+  )
+  update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
+    pages_planned = pages_planned + 1, known_pages = greatest(known_pages, p_page),
+    planned_pages = greatest(planned_pages, p_page)
+  where id = p_run_id;
+end; $$;
+comment on function sync.plan_page(bigint, int, jsonb) is
+$$Queue one page of the run's current scan, with the values that its request takes. The caller holds
+the run's lock and has checked that it lives.$$;
 
 create function sync.pages_ahead(p_slots int) returns int
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -3952,7 +4013,8 @@ $$Know of the pages up to the last one that an answer named; plan_window() queue
 holds the run's lock. Nothing happens while the run is ending.$$;
 
 revoke all on function
-  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.pages_ahead,
+  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.plan_page,
+  sync.pages_ahead,
   sync.plan_window, sync.note_revealed_pages
 from public, anon, authenticated, service_role;
 
@@ -3969,6 +4031,122 @@ $$;
 comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
 
 revoke all on function sync.url_encode from public, anon, authenticated, service_role;
+
+-- Next URLs: what an answer names as the next request, held to the workspace's origin and base
+-- path.
+-- Stands on: addresses, keys, requests.
+
+create function sync.refuse_next_url(p_text text, p_why text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY010',
+    message = format('the answer''s next URL %s: %s', p_why, left(sync.one_line(p_text), 200)),
+    hint = 'It is followed on the workspace''s own origin and below its base path only.';
+end; $$;
+comment on function sync.refuse_next_url(text, text) is $$Raises: SY010 with the next URL.$$;
+
+create function sync.absolute_url(p_text text, p_request_url text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select case
+    when p_text ~* '^[a-z][a-z0-9+.-]*:' then p_text
+    when p_text ~ '^//' then substring(p_request_url from '^[A-Za-z]+:') || p_text
+    when p_text ~ '^/' then substring(p_request_url from '^[A-Za-z]+://[^/?#]*') || p_text
+    when p_text ~ '^\?' then substring(p_request_url from '^[^?#]*') || p_text
+    else substring(substring(p_request_url from '^[^?#]*') from '^[A-Za-z]+://[^/]*/(?:.*/)?')
+      || p_text end;
+$$;
+comment on function sync.absolute_url(text, text) is
+$$Returns: a URL, perhaps relative to the one that was asked, as RFC 3986 resolves it, but for "."
+and ".." in its path.$$;
+
+create function sync.next_url(p_base_url text, p_text text, p_source public.sync_sources,
+  p_request_url text default null) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_base constant sync.parsed_url := sync.parse_url(p_base_url || p_source.base_path);
+  v_text text := split_part(btrim(p_text), '#', 1);
+  v_url sync.parsed_url;
+  v_path text;
+  v_params text[];
+begin
+  if coalesce(v_text, '') = '' or length(v_text) > 4096 or v_text ~ '[\x01-\x1f\x7f\\]' then
+    perform sync.refuse_next_url(coalesce(p_text, ''), 'is none');
+  end if;
+  select string_agg(case when c ~ '[\x21-\x7e]' then c else sync.url_encode(c) end, '' order by n)
+  into v_text from regexp_split_to_table(v_text, '') with ordinality as t (c, n);
+  v_text := sync.absolute_url(v_text, coalesce(p_request_url, p_base_url || p_source.base_path
+    || '/'));
+  v_url := sync.parse_url(v_text);
+  if v_url is null then
+    perform sync.refuse_next_url(p_text, 'is none');
+  elsif (v_url.scheme, sync.host_and_port(v_url))
+    is distinct from (v_base.scheme, sync.host_and_port(v_base)) then
+    perform sync.refuse_next_url(p_text, 'leads to another origin');
+  end if;
+  v_path := split_part(v_url.path, '?', 1);
+  if v_path ~* '(^|/|%2f|%5c)(\.|%2e){1,2}(/|%2f|%5c|$)'
+    or (v_path <> v_base.path and not starts_with(v_path, rtrim(v_base.path, '/') || '/')) then
+    perform sync.refuse_next_url(p_text, 'leads out of the base path');
+  end if;
+  if strpos(v_url.path, '?') = 0 then
+    return v_url.scheme || '://' || sync.host_and_port(v_url) || v_path;
+  end if;
+  v_params := string_to_array(substr(v_url.path, strpos(v_url.path, '?') + 1), '&');
+  if p_source.auth_in = 'query' then
+    v_params := array(
+      select p.param from unnest(v_params) with ordinality as p (param, n)
+      where lower(sync.resolved(translate(split_part(p.param, '=', 1), '+', ' '),
+        '%[0-9A-Fa-f]{2}')) <> lower(p_source.auth_name) order by p.n);
+  end if;
+  return v_url.scheme || '://' || sync.host_and_port(v_url) || v_path
+    || coalesce('?' || nullif(array_to_string(v_params, '&'), ''), '');
+end; $$;
+comment on function sync.next_url(text, text, public.sync_sources, text) is
+$$What an answer names as its next URL, absolute or relative to the request's (the base URL if that
+is left out). p_base_url is the workspace's. Returns: the URL, without the key's own parameter and
+without a fragment. Raises: SY010 no URL, another origin, or not below the source's base path.$$;
+
+create function sync.link_next(p_text text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_rest text := coalesce(p_text, '');
+  v_link text[];
+  v_params text;
+  v_rel text;
+begin
+  while v_rest ~ '[^\s,]' loop
+    v_link := regexp_match(v_rest,
+      '^([\s,]*<([^>]*)>((?:\s*;\s*(?:[^\s=;,"<>]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]*))?)?)*)\s*)(?:,|$)');
+    if v_link is null then
+      raise exception using errcode = 'SY010',
+        message = format('the header Link cannot be read: %s', left(sync.one_line(v_rest), 200)),
+        hint = 'It should read <https://host/path?page=2>; rel="next", as RFC 8288 has it.';
+    end if;
+    v_rest := substr(v_rest, length(v_link[1]) + 1);
+    v_params := v_link[3];
+    -- Of several the first counts; a link of another context is none of this page.
+    select lower(coalesce(m.part[2], m.part[3])) into v_rel
+    from regexp_matches(v_params, ';\s*([^\s=;,"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))', 'g')
+      with ordinality as m (part, n)
+    where lower(m.part[1]) = 'rel' order by m.n limit 1;
+    if 'next' = any (regexp_split_to_array(coalesce(v_rel, ''), '\s+')) and not exists (
+      select from regexp_matches(v_params, ';\s*([^\s=;,"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))',
+        'g') as m (part) where lower(m.part[1]) = 'anchor') then
+      return v_link[2];
+    end if;
+  end loop;
+  return null;
+end; $$;
+comment on function sync.link_next(text) is
+$$Returns: of a header Link what it names as rel="next", perhaps relative; null if it names none.
+Raises: SY010 a header that cannot be read, which ends no list.$$;
+
+revoke all on function
+  sync.refuse_next_url, sync.absolute_url, sync.next_url, sync.link_next
+from public, anon, authenticated, service_role;
 
 -- Admission: which picked chunks may be sent now, and when, so that all workers together keep
 -- within the budgets, each in its turn.
@@ -5069,7 +5247,9 @@ begin
       'status_classes', so.status_classes || st.status_classes || case
         when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
         when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
-        then '{"422": "page"}'::jsonb else '{}'::jsonb end
+        then '{"422": "page"}'::jsonb
+        when c.kind = 'page' and c.reading ?| '{guess,beside}'
+        then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
     ) order by l.send_after, l.id),
     jsonb_object_agg(w.id, access.credential)
   into v_leases, v_credentials
@@ -5191,7 +5371,8 @@ from public, anon, authenticated, service_role;
 -- Stands on: sources, requests.
 
 create type sync.page_in_hand as (
-  turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
+  turn int, queue_id bigint, lease_token bigint, http_status int, headers jsonb, body text,
+  duration_ms bigint,
   answer jsonb,
   run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
   page int, record_id text, worker_id text,
@@ -5203,7 +5384,8 @@ create type sync.page_in_hand as (
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
   first_key numeric, last_key numeric, disorder text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
-  uses_up_window boolean, part_id bigint, parent_id text
+  uses_up_window boolean, part_id bigint, parent_id text,
+  first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
@@ -5229,6 +5411,23 @@ begin
 end; $$;
 comment on function sync.count_at(jsonb, text[]) is
 $$Returns: a whole number of 0 or more at a path, also one in quotes. Raises: SY010.$$;
+
+create function sync.count_in(p_answer jsonb, p_path text[]) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when jsonb_typeof(p_answer #> p_path) in ('number', 'string')
+    and p_answer #>> p_path ~ '^[0-9]{1,15}$' then (p_answer #>> p_path)::bigint end;
+end; $$;
+comment on function sync.count_in(jsonb, text[]) is
+$$Returns: a whole number of 0 or more at a path, also one in quotes; null if none stands there.$$;
+
+create function sync.page_number_in(p_answer jsonb, p_path text[]) returns int
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select least(greatest(c.pages, 1), 2147483647)::int
+  from (values (sync.count_in(p_answer, p_path))) as c (pages) where c.pages is not null;
+$$;
+comment on function sync.page_number_in(jsonb, text[]) is
+$$Returns: the number of a page at a path, 1 or more; null if none stands there.$$;
 
 create function sync.cursor_at(p_answer jsonb, p_path text[]) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -5402,6 +5601,29 @@ $$;
 comment on function sync.scoped_parts(text) is
 $$Returns: what scoped_id() put together.$$;
 
+create function sync.epoch_time(p_text text, p_format text) returns timestamptz
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select to_timestamp(e.seconds::double precision)
+  from (values (case when p_text ~ '^-?[0-9]{1,20}(\.[0-9]{1,20})?$' then p_text::numeric
+    / case p_format when 'epoch_ms' then 1000 else 1 end end)) as e (seconds)
+  where e.seconds between -62135596800 and 253402300799;
+$$;
+comment on function sync.epoch_time(text, text) is
+$$Returns: the time that a count of seconds (epoch) or milliseconds (epoch_ms) means; null if it is
+none, or beyond the years 1 to 9999.$$;
+
+create function sync.record_time(p_record jsonb, p_stream public.sync_streams) returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case p_stream.time_format
+    when 'iso' then nullif(nullif(sync.try_time(p_record #>> p_stream.updated_at_path),
+      'infinity'), '-infinity')
+    else sync.epoch_time(p_record #>> p_stream.updated_at_path, p_stream.time_format) end;
+end; $$;
+comment on function sync.record_time(jsonb, public.sync_streams) is
+$$Returns: a record's updated_at as its stream writes it, null if it cannot be read.$$;
+
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
@@ -5413,7 +5635,10 @@ begin
         case when p.kind = 'item' then p.record_id
           when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
           else r.record #>> st.id_path end,
-        nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'), '-infinity'),
+        case st.time_format when 'iso'
+          then nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'),
+          '-infinity')
+          else sync.epoch_time(r.record #>> st.updated_at_path, st.time_format) end,
         r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
@@ -5427,7 +5652,7 @@ begin
         case when p.kind = 'item' then p.record_id
           when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
           else r.record #>> st.id_path end,
-        sync.try_time(r.record #>> st.updated_at_path),
+        sync.record_time(r.record, st),
         r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
@@ -5441,7 +5666,8 @@ $$Returns: the records of pages that were read, in their order there; a time tha
 cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
-  sync.raise_shape, sync.count_at, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
+  sync.raise_shape, sync.count_at, sync.count_in, sync.page_number_in, sync.epoch_time,
+  sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
   sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;
@@ -5930,10 +6156,12 @@ begin
   execute sync.target_sql('select array(
     select %3$s from %1$s as t
     where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
+      and (t.raw @> $5) is not true
     intersect
     select unnest(s.record_ids) from sync.seen_pages as s
     where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan, (
+    select deleted_when from public.sync_streams where id = p_run.stream_id);
   if cardinality(v_ids) > 0 then
     execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
       where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
@@ -5942,7 +6170,7 @@ begin
 end; $$;
 comment on function sync.revive_seen(public.workspace_sync_runs) is
 $$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
-applied, and is listed.$$;
+applied, and is listed; but for what says itself that it is deleted.$$;
 
 create function sync.count_live(p_run public.workspace_sync_runs) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -5956,6 +6184,54 @@ begin
 end; $$;
 comment on function sync.count_live(public.workspace_sync_runs) is
 $$Returns: how many rows of a run's workspace and stream are not deleted.$$;
+
+create function sync.count_here(p_run public.workspace_sync_runs) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_here bigint;
+begin
+  execute sync.target_sql('select count(*) from %1$s as t
+    where %2$s and (t.deleted_at is null or t.raw @> $3)', p_run.stream_id)
+  into v_here using p_run.workspace_id, p_run.stream_id, (
+    select deleted_when from public.sync_streams where id = p_run.stream_id);
+  return v_here;
+end; $$;
+comment on function sync.count_here(public.workspace_sync_runs) is
+$$Returns: how many rows of a run's workspace and stream an API's total may count: those that live,
+listed or not, and those that say themselves that they are deleted.$$;
+
+create function sync.gone_ids(p_run public.workspace_sync_runs) returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_deleted_when jsonb := (
+    select deleted_when from public.sync_streams where id = p_run.stream_id);
+  v_ids text[] := array[]::text[];
+begin
+  if v_deleted_when is not null then
+    execute sync.target_sql('select coalesce(array_agg(t.id::text order by t.id), ''{}'')
+      from %1$s as t where %2$s and t.deleted_at is null and t.raw @> $3', p_run.stream_id)
+    into v_ids using p_run.workspace_id, p_run.stream_id, v_deleted_when;
+  end if;
+  return v_ids;
+end; $$;
+comment on function sync.gone_ids(public.workspace_sync_runs) is
+$$Returns: the live rows of a run's workspace and stream that say themselves that they are
+deleted.$$;
+
+create function sync.note_gone(p_run public.workspace_sync_runs, p_ids text[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
+    is_confirmed, last_seen_at)
+  select p_run.workspace_id, p_run.stream_id, gone.id, p_run.id, true, sync.now()
+  from unnest(p_ids) as gone (id) order by gone.id
+  on conflict (workspace_id, stream_id, record_id) do update set
+    missed_by_run_id = excluded.missed_by_run_id, is_confirmed = true, answers = 0,
+    held_by_run_id = null;
+end; $$;
+comment on function sync.note_gone(public.workspace_sync_runs, text[]) is
+$$Rows that say themselves that they are deleted count as missing and confirmed. The caller holds
+the run's lock.$$;
 
 create function sync.forget_unaccepted(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -5999,11 +6275,12 @@ for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
   sync.target_sql, sync.note_missing, sync.revive_seen,
-  sync.count_live, sync.forget_unaccepted
+  sync.count_live, sync.count_here, sync.gone_ids, sync.note_gone, sync.forget_unaccepted
 from public, anon, authenticated, service_role;
 
--- Marks: how far a new scan of a feed reads, and when everything is read again.
--- Stands on: workspaces, streams.
+-- Marks: how far a new scan of a feed reads, since when a list is read, and when everything is read
+-- again.
+-- Stands on: workspaces, streams, templates, answers.
 
 create function sync.set_marks(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6031,6 +6308,97 @@ $$New runs of feeds read to the mark of the last complete scan, or everything: w
 when the mark is of another address, owner or declaration, or when what was read since it may have
 been pruned.$$;
 
+create function sync.is_read_since(p_stream public.sync_streams) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_stream.updated_at_path is not null and sync.has_template(p_stream, 'since');
+end; $$;
+comment on function sync.is_read_since(public.sync_streams) is
+$$Returns: whether a stream's requests can ask for what changed since a time.$$;
+
+create function sync.latest_time(p_records jsonb, p_stream public.sync_streams)
+  returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
+begin
+  if not sync.is_read_since(p_stream) then
+    return null;
+  end if;
+  return (select max(sync.record_time(r.record, p_stream))
+    from jsonb_array_elements(p_records) as r (record));
+end; $$;
+comment on function sync.latest_time(jsonb, public.sync_streams) is
+$$Returns: the latest updated_at of records, of a stream that is read since a time; else null.$$;
+
+create function sync.set_since(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs as r set is_full_scan = f.since is null,
+    reading = case when f.since is not null then jsonb_build_object('since', f.since) end
+  from (
+    select x.id, case
+      when s.marks -> 'of' = sync.feed_identity(w, st)
+        and (s.marks ->> 'full_scan_at')::timestamptz
+          >= sync.now() - make_interval(days => st.full_scan_days)
+      then (s.marks ->> 'since')::timestamptz - make_interval(secs => st.since_overlap) end as since
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id and sync.is_read_since(st)
+    join public.sync_workspaces as w on w.id = x.workspace_id
+    left join public.sync_workspace_streams as s
+      on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
+    where x.id = any (p_run_ids)
+  ) as f
+  where r.id = f.id;
+end; $$;
+comment on function sync.set_since(bigint[]) is
+$$New runs of lists that can be asked for what changed: since the last completed run, or everything,
+when that is due, or when that run was of another address, owner or declaration.$$;
+
+create function sync.note_reading(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams;
+  v_of jsonb;
+  v_old jsonb;
+  v_seen record;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if v_stream.completeness not in ('chained', 'agreed') and not sync.is_read_since(v_stream) then
+    return;
+  end if;
+  select sync.feed_identity(w, v_stream), coalesce(case when s.marks -> 'of'
+      = sync.feed_identity(w, v_stream) then s.marks end, '{}') into v_of, v_old
+  from public.sync_workspaces as w
+  left join public.sync_workspace_streams as s
+    on s.workspace_id = w.id and s.stream_id = p_run.stream_id
+  where w.id = p_run.workspace_id and w.access_revision = p_run.access_revision
+    and v_stream.revision = p_run.stream_revision;
+  if v_of is null then
+    return;
+  end if;
+  select max(latest_at) as latest_at,
+    max(cardinality(record_ids)) filter (where page = 1) as page_records
+  into v_seen from sync.seen_pages where run_id = p_run.id and scan = p_run.scan;
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
+  values (p_run.workspace_id, p_run.stream_id, jsonb_strip_nulls(jsonb_build_object(
+    'of', v_of, 'run_id', p_run.id, 'read_at', sync.now(),
+    'since', case when sync.is_read_since(v_stream) then
+      least(coalesce(v_seen.latest_at, (v_old ->> 'since')::timestamptz), p_run.started_at) end,
+    'full_scan_at', case when p_run.is_full_scan then to_jsonb(sync.now())
+      else v_old -> 'full_scan_at' end,
+    'short_by', case when p_run.is_full_scan
+      then nullif(greatest(p_run.expected_total - p_run.distinct_ids, 0), 0)
+      else (v_old ->> 'short_by')::bigint end,
+    'pages', case when p_run.is_full_scan then p_run.known_pages
+      else (v_old ->> 'pages')::int end,
+    'page_records', case when p_run.is_full_scan then v_seen.page_records
+      else (v_old ->> 'page_records')::int end)))
+  on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
+end; $$;
+comment on function sync.note_reading(public.workspace_sync_runs) is
+$$A list was read completely: since when the next run has to ask, and how many pages it had, of
+which as many are read side by side next time. The caller holds the run's lock.$$;
+
 create function public.request_full_scan(p_stream text, p_workspace text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
@@ -6042,27 +6410,29 @@ begin
   v_workspace_id := sync.workspace_id_of(p_workspace);
   update public.sync_workspace_streams as s set marks = s.marks - 'full_scan_at'
   from public.sync_streams as st
-  where st.id = s.stream_id and st.stream_name = p_stream and st.completeness = 'feed'
-    and s.workspace_id = v_workspace_id;
-  if not found and not exists (select 1 from public.sync_streams
-    where stream_name = p_stream and completeness = 'feed') then
-    raise exception using errcode = 'SY003', message = format('there is no feed %L', p_stream),
-      hint = 'select stream_name from sync_streams where completeness = ''feed'' lists them.';
+  where st.id = s.stream_id and st.stream_name = p_stream and s.workspace_id = v_workspace_id
+    and (st.completeness = 'feed' or sync.is_read_since(st));
+  if not found and not exists (select 1 from public.sync_streams as st
+    where st.stream_name = p_stream and (st.completeness = 'feed' or sync.is_read_since(st))) then
+    raise exception using errcode = 'SY003',
+      message = format('there is no stream %L that is read in part', p_stream),
+      hint = 'A feed is, and one with {since} in its request; any other is read whole each time.';
   end if;
   return jsonb_build_object('stream', p_stream, 'workspace', p_workspace);
 end; $$;
 comment on function public.request_full_scan(text, text) is
-$$Let the next scan of a feed read everything, not only what is newer than its mark. Returns:
-{"stream", "workspace"}. Raises: SY002 unknown workspace, SY003 unknown feed. Locks: the workspace's
-row of that stream.$$;
+$$Let the next scan of a feed read everything, not only what is newer than its mark, and that of a
+list with {since} not only what changed. Returns: {"stream", "workspace"}. Raises: SY002 unknown
+workspace, SY003 no such stream. Locks: the workspace's row of that stream.$$;
 
 revoke all on function
-  sync.set_marks, public.request_full_scan
+  sync.set_marks, sync.is_read_since, sync.latest_time, sync.set_since, sync.note_reading,
+  public.request_full_scan
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;
 
 -- Close: what a run without live chunks becomes; a job without live runs.
--- Stands on: keys, missing.
+-- Stands on: keys, missing, marks.
 
 create function sync.has_live_chunks(p_run_id bigint) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -6167,6 +6537,7 @@ begin
     last_complete_sync_at = excluded.last_complete_sync_at,
     last_complete_run_id = excluded.last_complete_run_id,
     last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
+  perform sync.note_reading(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
     begin
@@ -6363,6 +6734,7 @@ begin
   -- finds it decided anew.
   perform sync.note_missing(v_run);
   perform sync.revive_seen(v_run);
+  perform sync.note_gone(v_run, sync.gone_ids(v_run));
   if sync.is_newly_empty(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
       ', for the list is empty; a later run that finds it so too may delete'));
@@ -6481,6 +6853,34 @@ comment on function sync.delete_confirmed(bigint) is
 $$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live
 ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
 
+create function sync.delete_gone(p_run public.workspace_sync_runs) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ids text[] := sync.gone_ids(p_run);
+  v_waiting bigint;
+begin
+  if cardinality(v_ids) = 0 then
+    return null;
+  elsif not sync.is_guarded(cardinality(v_ids), sync.count_live(p_run)) then
+    perform sync.delete_records(p_run, v_ids);
+    perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+    return null;
+  end if;
+  perform sync.note_gone(p_run, v_ids);
+  update sync.missing_records set held_by_run_id = p_run.id
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id = any (v_ids);
+  update public.workspace_sync_runs set deletions_waiting = cardinality(v_ids)
+  where id = p_run.id returning deletions_waiting into v_waiting;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
+    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
+end; $$;
+comment on function sync.delete_gone(public.workspace_sync_runs) is
+$$Of a run that did not read everything: delete what says itself that it is deleted, unless that is
+more than the guard lets pass. The caller holds the run's lock. Returns: a warning when the guard
+holds, or null.$$;
+
 create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
@@ -6567,6 +6967,7 @@ the run.$$;
 revoke all on function
   sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.confirmation_finding, sync.delete_confirmed,
+  sync.delete_gone,
   sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -6590,9 +6991,9 @@ begin
     pages_planned = pages_planned + case p_phase when 'scan' then 1 else 0 end
   where id = any (p_run_ids);
   with planned as (
-    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, reading)
     select r.job_id, r.id, case p_phase when 'scan' then 'page' else 'connection' end, r.scan,
-      case p_phase when 'scan' then 1 end
+      case p_phase when 'scan' then 1 end, case p_phase when 'scan' then r.reading end
     from public.workspace_sync_runs as r where r.id = any (p_run_ids) order by r.id
     returning id, parent_sync_job_id, run_id
   ), queued as (
@@ -6658,26 +7059,634 @@ revoke all on function
   sync.begin_phase, sync.forget_missed_with_another_key, sync.live_parent_of
 from public, anon, authenticated, service_role;
 
+-- Lists: where a page of a chained or agreed list stands, what comes after it, whether it is the
+-- last one; how far a scan of such a list got.
+-- Stands on: streams, templates, declared_fields, slots, next_urls, answers, missing, marks,
+--   close, deletions.
+
+create function sync.is_order_unique(p_stream public.sync_streams) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce(p_stream.order_is_unique,
+    p_stream.order_path is null or p_stream.order_path = p_stream.id_path);
+end; $$;
+comment on function sync.is_order_unique(public.sync_streams) is
+$$Returns: whether no two records of a list have the same place in its order.$$;
+
+create function sync.in_order(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_path text[] := coalesce(p_stream.order_path, p_stream.id_path);
+  v_is_unique boolean := sync.is_order_unique(p_stream);
+begin
+  select (array_agg(k.number order by k.n))[1], (array_agg(k.number order by k.n desc))[1],
+    (array_agg(k.word order by k.n))[1], (array_agg(k.word order by k.n desc))[1],
+    (array_agg(k.flaw order by k.n) filter (where k.flaw is not null))[1]
+  into v_page.first_key, v_page.last_key, v_page.first_text, v_page.last_text, v_page.disorder
+  from (
+    select r.n, r.number, r.word, case
+      when r.number is null and r.word is null
+      then format('record %s has no %s at %s', r.id, p_stream.order_type,
+        array_to_string(v_path, '.'))
+      when r.step * case p_stream.order_direction when 'asc' then 1 else -1 end < 0
+      then format('record %s comes after %s', r.id, r.id_before)
+      when r.step = 0 and v_is_unique and r.id <> r.id_before
+      then format('records %s and %s have the same key', r.id_before, r.id) end as flaw
+    from (
+      select x.*, lag(x.id) over by_place as id_before, case p_stream.order_type
+        when 'text' then (x.word > lag(x.word) over by_place)::int
+          - (x.word < lag(x.word) over by_place)::int
+        else sign(x.number - lag(x.number) over by_place) end as step
+      from (
+        select e.n, e.record #>> p_stream.id_path as id,
+          case
+            when p_stream.order_type = 'text' then null
+            when p_stream.order_type = 'time'
+            then extract(epoch from sync.try_time(e.record #>> v_path))
+            when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
+            then (e.record #>> v_path)::numeric end as number,
+          case when p_stream.order_type = 'text'
+            and jsonb_typeof(e.record #> v_path) in ('string', 'number')
+            then e.record #>> v_path end collate ucs_basic as word
+        from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+      ) as x
+      window by_place as (order by x.n)
+    ) as r
+  ) as k;
+  return v_page;
+end; $$;
+comment on function sync.in_order(sync.page_in_hand, public.sync_streams) is
+$$Returns: a page with what its first and its last record are ordered by, and its disorder: what on
+it is not in the declared order, or has no place in it; null if all is.$$;
+
+create function sync.moved_record(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_moved text;
+begin
+  execute replace(sync.target_sql('select i.id
+    from (select e.record #>> $4 as id, e.record #> $5 as key
+      from jsonb_array_elements($3) as e (record)) as i
+    cross join lateral (
+      select t.raw #> $5 as key from %1$s as t where %2$s and t.id = i.id::<id> offset 0) as known
+    where known.key <> i.key limit 1', p_stream.id), '<id>', (
+      select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
+      where attrelid = to_regclass(p_stream.target_table) and attname = 'id'))
+  into v_moved using p_page.workspace_id, p_stream.id, p_page.answer, p_stream.id_path,
+    coalesce(p_stream.order_path, p_stream.id_path);
+  return v_moved;
+end; $$;
+comment on function sync.moved_record(sync.page_in_hand, public.sync_streams) is
+$$Returns: a record of a page whose place in the order is another than when it was written last, or
+null.$$;
+
+create function sync.named_next(p_page sync.page_in_hand, p_answer jsonb,
+  p_stream public.sync_streams, p_source public.sync_sources, out o_is_said boolean,
+  out o_next jsonb)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_text text;
+  v_base_url text;
+begin
+  if p_stream.next_is = 'link_header' then
+    o_is_said := p_page.headers ->> 'link' is not null;
+    v_text := sync.link_next(p_page.headers ->> 'link');
+  else
+    o_is_said := p_answer #> p_stream.next_path is not null;
+    v_text := sync.cursor_at(p_answer, p_stream.next_path);
+  end if;
+  if v_text is null then
+    return;
+  elsif p_stream.next_is = 'token' then
+    o_next := jsonb_build_object('next', p_answer #> p_stream.next_path);
+  else
+    select base_url into strict v_base_url from public.sync_workspaces
+    where id = p_page.workspace_id;
+    o_next := jsonb_build_object('url', sync.next_url(v_base_url, v_text, p_source,
+      v_base_url || p_source.base_path || p_stream.path));
+  end if;
+end; $$;
+comment on function sync.named_next(sync.page_in_hand, jsonb, public.sync_streams,
+  public.sync_sources) is
+$$Returns: what an answer names as the next page, null if none, and whether it says so at all.
+Raises: SY010 no cursor, or a URL that leads elsewhere.$$;
+
+create function sync.least_overlap(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_path text[] := coalesce(p_stream.order_path, p_stream.id_path);
+begin
+  if sync.is_order_unique(p_stream) then
+    return 1;
+  end if;
+  return (
+    select p_page.records + 1 - coalesce(max(e.n)
+      filter (where e.record #> v_path <> p_page.answer -> -1 #> v_path), 0)
+    from jsonb_array_elements(p_page.answer) with ordinality as e (record, n));
+end; $$;
+comment on function sync.least_overlap(sync.page_in_hand, public.sync_streams) is
+$$Returns: how many of a page's last records the next one has to show, so that it joins: one, or,
+where keys are not unique, those with the last key and one before them.$$;
+
+create function sync.next_offset(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_offset bigint := coalesce((p_page.reading ->> 'offset')::bigint,
+    (p_page.page - 1)::bigint * p_stream.page_size);
+  v_wanted bigint := coalesce(p_stream.overlap, greatest(1, p_stream.page_size / 10));
+  v_least bigint := 1;
+  v_back bigint;
+begin
+  if p_stream.completeness = 'agreed' then
+    return jsonb_build_object('offset', v_offset + p_page.records, 'guess', true);
+  elsif p_page.records > 0 then
+    v_least := sync.least_overlap(p_page, p_stream);
+    v_wanted := case when p_page.page = 1 and v_least >= p_page.records then 0
+      else least(greatest(v_wanted, v_least), p_page.records - 1) end;
+    return jsonb_build_object('offset', v_offset + p_page.records - v_wanted, 'overlap', v_wanted,
+      'guess', true);
+  elsif v_offset = 0 or coalesce(p_page.reading ?| '{back,beside}', false) then
+    return null;
+  end if;
+  v_back := case when (p_page.reading ->> 'overlap')::bigint = 0 then 0
+    else greatest(0, v_offset - v_wanted) end;
+  return jsonb_build_object('offset', v_back, 'overlap', v_offset - v_back, 'guess', true,
+    'back', true);
+end; $$;
+comment on function sync.next_offset(sync.page_in_hand, public.sync_streams) is
+$$Returns: where a list goes on that is read by offsets, by what was received. Of a chained list the
+page shares its first records with the page before. One that turned out to be past the end is asked
+again, once, from further up: an empty page joins nothing. After a first page that is too short to
+overlap that is the first page again: if it shows the same, there was no other.$$;
+
+create function sync.says_more(p_answer jsonb, p_stream public.sync_streams) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_stream.more_path is null then
+    return null;
+  end if;
+  if jsonb_typeof(p_answer #> p_stream.more_path) is distinct from jsonb_typeof(p_stream.more_is)
+  then
+    perform sync.raise_shape(format('the answer does not say at %s whether more follows',
+      array_to_string(p_stream.more_path, '.')),
+      'declare_stream() says where that stands (more_path) and which value means it (more_is).');
+  end if;
+  return p_answer #> p_stream.more_path = p_stream.more_is;
+end; $$;
+comment on function sync.says_more(jsonb, public.sync_streams) is
+$$Returns: whether an answer says that more follows; null where the stream does not say that it
+does. Raises: SY010.$$;
+
+create function sync.with_next(p_page sync.page_in_hand, p_answer jsonb,
+  p_stream public.sync_streams, p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_position text := sync.position_of(p_stream);
+  v_says_more boolean := sync.says_more(p_answer, p_stream);
+  v_named record;
+  v_next jsonb;
+begin
+  if v_position = 'page' then
+    v_page.last_page := sync.page_number_in(p_answer, p_stream.last_page_path);
+  end if;
+  v_page.ends := case
+    when v_says_more is false then true
+    when p_stream.short_page_ends and p_page.records < p_stream.page_size then true
+    -- Where pages begin at 0, the last one may be named by number or by count.
+    when v_page.last_page is not null
+    then p_page.page >= v_page.last_page + 1 - p_stream.first_page
+    when p_page.records > 0 or v_says_more then false
+    when v_position in ('page', 'last') then true
+    else v_position = 'offset' and (p_page.page = 1 or p_stream.completeness = 'agreed') end;
+  case
+    when v_page.ends then
+      null;
+    when v_position in ('next', 'url', 'link') then
+      v_named := sync.named_next(p_page, p_answer, p_stream, p_source);
+      v_next := v_named.o_next;
+      v_page.ends := v_next is null;
+      if v_next is null and (v_says_more or not (v_named.o_is_said or p_stream.next_absent_ends
+        or p_page.records < p_stream.page_size)) then
+        perform sync.raise_shape(format('%s and it names no next page', case when v_says_more
+          then 'the answer says that more follows' else 'the page is full' end),
+          'declare_stream() says where the next page is named (next_path, next_is), or that a full '
+            'page without one is the last (next_absent_ends).');
+      end if;
+    when v_position = 'last' then
+      v_next := jsonb_build_object('last',
+        p_page.answer -> -1 #> coalesce(p_stream.last_path, p_stream.id_path));
+      if nullif(v_next -> 'last', 'null') is null then
+        perform sync.raise_shape(format('nothing says where the list goes on: %s', case
+          when p_page.records = 0 then 'the answer says that more follows, and shows no record'
+          else 'the last record has nothing at ' || array_to_string(p_stream.last_path, '.') end),
+          'declare_stream() says which value of the last record asks for the next page '
+            '(last_path).');
+      end if;
+    when v_position = 'offset' then
+      v_next := sync.next_offset(p_page, p_stream);
+      v_page.is_past_pages := p_page.records = 0;
+      if p_stream.completeness = 'chained' and v_says_more is null
+        and p_page.records between 1 and (p_page.reading ->> 'overlap')::bigint then
+        v_page.ends := null;
+      end if;
+    when v_position = 'page' then
+      v_next := '{"guess": true}';
+    else
+      null;
+  end case;
+  if v_next is not null then
+    v_page.next := coalesce(p_page.reading, '{}')
+      - '{next,url,last,offset,overlap,guess,back,beside}'::text[] || v_next;
+    if p_page.page >= sync.setting('max_pages') then
+      perform sync.raise_shape(format('page %s is not the last one', p_page.page),
+        format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+        sync.counted(sync.setting('max_pages'), 'page')));
+    end if;
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.with_next(sync.page_in_hand, jsonb, public.sync_streams,
+  public.sync_sources) is
+$$Returns: a page with the reading of the one after it, and whether the list ends with it. By
+offsets a page that shows no more than it shares with the page before may be the end: then ends is null.
+Raises: SY010.$$;
+
+create function sync.check_progress(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ids text[];
+  v_value text := coalesce(p_page.next ->> 'next', p_page.next ->> 'url', p_page.next ->> 'last');
+begin
+  if v_value is not null and exists (
+    select 1 from public.chunked_sync_jobs as c
+    where c.run_id = p_page.run_id and c.scan = p_page.scan and c.kind = 'page'
+      and c.reading is not null
+      and md5(coalesce(c.reading ->> 'next', c.reading ->> 'url', c.reading ->> 'last'))
+        = md5(v_value)
+      and c.reading -> 'parent' is not distinct from p_page.reading -> 'parent'
+  ) then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s repeats', left(v_value, 80)),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+  if p_page.page = 1 or p_page.records <= coalesce((p_page.reading ->> 'overlap')::bigint, 0) then
+    return;
+  end if;
+  v_ids := array(
+    select e.record #>> p_stream.id_path
+    from jsonb_array_elements(p_page.answer) with ordinality as e (record, n) order by e.n);
+  if exists (
+    select 1 from public.chunked_sync_jobs as c
+    join sync.seen_pages as s on s.run_id = c.run_id and s.scan = c.scan and s.chunk_id = c.id
+    where c.run_id = p_page.run_id and c.scan = p_page.scan and c.kind = 'page'
+      and c.page = p_page.page - 1 and s.record_ids = v_ids
+      and c.reading -> 'parent' is not distinct from p_page.reading -> 'parent'
+  ) then
+    raise exception using errcode = 'SY020',
+      message = format('page %s repeats the page before', p_page.page),
+      hint = 'The API may not know the parameter that asks for a page: declare_stream() names it. '
+        'The scan would never end.';
+  end if;
+end; $$;
+comment on function sync.check_progress(sync.page_in_hand, public.sync_streams) is
+$$Raises: SY020 the next page leads where the scan has been, or the page is the one before again.$$;
+
+create function sync.read_listed(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_moved text;
+begin
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
+  if v_page.total >= p_stream.result_cap then
+    v_page.total := null;
+  end if;
+  v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
+  perform sync.check_progress(v_page, p_stream);
+  v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
+  v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
+  if p_stream.completeness <> 'chained' then
+    return v_page;
+  end if;
+  v_page := sync.in_order(v_page, p_stream);
+  if v_page.disorder is null and v_page.next ? 'next' and p_stream.cursor_is is null
+    and v_page.next ->> 'next'
+      is distinct from v_page.answer -> -1 #>> coalesce(p_stream.last_path, p_stream.id_path) then
+    v_page.disorder := format('its cursor is %s and not what its last record has at %s, so that '
+      'nothing says that the next page joins', sync.shown(v_page.next -> 'next'),
+      array_to_string(coalesce(p_stream.last_path, p_stream.id_path), '.'));
+  end if;
+  if v_page.disorder is null and p_stream.order_moves = 'never' then
+    v_moved := sync.moved_record(v_page, p_stream);
+    if v_moved is not null then
+      v_page.disorder := format('record %s has another place in the order than before, and '
+        'order_moves is never', v_moved);
+    end if;
+  end if;
+  if p_stream.order_moves = 'forward' and p_stream.order_type = 'time'
+    and p_page.is_full_scan is false and v_page.last_key > (
+      select extract(epoch from r.started_at) from public.workspace_sync_runs as r
+      where r.id = p_page.run_id) then
+    v_page.ends := true;
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.read_listed(sync.page_in_hand, public.sync_streams,
+  public.sync_sources) is
+$$Returns: a page of a chained or agreed list with its records, its order, what comes next and
+whether it is the end. What changed since an incremental run began is the next one's. Raises: SY010
+wrong shape, SY020 it leads where the scan has been.$$;
+
+create function sync.read_past_end(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.records := 0;
+  v_page.ends := sync.position_of(p_stream) = 'page' or p_stream.completeness = 'agreed';
+  v_page.is_past_pages := not v_page.ends;
+  v_page.next := case when not v_page.ends then coalesce(p_page.reading, '{}')
+    - '{offset,overlap,guess,back,beside}'::text[] || sync.next_offset(v_page, p_stream) end;
+  v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
+  return v_page;
+end; $$;
+comment on function sync.read_past_end(sync.page_in_hand, public.sync_streams) is
+$$Returns: a page that was asked for on the chance that it exists, and does not.$$;
+
+create type sync.walk as (pages int, is_ended boolean, flaw text, is_final boolean, next jsonb);
+comment on type sync.walk is
+'How far a scan of a list got. pages: how many in a row it read, up to the end; flaw: what speaks
+against it; is_final: so that another scan cannot help; next: the reading of the page after the last
+one, null if nothing names it.';
+
+create function sync.walk_list(p_run_id bigint, p_scan int, p_stream public.sync_streams)
+  returns sync.walk
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_walk sync.walk;
+  v_is_chained boolean := p_stream.completeness = 'chained';
+  v_is_unique boolean := sync.is_order_unique(p_stream);
+  v_overlaps boolean := sync.position_of(p_stream) = 'offset';
+  v_way int := case p_stream.order_direction when 'asc' then 1 else -1 end;
+begin
+  with shown as (
+    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.first_key, s.last_key, s.first_text,
+      s.last_text, row_number() over (order by s.page) as n
+    from sync.seen_pages as s
+    where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
+  ), filled as (
+    -- An empty page joins nothing: the next one joins the last that has records.
+    select s.page, lag(s.page) over by_page as page_before,
+      lag(s.record_ids) over by_page as ids_before, v_way * case p_stream.order_type
+        when 'text' then (s.first_text > lag(s.last_text) over by_page)::int
+          - (s.first_text < lag(s.last_text) over by_page)::int
+        else sign(s.first_key - lag(s.last_key) over by_page) end as step
+    from shown as s where s.record_ids <> '{}'
+    window by_page as (order by s.page)
+  ), walked as (
+    select s.page, s.next, coalesce(s.ends, s.record_ids <@ f.ids_before, false) as is_end,
+      format('page %s is not in order: ', s.page) || s.disorder as disorder, case
+        when not v_is_chained or f.page_before is null then null
+        -- The first page was asked again, after an empty one.
+        when v_overlaps and s.page = 2 and s.record_ids = f.ids_before then null
+        when v_overlaps and v_is_unique and not s.record_ids && f.ids_before
+        then format('page %s shares no record with page %s', s.page, f.page_before)
+        when v_overlaps and (f.step > 0 or (f.step = 0 and not v_is_unique))
+        then format('page %s does not begin before the end of page %s', s.page, f.page_before)
+        when not v_overlaps and (f.step < 0 or (f.step = 0 and v_is_unique))
+        then format('page %s begins before the end of page %s', s.page, f.page_before) end as gap
+    from shown as s left join filled as f on f.page = s.page
+    where s.page = s.n
+  ), last as (
+    select coalesce(min(w.page) filter (where w.is_end), max(w.page)) as page,
+      coalesce(bool_or(w.is_end), false) as is_ended
+    from walked as w
+  )
+  select max(w.page), bool_or(l.is_ended), (array_agg(coalesce(w.disorder, w.gap) order by w.page)
+      filter (where w.disorder is not null or w.gap is not null))[1],
+    coalesce(bool_or(w.disorder is not null), false),
+    (array_agg(w.next order by w.page desc))[1]
+  into v_walk.pages, v_walk.is_ended, v_walk.flaw, v_walk.is_final, v_walk.next
+  from last as l join walked as w on w.page <= l.page;
+  if v_walk.pages is null then
+    v_walk := row(0, false, 'no page was read', false, null)::sync.walk;
+  elsif not v_walk.is_ended and v_walk.flaw is null and (v_walk.next is null or exists (
+    select 1 from public.chunked_sync_jobs as c
+    where c.run_id = p_run_id and c.scan = p_scan and c.kind = 'page'
+      and c.page = v_walk.pages + 1 and c.reading = v_walk.next)) then
+    v_walk.flaw := format('nothing proves that the list ends after page %s', v_walk.pages);
+  end if;
+  return v_walk;
+end; $$;
+comment on function sync.walk_list(bigint, int, public.sync_streams) is
+$$Returns: how far the pages of a scan are contiguous: each one there, in order, joined to the one
+before, up to the first that is the end. By offsets a page joins that shares a record with the one
+before, or, where keys are not unique, begins strictly before its end; by keyset one that begins
+after it.$$;
+
+create function sync.read_on(p_run public.workspace_sync_runs, p_walk sync.walk) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.seen_pages set page = null
+  where run_id = p_run.id and scan = p_run.scan and page > p_walk.pages;
+  update public.workspace_sync_runs
+  set known_pages = p_walk.pages, planned_pages = p_walk.pages where id = p_run.id;
+  perform sync.plan_page(p_run.id, p_walk.pages + 1, p_walk.next);
+  perform sync.fill_slots(p_run.id);
+end; $$;
+comment on function sync.read_on(public.workspace_sync_runs, sync.walk) is
+$$A scan goes on as a chain after the last of its pages in a row; what was read beyond counts as no
+page. The caller holds the run's lock.$$;
+
+create function sync.plan_beside(p_run public.workspace_sync_runs, p_page sync.page_in_hand)
+  returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams;
+  v_last record;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if sync.position_of(v_stream) not in ('page', 'offset') or v_stream.order_moves = 'forward'
+    or (v_stream.completeness = 'chained' and p_run.scan - p_run.begun_again > 1) then
+    return false;
+  end if;
+  if p_run.sound_scan is not null then
+    select max(page) as pages, max(cardinality(record_ids)) filter (where page = 1) as records
+    into v_last from sync.seen_pages where run_id = p_run.id and scan = p_run.sound_scan;
+  else
+    select (ws.marks ->> 'pages')::int as pages, (ws.marks ->> 'page_records')::int as records
+    into v_last
+    from public.sync_workspace_streams as ws
+    join public.sync_workspaces as w on w.id = ws.workspace_id
+    where ws.workspace_id = p_run.workspace_id and ws.stream_id = p_run.stream_id
+      and ws.marks -> 'of' = sync.feed_identity(w, v_stream);
+  end if;
+  if (v_last.pages > 1 and p_page.records >= v_last.records) is not true then
+    return false;
+  end if;
+  update public.workspace_sync_runs set
+    known_pages = v_last.pages, progress_total = coalesce(progress_total, v_last.pages),
+    reading = coalesce(reading, '{}') || '{"beside": true}' || case
+      when p_page.next ? 'offset' then jsonb_build_object('step', p_page.next -> 'offset',
+        'overlap', coalesce(p_page.next -> 'overlap', '0')) else '{}'::jsonb end
+  where id = p_run.id;
+  return true;
+end; $$;
+comment on function sync.plan_beside(public.workspace_sync_runs, sync.page_in_hand) is
+$$After page 1: know of as many pages as the last complete sync saw, or the scan before, which are
+read side by side; the rest is a chain. Not where page 1 is shorter than it was then. The caller
+holds the run's lock. Returns: whether it does.$$;
+
+create function sync.plan_listed(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_run public.workspace_sync_runs;
+begin
+  for v_page in select p.* from unnest(p_pages) as p where p.kind = 'page' order by p.turn loop
+    select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
+    continue when v_run.ending is not null or v_page.ends is distinct from false
+      or v_page.next is null or v_page.page <> v_run.known_pages;
+    if v_page.page = 1 then
+      continue when sync.plan_beside(v_run, v_page);
+    end if;
+    perform sync.plan_page(v_run.id,
+      v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next);
+  end loop;
+end; $$;
+comment on function sync.plan_listed(sync.page_in_hand[]) is
+$$Queue what comes after the last known page of a list. The caller holds the runs' locks.$$;
+
+create function sync.next_scan(p_run_id bigint, p_sound_scan int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.workspace_sync_runs set scan = scan + 1, phase = 'scan', known_pages = 1,
+    planned_pages = 1, reading = nullif(reading - '{beside,step,overlap}'::text[], '{}'),
+    sound_scan = p_sound_scan
+  where id = p_run_id;
+  perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+  perform sync.fill_slots(p_run_id);
+end; $$;
+comment on function sync.next_scan(bigint, int) is
+$$Begin the next scan of a run, with page 1. p_sound_scan: which one it will be compared with. The
+caller holds the run's lock.$$;
+
+create function sync.close_since(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_here bigint := sync.count_here(p_run);
+  v_short_by bigint := coalesce((
+    select (marks ->> 'short_by')::bigint from public.sync_workspace_streams
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id), 0);
+begin
+  if p_run.expected_total > v_here + v_short_by then
+    update public.sync_workspace_streams set marks = marks - 'full_scan_at'
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: the next '
+      'scan reads everything', p_run.expected_total, v_here));
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_gone(p_run));
+  end if;
+end; $$;
+comment on function sync.close_since(public.workspace_sync_runs) is
+$$Close a run that read what changed since a time: it says nothing of what it did not show. Where
+the API counts more records than there are, and more than the last full scan did not show, the next run
+is a full scan. The caller holds the run's lock.$$;
+
+create function sync.close_list(p_run_id bigint, p_pages int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+begin
+  update public.workspace_sync_runs as r set known_pages = p_pages, planned_pages = p_pages,
+    progress_total = coalesce(r.progress_total, p_pages), expected_total = s.total,
+    distinct_ids = s.ids
+  from (
+    select max(x.total) as total, count(distinct shown.id) as ids
+    from public.workspace_sync_runs as own
+    join sync.seen_pages as x on x.run_id = own.id and x.scan = own.scan
+    left join lateral unnest(x.record_ids) as shown (id) on true where own.id = p_run_id
+  ) as s
+  where r.id = p_run_id returning r.* into strict v_run;
+  select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
+  if v_run.distinct_ids >= v_stream.result_cap and sync.position_of(v_stream) <> 'last' then
+    perform sync.close_run(p_run_id, 'partial', format('%s were shown, and the API shows no more '
+      'than result_cap (%s) of a list: have it read by a keyset, {last} over a unique value, so '
+      'that every page is a list of its own', sync.counted(v_run.distinct_ids, 'record'),
+      v_stream.result_cap));
+  elsif not v_run.is_full_scan then
+    perform sync.close_since(v_run);
+  else
+    update public.workspace_sync_runs set warnings = warnings || format('the API counts %s, its '
+      'pages show %s', expected_total, distinct_ids)
+    where id = p_run_id and expected_total <> distinct_ids;
+    perform sync.begin_confirmations(p_run_id);
+  end if;
+end; $$;
+comment on function sync.close_list(bigint, int) is
+$$A scan of a list is accepted: note what it showed, and confirm what it missed, or close. A total
+that differs only warns; a list that reaches its result_cap is partial. The caller holds the run's
+lock.$$;
+
+revoke all on function
+  sync.is_order_unique, sync.in_order, sync.moved_record, sync.named_next, sync.least_overlap,
+  sync.next_offset,
+  sync.says_more, sync.with_next, sync.check_progress, sync.read_listed, sync.read_past_end,
+  sync.walk_list, sync.read_on, sync.plan_beside, sync.plan_listed, sync.next_scan,
+  sync.close_since, sync.close_list
+from public, anon, authenticated, service_role;
+
 -- Counted streams: every page of one scan, distinct ids = the API's total, total unmoved.
--- Stands on: slots, answers, missing, close, deletions, begin.
+-- Stands on: templates, slots, answers, missing, marks, close, deletions, begin, lists.
 
 create function sync.begin_counted(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.set_since(p_run_ids);
   perform sync.begin_phase(p_run_ids, 'scan');
 end; $$;
 comment on function sync.begin_counted(bigint[]) is
-$$Page 1 of runs. The caller holds their locks, or made them.$$;
+$$Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
+or made them.$$;
 
 create function sync.read_counted(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
+  v_records bigint;
 begin
   v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
-  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
-    2147483647);
+  v_page.last_page := sync.page_number_in(p_page.answer, p_stream.last_page_path);
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  -- Where pages begin at 0, the last one may be named by number or by count.
+  if v_page.last_page is null or p_stream.first_page = 0 then
+    perform sync.check_records(v_page, p_stream);
+    v_records := jsonb_array_length(v_page.answer);
+    if v_page.last_page is null and v_records = 0 and v_page.total > 0 and p_page.page = 1 then
+      perform sync.raise_shape(format('the answer names no last page, and shows none of %s',
+        sync.counted(v_page.total, 'record')),
+        'declare_stream() says where the last page stands, else it follows from what page 1 shows.');
+    end if;
+    v_page.last_page := greatest(v_page.last_page, case
+      when p_page.page > 1 then coalesce(p_page.known_pages, p_page.page)
+      when v_records = 0 then 1
+      else least(ceil(v_page.total::numeric / v_records), 2147483647) end, 1);
+  end if;
   if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
     perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
       format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
@@ -6688,12 +7697,13 @@ begin
       v_page.last_page, sync.counted(v_page.total, 'record')),
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
-  v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.check_records(v_page, p_stream) where v_records is null;
+  v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   return v_page;
 end; $$;
 comment on function sync.read_counted(sync.page_in_hand, public.sync_streams) is
-$$Returns: the page with its records, total and last_page. Raises: SY010.$$;
+$$Returns: the page with its records, total and last_page, which follows from the total and the
+records of page 1 where the answer does not name it. Raises: SY010.$$;
 
 create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
@@ -6748,47 +7758,64 @@ comment on function sync.scan_finding(bigint) is
 $$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
 total. Returns: what speaks against it, with the numbers, or null.$$;
 
-create function sync.scan_again(p_run_id bigint, p_finding text) returns void
+create function sync.scan_again(p_run_id bigint, p_finding text, p_scans int default null,
+  p_sound_scan int default null) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  v_scans int := coalesce(p_scans, sync.setting('max_scans'));
   v_run public.workspace_sync_runs;
 begin
   perform sync.forget_unaccepted(p_run_id);
-  update public.workspace_sync_runs set
-    warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
-    phase = 'scan', known_pages = 1, planned_pages = 1
-  where id = p_run_id and scan - begun_again < sync.setting('max_scans')
+  update public.workspace_sync_runs
+  set warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding)
+  where id = p_run_id and scan - begun_again < v_scans
   returning * into v_run;
   if v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
-      format('after %s: %s', sync.counted(sync.setting('max_scans'), 'scan'), p_finding));
+      format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
   else
-    perform sync.plan_chunks(p_run_id, 'page', array[1], null);
-    perform sync.fill_slots(p_run_id);
+    perform sync.next_scan(p_run_id, p_sound_scan);
   end if;
 end; $$;
-comment on function sync.scan_again(bigint, text) is
+comment on function sync.scan_again(bigint, text, int, int) is
 $$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
-have. The caller holds the run's lock.$$;
+have (max_scans, or p_scans). p_sound_scan: which scan the next one is compared with. The caller
+holds the run's lock.$$;
 
 create function sync.plan_counted(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  update public.workspace_sync_runs as r
+  set reading = coalesce(r.reading, '{}') || jsonb_build_object('step', p.records)
+  from unnest(p_pages) as p
+  join public.sync_streams as st on st.id = p.stream_id and st.page_size > p.records
+  where r.id = p.run_id and p.page = 1 and p.reveals_pages and p.total > p.records
+    and p.records > 0 and sync.position_of(st) = 'offset';
   perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   where p.reveals_pages group by p.run_id;
 end; $$;
 comment on function sync.plan_counted(sync.page_in_hand[]) is
-$$Know of the pages up to the last one that completed pages name. The caller holds the runs'
-locks.$$;
+$$Know of the pages up to the last one that completed pages name; by offsets they are as long as the
+first one was received. The caller holds the runs' locks.$$;
 
 create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run.id)
     else sync.confirmation_finding(p_run) end;
+  v_run public.workspace_sync_runs;
+  v_cap bigint;
 begin
-  if v_finding is not null then
+  select * into strict v_run from public.workspace_sync_runs where id = p_run.id;
+  select result_cap into v_cap from public.sync_streams where id = p_run.stream_id;
+  if v_run.expected_total >= v_cap then
+    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, which with a result_cap '
+      'of %s is no total: have the list read as chained, by {last} over a unique value',
+      v_run.expected_total, v_cap));
+  elsif v_finding is not null then
     perform sync.scan_again(p_run.id, v_finding);
+  elsif p_run.phase = 'scan' and not v_run.is_full_scan then
+    perform sync.close_since(v_run);
   elsif p_run.phase = 'scan' then
     perform sync.begin_confirmations(p_run.id);
   else
@@ -6802,6 +7829,160 @@ again, or close. The caller holds its lock.$$;
 revoke all on function
   sync.read_counted, sync.read_confirmation, sync.scan_finding, sync.scan_again, sync.begin_counted,
   sync.plan_counted, sync.advance_counted
+from public, anon, authenticated, service_role;
+
+-- Chained lists: contiguous, in order, to a proven end.
+-- Stands on: marks, close, deletions, begin, lists, kind_counted.
+
+create function sync.begin_listed(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.set_since(p_run_ids);
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $$;
+comment on function sync.begin_listed(bigint[]) is
+$$Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
+or made them.$$;
+
+create function sync.end_confirmations(p_run public.workspace_sync_runs, p_scans int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_finding text := sync.confirmation_finding(p_run);
+begin
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding, p_scans);
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
+  end if;
+end; $$;
+comment on function sync.end_confirmations(public.workspace_sync_runs, int) is
+$$Each record that a scan missed was asked for: close, or scan again, at most so many times in all.
+The caller holds the run's lock.$$;
+
+create function sync.advance_chained(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_scans int := sync.setting('max_scans');
+  v_stream public.sync_streams;
+  v_walk sync.walk;
+begin
+  if p_run.phase = 'confirm' then
+    perform sync.end_confirmations(p_run, v_scans);
+    return;
+  end if;
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  v_walk := sync.walk_list(p_run.id, p_run.scan, v_stream);
+  case
+    when v_walk.is_final then
+      perform sync.close_run(p_run.id, 'partial', v_walk.flaw);
+    when v_walk.flaw is not null then
+      perform sync.scan_again(p_run.id, v_walk.flaw, v_scans);
+    when v_walk.is_ended then
+      perform sync.close_list(p_run.id, v_walk.pages);
+    else
+      perform sync.read_on(p_run, v_walk);
+  end case;
+end; $$;
+comment on function sync.advance_chained(public.workspace_sync_runs) is
+$$The next step of a chained run of which nothing is live: read on where its pages in a row end,
+scan again where they do not join, close. A list that is not in the order that was declared is partial at
+once. The caller holds its lock.$$;
+
+revoke all on function
+  sync.begin_listed, sync.end_confirmations, sync.advance_chained
+from public, anon, authenticated, service_role;
+
+-- Agreed lists: neither total nor order nor keyset, so that two scans have to agree.
+-- Stands on: close, deletions, lists, kind_counted, kind_chained.
+
+create function sync.repeated_id(p_run public.workspace_sync_runs) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select shown.id from sync.seen_pages as s
+    cross join lateral (select distinct id from unnest(s.record_ids) as id) as shown
+    where s.run_id = p_run.id and s.scan = p_run.scan
+    group by shown.id having count(*) > 1 order by shown.id limit 1);
+end; $$;
+comment on function sync.repeated_id(public.workspace_sync_runs) is
+$$Returns: a record that stands on two pages of a scan, or null.$$;
+
+create function sync.disagreement(p_run public.workspace_sync_runs) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_lost text[] := array(
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = p_run.id and s.scan = p_run.sound_scan
+    except
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = p_run.id and s.scan = p_run.scan
+    order by 1);
+  v_new text[];
+begin
+  if cardinality(v_lost) > 0 then
+    return format('it does not show what the scan before showed: %s', sync.some_of(v_lost));
+  end if;
+  v_new := array(
+    select unnest(s.new_ids) from sync.seen_pages as s
+    where s.run_id = p_run.id and s.scan = p_run.sound_scan and exists (
+      select 1 from sync.seen_pages as x join public.chunked_sync_jobs as c on c.id = x.chunk_id
+      where x.run_id = p_run.id and x.scan = p_run.sound_scan and c.reading ? 'beside')
+    order by 1);
+  if cardinality(v_new) > 0 then
+    return format('what was new in the scan before may have pushed others from page to page while '
+      'they were read side by side: %s', sync.some_of(v_new));
+  end if;
+  return null;
+end; $$;
+comment on function sync.disagreement(public.workspace_sync_runs) is
+$$Returns: what keeps two scans in a row from agreeing, or null. Between two pages a record is
+passed over only if one above it went, which the next scan does not show, or, if pages are read side by
+side, if one came, which was new.$$;
+
+create function sync.advance_agreed(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- One more than where one scan is enough.
+  v_scans int := sync.setting('max_scans') + 1;
+  v_stream public.sync_streams;
+  v_walk sync.walk;
+  v_finding text;
+begin
+  if p_run.phase = 'confirm' then
+    perform sync.end_confirmations(p_run, v_scans);
+    return;
+  end if;
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  v_walk := sync.walk_list(p_run.id, p_run.scan, v_stream);
+  if v_walk.flaw is null and not v_walk.is_ended then
+    perform sync.read_on(p_run, v_walk);
+    return;
+  end if;
+  v_finding := coalesce(v_walk.flaw,
+    format('record %s stands on two pages', sync.repeated_id(p_run)));
+  if v_walk.flaw is null and sync.repeated_id(p_run) is null then
+    v_finding := null;
+  end if;
+  case
+    when v_finding is not null then
+      perform sync.scan_again(p_run.id, v_finding, v_scans);
+    when p_run.sound_scan is null and p_run.scan - p_run.begun_again < v_scans then
+      perform sync.next_scan(p_run.id, p_run.scan);
+    when p_run.sound_scan is null then
+      perform sync.close_run(p_run.id, 'partial', format('after %s: only the last one can be '
+        'compared', sync.counted(v_scans, 'scan')));
+    when sync.disagreement(p_run) is not null then
+      perform sync.scan_again(p_run.id, sync.disagreement(p_run), v_scans, p_run.scan);
+    else
+      perform sync.close_list(p_run.id, v_walk.pages);
+  end case;
+end; $$;
+comment on function sync.advance_agreed(public.workspace_sync_runs) is
+$$The next step of an agreed run of which nothing is live: read on, scan until two scans in a row
+agree, close. The caller holds its lock.$$;
+
+revoke all on function
+  sync.repeated_id, sync.disagreement, sync.advance_agreed
 from public, anon, authenticated, service_role;
 
 -- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of
@@ -7201,7 +8382,7 @@ begin
   if o_total is null then
     return;
   end if;
-  o_here := sync.count_live(p_run);
+  o_here := sync.count_here(p_run);
   if p_run.is_full_scan then
     select count(distinct id) into v_shown
     from sync.seen_pages as s cross join unnest(s.record_ids) as id
@@ -7883,8 +9064,8 @@ from public, anon, authenticated, service_role;
 
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, answers, close, begin, kind_counted, kind_feed, kind_feed_end,
---   kind_items, kind_connection, kind_single.
+-- Stands on: keys, streams, answers, close, begin, lists, kind_counted, kind_chained, kind_agreed,
+--   kind_feed, kind_feed_end, kind_items, kind_connection, kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -7892,16 +9073,18 @@ language plpgsql set search_path = pg_catalog, pg_temp
   set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_counted bigint[];
+  v_listed bigint[];
   v_feed bigint[];
   v_items bigint[];
   v_single bigint[];
 begin
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
+    array_agg(given.id order by given.id) filter (where k.completeness in ('chained', 'agreed')),
     array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
     array_agg(given.id order by given.id) filter (where k.completeness = 'items'),
     array_agg(given.id order by given.id) filter (where k.completeness = 'single')
-  into v_counted, v_feed, v_items, v_single
+  into v_counted, v_listed, v_feed, v_items, v_single
   from unnest(p_run_ids) as given (id)
   cross join lateral (
     select st.completeness from public.workspace_sync_runs as r
@@ -7910,6 +9093,9 @@ begin
   ) as k;
   if v_counted is not null then
     perform sync.begin_counted(v_counted);
+  end if;
+  if v_listed is not null then
+    perform sync.begin_listed(v_listed);
   end if;
   if v_feed is not null then
     perform sync.begin_feed(v_feed);
@@ -7972,7 +9158,13 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
-  if p_page.http_status not between 200 and 299 then
+  if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
+    and p_page.reading ?| '{guess,beside}' then
+    v_page := sync.read_past_end(p_page, p_stream);
+    v_page.answer := '[]';
+    v_page.body := null;
+    return v_page;
+  elsif p_page.http_status not between 200 and 299 then
     if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
       perform sync.require_own_error(p_page, p_source);
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
@@ -8003,6 +9195,8 @@ begin
     when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
     when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
     when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
+    when p_stream.completeness in ('chained', 'agreed')
+    then sync.read_listed(v_page, p_stream, p_source)
     when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
     when p_stream.completeness = 'single' then sync.read_single(v_page, p_stream)
     else sync.read_items(v_page) end;
@@ -8010,15 +9204,16 @@ begin
     v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
   end if;
   v_page.records := jsonb_array_length(v_page.answer);
-  v_page.reveals_pages := v_page.kind = 'page'
-    and (v_page.last_page <= v_page.known_pages) is not true;
+  v_page.reveals_pages := coalesce(v_page.reveals_pages, v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true);
   -- It is in the answer now; every statement over the pages would copy it.
   v_page.body := null;
   return v_page;
 end; $$;
 comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
 $$Cast a body and check it by its stream. A status that the stream counts as a page although it is
-no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
+no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
+where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
 pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.$$;
 
@@ -8058,6 +9253,8 @@ begin
       order by p.turn);
     case v_kind
       when 'counted', 'single' then perform sync.plan_counted(v_pages);
+      when 'chained' then perform sync.plan_listed(v_pages);
+      when 'agreed' then perform sync.plan_listed(v_pages);
       when 'feed' then perform sync.plan_feed(v_pages);
       when 'items' then perform sync.plan_items(v_pages);
       else null;
@@ -8074,8 +9271,11 @@ language plpgsql set search_path = pg_catalog, pg_temp
   set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
+  v_completeness text;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select completeness into strict v_completeness from public.sync_streams
+  where id = v_run.stream_id;
   if v_run.ending is not null then
     perform sync.close_run(p_run_id,
       case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
@@ -8094,14 +9294,14 @@ begin
       where id = v_run.parent_run_id and status = 'running');
   elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
-  elsif exists (select 1 from public.sync_streams
-    where id = v_run.stream_id and completeness = 'feed') then
-    perform sync.advance_feed(v_run);
-  elsif exists (select 1 from public.sync_streams
-    where id = v_run.stream_id and completeness = 'single') then
-    perform sync.advance_single(v_run);
   else
-    perform sync.advance_counted(v_run);
+    case v_completeness
+      when 'chained' then perform sync.advance_chained(v_run);
+      when 'agreed' then perform sync.advance_agreed(v_run);
+      when 'feed' then perform sync.advance_feed(v_run);
+      when 'single' then perform sync.advance_single(v_run);
+      else perform sync.advance_counted(v_run);
+    end case;
   end if;
 end; $$;
 comment on function sync.advance_run(bigint) is
@@ -8123,6 +9323,7 @@ begin
   perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs as r
   set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
+    reading = null, sound_scan = null,
     stream_revision = st.revision, warnings = warnings || p_reason,
     access_revision = w.access_revision
   from public.sync_workspaces as w, public.sync_streams as st
@@ -8580,12 +9781,16 @@ and without their bodies.$$;
 create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+declare
+  v_listed int[] := array(
+    select p.turn from unnest(p_pages) as p where p.ends is not null or p.next is not null);
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder, part_id)
+    first_key, last_key, disorder, part_id, first_text, last_text, next, ends,
+    latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
-    p.disorder, p.part_id
+    p.disorder, p.part_id, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
@@ -8597,14 +9802,15 @@ begin
     from unnest(p_records) as r
     join unnest(p_changed) as c on c.workspace_id = r.workspace_id
       and c.stream_id = r.stream_id and c.record_id = r.record_id
-    where c.change = 'inserted' and not r.is_truth group by r.turn
+    where (c.change = 'inserted' and not r.is_truth) or (
+      r.turn = any (v_listed) and c.change in ('inserted', 'revived')) group by r.turn
   ) as n on n.turn = p.turn
   where p.kind in ('page', 'cursor');
 end; $$;
 comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[],
   sync.changed_record[]) is
 $$Note the ids that pages showed, the proof that a scan is complete, and which were new of a feed
-that is read to its mark.$$;
+that is read to its mark, or did not live before of a chained or agreed list.$$;
 
 create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -236,7 +236,8 @@ comment on column public.sync_workspace_streams.marks is
 'Of a feed, where the next scan may stop. run_id and read_at: the last scan that was complete, of
 newest_id: the first record of its list; full_scan_at: when everything was read last; short_by: how
 many the API counted then that it did not show; of: of which address, owner and declaration all that
-is, of others it says nothing.';
+is, of others it says nothing. Of other lists: since: the latest change that the last complete run
+saw, or its start; pages: how many it read, page_records: how many records its page 1 had.';
 create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
 alter table public.sync_workspace_streams enable row level security;
 

@@ -37,6 +37,8 @@ create table public.workspace_sync_runs (
   parts_ended bigint,
   parts_mark text,
   window_turn bigint,
+  reading jsonb,
+  sound_scan int,
   extra_fetches bigint not null default 0,
   started_at timestamptz not null default sync.now(),
   completed_at timestamptz,
@@ -72,7 +74,8 @@ comment on column public.workspace_sync_runs.mark is
 'Of a feed: the first record of the last complete scan, when this run began. Of an items stream,
 and of children that follow what changed: the staged record up to which they are queued.';
 comment on column public.workspace_sync_runs.is_full_scan is
-'Of a feed: whether it reads to the end and not only to the mark.';
+'Whether it reads everything: a feed to its end and not only to the mark, other lists without
+{since}.';
 comment on column public.workspace_sync_runs.needed_pages is
 'Of a feed: pages to read as far as is known, also those only a cursor reaches.';
 comment on column public.workspace_sync_runs.parts_total is
@@ -83,6 +86,12 @@ comment on column public.workspace_sync_runs.parts_mark is
 'The parent up to which its lists are planned, in the order of the parents'' table.';
 comment on column public.workspace_sync_runs.window_turn is
 'Of children: the chunk with which half of what is planned ahead is used up; null: all is planned.';
+comment on column public.workspace_sync_runs.reading is
+'What all pages of its scan have in their reading: since; of pages side by side also beside, overlap
+and step, by how many records one begins after the other.';
+comment on column public.workspace_sync_runs.sound_scan is
+'Of an agreed list: its last scan that reached the end and showed no id twice; the next one is
+compared with it.';
 comment on column public.workspace_sync_runs.extra_fetches is
 'Of an items stream: answers that another answer had made unnecessary too late.';
 comment on column public.workspace_sync_runs.progress_total is

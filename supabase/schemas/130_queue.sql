@@ -35,6 +35,7 @@ create table public.chunked_sync_jobs (
     and (kind in ('confirmation', 'item')) = (record_id is not null)
     and (kind <> 'cursor' or reading is not null)
     and (part_id is null or kind = 'page')
+    and (kind in ('page', 'cursor', 'item') or reading is null)
   )
 );
 comment on table public.chunked_sync_jobs is
@@ -44,8 +45,11 @@ comment on column public.chunked_sync_jobs.kind is
 'page: a page by its number; cursor: a page by cursor; confirmation: the own GET of a record that a
 complete scan missed; item: of an items stream; connection: whose key it is.';
 comment on column public.chunked_sync_jobs.reading is
-'Of a cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
-"pages_below": in a row}.';
+'The values of its request''s templates, by name: next, last, offset, since, parent; url: the whole
+next request; what is not there has none. Beside them of a page: overlap: how many records it shares
+with the page before; guess: it may lie past the end; beside: it was planned before the page before
+was read; back: what was asked first was past the end. Of a cursor chunk: {"chain", "cursor" (null:
+from the top), "low_id": where the chain ends, "pages_below": in a row}.';
 comment on column public.chunked_sync_jobs.part_id is
 'Of children: of which parent''s list it is a page, see sync.run_parts.';
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';
@@ -55,6 +59,10 @@ create unique index chunked_sync_jobs_what_idx
 nulls not distinct;
 create index chunked_sync_jobs_part_idx on public.chunked_sync_jobs (part_id)
   where part_id is not null;
+-- Whether a chain was where it is led to.
+create index chunked_sync_jobs_chain_idx on public.chunked_sync_jobs
+(run_id, md5(coalesce(reading ->> 'next', reading ->> 'url', reading ->> 'last')))
+where kind = 'page' and reading is not null;
 create index chunked_sync_jobs_cursor_idx on public.chunked_sync_jobs
 (run_id, md5(reading ->> 'cursor')) where kind = 'cursor';
 alter table public.chunked_sync_jobs enable row level security;
@@ -217,18 +225,36 @@ create table sync.seen_pages (
   last_key numeric,
   disorder text,
   part_id bigint,
+  first_text text collate ucs_basic,
+  last_text text collate ucs_basic,
+  next jsonb,
+  ends boolean,
+  latest_at timestamptz,
   primary key (run_id, scan, chunk_id)
 );
 comment on table sync.seen_pages is
 'The ids that each page of a scan showed, and the total it named: the proof that a scan is
 complete. Without a foreign key to the run, whose row every page would lock.';
-comment on column sync.seen_pages.page is 'Null for what was read by cursor.';
+comment on column sync.seen_pages.page is
+'Null for what was read by cursor, and for what lies past the end.';
 comment on column sync.seen_pages.new_ids is
-'Of a feed that is read to its mark: which of them were stored for the first time.';
+'Of a feed that is read to its mark: which of them were stored for the first time. Of a chained or
+agreed list: those that did not live before.';
 comment on column sync.seen_pages.first_key is
-'Of a feed: by what its first record is ordered; last_key: its last.';
+'By what its first record is ordered, where that is a number or a time; last_key: its last.';
+comment on column sync.seen_pages.first_text is
+'By what its first record is ordered, where that is a text; last_text: its last.';
+comment on column sync.seen_pages.disorder is
+'What on it is not in the order that was declared, or contradicts that its pages join.';
+comment on column sync.seen_pages.next is
+'Of a chained or agreed list: the reading of the page after it, as its answer says; null: it says
+none.';
+comment on column sync.seen_pages.ends is
+'Of a chained or agreed list: whether its answer says that the list ends here; null: that is for a
+comparison with the page before to say.';
+comment on column sync.seen_pages.latest_at is
+'Of a list that is read since a time: the latest updated_at on it.';
 comment on column sync.seen_pages.part_id is 'Of children: of which parent''s list it is a page.';
-comment on column sync.seen_pages.disorder is 'Of a feed: what on it is not newest first.';
 create index seen_pages_part_idx on sync.seen_pages (part_id) where part_id is not null;
 alter table sync.seen_pages enable row level security;
 

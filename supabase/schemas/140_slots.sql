@@ -95,8 +95,12 @@ create function sync.plan_chunks(p_run_id bigint, p_kind text, p_pages int[], p_
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   with planned as (
-    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id)
-    select r.job_id, r.id, p_kind, r.scan, what.page, what.record_id
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id,
+      reading)
+    select r.job_id, r.id, p_kind, r.scan, what.page, what.record_id, case p_kind
+      when 'page' then nullif((r.reading - 'step') || case when r.reading ? 'step'
+        then jsonb_build_object('offset', (what.page - 1) * (r.reading ->> 'step')::bigint)
+        else '{}'::jsonb end, '{}') end
     from public.workspace_sync_runs as r
     cross join unnest(coalesce(p_pages, array_fill(null::int, array[cardinality(p_record_ids)])),
       p_record_ids) as what (page, record_id)
@@ -115,6 +119,27 @@ end; $$;
 comment on function sync.plan_chunks(bigint, text, int[], text[]) is
 $$Queue pages, or confirmations, of the run's current scan as waiting chunks. The caller holds the
 run's lock and has checked that it lives.$$;
+
+create function sync.plan_page(p_run_id bigint, p_page int, p_reading jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, reading)
+    select r.job_id, r.id, 'page', r.scan, p_page, nullif(p_reading, '{}')
+    from public.workspace_sync_runs as r where r.id = p_run_id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned
+  )
+  update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
+    pages_planned = pages_planned + 1, known_pages = greatest(known_pages, p_page),
+    planned_pages = greatest(planned_pages, p_page)
+  where id = p_run_id;
+end; $$;
+comment on function sync.plan_page(bigint, int, jsonb) is
+$$Queue one page of the run's current scan, with the values that its request takes. The caller holds
+the run's lock and has checked that it lives.$$;
 
 create function sync.pages_ahead(p_slots int) returns int
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -175,6 +200,7 @@ $$Know of the pages up to the last one that an answer named; plan_window() queue
 holds the run's lock. Nothing happens while the run is ending.$$;
 
 revoke all on function
-  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.pages_ahead,
+  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.plan_page,
+  sync.pages_ahead,
   sync.plan_window, sync.note_revealed_pages
 from public, anon, authenticated, service_role;

@@ -169,7 +169,9 @@ begin
       'status_classes', so.status_classes || st.status_classes || case
         when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
         when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
-        then '{"422": "page"}'::jsonb else '{}'::jsonb end
+        then '{"422": "page"}'::jsonb
+        when c.kind = 'page' and c.reading ?| '{guess,beside}'
+        then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
     ) order by l.send_after, l.id),
     jsonb_object_agg(w.id, access.credential)
   into v_leases, v_credentials

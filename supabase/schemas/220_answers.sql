@@ -2,7 +2,8 @@
 -- Stands on: sources, requests.
 
 create type sync.page_in_hand as (
-  turn int, queue_id bigint, lease_token bigint, http_status int, body text, duration_ms bigint,
+  turn int, queue_id bigint, lease_token bigint, http_status int, headers jsonb, body text,
+  duration_ms bigint,
   answer jsonb,
   run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
   page int, record_id text, worker_id text,
@@ -14,7 +15,8 @@ create type sync.page_in_hand as (
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
   first_key numeric, last_key numeric, disorder text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
-  uses_up_window boolean, part_id bigint, parent_id text
+  uses_up_window boolean, part_id bigint, parent_id text,
+  first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
@@ -40,6 +42,23 @@ begin
 end; $$;
 comment on function sync.count_at(jsonb, text[]) is
 $$Returns: a whole number of 0 or more at a path, also one in quotes. Raises: SY010.$$;
+
+create function sync.count_in(p_answer jsonb, p_path text[]) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when jsonb_typeof(p_answer #> p_path) in ('number', 'string')
+    and p_answer #>> p_path ~ '^[0-9]{1,15}$' then (p_answer #>> p_path)::bigint end;
+end; $$;
+comment on function sync.count_in(jsonb, text[]) is
+$$Returns: a whole number of 0 or more at a path, also one in quotes; null if none stands there.$$;
+
+create function sync.page_number_in(p_answer jsonb, p_path text[]) returns int
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select least(greatest(c.pages, 1), 2147483647)::int
+  from (values (sync.count_in(p_answer, p_path))) as c (pages) where c.pages is not null;
+$$;
+comment on function sync.page_number_in(jsonb, text[]) is
+$$Returns: the number of a page at a path, 1 or more; null if none stands there.$$;
 
 create function sync.cursor_at(p_answer jsonb, p_path text[]) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -213,6 +232,29 @@ $$;
 comment on function sync.scoped_parts(text) is
 $$Returns: what scoped_id() put together.$$;
 
+create function sync.epoch_time(p_text text, p_format text) returns timestamptz
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select to_timestamp(e.seconds::double precision)
+  from (values (case when p_text ~ '^-?[0-9]{1,20}(\.[0-9]{1,20})?$' then p_text::numeric
+    / case p_format when 'epoch_ms' then 1000 else 1 end end)) as e (seconds)
+  where e.seconds between -62135596800 and 253402300799;
+$$;
+comment on function sync.epoch_time(text, text) is
+$$Returns: the time that a count of seconds (epoch) or milliseconds (epoch_ms) means; null if it is
+none, or beyond the years 1 to 9999.$$;
+
+create function sync.record_time(p_record jsonb, p_stream public.sync_streams) returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case p_stream.time_format
+    when 'iso' then nullif(nullif(sync.try_time(p_record #>> p_stream.updated_at_path),
+      'infinity'), '-infinity')
+    else sync.epoch_time(p_record #>> p_stream.updated_at_path, p_stream.time_format) end;
+end; $$;
+comment on function sync.record_time(jsonb, public.sync_streams) is
+$$Returns: a record's updated_at as its stream writes it, null if it cannot be read.$$;
+
 create function sync.found_records(p_pages sync.page_in_hand[]) returns sync.incoming_record[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
@@ -224,7 +266,10 @@ begin
         case when p.kind = 'item' then p.record_id
           when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
           else r.record #>> st.id_path end,
-        nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'), '-infinity'),
+        case st.time_format when 'iso'
+          then nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'),
+          '-infinity')
+          else sync.epoch_time(r.record #>> st.updated_at_path, st.time_format) end,
         r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
@@ -238,7 +283,7 @@ begin
         case when p.kind = 'item' then p.record_id
           when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
           else r.record #>> st.id_path end,
-        sync.try_time(r.record #>> st.updated_at_path),
+        sync.record_time(r.record, st),
         r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
@@ -252,7 +297,8 @@ $$Returns: the records of pages that were read, in their order there; a time tha
 cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
-  sync.raise_shape, sync.count_at, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
+  sync.raise_shape, sync.count_at, sync.count_in, sync.page_number_in, sync.epoch_time,
+  sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
   sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;

@@ -150,10 +150,12 @@ begin
   execute sync.target_sql('select array(
     select %3$s from %1$s as t
     where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
+      and (t.raw @> $5) is not true
     intersect
     select unnest(s.record_ids) from sync.seen_pages as s
     where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan, (
+    select deleted_when from public.sync_streams where id = p_run.stream_id);
   if cardinality(v_ids) > 0 then
     execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
       where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
@@ -162,7 +164,7 @@ begin
 end; $$;
 comment on function sync.revive_seen(public.workspace_sync_runs) is
 $$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
-applied, and is listed.$$;
+applied, and is listed; but for what says itself that it is deleted.$$;
 
 create function sync.count_live(p_run public.workspace_sync_runs) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -176,6 +178,54 @@ begin
 end; $$;
 comment on function sync.count_live(public.workspace_sync_runs) is
 $$Returns: how many rows of a run's workspace and stream are not deleted.$$;
+
+create function sync.count_here(p_run public.workspace_sync_runs) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_here bigint;
+begin
+  execute sync.target_sql('select count(*) from %1$s as t
+    where %2$s and (t.deleted_at is null or t.raw @> $3)', p_run.stream_id)
+  into v_here using p_run.workspace_id, p_run.stream_id, (
+    select deleted_when from public.sync_streams where id = p_run.stream_id);
+  return v_here;
+end; $$;
+comment on function sync.count_here(public.workspace_sync_runs) is
+$$Returns: how many rows of a run's workspace and stream an API's total may count: those that live,
+listed or not, and those that say themselves that they are deleted.$$;
+
+create function sync.gone_ids(p_run public.workspace_sync_runs) returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_deleted_when jsonb := (
+    select deleted_when from public.sync_streams where id = p_run.stream_id);
+  v_ids text[] := array[]::text[];
+begin
+  if v_deleted_when is not null then
+    execute sync.target_sql('select coalesce(array_agg(t.id::text order by t.id), ''{}'')
+      from %1$s as t where %2$s and t.deleted_at is null and t.raw @> $3', p_run.stream_id)
+    into v_ids using p_run.workspace_id, p_run.stream_id, v_deleted_when;
+  end if;
+  return v_ids;
+end; $$;
+comment on function sync.gone_ids(public.workspace_sync_runs) is
+$$Returns: the live rows of a run's workspace and stream that say themselves that they are
+deleted.$$;
+
+create function sync.note_gone(p_run public.workspace_sync_runs, p_ids text[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
+    is_confirmed, last_seen_at)
+  select p_run.workspace_id, p_run.stream_id, gone.id, p_run.id, true, sync.now()
+  from unnest(p_ids) as gone (id) order by gone.id
+  on conflict (workspace_id, stream_id, record_id) do update set
+    missed_by_run_id = excluded.missed_by_run_id, is_confirmed = true, answers = 0,
+    held_by_run_id = null;
+end; $$;
+comment on function sync.note_gone(public.workspace_sync_runs, text[]) is
+$$Rows that say themselves that they are deleted count as missing and confirmed. The caller holds
+the run's lock.$$;
 
 create function sync.forget_unaccepted(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -219,5 +269,5 @@ for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
   sync.target_sql, sync.note_missing, sync.revive_seen,
-  sync.count_live, sync.forget_unaccepted
+  sync.count_live, sync.count_here, sync.gone_ids, sync.note_gone, sync.forget_unaccepted
 from public, anon, authenticated, service_role;

@@ -1,5 +1,5 @@
 -- Close: what a run without live chunks becomes; a job without live runs.
--- Stands on: keys, missing.
+-- Stands on: keys, missing, marks.
 
 create function sync.has_live_chunks(p_run_id bigint) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -104,6 +104,7 @@ begin
     last_complete_sync_at = excluded.last_complete_sync_at,
     last_complete_run_id = excluded.last_complete_run_id,
     last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
+  perform sync.note_reading(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
     begin

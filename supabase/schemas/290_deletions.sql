@@ -70,6 +70,7 @@ begin
   -- finds it decided anew.
   perform sync.note_missing(v_run);
   perform sync.revive_seen(v_run);
+  perform sync.note_gone(v_run, sync.gone_ids(v_run));
   if sync.is_newly_empty(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
       ', for the list is empty; a later run that finds it so too may delete'));
@@ -188,6 +189,34 @@ comment on function sync.delete_confirmed(bigint) is
 $$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live
 ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
 
+create function sync.delete_gone(p_run public.workspace_sync_runs) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ids text[] := sync.gone_ids(p_run);
+  v_waiting bigint;
+begin
+  if cardinality(v_ids) = 0 then
+    return null;
+  elsif not sync.is_guarded(cardinality(v_ids), sync.count_live(p_run)) then
+    perform sync.delete_records(p_run, v_ids);
+    perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+    return null;
+  end if;
+  perform sync.note_gone(p_run, v_ids);
+  update sync.missing_records set held_by_run_id = p_run.id
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id = any (v_ids);
+  update public.workspace_sync_runs set deletions_waiting = cardinality(v_ids)
+  where id = p_run.id returning deletions_waiting into v_waiting;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
+    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
+end; $$;
+comment on function sync.delete_gone(public.workspace_sync_runs) is
+$$Of a run that did not read everything: delete what says itself that it is deleted, unless that is
+more than the guard lets pass. The caller holds the run's lock. Returns: a warning when the guard
+holds, or null.$$;
+
 create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
@@ -274,6 +303,7 @@ the run.$$;
 revoke all on function
   sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.confirmation_finding, sync.delete_confirmed,
+  sync.delete_gone,
   sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;
 grant execute on function

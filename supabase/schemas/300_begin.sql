@@ -15,9 +15,9 @@ begin
     pages_planned = pages_planned + case p_phase when 'scan' then 1 else 0 end
   where id = any (p_run_ids);
   with planned as (
-    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page)
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, reading)
     select r.job_id, r.id, case p_phase when 'scan' then 'page' else 'connection' end, r.scan,
-      case p_phase when 'scan' then 1 end
+      case p_phase when 'scan' then 1 end, case p_phase when 'scan' then r.reading end
     from public.workspace_sync_runs as r where r.id = any (p_run_ids) order by r.id
     returning id, parent_sync_job_id, run_id
   ), queued as (

@@ -1,23 +1,40 @@
 -- Counted streams: every page of one scan, distinct ids = the API's total, total unmoved.
--- Stands on: slots, answers, missing, close, deletions, begin.
+-- Stands on: templates, slots, answers, missing, marks, close, deletions, begin, lists.
 
 create function sync.begin_counted(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  perform sync.set_since(p_run_ids);
   perform sync.begin_phase(p_run_ids, 'scan');
 end; $$;
 comment on function sync.begin_counted(bigint[]) is
-$$Page 1 of runs. The caller holds their locks, or made them.$$;
+$$Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
+or made them.$$;
 
 create function sync.read_counted(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
+  v_records bigint;
 begin
   v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
-  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
-    2147483647);
+  v_page.last_page := sync.page_number_in(p_page.answer, p_stream.last_page_path);
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  -- Where pages begin at 0, the last one may be named by number or by count.
+  if v_page.last_page is null or p_stream.first_page = 0 then
+    perform sync.check_records(v_page, p_stream);
+    v_records := jsonb_array_length(v_page.answer);
+    if v_page.last_page is null and v_records = 0 and v_page.total > 0 and p_page.page = 1 then
+      perform sync.raise_shape(format('the answer names no last page, and shows none of %s',
+        sync.counted(v_page.total, 'record')),
+        'declare_stream() says where the last page stands, else it follows from what page 1 shows.');
+    end if;
+    v_page.last_page := greatest(v_page.last_page, case
+      when p_page.page > 1 then coalesce(p_page.known_pages, p_page.page)
+      when v_records = 0 then 1
+      else least(ceil(v_page.total::numeric / v_records), 2147483647) end, 1);
+  end if;
   if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
     perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
       format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
@@ -28,12 +45,13 @@ begin
       v_page.last_page, sync.counted(v_page.total, 'record')),
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
-  v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.check_records(v_page, p_stream) where v_records is null;
+  v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   return v_page;
 end; $$;
 comment on function sync.read_counted(sync.page_in_hand, public.sync_streams) is
-$$Returns: the page with its records, total and last_page. Raises: SY010.$$;
+$$Returns: the page with its records, total and last_page, which follows from the total and the
+records of page 1 where the answer does not name it. Raises: SY010.$$;
 
 create function sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns sync.page_in_hand
@@ -88,47 +106,64 @@ comment on function sync.scan_finding(bigint) is
 $$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
 total. Returns: what speaks against it, with the numbers, or null.$$;
 
-create function sync.scan_again(p_run_id bigint, p_finding text) returns void
+create function sync.scan_again(p_run_id bigint, p_finding text, p_scans int default null,
+  p_sound_scan int default null) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  v_scans int := coalesce(p_scans, sync.setting('max_scans'));
   v_run public.workspace_sync_runs;
 begin
   perform sync.forget_unaccepted(p_run_id);
-  update public.workspace_sync_runs set
-    warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding), scan = scan + 1,
-    phase = 'scan', known_pages = 1, planned_pages = 1
-  where id = p_run_id and scan - begun_again < sync.setting('max_scans')
+  update public.workspace_sync_runs
+  set warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding)
+  where id = p_run_id and scan - begun_again < v_scans
   returning * into v_run;
   if v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
-      format('after %s: %s', sync.counted(sync.setting('max_scans'), 'scan'), p_finding));
+      format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
   else
-    perform sync.plan_chunks(p_run_id, 'page', array[1], null);
-    perform sync.fill_slots(p_run_id);
+    perform sync.next_scan(p_run_id, p_sound_scan);
   end if;
 end; $$;
-comment on function sync.scan_again(bigint, text) is
+comment on function sync.scan_again(bigint, text, int, int) is
 $$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
-have. The caller holds the run's lock.$$;
+have (max_scans, or p_scans). p_sound_scan: which scan the next one is compared with. The caller
+holds the run's lock.$$;
 
 create function sync.plan_counted(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  update public.workspace_sync_runs as r
+  set reading = coalesce(r.reading, '{}') || jsonb_build_object('step', p.records)
+  from unnest(p_pages) as p
+  join public.sync_streams as st on st.id = p.stream_id and st.page_size > p.records
+  where r.id = p.run_id and p.page = 1 and p.reveals_pages and p.total > p.records
+    and p.records > 0 and sync.position_of(st) = 'offset';
   perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   where p.reveals_pages group by p.run_id;
 end; $$;
 comment on function sync.plan_counted(sync.page_in_hand[]) is
-$$Know of the pages up to the last one that completed pages name. The caller holds the runs'
-locks.$$;
+$$Know of the pages up to the last one that completed pages name; by offsets they are as long as the
+first one was received. The caller holds the runs' locks.$$;
 
 create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run.id)
     else sync.confirmation_finding(p_run) end;
+  v_run public.workspace_sync_runs;
+  v_cap bigint;
 begin
-  if v_finding is not null then
+  select * into strict v_run from public.workspace_sync_runs where id = p_run.id;
+  select result_cap into v_cap from public.sync_streams where id = p_run.stream_id;
+  if v_run.expected_total >= v_cap then
+    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, which with a result_cap '
+      'of %s is no total: have the list read as chained, by {last} over a unique value',
+      v_run.expected_total, v_cap));
+  elsif v_finding is not null then
     perform sync.scan_again(p_run.id, v_finding);
+  elsif p_run.phase = 'scan' and not v_run.is_full_scan then
+    perform sync.close_since(v_run);
   elsif p_run.phase = 'scan' then
     perform sync.begin_confirmations(p_run.id);
   else

@@ -41,7 +41,7 @@ begin
   if o_total is null then
     return;
   end if;
-  o_here := sync.count_live(p_run);
+  o_here := sync.count_here(p_run);
   if p_run.is_full_scan then
     select count(distinct id) into v_shown
     from sync.seen_pages as s cross join unnest(s.record_ids) as id

@@ -1,7 +1,7 @@
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, answers, close, begin, kind_counted, kind_feed, kind_feed_end,
---   kind_items, kind_connection, kind_single.
+-- Stands on: keys, streams, answers, close, begin, lists, kind_counted, kind_chained, kind_agreed,
+--   kind_feed, kind_feed_end, kind_items, kind_connection, kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -9,16 +9,18 @@ language plpgsql set search_path = pg_catalog, pg_temp
   set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_counted bigint[];
+  v_listed bigint[];
   v_feed bigint[];
   v_items bigint[];
   v_single bigint[];
 begin
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
+    array_agg(given.id order by given.id) filter (where k.completeness in ('chained', 'agreed')),
     array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
     array_agg(given.id order by given.id) filter (where k.completeness = 'items'),
     array_agg(given.id order by given.id) filter (where k.completeness = 'single')
-  into v_counted, v_feed, v_items, v_single
+  into v_counted, v_listed, v_feed, v_items, v_single
   from unnest(p_run_ids) as given (id)
   cross join lateral (
     select st.completeness from public.workspace_sync_runs as r
@@ -27,6 +29,9 @@ begin
   ) as k;
   if v_counted is not null then
     perform sync.begin_counted(v_counted);
+  end if;
+  if v_listed is not null then
+    perform sync.begin_listed(v_listed);
   end if;
   if v_feed is not null then
     perform sync.begin_feed(v_feed);
@@ -89,7 +94,13 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
-  if p_page.http_status not between 200 and 299 then
+  if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
+    and p_page.reading ?| '{guess,beside}' then
+    v_page := sync.read_past_end(p_page, p_stream);
+    v_page.answer := '[]';
+    v_page.body := null;
+    return v_page;
+  elsif p_page.http_status not between 200 and 299 then
     if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
       perform sync.require_own_error(p_page, p_source);
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
@@ -120,6 +131,8 @@ begin
     when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
     when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
     when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
+    when p_stream.completeness in ('chained', 'agreed')
+    then sync.read_listed(v_page, p_stream, p_source)
     when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
     when p_stream.completeness = 'single' then sync.read_single(v_page, p_stream)
     else sync.read_items(v_page) end;
@@ -127,15 +140,16 @@ begin
     v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
   end if;
   v_page.records := jsonb_array_length(v_page.answer);
-  v_page.reveals_pages := v_page.kind = 'page'
-    and (v_page.last_page <= v_page.known_pages) is not true;
+  v_page.reveals_pages := coalesce(v_page.reveals_pages, v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true);
   -- It is in the answer now; every statement over the pages would copy it.
   v_page.body := null;
   return v_page;
 end; $$;
 comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
 $$Cast a body and check it by its stream. A status that the stream counts as a page although it is
-no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
+no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
+where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
 pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.$$;
 
@@ -175,6 +189,8 @@ begin
       order by p.turn);
     case v_kind
       when 'counted', 'single' then perform sync.plan_counted(v_pages);
+      when 'chained' then perform sync.plan_listed(v_pages);
+      when 'agreed' then perform sync.plan_listed(v_pages);
       when 'feed' then perform sync.plan_feed(v_pages);
       when 'items' then perform sync.plan_items(v_pages);
       else null;
@@ -191,8 +207,11 @@ language plpgsql set search_path = pg_catalog, pg_temp
   set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
+  v_completeness text;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select completeness into strict v_completeness from public.sync_streams
+  where id = v_run.stream_id;
   if v_run.ending is not null then
     perform sync.close_run(p_run_id,
       case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
@@ -211,14 +230,14 @@ begin
       where id = v_run.parent_run_id and status = 'running');
   elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
-  elsif exists (select 1 from public.sync_streams
-    where id = v_run.stream_id and completeness = 'feed') then
-    perform sync.advance_feed(v_run);
-  elsif exists (select 1 from public.sync_streams
-    where id = v_run.stream_id and completeness = 'single') then
-    perform sync.advance_single(v_run);
   else
-    perform sync.advance_counted(v_run);
+    case v_completeness
+      when 'chained' then perform sync.advance_chained(v_run);
+      when 'agreed' then perform sync.advance_agreed(v_run);
+      when 'feed' then perform sync.advance_feed(v_run);
+      when 'single' then perform sync.advance_single(v_run);
+      else perform sync.advance_counted(v_run);
+    end case;
   end if;
 end; $$;
 comment on function sync.advance_run(bigint) is

@@ -8,6 +8,7 @@ begin
   perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs as r
   set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
+    reading = null, sound_scan = null,
     stream_revision = st.revision, warnings = warnings || p_reason,
     access_revision = w.access_revision
   from public.sync_workspaces as w, public.sync_streams as st

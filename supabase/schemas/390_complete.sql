@@ -72,12 +72,16 @@ and without their bodies.$$;
 create function sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
+declare
+  v_listed int[] := array(
+    select p.turn from unnest(p_pages) as p where p.ends is not null or p.next is not null);
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder, part_id)
+    first_key, last_key, disorder, part_id, first_text, last_text, next, ends,
+    latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
-    p.disorder, p.part_id
+    p.disorder, p.part_id, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
@@ -89,14 +93,15 @@ begin
     from unnest(p_records) as r
     join unnest(p_changed) as c on c.workspace_id = r.workspace_id
       and c.stream_id = r.stream_id and c.record_id = r.record_id
-    where c.change = 'inserted' and not r.is_truth group by r.turn
+    where (c.change = 'inserted' and not r.is_truth) or (
+      r.turn = any (v_listed) and c.change in ('inserted', 'revived')) group by r.turn
   ) as n on n.turn = p.turn
   where p.kind in ('page', 'cursor');
 end; $$;
 comment on function sync.note_seen(sync.page_in_hand[], sync.incoming_record[],
   sync.changed_record[]) is
 $$Note the ids that pages showed, the proof that a scan is complete, and which were new of a feed
-that is read to its mark.$$;
+that is read to its mark, or did not live before of a chained or agreed list.$$;
 
 create function sync.apply_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
