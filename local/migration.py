@@ -22,12 +22,13 @@ FOLDERS = (MIGRATIONS, LEGACY)
 KEEP_LEGACY = CHECKOUT / "local" / "sql" / "keep_legacy.sql"
 ENGINE = "20261122080000_chunkwise.sql"
 EMAIL_BISON = "20261122080100_chunkwise_email_bison.sql"
-# PostgREST serves the schema that it has read, until it is told.
 PACKAGE = CHECKOUT / "workers" / "chunkwise" / "__init__.py"
 VERSION = re.compile(r'(?m)^VERSION: Final = "([^"]+)"$')
 # Stands in the schemas for the number of the release.
 MARK = "@release@"
-FOOTER = "notify pgrst, 'reload schema';\n"
+# Generated functions are made anew by the generator as it now is. PostgREST serves the schema that
+# it has read, until it is told.
+FOOTER = "select sync.regenerate_upserts();\n\nnotify pgrst, 'reload schema';\n"
 HEADER = "-- Made from supabase/schemas by `make migration`. Edit those files, not this one.\n"
 
 

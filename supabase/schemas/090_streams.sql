@@ -243,10 +243,13 @@ alter table public.sync_workspace_streams enable row level security;
 
 create table sync.target_tables (
   target regclass primary key,
-  registered_at timestamptz not null default sync.now()
+  registered_at timestamptz not null default sync.now(),
+  upsert_name text
 );
 comment on table sync.target_tables is
 'Tables that streams may write to. Written by sync.register_target_table().';
+comment on column sync.target_tables.upsert_name is
+'The apply function that sync.write_upsert() made of it; null: it made none.';
 alter table sync.target_tables enable row level security;
 
 create type sync.incoming_record as (

@@ -29,12 +29,13 @@ insert into sync.target_tables (target) values ('public.synced_records');
 
 create type sync.judged_record as (
   workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
-  fitting jsonb, change text, known_change timestamptz, unfit text array
+  fitting jsonb, change text, known_change timestamptz, unfit text array, parent_id text, own_id text
 );
 comment on type sync.judged_record is
 'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
 the columns; change: inserted, updated or revived; known_change: last_changed_at of the row that it
-was compared with; unfit: columns that its values do not fit.';
+was compared with; unfit: columns that its values do not fit; parent_id, own_id: of a table with
+parent_id in its key, what record_id is made of.';
 
 create function sync.fit_records(p_target regclass, p_records sync.judged_record[])
   returns sync.judged_record[]
@@ -81,22 +82,89 @@ end; $$;
 comment on function sync.filled(text, jsonb) is
 $$Returns: a template with every <key> replaced by its value.$$;
 
-create function sync.upsert_sql(p_name text, p_target regclass) returns text
+create function sync.epoch_time(p_text text, p_format text) returns timestamptz
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select to_timestamp(e.seconds::double precision) from (
+    select p_text::numeric / case p_format when 'epoch_ms' then 1000 else 1 end
+    where p_text ~ '^-?[0-9]{1,15}(\.[0-9]{1,9})?$'
+  ) as e (seconds)
+  -- The years 1 to 9999.
+  where e.seconds between -62135596800 and 253402300799;
+$$;
+comment on function sync.epoch_time(text, text) is
+$$Returns: a moment given in seconds (epoch) or milliseconds (epoch_ms); null if that is none.$$;
+
+create function sync.epoch_value(p_value jsonb, p_format text) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when p_value = 'null' then p_value
+    else coalesce(to_jsonb(sync.epoch_time(p_value #>> '{}', p_format)),
+      to_jsonb('not ' || p_format)) end
+  where p_value is not null;
+$$;
+comment on function sync.epoch_value(jsonb, text) is
+$$Returns: a value in seconds or milliseconds as a column of a time takes it; what is none as a text
+that fits no such column.$$;
+
+create function sync.declared_columns(p_columns jsonb)
+  returns table (name text, type text, path text[], format text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select c.key, coalesce(c.value ->> 'type', c.value #>> '{}'),
+    case when c.value ? 'path'
+      then array(select jsonb_array_elements_text(c.value -> 'path')) else array[c.key] end,
+    c.value ->> 'format'
+  from jsonb_each(p_columns) as c order by c.key;
+$$;
+comment on function sync.declared_columns(jsonb) is
+$$Returns: the columns that a stream declares: type, path in a record, format.$$;
+
+create function sync.fitting_sql(p_record text, p_columns jsonb, p_besides text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  -- A call takes 100 arguments, that is 50 columns.
+  select case when p_columns is null or bool_or(not c.is_elsewhere)
+      then format('%s - %L::text[]', p_record, p_besides) else '''{}''::jsonb' end
+    || coalesce(string_agg(c.addition, '' order by c.part) filter (where c.is_elsewhere), '')
+  from (
+    select d.is_elsewhere, d.part, format(' || jsonb_build_object(%s)', string_agg(format(
+      '%L, %s', d.name, format(case when d.format is null then '%1$s #> %2$L'
+        else 'sync.epoch_value(%1$s #> %2$L, %3$L)' end, p_record, d.path::text, d.format)), ', '
+      order by d.name)) as addition
+    from (
+      select e.*, e.path <> array[e.name] or e.format is not null as is_elsewhere,
+        (row_number() over (order by e.name) - 1) / 40 as part
+      from sync.declared_columns(p_columns) as e
+    ) as d
+    group by d.is_elsewhere, d.part
+  ) as c;
+$$;
+comment on function sync.fitting_sql(text, jsonb, text[]) is
+$$Returns: the expression that takes a record's columns out of it: what stands at a path of its own
+or is in another format, and its fields of the columns' names, but for those that are no such
+columns.$$;
+
+create function sync.upsert_sql(p_name text, p_target regclass, p_columns jsonb default null)
+  returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  -- What a record of the API cannot set by itself.
-  v_own constant text[] := string_to_array('workspace_id stream_id id raw updated_at '
-    'last_changed_at deleted_at unlisted_at', ' ');
   v_columns text[] := array(
     select attname::text from pg_catalog.pg_attribute
     where attrelid = p_target and attnum > 0 and not attisdropped order by attnum);
+  v_is_below_parent boolean := sync.is_keyed_by_parent(p_target);
+  v_key text[] := case when 'stream_id' = any (v_columns)
+    then '{workspace_id,stream_id,id}'::text[]
+    when v_is_below_parent then '{workspace_id,parent_id,id}' else '{workspace_id,id}' end;
+  -- What a record of the API cannot set by itself.
+  v_own text[] := string_to_array('workspace_id stream_id id raw updated_at '
+    'last_changed_at deleted_at unlisted_at', ' ')
+    || case when v_is_below_parent then '{parent_id}'::text[] else '{}' end;
   v_typed text[] := array(
     select c from unnest(v_columns) with ordinality as u (c, n)
-    where c <> all (v_own) order by n);
-  v_key text[] := case when 'stream_id' = any (v_columns)
-    then '{workspace_id,stream_id,id}'::text[] else '{workspace_id,id}' end;
+    where c <> all (v_own) and (p_columns is null or p_columns ? c) order by n);
+  v_besides text[] := v_own || array(
+    select c from unnest(v_columns) with ordinality as u (c, n)
+    where c <> all (v_own || v_typed) order by n);
   v_table text := sync.qualified_name(p_target);
-  v_id text := 'record_id::' || (
+  v_id text := case when v_is_below_parent then 'own_id::' else 'record_id::' end || (
     select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
     where attrelid = p_target and attname = 'id');
   v_cast text := $part$
@@ -111,7 +179,7 @@ declare
       from unnest(v_judged) with ordinality as j order by j.ordinality);
   end;$part$;
   v_function text := $function$
-create function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
+create or replace function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on
   set timezone = 'UTC' set datestyle = 'ISO, MDY' as $body$
 declare
@@ -122,14 +190,14 @@ begin
   v_judged := array(
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
-      case when jsonb_typeof(becomes.record) = 'object' then becomes.record - <own> else '{}' end,
+      case when jsonb_typeof(becomes.record) = 'object' then <fitting> else '{}' end,
       case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
-      else 'updated' end, e.last_changed_at, '{}')::sync.judged_record
+      else 'updated' end, e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
     from (
-      select distinct on (r.workspace_id, r.stream_id, r.<id>)
+      select distinct on (r.workspace_id, r.stream_id, <r_parent>r.<id>)
         r.*, r.<id> as id
       from unnest(p_records) as r
-      order by r.workspace_id, r.stream_id, r.<id>, r.updated_at desc nulls last,
+      order by r.workspace_id, r.stream_id, <r_parent>r.<id>, r.updated_at desc nulls last,
         r.requested_at desc nulls last
     ) as i
     -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
@@ -148,7 +216,7 @@ begin
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
     where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
-    order by i.workspace_id, i.stream_id, i.id);
+    order by i.workspace_id, i.stream_id, <i_parent>i.id);
   if cardinality(v_judged) = 0 then
     return '{}'::sync.changed_record[];
   end if;<cast>
@@ -156,8 +224,8 @@ begin
     insert into <table> as t (<columns>)
     select <values>
     from <rows> (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
-      j_change, j_known_change, j_unfit<row_columns>)
-    order by j_workspace_id, j_stream_id, j_<id>
+      j_change, j_known_change, j_unfit, j_parent_id, j_own_id<row_columns>)
+    order by j_workspace_id, j_stream_id, <j_parent>j_<id>
     on conflict (<key>) do update set
       <assigned>, deleted_at = null,
       last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
@@ -166,12 +234,12 @@ begin
     where (<row_key>, t.last_changed_at) in (
         select <judged_key>, k.known_change from unnest(v_judged) as k)
       or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
-    returning t.workspace_id, <stream_id> as stream_id, t.id::text as record_id
+    returning t.workspace_id, <stream_id> as stream_id, <written_id>
   )
   select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
-    and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
+    and <same_id> and j.stream_id = coalesce(w.stream_id, j.stream_id);
   return coalesce(v_changed, '{}');
 end; $body$;
 comment on function <name>(sync.incoming_record[]) is
@@ -187,8 +255,16 @@ begin
   return sync.filled(v_function, jsonb_build_object(
     'name', p_name,
     'table', v_table,
-    'own', quote_literal(v_own) || '::text[]',
+    'fitting', sync.fitting_sql('becomes.record', p_columns, v_besides),
     'id', v_id,
+    'judged_parts', case when v_is_below_parent then 'i.parent_id, i.own_id' else 'null, null' end,
+    'r_parent', case when v_is_below_parent then 'r.parent_id, ' else '' end,
+    'i_parent', case when v_is_below_parent then 'i.parent_id, ' else '' end,
+    'j_parent', case when v_is_below_parent then 'j_parent_id, ' else '' end,
+    'written_id', case when v_is_below_parent then 't.parent_id, t.id::text as own_id'
+      else 't.id::text as record_id' end,
+    'same_id', case when v_is_below_parent then 'j.parent_id = w.parent_id and j.own_id = w.own_id'
+      else 'j.record_id = w.record_id' end,
     'key', array_to_string(v_key, ', '),
     'same_row', (select string_agg(format('t.%1$s = i.%1$s', c), ' and ') from unnest(v_key) as c),
     'row_key', 't.' || array_to_string(v_key, ', t.'),
@@ -217,18 +293,45 @@ begin
       select string_agg(', r_' || n, '' order by n)
       from unnest(v_columns) with ordinality as u (c, n)) else '' end));
 end; $$;
-comment on function sync.upsert_sql(text, regclass) is
-$$Returns: the statement that makes a target table's apply function: every column that is not ours
-is filled from the record's field of that name. The table has updated_at.$$;
+comment on function sync.upsert_sql(text, regclass, jsonb) is
+$$Returns: the statement that makes a target table's apply function. Filled are the columns that a
+stream declares, each from where it says; without such a declaration every column that is not ours,
+from the record's field of that name. The table has updated_at.$$;
 
-create function sync.write_upsert(p_name text, p_target regclass) returns void
+create function sync.write_upsert(p_name text, p_target regclass, p_columns jsonb default null)
+  returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  execute sync.upsert_sql(p_name, p_target);
+  execute sync.upsert_sql(p_name, p_target, p_columns);
+  update sync.target_tables set upsert_name = p_name
+  where target = p_target and upsert_name is distinct from p_name;
 end; $$;
-comment on function sync.write_upsert(text, regclass) is
-$$Make a target table's apply function, see upsert_sql(). Every typed table and synced_records have
-the same one, but for their columns.$$;
+comment on function sync.write_upsert(text, regclass, jsonb) is
+$$Make a registered table's apply function, see upsert_sql(). Every typed table and synced_records
+have the same one, but for their columns. Locks: its registration.$$;
+
+create function sync.regenerate_upserts() returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table record;
+  v_made int := 0;
+begin
+  for v_table in
+    select t.target, t.upsert_name, (
+      select st.columns from public.sync_streams as st
+      where st.columns is not null and to_regclass(st.target_table) = t.target) as columns
+    from sync.target_tables as t
+    join pg_catalog.pg_class as c on c.oid = t.target
+    where t.upsert_name is not null order by t.upsert_name
+  loop
+    perform sync.write_upsert(v_table.upsert_name, v_table.target, v_table.columns);
+    v_made := v_made + 1;
+  end loop;
+  return v_made;
+end; $$;
+comment on function sync.regenerate_upserts() is
+$$Make every generated apply function anew, which every migration ends with: they are the work of
+upsert_sql(), and no part of a migration's text. Returns: how many.$$;
 
 select sync.write_upsert('sync.apply_synced_records', 'public.synced_records');
 
@@ -237,5 +340,6 @@ grant select on table public.synced_records to authenticated, service_role;
 create policy synced_records_select_operator on public.synced_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.fit_records, sync.filled, sync.upsert_sql, sync.write_upsert
+  sync.fit_records, sync.filled, sync.epoch_time, sync.epoch_value, sync.declared_columns,
+  sync.fitting_sql, sync.upsert_sql, sync.write_upsert, sync.regenerate_upserts
 from public, anon, authenticated, service_role;
