@@ -21,7 +21,7 @@ declare
       register_worker_endpoint, register_workspace, release_sync_lock, remove_worker_endpoint,
       remove_workspace, request_full_scan, resume_sync, retry_failed_chunks,
       rotate_workspace_key, schedule_jobs, set_alert_url, set_budget, set_setting, start_audit,
-      start_sync_job, trigger_next_chunk_processing, try_sync_lock, unblock_budget}';
+      start_sync_job, stream_sql, trigger_next_chunk_processing, try_sync_lock, unblock_budget}';
   v_edge_functions constant text := 'functions/v1/'
     '(poll-sender-emails|background-sync-processor|sync-threads-page-worker|sync-threads-processor)';
   v_taken text;

@@ -2,9 +2,13 @@
 
 -- chunkwise: the engine comes first
 do $engine$
+declare
+  v_release text;
 begin
-  if to_regprocedure('public.chunkwise_version()') is null
-    or public.chunkwise_version() ->> 'release' is distinct from '0.2.0' then
+  if to_regprocedure('public.chunkwise_version()') is not null then
+    v_release := public.chunkwise_version() ->> 'release';
+  end if;
+  if v_release is distinct from '0.2.0' then
     raise exception using errcode = '55000', message = 'this file needs Chunkwise 0.2.0 in the '
       'database. Push the migration chunkwise of the same release first: chunkwise init writes '
       'both, chunkwise upgrade what is newer.';
@@ -14,19 +18,24 @@ end; $engine$;
 -- chunkwise: look first
 do $names$
 declare
+  v_names constant text[] := '{client_registry, email_messages, email_messages_reply_idx, email_replies,
+      email_replies_parent_idx, email_replies_received_idx, email_threads,
+      email_threads_warning_idx, missing_workspaces, sender_emails, thread_processing_queue,
+      thread_stage, workspace_statistics}';
   v_taken text;
 begin
   select string_agg(t.what, ', ' order by t.what) into v_taken from (
     select case c.relkind when 'v' then 'view ' when 'm' then 'view ' when 'S' then 'sequence '
       when 'i' then 'index ' when 'I' then 'index ' else 'table ' end || c.relname as what
     from pg_catalog.pg_class as c
-    where c.relnamespace = 'public'::regnamespace and c.relname = any ('{client_registry, email_messages, email_messages_reply_idx, email_replies,
-      email_replies_parent_idx, email_replies_received_idx, email_threads,
-      email_threads_warning_idx, missing_workspaces, sender_emails, thread_processing_queue,
-      thread_stage, workspace_statistics}')
+    where c.relnamespace = 'public'::regnamespace and c.relname = any (v_names)
+      -- Those of a table go with it.
+      and not exists (select 1 from pg_catalog.pg_index as x
+        join pg_catalog.pg_class as b on b.oid = x.indrelid
+        where x.indexrelid = c.oid and b.relname = any (v_names))
     union
     select 'function ' || p.proname from pg_catalog.pg_proc as p
-    where p.pronamespace = 'public'::regnamespace and p.proname = any ('{}')
+    where p.pronamespace = 'public'::regnamespace and p.proname = any ('{import_client_registry}')
     union
     select 'type ' || y.typname from pg_catalog.pg_type as y
     where y.typnamespace = 'public'::regnamespace and y.typname = any ('{client_registry, email_messages, email_replies, email_threads, missing_workspaces,
@@ -924,6 +933,89 @@ grant select, insert, update, delete on table public.thread_processing_queue to 
 revoke all on function
   sync.thread_warnings, sync.thread_roots, sync.conversation_keys, sync.replies_shown
 from public, anon, authenticated, service_role;
+
+-- Legacy: the workspaces of an old poller are taken over with their keys.
+-- Stands on: registration.
+
+create function sync.import_registry_row(p_row jsonb, p_key text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_message text;
+begin
+  perform public.register_workspace(p_row ->> 'workspace_name', p_row ->> 'bison_instance', p_key,
+    'email_bison', p_row ->> 'bison_workspace_id');
+  if (p_row ->> 'is_active')::boolean is false then
+    perform public.deactivate_workspace(p_row ->> 'workspace_name');
+  end if;
+  return null;
+exception when others then
+  if sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+  get stacked diagnostics v_message = message_text;
+  return v_message;
+end; $$;
+comment on function sync.import_registry_row(jsonb, text) is
+$$Register a workspace of an old registry; one that is not active there is not here. Returns: why it
+is refused, or null. Locks: as register_workspace().$$;
+
+create function public.import_client_registry(
+  p_table regclass default to_regclass('legacy.client_registry'),
+  p_key_column text default 'bison_api_key',
+  p_blank_keys boolean default false
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '60s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_found record;
+  v_refused text;
+  v_registered text[] := array[]::text[];
+  v_faults jsonb := '[]';
+begin
+  perform sync.require_service();
+  if p_table is null then
+    raise exception using errcode = 'SY006', message = 'there is no table legacy.client_registry',
+      hint = 'import_client_registry(''public.its_name'') takes another one.';
+  end if;
+  if exists (
+    select 1 from unnest(array['workspace_name', 'bison_instance', p_key_column]) as n (name)
+    where not exists (select 1 from pg_catalog.pg_attribute as a where a.attrelid = p_table
+      and a.attname = n.name and a.attnum > 0 and not a.attisdropped)) then
+    raise exception using errcode = 'SY006', message = format('%s lacks one of the columns '
+        'workspace_name, bison_instance, %s', p_table, p_key_column),
+      hint = 'import_client_registry(…, p_key_column => ''its_name'') names the column of the keys.';
+  end if;
+  for v_found in execute format(
+    'select t.ctid as place, to_jsonb(t) - %1$L as fields, trim(t.%1$I::text) as api_key from %2$s '
+    'as t order by t.workspace_name for update of t', p_key_column, p_table)
+  loop
+    v_refused := case when coalesce(v_found.api_key, '') = '' then 'it has no key'
+      else sync.import_registry_row(v_found.fields, v_found.api_key) end;
+    if v_refused is null then
+      v_registered := v_registered || (v_found.fields ->> 'workspace_name');
+      if p_blank_keys then
+        execute format('update %s set %I = '''' where ctid = $1', p_table, p_key_column)
+        using v_found.place;
+      end if;
+    else
+      v_faults := v_faults || jsonb_build_object('workspace_name',
+        v_found.fields ->> 'workspace_name', 'reason', v_refused);
+    end if;
+  end loop;
+  return jsonb_build_object('registered', to_jsonb(v_registered), 'refused', v_faults);
+end; $$;
+comment on function public.import_client_registry(regclass, text, boolean) is
+$$Register the workspaces of an old poller's table, by its columns workspace_name, bison_instance,
+bison_workspace_id and is_active; the keys, in plain text there, go to Vault. With p_blank_keys they
+are blanked in the table; a backup may still hold them, so that new keys are better. Its accounts
+are not imported: the first sync brings them. May be repeated. Returns: {"registered": [names],
+"refused": [{"workspace_name", "reason"}]}. Raises: SY006 no such table or column. Locks: its rows,
+then as register_workspace().$$;
+
+revoke all on function sync.import_registry_row, public.import_client_registry
+from public, anon, authenticated, service_role;
+grant execute on function public.import_client_registry to service_role;
 
 select sync.regenerate_upserts();
 

@@ -307,6 +307,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       'nothing unless parent_stream is given'),
     ('id_scope', p_stream.id_scope <> p_default.id_scope and p_stream.completeness = 'items',
       'nothing where completeness is items'),
+    ('target_table', p_stream.columns is null and p_stream.target_table like 'synced.%',
+      'no table of the schema synced unless columns says what it has'),
     ('stage_function', p_stream.completeness <> 'items' and p_stream.stage_function is not null,
       'nothing unless completeness is items'),
     ('shown_function', p_stream.completeness <> 'items' and p_stream.shown_function is not null,

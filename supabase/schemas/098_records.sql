@@ -29,7 +29,8 @@ insert into sync.target_tables (target) values ('public.synced_records');
 
 create type sync.judged_record as (
   workspace_id bigint, stream_id bigint, record_id text, updated_at timestamptz, record jsonb,
-  fitting jsonb, change text, known_change timestamptz, unfit text array, parent_id text, own_id text
+  fitting jsonb, change text, known_change timestamptz, unfit text array, parent_id text,
+  own_id text
 );
 comment on type sync.judged_record is
 'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits

@@ -1,5 +1,5 @@
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: declared_fields, targets, declared_together.
+-- Stands on: declared_fields, targets, declared_together, records, columns.
 
 create function public.declare_source(p_source jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -163,6 +163,8 @@ declare
   v_source_id bigint;
   v_before public.sync_streams;
   v_stream public.sync_streams;
+  v_given jsonb;
+  v_table jsonb;
 begin
   perform sync.require_service();
   perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
@@ -177,9 +179,17 @@ begin
   perform sync.require_fields_together(p_stream, v_source);
   select * into v_before from public.sync_streams
   where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
-  v_stream := sync.write_stream(v_source_id, p_stream || jsonb_build_object('target_table',
-    sync.require_target_table(p_stream, v_source_id)));
-  perform sync.require_function(p_stream, f.field, f.takes, f.gives) from (values
+  if p_stream ->> 'columns' is not null then
+    v_table := sync.make_table(p_stream, v_source_id);
+    v_given := p_stream || (v_table - 'added');
+    v_stream := sync.write_stream(v_source_id, v_given);
+    perform sync.write_columns(v_before, v_stream, v_table -> 'added');
+  else
+    v_given := p_stream || jsonb_build_object('target_table',
+      sync.require_target_table(p_stream, v_source_id));
+    v_stream := sync.write_stream(v_source_id, v_given);
+  end if;
+  perform sync.require_function(v_given, f.field, f.takes, f.gives) from (values
     ('apply_function', 'sync.incoming_record[]', 'sync.changed_record[]'::regtype),
     ('close_function', 'bigint', 'void'),
     ('stage_function', 'bigint, text[]', 'record'),
@@ -207,14 +217,67 @@ exception when unique_violation then
 end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
-left out has its default. Another content than before has its live runs begin again, and what they
-missed forgotten; one that tells whose a key is has every key of its source asked about anew.
-Returns: {"stream_id", "stream_name"}. Raises: SY003 unknown source, SY006 unknown, missing or bad
-field. Locks: the stream, its table's registration, missing records by key, then runs that hold some
-back, for one that tells whose a key is the source's workspaces.$$;
+left out has its default. With columns a table is made, adopted or widened. Another content than
+before has its live runs begin again, and what they missed forgotten; one that tells whose a key is
+has every key of its source asked about anew. Returns: {"stream_id", "stream_name"}. Raises: SY003
+unknown source, SY006 unknown, missing or bad field, 55P03 the table that gets a column was not free
+within 2 s. Locks: the stream, its table where that gets columns, its table's registration, missing
+records by key, then runs that hold some back, for one that tells whose a key is the source's
+workspaces.$$;
+
+create function public.stream_sql(p_stream text, p_source text default null) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_sources text[];
+  v_stream public.sync_streams;
+  v_given jsonb;
+  v_upsert_name text;
+begin
+  perform sync.require_service();
+  select array_agg(so.source_name order by so.source_name) into v_sources
+  from public.sync_streams as st join public.sync_sources as so on so.id = st.source_id
+  where st.stream_name = p_stream and so.source_name = coalesce(p_source, so.source_name);
+  if v_sources is null then
+    raise exception using errcode = 'SY003',
+      message = format('there is no stream %L%s', p_stream,
+        ' of the source ' || quote_literal(p_source)),
+      hint = 'select stream_name from sync_streams lists them; declare_stream() adds one.';
+  elsif cardinality(v_sources) > 1 then
+    raise exception using errcode = 'SY006',
+      message = format('a stream %L have the sources %s', p_stream,
+        array_to_string(v_sources, ', ')),
+      hint = format('select stream_sql(%L, %L)', p_stream, v_sources[1]);
+  end if;
+  select st.* into strict v_stream
+  from public.sync_streams as st join public.sync_sources as so on so.id = st.source_id
+  where st.stream_name = p_stream and so.source_name = v_sources[1];
+  select t.upsert_name into v_upsert_name from sync.target_tables as t
+  where t.target = to_regclass(v_stream.target_table)
+    and t.upsert_name = v_stream.apply_function;
+  v_given := to_jsonb(v_stream) || jsonb_build_object('source_name', v_sources[1]);
+  return concat_ws(chr(10),
+    case when v_stream.columns is not null
+      then sync.table_sql(v_stream.target_table, v_given) end,
+    case when v_stream.columns is not null
+      then sync.access_sql(v_stream.target_table, v_given) end,
+    case when v_upsert_name is not null then btrim(sync.upsert_sql(v_upsert_name,
+        to_regclass(v_stream.target_table), v_stream.columns), chr(10))
+      else pg_catalog.pg_get_functiondef((
+        select f.oid from pg_catalog.pg_proc as f
+        where f.oid = to_regprocedure(v_stream.apply_function || '(sync.incoming_record[])')))
+      end);
+end; $$;
+comment on function public.stream_sql(text, text) is
+$$What a stream's records go through, to read or to keep: its table, if it declares one, with rights,
+policy and revokes, and the function that writes it. The source has to be named where
+several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.$$;
 
 revoke all on function
   sync.write_stream, sync.require_function, sync.require_parents, public.declare_source,
-  public.declare_stream
+  public.declare_stream, public.stream_sql
 from public, anon, authenticated, service_role;
-grant execute on function public.declare_source, public.declare_stream to service_role;
+grant execute on function
+  public.declare_source, public.declare_stream, public.stream_sql
+to service_role;

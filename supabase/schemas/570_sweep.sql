@@ -1,5 +1,6 @@
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: keys, budgets, runs, alone, close, settle, steer, hints, alert_delivery, health.
+-- Stands on: keys, budgets, columns, runs, alone, close, settle, steer, hints, alert_delivery,
+--   health.
 
 create function sync.take_back_expired() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -272,6 +273,12 @@ language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms'
 declare
   v_taken_back int;
 begin
+  begin
+    -- Before anything of a run is locked. What another holds is for the next sweep.
+    perform sync.fill_columns(case when p_is_in_claim then 500 else 5000 end);
+  exception when lock_not_available then
+    null;
+  end;
   perform sync.forget_future();
   perform sync.bound_waits();
   v_taken_back := sync.take_back_expired();

@@ -1,0 +1,379 @@
+-- Columns: the table that a stream declares, made, adopted or widened, and how new columns are
+-- filled.
+-- Stands on: declared_fields, targets, records.
+
+create schema synced;
+comment on schema synced is
+'Tables that streams declare by columns. No API serves it unless the owner exposes it.';
+revoke all on schema synced from public, anon, authenticated, service_role;
+grant usage on schema synced to authenticated, service_role;
+
+create table sync.column_fills (
+  stream_id bigint primary key references public.sync_streams (id),
+  columns text[] not null,
+  began_at timestamptz not null default sync.now(),
+  last_key jsonb,
+  looked_at bigint not null default 0,
+  unfit jsonb not null default '{}',
+  completed_at timestamptz
+);
+comment on table sync.column_fills is
+'Columns that a table got when it had rows: sweeps fill them from raw, by the key, in batches.';
+comment on column sync.column_fills.last_key is 'Up to which row that is done; null: to none.';
+comment on column sync.column_fills.looked_at is 'Rows that were looked at.';
+comment on column sync.column_fills.unfit is
+'{column: id of the first record whose value does not fit it and is null there}.';
+create index column_fills_open_idx on sync.column_fills (stream_id) where completed_at is null;
+alter table sync.column_fills enable row level security;
+
+create function sync.declared_table(p_given jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_name text := coalesce(substring(p_given ->> 'target_table' from '^synced\.(.*)$'),
+    btrim(regexp_replace(lower((p_given ->> 'source_name') || '_' || (p_given ->> 'stream_name')),
+      '[^a-z0-9]+', '_', 'g'), '_'));
+begin
+  if (v_name ~ '^[a-z_][a-z0-9_]{0,46}$'
+      and coalesce(p_given ->> 'target_table', 'synced.') ~ '^synced\.') is not true then
+    perform sync.refuse_field('stream', p_given, 'target_table', 'with columns, a name of at most '
+      '47 small letters, digits and "_" in the schema synced, such as synced.people; left out, it '
+      'is made of the names of source and stream, if that gives one');
+  end if;
+  return 'synced.' || quote_ident(v_name);
+end; $$;
+comment on function sync.declared_table(jsonb) is
+$$Returns: the name of the table that a declaration with columns has. Raises: SY006 no such name.$$;
+
+create function sync.upsert_name(p_table text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select 'sync.apply_synced_' || replace(split_part(p_table, '.', 2), '"', '');
+$$;
+comment on function sync.upsert_name(text) is
+$$Returns: the name of a declared table's apply function.$$;
+
+create function sync.type_of_id(p_given jsonb) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case p_given ->> 'id_type' when 'text' then 'text' else 'bigint' end;
+$$;
+comment on function sync.type_of_id(jsonb) is
+$$Returns: the type of a declared table's column id.$$;
+
+create function sync.table_form(p_given jsonb)
+  returns table (place bigint, name text, type text, rest text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select row_number() over (order by f.part, f.n), f.name, f.type, f.rest
+  from (
+    select 1 as part, n, name, type, rest from (values
+      (1, 'workspace_id', 'bigint',
+        'not null references public.sync_workspaces (id) on delete cascade'),
+      (2, 'parent_id', 'text', 'not null'),
+      (3, 'id', sync.type_of_id(p_given), 'not null')) as k (n, name, type, rest)
+    where k.name <> 'parent_id' or p_given ->> 'id_scope' = 'parent'
+    union all
+    select 2, row_number() over (order by d.name), d.name, d.type, ''
+    from sync.declared_columns(p_given -> 'columns') as d
+    union all
+    select 3, n, name, type, rest from (values
+      (1, 'raw', 'jsonb', 'not null'),
+      (2, 'updated_at', 'timestamptz', ''),
+      (3, 'last_changed_at', 'timestamptz', 'not null default sync.now()'),
+      (4, 'deleted_at', 'timestamptz', ''),
+      (5, 'unlisted_at', 'timestamptz', '')) as o (n, name, type, rest)
+  ) as f;
+$$;
+comment on function sync.table_form(jsonb) is
+$$Returns: the columns of a declared table, in order.$$;
+
+create function sync.table_key(p_given jsonb) returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case p_given ->> 'id_scope' when 'parent' then '{workspace_id,parent_id,id}'
+    else '{workspace_id,id}' end::text[];
+$$;
+comment on function sync.table_key(jsonb) is
+$$Returns: the columns of a declared table's key.$$;
+
+create function sync.table_sql(p_table text, p_given jsonb) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format('create table %s (%s,%s  primary key (%s)%s);%s', p_table, string_agg(
+      format('%s  %I %s', chr(10), f.name, rtrim(f.type || ' ' || f.rest)), ',' order by f.place),
+    chr(10), array_to_string(sync.table_key(p_given), ', '), chr(10), chr(10))
+  from sync.table_form(p_given) as f;
+$$;
+comment on function sync.table_sql(text, jsonb) is
+$$Returns: the statement that makes a declared table.$$;
+
+create function sync.access_sql(p_table text, p_given jsonb) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select format($sql$comment on table %1$s is %3$s;
+alter table %1$s enable row level security;
+revoke all on table %1$s from public, anon, authenticated, service_role;
+grant select on table %1$s to authenticated, service_role;
+drop policy if exists %2$s on %1$s;
+create policy %2$s on %1$s
+for select to authenticated using ((select sync.is_operator()));
+$sql$, p_table,
+    quote_ident(replace(split_part(p_table, '.', 2), '"', '') || '_select_operator'),
+    quote_literal(format('Records of the stream %s of the source %s, in the columns that its '
+      'declaration names. updated_at is the API''s; deleted_at: gone from the API; raw: the record '
+      'as it serves it.', p_given -> 'stream_name', p_given -> 'source_name')));
+$$;
+comment on function sync.access_sql(text, jsonb) is
+$$Returns: the statements that say what a declared table is and who reads it: operators.$$;
+
+create function sync.require_adoptable(p_given jsonb, p_target regclass) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key text[] := array(
+    select a.attname::text from pg_catalog.pg_index as i
+    cross join unnest(i.indkey) with ordinality as k (attnum, n)
+    join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = p_target and i.indisprimary order by k.n);
+  v_wrong record;
+begin
+  if not exists (
+    select 1 from pg_catalog.pg_class as c
+    where c.oid = p_target and c.relkind = 'r' and pg_catalog.pg_has_role(c.relowner, 'usage')) then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('a table of the owner of Chunkwise, which %s is not', p_target));
+  end if;
+  select f.name, f.type, format_type(a.atttypid, a.atttypmod) as stands,
+    d.name is not null as is_declared
+  into v_wrong
+  from sync.table_form(p_given) as f
+  left join sync.declared_columns(p_given -> 'columns') as d on d.name = f.name
+  left join pg_catalog.pg_attribute as a on a.attrelid = p_target and a.attname = f.name
+    and not a.attisdropped
+  where (a.attname is null and d.name is null) or a.atttypid <> f.type::regtype
+    or a.attgenerated <> ''
+  order by f.place limit 1;
+  if not found and v_key = sync.table_key(p_given) then
+    return;
+  elsif v_wrong.is_declared then
+    perform sync.refuse_field('stream', p_given, 'columns', format('for %I the type %s, which it '
+      'has in %s: a type does not change; declare a column of another name, or drop this one',
+      v_wrong.name, v_wrong.stands, p_target));
+  elsif v_wrong.name = 'id' and v_wrong.stands is not null then
+    perform sync.refuse_field('stream', p_given, 'id_type', format('%s, as the ids in %s are; '
+      'another target_table takes others',
+      case v_wrong.stands when 'text' then 'text' else 'integer' end, p_target));
+  elsif v_key <> sync.table_key(p_given) and v_wrong.name is null
+    or v_wrong.name = 'parent_id' then
+    perform sync.refuse_field('stream', p_given, 'id_scope', format('%s, as the key of %s is (%s); '
+      'another target_table takes another',
+      case when 'parent_id' = any (v_key) then 'parent' else 'global' end, p_target,
+      array_to_string(v_key, ', ')));
+  end if;
+  perform sync.refuse_field('stream', p_given, 'target_table', format('a table that has %I as %s, '
+    'which %s has %s', v_wrong.name, v_wrong.type, p_target,
+    coalesce('as ' || v_wrong.stands, 'not')));
+end; $$;
+comment on function sync.require_adoptable(jsonb, regclass) is
+$$Raises: SY006 unless a table that stands is one that the declaration would make, but for columns
+that it lacks or has besides.$$;
+
+create function sync.add_columns(p_given jsonb, p_target regclass) returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_missing text[];
+  v_additions text;
+begin
+  select array_agg(d.name order by d.name),
+    string_agg(format('add column if not exists %I %s', d.name, d.type), ', ' order by d.name)
+  into v_missing, v_additions
+  from sync.declared_columns(p_given -> 'columns') as d
+  where not exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = d.name and not a.attisdropped);
+  if v_missing is null then
+    return '{}'::text[];
+  end if;
+  begin
+    perform set_config('lock_timeout', '2s', true);
+    execute format('alter table %s %s', p_target, v_additions);
+  exception when lock_not_available then
+    raise exception using errcode = '55P03',
+      message = format('%s is in use: it did not get its columns %s', p_target,
+        array_to_string(v_missing, ', ')),
+      hint = 'Nothing was declared. Try again; a long query may hold the table.';
+  end;
+  return v_missing;
+end; $$;
+comment on function sync.add_columns(jsonb, regclass) is
+$$Give a declared table the columns that it lacks. Returns: their names. Raises: 55P03 the table was
+not free within 2 s. Locks: the table, all of it, before anything of a run.$$;
+
+create function sync.make_table(p_given jsonb, p_source_id bigint) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table text := sync.declared_table(p_given);
+  v_upsert text := sync.upsert_name(v_table);
+  v_target regclass := to_regclass(v_table);
+  v_given jsonb := p_given || jsonb_build_object('target_table', v_table);
+  v_added text[] := '{}'::text[];
+begin
+  if coalesce(p_given ->> 'apply_function', v_upsert) <> v_upsert then
+    perform sync.refuse_field('stream', p_given, 'apply_function',
+      format('nothing where columns is given: %s is made of it', v_upsert));
+  end if;
+  if v_target is null then
+    execute sync.table_sql(v_table, v_given);
+    v_target := to_regclass(v_table);
+  else
+    perform sync.require_adoptable(v_given, v_target);
+  end if;
+  if not exists (select 1 from sync.target_tables where target = v_target) then
+    execute sync.access_sql(v_table, v_given);
+    insert into sync.target_tables (target) values (v_target);
+  end if;
+  perform sync.require_target_table(v_given, p_source_id);
+  v_added := sync.add_columns(v_given, v_target);
+  return jsonb_build_object('target_table', v_table, 'apply_function', v_upsert,
+    'added', to_jsonb(v_added));
+end; $$;
+comment on function sync.make_table(jsonb, bigint) is
+$$Make the table that a stream declares, or adopt one that fits, and add what it lacks. Returns:
+{"target_table", "apply_function", "added": columns}. Raises: SY006 a table of another form or
+another stream's, 55P03 not free. Locks: the table, its registration.$$;
+
+create function sync.write_columns(p_before public.sync_streams, p_stream public.sync_streams,
+  p_added jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_target regclass := to_regclass(p_stream.target_table);
+  v_has_rows boolean;
+begin
+  if p_added <> '[]' or to_regproc(p_stream.apply_function) is null
+    or (p_before.columns, p_before.target_table) is distinct
+      from (p_stream.columns, p_stream.target_table) then
+    perform sync.write_upsert(p_stream.apply_function, v_target, p_stream.columns);
+  end if;
+  if p_added = '[]' then
+    return;
+  end if;
+  execute format('select exists (select 1 from %s)', v_target) into v_has_rows;
+  if v_has_rows then
+    insert into sync.column_fills as f (stream_id, columns)
+    values (p_stream.id, array(select jsonb_array_elements_text(p_added)))
+    on conflict (stream_id) do update set
+      columns = case when f.completed_at is null
+        then array(select c from unnest(f.columns || excluded.columns) as c group by c order by c)
+        else excluded.columns end,
+      began_at = excluded.began_at, last_key = null, looked_at = 0, unfit = '{}',
+      completed_at = null;
+  end if;
+end; $$;
+comment on function sync.write_columns(public.sync_streams, public.sync_streams, jsonb) is
+$$Make a declared table's apply function, where something of it changed, and have what was added
+filled. Locks: its registration, its row of column_fills.$$;
+
+create function sync.picked_rows(p_stream public.sync_streams, p_fill sync.column_fills, p_rows int)
+  returns sync.judged_record[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+declare
+  v_given jsonb := to_jsonb(p_stream);
+  v_key text[] := sync.table_key(v_given);
+  v_records sync.judged_record[];
+begin
+  execute format($sql$
+    select array_agg(row(t.workspace_id, null, t.id::text, null, t.raw,
+      case when jsonb_typeof(t.raw) = 'object' then %1$s else '{}' end,
+      null, null, '{}', %2$s, null)::sync.judged_record)
+    from (
+      select * from %3$s as t where $1 is null or (%4$s) > (%5$s)
+      order by %4$s limit $2 for no key update
+    ) as t$sql$,
+    sync.fitting_sql('t.raw', (
+      select jsonb_object_agg(c.key, c.value) from jsonb_each(p_stream.columns) as c
+      where c.key = any (p_fill.columns)), array(
+      select a.attname::text from pg_catalog.pg_attribute as a
+      where a.attrelid = to_regclass(p_stream.target_table) and a.attnum > 0
+        and a.attname <> all (p_fill.columns))),
+    case when 'parent_id' = any (v_key) then 't.parent_id' else 'null' end, p_stream.target_table,
+    't.' || array_to_string(v_key, ', t.'),
+    array_to_string(array(
+      select format('($1 ->> %s)::%s', k.n - 1, case k.name when 'workspace_id' then 'bigint'
+        when 'parent_id' then 'text' else sync.type_of_id(v_given) end)
+      from unnest(v_key) with ordinality as k (name, n) order by k.n), ', '))
+  into v_records using p_fill.last_key, p_rows;
+  return coalesce(v_records, array[]::sync.judged_record[]);
+end; $$;
+comment on function sync.picked_rows(public.sync_streams, sync.column_fills, int) is
+$$Returns: the next rows of a table whose new columns are to be filled, with what goes there. Locks:
+those rows, in key order.$$;
+
+create function sync.fill_rows(p_stream public.sync_streams, p_columns text[],
+  p_records sync.judged_record[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' set enable_seqscan = off as $$
+begin
+  execute format($sql$
+    update %1$s as t set %2$s
+    from unnest($1) as j cross join lateral jsonb_populate_record(null::%1$s, j.fitting) as p
+    where t.workspace_id = j.workspace_id and t.id = j.record_id::%3$s and %4$s
+      and (%5$s) is distinct from (%6$s)$sql$,
+    p_stream.target_table,
+    (select string_agg(format('%1$I = p.%1$I', c), ', ') from unnest(p_columns) as c),
+    sync.type_of_id(to_jsonb(p_stream)),
+    case p_stream.id_scope when 'parent' then 't.parent_id = j.parent_id' else 'true' end,
+    (select string_agg(format('t.%I', c), ', ' order by c) from unnest(p_columns) as c),
+    (select string_agg(format('p.%I', c), ', ' order by c) from unnest(p_columns) as c))
+  using p_records;
+end; $$;
+comment on function sync.fill_rows(public.sync_streams, text[], sync.judged_record[]) is
+$$Write columns of rows that the caller holds. Raises: 22xxx a value that does not fit.$$;
+
+create function sync.fill_columns(p_rows int) returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_fill sync.column_fills;
+  v_stream public.sync_streams;
+  v_records sync.judged_record[];
+  v_columns text[];
+  v_last sync.judged_record;
+begin
+  select * into v_fill from sync.column_fills where completed_at is null
+  order by stream_id limit 1 for no key update skip locked;
+  if not found then
+    return 0;
+  end if;
+  select * into strict v_stream from public.sync_streams where id = v_fill.stream_id;
+  -- By a later declaration some may be no columns of it any more.
+  v_columns := array(select c from unnest(v_fill.columns) as c where v_stream.columns ? c);
+  if v_columns <> '{}' then
+    v_fill.columns := v_columns;
+    v_records := sync.picked_rows(v_stream, v_fill, p_rows);
+    begin
+      perform sync.fill_rows(v_stream, v_columns, v_records);
+    exception when data_exception then
+      v_records := sync.fit_records(v_stream.target_table, v_records);
+      perform sync.fill_rows(v_stream, v_columns, v_records);
+    end;
+    v_last := v_records[cardinality(v_records)];
+  end if;
+  update sync.column_fills as f set
+    looked_at = f.looked_at + coalesce(cardinality(v_records), 0),
+    last_key = case when v_last.workspace_id is null then f.last_key
+      when v_stream.id_scope = 'parent'
+      then jsonb_build_array(v_last.workspace_id, v_last.parent_id, v_last.record_id)
+      else jsonb_build_array(v_last.workspace_id, v_last.record_id) end,
+    unfit = coalesce((
+      select jsonb_object_agg(u.name, j.record_id order by j.n desc)
+      from unnest(v_records) with ordinality as j (workspace_id, stream_id, record_id, updated_at,
+        record, fitting, change, known_change, unfit, parent_id, own_id, n)
+      cross join unnest(j.unfit) as u (name)), '{}') || f.unfit,
+    completed_at = case when coalesce(cardinality(v_records), 0) < p_rows then sync.now() end
+  where f.stream_id = v_fill.stream_id;
+  return coalesce(cardinality(v_records), 0);
+end; $$;
+comment on function sync.fill_columns(int) is
+$$Fill new columns of one table from what its rows were made of, at most so many rows; those that
+hold it already cost no row version. Returns: rows looked at. Locks: the table's row of column_fills
+by SKIP LOCKED, then rows in key order.$$;
+
+revoke all on table sync.column_fills from public, anon, authenticated, service_role;
+revoke all on function
+  sync.declared_table, sync.upsert_name, sync.type_of_id, sync.table_form, sync.table_key,
+  sync.table_sql, sync.access_sql, sync.require_adoptable, sync.add_columns, sync.make_table,
+  sync.write_columns, sync.picked_rows, sync.fill_rows, sync.fill_columns
+from public, anon, authenticated, service_role;
