@@ -96,8 +96,8 @@ begin
   return v_before is not distinct from v_after;
 end; $$;
 comment on function sync.is_declared_so(jsonb) is
-$$Returns: whether a source stands as it is declared here. Raises: SY006 as declare_source(). Locks: as
-that does, for a moment.$$;
+$$Returns: whether a source stands as it is declared here. Raises: SY006 as declare_source(). Locks:
+as that does, for a moment.$$;
 
 create function sync.declare_all(p_declaration jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -266,7 +266,7 @@ apply_declaration() takes it. Raises: SY003 unknown source. Locks: nothing that 
 
 revoke all on function
   sync.rows_of_source, sync.changed_fields, sync.require_declaration, sync.is_declared_so,
-  sync.declare_all,
-  sync.undeclared_rows, sync.declaration_of, public.apply_declaration, public.get_declarations
+  sync.declare_all, sync.undeclared_rows, sync.declaration_of, public.apply_declaration,
+  public.get_declarations
 from public, anon, authenticated, service_role;
 grant execute on function public.apply_declaration, public.get_declarations to service_role;
