@@ -2749,7 +2749,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
   select to_timestamp(e.seconds::double precision) from (
     select p_text::numeric / case p_format when 'epoch_ms' then 1000 else 1 end
-    where p_text ~ '^-?[0-9]{1,15}(\.[0-9]{1,9})?$'
+    where p_text ~ '^-?[0-9]{1,20}(\.[0-9]{1,20})?$'
   ) as e (seconds)
   -- The years 1 to 9999.
   where e.seconds between -62135596800 and 253402300799;
@@ -5921,7 +5921,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Answers: what an answer says. Shape checks, records, totals.
--- Stands on: sources, requests.
+-- Stands on: sources, records, requests.
 
 create type sync.page_in_hand as (
   turn int, queue_id bigint, lease_token bigint, http_status int, headers jsonb, body text,
@@ -6154,18 +6154,6 @@ $$;
 comment on function sync.scoped_parts(text) is
 $$Returns: what scoped_id() put together.$$;
 
-create function sync.epoch_time(p_text text, p_format text) returns timestamptz
-language sql immutable set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
-  select to_timestamp(e.seconds::double precision)
-  from (values (case when p_text ~ '^-?[0-9]{1,20}(\.[0-9]{1,20})?$' then p_text::numeric
-    / case p_format when 'epoch_ms' then 1000 else 1 end end)) as e (seconds)
-  where e.seconds between -62135596800 and 253402300799;
-$$;
-comment on function sync.epoch_time(text, text) is
-$$Returns: the time that a count of seconds (epoch) or milliseconds (epoch_ms) means; null if it is
-none, or beyond the years 1 to 9999.$$;
-
 create function sync.record_time(p_record jsonb, p_stream public.sync_streams) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -6219,7 +6207,7 @@ $$Returns: the records of pages that were read, in their order there; a time tha
 cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
-  sync.raise_shape, sync.count_at, sync.count_in, sync.page_number_in, sync.epoch_time,
+  sync.raise_shape, sync.count_at, sync.count_in, sync.page_number_in,
   sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
   sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records

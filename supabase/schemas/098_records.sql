@@ -88,7 +88,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
   select to_timestamp(e.seconds::double precision) from (
     select p_text::numeric / case p_format when 'epoch_ms' then 1000 else 1 end
-    where p_text ~ '^-?[0-9]{1,15}(\.[0-9]{1,9})?$'
+    where p_text ~ '^-?[0-9]{1,20}(\.[0-9]{1,20})?$'
   ) as e (seconds)
   -- The years 1 to 9999.
   where e.seconds between -62135596800 and 253402300799;
