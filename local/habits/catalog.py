@@ -24,7 +24,10 @@ class Habit:
     def source_of(self, api: str) -> dict[str, Any]:
         """What `declare_source` takes; without a limit of its budget."""
         named = {"source_name": api, "base_path": f"/{api}", "budget_scope": "source"}
-        return {**named, "requests_per_second": None, "max_in_flight": None, **self.source}
+        source = {**named, "requests_per_second": None, "max_in_flight": None, **self.source}
+        if "token_url" in source:
+            source["token_url"] = f"/{api}{source['token_url']}"
+        return source
 
     def streams_of(self, api: str) -> list[dict[str, Any]]:
         """What `declare_stream` takes, parents first."""

@@ -65,10 +65,10 @@ select 'run ' || r.id || ' planned ' || r.planned_chunks || ' chunks and has ' |
 from public.workspace_sync_runs as r left join chunks as c on c.run_id = r.id
 group by r.id having r.planned_chunks <> count(c.id)
 union all
-select 'run ' || r.id || ' has planned its scan up to page ' || r.planned_pages || ' and has ' || count(w.id) || ' of its pages'
+select 'run ' || r.id || ' has planned its scan up to page ' || r.planned_pages || ' and has ' || count(distinct w.page) || ' of its pages'
 from public.workspace_sync_runs as r
 left join public.chunked_sync_jobs as w on w.run_id = r.id and w.scan = r.scan and w.kind = 'page' and w.page <= r.planned_pages
-group by r.id having r.planned_pages <> count(w.id)
+group by r.id having r.planned_pages <> count(distinct w.page)
 union all
 select 'live run ' || r.id || ' has pages to plan and is not in its scan'
 from public.workspace_sync_runs as r
