@@ -11,7 +11,7 @@ from local.stack import Database, Stack
 AIM_SECONDS = 0.15 / 4_109
 SCRIPT = r"""
 select public.start_sync_job('{job_name}', '{{sender_emails}}');
-select public.claim_next_chunk_job_safe('bench', {limit})::text as claim \gset
+select public.claim_next_chunk_job_safe('bench', {limit}, p_protocol => 2)::text as claim \gset
 select public.complete_chunk_jobs_safe(a) from bench.stored_answers(:claim::jsonb) as a
 where a is not null;
 """

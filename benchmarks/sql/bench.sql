@@ -50,7 +50,7 @@ begin
     'body', format('{"data": [{"id": %s, "name": "one of two", "status": "Connected"}, {"id": %s, "name": "two of two", "status": "Connected"}], '
       || '"meta": {"total": %s, "last_page": %s}}', 2 * p.page - 1, 2 * p.page, 2 * r.known_pages, r.known_pages)))
   from jsonb_array_elements(p_claim -> 'leases') as l
-  cross join lateral (select (l #>> '{request,params,page}')::int as page) as p
+  cross join lateral (select (l #>> '{request,params,0,1}')::int as page) as p
   join public.chunk_processing_queue as q on q.id = (l ->> 'queue_id')::bigint
   join public.workspace_sync_runs as r on r.id = q.run_id);
 end; $$;
@@ -68,7 +68,7 @@ language sql stable as $$
   select jsonb_agg(jsonb_build_object(
     'queue_id', l -> 'queue_id', 'lease_token', l -> 'lease_token', 'status', 200, 'duration_ms', 187, 'body', b.body))
   from jsonb_array_elements(p_claim -> 'leases') as l
-  join bench.bodies as b on b.workspace_name = l ->> 'workspace' and b.page = (l #>> '{request,params,page}')::int;
+  join bench.bodies as b on b.workspace_name = l ->> 'workspace' and b.page = (l #>> '{request,params,0,1}')::int;
 $$;
 comment on function bench.stored_answers(jsonb) is $$What the fake Email Bison answers to these leases. Null if there are none.$$;
 

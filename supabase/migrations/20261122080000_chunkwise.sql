@@ -120,7 +120,7 @@ create function public.chunkwise_version() returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
   set default_transaction_isolation = 'read committed' as $$
   -- `make migration` puts the release's number in.
-  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1,
+  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2,
     'release', '0.2.0');
 $$;
 comment on function public.chunkwise_version() is
@@ -613,6 +613,17 @@ end; $$;
 comment on function sync.normal_url(text) is
 $$Returns: a URL with its host in the one spelling of parse_url(), or null if it is none.$$;
 
+create function sync.origin_of(p_url text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url sync.parsed_url := sync.parse_url(p_url);
+begin
+  return v_url.scheme || '://' || sync.host_and_port(v_url);
+end; $$;
+comment on function sync.origin_of(text) is
+$$Returns: scheme, host and port of a URL, in the one spelling of parse_url(), or null if it is
+none.$$;
+
 create function sync.reach_of_address(p_address inet) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -705,8 +716,8 @@ $$Returns: the URL as checked_url() does, which ends in a host or a folder. Rais
 or for any other end.$$;
 
 revoke all on function
-  sync.parse_url, sync.host_and_port, sync.host_of, sync.normal_url, sync.reach_of_address,
-  sync.reach_of, sync.checked_url, sync.checked_base_url
+  sync.parse_url, sync.host_and_port, sync.host_of, sync.normal_url, sync.origin_of,
+  sync.reach_of_address, sync.reach_of, sync.checked_url, sync.checked_base_url
 from public, anon, authenticated, service_role;
 
 -- Keys: secrets in Vault, and texts without them.
@@ -988,7 +999,8 @@ comment on column public.sync_sources.auth is
 oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter, refresh_token.';
 comment on column public.sync_sources.token_url is
 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
-comment on column public.sync_sources.token_params is 'Of OAuth2: added to the token request''s form.';
+comment on column public.sync_sources.token_params is
+'Of OAuth2: added to the token request''s form.';
 comment on column public.sync_sources.reset_header is
 'Which header says when a rate limit ends, {"name": "x-ratelimit-reset", "is": "epoch"}; is: epoch,
 seconds or date; null: Retry-After alone.';
@@ -1000,26 +1012,15 @@ comment on column public.sync_sources.budget_scope is
 'Who shares a budget: all of an instance, each key its own, or the whole source.';
 comment on column public.sync_sources.message_path is 'Where an answer''s error text stands.';
 comment on column public.sync_sources.class_rules is
-'Texts of errors that say more than their status, [{"status": 403, "text": "Too Many Attempts",
-"class": "rate_limited"}]: the first rule whose text stands in the answer''s error, whatever the
-case of its letters, decides. Without status it is any, a 2xx too. rate_limited is the one class.';
+'What answers mean whose status says too little, [{"status": 403, "text": "Too Many Attempts",
+"class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", "class":
+"rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": "transient"}]: the first
+rule that an answer meets in all that it names decides. text: stands in the answer''s error,
+whatever the case of its letters; header, path: have this value. Without status it is any, a 2xx too.';
 comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
 comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
 alter table public.sync_sources enable row level security;
 
-create function sync.is_rate_limit(p_class_rules jsonb, p_http_status int, p_text text)
-  returns boolean
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select exists (
-    select from jsonb_array_elements(p_class_rules) as r
-    where strpos(lower(p_text), lower(r ->> 'text')) > 0
-      and coalesce((r ->> 'status')::int = p_http_status, true));
-$$;
-comment on function sync.is_rate_limit(jsonb, int, text) is
-$$Returns: whether the error text of an answer with that status means a rate limit, by the rules of
-its source.$$;
-
-revoke all on function sync.is_rate_limit from public, anon, authenticated, service_role;
 revoke all on sequence public.sync_sources_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_sources from public, anon, authenticated, service_role;
 grant select on table public.sync_sources to authenticated, service_role;
@@ -4571,7 +4572,9 @@ revoke all on function
   sync.plan_window, sync.note_revealed_pages
 from public, anon, authenticated, service_role;
 
--- Requests: what of a chunk stands in the HTTP request.
+-- Next URLs: what an answer names as the next request, held to the workspace's origin and base
+-- path.
+-- Stands on: addresses, keys.
 
 create function sync.url_encode(p_text text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -4582,12 +4585,6 @@ language sql immutable set search_path = pg_catalog, pg_temp
   from regexp_split_to_table(p_text, '') with ordinality as t (c, n);
 $$;
 comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
-
-revoke all on function sync.url_encode from public, anon, authenticated, service_role;
-
--- Next URLs: what an answer names as the next request, held to the workspace's origin and base
--- path.
--- Stands on: addresses, keys, requests.
 
 create function sync.refuse_next_url(p_text text, p_why text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4698,7 +4695,454 @@ $$Returns: of a header Link what it names as rel="next", perhaps relative; null 
 Raises: SY010 a header that cannot be read, which ends no list.$$;
 
 revoke all on function
-  sync.refuse_next_url, sync.absolute_url, sync.next_url, sync.link_next
+  sync.url_encode, sync.refuse_next_url, sync.absolute_url, sync.next_url, sync.link_next
+from public, anon, authenticated, service_role;
+
+-- Requests: what of a chunk stands in the HTTP request: templates, filled and encoded for their
+-- place.
+-- Stands on: templates, next_urls.
+
+create function sync.raise_request(p_what text, p_hint text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY022', message = 'the request cannot be made: ' || p_what,
+    hint = p_hint;
+end; $$;
+comment on function sync.raise_request(text, text) is
+$$Raises: SY022, a chunk's request cannot be made.$$;
+
+create function sync.template_values(p_chunk public.chunked_sync_jobs,
+  p_stream public.sync_streams) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+declare
+  v_reading jsonb := coalesce(p_chunk.reading, '{}');
+  v_since timestamptz := (v_reading ->> 'since')::timestamptz;
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
+    'page', p_chunk.page - 1 + p_stream.first_page,
+    'offset', coalesce(v_reading ->> 'offset', ((p_chunk.page - 1)::bigint
+      * p_stream.page_size)::text)::bigint,
+    'size', p_stream.page_size, 'next', v_reading -> 'next', 'last', v_reading -> 'last',
+    'since', case p_stream.since_format
+      when 'epoch' then to_jsonb(floor(extract(epoch from v_since))::bigint)
+      when 'epoch_ms' then to_jsonb(floor(extract(epoch from v_since) * 1000)::bigint)
+      when 'date' then to_jsonb(to_char(v_since, 'YYYY-MM-DD'))
+      else to_jsonb(to_char(v_since, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) end,
+    'id', p_chunk.record_id, 'parent', v_reading -> 'parent'));
+end; $$;
+comment on function sync.template_values(public.chunked_sync_jobs, public.sync_streams) is
+$$Returns: the values of a chunk's templates by name; what has none is left out.$$;
+
+create function sync.template_value(p_template text, p_values jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_part text[] := regexp_match(p_template, '^\{([^|]+)(?:\|(.*))?\}$');
+  v_value jsonb := p_values #> string_to_array(v_part[1], '.');
+begin
+  -- Once {next} has a value it takes the place of {since}, which is false then.
+  if v_part[1] = 'since' and v_value = 'false'::jsonb then
+    return null;
+  end if;
+  return coalesce(nullif(v_value, 'null'::jsonb), nullif(v_part[2], '')::jsonb);
+end; $$;
+comment on function sync.template_value(text, jsonb) is
+$$Returns: what stands for a template: the value of its name, or its default, or null.$$;
+
+create function sync.template_parts(p_text text)
+  returns table (place bigint, template text, plain text)
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select m.place, m.part[1], m.part[2]
+  from regexp_matches(p_text, '(\{(?:page|offset|size|next|last|since|id|parent(?:\.[^.{}|]+)+)'
+    '(?:\|[^{}]*)?\})|([^{]+|\{)', 'g') with ordinality as m (part, place);
+$$;
+comment on function sync.template_parts(text) is
+$$Returns: a text's templates and what stands between them, in their order. A text is taken apart
+once: what a template's value holds is never looked at.$$;
+
+create function sync.filled_text(p_text text, p_values jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_part record;
+  v_value jsonb;
+  v_text text := '';
+begin
+  for v_part in select * from sync.template_parts(p_text) order by place loop
+    if v_part.template is null then
+      v_text := v_text || v_part.plain;
+      continue;
+    end if;
+    v_value := sync.template_value(v_part.template, p_values);
+    if v_part.template = p_text or v_value is null then
+      return v_value;
+    end if;
+    if jsonb_typeof(v_value) in ('object', 'array') then
+      perform sync.raise_request(format('%s is an %s and stands within a text', v_part.template,
+        jsonb_typeof(v_value)), 'declare_stream() takes a template of a single value there.');
+    end if;
+    v_text := v_text || (v_value #>> '{}');
+  end loop;
+  return to_jsonb(v_text);
+end; $$;
+comment on function sync.filled_text(text, jsonb) is
+$$Returns: a text with its templates filled: one that is a single template keeps its value's type,
+any other is a string; null if a template has no value. Raises: SY022.$$;
+
+create function sync.filled_json(p_template jsonb, p_values jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case jsonb_typeof(p_template)
+    when 'string' then sync.filled_text(p_template #>> '{}', p_values)
+    when 'object' then (
+      select coalesce(jsonb_object_agg(e.key, f.value), '{}') from jsonb_each(p_template) as e
+      cross join lateral (select sync.filled_json(e.value, p_values) as value offset 0) as f
+      where f.value is not null)
+    when 'array' then (
+      select case when bool_and(f.value is not null) is not false
+        then coalesce(jsonb_agg(f.value order by e.n), '[]') end
+      from jsonb_array_elements(p_template) with ordinality as e (value, n)
+      cross join lateral (select sync.filled_json(e.value, p_values) as value offset 0) as f)
+    else p_template end;
+end; $$;
+comment on function sync.filled_json(jsonb, jsonb) is
+$$Returns: a JSON value with its templates filled; a property that has no value is left out, one of
+a list takes the list's property with it; null if nothing is left. Raises: SY022.$$;
+
+create function sync.filled_path(p_path text, p_values jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_part record;
+  v_value jsonb;
+  v_text text;
+  v_path text := '';
+begin
+  for v_part in select * from sync.template_parts(p_path) order by place loop
+    if v_part.template is null then
+      v_path := v_path || v_part.plain;
+      continue;
+    end if;
+    v_value := sync.template_value(v_part.template, p_values);
+    v_text := v_value #>> '{}';
+    if v_text is null or v_text = '' or jsonb_typeof(v_value) in ('object', 'array')
+      or v_text ~ '(^|[/\\])\.{1,2}([/\\]|$)' then
+      perform sync.raise_request(format('%s of its path is %s', v_part.template,
+        coalesce(left(v_value::text, 100), 'without a value')),
+        'A value in a path is a text or a number, not empty, and no folder such as "..".');
+    end if;
+    v_path := v_path || sync.url_encode(v_text);
+  end loop;
+  if v_path ~* '/(\.|%2e){1,2}(/|$)' then
+    perform sync.raise_request(format('its path is %s', left(v_path, 200)),
+      'A path stays below its base URL: no folder is "." or "..".');
+  end if;
+  return v_path;
+end; $$;
+comment on function sync.filled_path(text, jsonb) is
+$$Returns: a path with its templates filled, each value encoded as part of one segment. Raises:
+SY022 a value that is missing, empty or leads elsewhere.$$;
+
+create function sync.filled_headers(p_headers jsonb, p_values jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_header record;
+  v_value text;
+  v_headers jsonb := '{}'::jsonb;
+begin
+  for v_header in select * from jsonb_each_text(p_headers) loop
+    v_value := sync.filled_text(v_header.value, p_values) #>> '{}';
+    if (v_value ~ '^[\x20-\x7e]*$') is not true then
+      perform sync.raise_request(format('header %s is %s', v_header.key,
+        coalesce(left(to_jsonb(v_value)::text, 100), 'without a value')),
+        'A header takes printable ASCII only, and no line break.');
+    end if;
+    v_headers := v_headers || jsonb_build_object(v_header.key, btrim(v_value));
+  end loop;
+  return v_headers;
+end; $$;
+comment on function sync.filled_headers(jsonb, jsonb) is
+$$Returns: headers with their templates filled. Raises: SY022 a value that is missing or that no
+header may have.$$;
+
+create function sync.as_pairs(p_params jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_array(p.key, p.value)), '[]')
+    from jsonb_each_text(p_params) as p);
+end; $$;
+comment on function sync.as_pairs(jsonb) is
+$$Returns: parameters as [[name, value], …], the values as texts.$$;
+
+create function sync.has_position(p_stream public.sync_streams) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return sync.position_of(p_stream) <> 'page' or sync.has_template(p_stream, 'page');
+end; $$;
+comment on function sync.has_position(public.sync_streams) is
+$$Returns: whether a stream's request names its place in the list by a template or takes the next
+URL from the answer, so that page_param is not added.$$;
+
+create function sync.is_plain(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams)
+  returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+begin
+  return strpos(substr(p_stream.headers::text, 2), '{') = 0 and case p_chunk.kind
+    when 'connection' then true
+    when 'confirmation' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
+      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
+    when 'item' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
+      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
+    else p_stream.method = 'GET' and not p_chunk.reading ? 'url' is true
+      and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
+    end;
+end; $$;
+comment on function sync.is_plain(public.chunked_sync_jobs, public.sync_streams) is
+$$Returns: whether a chunk's request can be put together without a look for templates, as most
+can.$$;
+
+create function sync.position_params(p_chunk public.chunked_sync_jobs,
+  p_stream public.sync_streams) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
+    when p_chunk.kind = 'cursor' then coalesce(p_stream.cursor_params, '{}')
+      || case when p_chunk.reading ->> 'cursor' is null then '{}'::jsonb
+      else jsonb_build_object(p_stream.cursor_param, p_chunk.reading ->> 'cursor') end
+    when p_chunk.kind = 'page' and p_stream.completeness in ('counted', 'feed')
+    then jsonb_build_object(p_stream.page_param, p_chunk.page - 1 + p_stream.first_page)
+    else '{}' end;
+end; $$;
+comment on function sync.position_params(public.chunked_sync_jobs, public.sync_streams) is
+$$Returns: the parameters that name a chunk's place where no template does.$$;
+
+create function sync.plain_request(p_chunk public.chunked_sync_jobs,
+  p_stream public.sync_streams, p_url text) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_headers jsonb := p_stream.headers;
+  v_path text := p_stream.path;
+  v_params jsonb := '{}';
+begin
+  case
+    when p_chunk.kind = 'connection' then
+      select path, headers into v_path, v_headers from public.sync_streams
+      where source_id = p_stream.source_id and completeness = 'connection';
+    when p_chunk.kind in ('confirmation', 'item') then
+      v_path := replace(p_stream.item_path, '{id}', p_chunk.record_id);
+    else
+      v_params := p_stream.params || sync.position_params(p_chunk, p_stream);
+  end case;
+  return jsonb_build_object('method', 'GET', 'url', p_url || v_path, 'params',
+    sync.as_pairs(v_params), 'headers', '{"Accept": "application/json"}'::jsonb || v_headers);
+end; $$;
+comment on function sync.plain_request(public.chunked_sync_jobs, public.sync_streams, text) is
+$$Returns: the request of a chunk that has no templates, as a lease carries it.$$;
+
+create function sync.filled_request(p_chunk public.chunked_sync_jobs,
+  p_stream public.sync_streams, p_source public.sync_sources, p_base_url text) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url constant text := p_base_url || p_source.base_path;
+  v_values jsonb := sync.template_values(p_chunk, p_stream);
+  v_is_item constant boolean := p_chunk.kind in ('confirmation', 'item');
+  v_request jsonb := jsonb_build_object('method', case when v_is_item then 'GET'
+    else p_stream.method end, 'params', '[]'::jsonb,
+    'headers', '{"Accept": "application/json"}'::jsonb
+      || sync.filled_headers(p_stream.headers, v_values));
+begin
+  if v_is_item then
+    return v_request || jsonb_build_object('url',
+      v_url || sync.filled_path(p_stream.item_path, v_values));
+  end if;
+  if p_chunk.reading ->> 'url' is not null then
+    v_request := v_request || jsonb_build_object('url',
+      sync.next_url(p_base_url, p_chunk.reading ->> 'url', p_source));
+  else
+    v_request := v_request || jsonb_build_object('url',
+      v_url || sync.filled_path(p_stream.path, v_values));
+  end if;
+  if v_values ? 'next' then
+    v_values := v_values || '{"since": false}';
+  end if;
+  if p_chunk.reading ->> 'url' is null then
+    v_request := v_request || jsonb_build_object('params', sync.as_pairs(
+      sync.filled_json(p_stream.params, v_values) || case
+        when p_chunk.kind = 'page' and sync.has_position(p_stream) then '{}'::jsonb
+        else sync.position_params(p_chunk, p_stream) end));
+  end if;
+  return v_request || case when p_stream.body is null or p_stream.method = 'GET' then '{}'::jsonb
+    else jsonb_build_object('body', coalesce(sync.filled_json(p_stream.body, v_values), '{}')) end;
+end; $$;
+comment on function sync.filled_request(public.chunked_sync_jobs, public.sync_streams,
+  public.sync_sources, text) is
+$$Returns: the request of a chunk with its templates filled, as a lease carries it. Raises: SY022,
+or SY010 for a next URL that leads elsewhere.$$;
+
+create type sync.made_request as (queue_id bigint, request jsonb, code text, message text);
+comment on type sync.made_request is
+'What filling the templates of a chunk gave: its request, or why it has none.';
+
+create function sync.make_request(p_chunk public.chunked_sync_jobs,
+  p_stream public.sync_streams, p_source public.sync_sources, p_base_url text)
+  returns sync.made_request
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_made sync.made_request;
+  v_hint text;
+begin
+  v_made.queue_id := p_chunk.id;
+  v_made.request := sync.filled_request(p_chunk, p_stream, p_source, p_base_url);
+  return v_made;
+exception when others then
+  if sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+  get stacked diagnostics v_made.message = message_text, v_hint = pg_exception_hint;
+  v_made.code := case when sqlstate in ('SY010', 'SY022') then sqlstate else 'SY022' end;
+  v_made.message := concat_ws('. ', case when sqlstate in ('SY010', 'SY022') then v_made.message
+    else 'the request cannot be made: ' || v_made.message end, nullif(v_hint, ''));
+  return v_made;
+end; $$;
+comment on function sync.make_request(public.chunked_sync_jobs, public.sync_streams,
+  public.sync_sources, text) is
+$$Fill the templates of one chunk: whatever goes wrong costs only it. Returns: its request, or the
+code and message of what keeps it from being made.$$;
+
+create function sync.answer_headers(p_stream public.sync_streams, p_source public.sync_sources)
+  returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_stream.class_rules = '[]' and p_source.class_rules = '[]' and p_source.reset_header is null
+    and p_stream.next_is <> 'link_header' and not p_stream.conditional then
+    return '["date", "retry-after"]';
+  end if;
+  return (
+    select jsonb_agg(distinct h.name) from (
+      select lower(r ->> 'header') as name
+      from jsonb_array_elements(p_stream.class_rules || p_source.class_rules) as r
+      union all select lower(p_source.reset_header ->> 'name')
+      union all select 'link' where p_stream.next_is = 'link_header'
+      union all select unnest('{etag,last-modified}'::text[]) where p_stream.conditional
+      union all select unnest('{date,retry-after}'::text[])
+    ) as h where h.name is not null);
+end; $$;
+comment on function sync.answer_headers(public.sync_streams, public.sync_sources) is
+$$Returns: which headers of an answer are handed over, their names in lower case.$$;
+
+revoke all on function
+  sync.raise_request, sync.template_values, sync.template_value,
+  sync.template_parts, sync.filled_text, sync.filled_json, sync.filled_path, sync.filled_headers,
+  sync.as_pairs, sync.has_position, sync.is_plain, sync.position_params, sync.plain_request,
+  sync.filled_request, sync.make_request, sync.answer_headers
+from public, anon, authenticated, service_role;
+
+-- Classes: what an answer means by its status, its headers and its content, and for how long it
+-- asks to wait.
+
+create function sync.status_classes(p_stream public.sync_streams, p_source public.sync_sources,
+  p_kind text, p_page int, p_reading jsonb, p_is_conditional boolean) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return '{"304": "transient"}' || p_source.status_classes || p_stream.status_classes || case
+    when p_kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
+    when p_kind = 'page' and p_page > 1 and p_stream.cursor_params is not null
+    then '{"422": "page"}'::jsonb
+    when p_kind = 'page' and p_reading ?| '{guess,beside}'
+    then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
+    || case when p_is_conditional then '{"304": "page"}'::jsonb else '{}'::jsonb end;
+end; $$;
+comment on function sync.status_classes(public.sync_streams, public.sync_sources, text, int, jsonb,
+  boolean) is
+$$Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
+page, of one that may lie past the end 400 too, of a conditional request 304 is.$$;
+
+create function sync.class_of(p_status_classes jsonb, p_http_status int) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce(p_status_classes ->> p_http_status::text,
+    p_status_classes ->> (p_http_status / 100 || 'xx'), p_status_classes ->> 'other', 'permanent');
+end; $$;
+comment on function sync.class_of(jsonb, int) is
+$$Returns: the class of a status: its own, that of its hundred, or of all others.$$;
+
+create function sync.class_by_rules(p_rules jsonb, p_http_status int, p_headers jsonb, p_text text,
+  p_answer jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select r.rule ->> 'class'
+    from jsonb_array_elements(p_rules) with ordinality as r (rule, n)
+    where coalesce((r.rule ->> 'status')::int = p_http_status, true)
+      and (not r.rule ? 'text' or strpos(lower(p_text), lower(r.rule ->> 'text')) > 0)
+      and (not r.rule ? 'header'
+        or p_headers ->> lower(r.rule ->> 'header') = (r.rule ->> 'is'))
+      and (not r.rule ? 'path' or p_answer #> array(
+        select jsonb_array_elements_text(r.rule -> 'path')) = r.rule -> 'is')
+    order by r.n limit 1);
+end; $$;
+comment on function sync.class_by_rules(jsonb, int, jsonb, text, jsonb) is
+$$Returns: the class of the first rule that an answer meets in all that it names, or null. p_text:
+where the rules' texts are looked for; p_answer: the body as JSON, null if it is none.$$;
+
+create function sync.try_json(p_text text) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_text::jsonb;
+exception when data_exception or statement_too_complex then
+  return null;
+end; $$;
+comment on function sync.try_json(text) is $$Returns: a text as JSON, null if it is none.$$;
+
+create function sync.http_date(p_text text) returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on set timezone = 'UTC' as $$
+begin
+  return case when length(p_text) <= 100 and p_text ~ '[0-9]{2}:[0-9]{2}' then sync.try_time(p_text)
+    end;
+end; $$;
+comment on function sync.http_date(text) is
+$$Returns: the moment that a header names, null if it names none.$$;
+
+create function sync.seconds_asked(p_text text) returns numeric
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select case when p_text ~ '^\s*[0-9]{1,12}(\.[0-9]{1,9})?\s*$' then p_text::numeric end;
+$$;
+comment on function sync.seconds_asked(text) is
+$$Returns: a number of 0 or more, null if the text is none.$$;
+
+create function sync.wait_asked_for(p_source public.sync_sources, p_headers jsonb, p_answer jsonb)
+  returns numeric
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  -- The API's own clock, where it tells it.
+  v_now timestamptz := coalesce(sync.http_date(p_headers ->> 'date'), sync.now());
+  v_reset text := p_headers ->> lower(p_source.reset_header ->> 'name');
+  v_retry text := p_headers ->> 'retry-after';
+begin
+  return (
+    select w.seconds from (values
+      (1, coalesce(sync.seconds_asked(v_retry), extract(epoch from sync.http_date(v_retry)
+        - v_now))),
+      (2, case p_source.reset_header ->> 'is'
+        when 'epoch' then sync.seconds_asked(v_reset) - extract(epoch from v_now)
+        when 'seconds' then sync.seconds_asked(v_reset)
+        when 'date' then extract(epoch from sync.http_date(v_reset) - v_now) end),
+      (3, sync.seconds_asked(p_answer #>> coalesce(p_source.retry_after_path, '{retry_after}')))
+    ) as w (turn, seconds)
+    where w.seconds > 0 order by w.turn limit 1);
+end; $$;
+comment on function sync.wait_asked_for(public.sync_sources, jsonb, jsonb) is
+$$Returns: after how many seconds an answer asks to be asked again: by Retry-After, by the source's
+reset_header, or in its body; null if it names nothing above 0.$$;
+
+revoke all on function
+  sync.status_classes, sync.class_of, sync.class_by_rules, sync.try_json, sync.http_date,
+  sync.seconds_asked, sync.wait_asked_for
 from public, anon, authenticated, service_role;
 
 -- Admission: which picked chunks may be sent now, and when, so that all workers together keep
@@ -5630,7 +6074,7 @@ revoke all on table sync.echo_state from public, anon, authenticated, service_ro
 revoke all on function sync.echo_age_ms from public, anon, authenticated, service_role;
 
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
--- Stands on: keys, budgets, streams, queue, requests, admission.
+-- Stands on: addresses, keys, queue, requests, classes.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -5671,17 +6115,21 @@ comment on function sync.pick_ready_chunks(int) is
 $$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
 whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
-create type sync.access as (workspace_id bigint, url text, credential jsonb);
+create type sync.access as (
+  workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb
+);
 comment on type sync.access is
-'Where a workspace''s requests go, and what they carry; credential null: its key cannot be read.';
+'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
+"value"}]; credentials null: its key cannot be read.';
 
 create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
-    select row(w.id, w.base_url || so.base_path, case when w.secret is not null then
-      jsonb_build_object('in', so.auth_in, 'name', so.auth_name, 'value',
-      so.auth_prefix || w.secret) end)::sync.access
+    select row(w.id, w.source_id, w.base_url, sync.origin_of(w.base_url), case
+      when so.auth = 'none' then '[]'::jsonb
+      when w.secret is not null then jsonb_build_array(jsonb_build_object('in', so.auth_in, 'name',
+        so.auth_name, 'value', so.auth_prefix || w.secret)) end)::sync.access
     from (
       select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
       from public.sync_workspaces as x where x.id in (
@@ -5708,11 +6156,28 @@ begin
     join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_streams as st on st.id = r.stream_id
     left join unnest(p_access) as a on a.workspace_id = w.id
-    where a.credential is null or st.source_id <> w.source_id);
+    where a.credentials is null or st.source_id <> w.source_id);
 end; $$;
 comment on function sync.withheld_chunks(bigint[], sync.access[]) is
 $$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
 without a key, nor to another source than its stream's.$$;
+
+create function sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
+  returns sync.made_request[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select sync.make_request(c, st, so, a.base_url)
+    from unnest(p_queue_ids) as p (id)
+    join public.chunked_sync_jobs as c on c.id = p.id
+    join public.workspace_sync_runs as r on r.id = c.run_id
+    join public.sync_streams as st on st.id = r.stream_id
+    join public.sync_sources as so on so.id = st.source_id
+    join unnest(p_access) as a on a.workspace_id = r.workspace_id and a.source_id = so.id
+    where not sync.is_plain(c, st));
+end; $$;
+comment on function sync.made_requests(bigint[], sync.access[]) is
+$$Returns: of the chunks whose requests have templates, what filling them gave.$$;
 
 create function sync.note_unreadable(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -5733,7 +6198,7 @@ $$The keys of these chunks' workspaces cannot be read: until they can, their run
 paused. Locks: the workspaces by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
-  p_access sync.access[]) returns jsonb
+  p_access sync.access[], p_made sync.made_request[]) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
 declare
@@ -5741,10 +6206,9 @@ declare
   v_lease_seconds numeric := sync.setting('lease_seconds');
   v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
   v_leases jsonb;
-  v_credentials jsonb;
 begin
   if cardinality(p_admissions) = 0 then
-    return '{"leases": [], "credentials": {}}'::jsonb;
+    return '{"leases": []}'::jsonb;
   end if;
   with leased as (
     update public.chunk_processing_queue as q set
@@ -5781,31 +6245,16 @@ begin
       'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
       'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
       'max_body_bytes', st.max_body_bytes,
-      'request', jsonb_build_object(
-        'method', 'GET',
-        'url', access.url || case
-          when c.kind = 'connection' then sync.connection_path(so.id)
-          when c.kind in ('page', 'cursor') then st.path
-          else replace(st.item_path, '{id}', sync.url_encode(c.record_id)) end,
-        'params', case c.kind
-          when 'page' then st.params || jsonb_build_object(st.page_param, c.page::text)
-          when 'cursor' then st.params || st.cursor_params
-            || case when c.reading ->> 'cursor' is null then '{}'::jsonb
-            else jsonb_build_object(st.cursor_param, c.reading ->> 'cursor') end
-          else '{}'::jsonb end,
-        'headers', '{"Accept": "application/json"}'::jsonb,
+      'request', coalesce(made.request,
+        sync.plain_request(c, st, access.base_url || so.base_path)) || jsonb_build_object(
         'reach', case when v_is_anywhere_allowed then 'any'
           when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
           else 'public' end),
-      'status_classes', so.status_classes || st.status_classes || case
-        when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
-        when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
-        then '{"422": "page"}'::jsonb
-        when c.kind = 'page' and c.reading ?| '{guess,beside}'
-        then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
-    ) order by l.send_after, l.id),
-    jsonb_object_agg(w.id, access.credential)
-  into v_leases, v_credentials
+      'origin', access.origin, 'credentials', access.credentials,
+      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading, false),
+      'answer_headers', sync.answer_headers(st, so)
+    ) order by l.send_after, l.id)
+  into v_leases
   from leased as l
   join public.chunked_sync_jobs as c on c.id = l.id
   join public.workspace_sync_runs as r on r.id = l.run_id
@@ -5813,13 +6262,13 @@ begin
   join unnest(p_access) as access on access.workspace_id = w.id
   join public.sync_streams as st on st.id = r.stream_id
   join public.sync_sources as so on so.id = st.source_id
+  left join unnest(p_made) as made on made.queue_id = l.id
   where l.status = 'processing';
-  return jsonb_build_object('leases', coalesce(v_leases, '[]'),
-    'credentials', coalesce(v_credentials, '{}'));
+  return jsonb_build_object('leases', coalesce(v_leases, '[]'));
 end; $$;
-comment on function sync.lease_chunks(sync.admission[], text, sync.access[]) is
+comment on function sync.lease_chunks(sync.admission[], text, sync.access[], sync.made_request[]) is
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
-holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
+holds the rows. Returns: {"leases"} as docs/worker-protocol.md has it.$$;
 
 create function sync.note_haste(p_worker_id text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -5836,45 +6285,6 @@ comment on function sync.note_haste(text) is
 $$A claim met a budget that another session has locked: the worker's next ones wait for none, or
 they would wait again and again while others' chunks are ready. Locks: the worker's row, by SKIP
 LOCKED.$$;
-
-create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
-  out o_admissions sync.admission[], out o_answer jsonb)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_access sync.access[] := sync.read_access(p_queue_ids);
-  v_withheld sync.admission[] := sync.withheld_chunks(p_queue_ids, v_access);
-begin
-  -- What a crash takes back of a claim is fetched again.
-  perform set_config('synchronous_commit', 'off', true);
-  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
-  where a.verdict = 'keyless' having count(*) > 0;
-  o_admissions := sync.admit_chunks(array(
-    select id from unnest(p_queue_ids) with ordinality as p (id, turn)
-    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
-      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
-  perform sync.note_haste(p_worker_id) where exists (
-    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
-  o_admissions := o_admissions || v_withheld;
-  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access);
-  o_answer := o_answer || jsonb_build_object(
-    'blocked_budgets', sync.blocked_budgets(),
-    -- Behind chunks that were withheld there may be others.
-    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else least((
-      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
-      from public.chunk_processing_queue
-      where status = 'pending' and slot is not null and ready_seq is null
-        and line_budget_id is null and next_retry_at < 'infinity'
-      order by next_retry_at limit 1), (
-      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
-      from public.sync_budgets as b
-      where b.line_due_at is not null and exists (
-        select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
-      having count(*) > 0)) end,
-    'versions', public.chunkwise_version());
-end; $$;
-comment on function sync.claim_chunks(bigint[], text) is
-$$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
-the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
 
 create function sync.note_worker(p_worker_id text, p_listening jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -5917,11 +6327,11 @@ Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP
 
 revoke all on function
   sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
-  sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.claim_chunks, sync.note_worker
+  sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
 from public, anon, authenticated, service_role;
 
 -- Answers: what an answer says. Shape checks, records, totals.
--- Stands on: sources, records, requests.
+-- Stands on: keys, records, next_urls, classes.
 
 create type sync.page_in_hand as (
   turn int, queue_id bigint, lease_token bigint, http_status int, headers jsonb, body text,
@@ -5938,7 +6348,8 @@ create type sync.page_in_hand as (
   first_key numeric, last_key numeric, disorder text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
   uses_up_window boolean, part_id bigint, parent_id text,
-  first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz
+  first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz,
+  retry_after numeric, seen_ids text array
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
@@ -6117,17 +6528,38 @@ comment on function sync.require_own_error(sync.page_in_hand, public.sync_source
 $$That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
 is JSON with a message where the source says that its errors have one, 22P02 not JSON.$$;
 
-create function sync.require_no_rate_limit(p_http_status int, p_text text,
+create function sync.content_class(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- In the records of a page any text may stand: of JSON only the API's own message is looked at.
+  return sync.class_by_rules(p_stream.class_rules || p_source.class_rules, p_page.http_status,
+    p_page.headers, case
+      when p_page.http_status not between 200 and 299 then left(p_page.body, 16384)
+      when p_page.answer is null then left(p_page.body, 1000)
+      when jsonb_typeof(p_page.answer) = 'object' then p_page.answer #>> p_source.message_path
+    end, p_page.answer);
+end; $$;
+comment on function sync.content_class(sync.page_in_hand, public.sync_streams,
+  public.sync_sources) is
+$$Returns: the class of an answer by the class_rules of its stream, then of its source; null if none
+speaks of it.$$;
+
+create function sync.require_page(p_class text, p_page sync.page_in_hand,
   p_source public.sync_sources) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  if sync.is_rate_limit(p_source.class_rules, p_http_status, left(p_text, 1000)) then
-    raise exception using errcode = 'SY021',
-      message = format('the API answers %s and says that it limits the rate', p_http_status);
+  if coalesce(p_class, 'page') <> 'page' then
+    raise exception using errcode = case p_class when 'rate_limited' then 'SY021'
+      when 'transient' then 'SY013' else 'SY024' end,
+      message = format('the API answers %s, which is %s by class_rules: %s', p_page.http_status,
+        p_class, coalesce(sync.foreign_text(p_page.answer #>> p_source.message_path,
+        sync.workspace_secret(p_page.workspace_id)), 'it says no more'));
   end if;
 end; $$;
-comment on function sync.require_no_rate_limit(int, text, public.sync_sources) is
-$$Raises: SY021 if a page's text means a rate limit, by the rules of its source.$$;
+comment on function sync.require_page(text, sync.page_in_hand, public.sync_sources) is
+$$Raises: SY021 rate_limited, SY013 transient or SY024 permanent, if that is the class of an answer
+that was handed over as a page.$$;
 
 create function sync.scoped_id(p_parent_id text, p_id text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -6209,12 +6641,12 @@ cannot be read is null, one without a zone is UTC.$$;
 revoke all on function
   sync.raise_shape, sync.count_at, sync.count_in, sync.page_number_in,
   sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
-  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.scoped_id,
+  sync.require_own_error, sync.content_class, sync.require_page, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;
 
 -- Verdicts: what an error of reading or applying a page means.
--- Stands on: keys, answers.
+-- Stands on: keys, classes, answers.
 
 create function sync.find_refused_record(p_page sync.page_in_hand, p_sqlstate text) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6313,6 +6745,18 @@ $$The database itself could not take a page: it comes again, after 1 s and then 
 to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
 postponed and wait, or retry.$$;
 
+create function sync.asked_wait(p_page sync.page_in_hand) returns numeric
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source public.sync_sources;
+begin
+  select so.* into strict v_source from public.sync_sources as so
+  join public.sync_streams as st on st.source_id = so.id where st.id = p_page.stream_id;
+  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body));
+end; $$;
+comment on function sync.asked_wait(sync.page_in_hand) is
+$$Returns: after how many seconds an answer asks to be asked again, null if it does not say.$$;
+
 create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
   p_hint text) returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6323,17 +6767,20 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
+  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page) end;
   if p_sqlstate = 'SY021' then
     v_page.code := p_sqlstate;
     v_page.message := p_message;
     v_page.outcome := 'delayed';
     v_page.is_permanent := false;
-    v_page.wait := make_interval(secs => sync.setting('retry_base_seconds')::double precision);
+    v_page.retry_after := sync.asked_wait(v_page);
+    v_page.wait := make_interval(secs => least(sync.setting('max_block_seconds'),
+      coalesce(v_page.retry_after, sync.setting('retry_base_seconds')))::double precision);
     v_page.answer := null;
     return v_page;
   end if;
   v_page.code := case
-    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
+    when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
     when p_sqlstate ~ '^(2[23]|54)' and v_was_read then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
@@ -6352,24 +6799,39 @@ begin
       when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
         'base URL.'
       else nullif(p_hint, '') end);
-  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
+  v_page.wait := case when v_page.retry_after is not null then make_interval(
+    secs => least(sync.setting('max_block_seconds'), v_page.retry_after)::double precision) end;
+  v_page.is_permanent := v_page.code in ('SY010', 'SY012', 'SY024');
   v_page.outcome := 'retry';
   v_page.records := null;
   v_page.total := null;
   return v_page;
 end; $$;
 comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
-$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
-not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
+$$What an error of reading or applying a page means: SY010 shape, SY012 data and SY024 a class are
+permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
 database's own trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
 
 revoke all on function
   sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,
-  sync.judge_error
+  sync.asked_wait, sync.judge_error
 from public, anon, authenticated, service_role;
 
 -- Fence: what a holder hands over, whether it still holds its lease, what it is told.
 -- Stands on: runs, slots.
+
+create function sync.are_headers(p_headers jsonb) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case coalesce(jsonb_typeof(p_headers), 'null') when 'null' then true
+    when 'object' then not exists (
+      select from jsonb_each(p_headers) as h
+      where jsonb_typeof(h.value) <> 'string' or length(h.value #>> '{}') > 4096
+        or h.key <> lower(h.key))
+    else false end;
+end; $$;
+comment on function sync.are_headers(jsonb) is
+$$Returns: whether these are the headers of an answer as a worker hands them over, or none.$$;
 
 create function sync.given_pages(p_pages jsonb) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -6390,19 +6852,22 @@ begin
     if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
       and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
       and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
-      and jsonb_typeof(v_given -> 'body') = 'string') is not true
+      and jsonb_typeof(v_given -> 'body') = 'string'
+      and sync.are_headers(v_given -> 'headers')) is not true
       or (case when v_given ->> 'queue_id' ~ '^[0-9]{1,18}$'
         then (v_given ->> 'queue_id')::bigint = any (v_queue_ids) end)
     then
       raise exception using errcode = 'SY006',
-        message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
-        hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the '
-          'answer''s text.';
+        message = 'a page lacks queue_id, lease_token, status or body, has other headers than '
+          'texts of up to 4,096 characters, or stands there twice',
+        hint = 'Ids, token and status are whole numbers, as is duration_ms; the body is a JSON '
+          'string with the answer''s text; headers: {"etag": "…"}, their names in lower case.';
     end if;
     v_page.turn := cardinality(v_pages) + 1;
     v_page.queue_id := (v_given ->> 'queue_id')::bigint;
     v_page.lease_token := (v_given ->> 'lease_token')::bigint;
     v_page.http_status := (v_given ->> 'status')::int;
+    v_page.headers := v_given -> 'headers';
     v_page.body := v_given ->> 'body';
     v_page.duration_ms := (v_given ->> 'duration_ms')::bigint;
     v_queue_ids := v_queue_ids || v_page.queue_id;
@@ -6542,7 +7007,7 @@ comment on function sync.outcome_of(sync.page_in_hand) is
 $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
 
 revoke all on function
-  sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
+  sync.are_headers, sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
 from public, anon, authenticated, service_role;
 
 -- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
@@ -9605,8 +10070,8 @@ from public, anon, authenticated, service_role;
 
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, answers, close, begin, lists, kind_counted, kind_chained, kind_agreed,
---   kind_feed, kind_feed_end, kind_items, kind_connection, kind_single.
+-- Stands on: keys, streams, classes, answers, close, begin, lists, kind_counted, kind_chained,
+--   kind_agreed, kind_feed, kind_feed_end, kind_items, kind_connection, kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -9698,15 +10163,25 @@ create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_st
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
+  v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
+  v_class text;
 begin
-  if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
-    and p_page.reading ?| '{guess,beside}' then
-    v_page := sync.read_past_end(p_page, p_stream);
-    v_page.answer := '[]';
-    v_page.body := null;
-    return v_page;
-  elsif p_page.http_status not between 200 and 299 then
-    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+  if p_page.http_status not between 200 and 299 then
+    if v_has_rules then
+      v_page.answer := sync.try_json(p_page.body);
+      v_class := sync.content_class(v_page, p_stream, p_source);
+      perform sync.require_page(v_class, v_page, p_source);
+    end if;
+    if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
+      and p_page.reading ?| '{guess,beside}' then
+      v_page := sync.read_past_end(p_page, p_stream);
+      v_page.answer := '[]';
+      v_page.body := null;
+      return v_page;
+    end if;
+    if v_class = 'page' then
+      null;
+    elsif p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
       perform sync.require_own_error(p_page, p_source);
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
@@ -9719,12 +10194,13 @@ begin
     v_page.body := null;
     return v_page;
   end if;
-  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
-  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
+  if v_has_rules and p_page.body !~ '^[[:space:]]*[{[]' then
+    perform sync.require_page(sync.content_class(v_page, p_stream, p_source), v_page, p_source);
+  end if;
   v_page := sync.read_json(p_page);
-  perform sync.require_no_rate_limit(p_page.http_status,
-    v_page.answer #>> p_source.message_path, p_source)
-  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
+  if v_has_rules then
+    perform sync.require_page(sync.content_class(v_page, p_stream, p_source), v_page, p_source);
+  end if;
   if v_page.answer #> p_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
@@ -9756,7 +10232,8 @@ $$Cast a body and check it by its stream. A status that the stream counts as a p
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
 where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
-pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.$$;
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, SY021 and SY024 another
+class by class_rules, 22P02 not JSON.$$;
 
 create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -10227,7 +10704,7 @@ begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.queue_id, null) from unnest(p_pages) as p
+    perform sync.note_refusal(p.workspace_id, p.queue_id, p.retry_after) from unnest(p_pages) as p
     where p.code = 'SY021' and not p.is_repeat;
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
@@ -10548,7 +11025,8 @@ grant execute on function
 to service_role;
 
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: keys, sources, budgets, rate_limits, verdicts, fence, settle.
+-- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, fence, settle,
+--   complete.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -10596,6 +11074,9 @@ language plpgsql set search_path = pg_catalog, pg_temp
 declare
   v_page sync.page_in_hand := p_page;
   v_class text := p_error_class;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_retry_after numeric := p_retry_after;
 begin
   if v_page.outcome is not null then
     return v_page;
@@ -10605,14 +11086,24 @@ begin
       '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
   end if;
   v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
-  v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
-  if v_page.http_status is not null and v_class in ('transient', 'permanent')
-    and sync.is_rate_limit((
-      select so.class_rules from public.sync_streams as st
-      join public.sync_sources as so on so.id = st.source_id where st.id = v_page.stream_id),
-      v_page.http_status, p_error_message) then
-    v_class := 'rate_limited';
+  if v_page.body is null then
+    v_page.body := p_error_message;
   end if;
+  v_page.http_status := coalesce(v_page.http_status,
+    (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
+  if v_page.http_status is not null and v_class in ('transient', 'rate_limited', 'permanent') then
+    select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
+    select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+    v_page.answer := sync.try_json(v_page.body);
+    -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
+    v_class := coalesce(nullif(coalesce(sync.content_class(v_page, v_stream, v_source),
+      case when p_page.http_status is not null then sync.class_of(sync.status_classes(v_stream,
+        v_source, v_page.kind, v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), v_class);
+    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer),
+      p_retry_after);
+    v_page.answer := null;
+  end if;
+  v_page.body := null;
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
   v_page.is_permanent := v_class = 'permanent';
@@ -10622,15 +11113,16 @@ begin
     else 'retry' end;
   v_page.wait := case v_class
     when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
-      p_retry_after)
-    when 'transient' then case when p_retry_after > 0
-    then make_interval(secs => least(p_retry_after,
+      v_retry_after)
+    when 'transient' then case when v_retry_after > 0
+    then make_interval(secs => least(v_retry_after,
       sync.setting('max_block_seconds'))::double precision) end end;
   return v_page;
 end; $$;
 comment on function sync.judge_failure(sync.page_in_hand, text, text, numeric) is
-$$What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
-postponed or released. Locks: for rate_limited, the workspace and its budget.$$;
+$$What a failed fetch means for its chunk: of an answer that came, what the class_rules and status
+classes say, else what its worker says. Returns: the page with outcome retry, delayed, postponed or
+released. Locks: for rate_limited, the workspace and its budget.$$;
 
 create function sync.fail_chunk(
   p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric
@@ -10653,9 +11145,99 @@ $$Judge a failure and settle its chunk. What meets trouble of the database's own
 its workspace that another session has locked, is postponed. Returns: the page with its final
 outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.$$;
 
+create function sync.given_failure(p_queue_id bigint, p_lease_token bigint, p_answer jsonb)
+  returns sync.page_in_hand
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_page sync.page_in_hand;
+begin
+  v_page.turn := 1;
+  v_page.queue_id := p_queue_id;
+  v_page.lease_token := p_lease_token;
+  v_page.is_repeat := false;
+  v_page.is_permanent := false;
+  if coalesce(jsonb_typeof(p_answer), 'null') = 'null' then
+    return v_page;
+  end if;
+  if (jsonb_typeof(p_answer) = 'object' and p_answer ->> 'status' ~ '^[1-5][0-9]{2}$'
+    and sync.are_headers(p_answer -> 'headers')
+    and coalesce(jsonb_typeof(p_answer -> 'body'), 'null') in ('null', 'string')) is not true then
+    raise exception using errcode = 'SY006', message = 'p_answer is not what came of a request',
+      hint = '{"status": 403, "headers": {"retry-after": "30"}, "body": "…"}, or null.';
+  end if;
+  v_page.http_status := (p_answer ->> 'status')::int;
+  v_page.headers := p_answer -> 'headers';
+  v_page.body := left(p_answer ->> 'body', 16384);
+  return v_page;
+end; $$;
+comment on function sync.given_failure(bigint, bigint, jsonb) is
+$$Returns: the arguments of fail_chunk_job_safe() about a chunk and its answer, checked. Raises:
+SY006.$$;
+
+create function sync.is_page_all_the_same(p_page sync.page_in_hand, p_error_class text)
+  returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+begin
+  if p_page.outcome is not null or p_page.body is null
+    or p_error_class in ('postponed', 'released')
+    or coalesce(p_page.http_status between 200 and 299, true) then
+    return false;
+  end if;
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+  v_page.answer := sync.try_json(v_page.body);
+  return coalesce(sync.content_class(v_page, v_stream, v_source) = 'page', false);
+end; $$;
+comment on function sync.is_page_all_the_same(sync.page_in_hand, text) is
+$$Returns: whether an answer whose status is a failure is a page by class_rules: an empty one.$$;
+
+create function sync.fail_unmade(p_made sync.made_request[], p_worker_id text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  v_now timestamptz := sync.now();
+  v_pages sync.page_in_hand[];
+  v_made sync.made_request;
+begin
+  with leased as (
+    update public.chunk_processing_queue as q set status = 'processing',
+      lease_token = sync.new_token(), lease_expires_at = v_now + interval '1 minute',
+      started_at = v_now, worker_id = p_worker_id, ready_seq = null,
+      turn = coalesce(q.ready_seq, q.turn), line_budget_id = null, next_retry_at = null
+    from unnest(p_made) as m where q.id = m.queue_id
+    returning q.id, q.lease_token
+  )
+  select array_agg(sync.given_failure(l.id, l.lease_token, null)) into v_pages from leased as l;
+  v_pages := sync.fence(v_pages);
+  for v_turn in 1 .. cardinality(v_pages) loop
+    if v_pages[v_turn].outcome is null then
+      v_pages[v_turn].outcome := 'retry';
+      v_pages[v_turn].is_permanent := true;
+      select m.* into strict v_made from unnest(p_made) as m
+      where m.queue_id = v_pages[v_turn].queue_id;
+      v_pages[v_turn].code := v_made.code;
+      v_pages[v_turn].message := sync.mask_workspace_key(v_made.message,
+        v_pages[v_turn].workspace_id);
+    end if;
+  end loop;
+  perform sync.settle_chunks(v_pages);
+exception when others then
+  if not sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+end; $$;
+comment on function sync.fail_unmade(sync.made_request[], text) is
+$$Chunks whose requests cannot be made fail for good, as if a worker had them and said so. What the
+database's own trouble keeps from it stays as it was, for the next claim. The caller holds the queue
+rows, and no budget. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.$$;
+
 create function public.fail_chunk_job_safe(
   p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text default null,
-  p_retry_after numeric default null
+  p_retry_after numeric default null, p_answer jsonb default null
 ) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '20s'
@@ -10675,31 +11257,33 @@ begin
       message = format('%L is no error class', p_error_class),
       hint = 'transient, rate_limited, permanent, postponed or released';
   end if;
-  v_pages := sync.fence(array[jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
-    'turn', 1, 'queue_id', p_queue_id, 'lease_token', p_lease_token, 'is_repeat', false,
-    'is_permanent', false))]);
+  v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
   if v_pages[1].outcome = 'refused' then
     raise exception using errcode = 'SY001', message = v_pages[1].message,
       hint = 'Stop: another worker owns it.';
   end if;
-  v_pages[1] := sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after);
+  v_pages := case when sync.is_page_all_the_same(v_pages[1], p_error_class)
+    then sync.complete_pages(v_pages)
+    else array[sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after)] end;
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
     sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
 end; $$;
-comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric) is
-$$End a lease without a page. transient: tried again after a backoff (or p_retry_after seconds)
-until max_attempts, then failed; 0 seconds say no more than none. rate_limited, also by the
-source's class_rules: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric, jsonb) is
+$$End a lease without a page. p_answer, where one came: {"status", "headers": those asked for,
+"body": at most 16 KB of its text}; its class is found here, and p_error_class counts where none
+came, or where it is a page that could not be handed over. transient: tried again after a backoff (or p_retry_after seconds)
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
 confirmation only that. postponed: the database did not take the answer (the message begins with
 the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
 burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
 Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
 repeated with the same token, the first outcome.
-Raises: SY001 lease lost, SY006 unknown class, SY016 wrong isolation. Locks: the queue row, then
+Raises: SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row, then
 run, job, workspace, budget.$$;
 
 revoke all on function
-  sync.way_out, sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk,
+  sync.way_out, sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk, sync.given_failure,
+  sync.is_page_all_the_same, sync.fail_unmade,
   public.fail_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function public.fail_chunk_job_safe to service_role;
@@ -15038,10 +15622,85 @@ from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;
 
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, leases, sweep.
+-- Stands on: budgets, admission, alone, shares, echo, leases, fail, sweep.
+
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
+  out o_admissions sync.admission[], out o_answer jsonb)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_access sync.access[] := sync.read_access(p_queue_ids);
+  v_made sync.made_request[] := sync.made_requests(p_queue_ids, v_access);
+  v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
+  v_queue_ids bigint[] := p_queue_ids;
+  v_withheld sync.admission[];
+begin
+  -- What a crash takes back of a claim is fetched again.
+  perform set_config('synchronous_commit', 'off', true);
+  if cardinality(v_unmade) > 0 then
+    perform sync.fail_unmade(v_unmade, p_worker_id);
+    -- With them others of their runs may have ended.
+    v_queue_ids := array(
+      select q.id from unnest(p_queue_ids) with ordinality as p (id, turn)
+      join public.chunk_processing_queue as q on q.id = p.id
+      where q.status = 'pending' and q.slot is not null
+        and q.id <> all (array(select m.queue_id from unnest(v_unmade) as m)) order by p.turn);
+  end if;
+  v_withheld := sync.withheld_chunks(v_queue_ids, v_access);
+  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
+  where a.verdict = 'keyless' having count(*) > 0;
+  o_admissions := sync.admit_chunks(array(
+    select id from unnest(v_queue_ids) with ordinality as p (id, turn)
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
+      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
+  perform sync.note_haste(p_worker_id) where exists (
+    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
+  o_admissions := o_admissions || v_withheld;
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
+  o_admissions := o_admissions || array(
+    select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
+  o_answer := o_answer || jsonb_build_object(
+    'blocked_budgets', sync.blocked_budgets(),
+    -- Behind chunks that were withheld there may be others.
+    'next_look_ms', case when cardinality(v_withheld) + cardinality(v_unmade) > 0 then 0 else least((
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and line_budget_id is null and next_retry_at < 'infinity'
+      order by next_retry_at limit 1), (
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      from public.sync_budgets as b
+      where b.line_due_at is not null and exists (
+        select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
+      having count(*) > 0)) end,
+    'versions', public.chunkwise_version());
+end; $$;
+comment on function sync.claim_chunks(bigint[], text) is
+$$The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
+Returns: the verdicts, and the claim's answer. The caller holds
+the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
+
+create function sync.outdated_protocol(p_protocol int) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_versions jsonb := public.chunkwise_version();
+begin
+  if p_protocol = (v_versions ->> 'protocol_version')::int then
+    return null;
+  end if;
+  -- No error: a worker from before an upgrade would repeat the call, and not read the versions.
+  return jsonb_build_object('leases', '[]'::jsonb, 'blocked_budgets', '[]'::jsonb,
+    'next_look_ms', null, 'reason', 'protocol', 'versions', v_versions,
+    'error', jsonb_build_object('code', 'SY023', 'message', format('the worker speaks protocol %s, '
+      'the database %s', coalesce(p_protocol::text, 'null'), v_versions ->> 'protocol_version'),
+      'hint', 'Update the worker; one that speaks this protocol says so in p_protocol.'));
+end; $$;
+comment on function sync.outdated_protocol(int) is
+$$Returns: what a claim answers to a worker that speaks another protocol: no lease, the error SY023
+and the versions, by which also a worker of protocol 1 knows that it has to stop; null if it speaks
+this one.$$;
 
 create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1,
-  p_listening jsonb default null) returns jsonb
+  p_listening jsonb default null, p_protocol int default 1) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
   set default_transaction_isolation = 'read committed'
@@ -15062,6 +15721,9 @@ begin
       hint = 'A claim takes 1 to 100 chunks.';
   end if;
   perform sync.note_worker(p_worker_id, p_listening);
+  if sync.outdated_protocol(p_protocol) is not null then
+    return sync.outdated_protocol(p_protocol);
+  end if;
   v_echo := case when p_listening is null then '{}'::jsonb
     else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
   perform sync.sweep_if_due();
@@ -15085,17 +15747,18 @@ begin
   end if;
   return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
 end; $$;
-comment on function public.claim_next_chunk_job_safe(text, int, jsonb) is
+comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
 first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
 A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
 holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
-an idle look found work of which it had heard nothing}) and is told of the last echo. Returns:
-{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
-docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
+an idle look found work of which it had heard nothing}) and is told of the last echo. A worker that does not say by p_protocol that it speaks this
+protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "blocked_budgets",
+"next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
 row and queue rows by SKIP LOCKED, then budgets.$$;
 
-create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
+create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text,
+  p_protocol int default 1) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
   set default_transaction_isolation = 'read committed'
@@ -15115,6 +15778,9 @@ begin
       hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
   end if;
   perform sync.note_worker(p_worker_id, null);
+  if sync.outdated_protocol(p_protocol) is not null then
+    return sync.outdated_protocol(p_protocol);
+  end if;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id)).o_answer
@@ -15139,7 +15805,8 @@ begin
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
       when 'paused' then 'paused' when 'keyless' then 'paused'
-      when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
+      when 'ending' then 'not_pending' when 'moved' then 'not_pending'
+      when 'unmade' then 'not_pending' end;
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
   end if;
@@ -15156,9 +15823,9 @@ begin
       from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
-comment on function public.claim_chunk_job_safe(bigint, text) is
+comment on function public.claim_chunk_job_safe(bigint, text, int) is
 $$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
-not_found, not_pending, not_due, paused, budget or alone (the worker holds, or empties itself for, a
+not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
 chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
 worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
 budget.$$;
@@ -15254,6 +15921,7 @@ out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease
 SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
 
 revoke all on function
+  sync.claim_chunks, sync.outdated_protocol,
   public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
 from public, anon, authenticated, service_role;
 grant execute on function

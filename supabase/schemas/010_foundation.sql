@@ -18,7 +18,7 @@ create function public.chunkwise_version() returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
   set default_transaction_isolation = 'read committed' as $$
   -- `make migration` puts the release's number in.
-  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1,
+  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2,
     'release', '@release@');
 $$;
 comment on function public.chunkwise_version() is

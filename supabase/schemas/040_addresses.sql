@@ -79,6 +79,17 @@ end; $$;
 comment on function sync.normal_url(text) is
 $$Returns: a URL with its host in the one spelling of parse_url(), or null if it is none.$$;
 
+create function sync.origin_of(p_url text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_url sync.parsed_url := sync.parse_url(p_url);
+begin
+  return v_url.scheme || '://' || sync.host_and_port(v_url);
+end; $$;
+comment on function sync.origin_of(text) is
+$$Returns: scheme, host and port of a URL, in the one spelling of parse_url(), or null if it is
+none.$$;
+
 create function sync.reach_of_address(p_address inet) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -171,6 +182,6 @@ $$Returns: the URL as checked_url() does, which ends in a host or a folder. Rais
 or for any other end.$$;
 
 revoke all on function
-  sync.parse_url, sync.host_and_port, sync.host_of, sync.normal_url, sync.reach_of_address,
-  sync.reach_of, sync.checked_url, sync.checked_base_url
+  sync.parse_url, sync.host_and_port, sync.host_of, sync.normal_url, sync.origin_of,
+  sync.reach_of_address, sync.reach_of, sync.checked_url, sync.checked_base_url
 from public, anon, authenticated, service_role;

@@ -43,7 +43,8 @@ comment on column public.sync_sources.auth is
 oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter, refresh_token.';
 comment on column public.sync_sources.token_url is
 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
-comment on column public.sync_sources.token_params is 'Of OAuth2: added to the token request''s form.';
+comment on column public.sync_sources.token_params is
+'Of OAuth2: added to the token request''s form.';
 comment on column public.sync_sources.reset_header is
 'Which header says when a rate limit ends, {"name": "x-ratelimit-reset", "is": "epoch"}; is: epoch,
 seconds or date; null: Retry-After alone.';
@@ -55,26 +56,15 @@ comment on column public.sync_sources.budget_scope is
 'Who shares a budget: all of an instance, each key its own, or the whole source.';
 comment on column public.sync_sources.message_path is 'Where an answer''s error text stands.';
 comment on column public.sync_sources.class_rules is
-'Texts of errors that say more than their status, [{"status": 403, "text": "Too Many Attempts",
-"class": "rate_limited"}]: the first rule whose text stands in the answer''s error, whatever the
-case of its letters, decides. Without status it is any, a 2xx too. rate_limited is the one class.';
+'What answers mean whose status says too little, [{"status": 403, "text": "Too Many Attempts",
+"class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", "class":
+"rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": "transient"}]: the first
+rule that an answer meets in all that it names decides. text: stands in the answer''s error,
+whatever the case of its letters; header, path: have this value. Without status it is any, a 2xx too.';
 comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
 comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
 alter table public.sync_sources enable row level security;
 
-create function sync.is_rate_limit(p_class_rules jsonb, p_http_status int, p_text text)
-  returns boolean
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select exists (
-    select from jsonb_array_elements(p_class_rules) as r
-    where strpos(lower(p_text), lower(r ->> 'text')) > 0
-      and coalesce((r ->> 'status')::int = p_http_status, true));
-$$;
-comment on function sync.is_rate_limit(jsonb, int, text) is
-$$Returns: whether the error text of an answer with that status means a rate limit, by the rules of
-its source.$$;
-
-revoke all on function sync.is_rate_limit from public, anon, authenticated, service_role;
 revoke all on sequence public.sync_sources_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_sources from public, anon, authenticated, service_role;
 grant select on table public.sync_sources to authenticated, service_role;

@@ -1,5 +1,5 @@
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
--- Stands on: keys, budgets, streams, queue, requests, admission.
+-- Stands on: addresses, keys, queue, requests, classes.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -40,17 +40,21 @@ comment on function sync.pick_ready_chunks(int) is
 $$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
 whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
-create type sync.access as (workspace_id bigint, url text, credential jsonb);
+create type sync.access as (
+  workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb
+);
 comment on type sync.access is
-'Where a workspace''s requests go, and what they carry; credential null: its key cannot be read.';
+'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
+"value"}]; credentials null: its key cannot be read.';
 
 create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
-    select row(w.id, w.base_url || so.base_path, case when w.secret is not null then
-      jsonb_build_object('in', so.auth_in, 'name', so.auth_name, 'value',
-      so.auth_prefix || w.secret) end)::sync.access
+    select row(w.id, w.source_id, w.base_url, sync.origin_of(w.base_url), case
+      when so.auth = 'none' then '[]'::jsonb
+      when w.secret is not null then jsonb_build_array(jsonb_build_object('in', so.auth_in, 'name',
+        so.auth_name, 'value', so.auth_prefix || w.secret)) end)::sync.access
     from (
       select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
       from public.sync_workspaces as x where x.id in (
@@ -77,11 +81,28 @@ begin
     join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_streams as st on st.id = r.stream_id
     left join unnest(p_access) as a on a.workspace_id = w.id
-    where a.credential is null or st.source_id <> w.source_id);
+    where a.credentials is null or st.source_id <> w.source_id);
 end; $$;
 comment on function sync.withheld_chunks(bigint[], sync.access[]) is
 $$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
 without a key, nor to another source than its stream's.$$;
+
+create function sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
+  returns sync.made_request[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select sync.make_request(c, st, so, a.base_url)
+    from unnest(p_queue_ids) as p (id)
+    join public.chunked_sync_jobs as c on c.id = p.id
+    join public.workspace_sync_runs as r on r.id = c.run_id
+    join public.sync_streams as st on st.id = r.stream_id
+    join public.sync_sources as so on so.id = st.source_id
+    join unnest(p_access) as a on a.workspace_id = r.workspace_id and a.source_id = so.id
+    where not sync.is_plain(c, st));
+end; $$;
+comment on function sync.made_requests(bigint[], sync.access[]) is
+$$Returns: of the chunks whose requests have templates, what filling them gave.$$;
 
 create function sync.note_unreadable(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -102,7 +123,7 @@ $$The keys of these chunks' workspaces cannot be read: until they can, their run
 paused. Locks: the workspaces by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
-  p_access sync.access[]) returns jsonb
+  p_access sync.access[], p_made sync.made_request[]) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
 declare
@@ -110,10 +131,9 @@ declare
   v_lease_seconds numeric := sync.setting('lease_seconds');
   v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
   v_leases jsonb;
-  v_credentials jsonb;
 begin
   if cardinality(p_admissions) = 0 then
-    return '{"leases": [], "credentials": {}}'::jsonb;
+    return '{"leases": []}'::jsonb;
   end if;
   with leased as (
     update public.chunk_processing_queue as q set
@@ -150,31 +170,16 @@ begin
       'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
       'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
       'max_body_bytes', st.max_body_bytes,
-      'request', jsonb_build_object(
-        'method', 'GET',
-        'url', access.url || case
-          when c.kind = 'connection' then sync.connection_path(so.id)
-          when c.kind in ('page', 'cursor') then st.path
-          else replace(st.item_path, '{id}', sync.url_encode(c.record_id)) end,
-        'params', case c.kind
-          when 'page' then st.params || jsonb_build_object(st.page_param, c.page::text)
-          when 'cursor' then st.params || st.cursor_params
-            || case when c.reading ->> 'cursor' is null then '{}'::jsonb
-            else jsonb_build_object(st.cursor_param, c.reading ->> 'cursor') end
-          else '{}'::jsonb end,
-        'headers', '{"Accept": "application/json"}'::jsonb,
+      'request', coalesce(made.request,
+        sync.plain_request(c, st, access.base_url || so.base_path)) || jsonb_build_object(
         'reach', case when v_is_anywhere_allowed then 'any'
           when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
           else 'public' end),
-      'status_classes', so.status_classes || st.status_classes || case
-        when c.kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
-        when c.kind = 'page' and c.page > 1 and st.cursor_params is not null
-        then '{"422": "page"}'::jsonb
-        when c.kind = 'page' and c.reading ?| '{guess,beside}'
-        then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
-    ) order by l.send_after, l.id),
-    jsonb_object_agg(w.id, access.credential)
-  into v_leases, v_credentials
+      'origin', access.origin, 'credentials', access.credentials,
+      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading, false),
+      'answer_headers', sync.answer_headers(st, so)
+    ) order by l.send_after, l.id)
+  into v_leases
   from leased as l
   join public.chunked_sync_jobs as c on c.id = l.id
   join public.workspace_sync_runs as r on r.id = l.run_id
@@ -182,13 +187,13 @@ begin
   join unnest(p_access) as access on access.workspace_id = w.id
   join public.sync_streams as st on st.id = r.stream_id
   join public.sync_sources as so on so.id = st.source_id
+  left join unnest(p_made) as made on made.queue_id = l.id
   where l.status = 'processing';
-  return jsonb_build_object('leases', coalesce(v_leases, '[]'),
-    'credentials', coalesce(v_credentials, '{}'));
+  return jsonb_build_object('leases', coalesce(v_leases, '[]'));
 end; $$;
-comment on function sync.lease_chunks(sync.admission[], text, sync.access[]) is
+comment on function sync.lease_chunks(sync.admission[], text, sync.access[], sync.made_request[]) is
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
-holds the rows. Returns: {"leases", "credentials"} as docs/worker-protocol.md has it.$$;
+holds the rows. Returns: {"leases"} as docs/worker-protocol.md has it.$$;
 
 create function sync.note_haste(p_worker_id text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -205,45 +210,6 @@ comment on function sync.note_haste(text) is
 $$A claim met a budget that another session has locked: the worker's next ones wait for none, or
 they would wait again and again while others' chunks are ready. Locks: the worker's row, by SKIP
 LOCKED.$$;
-
-create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
-  out o_admissions sync.admission[], out o_answer jsonb)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_access sync.access[] := sync.read_access(p_queue_ids);
-  v_withheld sync.admission[] := sync.withheld_chunks(p_queue_ids, v_access);
-begin
-  -- What a crash takes back of a claim is fetched again.
-  perform set_config('synchronous_commit', 'off', true);
-  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
-  where a.verdict = 'keyless' having count(*) > 0;
-  o_admissions := sync.admit_chunks(array(
-    select id from unnest(p_queue_ids) with ordinality as p (id, turn)
-    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
-      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
-  perform sync.note_haste(p_worker_id) where exists (
-    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
-  o_admissions := o_admissions || v_withheld;
-  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access);
-  o_answer := o_answer || jsonb_build_object(
-    'blocked_budgets', sync.blocked_budgets(),
-    -- Behind chunks that were withheld there may be others.
-    'next_look_ms', case when cardinality(v_withheld) > 0 then 0 else least((
-      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
-      from public.chunk_processing_queue
-      where status = 'pending' and slot is not null and ready_seq is null
-        and line_budget_id is null and next_retry_at < 'infinity'
-      order by next_retry_at limit 1), (
-      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
-      from public.sync_budgets as b
-      where b.line_due_at is not null and exists (
-        select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
-      having count(*) > 0)) end,
-    'versions', public.chunkwise_version());
-end; $$;
-comment on function sync.claim_chunks(bigint[], text) is
-$$The common part of both claims. Returns: the verdicts, and the claim's answer. The caller holds
-the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
 
 create function sync.note_worker(p_worker_id text, p_listening jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -286,5 +252,5 @@ Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP
 
 revoke all on function
   sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
-  sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.claim_chunks, sync.note_worker
+  sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
 from public, anon, authenticated, service_role;

@@ -1,5 +1,5 @@
 -- Answers: what an answer says. Shape checks, records, totals.
--- Stands on: sources, records, requests.
+-- Stands on: keys, records, next_urls, classes.
 
 create type sync.page_in_hand as (
   turn int, queue_id bigint, lease_token bigint, http_status int, headers jsonb, body text,
@@ -16,7 +16,8 @@ create type sync.page_in_hand as (
   first_key numeric, last_key numeric, disorder text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
   uses_up_window boolean, part_id bigint, parent_id text,
-  first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz
+  first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz,
+  retry_after numeric, seen_ids text array
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
@@ -195,17 +196,38 @@ comment on function sync.require_own_error(sync.page_in_hand, public.sync_source
 $$That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
 is JSON with a message where the source says that its errors have one, 22P02 not JSON.$$;
 
-create function sync.require_no_rate_limit(p_http_status int, p_text text,
+create function sync.content_class(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- In the records of a page any text may stand: of JSON only the API's own message is looked at.
+  return sync.class_by_rules(p_stream.class_rules || p_source.class_rules, p_page.http_status,
+    p_page.headers, case
+      when p_page.http_status not between 200 and 299 then left(p_page.body, 16384)
+      when p_page.answer is null then left(p_page.body, 1000)
+      when jsonb_typeof(p_page.answer) = 'object' then p_page.answer #>> p_source.message_path
+    end, p_page.answer);
+end; $$;
+comment on function sync.content_class(sync.page_in_hand, public.sync_streams,
+  public.sync_sources) is
+$$Returns: the class of an answer by the class_rules of its stream, then of its source; null if none
+speaks of it.$$;
+
+create function sync.require_page(p_class text, p_page sync.page_in_hand,
   p_source public.sync_sources) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  if sync.is_rate_limit(p_source.class_rules, p_http_status, left(p_text, 1000)) then
-    raise exception using errcode = 'SY021',
-      message = format('the API answers %s and says that it limits the rate', p_http_status);
+  if coalesce(p_class, 'page') <> 'page' then
+    raise exception using errcode = case p_class when 'rate_limited' then 'SY021'
+      when 'transient' then 'SY013' else 'SY024' end,
+      message = format('the API answers %s, which is %s by class_rules: %s', p_page.http_status,
+        p_class, coalesce(sync.foreign_text(p_page.answer #>> p_source.message_path,
+        sync.workspace_secret(p_page.workspace_id)), 'it says no more'));
   end if;
 end; $$;
-comment on function sync.require_no_rate_limit(int, text, public.sync_sources) is
-$$Raises: SY021 if a page's text means a rate limit, by the rules of its source.$$;
+comment on function sync.require_page(text, sync.page_in_hand, public.sync_sources) is
+$$Raises: SY021 rate_limited, SY013 transient or SY024 permanent, if that is the class of an answer
+that was handed over as a page.$$;
 
 create function sync.scoped_id(p_parent_id text, p_id text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -287,6 +309,6 @@ cannot be read is null, one without a zone is UTC.$$;
 revoke all on function
   sync.raise_shape, sync.count_at, sync.count_in, sync.page_number_in,
   sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
-  sync.require_own_error, sync.require_no_rate_limit, sync.without_paths, sync.scoped_id,
+  sync.require_own_error, sync.content_class, sync.require_page, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;

@@ -1,5 +1,5 @@
 -- Verdicts: what an error of reading or applying a page means.
--- Stands on: keys, answers.
+-- Stands on: keys, classes, answers.
 
 create function sync.find_refused_record(p_page sync.page_in_hand, p_sqlstate text) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -98,6 +98,18 @@ $$The database itself could not take a page: it comes again, after 1 s and then 
 to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
 postponed and wait, or retry.$$;
 
+create function sync.asked_wait(p_page sync.page_in_hand) returns numeric
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source public.sync_sources;
+begin
+  select so.* into strict v_source from public.sync_sources as so
+  join public.sync_streams as st on st.source_id = so.id where st.id = p_page.stream_id;
+  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body));
+end; $$;
+comment on function sync.asked_wait(sync.page_in_hand) is
+$$Returns: after how many seconds an answer asks to be asked again, null if it does not say.$$;
+
 create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
   p_hint text) returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -108,17 +120,20 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
+  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page) end;
   if p_sqlstate = 'SY021' then
     v_page.code := p_sqlstate;
     v_page.message := p_message;
     v_page.outcome := 'delayed';
     v_page.is_permanent := false;
-    v_page.wait := make_interval(secs => sync.setting('retry_base_seconds')::double precision);
+    v_page.retry_after := sync.asked_wait(v_page);
+    v_page.wait := make_interval(secs => least(sync.setting('max_block_seconds'),
+      coalesce(v_page.retry_after, sync.setting('retry_base_seconds')))::double precision);
     v_page.answer := null;
     return v_page;
   end if;
   v_page.code := case
-    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
+    when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
     when p_sqlstate ~ '^(2[23]|54)' and v_was_read then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
@@ -137,18 +152,20 @@ begin
       when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
         'base URL.'
       else nullif(p_hint, '') end);
-  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
+  v_page.wait := case when v_page.retry_after is not null then make_interval(
+    secs => least(sync.setting('max_block_seconds'), v_page.retry_after)::double precision) end;
+  v_page.is_permanent := v_page.code in ('SY010', 'SY012', 'SY024');
   v_page.outcome := 'retry';
   v_page.records := null;
   v_page.total := null;
   return v_page;
 end; $$;
 comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
-$$What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
-not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
+$$What an error of reading or applying a page means: SY010 shape, SY012 data and SY024 a class are
+permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
 database's own trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
 
 revoke all on function
   sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,
-  sync.judge_error
+  sync.asked_wait, sync.judge_error
 from public, anon, authenticated, service_role;

@@ -1,6 +1,19 @@
 -- Fence: what a holder hands over, whether it still holds its lease, what it is told.
 -- Stands on: runs, slots.
 
+create function sync.are_headers(p_headers jsonb) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case coalesce(jsonb_typeof(p_headers), 'null') when 'null' then true
+    when 'object' then not exists (
+      select from jsonb_each(p_headers) as h
+      where jsonb_typeof(h.value) <> 'string' or length(h.value #>> '{}') > 4096
+        or h.key <> lower(h.key))
+    else false end;
+end; $$;
+comment on function sync.are_headers(jsonb) is
+$$Returns: whether these are the headers of an answer as a worker hands them over, or none.$$;
+
 create function sync.given_pages(p_pages jsonb) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -20,19 +33,22 @@ begin
     if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
       and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
       and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
-      and jsonb_typeof(v_given -> 'body') = 'string') is not true
+      and jsonb_typeof(v_given -> 'body') = 'string'
+      and sync.are_headers(v_given -> 'headers')) is not true
       or (case when v_given ->> 'queue_id' ~ '^[0-9]{1,18}$'
         then (v_given ->> 'queue_id')::bigint = any (v_queue_ids) end)
     then
       raise exception using errcode = 'SY006',
-        message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
-        hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the '
-          'answer''s text.';
+        message = 'a page lacks queue_id, lease_token, status or body, has other headers than '
+          'texts of up to 4,096 characters, or stands there twice',
+        hint = 'Ids, token and status are whole numbers, as is duration_ms; the body is a JSON '
+          'string with the answer''s text; headers: {"etag": "…"}, their names in lower case.';
     end if;
     v_page.turn := cardinality(v_pages) + 1;
     v_page.queue_id := (v_given ->> 'queue_id')::bigint;
     v_page.lease_token := (v_given ->> 'lease_token')::bigint;
     v_page.http_status := (v_given ->> 'status')::int;
+    v_page.headers := v_given -> 'headers';
     v_page.body := v_given ->> 'body';
     v_page.duration_ms := (v_given ->> 'duration_ms')::bigint;
     v_queue_ids := v_queue_ids || v_page.queue_id;
@@ -172,5 +188,5 @@ comment on function sync.outcome_of(sync.page_in_hand) is
 $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
 
 revoke all on function
-  sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
+  sync.are_headers, sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
 from public, anon, authenticated, service_role;

@@ -1,7 +1,7 @@
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, answers, close, begin, lists, kind_counted, kind_chained, kind_agreed,
---   kind_feed, kind_feed_end, kind_items, kind_connection, kind_single.
+-- Stands on: keys, streams, classes, answers, close, begin, lists, kind_counted, kind_chained,
+--   kind_agreed, kind_feed, kind_feed_end, kind_items, kind_connection, kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -93,15 +93,25 @@ create function sync.read_page(p_page sync.page_in_hand, p_stream public.sync_st
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
+  v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
+  v_class text;
 begin
-  if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
-    and p_page.reading ?| '{guess,beside}' then
-    v_page := sync.read_past_end(p_page, p_stream);
-    v_page.answer := '[]';
-    v_page.body := null;
-    return v_page;
-  elsif p_page.http_status not between 200 and 299 then
-    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+  if p_page.http_status not between 200 and 299 then
+    if v_has_rules then
+      v_page.answer := sync.try_json(p_page.body);
+      v_class := sync.content_class(v_page, p_stream, p_source);
+      perform sync.require_page(v_class, v_page, p_source);
+    end if;
+    if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
+      and p_page.reading ?| '{guess,beside}' then
+      v_page := sync.read_past_end(p_page, p_stream);
+      v_page.answer := '[]';
+      v_page.body := null;
+      return v_page;
+    end if;
+    if v_class = 'page' then
+      null;
+    elsif p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
       perform sync.require_own_error(p_page, p_source);
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
@@ -114,12 +124,13 @@ begin
     v_page.body := null;
     return v_page;
   end if;
-  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
-  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
+  if v_has_rules and p_page.body !~ '^[[:space:]]*[{[]' then
+    perform sync.require_page(sync.content_class(v_page, p_stream, p_source), v_page, p_source);
+  end if;
   v_page := sync.read_json(p_page);
-  perform sync.require_no_rate_limit(p_page.http_status,
-    v_page.answer #>> p_source.message_path, p_source)
-  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
+  if v_has_rules then
+    perform sync.require_page(sync.content_class(v_page, p_stream, p_source), v_page, p_source);
+  end if;
   if v_page.answer #> p_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
@@ -151,7 +162,8 @@ $$Cast a body and check it by its stream. A status that the stream counts as a p
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
 where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
-pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.$$;
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, SY021 and SY024 another
+class by class_rules, 22P02 not JSON.$$;
 
 create function sync.read_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

@@ -309,7 +309,7 @@ begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.queue_id, null) from unnest(p_pages) as p
+    perform sync.note_refusal(p.workspace_id, p.queue_id, p.retry_after) from unnest(p_pages) as p
     where p.code = 'SY021' and not p.is_repeat;
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then

@@ -1,8 +1,83 @@
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, leases, sweep.
+-- Stands on: budgets, admission, alone, shares, echo, leases, fail, sweep.
+
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
+  out o_admissions sync.admission[], out o_answer jsonb)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_access sync.access[] := sync.read_access(p_queue_ids);
+  v_made sync.made_request[] := sync.made_requests(p_queue_ids, v_access);
+  v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
+  v_queue_ids bigint[] := p_queue_ids;
+  v_withheld sync.admission[];
+begin
+  -- What a crash takes back of a claim is fetched again.
+  perform set_config('synchronous_commit', 'off', true);
+  if cardinality(v_unmade) > 0 then
+    perform sync.fail_unmade(v_unmade, p_worker_id);
+    -- With them others of their runs may have ended.
+    v_queue_ids := array(
+      select q.id from unnest(p_queue_ids) with ordinality as p (id, turn)
+      join public.chunk_processing_queue as q on q.id = p.id
+      where q.status = 'pending' and q.slot is not null
+        and q.id <> all (array(select m.queue_id from unnest(v_unmade) as m)) order by p.turn);
+  end if;
+  v_withheld := sync.withheld_chunks(v_queue_ids, v_access);
+  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
+  where a.verdict = 'keyless' having count(*) > 0;
+  o_admissions := sync.admit_chunks(array(
+    select id from unnest(v_queue_ids) with ordinality as p (id, turn)
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
+      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
+  perform sync.note_haste(p_worker_id) where exists (
+    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
+  o_admissions := o_admissions || v_withheld;
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
+  o_admissions := o_admissions || array(
+    select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
+  o_answer := o_answer || jsonb_build_object(
+    'blocked_budgets', sync.blocked_budgets(),
+    -- Behind chunks that were withheld there may be others.
+    'next_look_ms', case when cardinality(v_withheld) + cardinality(v_unmade) > 0 then 0 else least((
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and line_budget_id is null and next_retry_at < 'infinity'
+      order by next_retry_at limit 1), (
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      from public.sync_budgets as b
+      where b.line_due_at is not null and exists (
+        select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
+      having count(*) > 0)) end,
+    'versions', public.chunkwise_version());
+end; $$;
+comment on function sync.claim_chunks(bigint[], text) is
+$$The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
+Returns: the verdicts, and the claim's answer. The caller holds
+the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
+
+create function sync.outdated_protocol(p_protocol int) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_versions jsonb := public.chunkwise_version();
+begin
+  if p_protocol = (v_versions ->> 'protocol_version')::int then
+    return null;
+  end if;
+  -- No error: a worker from before an upgrade would repeat the call, and not read the versions.
+  return jsonb_build_object('leases', '[]'::jsonb, 'blocked_budgets', '[]'::jsonb,
+    'next_look_ms', null, 'reason', 'protocol', 'versions', v_versions,
+    'error', jsonb_build_object('code', 'SY023', 'message', format('the worker speaks protocol %s, '
+      'the database %s', coalesce(p_protocol::text, 'null'), v_versions ->> 'protocol_version'),
+      'hint', 'Update the worker; one that speaks this protocol says so in p_protocol.'));
+end; $$;
+comment on function sync.outdated_protocol(int) is
+$$Returns: what a claim answers to a worker that speaks another protocol: no lease, the error SY023
+and the versions, by which also a worker of protocol 1 knows that it has to stop; null if it speaks
+this one.$$;
 
 create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int default 1,
-  p_listening jsonb default null) returns jsonb
+  p_listening jsonb default null, p_protocol int default 1) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
   set default_transaction_isolation = 'read committed'
@@ -23,6 +98,9 @@ begin
       hint = 'A claim takes 1 to 100 chunks.';
   end if;
   perform sync.note_worker(p_worker_id, p_listening);
+  if sync.outdated_protocol(p_protocol) is not null then
+    return sync.outdated_protocol(p_protocol);
+  end if;
   v_echo := case when p_listening is null then '{}'::jsonb
     else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
   perform sync.sweep_if_due();
@@ -46,17 +124,18 @@ begin
   end if;
   return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
 end; $$;
-comment on function public.claim_next_chunk_job_safe(text, int, jsonb) is
+comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
 first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
 A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
 holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
-an idle look found work of which it had heard nothing}) and is told of the last echo. Returns:
-{"leases", "credentials", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
-docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
+an idle look found work of which it had heard nothing}) and is told of the last echo. A worker that does not say by p_protocol that it speaks this
+protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "blocked_budgets",
+"next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
 row and queue rows by SKIP LOCKED, then budgets.$$;
 
-create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text) returns jsonb
+create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text,
+  p_protocol int default 1) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
   set default_transaction_isolation = 'read committed'
@@ -76,6 +155,9 @@ begin
       hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
   end if;
   perform sync.note_worker(p_worker_id, null);
+  if sync.outdated_protocol(p_protocol) is not null then
+    return sync.outdated_protocol(p_protocol);
+  end if;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id)).o_answer
@@ -100,7 +182,8 @@ begin
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
       when 'paused' then 'paused' when 'keyless' then 'paused'
-      when 'ending' then 'not_pending' when 'moved' then 'not_pending' end;
+      when 'ending' then 'not_pending' when 'moved' then 'not_pending'
+      when 'unmade' then 'not_pending' end;
   else
     v_claim := sync.claim_chunks('{}', p_worker_id);
   end if;
@@ -117,9 +200,9 @@ begin
       from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
-comment on function public.claim_chunk_job_safe(bigint, text) is
+comment on function public.claim_chunk_job_safe(bigint, text, int) is
 $$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
-not_found, not_pending, not_due, paused, budget or alone (the worker holds, or empties itself for, a
+not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
 chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
 worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
 budget.$$;
@@ -215,6 +298,7 @@ out does it wait 250 ms to learn whether a sweep takes it back. Returns: {"lease
 SY006 not such a list. Locks: the queue rows and the workers, by SKIP LOCKED.$$;
 
 revoke all on function
+  sync.claim_chunks, sync.outdated_protocol,
   public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
 from public, anon, authenticated, service_role;
 grant execute on function

@@ -117,7 +117,7 @@ def test_in_sql_the_way_out_of_another_isolation_is_named(
     worker.run("begin isolation level repeatable read")
     worker.run("set local role service_role")
     with pytest.raises(DatabaseError) as raised:
-        worker.run("select claim_next_chunk_job_safe('worker', 1)")
+        worker.run("select claim_next_chunk_job_safe('worker', 1, p_protocol => 2)")
     error = raised.value.args[0]
     assert error["C"] == "SY016"
     assert way_out in error["H"]

@@ -62,7 +62,7 @@ VERBS = [
     "select start_sync_job()",
     "select pause_sync()",
     "select approve_deletions(1)",
-    "select claim_next_chunk_job_safe('w', 1)",
+    "select claim_next_chunk_job_safe('w', 1, p_protocol => 2)",
     "select set_setting('paused', 'true')",
     "select sync.pause_sync(null, null)",
 ]
@@ -114,7 +114,9 @@ def test_a_login_of_the_projects_own_works_once_it_was_granted_service_role(
     login = new_login("service_role")
 
     assert login.value("select start_sync_job()")["status"] == "accepted"
-    assert len(login.value("select claim_next_chunk_job_safe('w', 1)")["leases"]) == 1
+    assert (
+        len(login.value("select claim_next_chunk_job_safe('w', 1, p_protocol => 2)")["leases"]) == 1
+    )
 
 
 def test_after_a_careless_grant_keys_and_tokens_of_strangers_open_nothing(db: Db, api: Api) -> None:

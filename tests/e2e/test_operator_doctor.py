@@ -166,7 +166,7 @@ FAULTS: dict[str, tuple[Callable[[Project], None], str, str, str]] = {
     "anon may claim": (
         sql("grant execute on function claim_next_chunk_job_safe to anon"),
         "grants",
-        "claim_next_chunk_job_safe(text,integer,jsonb)",
+        "claim_next_chunk_job_safe(text,integer,jsonb,integer)",
         "revoke execute on function",
     ),
     "signed-in users may write the registry": (

@@ -13,7 +13,7 @@ from tests.e2e.world import PATIENCE_S, World
 NEWER = (
     "create or replace function chunkwise_version() returns jsonb language sql stable"
     " set search_path = pg_catalog, pg_temp set statement_timeout = '5s' as $$ select"
-    " pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2) $$"
+    " pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 3) $$"
 )
 IN_FLIGHT = "select id from chunk_processing_queue where status = 'processing'"
 TROUBLE = "select id from chunk_processing_queue where attempts > 0 or lease_losses > 0"
@@ -35,7 +35,7 @@ async def test_a_running_worker_stops_when_the_protocol_is_not_its_own_any_more(
     *_, said, way_out = err.decode().splitlines()
     assert (worker.returncode, said) == (
         3,
-        "chunkwise: the database has protocol 2, newer than this program's 1",
+        "chunkwise: the database has protocol 3, newer than this program's 2",
     )
     assert way_out.startswith("Update the worker")
     assert '"event": "worker_misfit"' in err.decode()

@@ -72,6 +72,7 @@ class Accounts:
         """To the request of a lease."""
         if str(request["url"]).endswith("/users"):
             return Answer(200, json.dumps({"data": {"workspace": {"id": self.owner}}}))
-        if "page" in request["params"]:
-            return self.page(int(request["params"]["page"]))
+        params = dict(request["params"])
+        if "page" in params:
+            return self.page(int(params["page"]))
         return self.item(int(request["url"].rsplit("/", 1)[1]))

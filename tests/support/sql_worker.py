@@ -31,7 +31,7 @@ class Lease:
 
     @property
     def page(self) -> int | None:
-        number = self.request["params"].get("page")
+        number = dict(self.request["params"]).get("page")
         return None if number is None else int(number)
 
 
@@ -47,14 +47,14 @@ class SqlWorker:
 
     def claim_answer(self, limit: int = 100) -> dict[str, Any]:
         return self._call(
-            "select claim_next_chunk_job_safe(:worker, cast(:limit as int))",
+            "select claim_next_chunk_job_safe(:worker, cast(:limit as int), p_protocol => 2)",
             worker=self.name,
             limit=limit,
         )
 
     def claim_id(self, queue_id: int) -> dict[str, Any]:
         return self._call(
-            "select claim_chunk_job_safe(cast(:id as bigint), :worker)",
+            "select claim_chunk_job_safe(cast(:id as bigint), :worker, 2)",
             id=queue_id,
             worker=self.name,
         )

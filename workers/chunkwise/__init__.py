@@ -3,5 +3,5 @@
 from typing import Final
 
 VERSION: Final = "0.2.0"
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 SCHEMA_VERSION: Final = 1

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(14);
+select plan(29);
 
 select tests.workspace(name) from unnest('{acme,zen,oak,elm}'::text[]) as name;
 select tests.serve(name, 1, 2) from unnest('{acme,zen,oak,elm}'::text[]) as name;
@@ -34,13 +34,23 @@ select ok((select rate_limited_until > sync.now() from public.sync_workspaces
 select is(tests.complete(tests.held('oak'), 'Too Many Attempts.'), 'delayed',
   'and with a body that is no JSON');
 select is(tests.complete(tests.held('elm')), 'completed', 'a page is a page');
-select is(sync.is_rate_limit('[{"status": 403, "text": "slow down", "class": "rate_limited"}]', 404,
-  'Slow down!'), false, 'a rule with a status is for that status');
+select is(sync.class_by_rules('[{"status": 403, "text": "slow down", "class": "rate_limited"}]',
+  404, '{}', 'Slow down!', null), null, 'a rule with a status is for that status');
 
 prepare declare_with as select declare_source(jsonb_build_object('source_name', 'x',
   'class_rules', $1::jsonb));
-select throws_ok($$execute declare_with('[{"text": "slow", "class": "stop"}]')$$, 'SY006', null,
-  'a rule of an unknown class is refused');
+select throws_ok(format('execute declare_with(%L)', rule), 'SY006', null, rule || ' is refused')
+from unnest(array['[{"text": "slow", "class": "slow"}]', '[{"text": "slow"}]',
+  '[{"status": 403, "class": "page"}]', '[{"text": "slow", "class": "page", "status": "4xx"}]',
+  '[{"header": "x", "class": "page"}]', '[{"header": "x", "is": 0, "class": "page"}]',
+  '[{"path": [], "is": 1, "class": "page"}]', '[{"path": ["a"], "class": "page"}]',
+  '[{"path": ["a"], "is": {}, "class": "page"}]', '[{"path": "a", "is": 1, "class": "page"}]',
+  '[{"text": "slow", "is": 1, "class": "page"}]', '[{"text": 12345, "class": "page"}]',
+  '[{"header": "x", "path": ["a"], "is": "1", "class": "page"}]',
+  '[{"text": "slow", "class": "page", "colour": "red"}]', '["slow"]']) as rule;
+select lives_ok($$execute declare_with('[{"text": "slow", "class": "page"},
+  {"header": "X-A", "is": "0", "class": "transient", "status": 403},
+  {"path": ["a", 0, "b"], "is": 7, "class": "permanent"}]')$$, 'rules of each form are taken');
 select throws_ok($$execute declare_with('[{"text": "", "class": "rate_limited"}]')$$, 'SY006', null,
   'so is one that fits every text');
 select throws_ok($$execute declare_with('{"text": "slow down", "class": "rate_limited"}')$$,

@@ -27,7 +27,7 @@ select tests.workspace('yew');
 select set_budget('email_bison', 0.5, null, 'bison.example');
 update public.sync_budgets set next_send_at = sync.now() + interval '4 seconds';
 select start_sync_job('last', null, '{yew}');
-create temp table answer as select claim_next_chunk_job_safe('worker-1') as answer;
+create temp table answer as select claim_next_chunk_job_safe('worker-1', p_protocol => 2) as answer;
 select is((select answer -> 'leases' from answer), '[]', 'and never beyond');
 select is((select (answer -> 'next_look_ms')::int from answer), 3000,
   'the answer says when to look again');

@@ -8,7 +8,7 @@ begin
   where slot is not null;
   return query
   select regexp_replace(l #>> '{request,url}', '/api.*', ''), l #>> '{request,reach}'
-  from jsonb_array_elements(claim_next_chunk_job_safe('w', 100) -> 'leases') as l order by 1;
+  from jsonb_array_elements(claim_next_chunk_job_safe('w', 100, p_protocol => 2) -> 'leases') as l order by 1;
 end; $$;
 
 select register_workspace(url, url, '7|keyof' || md5(url)) from unnest('{

@@ -32,7 +32,7 @@ declare
 begin
   for v_setting in
     select unnest(proconfig) from pg_proc
-    where oid in ('public.claim_next_chunk_job_safe(text,int,jsonb)'::regprocedure,
+    where oid in ('public.claim_next_chunk_job_safe(text,int,jsonb,int)'::regprocedure,
       'sync.pick_ready_chunks(int)'::regprocedure)
   loop
     perform set_config(split_part(v_setting, '=', 1), split_part(v_setting, '=', 2), true)

@@ -33,16 +33,16 @@ select start_sync_job('notes', '{notes}');
 select tests.complete(l, '{"next_page_token": "t2", "data": [{"id": 3, "next_page_token": "x",
   "deep": [{"secret": 1, "plain": 2}]}, {"id": 2}]}')
 from tests.claim() as l;
-select results_eq($$select l #>> '{request,params,page_token}'
-  from jsonb_array_elements(claim_next_chunk_job_safe('worker-1') -> 'leases') as l$$,
+select results_eq($$select tests.params_of(l) ->> 'page_token'
+  from jsonb_array_elements(claim_next_chunk_job_safe('worker-1', p_protocol => 2) -> 'leases') as l$$,
   $$values (null::text)$$, 'it goes on by cursor, from the top');
 select tests.advance('1 minute');
 select cleanup_stuck_chunks();
 select tests.complete(l, '{"next_page_token": "t2", "data": [{"id": 3, "next_page_token": "x",
   "deep": [{"secret": 1, "plain": 2}]}, {"id": 2}]}')
 from tests.claim() as l;
-select results_eq($$select l #>> '{request,params,page_token}'
-  from jsonb_array_elements(claim_next_chunk_job_safe('worker-1') -> 'leases') as l$$,
+select results_eq($$select tests.params_of(l) ->> 'page_token'
+  from jsonb_array_elements(claim_next_chunk_job_safe('worker-1', p_protocol => 2) -> 'leases') as l$$,
   $$values ('t2')$$, 'with the token that the answer named');
 select results_eq($$select raw from public.synced_records order by id$$,
   $$values ('{"id": 2}'::jsonb), ('{"id": 3, "deep": [{"plain": 2}]}')$$,

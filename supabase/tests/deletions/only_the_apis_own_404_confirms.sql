@@ -35,7 +35,7 @@ select tests.serve('acme', 1);
 select tests.start('acme');
 select tests.work(1);
 select is(l ->> 'status_classes' ~ '"410": "page"', true, 'a worker hands over a 410')
-from jsonb_array_elements(claim_next_chunk_job_safe('worker-1') -> 'leases') as l;
+from jsonb_array_elements(claim_next_chunk_job_safe('worker-1', p_protocol => 2) -> 'leases') as l;
 
 select * from finish();
 rollback;

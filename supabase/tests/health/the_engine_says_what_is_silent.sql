@@ -51,7 +51,7 @@ select is_empty('select * from tests.causes()', 'nor where they are taken');
 -- Workers that listen and hear nothing: an idle look found work, more than once in a row.
 create function tests.listen(p_idle_finds int) returns jsonb language sql as $$
   select public.claim_next_chunk_job_safe('worker-1', 1,
-    jsonb_build_object('idle_finds', p_idle_finds));
+    jsonb_build_object('idle_finds', p_idle_finds), p_protocol => 2);
 $$;
 select tests.listen(1);
 select is_empty('select * from tests.causes()', 'once is none: a hint can come late');

@@ -16,7 +16,7 @@ grant truncate on sync_workspaces to authenticated;
 grant usage on sequence sync.ready_seq, sync_sources_id_seq to public;
 grant usage on schema sync to anon;
 select results_eq('select * from tests.grants()', $$
-  values ('anon', 'execute', 'function public.claim_next_chunk_job_safe(text,integer,jsonb)'),
+  values ('anon', 'execute', 'function public.claim_next_chunk_job_safe(text,integer,jsonb,integer)'),
     ('anon', 'usage', 'schema sync'),
     ('authenticated', 'truncate', 'table public.sync_workspaces'),
     ('chunkwise_m', 'execute', 'function sync.pause_sync(text,text)'),

@@ -4,7 +4,8 @@ select plan(13);
 
 create function tests.echo_of(p_listening jsonb, p_worker_id text default 'worker-1') returns bigint
   language sql as $$
-  select (public.claim_next_chunk_job_safe(p_worker_id, 1, p_listening) ->> 'echo_age_ms')::bigint;
+  select (public.claim_next_chunk_job_safe(p_worker_id, 1, p_listening, 2)
+    ->> 'echo_age_ms')::bigint;
 $$;
 
 select is(tests.echo_of(null), null, 'whoever does not listen is told of none');
@@ -47,7 +48,7 @@ begin
   return (select make_interval(secs => (value #>> '{}')::double precision) from public.sync_settings
     where name = p_name);
 end; $$;
-select lives_ok($$select public.claim_next_chunk_job_safe('worker-1', 1, '{}')$$,
+select lives_ok($$select public.claim_next_chunk_job_safe('worker-1', 1, '{}', p_protocol => 2)$$,
   'an echo that fails does not reach the claim');
 
 select * from finish();

@@ -54,9 +54,9 @@ select sync.settle_hints();
 select is((select count(*) from sync.hints where outcome = 'lost'), 2::bigint, 'for good');
 
 -- What receivers ask for.
-select claim_chunk_job_safe(999999, 'receiver');
-select claim_chunk_job_safe((select min(chunk_id) from sync.hints), 'receiver');
-select claim_chunk_job_safe((select min(chunk_id) from sync.hints), 'receiver');
+select claim_chunk_job_safe(999999, 'receiver', p_protocol => 2);
+select claim_chunk_job_safe((select min(chunk_id) from sync.hints), 'receiver', p_protocol => 2);
+select claim_chunk_job_safe((select min(chunk_id) from sync.hints), 'receiver', p_protocol => 2);
 select results_eq($$
   select worker_id, outcome from hint_deliveries where direction = 'claim' order by id
 $$, $$values ('receiver', 'not_found'), ('receiver', 'claimed'), ('receiver', 'not_pending')$$,

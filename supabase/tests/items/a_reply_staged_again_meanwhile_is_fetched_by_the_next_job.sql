@@ -8,7 +8,7 @@ select tests.have_replies(3);
 select tests.sync_replies('{replies}');
 select public.start_sync_job('items', '{conversation_threads}');
 create temp table held as select l from jsonb_array_elements(
-  public.claim_next_chunk_job_safe('w', 1) -> 'leases') as l;
+  public.claim_next_chunk_job_safe('w', 1, p_protocol => 2) -> 'leases') as l;
 select tests.advance('1 second');
 update tests.replies set fields = '{"read": true}' where id = 2;
 select tests.sync_replies('{replies}');

@@ -26,7 +26,7 @@ declare
 begin
   perform start_sync_job('people', p_streams);
   loop
-    v_claim := claim_next_chunk_job_safe('worker-1', 10);
+    v_claim := claim_next_chunk_job_safe('worker-1', 10, p_protocol => 2);
     exit when jsonb_array_length(v_claim -> 'leases') = 0;
     for v_lease in select * from jsonb_array_elements(v_claim -> 'leases') loop
       return next v_lease -> 'request' ->> 'url';

@@ -28,7 +28,7 @@ select results_eq($$select why, waits_until - sync.now() from waiting_runs$$,
   $$values ('rate_limited', interval '1 minute')$$, 'the API limits the rate, and until when');
 update sync_budgets set blocked_until = null;
 
-select count(*) from claim_next_chunk_job_safe('w');
+select count(*) from claim_next_chunk_job_safe('w', p_protocol => 2);
 select is_empty('select * from waiting_runs', 'what is in flight waits for nothing');
 select fail_chunk_job_safe(q.id, q.lease_token, 'transient', 'HTTP 500: oops')
 from chunk_processing_queue as q where status = 'processing';
@@ -41,8 +41,8 @@ select tests.workspace('zen');
 select set_budget('email_bison', null, 1);
 select tests.advance(interval '1 hour');
 select start_sync_job('other', null, '{zen}');
-select claim_chunk_job_safe((select min(id) from chunk_processing_queue), 'w') ->> 'claimed';
-select count(*) from claim_next_chunk_job_safe('w', 10);
+select claim_chunk_job_safe((select min(id) from chunk_processing_queue), 'w', p_protocol => 2) ->> 'claimed';
+select count(*) from claim_next_chunk_job_safe('w', 10, p_protocol => 2);
 select results_eq('select workspace_name, why, waits_until, message from waiting_runs', $$
   values ('zen', 'budget', null::timestamptz, 'its budget is used up: set_budget() allows more')
 $$, 'one whose chunk the budget turned away failed at nothing');

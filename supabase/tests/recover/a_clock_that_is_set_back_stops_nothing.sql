@@ -18,7 +18,7 @@ select sync.broadcast_work('0');
 select cleanup_stuck_chunks();
 select tests.advance('-1 hour');
 
-select count(*) from claim_next_chunk_job_safe('worker-1');
+select count(*) from claim_next_chunk_job_safe('worker-1', p_protocol => 2);
 select results_eq($$select swept_at = sync.now() from sync.sweep_state$$, $$values (true)$$,
   'the next claim sweeps');
 select is((select max(next_retry_at) from chunk_processing_queue),

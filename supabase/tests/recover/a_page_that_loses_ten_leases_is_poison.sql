@@ -9,7 +9,7 @@ select tests.work(1);
 create temp table poison as select id from public.chunked_sync_jobs where page = 2;
 create function tests.lose() returns void language plpgsql as $$
 begin
-  perform claim_chunk_job_safe(id, 'worker-1') from poison;
+  perform claim_chunk_job_safe(id, 'worker-1', p_protocol => 2) from poison;
   perform tests.advance('21 seconds');
   perform cleanup_stuck_chunks();
 end; $$;

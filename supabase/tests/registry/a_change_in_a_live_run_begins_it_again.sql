@@ -7,10 +7,9 @@ select tests.serve('acme', 1, 2, 3, 4, 5, 6);
 create temp table held (lease tests.lease);
 prepare run as select status, ending, phase, scan from public.workspace_sync_runs
 order by id desc limit 1;
-prepare asked as select l -> 'request' ->> 'url', l #>> '{request,params,page}', c ->> 'value'
-from claim_next_chunk_job_safe('worker-1', 100) as answer,
-  jsonb_array_elements(answer -> 'leases') as l, jsonb_each(answer -> 'credentials') as e (id, c)
-where e.id = l ->> 'workspace_id';
+prepare asked as select l -> 'request' ->> 'url', tests.params_of(l) ->> 'page', c ->> 'value'
+from claim_next_chunk_job_safe('worker-1', 100, p_protocol => 2) as answer,
+  jsonb_array_elements(answer -> 'leases') as l, jsonb_array_elements(l -> 'credentials') as c;
 
 -- A run that has read a page, holds one and has one ready, and what changes then.
 create function tests.change(p_sql text) returns void language plpgsql as $$

@@ -40,7 +40,7 @@ select results_eq('select * from tests.told()',
   $$values ('chunkwise health'), ('chunkwise sweep')$$, 'and without a sweep the scheduled sync');
 select cron.unschedule('chunkwise prune');
 select tests.advance('6 minutes');
-select claim_next_chunk_job_safe('worker-1', 1);
+select claim_next_chunk_job_safe('worker-1', 1, p_protocol => 2);
 select results_eq('select * from tests.told()', $$values
   ('chunkwise health'), ('chunkwise prune'), ('chunkwise sweep')$$, 'and a claim');
 select is(schedule_jobs() -> 'scheduled',

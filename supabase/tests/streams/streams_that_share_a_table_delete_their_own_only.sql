@@ -17,7 +17,7 @@ declare
 begin
   perform public.start_sync_job('both');
   for v_lease in select l from jsonb_array_elements(
-    public.claim_next_chunk_job_safe('worker-1', 2) -> 'leases') as l
+    public.claim_next_chunk_job_safe('worker-1', 2, p_protocol => 2) -> 'leases') as l
   loop
     v_ids := case when v_lease ->> 'stream' = 'people' then p_people else p_firms end;
     perform public.complete_chunk_jobs_safe(jsonb_build_array(jsonb_build_object(

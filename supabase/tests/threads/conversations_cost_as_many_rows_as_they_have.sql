@@ -45,7 +45,8 @@ begin
     v_leases := array(
       select row((l ->> 'queue_id')::bigint, (l ->> 'lease_token')::bigint, null, null,
         substring(l #>> '{request,url}' from '([0-9]+)/conversation-thread$'), 0, 0)::tests.lease
-      from jsonb_array_elements(public.claim_next_chunk_job_safe('w', 100) -> 'leases') as l);
+      from jsonb_array_elements(
+        public.claim_next_chunk_job_safe('w', 100, p_protocol => 2) -> 'leases') as l);
     exit when cardinality(v_leases) = 0;
     perform public.complete_chunk_jobs_safe((
       select jsonb_agg(jsonb_build_object('queue_id', l.queue_id, 'lease_token', l.lease_token,

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from supabase_auth.types import AdminUserAttributes
 from supabase_auth.types import User as AuthUser
 
-from chunkwise import errors
+from chunkwise import PROTOCOL_VERSION, errors
 from chunkwise.gateway.pages import PagesAsJson
 from chunkwise.gateway.protocol import (
     Claim,
@@ -111,7 +111,12 @@ class Gateway:
         asked_at = time.monotonic()
         return await self._call(
             "claim_next_chunk_job_safe",
-            {"p_worker_id": worker_id, "p_limit": limit, "p_listening": listening},
+            {
+                "p_worker_id": worker_id,
+                "p_limit": limit,
+                "p_listening": listening,
+                "p_protocol": PROTOCOL_VERSION,
+            },
             lambda json: Claim.model_validate(json).framed(asked_at),
             _CLAIM_SECONDS,
         )
@@ -120,7 +125,7 @@ class Gateway:
         asked_at = time.monotonic()
         return await self._call(
             "claim_chunk_job_safe",
-            {"p_queue_id": queue_id, "p_worker_id": worker_id},
+            {"p_queue_id": queue_id, "p_worker_id": worker_id, "p_protocol": PROTOCOL_VERSION},
             lambda json: Claim.model_validate(json).framed(asked_at),
             _CLAIM_SECONDS,
         )
@@ -140,7 +145,7 @@ class Gateway:
                 "p_lease_token": lease.lease_token,
                 "p_error_class": failure.error_class,
                 "p_error_message": failure.message,
-                "p_retry_after": failure.retry_after,
+                "p_answer": failure.answer,
             },
             FailureOutcome.model_validate,
         )

@@ -43,5 +43,11 @@ class PagesAsJson:
 
 
 def _before_body(lease: Lease, page: Page) -> bytes:
-    fields = lease.key | {"status": page.status, "duration_ms": page.duration_ms}
+    fields: dict[str, object] = {
+        **lease.key,
+        "status": page.status,
+        "duration_ms": page.duration_ms,
+    }
+    if page.headers:
+        fields["headers"] = dict(page.headers)
     return json.dumps(fields)[:-1].encode() + b',"body":'

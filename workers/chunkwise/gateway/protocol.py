@@ -3,6 +3,7 @@
 Fields have the names that the database gives them. What it adds later is ignored.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ Json = Mapping[str, Any]
 ErrorClass = Literal["transient", "rate_limited", "permanent", "postponed", "released"]
 # public: the Internet; loopback: the worker's own machine; any: private networks too.
 Reach = Literal["public", "loopback", "any"]
+Pairs = tuple[tuple[str, str], ...]
 # What an integer of the database holds.
 LARGEST_INTEGER: Final = 2**31 - 1
 STATUS_CLASSES: Final = ("page", "transient", "rate_limited", "permanent")
@@ -71,24 +73,27 @@ def _or_unreadable(given: object, validate: Callable[[object], object]) -> objec
 
 
 class Credential(_Answer):
-    place: Literal["header", "query"] = Field(validation_alias="in")
+    place: Literal["header", "query", "form"] = Field(validation_alias="in")
     name: str
     value: Annotated[Secret, PlainValidator(_secret)]
 
 
 class Request(_Answer):
-    """`reach`: to which addresses it may go."""
+    """`params` are added to the URL's own; `body` is sent as JSON, `form` as a form; `reach`: to
+    which addresses it may go."""
 
     method: str = "GET"
     url: str
-    params: Mapping[str, str | int | float | bool | None] = {}
+    params: Pairs = ()
     headers: Mapping[str, str] = {}
+    body: Any = None
+    form: Pairs | None = None
     reach: Reach = "public"
 
 
 class Lease(_Answer):
-    """`credential` is the one that the claim gave for its workspace; `asked_at` and `answered_at`
-    (monotonic seconds) frame that claim."""
+    """`answer_headers`: which of the answer's the database wants; `origin`: no credential goes
+    elsewhere; `asked_at` and `answered_at` (monotonic seconds) frame the claim that gave it."""
 
     queue_id: int
     lease_token: int
@@ -103,13 +108,20 @@ class Lease(_Answer):
     timeout_ms: int
     max_body_bytes: int
     status_classes: Mapping[str, Any]
-    credential: Credential | None = None
+    answer_headers: tuple[str, ...] = ()
+    origin: str | None = None
+    credentials: Annotated[tuple[Credential, ...] | Unreadable, WrapValidator(_or_unreadable)] = ()
     asked_at: float = 0
     answered_at: float = 0
 
     @property
     def key(self) -> dict[str, int]:
         return {"queue_id": self.queue_id, "lease_token": self.lease_token}
+
+    @property
+    def secrets(self) -> list[Secret]:
+        known = self.credentials
+        return [] if isinstance(known, Unreadable) else [one.value for one in known]
 
     def class_of(self, status: int) -> str:
         classes = self.status_classes
@@ -134,9 +146,6 @@ class Claim(_Answer):
     all who listen to Realtime were last sent a message."""
 
     leases: tuple[Lease, ...]
-    credentials: Mapping[
-        str, Annotated[Credential | Unreadable, WrapValidator(_or_unreadable)]
-    ] = {}
     blocked_budgets: tuple[BlockedBudget, ...] = ()
     next_look_ms: int | None = None
     versions: Versions | None = None
@@ -148,43 +157,43 @@ class Claim(_Answer):
         """With what a lease has from its claim. To be called when the answer is there."""
         answered_at = time.monotonic()
         leases = tuple(
-            lease.model_copy(
-                update={"asked_at": asked_at, "answered_at": answered_at, **self._key_for(lease)}
-            )
+            lease.model_copy(update={"asked_at": asked_at, "answered_at": answered_at})
             for lease in self.leases
         )
         return self.model_copy(update={"leases": leases})
 
-    def _key_for(self, lease: Lease) -> dict[str, object]:
-        """A request without its key is not made."""
-        credential = self.credentials.get(str(lease.workspace_id))
-        if isinstance(credential, Unreadable):
-            return {"request": Unreadable(f"its credential: {credential.why}")}
-        return {"credential": credential}
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer as it is handed over. `body` is UTF-8, and stays as it came: as text it would take
-    up to four times as much. `wire_bytes`: the body's size as a JSON string."""
+    """An answer as it is handed over, with the headers that its lease asked for. `body` is UTF-8,
+    and stays as it came: as text it would take up to four times as much. `wire_bytes`: the body's
+    size as a JSON string."""
 
     status: int
     body: bytes = field(repr=False)
     duration_ms: int
     wire_bytes: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, status: int, body: bytes, duration_ms: int) -> Self:
-        return cls(status, body, duration_ms, size_as_json_string(body))
+    def of(
+        cls, status: int, body: bytes, duration_ms: int, headers: Mapping[str, str] | None = None
+    ) -> Self:
+        return cls(status, body, duration_ms, size_as_json_string(body), headers or {})
+
+    @property
+    def header_bytes(self) -> int:
+        return len(json.dumps(dict(self.headers)))
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`retry_after` in seconds, as the API asked."""
+    """`answer`: the status, asked-for headers and beginning of what the API answered, by which the
+    database finds the class; `error_class` counts where none came."""
 
     error_class: ErrorClass
     message: str
-    retry_after: float | None = None
+    answer: Json | None = field(default=None, repr=False)
 
 
 class Outcome(_Answer):

@@ -4,19 +4,21 @@ Whatever goes wrong in making, sending or reading one request is that chunk's fa
 """
 
 import asyncio
+import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self, cast
+from urllib.parse import urlencode
 
 import httpcore
 import httpx
 
 from chunkwise import VERSION
-from chunkwise.gateway.protocol import ErrorClass, Failure, Lease, Page, Unreadable
+from chunkwise.gateway.protocol import ErrorClass, Failure, Lease, Page, Request, Unreadable
 from chunkwise.logs import quieten_http_libraries
-from chunkwise.secret import Secret, foreign, mask
+from chunkwise.secret import foreign, mask, without
 from chunkwise.texts import printable
 from chunkwise.worker.body import (
     ACCEPT_ENCODING,
@@ -27,13 +29,13 @@ from chunkwise.worker.body import (
     read_whole,
 )
 from chunkwise.worker.connector import Connector, Exchange, exchange, resolve
-from chunkwise.worker.retry_after import retry_after_seconds
 
 CONNECT_SECONDS: Final = 10.0
 # Shorter than the idle timeouts of usual servers: fewer requests meet a connection that the server
 # is just closing.
 KEEPALIVE_SECONDS: Final = 4.0
-ERROR_BODY_BYTES: Final = 65_536
+ERROR_BODY_BYTES: Final = 16_384
+MOST_HEADER_CHARACTERS: Final = 4096
 # They end the program, not a request.
 ENDS_ALL: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
@@ -106,16 +108,15 @@ class Fetcher:
         asked = lease.request
         if isinstance(asked, Unreadable):
             raise TypeError(asked.why)
-        url = httpx.URL(asked.url)
-        # The URL's own parameters stay; httpx would drop them.
-        given = {name: value for name, value in asked.params.items() if value is not None}
-        params = url.params.merge(given)
-        headers = dict(asked.headers)
-        if lease.credential and lease.credential.place == "query":
-            params = params.set(lease.credential.name, lease.credential.value.reveal())
-        elif lease.credential:
-            headers[lease.credential.name] = lease.credential.value.reveal()
-        request = self._http.build_request(asked.method, url, params=params, headers=headers)
+        added = _added(lease)
+        url = _with_params(httpx.URL(asked.url), [*asked.params, *added["query"]])
+        if lease.credentials and not _is_of(url, lease.origin):
+            raise ValueError("its URL leaves its origin, and no credential may")
+        content_type, content = _content(asked, added["form"])
+        headers = {"content-type": content_type} if content_type else {}
+        headers |= {name.lower(): value for name, value in asked.headers.items()}
+        headers |= {name.lower(): value for name, value in added["header"]}
+        request = self._http.build_request(asked.method, url, headers=headers, content=content)
         return request, Exchange(asked.reach)
 
     async def _exchange(
@@ -128,6 +129,8 @@ class Fetcher:
             error_class = lease.class_of(response.status_code)
             if error_class != "page":
                 return await _failure(response, lease, cast("ErrorClass", error_class))
+            headers = _headers(response, lease)
+            _check_headers(headers)
             body = await read_whole(response, lease.max_body_bytes)
             body = escape_nul(body, lease.max_body_bytes)
             check_text(body)
@@ -135,7 +138,47 @@ class Fetcher:
             return Failure(refused.error_class, f"HTTP {response.status_code}: {refused}")
         finally:
             await response.aclose()
-        return Page.of(response.status_code, body, _elapsed_ms(started))
+        return Page.of(response.status_code, body, _elapsed_ms(started), headers)
+
+
+def _added(lease: Lease) -> dict[str, list[tuple[str, str]]]:
+    """What the credentials add to the parts of a request."""
+    if isinstance(lease.credentials, Unreadable):
+        raise TypeError(f"its credentials: {lease.credentials.why}")
+    added: dict[str, list[tuple[str, str]]] = {"header": [], "query": [], "form": []}
+    for credential in lease.credentials:
+        added[credential.place].append((credential.name, credential.value.reveal()))
+    return added
+
+
+def _with_params(url: httpx.URL, params: Sequence[tuple[str, str]]) -> httpx.URL:
+    """Its own query stays as it was given: to write it anew might change it."""
+    if not params:
+        return url
+    query = urlencode(params).encode()
+    return url.copy_with(query=url.query + b"&" + query if url.query else query)
+
+
+def _is_of(url: httpx.URL, origin: str | None) -> bool:
+    if origin is None:
+        return False
+    own = httpx.URL(origin)
+    return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
+
+
+def _content(
+    asked: Request, secret_fields: list[tuple[str, str]]
+) -> tuple[str, bytes] | tuple[None, None]:
+    """Its type, and the body."""
+    if asked.form is not None or secret_fields:
+        if asked.body is not None:
+            raise ValueError("it has a body and a form")
+        fields = [*(asked.form or ()), *secret_fields]
+        return "application/x-www-form-urlencoded", urlencode(fields).encode()
+    if asked.body is None:
+        return None, None
+    text = json.dumps(asked.body, ensure_ascii=False, separators=(",", ":"))
+    return "application/json", text.encode()
 
 
 def _connect_by_connector(http: httpx.AsyncClient) -> None:
@@ -155,22 +198,38 @@ async def _forget_redirect(response: httpx.Response) -> None:
 
 async def _failure(response: httpx.Response, lease: Lease, error_class: ErrorClass) -> Failure:
     body = await read_start(response, ERROR_BODY_BYTES)
-    text = body.decode(errors="replace").strip() or response.reason_phrase
-    return Failure(
-        error_class,
-        f"HTTP {response.status_code}: {foreign(text, _secrets_of(lease))}",
-        retry_after_seconds(response, body),
-    )
+    text = body.decode(errors="replace")
+    said = foreign(text.strip() or response.reason_phrase, lease.secrets)
+    answer = {
+        "status": response.status_code,
+        "headers": {
+            name: without(value, lease.secrets)
+            for name, value in _headers(response, lease).items()
+            if len(value) <= MOST_HEADER_CHARACTERS
+        },
+        "body": without(text, lease.secrets).replace("\x00", "\ufffd"),
+    }
+    return Failure(error_class, f"HTTP {response.status_code}: {said}", answer)
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Of a page they are handed over whole: to cut one could lose what comes next."""
+    for name, value in headers.items():
+        if len(value) > MOST_HEADER_CHARACTERS:
+            text = f"the header {name} has more than {MOST_HEADER_CHARACTERS} characters"
+            raise BodyError(text, "permanent")
+
+
+def _headers(response: httpx.Response, lease: Lease) -> dict[str, str]:
+    """Those that the database wants; of one that comes several times all, parted by commas."""
+    wanted = {name: response.headers.get(name) for name in lease.answer_headers}
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _told(failure: Failure, lease: Lease) -> Failure:
     """Without secrets, whoever put one into it: a host's name may be one."""
-    message = mask(printable(failure.message), _secrets_of(lease))
-    return Failure(failure.error_class, message, failure.retry_after)
-
-
-def _secrets_of(lease: Lease) -> list[Secret]:
-    return [lease.credential.value] if lease.credential else []
+    message = mask(printable(failure.message), lease.secrets)
+    return Failure(failure.error_class, message, failure.answer)
 
 
 def _is_cancelled(error: BaseException) -> bool:
@@ -182,7 +241,7 @@ def _is_cancelled(error: BaseException) -> bool:
 def _text_of(error: BaseException, lease: Lease) -> str:
     """Libraries repeat headers and URLs."""
     try:
-        return foreign(str(error), _secrets_of(lease)) or type(error).__name__
+        return foreign(str(error), lease.secrets) or type(error).__name__
     except Exception:  # noqa: BLE001  # its own text is at fault
         return type(error).__name__
 

@@ -119,7 +119,7 @@ class HandOver:
         size = 0
         is_full = False
         for held, page in self._waiting:
-            grown = size + page.wire_bytes + PAGE_OVERHEAD_BYTES
+            grown = size + page.wire_bytes + page.header_bytes + PAGE_OVERHEAD_BYTES
             is_full = is_full or len(batch) == MOST_PAGES or bool(batch and grown > MOST_BYTES)
             if is_full or held.lease.workspace not in names:
                 left.append((held, page))

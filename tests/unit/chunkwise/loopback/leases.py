@@ -1,10 +1,16 @@
 """Leases as a claim gives them."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from chunkwise.gateway.protocol import Claim, Lease
 
 KEY = "17|s3cr3t+token/with=signs"
+
+
+def origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def claim_json(url: str, **changes: object) -> dict[str, Any]:
@@ -21,12 +27,15 @@ def claim_json(url: str, **changes: object) -> dict[str, Any]:
         "request": {
             "method": "GET",
             "url": url,
-            "params": {"page": "2"},
+            "params": [["page", "2"]],
             "headers": {"Accept": "application/json"},
             "reach": "loopback",
         },
         "timeout_ms": 5000,
         "max_body_bytes": 8_388_608,
+        "origin": origin_of(url),
+        "credentials": [{"in": "header", "name": "Authorization", "value": f"Bearer {KEY}"}],
+        "answer_headers": ["date", "retry-after"],
         "status_classes": {
             "2xx": "page",
             "408": "transient",
@@ -37,9 +46,6 @@ def claim_json(url: str, **changes: object) -> dict[str, Any]:
     }
     return {
         "leases": [{**lease, **changes}],
-        "credentials": {
-            "12": {"in": "header", "name": "Authorization", "value": f"Bearer {KEY}"},
-        },
         "blocked_budgets": [],
         "next_look_ms": None,
     }

@@ -76,7 +76,8 @@ async def test_an_errors_status_counts_whatever_its_body_is(
         )
         failure = await failure_of(fetcher, server)
         assert failure.message.startswith(f"HTTP {status[:3]}: ")
-        assert failure.retry_after == 7
+        assert failure.answer is not None
+        assert failure.answer["headers"] == {"retry-after": "7"}
         classes.append(failure.error_class)
     assert classes == ["rate_limited" if status.startswith("429") else "transient"] * 3
 

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import logging
 import socket
+from urllib.parse import quote
 
 import pytest
 
@@ -30,14 +31,15 @@ async def test_parameters_headers_and_key_are_sent_once(fetcher: Fetcher, server
 
     assert len(server.requests) == 1
     line, *headers = server.requests[0].split("\r\n")
-    assert line == "GET /api/sender-emails?filter=a+b&page=2 HTTP/1.1"
-    assert f"Authorization: Bearer {KEY}" in headers
-    assert "Accept: application/json" in headers
+    assert line == "GET /api/sender-emails?filter=a%20b&page=2 HTTP/1.1"
+    assert f"authorization: Bearer {KEY}" in headers
+    assert "accept: application/json" in headers
 
 
 async def test_a_key_may_be_a_parameter(fetcher: Fetcher, server: Server) -> None:
     claim = claim_json(server.url)
-    claim["credentials"]["12"] = {"in": "query", "name": "api_key", "value": "k&y"}
+    credential = {"in": "query", "name": "api_key", "value": "k&y"}
+    claim["leases"][0]["credentials"] = [credential]
 
     await fetcher.send(leased(claim))
 
@@ -65,7 +67,8 @@ async def test_redirects_are_not_followed(fetcher: Fetcher, server: Server) -> N
 
     failure = await fetcher.send(lease_to(server.url))
 
-    assert failure == Failure("permanent", "HTTP 302: Found")
+    answer = {"status": 302, "headers": {}, "body": ""}
+    assert failure == Failure("permanent", "HTTP 302: Found", answer)
     assert len(server.requests) == 1
 
 
@@ -86,7 +89,8 @@ async def test_the_status_decides_the_class(
 
     failure = await fetcher.send(lease_to(server.url))
 
-    assert failure == Failure(error_class, f"HTTP {status[:3]}: no")  # type: ignore[arg-type]
+    answer = {"status": int(status[:3]), "headers": {}, "body": "no"}
+    assert failure == Failure(error_class, f"HTTP {status[:3]}: no", answer)  # type: ignore[arg-type]
     assert len(server.requests) == 1
 
 
@@ -211,7 +215,7 @@ async def test_a_key_that_no_header_can_carry_is_permanent_and_masked(
     fetcher: Fetcher, server: Server, value: str
 ) -> None:
     claim = claim_json(server.url)
-    claim["credentials"]["12"]["value"] = value
+    claim["leases"][0]["credentials"][0]["value"] = value
 
     failure = await fetcher.send(leased(claim))
 
@@ -231,6 +235,8 @@ async def test_nothing_is_kept_of_an_answer_that_echoes_the_key(
 
     assert isinstance(failure, Failure)
     assert failure.message == f"HTTP 401: {WITHHELD}"
+    assert failure.answer is not None
+    assert not any(part in failure.answer["body"] for part in (KEY, quote(KEY, safe="")))
 
 
 async def test_a_long_error_body_is_not_cut_within_a_key(fetcher: Fetcher, server: Server) -> None:
@@ -247,22 +253,97 @@ async def test_an_error_body_with_u0000_can_be_told_to_postgres(
 ) -> None:
     server.answer = reply(b"a\x00\xffb", "400 Bad Request")
     failure = await fetcher.send(lease_to(server.url))
-    assert failure == Failure("permanent", "HTTP 400: a\ufffdb")
+    assert failure == Failure(
+        "permanent",
+        "HTTP 400: a\ufffdb",
+        {"status": 400, "headers": {}, "body": "a\ufffd\ufffdb"},
+    )
 
 
-async def test_a_wait_that_the_answer_asks_for_is_passed_on(
+async def test_what_the_answer_was_is_passed_on(fetcher: Fetcher, server: Server) -> None:
+    """The headers that were asked for, and 16 KB of the body."""
+    body = b"slow down" + b" " * 20_000
+    headers = "Retry-After: 7\r\nX-Other: 1\r\n" + f"Date: {'x' * 5000}\r\n"
+    server.answer = reply(body, "429 Too Many Requests", headers)
+    failure = await fetcher.send(lease_to(server.url))
+    assert failure == Failure(
+        "rate_limited",
+        "HTTP 429: slow down",
+        {"status": 429, "headers": {"retry-after": "7"}, "body": body[:16_384].decode()},
+    )
+
+
+async def test_a_page_comes_with_the_headers_that_were_asked_for(
     fetcher: Fetcher, server: Server
 ) -> None:
-    server.answer = reply(b"slow down", "429 Too Many Requests", "Retry-After: 7\r\n")
-    failure = await fetcher.send(lease_to(server.url))
-    assert failure == Failure("rate_limited", "HTTP 429: slow down", retry_after=7)
+    links = '</?page=2>; rel="next"\r\nLink: </?page=9>; rel="last"'
+    server.answer = reply(b"[]", headers=f"Link: {links}\r\nETag: x\r\n")
+    page = await fetcher.send(lease_to(server.url, answer_headers=["link", "last-modified"]))
+    assert isinstance(page, Page)
+    assert page.headers == {"link": '</?page=2>; rel="next", </?page=9>; rel="last"'}
+
+
+async def test_a_header_that_is_too_long_to_be_handed_over_is_permanent(
+    fetcher: Fetcher, server: Server
+) -> None:
+    """To cut it could lose the next page."""
+    server.answer = reply(b"[]", headers=f"Link: {'x' * 4097}\r\n")
+    failure = await fetcher.send(lease_to(server.url, answer_headers=["link"]))
+    assert isinstance(failure, Failure)
+    assert (failure.error_class, failure.answer) == ("permanent", None)
+
+
+async def test_a_body_is_sent_as_json(fetcher: Fetcher, server: Server) -> None:
+    claim = claim_json(server.url)
+    claim["leases"][0]["request"] |= {
+        "method": "POST",
+        "params": [],
+        "body": {"limit": 1, "a": "ü"},
+    }
+    await fetcher.send(leased(claim))
+    head = server.requests[0]
+    assert head.startswith("POST / HTTP/1.1\r\n")
+    assert "content-type: application/json" in head
+    body = '{"limit":1,"a":"ü"}'
+    assert f"Content-Length: {len(body.encode())}" in head
+
+
+async def test_a_form_carries_secret_fields(fetcher: Fetcher, server: Server) -> None:
+    claim = claim_json(server.url)
+    claim["leases"][0]["request"] |= {
+        "method": "POST",
+        "params": [],
+        "form": [["grant_type", "refresh_token"]],
+    }
+    claim["leases"][0]["credentials"] = [{"in": "form", "name": "refresh_token", "value": "r&t"}]
+    await fetcher.send(leased(claim))
+    head = server.requests[0]
+    assert "content-type: application/x-www-form-urlencoded" in head
+    assert f"Content-Length: {len('grant_type=refresh_token&refresh_token=r%26t')}" in head
+
+
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "http://127.0.0.1:1", None])
+async def test_no_credential_leaves_its_origin(
+    fetcher: Fetcher, server: Server, origin: str | None
+) -> None:
+    failure = await fetcher.send(lease_to(server.url, origin=origin))
+    assert isinstance(failure, Failure)
+    assert failure.error_class == "permanent"
+    assert server.requests == []
+
+
+async def test_a_request_without_credentials_may_go_anywhere(
+    fetcher: Fetcher, server: Server
+) -> None:
+    assert isinstance(await fetcher.send(lease_to(server.url, origin=None, credentials=[])), Page)
 
 
 async def test_nothing_logged_or_shown_holds_the_key(
     fetcher: Fetcher, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     claim = claim_json(server.url)
-    claim["credentials"]["12"] = {"in": "query", "name": "api_key", "value": KEY}
+    credential = {"in": "query", "name": "api_key", "value": KEY}
+    claim["leases"][0]["credentials"] = [credential]
     with caplog.at_level(logging.DEBUG):
         lease = leased(claim)
         await fetcher.send(lease)

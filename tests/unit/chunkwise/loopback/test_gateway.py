@@ -43,7 +43,7 @@ def answer(value: object) -> bytes:
 
 
 async def test_a_call_is_one_request_with_the_key(gateway: Gateway, server: Server) -> None:
-    server.answer = reply(answer({"schema_version": 1, "protocol_version": 1}), headers=JSON)
+    server.answer = reply(answer({"schema_version": 1, "protocol_version": 2}), headers=JSON)
 
     await gateway.chunkwise_version()
 
@@ -136,7 +136,7 @@ def by_function(server: Server, **answers: Answer) -> Answer:
     return answered
 
 
-def versions(schema: int = 1, protocol: int = 1) -> Answer:
+def versions(schema: int = 1, protocol: int = 2) -> Answer:
     told = answer({"schema_version": schema, "protocol_version": protocol})
     return reply(told, headers=CLOSE)
 
@@ -154,9 +154,9 @@ ASKING: dict[str, Callable[[Gateway], Awaitable[object]]] = {
     [
         ({"chunkwise_version": versions()}, errors.StaleApiError, "older schema", "notify pgrst"),
         (
-            {"chunkwise_version": versions(protocol=2)},
+            {"chunkwise_version": versions(protocol=3)},
             errors.VersionMismatchError,
-            "protocol 2, newer",
+            "protocol 3, newer",
             "Update the worker",
         ),
         (
@@ -194,10 +194,10 @@ async def test_an_answer_that_cannot_be_read_may_be_of_another_protocol(
 ) -> None:
     unreadable = reply(answer({"leases": "here they are"}), headers=CLOSE)
     server.answer = by_function(
-        server, chunkwise_version=versions(protocol=2), claim_next_chunk_job_safe=unreadable
+        server, chunkwise_version=versions(protocol=3), claim_next_chunk_job_safe=unreadable
     )
 
-    with pytest.raises(errors.VersionMismatchError, match="protocol 2"):
+    with pytest.raises(errors.VersionMismatchError, match="protocol 3"):
         await gateway.claim_next_chunk_job_safe("w", 1)
 
 
@@ -259,13 +259,13 @@ def settings_for(url: str) -> Settings:
         ),
         (
             "200 OK",
-            answer({"schema_version": 0, "protocol_version": 1}),
+            answer({"schema_version": 0, "protocol_version": 2}),
             errors.VersionMismatchError,
             "older",
         ),
         (
             "200 OK",
-            answer({"schema_version": 1, "protocol_version": 2}),
+            answer({"schema_version": 1, "protocol_version": 3}),
             errors.VersionMismatchError,
             "newer",
         ),

@@ -55,7 +55,7 @@ async def test_a_refused_page_that_cannot_be_handed_back_holds_up_no_other(serve
 async def test_pages_for_another_protocol_are_given_up_and_not_failed(server: Server) -> None:
     """Their leases run out, and who knows the protocol fetches them."""
     unknown = json.dumps({"code": "PGRST202", "message": "no such function"})
-    newer = json.dumps({"schema_version": 1, "protocol_version": 2})
+    newer = json.dumps({"schema_version": 1, "protocol_version": 3})
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         if "chunkwise_version" in server.requests[-1]:

@@ -13,8 +13,8 @@ URL = "https://bison.example/api"
 
 def test_what_the_database_adds_later_is_ignored() -> None:
     claim = claim_json(URL, colour="blue") | {"colour": "red"}
-    claim["leases"][0]["request"]["body"] = {"text": "no worker of today sends one"}
-    claim["credentials"]["12"]["expires_at"] = "tomorrow"
+    claim["leases"][0]["request"]["colour"] = "blue"
+    claim["leases"][0]["credentials"][0]["expires_at"] = "tomorrow"
     claim["blocked_budgets"] = [{"budget_id": 3, "for_ms": 5, "why": "429"}]
 
     lease = leased(claim)
@@ -30,13 +30,14 @@ def test_null_is_as_left_out() -> None:
         "headers": None,
         "reach": None,
     }
-    claim |= {"credentials": None, "blocked_budgets": None}
+    claim["leases"][0]["credentials"] = None
+    claim |= {"blocked_budgets": None}
 
     lease = leased(claim)
 
     assert (lease.send_after_ms, lease.budget_id, lease.attempt) == (0, None, 1)
     assert lease.request == Request(url=URL)
-    assert lease.credential is None
+    assert lease.credentials == ()
     nothing = {"lost": None, "cancelled": None, "blocked_budgets": [{"budget_id": 3}]}
     extension = Extension.model_validate({"lease_ms": 20_000} | nothing)
     assert (extension.lost, extension.cancelled) == (frozenset(), frozenset())
@@ -51,21 +52,20 @@ def test_a_lease_is_not_changed() -> None:
 def test_a_lease_does_not_show_its_key() -> None:
     lease = lease_to(URL)
     assert KEY not in f"{lease!r} {lease} {lease.model_dump()}"
-    assert lease.credential is not None
-    assert lease.credential.value.reveal() == f"Bearer {KEY}"
+    assert [secret.reveal() for secret in lease.secrets] == [f"Bearer {KEY}"]
 
 
 def test_a_credential_that_cannot_be_sent_costs_its_own_leases_only() -> None:
     claim = claim_json(URL)
-    claim["leases"].append({**claim["leases"][0], "workspace_id": 13})
-    claim["credentials"]["13"] = {"in": "body", "name": "key", "value": KEY}
+    credential = {"in": "body", "name": "key", "value": KEY}
+    claim["leases"].append({**claim["leases"][0], "credentials": [credential]})
 
     whole, keyless = Claim.model_validate(claim).framed(asked_at=0).leases
 
     assert whole == leased(claim_json(URL)).model_copy(update={"answered_at": whole.answered_at})
-    assert isinstance(keyless.request, Unreadable)
-    assert KEY not in keyless.request.why
-    assert keyless.credential is None
+    assert isinstance(keyless.credentials, Unreadable)
+    assert KEY not in keyless.credentials.why
+    assert keyless.secrets == []
 
 
 @pytest.mark.parametrize("missing", ["queue_id", "lease_token", "lease_ms"])

@@ -1,6 +1,16 @@
 -- Next URLs: what an answer names as the next request, held to the workspace's origin and base
 -- path.
--- Stands on: addresses, keys, requests.
+-- Stands on: addresses, keys.
+
+create function sync.url_encode(p_text text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select string_agg(case when c ~ '[A-Za-z0-9_.~-]' then c
+    else regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, ''
+    order by n)
+  from regexp_split_to_table(p_text, '') with ordinality as t (c, n);
+$$;
+comment on function sync.url_encode(text) is $$Returns: the text as one segment of a path.$$;
 
 create function sync.refuse_next_url(p_text text, p_why text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -111,5 +121,5 @@ $$Returns: of a header Link what it names as rel="next", perhaps relative; null 
 Raises: SY010 a header that cannot be read, which ends no list.$$;
 
 revoke all on function
-  sync.refuse_next_url, sync.absolute_url, sync.next_url, sync.link_next
+  sync.url_encode, sync.refuse_next_url, sync.absolute_url, sync.next_url, sync.link_next
 from public, anon, authenticated, service_role;
