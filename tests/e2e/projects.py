@@ -4,13 +4,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from chunkwise.doctor.platform import PARTITION
-from local.bison import BisonControl
 from local.project import Project as Cli
 from local.stack import Database, Stack
 from tests.e2e.world import CHECKOUT, World
@@ -73,9 +72,14 @@ class Somebodys:
         assert ended.returncode == code, said
         return said
 
-    def asked(self, sql: str) -> list[Row]:
+    def configure(self) -> None:
+        """What `supabase init` has left there."""
+        (self.folder / "supabase" / "config.toml").write_text('project_id = "theirs"\n')
+
+    def asked(self, sql: str, **arguments: object) -> list[Row]:
+        """By the owner, as in the SQL editor."""
         with closing(Db.connect(self.database.dsn)) as db:
-            return db.run(sql)
+            return db.run(sql, **arguments)
 
     def versions(self) -> list[str]:
         """Of the migrations that the database has."""
@@ -119,16 +123,17 @@ class Somebodys:
             deliverer.stop()
 
 
-async def is_well(somebodys: Somebodys, logs: Path, bison: BisonControl | None) -> None:
+async def is_well(
+    somebodys: Somebodys, logs: Path, registered: Callable[[World], Awaitable[None]]
+) -> None:
     """Pushed again it changes nothing, their next migration goes on top, a sync completes, and the
     doctor finds nothing."""
     assert "up to date" in somebodys.push()
     somebodys.add_next("on_top", "create table public.on_top (id int primary key);")
     somebodys.push()
     async with somebodys.working(logs) as world:
-        if bison is not None:
-            await world.register(bison)
-            world.db.run("select set_budget('email_bison', null, null)")
+        world.db.run("select set_budget('email_bison', null, null)")
+        await registered(world)
         job = await world.sync()
         assert job["status"] == "completed", world.state()
         found = await world.chunkwise("doctor", DATABASE_URL=somebodys.database.dsn)

@@ -13,7 +13,7 @@ async def test_an_empty_project(somebodys: Somebodys, tmp_path: Path, bison: Bis
     assert "npx supabase db push" in said
     somebodys.push()
     assert somebodys.names() == ["chunkwise", "chunkwise_email_bison"]
-    await is_well(somebodys, tmp_path, bison)
+    await is_well(somebodys, tmp_path, lambda world: world.register(bison))
     engine, *_ = sorted(somebodys.migrations.iterdir())
     somebodys.add_next("again", engine.read_text())
     assert "Run chunkwise upgrade" in somebodys.push(code=1)
@@ -24,10 +24,8 @@ async def test_a_project_with_migrations_of_its_own(
 ) -> None:
     """One was pushed before, one is not pushed yet, and a table has a name of the second file's: it
     is named by the first, and nothing is done; then the push goes on."""
-    settings = somebodys.folder / "supabase" / "config.toml"
-    settings.parent.mkdir()
-    settings.write_text('project_id = "theirs"\n')
     somebodys.add("20240101000000", "customers", THEIRS)
+    somebodys.configure()
     somebodys.push()
     somebodys.chunkwise("init", "--source", "email_bison")
     assert somebodys.names() == ["customers", "chunkwise", "chunkwise_email_bison"]
@@ -40,7 +38,7 @@ async def test_a_project_with_migrations_of_its_own(
     somebodys.asked("drop table public.sender_emails")
     somebodys.add("20240601000000", "orders", THEIRS.replace("customers", "orders"))
     somebodys.push()
-    await is_well(somebodys, tmp_path, bison)
+    await is_well(somebodys, tmp_path, lambda world: world.register(bison))
 
 
 async def test_the_release_before(
@@ -50,10 +48,10 @@ async def test_the_release_before(
     somebodys.add("20240101000000", "customers", THEIRS)
     for stamp, path in zip((20261122080000, 20261122080100), before.iterdir(), strict=True):
         somebodys.add(f"{stamp}", path.stem, path.read_text())
-    (somebodys.folder / "supabase" / "config.toml").write_text('project_id = "theirs"\n')
+    somebodys.configure()
     somebodys.push()
     somebodys.add_next("later", "create table public.later (id int primary key);")
     somebodys.push()
     somebodys.chunkwise("upgrade")
     somebodys.push()
-    await is_well(somebodys, tmp_path, bison)
+    await is_well(somebodys, tmp_path, lambda world: world.register(bison))
