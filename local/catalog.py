@@ -27,13 +27,9 @@ select 'type', y.oid::regtype::text, y.oid::bigint, '', case y.typtype
       from pg_enum where enumtypid = y.oid))
     else format('create type %s as (%s)', y.oid::regtype, (
       select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
-        order by a.attname)
+        order by a.attnum)
       from pg_attribute as a where a.attrelid = y.typrelid and a.attnum > 0
-        and not a.attisdropped)) end, (
-    select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
-      order by a.attnum)
-    from pg_attribute as a where a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped),
-  format('drop type %s', y.oid::regtype)
+        and not a.attisdropped)) end, 'never', format('drop type %s', y.oid::regtype)
 from pg_type as y join pg_namespace as n on n.oid = y.typnamespace
 left join pg_class as c on c.oid = y.typrelid
 where {OURS} and (c.relkind = 'c' or y.typtype = 'e') and not {OF_EXTENSION.format("y")}
@@ -211,14 +207,19 @@ select distinct coalesce(
       join pg_attribute as a on a.attrelid = f.adrelid and a.attnum = f.adnum
       where d.classid = 'pg_attrdef'::regclass and f.oid = d.objid),
     case d.classid when 'pg_proc'::regclass then 'function ' || d.objid::regprocedure end,
-    (select 'index ' || c.oid::regclass from pg_class as c
-      where d.classid = 'pg_class'::regclass and c.oid = d.objid and c.relkind = 'i')) as user,
+    (select case c.relkind when 'i' then 'index ' else 'type ' end || c.oid::regclass
+      from pg_class as c
+      where d.classid = 'pg_class'::regclass and c.oid = d.objid and c.relkind in ('i', 'c')))
+    as user,
   coalesce(
     case d.refclassid when 'pg_proc'::regclass then 'function ' || d.refobjid::regprocedure end,
     (select 'view ' || c.oid::regclass from pg_class as c
       where d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.relkind = 'v'),
-    (select 'view ' || c.oid::regclass from pg_type as y join pg_class as c on c.oid = y.typrelid
-      where d.refclassid = 'pg_type'::regclass and y.oid = d.refobjid and c.relkind = 'v'))
+    (select case c.relkind when 'v' then 'view ' else 'type ' end || c.oid::regclass
+      from pg_type as y
+      join pg_type as one on one.oid = coalesce(nullif(y.typelem, 0), y.oid)
+      join pg_class as c on c.oid = one.typrelid
+      where d.refclassid = 'pg_type'::regclass and y.oid = d.refobjid and c.relkind in ('v', 'c')))
     as used
 from pg_depend as d where d.deptype in ('n', 'a') and d.refobjid >= 16384
 """
@@ -253,6 +254,14 @@ class Thing:
     def key(self) -> str:
         return f"{self.kind} {self.name}"
 
+    @property
+    def compared(self) -> str:
+        """Of a view's own columns the order counts, not of those that a `*` in it stands for."""
+        if self.kind != "view":
+            return self.made
+        lines = (line.strip().rstrip(",") for line in self.made.splitlines())
+        return "\n".join([self.form, *sorted(lines)])
+
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
@@ -279,8 +288,8 @@ class Catalog:
 
     def difference(self, other: "Catalog") -> list[str]:
         """What stands here and is not so in another, or stands there alone."""
-        made = {key: thing.made for key, thing in self.things.items()}
-        theirs = {key: thing.made for key, thing in other.things.items()}
+        made = {key: thing.compared for key, thing in self.things.items()}
+        theirs = {key: thing.compared for key, thing in other.things.items()}
         keys = {key for key in made.keys() | theirs if made.get(key) != theirs.get(key)}
         rows = {f"row of {table}: {row}" for table, row in self.rows ^ other.rows}
         return sorted(keys | rows)

@@ -1,6 +1,6 @@
 """Writes supabase/upgrades: what leads from the last release to the schema as it is.
 
-Functions, views, triggers, policies, comments and grants are compared in the catalogs of two
+Types, functions, views, triggers, policies, comments and grants are compared in the catalogs of two
 databases, the last release (supabase/releases) and what would be installed today. What holds rows
 is changed by hand, in supabase/upgrade: `<migration>.tables.sql` comes before the functions,
 `<migration>.data.sql` after them. Then both ways are compared: what an upgraded database lacks is
@@ -35,9 +35,9 @@ HEADER = (
 )
 # Whatever a migration's file is called in a project, this is its name.
 NAMES = {re.sub(r"^\d+_|\.sql$", "", name): MIGRATIONS / name for name in (ENGINE, EMAIL_BISON)}
-COMPARED = ("function", "view", "trigger", "policy")
+COMPARED = ("type", "function", "view", "trigger", "policy")
 SAID = ("comment", "grants")
-ORDER = ("schema", "type", "table", "column", "constraint", "index")
+ORDER = ("schema", "table", "column", "constraint", "index")
 NOTHING = Catalog({}, frozenset(), frozenset())
 DECLARED = re.compile(r"(?ms)^select public\.declare_\w+\('.*?'\);$")
 VIEW = re.compile(r"(?ms)^create view (?P<name>\S+) .*?;$")
@@ -68,6 +68,44 @@ begin
     'again.';
 end; $locks$;
 """
+# Functions of other migrations, or of somebody's own streams, that take a type which comes anew.
+SET_ASIDE = """\
+create temporary table chunkwise_set_aside on commit drop as
+select p.oid::regprocedure::text as name, pg_get_functiondef(p.oid) as made, (
+    select array_agg(case a.grantee when 0 then 'public' else a.grantee::regrole::text end)
+    from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+    where a.grantee <> p.proowner) as grantees,
+  obj_description(p.oid, 'pg_proc') as words
+from pg_catalog.pg_proc as p
+where exists (
+  select 1 from pg_catalog.pg_depend as d join pg_catalog.pg_type as y on y.oid = d.refobjid
+  where d.classid = 'pg_proc'::regclass and d.objid = p.oid
+    and d.refclassid = 'pg_type'::regclass
+    and coalesce(nullif(y.typelem, 0), y.oid)::regtype::text = any ('{{{types}}}'));
+do $set_aside$
+declare
+  v_name text;
+begin
+  for v_name in select name from chunkwise_set_aside loop
+    execute 'drop function ' || v_name;
+  end loop;
+end; $set_aside$;"""
+PUT_BACK = """\
+do $put_back$
+declare
+  v_one record;
+begin
+  for v_one in select * from chunkwise_set_aside where to_regprocedure(name) is null loop
+    execute v_one.made;
+    execute format('revoke all on function %s from public, anon, authenticated, service_role',
+      v_one.name);
+    if v_one.grantees is not null then
+      execute format('grant execute on function %s to %s', v_one.name,
+        array_to_string(v_one.grantees, ', '));
+    end if;
+    execute format('comment on function %s is %L', v_one.name, v_one.words);
+  end loop;
+end; $put_back$;"""
 # Bodies name what comes later.
 UNCHECKED = "select set_config('check_function_bodies', 'off', true);\n"
 
@@ -86,7 +124,10 @@ class Difference:
             key
             for key, thing in old.items()
             if thing.kind in COMPARED
-            and (key not in new or (thing.made != new[key].made and not _replaces(thing, new[key])))
+            and (
+                key not in new
+                or (thing.compared != new[key].compared and not _replaces(thing, new[key]))
+            )
         }
         while more := {user for user, used in self.before.edges if used in going} - going:
             going |= more
@@ -101,17 +142,23 @@ class Difference:
             thing
             for key, thing in new.items()
             if thing.kind in COMPARED
-            and (key not in old or key in gone or old[key].made != thing.made)
+            and (key not in old or key in gone or old[key].compared != thing.compared)
         ]
         return sorted(found, key=lambda thing: thing.place)
 
-    def needed_by_tables(self) -> set[str]:
-        """Functions that a column, a check or an index stands on."""
-        return {
+    def first(self) -> list[Thing]:
+        """Of what is made: types, and functions that a column, a check or an index stands on."""
+        needed = {
             used
             for user, used in self.after.edges
             if user.partition(" ")[0] in ("constraint", "column", "index")
         }
+        return [thing for thing in self.made() if thing.kind == "type" or thing.key in needed]
+
+    def then(self) -> list[Thing]:
+        """The rest of what is made."""
+        first = {thing.key for thing in self.first()}
+        return [thing for thing in self.made() if thing.key not in first]
 
     def said(self) -> list[Thing]:
         """Comments and grants that are others, or are of what is made anew."""
@@ -182,20 +229,23 @@ class Upgrade:
 
     def head(self) -> list[str]:
         """Up to what is done to tables."""
-        first = self.difference.needed_by_tables()
+        gone = self.difference.dropped()
+        types = [thing.name for thing in gone if thing.kind == "type"]
         return [
-            *(f"{thing.gone};" for thing in self.difference.dropped()),
-            *(self._statement(thing) for thing in self.difference.made() if thing.key in first),
+            *(f"{thing.gone};" for thing in gone if thing.kind != "type"),
+            SET_ASIDE.format(types=", ".join(types)) if types else "",
+            *(f"{thing.gone};" for thing in gone if thing.kind == "type"),
+            *(self._statement(thing) for thing in self.difference.first()),
             self.by_hand("tables").strip(),
         ]
 
     def text(self) -> str:
         """Empty if nothing is different."""
         difference = self.difference
-        first = difference.needed_by_tables()
         parts = [
             *self.head(),
-            *(self._statement(thing) for thing in difference.made() if thing.key not in first),
+            *(self._statement(thing) for thing in difference.then()),
+            PUT_BACK if any(thing.kind == "type" for thing in difference.dropped()) else "",
             *(f"{thing.gone};" for thing in difference.unsaid()),
             *(self._statement(thing) for thing in difference.said()),
             *self.declared,
@@ -329,7 +379,7 @@ def needed(
         one = will or was
         if one is None or one.kind in without or {one.of, one.name} & (anew | gone):
             continue
-        if was is None or will is None or was.made != will.made:
+        if was is None or will is None or was.compared != will.compared:
             yield from (("tables", sql) for sql in _changed(was, will))
     for table, row in sorted(upgraded.rows - fresh.rows):
         yield "data", f"-- This row of {table} is not as it would be installed:\n--   {row}"
@@ -363,10 +413,7 @@ def _new_table(name: str, things: dict[str, Thing]) -> str:
 
 def _changed(was: Thing | None, will: Thing | None) -> Iterator[str]:
     if was is None and will is not None:
-        made = will.made
-        if will.kind == "type" and will.form:
-            made = f"create type {will.name} as ({will.form})"
-        yield f"{made};"
+        yield f"{will.made};"
     elif will is None and was is not None:
         yield f"{was.gone};"
     elif was is not None and will is not None and was.kind == "column":
@@ -426,6 +473,8 @@ def _hashes() -> str:
 def _fill(lacks: Iterable[Lack]) -> None:
     """Put them where they belong; whoever releases reads them."""
     for lack in lacks:
+        if lack.sql.startswith("--"):
+            continue
         path = BY_HAND / f"{lack.migration}.{lack.part}.sql"
         with path.open("a") as file:
             file.write(f"{lack.sql}\n")
@@ -442,9 +491,10 @@ def main() -> None:
     with Stack.start("check") as stack:
         made = make(stack)
         # Tables first, then what could not be tried without them.
-        while "--fill" in sys.argv[1:] and [x for x in made.lacks if not x.sql.startswith("--")]:
-            _fill(made.lacks)
-            made = make(stack)
+        for _ in range(2):
+            if "--fill" in sys.argv[1:] and made.lacks:
+                _fill(made.lacks)
+                made = make(stack)
     if made.lacks:
         _tell(made.lacks)
     if "--check" in sys.argv[1:]:

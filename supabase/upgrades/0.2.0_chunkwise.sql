@@ -68,7 +68,105 @@ end; $locks$;
 
 select set_config('check_function_bodies', 'off', true);
 
+drop function sync.fail_chunk(sync.page_in_hand,text,text,numeric);
+
+drop function sync.judge_failure(sync.page_in_hand,text,text,numeric);
+
+drop function sync.complete_pages(sync.page_in_hand[]);
+
+drop function sync.complete_as_one(sync.page_in_hand[],boolean);
+
+drop function sync.try_pages(sync.page_in_hand[]);
+
+drop function sync.try_page(sync.page_in_hand,interval);
+
+drop function sync.apply_pages(sync.page_in_hand[]);
+
+drop function sync.note_seen(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]);
+
+drop function sync.applied(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]);
+
+drop function sync.unfit_in(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]);
+
+drop function sync.note_key(sync.page_in_hand[]);
+
+drop function sync.settle_chunks(sync.page_in_hand[]);
+
+drop function sync.note_unfit(sync.page_in_hand[]);
+
+drop function sync.pass_slots(sync.page_in_hand[]);
+
+drop function sync.end_or_delay(sync.page_in_hand[]);
+
+drop function sync.decide_failures(sync.page_in_hand[]);
+
+drop function sync.plan_revealed(sync.page_in_hand[]);
+
+drop function sync.read_pages(sync.page_in_hand[]);
+
+drop function sync.read_page(sync.page_in_hand,public.sync_streams,public.sync_sources);
+
+drop function sync.note_key_owners(sync.page_in_hand[]);
+
 drop function sync.read_single(sync.page_in_hand,public.sync_sources);
+
+drop function sync.plan_items(sync.page_in_hand[]);
+
+drop function sync.cover_items(sync.page_in_hand,bigint[],bigint[]);
+
+drop function sync.note_items(sync.page_in_hand[]);
+
+drop function sync.read_items(sync.page_in_hand);
+
+drop function sync.plan_feed(sync.page_in_hand[]);
+
+drop function sync.plan_next_cursor(sync.page_in_hand);
+
+drop function sync.plan_feed_pages(sync.page_in_hand);
+
+drop function sync.is_above_mark(sync.page_in_hand);
+
+drop function sync.read_feed(sync.page_in_hand,public.sync_streams);
+
+drop function sync.with_order(sync.page_in_hand,public.sync_streams);
+
+drop function sync.check_cursor(sync.page_in_hand);
+
+drop function sync.plan_counted(sync.page_in_hand[]);
+
+drop function sync.read_confirmation(sync.page_in_hand,public.sync_streams);
+
+drop function sync.read_counted(sync.page_in_hand,public.sync_streams);
+
+drop function sync.note_confirmations(sync.page_in_hand[]);
+
+drop function sync.outcome_of(sync.page_in_hand);
+
+drop function sync.fence(sync.page_in_hand[]);
+
+drop function sync.first_answer(sync.page_in_hand);
+
+drop function sync.given_pages(jsonb);
+
+drop function sync.judge_error(sync.page_in_hand,text,text,text);
+
+drop function sync.postpone(sync.page_in_hand,text,text);
+
+drop function sync.is_pages_own_trouble(sync.page_in_hand,text);
+
+drop function sync.find_refused_record(sync.page_in_hand,text);
+
+drop function sync.apply_synced_records(sync.incoming_record[]);
+
+drop function sync.found_records(sync.page_in_hand[]);
+
+drop function sync.require_own_error(sync.page_in_hand,public.sync_sources);
+
+drop function sync.without_paths(sync.page_in_hand,jsonb);
+
+drop function sync.check_records(sync.page_in_hand,public.sync_streams);
+
+drop function sync.read_json(sync.page_in_hand);
 
 drop function sync.require_fields_together(jsonb);
 
@@ -76,6 +174,61 @@ drop function sync.require_parents(bigint);
 
 drop function sync.require_drop_paths(jsonb,public.sync_streams);
 
+create temporary table chunkwise_set_aside on commit drop as
+select p.oid::regprocedure::text as name, pg_get_functiondef(p.oid) as made, (
+    select array_agg(case a.grantee when 0 then 'public' else a.grantee::regrole::text end)
+    from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+    where a.grantee <> p.proowner) as grantees,
+  obj_description(p.oid, 'pg_proc') as words
+from pg_catalog.pg_proc as p
+where exists (
+  select 1 from pg_catalog.pg_depend as d join pg_catalog.pg_type as y on y.oid = d.refobjid
+  where d.classid = 'pg_proc'::regclass and d.objid = p.oid
+    and d.refclassid = 'pg_type'::regclass
+    and coalesce(nullif(y.typelem, 0), y.oid)::regtype::text = any ('{sync.page_in_hand, sync.incoming_record}'));
+do $set_aside$
+declare
+  v_name text;
+begin
+  for v_name in select name from chunkwise_set_aside loop
+    execute 'drop function ' || v_name;
+  end loop;
+end; $set_aside$;
+
+drop type sync.page_in_hand;
+
+drop type sync.incoming_record;
+
+create type sync.incoming_record as (workspace_id bigint, stream_id bigint, record_id text, updated_at timestamp with time zone, record jsonb, turn integer, requested_at timestamp with time zone, is_truth boolean, parent_id text, own_id text);
+
+create type sync.template as (said text, name text, path text[], fallback jsonb, flaw text);
+
+create type sync.wrong_field as (field text, takes text);
+
+create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text);
+
+create table sync.run_parts (
+  id bigint generated always as identity not null,
+  run_id bigint not null,
+  parent_id text not null,
+  attempt integer default 1 not null,
+  parent jsonb not null,
+  state text default 'waiting'::text not null,
+  known_pages integer default 1 not null,
+  planned_pages integer default 0 not null,
+  total bigint,
+  distinct_ids bigint,
+  finding text,
+  created_at timestamp with time zone default sync.now() not null
+) with (fillfactor=80);
+alter table sync.run_parts add constraint run_parts_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'reading'::text, 'proven'::text, 'unproven'::text, 'repeated'::text])));
+alter table sync.run_parts add constraint run_parts_planned_pages_check CHECK ((planned_pages <= known_pages));
+alter table sync.run_parts add constraint run_parts_pkey PRIMARY KEY (id);
+alter table sync.run_parts add constraint run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.workspace_sync_runs(id) ON DELETE CASCADE;
+CREATE UNIQUE INDEX run_parts_parent_idx ON sync.run_parts USING btree (run_id, parent_id, attempt);
+CREATE INDEX run_parts_live_idx ON sync.run_parts USING btree (run_id, state, id) WHERE (state = ANY (ARRAY['waiting'::text, 'reading'::text]));
+alter table sync.run_parts enable row level security;
+alter table public.chunked_sync_jobs add column part_id bigint;
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
 alter table public.sync_sources add column retry_after_path text[];
@@ -107,16 +260,25 @@ alter table public.sync_streams add column short_page_ends boolean default false
 alter table public.sync_streams add column since_format text default 'iso'::text not null;
 alter table public.sync_streams add column since_overlap integer default 60 not null;
 alter table public.sync_streams add column time_format text default 'iso'::text not null;
+alter table public.workspace_sync_runs add column parts_ended bigint;
+alter table public.workspace_sync_runs add column parts_mark text;
+alter table public.workspace_sync_runs add column parts_total bigint;
+alter table public.workspace_sync_runs add column window_turn bigint;
+alter table sync.seen_pages add column part_id bigint;
+alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
+alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((part_id IS NULL) OR (kind = 'page'::text))));
 alter table public.sync_sources add constraint sync_sources_auth_check CHECK (((auth = ANY (ARRAY['none'::text, 'key'::text, 'basic'::text, 'oauth2_client'::text, 'oauth2_refresh'::text])) AND ((token_url IS NOT NULL) = (auth = ANY (ARRAY['oauth2_client'::text, 'oauth2_refresh'::text])))));
 alter table public.sync_streams add constraint sync_streams_choices_check CHECK (((method = ANY (ARRAY['GET'::text, 'POST'::text])) AND (time_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text])) AND (since_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text, 'date'::text])) AND (next_is = ANY (ARRAY['token'::text, 'url'::text, 'link_header'::text])) AND (cursor_is = 'keyset'::text) AND (fan_out = ANY (ARRAY['all'::text, 'changed'::text])) AND (id_scope = ANY (ARRAY['global'::text, 'parent'::text])) AND (order_direction = ANY (ARRAY['asc'::text, 'desc'::text])) AND (order_moves = ANY (ARRAY['never'::text, 'forward'::text]))));
 alter table public.sync_streams drop constraint sync_streams_completeness_check;
 alter table public.sync_streams add constraint sync_streams_completeness_check CHECK ((completeness = ANY (ARRAY['counted'::text, 'chained'::text, 'agreed'::text, 'feed'::text, 'single'::text, 'items'::text, 'connection'::text])));
 alter table public.sync_streams drop constraint sync_streams_order_check;
-alter table public.sync_streams add constraint sync_streams_order_check CHECK (((order_type = ANY (ARRAY['number'::text, 'time'::text, 'text'::text])) AND ((order_path IS NOT NULL) OR (order_type = 'number'::text))));
-create type sync.template as (said text, name text, path text[], fallback jsonb, flaw text);
-create type sync.wrong_field as (field text, takes text);
-alter table public.sync_streams drop constraint sync_streams_order_check;
 alter table public.sync_streams add constraint sync_streams_order_check CHECK (((order_type = ANY (ARRAY['number'::text, 'time'::text, 'text'::text])) AND ((order_path IS NOT NULL) OR (order_type <> 'time'::text))));
+alter table public.workspace_sync_runs drop constraint workspace_sync_runs_phase_check;
+alter table public.workspace_sync_runs add constraint workspace_sync_runs_phase_check CHECK ((phase = ANY (ARRAY['connect'::text, 'scan'::text, 'confirm'::text, 'cursor'::text, 'parent'::text, 'items'::text, 'parts'::text])));
+CREATE INDEX chunked_sync_jobs_part_idx ON public.chunked_sync_jobs USING btree (part_id) WHERE (part_id IS NOT NULL);
+drop index public.chunked_sync_jobs_what_idx;
+CREATE UNIQUE INDEX chunked_sync_jobs_what_idx ON public.chunked_sync_jobs USING btree (run_id, scan, kind, page, record_id, part_id, md5((reading)::text)) NULLS NOT DISTINCT;
+CREATE INDEX seen_pages_part_idx ON sync.seen_pages USING btree (part_id) WHERE (part_id IS NOT NULL);
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -488,6 +650,18 @@ begin
     else not exists (
       select from jsonb_array_elements(p_value) as r where not sync.is_class_rule(r)) end is true;
 end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_keyed_by_parent(p_target regclass)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select exists (
+    select 1 from pg_catalog.pg_index as i
+    join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+    where i.indrelid = p_target and i.indisprimary and a.attname = 'parent_id');
+$function$;
 
 CREATE OR REPLACE FUNCTION sync.default_values(p_table regclass)
  RETURNS jsonb
@@ -916,6 +1090,75 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.apply_synced_records(p_records sync.incoming_record[])
+ RETURNS sync.changed_record[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'on'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, MDY'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_judged sync.judged_record[];
+  v_changed sync.changed_record[];
+begin
+  v_judged := array(
+    select row(i.workspace_id, i.stream_id, i.record_id,
+      case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
+      case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
+      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
+      else 'updated' end, e.last_changed_at, '{}')::sync.judged_record
+    from (
+      select distinct on (r.workspace_id, r.stream_id, r.record_id::text)
+        r.*, r.record_id::text as id
+      from unnest(p_records) as r
+      order by r.workspace_id, r.stream_id, r.record_id::text, r.updated_at desc nulls last,
+        r.requested_at desc nulls last
+    ) as i
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from public.synced_records as t where t.workspace_id = i.workspace_id and t.stream_id = i.stream_id and t.id = i.id offset 0
+    ) as e on true
+    cross join lateral (
+      select case
+        when e.id is null then true
+        when i.requested_at < e.last_changed_at then i.updated_at > e.updated_at
+        when i.is_truth or e.updated_at > v_now then true
+        else (i.updated_at < e.updated_at) is not true
+        end is true as replaces
+    ) as judged
+    cross join lateral (
+      select case when judged.replaces then i.record else e.raw end as record
+    ) as becomes
+    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    order by i.workspace_id, i.stream_id, i.id);
+  if cardinality(v_judged) = 0 then
+    return '{}'::sync.changed_record[];
+  end if;
+  with written as (
+    insert into public.synced_records as t (workspace_id, stream_id, id, raw, updated_at, last_changed_at)
+    select j_workspace_id, j_stream_id, j_record_id::text, j_record, j_updated_at, v_now
+    from unnest(v_judged) as x (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
+      j_change, j_known_change, j_unfit)
+    order by j_workspace_id, j_stream_id, j_record_id::text
+    on conflict (workspace_id, stream_id, id) do update set
+      raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts.
+    where (t.workspace_id, t.stream_id, t.id, t.last_changed_at) in (
+        select k.workspace_id, k.stream_id, k.record_id::text, k.known_change from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+    returning t.workspace_id, t.stream_id as stream_id, t.id::text as record_id
+  )
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+    )::sync.changed_record) into v_changed
+  from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
+    and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
+  return coalesce(v_changed, '{}');
+end; $function$;
+
 CREATE OR REPLACE FUNCTION public.declare_source(p_source jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1066,6 +1309,1058 @@ exception when unique_violation then
     hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.has_parts(p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_stream.parent_stream is not null and p_stream.completeness <> 'items';
+end; $function$;
+
+create policy run_parts_select_operator on sync.run_parts as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
+
+CREATE OR REPLACE FUNCTION sync.read_json(p_page sync.page_in_hand)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_mended text;
+begin
+  -- A byte order mark is none of the JSON.
+  v_page.body := ltrim(p_page.body, chr(65279));
+  begin
+    v_page.answer := v_page.body::jsonb;
+  exception when invalid_text_representation or untranslatable_character then
+    v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body) end;
+    if (v_mended <> v_page.body) is not true then
+      raise;
+    end if;
+    v_page.answer := v_mended::jsonb;
+    v_page.is_mended := true;
+  end;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.check_records(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_position bigint;
+begin
+  if coalesce(jsonb_typeof(p_page.answer), 'null') <> 'array' then
+    perform sync.raise_shape(format('the answer has no list of records at %s',
+      array_to_string(p_stream.records_path, '.')),
+      'declare_stream() says where they stand.');
+  end if;
+  select r.n into v_position from (
+    select n, record #> p_stream.id_path as id
+    from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+  ) as r
+  where (case p_stream.id_type
+    when 'integer' then jsonb_typeof(r.id) = 'number' and r.id #>> '{}' ~ '^-?[0-9]{1,19}$'
+      and case when length(r.id #>> '{}') > 18 then r.id #>> '{}' <> '-9223372036854775808'
+        and (r.id #>> '{}')::numeric between -9223372036854775807 and 9223372036854775807
+        else true end
+    else jsonb_typeof(r.id) = 'string' and length(r.id #>> '{}') between 1 and 500
+      and (p_page.is_mended and strpos(r.id #>> '{}', chr(65533)) > 0) is not true
+    end) is not true
+  order by r.n limit 1;
+  if v_position is not null then
+    perform sync.raise_shape(
+      format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
+      array_to_string(p_stream.id_path, '.')),
+      'Nothing of the page was written. declare_stream() says where the id stands and of which '
+        'type it is.');
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.without_paths(p_page sync.page_in_hand, p_paths jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_records jsonb := p_page.answer;
+  v_is_plain boolean := strpos(p_page.body, '\u') = 0;
+  v_path text[];
+begin
+  for v_path in
+    select array(select jsonb_array_elements_text(p.path)) from jsonb_array_elements(p_paths)
+      as p (path)
+  loop
+    -- Looking for a few letters costs a tenth of a look at every record, and hardly a page has
+    -- them. Behind an escape they could hide.
+    if not v_is_plain or v_path[cardinality(v_path)] ~ '[^A-Za-z0-9_-]'
+      or strpos(p_page.body, v_path[cardinality(v_path)]) > 0 then
+      select coalesce(jsonb_agg(r.record #- v_path order by r.n), '[]') into v_records
+      from jsonb_array_elements(v_records) with ordinality as r (record, n);
+    end if;
+  end loop;
+  return v_records;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.require_own_error(p_page sync.page_in_hand, p_source public.sync_sources)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if jsonb_typeof((sync.read_json(p_page)).answer #> p_source.message_path)
+    is distinct from 'string' then
+    perform sync.raise_shape(format('an answer %s without a message at %s is not the API''s own',
+      p_page.http_status, array_to_string(p_source.message_path, '.')),
+      'It proves nothing. If the API reports its errors elsewhere, declare_source() says where '
+        '(message_path).');
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.scoped_id(p_parent_id text, p_id text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select string_agg(case when part ~ '[^A-Za-z0-9_.~-]' then sync.url_encode(part) else part end,
+    '/' order by n)
+  from unnest(array[p_parent_id, p_id]) with ordinality as u (part, n);
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.scoped_parts(p_record_id text, OUT o_parent_id text, OUT o_own_id text)
+ RETURNS record
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select max(decoded.part) filter (where decoded.n = 1), max(decoded.part) filter (where decoded.n = 2)
+  from (
+    select u.n, case when strpos(u.part, '%') = 0 then u.part else (
+        select convert_from(decode(string_agg(case when m.c[1] like '_%' and length(m.c[1]) = 3
+          then substr(m.c[1], 2) else encode(convert_to(m.c[1], 'UTF8'), 'hex') end, '' order by m.n),
+          'hex'), 'UTF8')
+        from regexp_matches(u.part, '%[0-9A-F]{2}|[^%]', 'g') with ordinality as m (c, n)) end as part
+    from unnest(string_to_array(p_record_id, '/')) with ordinality as u (part, n)
+  ) as decoded;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.found_records(p_pages sync.page_in_hand[])
+ RETURNS sync.incoming_record[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, MDY'
+AS $function$
+begin
+  begin
+    return (
+      select coalesce(array_agg(row(
+        p.workspace_id, p.stream_id,
+        case when p.kind = 'item' then p.record_id
+          when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
+          else r.record #>> st.id_path end,
+        nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'), '-infinity'),
+        r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
+      )::sync.incoming_record), '{}')
+      from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id
+      cross join jsonb_array_elements(p.answer) as r (record)
+    );
+  exception when data_exception then
+    return (
+      select coalesce(array_agg(row(
+        p.workspace_id, p.stream_id,
+        case when p.kind = 'item' then p.record_id
+          when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
+          else r.record #>> st.id_path end,
+        sync.try_time(r.record #>> st.updated_at_path),
+        r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
+      )::sync.incoming_record), '{}')
+      from unnest(p_pages) as p
+      join public.sync_streams as st on st.id = p.stream_id
+      cross join jsonb_array_elements(p.answer) as r (record)
+    );
+  end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.find_refused_record(p_page sync.page_in_hand, p_sqlstate text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_stream public.sync_streams;
+  v_record sync.incoming_record;
+  v_is_taken boolean;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  foreach v_record in array sync.found_records(array[p_page]) loop
+    v_is_taken := false;
+    begin
+      execute format('select %s($1)', v_stream.apply_function) using array[v_record];
+      v_is_taken := true;
+      raise exception 'this was a trial';
+    exception when others then
+      if not v_is_taken and sqlstate = p_sqlstate then
+        return v_record.record_id;
+      end if;
+    end;
+  end loop;
+  return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_pages_own_trouble(p_page sync.page_in_hand, p_sqlstate text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_bitmapscan TO 'on'
+AS $function$
+begin
+  -- Who holds a lock is never the page that waits for it.
+  if p_page.postponements < 4 or p_sqlstate ~ '^(40|55P03)' then
+    return false;
+  end if;
+  return (
+    select count(*) filter (where e.chunk_id = p_page.queue_id
+        and e.details ->> 'code' !~ '^(40|55P03)') >= 4
+      and count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'completed')
+        > count(*) filter (where e.chunk_id <> p_page.queue_id and e.event = 'postponed')
+    from public.chunk_events as e
+    where e.occurred_at >= p_page.postponed_since and e.event in ('completed', 'postponed'));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.postpone(p_page sync.page_in_hand, p_sqlstate text, p_message text)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.code := p_sqlstate;
+  v_page.records := null;
+  v_page.total := null;
+  v_page.is_permanent := false;
+  v_page.message := rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.');
+  if sync.is_pages_own_trouble(v_page, p_sqlstate) then
+    v_page.outcome := 'retry';
+    v_page.message := concat_ws('. ', v_page.message,
+      'Pages of others are taken meanwhile: it is about this one.');
+    return v_page;
+  end if;
+  v_page.outcome := 'postponed';
+  v_page.wait := (0.5 + random() / 2)
+    * make_interval(secs => least(2 ^ least(v_page.postponements, 10), 15));
+  v_page.postponements := v_page.postponements + 1;
+  v_page.postponed_since := coalesce(v_page.postponed_since, sync.now());
+  v_page.message := concat_ws('. ', v_page.message, case
+    when p_sqlstate = '55P03' then sync.mask_secrets(sync.lock_holders(v_page.stream_id)) end,
+    'It comes again by itself; no attempt is lost.');
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text, p_hint text)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_was_read boolean := p_page.answer is not null;
+begin
+  if sync.is_own_trouble(p_sqlstate) then
+    return sync.postpone(v_page, p_sqlstate, p_message);
+  end if;
+  if p_sqlstate = 'SY021' then
+    v_page.code := p_sqlstate;
+    v_page.message := p_message;
+    v_page.outcome := 'delayed';
+    v_page.is_permanent := false;
+    v_page.wait := make_interval(secs => sync.setting('retry_base_seconds')::double precision);
+    v_page.answer := null;
+    return v_page;
+  end if;
+  v_page.code := case
+    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
+    when p_sqlstate ~ '^(2[23]|54)' and v_was_read then 'SY012'
+    when p_sqlstate ~ '^22' then 'SY011'
+    else p_sqlstate end;
+  v_page.message := concat_ws('. ',
+    case
+      when v_page.code = 'SY012' then format('%s refuses record %s: %s',
+        (select target_table from public.sync_streams where id = v_page.stream_id),
+        coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
+        case when p_sqlstate ~ '^(23|54)' then
+          sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
+      when v_page.code = 'SY011' then 'the body is not JSON'
+      else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
+    case v_page.code
+      when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
+        'or the constraint dropped.'
+      when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
+        'base URL.'
+      else nullif(p_hint, '') end);
+  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
+  v_page.outcome := 'retry';
+  v_page.records := null;
+  v_page.total := null;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.given_pages(p_pages jsonb)
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_given jsonb;
+  v_page sync.page_in_hand;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_queue_ids bigint[] := array[]::bigint[];
+begin
+  if coalesce(jsonb_typeof(p_pages), 'null') <> 'array' or jsonb_array_length(p_pages) not between 1
+    and 100 then
+    raise exception using errcode = 'SY006', message = 'p_pages is not a list of 1 to 100 pages',
+      hint = '[{"queue_id": 1, "lease_token": 2, "status": 200, "body": "…", "duration_ms": 187}]';
+  end if;
+  v_page.is_repeat := false;
+  v_page.is_permanent := false;
+  for v_given in select page from jsonb_array_elements(p_pages) as g (page) loop
+    if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
+      and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
+      and jsonb_typeof(v_given -> 'body') = 'string') is not true
+      or (case when v_given ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        then (v_given ->> 'queue_id')::bigint = any (v_queue_ids) end)
+    then
+      raise exception using errcode = 'SY006',
+        message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
+        hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the '
+          'answer''s text.';
+    end if;
+    v_page.turn := cardinality(v_pages) + 1;
+    v_page.queue_id := (v_given ->> 'queue_id')::bigint;
+    v_page.lease_token := (v_given ->> 'lease_token')::bigint;
+    v_page.http_status := (v_given ->> 'status')::int;
+    v_page.body := v_given ->> 'body';
+    v_page.duration_ms := (v_given ->> 'duration_ms')::bigint;
+    v_queue_ids := v_queue_ids || v_page.queue_id;
+    v_pages := v_pages || v_page;
+  end loop;
+  return v_pages;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.first_answer(p_page sync.page_in_hand)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_event public.chunk_events;
+begin
+  select * into v_event from public.chunk_events
+  where chunk_id = p_page.queue_id and lease_token = p_page.lease_token
+  order by event = 'lease_lost' desc, id desc limit 1;
+  v_page.is_repeat := true;
+  v_page.outcome := case when v_event.id is null or v_event.event = 'lease_lost' then 'refused'
+    else v_event.event end;
+  if v_page.outcome = 'refused' then
+    v_page.code := 'SY001';
+    v_page.message := format('chunk %s is not leased under token %s', p_page.queue_id,
+      p_page.lease_token);
+  else
+    v_page.code := v_event.details ->> 'code';
+    v_page.message := v_event.details ->> 'message';
+    v_page.records := (v_event.details ->> 'records')::int;
+    v_page.changed := (v_event.details ->> 'changed')::int;
+  end if;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fence(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  -- Apart: to lock rows that are joined with pages would sort each page's body with its row.
+  v_queue_ids bigint[] := array(select p.queue_id from unnest(p_pages) as p);
+  v_page sync.page_in_hand;
+  v_chunk record;
+  v_given_up bigint[];
+  v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  perform sync.require_read_committed();
+  for v_chunk in
+    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, c.part_id, r.workspace_id,
+      coalesce(part.parent_id, c.reading ->> 'parent_id') as parent_id,
+      r.stream_id, r.is_full_scan, case
+        when c.part_id is not null then part.known_pages
+        when r.progress_total is not null then coalesce(r.needed_pages, r.known_pages) end
+      as known_pages, w.key_status, case
+        when c.part_id is not null then c.id >= r.window_turn
+        else r.planned_pages < r.known_pages and c.page
+          >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2 end
+      as uses_up_window,
+      b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
+      or w.rate_limited_until is not null as is_rate_limited
+    from public.chunk_processing_queue as q
+    join public.chunked_sync_jobs as c on c.id = q.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    left join sync.run_parts as part on part.id = c.part_id
+    left join public.sync_budgets as b on b.id = w.budget_id
+    where q.id = any (v_queue_ids) order by q.id for no key update of q
+  loop
+    v_page := p_pages[array_position(v_queue_ids, v_chunk.id)];
+    if v_chunk.lease_token = v_page.lease_token and v_chunk.status = 'processing'
+      and v_chunk.lease_expires_at > sync.now() then
+      v_page.run_id := v_chunk.run_id;
+      v_page.workspace_id := v_chunk.workspace_id;
+      v_page.stream_id := v_chunk.stream_id;
+      v_page.slot := v_chunk.slot;
+      v_page.kind := v_chunk.kind;
+      v_page.scan := v_chunk.scan;
+      v_page.page := v_chunk.page;
+      v_page.record_id := v_chunk.record_id;
+      v_page.reading := v_chunk.reading;
+      v_page.part_id := v_chunk.part_id;
+      v_page.parent_id := v_chunk.parent_id;
+      v_page.worker_id := v_chunk.worker_id;
+      v_page.attempts := v_chunk.attempts;
+      v_page.max_attempts := v_chunk.max_attempts;
+      v_page.requested_at := v_chunk.requested_at;
+      v_page.is_full_scan := v_chunk.is_full_scan;
+      v_page.postponements := v_chunk.postponements;
+      v_page.postponed_since := v_chunk.postponed_since;
+      v_page.known_pages := v_chunk.known_pages;
+      v_page.uses_up_window := v_chunk.uses_up_window;
+      v_page.is_key_accepted := v_chunk.key_status = 'accepted';
+      v_page.is_rate_limited := v_chunk.is_rate_limited;
+    else
+      v_page := sync.first_answer(v_page);
+    end if;
+    v_fenced := v_fenced || v_page;
+  end loop;
+  -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
+  -- call waited for a row.
+  v_given_up := array(
+    select f.queue_id from unnest(v_fenced) as f
+    join public.workspace_sync_runs as r on r.id = f.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.ending is not null or r.scan <> f.scan or sync.is_outdated(r, w, st));
+  for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
+  else 0 end loop
+    if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
+      v_fenced[v_turn].outcome := 'cancelled';
+    end if;
+  end loop;
+  return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
+    select sync.first_answer(p) from unnest(p_pages) as p
+    where p.queue_id <> all (array(select f.queue_id from unnest(v_fenced) as f))) end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.outcome_of(p_page sync.page_in_hand)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome',
+    p_page.outcome, 'code', p_page.code,
+    'message', p_page.message, 'hint',
+    case p_page.outcome when 'refused' then 'Stop: another worker owns it.' end,
+    'records', p_page.records, 'changed', p_page.changed,
+    'look_again_ms', ceil(extract(epoch from p_page.wait) * 1000)::bigint));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.target_sql(p_template text, p_stream_id bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select format(p_template, target_table, 't.workspace_id = $1 and '
+      || case when sync.is_shared_target(to_regclass(target_table)) then 't.stream_id = $2'
+      else '$2 is not null' end, case when sync.is_keyed_by_parent(to_regclass(target_table))
+      then 'sync.scoped_id(t.parent_id, t.id::text)' else 't.id::text' end)
+    from public.sync_streams where id = p_stream_id
+  );
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_missing(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_missing text[];
+  v_last_seen_at timestamptz;
+begin
+  execute sync.target_sql('select array(
+    select %3$s from %1$s as t where %2$s and t.deleted_at is null
+    except
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
+  into v_missing using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  select last_complete_sync_at into v_last_seen_at from public.sync_workspace_streams
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+  delete from sync.missing_records as m
+  where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+    and not exists (select 1 from unnest(v_missing) as missed (id) where missed.id = m.record_id);
+  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
+    last_seen_at)
+  select p_run.workspace_id, p_run.stream_id, missed.id, p_run.id, v_last_seen_at
+    from unnest(v_missing) as missed (id) order by missed.id
+  on conflict (workspace_id, stream_id, record_id) do update set
+    missed_by_run_id = excluded.missed_by_run_id, missed_scans = m.missed_scans + 1,
+      is_confirmed = m.answers = 0 and m.missed_scans > 0, held_by_run_id = null;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.revive_seen(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_ids text[];
+begin
+  execute sync.target_sql('select array(
+    select %3$s from %1$s as t
+    where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
+    intersect
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  if cardinality(v_ids) > 0 then
+    execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
+      where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_ids;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_confirmations(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.missing_records as m set
+    is_confirmed = p.http_status in (404, 410),
+    answers = case when p.http_status in (404, 410) then 0 else m.answers + 1 end
+  from unnest(p_pages) as p
+  where p.kind = 'confirmation' and m.workspace_id = p.workspace_id
+    and m.stream_id = p.stream_id and m.record_id = p.record_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.confirmation_finding(p_run public.workspace_sync_runs)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_unlisted text[];
+  v_living bigint;
+begin
+  select coalesce(array_agg(m.record_id order by m.record_id) filter (where m.answers > 1), '{}'),
+    count(*) filter (where m.answers = 1)
+  into v_unlisted, v_living
+  from public.chunked_sync_jobs as c
+  join public.chunk_processing_queue as q on q.id = c.id and q.status = 'completed'
+  -- A plan made while no record was missing would read all of them for each; offset 0 keeps the
+  -- look by key.
+  cross join lateral (
+    select x.record_id, x.answers from sync.missing_records as x
+    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
+      and x.record_id = c.record_id offset 0
+  ) as m
+  where c.run_id = p_run.id and c.scan = p_run.scan and c.kind = 'confirmation';
+  if cardinality(v_unlisted) > 0 then
+    execute sync.target_sql('update %1$s as t set unlisted_at = sync.now()
+      where %2$s and t.unlisted_at is null and t.deleted_at is null and %3$s = any ($3)',
+      p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_unlisted;
+    update public.workspace_sync_runs set warnings = warnings
+      || format('unlisted: %s; they answer for themselves and stay', sync.some_of(v_unlisted))
+    where id = p_run.id;
+  end if;
+  return case when v_living > 0
+    then format('still there although it missed them: %s', v_living) end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.delete_confirmed(p_run_id bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_ids text[];
+  v_live bigint;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select coalesce(array_agg(record_id), '{}') into v_ids from sync.missing_records
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and is_confirmed;
+  execute sync.target_sql('select count(*), coalesce(array_agg(%3$s)
+    filter (where confirmed.id is not null), ''{}'')
+    from %1$s as t left join unnest($3) as confirmed (id) on confirmed.id = %3$s
+    where %2$s and t.deleted_at is null', v_run.stream_id)
+  into v_live, v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
+  if sync.is_guarded(cardinality(v_ids), v_live) then
+    return sync.hold_missing(p_run_id, true, '');
+  end if;
+  perform sync.delete_records(v_run, v_ids) where cardinality(v_ids) > 0;
+  return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.delete_records(p_run public.workspace_sync_runs, p_ids text[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_deleted bigint;
+begin
+  execute sync.target_sql('update %1$s as t set deleted_at = sync.now(), unlisted_at = null
+    where %2$s and t.deleted_at is null and %3$s in (select unnest($3))', p_run.stream_id)
+  using p_run.workspace_id, p_run.stream_id, p_ids;
+  get diagnostics v_deleted = row_count;
+  delete from sync.missing_records
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id in (select unnest(p_ids));
+  update public.workspace_sync_runs set
+    records_deleted = records_deleted + v_deleted,
+    deletions_waiting = (select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id;
+  return v_deleted;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.approve_deletions(p_run_id bigint)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_newer_run_id bigint;
+  v_ids text[];
+begin
+  perform sync.require_operator();
+  perform sync.require_read_committed();
+  select * into v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.id is null then
+    raise exception using errcode = 'SY017', message = format('there is no run '
+      '%s', coalesce(p_run_id::text, 'null')),
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
+  end if;
+  -- It waits for nobody: a record that a live run is writing, or deciding on, at this moment is
+  -- left to that run, as is one that it has seen. What was missed with another key says nothing.
+  select array_agg(record_id) into v_ids from (
+    select record_id from sync.missing_records where held_by_run_id = p_run_id
+      and exists (select 1 from public.sync_workspaces as w
+        where w.id = v_run.workspace_id and w.access_revision = v_run.access_revision)
+      and record_id not in (
+        select seen.id from public.workspace_sync_runs as live
+        join sync.seen_pages as s on s.run_id = live.id
+        cross join unnest(s.record_ids) as seen (id)
+        where live.workspace_id = v_run.workspace_id and live.stream_id = v_run.stream_id
+          and live.status = 'running')
+      order by record_id for update skip locked) as held;
+  select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+    and last_complete_run_id <> p_run_id;
+  if v_ids is null or v_newer_run_id is not null then
+    raise exception using errcode = 'SY008',
+      message = case when v_newer_run_id is null then format('no deletion of run %s is '
+      'waiting', p_run_id)
+                else format('run %s is newer and has decided anew', v_newer_run_id) end,
+      hint = 'select id, warnings from workspace_sync_runs '
+      'where deletions_waiting > 0 lists what waits.';
+  end if;
+  execute sync.target_sql('select array(select %3$s from %1$s as t
+    where %2$s and t.deleted_at is null and %3$s = any ($3)
+    order by t.id for no key update skip locked)', v_run.stream_id)
+  into v_ids using v_run.workspace_id, v_run.stream_id, v_ids;
+  return jsonb_build_object('run_id', p_run_id, 'deleted', sync.delete_records(v_run, v_ids));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_counted(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
+  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+    2147483647);
+  if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
+    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+      sync.counted(sync.setting('max_pages'), 'page')));
+  end if;
+  if v_page.last_page > greatest(v_page.total, 1) then
+    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
+      v_page.last_page, sync.counted(v_page.total, 'record')),
+      'A list whose last page moves on with every page read has no end: ask the API''s operator.');
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_confirmation(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
+  perform sync.check_records(v_page, p_stream);
+  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
+    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+      p_page.record_id),
+      'declare_stream() says under which path a record stands.');
+  end if;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_counted(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  where p.reveals_pages group by p.run_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.check_cursor(p_page sync.page_in_hand)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_from bigint := sync.cursor_id(p_page.reading ->> 'cursor');
+  v_to bigint := sync.cursor_id(p_page.next_cursor);
+begin
+  if v_from is not null and v_to >= v_from then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s: from id %s to id %s',
+      case when v_to = v_from then 'repeats' else 'goes backwards' end, v_from, v_to),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+  if (v_from is null or v_to is null) and exists (
+    select 1 from public.chunked_sync_jobs
+    where run_id = p_page.run_id and scan = p_page.scan and kind = 'cursor'
+      and md5(reading ->> 'cursor') = md5(p_page.next_cursor)
+  ) then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s repeats', left(p_page.next_cursor, 80)),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.with_order(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  -- Cursors that hold an id go by id, whatever pages go by.
+  v_is_by_id boolean := p_stream.order_path is null or (p_stream.cursor_codec is not null
+    and (p_page.kind = 'cursor' or coalesce(p_page.is_past_pages, false)));
+  v_path text[] := case when v_is_by_id then p_stream.id_path else p_stream.order_path end;
+begin
+  select (array_agg(k.key order by k.n))[1], (array_agg(k.key order by k.n desc))[1],
+    (array_agg(format('record %s comes after %s', k.id, k.id_above) order by k.n)
+      filter (where k.key > k.key_above))[1]
+  into v_page.first_key, v_page.last_key, v_page.disorder
+  from (
+    select r.*, lag(r.id) over by_place as id_above, lag(r.key) over by_place as key_above
+    from (
+      select e.n, e.record #>> p_stream.id_path as id, case
+          when p_stream.order_type = 'time' and not v_is_by_id
+          then extract(epoch from sync.try_time(e.record #>> v_path))
+          when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
+          then (e.record #>> v_path)::numeric end as key
+      from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+    ) as r
+    where r.key is not null window by_place as (order by r.n)
+  ) as k;
+  if v_page.first_key is null and jsonb_array_length(p_page.answer) > 1 then
+    v_page.disorder := format('no record has a %s at %s', p_stream.order_type,
+      array_to_string(v_path, '.'));
+  end if;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
+  if p_page.kind = 'cursor' then
+    if p_page.answer #> p_stream.next_cursor_path is null then
+      perform sync.raise_shape(format('the answer has no cursor at %s',
+        array_to_string(p_stream.next_cursor_path, '.')),
+        'declare_stream() says where the next cursor stands; at the end it is null or empty.');
+    end if;
+    perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
+  elsif nullif(p_page.answer #> p_stream.last_page_path, 'null') is null
+    and p_page.answer #> p_stream.next_cursor_path is not null then
+    v_page.is_past_pages := true;
+  else
+    v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
+      2147483647);
+    if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
+      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+        format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+        sync.counted(sync.setting('max_pages'), 'page')));
+    end if;
+    v_page.total := case when nullif(p_page.answer #> p_stream.total_path, 'null') is not null
+      then sync.count_at(p_page.answer, p_stream.total_path) end;
+  end if;
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
+  from jsonb_array_elements(v_page.answer) as r (record);
+  return sync.with_order(v_page, p_stream);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_above_mark(p_page sync.page_in_hand)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_mark record;
+begin
+  select (marks ->> 'run_id')::bigint as run_id, (marks ->> 'read_at')::timestamptz as read_at
+  into v_mark from public.sync_workspace_streams
+  where workspace_id = p_page.workspace_id and stream_id = p_page.stream_id;
+  return exists (
+    select 1 from sync.seen_pages as shown
+    where shown.run_id = p_page.run_id and shown.scan = p_page.scan
+      and shown.chunk_id = p_page.queue_id
+      and (shown.new_ids is not null or exists (
+        select 1 from public.workspace_sync_runs as r
+        join sync.seen_pages as s on s.run_id = r.id
+        -- The day is for a clock that was set back.
+        where r.workspace_id = p_page.workspace_id and r.stream_id = p_page.stream_id
+          and r.id > v_mark.run_id and r.started_at > v_mark.read_at - interval '1 day'
+          and s.new_ids && shown.record_ids))
+  );
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_feed_pages(p_page sync.page_in_hand)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_needed int;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  if p_page.is_past_pages then
+    perform sync.cancel_pending(v_run.id, 'pages end before this one',
+      case when p_page.http_status = 422 then p_page.page else 0 end);
+    update public.workspace_sync_runs set known_pages = planned_pages where id = v_run.id;
+    return;
+  end if;
+  v_needed := greatest(v_run.needed_pages, case
+    when v_run.is_full_scan then p_page.last_page
+    else least(p_page.last_page, v_stream.overlap_pages + 1 + case
+    when sync.is_above_mark(p_page) then p_page.page else 0 end) end);
+  update public.workspace_sync_runs
+  set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
+  expected_total = coalesce(p_page.total, expected_total)
+  where id = v_run.id;
+  perform sync.note_revealed_pages(v_run.id,
+    least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)))
+  where not exists (
+    select 1 from sync.seen_pages
+    where run_id = v_run.id and scan = v_run.scan and page is null);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_next_cursor(p_page sync.page_in_hand)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_below int;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
+    else (p_page.reading ->> 'pages_below')::int + 1 end;
+  if v_run.ending is not null or p_page.next_cursor is null
+    or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
+    or v_below > (select overlap_pages from public.sync_streams where id = p_page.stream_id) then
+    return;
+  end if;
+  perform sync.plan_cursor(v_run.id,
+    p_page.reading || jsonb_build_object('cursor', p_page.next_cursor, 'pages_below', v_below));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_feed(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+begin
+  for v_page in select p.* from unnest(p_pages) as p order by p.turn loop
+    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
+    perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
+  end loop;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_items(p_page sync.page_in_hand)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if jsonb_typeof(p_page.answer) <> 'object' then
+    perform sync.raise_shape('the answer is not a JSON object',
+      'The item is tried again by the next job.');
+  end if;
+  v_page.answer := jsonb_build_array(p_page.answer);
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_items(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  -- Apart: to lock rows that are joined with pages would carry each page's body with each row.
+  v_queue_ids bigint[] := array(select queue_id from unnest(p_pages) where kind = 'item');
+begin
+  update sync.staged_items as s set processed_at = sync.now()
+  from (
+    select t.id from public.chunk_processing_queue as q
+    join sync.staged_items as t on t.chunk_id = q.id and t.staged_at <= q.started_at
+    where q.id = any (v_queue_ids) and t.processed_at is null
+    order by t.workspace_id, t.stream_id, t.record_id for no key update of t
+  ) as done
+  where s.id = done.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.cover_items(p_page sync.page_in_hand, p_joined bigint[], p_in_call bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_covered bigint[];
+begin
+  with pending as (
+    select id from public.chunk_processing_queue
+    where id = any (p_joined) and run_id = p_page.run_id and status = 'pending'
+    order by id for no key update skip locked
+  ), covered as (
+    update public.chunk_processing_queue as q
+    set status = 'completed', slot = null, ready_seq = null, next_retry_at = null, turn = null,
+    line_budget_id = null,
+    completed_at = sync.now()
+    from pending where q.id = pending.id returning q.id
+  )
+  select coalesce(array_agg(id), '{}') into v_covered from covered;
+  insert into public.chunk_events (chunk_id, run_id, event, details)
+  select id, p_page.run_id, 'covered', jsonb_build_object('by_chunk', p_page.queue_id)
+  from unnest(v_covered) as id;
+  update sync.staged_items as s set processed_at = sync.now()
+  from (
+    select t.id from public.chunk_processing_queue as q
+    join sync.staged_items as t on t.chunk_id = any (v_covered) and t.staged_at <= q.started_at
+    where q.id = p_page.queue_id and t.processed_at is null for no key update of t skip locked
+  ) as came
+  where s.id = came.id;
+  update public.workspace_sync_runs set
+    chunks_completed = chunks_completed + cardinality(v_covered),
+    extra_fetches = extra_fetches + exists (
+      select 1 from public.chunk_processing_queue as q
+      where q.id = any (array(select unnest(p_joined) except select unnest(v_covered)))
+        and q.status = 'completed'
+        and (q.id < p_page.queue_id or q.id <> all (p_in_call)))::int
+  where id = p_page.run_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_items(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.cover_items(x.page, x.joined, array(select queue_id from unnest(p_pages)))
+  from (
+    select p as page, j.joined from unnest(p_pages) as p
+    join sync.joined_items(array(
+      select queue_id from unnest(p_pages) where kind = 'item')) as j on j.queue_id = p.queue_id
+    order by p.turn
+  ) as x;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.begin_connection(p_run_ids bigint[])
  RETURNS void
  LANGUAGE plpgsql
@@ -1096,6 +2391,48 @@ begin
     p_page.answer #>> v_stream.name_path);
   v_page.answer := '[]';
   return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_key_owners(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_said record;
+  v_is_taken boolean;
+begin
+  perform 1 from public.sync_workspaces where id in (
+    select p.workspace_id from unnest(p_pages) as p where p.kind = 'connection'
+      and p.outcome = 'completed')
+  order by id for no key update;
+  -- In the order of the owners: two calls that name the same ones do not wait for each other.
+  for v_said in
+    select p.workspace_id, r.access_revision, p.key_owner ->> 'id' as owner_id,
+      concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')') as owner
+    from unnest(p_pages) as p
+    join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+    where p.kind = 'connection' and p.outcome = 'completed'
+    order by p.key_owner ->> 'id', p.workspace_id
+  loop
+    begin
+      v_is_taken := false;
+      update public.sync_workspaces as w set
+        key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
+        external_id = coalesce(w.external_id, v_said.owner_id),
+        is_external_id_found = w.is_external_id_found or w.external_id is null,
+        key_status = case when w.external_id <> v_said.owner_id then 'other_workspace'
+        else 'accepted' end
+      where w.id = v_said.workspace_id and w.access_revision = v_said.access_revision;
+    exception when unique_violation or sqlstate 'SY019' then
+      v_is_taken := true;
+    end;
+    update public.sync_workspaces as w set
+      key_owner = v_said.owner, key_owner_id = v_said.owner_id, key_checked_at = sync.now(),
+      key_status = 'other_workspace'
+    where v_is_taken and w.id = v_said.workspace_id
+      and w.access_revision = v_said.access_revision;
+  end loop;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.advance_connection(p_run public.workspace_sync_runs)
@@ -1327,6 +2664,28 @@ begin
   return v_page;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.read_pages(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_read sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if v_stream.id is distinct from v_page.stream_id then
+      select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
+      select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+    end if;
+    v_read := v_read || sync.read_page(v_page, v_stream, v_source);
+  end loop;
+  return v_read;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.plan_revealed(p_pages sync.page_in_hand[])
  RETURNS void
  LANGUAGE plpgsql
@@ -1392,6 +2751,597 @@ begin
   else
     perform sync.advance_counted(v_run);
   end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.decide_failures(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  foreach v_page in array p_pages loop
+    if not v_page.is_repeat and v_page.outcome = 'retry' then
+      if not sync.is_own_trouble(coalesce(v_page.code, '')) then
+        v_page.postponements := 0;
+        v_page.postponed_since := null;
+      end if;
+      if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
+        v_page.outcome := 'failed';
+      else
+        v_page.wait := coalesce(v_page.wait, random() * make_interval(secs => least(
+          sync.setting('retry_cap_seconds'),
+          sync.setting('retry_base_seconds') * 2 ^ least(v_page.attempts, 20))::double precision));
+      end if;
+    end if;
+    v_decided := v_decided || v_page;
+  end loop;
+  return v_decided;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.end_or_delay(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+begin
+  with written as (
+    update public.chunk_processing_queue as q set
+      status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
+      else 'pending' end,
+      slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null
+      else q.slot end,
+      completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
+      attempts = case when p.outcome in ('retry', 'failed')
+        then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
+      postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
+      ready_seq = case when p.outcome = 'released'
+        then coalesce(q.turn, nextval('sync.ready_seq')) end,
+      turn = case when p.outcome = 'delayed' then q.turn end,
+      next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
+        then v_now + p.wait end,
+      lease_expires_at = null,
+      error_message = coalesce(p.message,
+      case when p.outcome = 'completed' then null else q.error_message end)
+    from unnest(p_pages) as p
+    where q.id = p.queue_id
+  ), events as (
+    insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
+      details)
+    select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
+      jsonb_strip_nulls(jsonb_build_object(
+      'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
+      'http_status', p.http_status,
+      'code', p.code, 'message', p.message, 'attempt',
+      case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
+      'for_ms', ceil(extract(epoch from p.wait) * 1000)))
+    from unnest(p_pages) as p
+  )
+  insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed,
+    pages)
+  select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
+    count(*) filter (where p.outcome = 'failed'),
+    count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
+    coalesce(sum(p.changed), 0),
+    count(*) filter (where p.outcome = 'completed' and p.kind in ('page', 'cursor'))
+  from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+  group by p.run_id, p.slot order by p.run_id, p.slot
+  on conflict (run_id, slot) do update set
+    completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
+    cancelled = c.cancelled + excluded.cancelled,
+    records = c.records + excluded.records, changed = c.changed + excluded.changed,
+    pages = c.pages + excluded.pages;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.pass_slots(p_pages sync.page_in_hand[])
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_short bigint[];
+begin
+  with freed as (
+    select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
+    from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+    group by p.run_id
+  ), picked as materialized (
+    -- On its own: a plan that looked once per updated row would give each of them the first slot.
+    select w.id, f.slots[w.turn] as slot, r.is_paused from freed as f
+    join public.workspace_sync_runs as r on r.id = f.run_id and r.ending is null
+    cross join lateral (
+      select next.id, row_number() over () as turn from (
+        select x.id from public.chunk_processing_queue as x
+        where x.run_id = f.run_id and (x.run_id, x.id) > (f.run_id, f.floor)
+          and x.status = 'pending' and x.slot is null
+        order by x.run_id, x.id limit cardinality(f.slots) for no key update skip locked
+      ) as next
+    ) as w
+  ), promoted as (
+    update public.chunk_processing_queue as q set
+      slot = w.slot,
+      ready_seq = case when w.is_paused then null else nextval('sync.ready_seq') end,
+      next_retry_at = case when w.is_paused then 'infinity'::timestamptz end
+    from picked as w
+    where q.id = w.id
+    returning q.run_id
+  )
+  select coalesce(array_agg(f.run_id), '{}') into v_short from freed as f
+  where cardinality(f.slots) > (select count(*) from promoted as p where p.run_id = f.run_id);
+  return v_short;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_unfit(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.workspace_sync_runs as r set warnings = r.warnings || said.warnings
+  from (
+    select run.id, array_agg(found.about || found.record_id order by found.about) as warnings
+    from (
+      select distinct on (p.run_id, about) p.run_id, about, u.value as record_id
+      from unnest(p_pages) as p
+      cross join jsonb_each_text(p.unfit) as u
+      cross join lateral (select case u.key
+        when '' then 'characters that Postgres cannot store became U+FFFD, first in record '
+        else format('values that do not fit column %s became null there, first of record ', u.key)
+        end) as x (about)
+      order by p.run_id, about, p.turn
+    ) as found
+    join public.workspace_sync_runs as run on run.id = found.run_id
+    where not exists (
+      select 1 from unnest(run.warnings) as w (text) where starts_with(w.text, found.about))
+    group by run.id
+  ) as said
+  where r.id = said.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.settle_chunks(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
+  v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
+    where not p.is_repeat and p.outcome <> 'refused');
+  v_item_ids bigint[] := array(
+    select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed');
+  v_run_ids bigint[];
+begin
+  if cardinality(v_ended) = 0 then
+    return v_pages;
+  end if;
+  perform sync.end_or_delay(v_ended);
+  v_run_ids := sync.pass_slots(v_ended) || array(
+    select p.run_id from unnest(v_ended) as p
+    where p.outcome = 'cancelled'
+      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
+      or (p.outcome in ('completed', 'failed') and p.uses_up_window)
+      or (p.outcome = 'completed' and (
+        p.reveals_pages or p.kind = 'cursor' or p.unfit is not null)));
+  if cardinality(v_item_ids) > 0 then
+    v_run_ids := v_run_ids || array(
+      select p.run_id from unnest(v_ended) as p
+      join sync.joined_items(v_item_ids) as j on j.queue_id = p.queue_id);
+  end if;
+  if cardinality(v_run_ids) > 0 then
+    -- With those that wait for them: whoever ends a run opens them, and another may hold them. By
+    -- the index of parents: a plain comparison would offer to look through all that is live.
+    perform 1 from public.workspace_sync_runs
+      where id = any (v_run_ids || array(
+        select c.id from public.workspace_sync_runs as c
+        where c.parent_run_id = any (v_run_ids) and (c.status = 'running') is true))
+      order by id for no key update;
+    perform sync.end_run_early(f.run_id, 'failed', f.message) from (
+      select p.run_id, (array_agg(p.message order by p.turn))[1] as message
+      from unnest(v_ended) as p
+      where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
+      group by p.run_id
+    ) as f;
+    perform sync.plan_revealed(array(
+      select p from unnest(v_ended) as p
+      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+    perform sync.note_unfit(v_ended)
+    where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
+    if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
+      -- Jobs come before workspaces, and runs that end with what is found close theirs.
+      perform 1 from public.polling_job_status where id in (
+        select job_id from public.workspace_sync_runs where id = any (v_run_ids))
+        order by id for no key update;
+      perform sync.note_key_owners(v_ended);
+    end if;
+    perform sync.settle_runs(v_run_ids);
+  end if;
+  perform sync.note_key(v_ended);
+  return v_pages;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_key(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
+  v_workspace_ids bigint[] := array(
+    select p.workspace_id from unnest(p_pages) as p
+    where (p.outcome = 'completed' and not p.is_key_accepted)
+      or (p.http_status = 401 and p.outcome <> 'delayed'));
+begin
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
+    update public.sync_workspaces as w
+    set key_status = said.key_status, key_checked_at = sync.now()
+    from (
+      select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
+        then 'accepted' else 'refused' end as key_status
+      from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
+      where p.workspace_id = any (v_workspace_ids)
+        and (p.outcome = 'completed' or (p.http_status = 401 and p.outcome <> 'delayed'))
+      group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
+    ) as said
+    where w.id = said.workspace_id and w.access_revision = said.access_revision
+      and w.key_status is distinct from said.key_status
+      and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
+        and not sync.is_key_unproven(w)));
+  end if;
+  v_workspace_ids := array(select p.workspace_id from unnest(p_pages) as p where p.code = 'SY021');
+  if cardinality(v_workspace_ids) > 0 then
+    perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
+      order by id for no key update;
+    perform sync.note_refusal(p.workspace_id, p.queue_id, null) from unnest(p_pages) as p
+    where p.code = 'SY021' and not p.is_repeat;
+  end if;
+  if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
+    perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
+    perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
+    where p.outcome not in ('completed', 'delayed') having count(*) > 0;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[], p_changed sync.changed_record[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'on'
+AS $function$
+begin
+  if not exists (select 1 from unnest(p_changed) as c where cardinality(c.unfit) > 0)
+    and not exists (select 1 from unnest(p_pages) as p where p.is_mended)
+    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null) then
+    return '{}'::jsonb;
+  end if;
+  return (
+    select coalesce(jsonb_object_agg(found.turn, found.unfit), '{}') from (
+      -- Of several records the first one stays: it is the last one written.
+      select f.turn, jsonb_object_agg(u.what, f.record_id order by f.n desc) as unfit
+      from unnest(p_records) with ordinality as f (workspace_id, stream_id, record_id, updated_at,
+        record, turn, requested_at, is_truth, parent_id, own_id, n)
+      join unnest(p_changed) as c on c.workspace_id = f.workspace_id
+        and c.stream_id = f.stream_id and c.record_id = f.record_id
+      join unnest(p_pages) as p on p.turn = f.turn
+      join public.sync_streams as st on st.id = f.stream_id
+      cross join unnest(coalesce(c.unfit, '{}')
+        || case when f.updated_at is null and f.record #>> st.updated_at_path is not null
+          then '{updated_at}'::text[] else '{}' end
+        || case when p.is_mended and strpos(f.record::text, chr(65533)) > 0
+          then array[''] else '{}' end) as u (what)
+      group by f.turn
+    ) as found
+  );
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.applied(p_pages sync.page_in_hand[], p_records sync.incoming_record[], p_changed sync.changed_record[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_changed int[];
+  v_unfit jsonb := '{}'::jsonb;
+  v_page sync.page_in_hand;
+  v_applied sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  if cardinality(p_changed) > 0 then
+    v_changed := array(
+      select count(c.record_id) from unnest(p_pages) with ordinality as p
+      left join (unnest(p_records) as f join unnest(p_changed) as c
+        using (workspace_id, stream_id, record_id)) on f.turn = p.turn
+      group by p.ordinality order by p.ordinality);
+    v_unfit := sync.unfit_in(p_pages, p_records, p_changed);
+  end if;
+  foreach v_page in array p_pages loop
+    v_page.outcome := 'completed';
+    v_page.records := coalesce(v_page.records, 0);
+    v_page.changed := coalesce(v_changed[cardinality(v_applied) + 1], 0);
+    v_page.unfit := v_unfit -> v_page.turn::text;
+    v_page.body := null;
+    v_page.answer := null;
+    v_applied := v_applied || v_page;
+  end loop;
+  return v_applied;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_seen(p_pages sync.page_in_hand[], p_records sync.incoming_record[], p_changed sync.changed_record[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'on'
+AS $function$
+begin
+  insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
+    first_key, last_key, disorder, part_id)
+  select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
+    coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
+    p.disorder, p.part_id
+  from unnest(p_pages) as p
+  left join (
+    select turn, array_agg(record_id order by n) as record_ids
+    from unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
+      record, turn, requested_at, is_truth, parent_id, own_id, n) group by turn
+  ) as f on f.turn = p.turn
+  left join (
+    select r.turn, array_agg(r.record_id) as new_ids
+    from unnest(p_records) as r
+    join unnest(p_changed) as c on c.workspace_id = r.workspace_id
+      and c.stream_id = r.stream_id and c.record_id = r.record_id
+    where c.change = 'inserted' and not r.is_truth group by r.turn
+  ) as n on n.turn = p.turn
+  where p.kind in ('page', 'cursor');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.apply_pages(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_records sync.incoming_record[] := sync.found_records(p_pages);
+  v_changed sync.changed_record[] := '{}'::sync.changed_record[];
+  v_part sync.changed_record[];
+  v_functions text[] := array(
+    select distinct apply_function from public.sync_streams
+    where id in (select stream_id from unnest(p_pages)) order by apply_function);
+  v_function text;
+begin
+  foreach v_function in array v_functions loop
+    execute format('select %s($1)', v_function) into v_part
+    using case when cardinality(v_functions) = 1 then v_records else array(
+      select f from unnest(v_records) as f join public.sync_streams as st on st.id = f.stream_id
+      where st.apply_function = v_function) end;
+    v_changed := v_changed || coalesce(v_part, '{}');
+  end loop;
+  perform sync.note_seen(p_pages, v_records, v_changed);
+  perform sync.note_confirmations(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
+  perform sync.note_items(p_pages)
+    where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
+  return sync.applied(p_pages, v_records, v_changed);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.try_page(p_page sync.page_in_hand, p_patience interval)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_is_sound boolean := false;
+  v_message text;
+  v_hint text;
+begin
+  perform set_config('lock_timeout', ceil(extract(epoch from p_patience) * 1000)::text, true);
+  v_page := (sync.read_pages(array[p_page]))[1];
+  perform sync.apply_pages(array[v_page]);
+  perform 1 from public.workspace_sync_runs where id = p_page.run_id for no key update;
+  perform 1 from public.sync_workspaces where id = p_page.workspace_id for no key update;
+  v_is_sound := true;
+  raise exception 'this was a trial';
+exception when others then
+  if v_is_sound then
+    return v_page;
+  end if;
+  get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+  return sync.judge_error(v_page, sqlstate, v_message, v_hint);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.try_pages(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_tried sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_since timestamptz := sync.now();
+begin
+  foreach v_page in array p_pages loop
+    -- Among many pages that meet locks only the first have time: the others are held by this call.
+    v_tried := v_tried || case when v_page.outcome is not null then v_page
+      else sync.try_page(v_page, greatest(interval '10 milliseconds',
+        least(interval '200 milliseconds',
+          interval '1 second' - (sync.now() - v_since)))) end;
+  end loop;
+  return v_tried;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.complete_as_one(p_pages sync.page_in_hand[], p_is_read boolean)
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_decided sync.page_in_hand[] := array(select p from unnest(p_pages) as p
+    where p.outcome is not null);
+  v_to_apply sync.page_in_hand[] := p_pages;
+begin
+  if cardinality(v_decided) > 0 then
+    v_to_apply := array(select p from unnest(p_pages) as p where p.outcome is null);
+  end if;
+  if cardinality(v_to_apply) > 0 then
+    v_decided := v_decided || sync.apply_pages(case when p_is_read then v_to_apply
+      else sync.read_pages(v_to_apply) end);
+  end if;
+  return sync.settle_chunks(v_decided);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.complete_pages(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '500ms'
+AS $function$
+declare
+  v_pages sync.page_in_hand[] := p_pages;
+  v_message text;
+begin
+  -- One that met a lock before would meet it again, and hold up the others.
+  if not exists (select 1 from unnest(p_pages) as p
+    where p.outcome is null and p.postponements > 0) then
+    begin
+      return sync.complete_as_one(v_pages, false);
+    exception when others then
+      null;
+    end;
+  end if;
+  v_pages := sync.try_pages(v_pages);
+  begin
+    return sync.complete_as_one(v_pages, true);
+  exception when others then
+    if not sync.is_own_trouble(sqlstate) then
+      raise;
+    end if;
+    get stacked diagnostics v_message = message_text;
+    v_pages := array(
+      select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+      from unnest(v_pages) as p);
+  end;
+  return sync.complete_as_one(v_pages, true);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.judge_failure(p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_class text := p_error_class;
+begin
+  if v_page.outcome is not null then
+    return v_page;
+  end if;
+  if p_error_class = 'postponed' then
+    return sync.postpone(v_page, coalesce(substring(p_error_message from '^([0-9A-Z]{5}): '),
+      '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
+  end if;
+  v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
+  v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
+  if v_page.http_status is not null and v_class in ('transient', 'permanent')
+    and sync.is_rate_limit((
+      select so.class_rules from public.sync_streams as st
+      join public.sync_sources as so on so.id = st.source_id where st.id = v_page.stream_id),
+      v_page.http_status, p_error_message) then
+    v_class := 'rate_limited';
+  end if;
+  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
+    then sync.way_out(v_page.http_status, p_error_message) end);
+  v_page.is_permanent := v_class = 'permanent';
+  v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
+    then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
+    else 'retry' end
+    else 'retry' end;
+  v_page.wait := case v_class
+    when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
+      p_retry_after)
+    when 'transient' then case when p_retry_after > 0
+    then make_interval(secs => least(p_retry_after,
+      sync.setting('max_block_seconds'))::double precision) end end;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fail_chunk(p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '500ms'
+AS $function$
+declare
+  v_message text;
+begin
+  return (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
+    p_retry_after)]))[1];
+exception when others then
+  if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+  get stacked diagnostics v_message = message_text;
+  return (sync.settle_chunks(array[sync.postpone(p_page, sqlstate, v_message)]))[1];
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.live_record_ids(p_run public.workspace_sync_runs)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_ids text[];
+begin
+  execute sync.target_sql('select array(
+    select %3$s from %1$s as t where %2$s and t.deleted_at is null order by t.id)',
+      p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id;
+  return v_ids;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.audit_of(p_run public.workspace_sync_runs)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_before text[] := (select record_ids from sync.audits where run_id = p_run.id);
+  v_seen text[];
+  v_repeated text[];
+  v_changed text[];
+begin
+  select coalesce(array_agg(s.id), '{}'), coalesce(array_agg(s.id) filter (where s.times > 1), '{}')
+  into v_seen, v_repeated
+  from (
+    select id, count(*) as times from sync.seen_pages as p cross join unnest(p.record_ids) as id
+    where p.run_id = p_run.id and p.scan = p_run.scan group by id
+  ) as s;
+  execute sync.target_sql('select array(
+    select %3$s from %1$s as t
+    where %2$s and t.last_changed_at between $3 and $4)', p_run.stream_id)
+  into v_changed using p_run.workspace_id, p_run.stream_id, p_run.started_at,
+    coalesce(p_run.completed_at, 'infinity');
+  return jsonb_build_object(
+    'api_total', p_run.expected_total, 'distinct_ids', cardinality(v_seen),
+    'rows_before', cardinality(v_before), 'rows_now', cardinality(sync.live_record_ids(p_run)),
+    'missing', array(select unnest(v_seen) except select unnest(v_before) order by 1),
+    'repeated', array(select unnest(v_repeated) order by 1),
+    'stale', array(
+      select unnest(v_changed) intersect select unnest(v_before) intersect select unnest(v_seen)
+      order by 1),
+    'surplus', case when p_run.status = 'completed' then array(
+      select unnest(v_before) except select unnest(v_seen) order by 1) end);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.rows_of_source(p_source_name text)
@@ -1633,6 +3583,34 @@ begin
     from public.sync_sources as so where p_source is null or so.source_name = p_source));
 end; $function$;
 
+create or replace view public.workspace_health with (security_invoker = true) as
+select
+  w.workspace_name, st.stream_name as stream, w.is_active, s.last_complete_sync_at,
+  sync.now() - s.last_complete_sync_at as time_since_sync, s.last_sync_duration_ms, s.record_count,
+  w.key_status, w.key_checked_at, w.paused_at, greatest(b.blocked_until, case
+    when w.rate_limited_until > sync.now() then w.rate_limited_until end) as rate_limited_until,
+  s.last_complete_run_id, r.job_id as last_job_id, r.id as last_run_id, r.status as last_run_status,
+  r.error_message as last_error, r.warnings as last_warnings,
+  coalesce(held.deletions_waiting, 0) as deletions_waiting,
+  ended.status as last_ended_status, ended.error_message as last_ended_error,
+  ended.warnings as last_ended_warnings
+from public.sync_workspaces as w
+join public.sync_streams as st on st.source_id = w.source_id
+left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
+left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
+left join lateral (
+  select x.* from public.workspace_sync_runs as x
+  where x.workspace_id = w.id and x.stream_id = st.id
+  order by x.started_at desc, x.id desc limit 1
+) as r on true
+left join lateral (
+  select x.status, x.error_message, x.warnings from public.workspace_sync_runs as x
+  where x.workspace_id = w.id and x.stream_id = st.id and x.status <> 'running'
+  order by x.started_at desc, x.id desc limit 1
+) as ended on true
+left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id
+where w.removed_at is null;
+
 CREATE OR REPLACE FUNCTION sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1727,6 +3705,34 @@ begin
       ) as past));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.held_deletions(p_run_id bigint, p_after text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_records jsonb;
+begin
+  select * into v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.id is null then
+    return '[]'::jsonb;
+  end if;
+  execute sync.target_sql('select coalesce(jsonb_agg(jsonb_build_object(''id'', m.record_id,
+      ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.raw ->> ''title'', m.record_id),
+      ''detail'', t.raw ->> ''status'', ''last_changed_at'', t.last_changed_at,
+      ''last_seen_at'', m.last_seen_at, ''is_confirmed'', m.is_confirmed) order by m.record_id), ''[]'')
+    from (
+      select x.* from sync.missing_records as x
+      where x.held_by_run_id = $3 and ($4 is null or x.record_id > $4)
+      order by x.record_id limit $5
+    ) as m
+    left join %1$s as t on %2$s and %3$s = m.record_id', v_run.stream_id)
+  into v_records using v_run.workspace_id, v_run.stream_id, p_run_id, p_after, p_limit;
+  return v_records;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.workspace_stream_detail(p_row sync.fleet_row)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1739,10 +3745,10 @@ declare
   v_unlisted_count bigint;
 begin
   execute sync.target_sql('select count(*), coalesce(jsonb_agg(jsonb_build_object(
-      ''id'', t.id::text, ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.id::text),
+      ''id'', t.id, ''name'', coalesce(t.raw ->> ''email'', t.raw ->> ''name'', t.id),
       ''unlisted_at'', t.unlisted_at)) filter (where t.n <= 50), ''[]'')
     from (
-      select t.id, t.raw, t.unlisted_at, row_number() over (order by t.unlisted_at desc, t.id) as n
+      select %3$s as id, t.raw, t.unlisted_at, row_number() over (order by t.unlisted_at desc, t.id) as n
       from %1$s as t where %2$s and t.unlisted_at is not null and t.deleted_at is null
     ) as t', p_row.stream_id)
   into v_unlisted_count, v_unlisted using p_row.workspace_id, p_row.stream_id;
@@ -1813,6 +3819,22 @@ begin
         order by q.completed_at desc limit 50
       ) as c));
 end; $function$;
+
+do $put_back$
+declare
+  v_one record;
+begin
+  for v_one in select * from chunkwise_set_aside where to_regprocedure(name) is null loop
+    execute v_one.made;
+    execute format('revoke all on function %s from public, anon, authenticated, service_role',
+      v_one.name);
+    if v_one.grantees is not null then
+      execute format('grant execute on function %s to %s', v_one.name,
+        array_to_string(v_one.grantees, ', '));
+    end if;
+    execute format('comment on function %s is %L', v_one.name, v_one.words);
+  end loop;
+end; $put_back$;
 
 comment on function public.chunkwise_version() is 'What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version", "release"}.';
@@ -1893,6 +3915,11 @@ comment on column public.sync_streams.since_overlap is 'How many seconds before 
 
 comment on column public.sync_streams.time_format is 'Of updated_at_path: iso, epoch (seconds) or epoch_ms.';
 
+comment on type sync.incoming_record is 'A record of a page, on its way to an apply function. turn: of which page of the call; requested_at:
+when that was asked for, or earlier; is_truth: it is of a full scan, so that what it says counts
+whatever its date is; parent_id: below which parent it was listed; own_id: its id as the API has it,
+which record_id is too unless it is unique below its parent only.';
+
 comment on type sync.template is 'A template in a text. said: as it stands there, with its braces; name: page, offset, size, next,
 last, since, id or parent; path: of parent, the keys of {parent.a.b}; fallback: its default, null if
 it has none; flaw: null, name or default: what of it is no template''s.';
@@ -1921,6 +3948,8 @@ format.';
 
 comment on function sync.is_class_rule(jsonb) is 'Returns: whether the value is a rule that says what an answer means by its text, a header or a
 value in its body.';
+
+comment on function sync.is_keyed_by_parent(regclass) is 'Returns: whether rows of a target table are kept apart by parent, with its id in a column.';
 
 comment on type sync.wrong_field is 'A field of a declaration that does not go with the others, and what it would take.';
 
@@ -1952,13 +3981,160 @@ comment on function sync.wrong_source(public.sync_sources,public.sync_sources) i
 
 comment on function sync.require_source_together(jsonb) is 'Raises: SY006 naming a field of a source that does not go with the others, or with its streams.';
 
+comment on function sync.apply_synced_records(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
+answer that was requested before the row''s last change replaces it only with a later date; one that
+was requested later is the truth in full scans, and in others unless its date is older and the
+row''s is not in the future. A value that does not fit its column makes that null. Made by
+sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+
 comment on function sync.require_parents(jsonb,bigint) is 'Raises: SY006 unless the parents that streams of a source name are lists of it, and none is its
 own.';
+
+comment on column public.workspace_sync_runs.mark is 'Of a feed: the first record of the last complete scan, when this run began. Of an items stream,
+and of children that follow what changed: the staged record up to which they are queued.';
+
+comment on column public.workspace_sync_runs.parent_run_id is 'Of children and items: the run of their parents that must close first.';
+
+comment on column public.workspace_sync_runs.parts_ended is 'How many of these were read, proven or not.';
+
+comment on column public.workspace_sync_runs.parts_mark is 'The parent up to which its lists are planned, in the order of the parents'' table.';
+
+comment on column public.workspace_sync_runs.parts_total is 'Of children: how many parents'' lists it reads; null: it reads one list of its own.';
+
+comment on column public.workspace_sync_runs.phase is 'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete
+scan missed; cursor: reading on where pages end; parent: waiting for its parent run; items: one
+request per staged item; parts: reading a list below each parent.';
+
+comment on column public.workspace_sync_runs.window_turn is 'Of children: the chunk with which half of what is planned ahead is used up; null: all is planned.';
+
+comment on column sync.run_parts.attempt is 'Which scan of this list, from 1: one that does not add up is read again as a part of its own.';
+
+comment on column sync.run_parts.distinct_ids is 'Distinct ids that its pages showed.';
+
+comment on column sync.run_parts.finding is 'What spoke against it.';
+
+comment on column sync.run_parts.known_pages is 'Pages that answers revealed; planned_pages: up to which there are chunks.';
+
+comment on column sync.run_parts.parent is 'What the stream''s templates need of the parent''s record: {"id": 17, "parent": {"id": 4}}.';
+
+comment on column sync.run_parts.parent_id is 'The parent''s record: its id in its own stream.';
+
+comment on column sync.run_parts.state is 'waiting: no chunk of it yet; reading; proven: the whole list was read; unproven: it was not, see
+finding; repeated: another attempt took its place.';
+
+comment on column sync.run_parts.total is 'The API''s own total of this list.';
+
+comment on table sync.run_parts is 'Lists that a run of children reads, one per parent; each is proven by itself.';
+
+comment on function sync.has_parts(public.sync_streams) is 'Returns: whether a stream is lists of children, one below each record of its parent.';
+
+comment on column public.chunked_sync_jobs.part_id is 'Of children: of which parent''s list it is a page, see sync.run_parts.';
+
+comment on column sync.seen_pages.part_id is 'Of children: of which parent''s list it is a page.';
+
+comment on type sync.page_in_hand is 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
+of it, what became of it. part_id, parent_id: of children, of which parent''s list it is a page.';
+
+comment on function sync.read_json(sync.page_in_hand) is 'Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
+Raises: 22P02 not JSON.';
+
+comment on function sync.check_records(sync.page_in_hand,public.sync_streams) is 'Raises: SY010 unless what was found is a list of records with usable ids.';
+
+comment on function sync.without_paths(sync.page_in_hand,jsonb) is 'Returns: a page''s records without what their stream''s drop_paths name.';
+
+comment on function sync.require_own_error(sync.page_in_hand,public.sync_sources) is 'That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
+is JSON with a message where the source says that its errors have one, 22P02 not JSON.';
+
+comment on function sync.scoped_id(text,text) is 'Returns: the id of a record whose own id is unique below its parent only: <parent>/<id>, each part
+encoded as in a URL.';
+
+comment on function sync.scoped_parts(text) is 'Returns: what scoped_id() put together.';
+
+comment on function sync.found_records(sync.page_in_hand[]) is 'Returns: the records of pages that were read, in their order there; a time that
+cannot be read is null, one without a zone is UTC.';
+
+comment on function sync.find_refused_record(sync.page_in_hand,text) is 'After a page failed with an error of its data: apply each record alone and take it back. Returns:
+the first that raises the same; null if none does. Locks: one record after the other.';
+
+comment on function sync.is_pages_own_trouble(sync.page_in_hand,text) is 'Returns: whether an error that looks like the database''s own is the page''s: the fifth in a row
+that is no lock, while the database took more pages of others than it did not take.';
+
+comment on function sync.postpone(sync.page_in_hand,text,text) is 'The database itself could not take a page: it comes again, after 1 s and then later each time, up
+to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
+postponed and wait, or retry.';
+
+comment on function sync.judge_error(sync.page_in_hand,text,text,text) is 'What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
+not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
+database''s own trouble postpones. Returns: the page with outcome, code, and a message with the way out.';
+
+comment on function sync.given_pages(jsonb) is 'Returns: the argument of complete_chunk_jobs_safe(), checked. Raises: SY006.';
+
+comment on function sync.first_answer(sync.page_in_hand) is 'For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended
+it.';
+
+comment on function sync.fence(sync.page_in_hand[]) is 'Lock the chunks and check the leases, deadline included, so that a late worker is refused before
+any sweep ran, that the key may write, and then whether their runs are ending, have begun again or
+have to, because their stream was declared anew.
+Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
+by id.';
+
+comment on function sync.outcome_of(sync.page_in_hand) is 'Returns: what the holder is told, see docs/worker-protocol.md.';
+
+comment on function sync.target_sql(text,bigint) is 'Returns: a statement on a stream''s target table: %1$s is the table, to be called t, %2$s its rows
+of workspace $1 and stream $2, %3$s the id of one.';
+
+comment on function sync.note_confirmations(sync.page_in_hand[]) is '404 or 410 confirms that a record is gone; any other page shows that it lives although the scan
+missed it. Locks: rows that only the run of these chunks writes.';
+
+comment on function sync.read_counted(sync.page_in_hand,public.sync_streams) is 'Returns: the page with its records, total and last_page. Raises: SY010.';
+
+comment on function sync.read_confirmation(sync.page_in_hand,public.sync_streams) is 'Returns: the page with the one record asked for. Raises: SY010.';
+
+comment on function sync.plan_counted(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages name. The caller holds the runs''
+locks.';
+
+comment on function sync.check_cursor(sync.page_in_hand) is 'Raises: SY020 the next cursor leads where the scan has been.';
+
+comment on function sync.with_order(sync.page_in_hand,public.sync_streams) is 'Returns: a feed''s page with what its first and its last record are ordered by, and its disorder:
+what on it is not newest first, or null. Records that do not say are passed over.';
+
+comment on function sync.read_feed(sync.page_in_hand,public.sync_streams) is 'Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
+is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.';
+
+comment on function sync.is_above_mark(sync.page_in_hand) is 'Returns: whether a page of a feed shows a record that was stored for the first time since the last
+complete scan, by this run or by one that did not get to its end. No value in a record says where
+the mark is: a huge id or a date of the future would stay the highest for ever.';
+
+comment on function sync.plan_feed_pages(sync.page_in_hand) is 'Know of pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
+overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
+cancelled, and no more are planned. The caller holds the run''s lock.';
+
+comment on function sync.plan_next_cursor(sync.page_in_hand) is 'Queue the next page of a chain, unless it reached the end, its range''s lower end, or the mark and
+the overlap. The caller holds the run''s lock.';
+
+comment on function sync.plan_feed(sync.page_in_hand[]) is 'Know of pages as far as a feed needs them, and queue the next page of a chain. The caller holds
+the runs'' locks.';
+
+comment on function sync.read_items(sync.page_in_hand) is 'Returns: the page with the whole answer as its one record. Raises: SY010.';
+
+comment on function sync.note_items(sync.page_in_hand[]) is 'Staged records whose item was fetched are processed, but for those staged again after it was asked
+for. Locks: their rows in the order in which they are staged.';
+
+comment on function sync.cover_items(sync.page_in_hand,bigint[],bigint[]) is 'Chunks whose item came with this answer end as covered if they are pending; an answer
+that came after one that showed the same is an extra fetch. The caller holds the run''s lock. Locks:
+queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.';
+
+comment on function sync.plan_items(sync.page_in_hand[]) is 'cover_items() for each page whose answer came with others. The caller holds the runs'' locks.';
 
 comment on function sync.begin_connection(bigint[]) is 'The one request of runs. The caller holds their locks, or made them.';
 
 comment on function sync.read_connection(sync.page_in_hand,public.sync_sources) is 'Returns: the page with the id and name of the workspace that the key belongs to; the rest of the
 answer is dropped, secrets with it. Raises: SY010.';
+
+comment on function sync.note_key_owners(sync.page_in_hand[]) is 'Write whose keys they are. The first owner seen is the workspace''s external id from then on, where
+none was given; a key of another one, or of another workspace that is registered for that instance,
+is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
+the runs'' locks. Locks: the workspaces by id.';
 
 comment on function sync.advance_connection(public.workspace_sync_runs) is 'The key''s owner is known: go on to what the run is for, or end it before it wrote anything. The
 caller holds the run''s lock.';
@@ -1971,6 +4147,75 @@ its lock. Returns: whether it came.';
 
 comment on function sync.advance_single(public.workspace_sync_runs) is 'The next step of a run of which nothing is live: confirm what its answer does not show, ask again,
 or close. The caller holds its lock.';
+
+comment on function sync.read_page(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Cast a body and check it by its stream. A status that the stream counts as a page although it is
+no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
+page with answer = its records, and what it says of others; reveals_pages: the run did not know that
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.';
+
+comment on function sync.read_pages(sync.page_in_hand[]) is 'Returns: the pages, read by their streams. Raises: as read_page().';
+
+comment on function sync.plan_revealed(sync.page_in_hand[]) is 'Take up what completed pages reveal, as the kinds of their streams say. The caller holds the runs''
+locks.';
+
+comment on function sync.decide_failures(sync.page_in_hand[]) is 'A failure is tried again after a backoff with full jitter, or after the wait the API asked for,
+until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.';
+
+comment on function sync.end_or_delay(sync.page_in_hand[]) is 'Write what became of leased chunks: queue row, event, the slot''s counters. The caller holds the
+queue rows.';
+
+comment on function sync.pass_slots(sync.page_in_hand[]) is 'Give freed slots to the next waiting chunks of the same runs. The bound by id skips dead index
+entries; the look under the run''s lock has none. Returns: runs that did not get one chunk per slot,
+which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.';
+
+comment on function sync.note_unfit(sync.page_in_hand[]) is 'Warn of values that did not fit their columns, once per run and column, with the first record. The
+caller holds the runs'' locks.';
+
+comment on function sync.settle_chunks(sync.page_in_hand[]) is 'The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
+chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
+up, it locks the run and, in a new statement, plans the next window, refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
+outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.';
+
+comment on function sync.note_key(sync.page_in_hand[]) is 'What answers say of the workspaces'' keys, if these are still the same, and that a rate limit lets
+requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
+note_key_owners() to find. Locks: workspaces by id, only
+where that changes, then budgets.';
+
+comment on function sync.unfit_in(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) is 'Returns: {turn of a page: {column: id of the first changed record whose value does not fit it}};
+column '''' where characters were replaced.';
+
+comment on function sync.applied(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) is 'Returns: applied pages, with their outcome, how many records of each changed and what did not fit,
+and without their bodies.';
+
+comment on function sync.note_seen(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) is 'Note the ids that pages showed, the proof that a scan is complete, and which were new of a feed
+that is read to its mark.';
+
+comment on function sync.apply_pages(sync.page_in_hand[]) is 'Apply pages that were read as one set, note the ids they showed, and stage what changed for the
+streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
+data does to the tables. Locks: target rows, then staged items, in key order.';
+
+comment on function sync.try_page(sync.page_in_hand,interval) is 'Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
+page as read, without an outcome if it can be applied, else with what its error means.';
+
+comment on function sync.try_pages(sync.page_in_hand[]) is 'Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
+without an outcome.';
+
+comment on function sync.complete_as_one(sync.page_in_hand[],boolean) is 'Read (unless they are) and apply, as one set, the pages that have no outcome, and settle them all.
+Returns: the pages with their final outcomes. Raises: whatever the data does to the tables, and what
+locks do that others hold. Locks: target rows by key, then as settle_chunks().';
+
+comment on function sync.complete_pages(sync.page_in_hand[]) is 'Apply and settle what was fenced as one set. If that fails, find the pages that cannot be applied
+by trying each alone, and complete the others as one set: pages applied one after the other would
+lock records out of key order. What meets trouble of the database''s own is postponed, and holds up
+the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page''s
+fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.';
+
+comment on function sync.judge_failure(sync.page_in_hand,text,text,numeric) is 'What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
+postponed or released. Locks: for rate_limited, the workspace and its budget.';
+
+comment on function sync.fail_chunk(sync.page_in_hand,text,text,numeric) is 'Judge a failure and settle its chunk. What meets trouble of the database''s own, such as a row of
+its workspace that another session has locked, is postponed. Returns: the page with its final
+outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.';
 
 comment on function sync.rows_of_source(text) is 'Returns: {"source": its row, "streams": {name: row}}; null if there is no such source.';
 
@@ -2023,6 +4268,8 @@ revoke all on function sync.is_column(text,jsonb) from public, anon, authenticat
 
 revoke all on function sync.is_class_rule(jsonb) from public, anon, authenticated, service_role;
 
+revoke all on function sync.is_keyed_by_parent(regclass) from public, anon, authenticated, service_role;
+
 revoke all on function sync.default_values(regclass) from public, anon, authenticated, service_role;
 
 revoke all on function sync.without_nulls(jsonb) from public, anon, authenticated, service_role;
@@ -2049,17 +4296,127 @@ revoke all on function sync.wrong_source(public.sync_sources,public.sync_sources
 
 revoke all on function sync.require_source_together(jsonb) from public, anon, authenticated, service_role;
 
+revoke all on function sync.apply_synced_records(sync.incoming_record[]) from public, anon, authenticated, service_role;
+
 revoke all on function sync.require_parents(jsonb,bigint) from public, anon, authenticated, service_role;
+
+revoke all on sequence sync.run_parts_id_seq from public, anon, authenticated, service_role;
+
+revoke all on table sync.run_parts from public, anon, authenticated, service_role;
+grant select on table sync.run_parts to authenticated;
+grant select on table sync.run_parts to service_role;
+
+revoke all on function sync.has_parts(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_json(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.check_records(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.without_paths(sync.page_in_hand,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_own_error(sync.page_in_hand,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.scoped_id(text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.scoped_parts(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.found_records(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.find_refused_record(sync.page_in_hand,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_pages_own_trouble(sync.page_in_hand,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.postpone(sync.page_in_hand,text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.judge_error(sync.page_in_hand,text,text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.given_pages(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.first_answer(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fence(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.outcome_of(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_confirmations(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_counted(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_confirmation(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_counted(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.check_cursor(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.with_order(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_feed(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_above_mark(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_feed_pages(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_next_cursor(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_feed(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_items(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_items(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.cover_items(sync.page_in_hand,bigint[],bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_items(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.begin_connection(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_connection(sync.page_in_hand,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_key_owners(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.advance_connection(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_single(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.note_answer(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_page(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_revealed(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.decide_failures(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.end_or_delay(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.pass_slots(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_unfit(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.settle_chunks(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_key(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.unfit_in(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.applied(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_seen(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.apply_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.try_page(sync.page_in_hand,interval) from public, anon, authenticated, service_role;
+
+revoke all on function sync.try_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.complete_as_one(sync.page_in_hand[],boolean) from public, anon, authenticated, service_role;
+
+revoke all on function sync.complete_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.judge_failure(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fail_chunk(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
 
 revoke all on function sync.rows_of_source(text) from public, anon, authenticated, service_role;
 
