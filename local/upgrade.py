@@ -383,8 +383,11 @@ def needed(
             yield from (("tables", sql) for sql in _changed(was, will))
     for table, row in sorted(upgraded.rows - fresh.rows):
         yield "data", f"-- This row of {table} is not as it would be installed:\n--   {row}"
+    known = {table for table, _ in upgraded.rows - fresh.rows}
     for table, row in sorted(fresh.rows - upgraded.rows):
-        yield "data", _insert(table, json.loads(row))
+        # One that stands there otherwise is changed, by somebody who knows which.
+        comment = "-- It would be: " if table in known else ""
+        yield "data", f"{comment}{_insert(table, json.loads(row))}"
 
 
 def _turn(key: str) -> tuple[int, str]:

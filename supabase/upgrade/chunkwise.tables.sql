@@ -70,3 +70,28 @@ CREATE INDEX chunked_sync_jobs_part_idx ON public.chunked_sync_jobs USING btree 
 drop index public.chunked_sync_jobs_what_idx;
 CREATE UNIQUE INDEX chunked_sync_jobs_what_idx ON public.chunked_sync_jobs USING btree (run_id, scan, kind, page, record_id, part_id, md5((reading)::text)) NULLS NOT DISTINCT;
 CREATE INDEX seen_pages_part_idx ON sync.seen_pages USING btree (part_id) WHERE (part_id IS NOT NULL);
+create table sync.column_fills (
+  stream_id bigint not null,
+  columns text[] not null,
+  began_at timestamp with time zone default sync.now() not null,
+  last_key jsonb,
+  looked_at bigint default 0 not null,
+  unfit jsonb default '{}'::jsonb not null,
+  completed_at timestamp with time zone
+);
+alter table sync.column_fills add constraint column_fills_pkey PRIMARY KEY (stream_id);
+alter table sync.column_fills add constraint column_fills_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id);
+CREATE INDEX column_fills_open_idx ON sync.column_fills USING btree (stream_id) WHERE (completed_at IS NULL);
+alter table sync.column_fills enable row level security;
+create schema synced;
+alter table public.workspace_sync_runs add column reading jsonb;
+alter table public.workspace_sync_runs add column sound_scan integer;
+alter table sync.seen_pages add column ends boolean;
+alter table sync.seen_pages add column first_text text;
+alter table sync.seen_pages add column last_text text;
+alter table sync.seen_pages add column latest_at timestamp with time zone;
+alter table sync.seen_pages add column next jsonb;
+alter table sync.target_tables add column upsert_name text;
+alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
+alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((part_id IS NULL) OR (kind = 'page'::text)) AND ((kind = ANY (ARRAY['page'::text, 'cursor'::text, 'item'::text])) OR (reading IS NULL))));
+CREATE INDEX chunked_sync_jobs_chain_idx ON public.chunked_sync_jobs USING btree (run_id, md5(COALESCE((reading ->> 'next'::text), (reading ->> 'url'::text), (reading ->> 'last'::text)))) WHERE ((kind = 'page'::text) AND (reading IS NOT NULL));

@@ -68,6 +68,12 @@ end; $locks$;
 
 select set_config('check_function_bodies', 'off', true);
 
+drop function public.claim_chunk_job_safe(bigint,text);
+
+drop function public.claim_next_chunk_job_safe(text,integer,jsonb);
+
+drop function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric);
+
 drop function sync.fail_chunk(sync.page_in_hand,text,text,numeric);
 
 drop function sync.judge_failure(sync.page_in_hand,text,text,numeric);
@@ -134,6 +140,8 @@ drop function sync.check_cursor(sync.page_in_hand);
 
 drop function sync.plan_counted(sync.page_in_hand[]);
 
+drop function sync.scan_again(bigint,text);
+
 drop function sync.read_confirmation(sync.page_in_hand,public.sync_streams);
 
 drop function sync.read_counted(sync.page_in_hand,public.sync_streams);
@@ -158,7 +166,15 @@ drop function sync.find_refused_record(sync.page_in_hand,text);
 
 drop function sync.apply_synced_records(sync.incoming_record[]);
 
+drop function sync.write_upsert(text,regclass);
+
+drop function sync.upsert_sql(text,regclass);
+
+drop function sync.fit_records(regclass,sync.judged_record[]);
+
 drop function sync.found_records(sync.page_in_hand[]);
+
+drop function sync.require_no_rate_limit(integer,text,public.sync_sources);
 
 drop function sync.require_own_error(sync.page_in_hand,public.sync_sources);
 
@@ -168,11 +184,19 @@ drop function sync.check_records(sync.page_in_hand,public.sync_streams);
 
 drop function sync.read_json(sync.page_in_hand);
 
+drop function sync.lease_chunks(sync.admission[],text,sync.access[]);
+
+drop function sync.withheld_chunks(bigint[],sync.access[]);
+
+drop function sync.read_access(bigint[]);
+
 drop function sync.require_fields_together(jsonb);
 
 drop function sync.require_parents(bigint);
 
 drop function sync.require_drop_paths(jsonb,public.sync_streams);
+
+drop function sync.is_rate_limit(jsonb,integer,text);
 
 create temporary table chunkwise_set_aside on commit drop as
 select p.oid::regprocedure::text as name, pg_get_functiondef(p.oid) as made, (
@@ -185,7 +209,7 @@ where exists (
   select 1 from pg_catalog.pg_depend as d join pg_catalog.pg_type as y on y.oid = d.refobjid
   where d.classid = 'pg_proc'::regclass and d.objid = p.oid
     and d.refclassid = 'pg_type'::regclass
-    and coalesce(nullif(y.typelem, 0), y.oid)::regtype::text = any ('{sync.page_in_hand, sync.incoming_record}'));
+    and coalesce(nullif(y.typelem, 0), y.oid)::regtype::text = any ('{sync.judged_record, sync.page_in_hand, sync.access, sync.incoming_record}'));
 do $set_aside$
 declare
   v_name text;
@@ -195,7 +219,11 @@ begin
   end loop;
 end; $set_aside$;
 
+drop type sync.judged_record;
+
 drop type sync.page_in_hand;
+
+drop type sync.access;
 
 drop type sync.incoming_record;
 
@@ -205,7 +233,15 @@ create type sync.template as (said text, name text, path text[], fallback jsonb,
 
 create type sync.wrong_field as (field text, takes text);
 
-create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text);
+create type sync.judged_record as (workspace_id bigint, stream_id bigint, record_id text, updated_at timestamp with time zone, record jsonb, fitting jsonb, change text, known_change timestamp with time zone, unfit text[], parent_id text, own_id text);
+
+create type sync.made_request as (queue_id bigint, request jsonb, code text, message text);
+
+create type sync.access as (workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb);
+
+create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[]);
+
+create type sync.walk as (pages integer, is_ended boolean, flaw text, is_final boolean, next jsonb);
 
 create table sync.run_parts (
   id bigint generated always as identity not null,
@@ -279,6 +315,31 @@ CREATE INDEX chunked_sync_jobs_part_idx ON public.chunked_sync_jobs USING btree 
 drop index public.chunked_sync_jobs_what_idx;
 CREATE UNIQUE INDEX chunked_sync_jobs_what_idx ON public.chunked_sync_jobs USING btree (run_id, scan, kind, page, record_id, part_id, md5((reading)::text)) NULLS NOT DISTINCT;
 CREATE INDEX seen_pages_part_idx ON sync.seen_pages USING btree (part_id) WHERE (part_id IS NOT NULL);
+create table sync.column_fills (
+  stream_id bigint not null,
+  columns text[] not null,
+  began_at timestamp with time zone default sync.now() not null,
+  last_key jsonb,
+  looked_at bigint default 0 not null,
+  unfit jsonb default '{}'::jsonb not null,
+  completed_at timestamp with time zone
+);
+alter table sync.column_fills add constraint column_fills_pkey PRIMARY KEY (stream_id);
+alter table sync.column_fills add constraint column_fills_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id);
+CREATE INDEX column_fills_open_idx ON sync.column_fills USING btree (stream_id) WHERE (completed_at IS NULL);
+alter table sync.column_fills enable row level security;
+create schema synced;
+alter table public.workspace_sync_runs add column reading jsonb;
+alter table public.workspace_sync_runs add column sound_scan integer;
+alter table sync.seen_pages add column ends boolean;
+alter table sync.seen_pages add column first_text text;
+alter table sync.seen_pages add column last_text text;
+alter table sync.seen_pages add column latest_at timestamp with time zone;
+alter table sync.seen_pages add column next jsonb;
+alter table sync.target_tables add column upsert_name text;
+alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
+alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((part_id IS NULL) OR (kind = 'page'::text)) AND ((kind = ANY (ARRAY['page'::text, 'cursor'::text, 'item'::text])) OR (reading IS NULL))));
+CREATE INDEX chunked_sync_jobs_chain_idx ON public.chunked_sync_jobs USING btree (run_id, md5(COALESCE((reading ->> 'next'::text), (reading ->> 'url'::text), (reading ->> 'last'::text)))) WHERE ((kind = 'page'::text) AND (reading IS NOT NULL));
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -289,9 +350,21 @@ CREATE OR REPLACE FUNCTION public.chunkwise_version()
  SET default_transaction_isolation TO 'read committed'
 AS $function$
   -- `make migration` puts the release's number in.
-  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 1,
+  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2,
     'release', '0.2.0');
 $function$;
+
+CREATE OR REPLACE FUNCTION sync.origin_of(p_url text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_url sync.parsed_url := sync.parse_url(p_url);
+begin
+  return v_url.scheme || '://' || sync.host_and_port(v_url);
+end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.template_default(p_text text)
  RETURNS jsonb
@@ -979,6 +1052,8 @@ AS $function$
       'nothing unless parent_stream is given'),
     ('id_scope', p_stream.id_scope <> p_default.id_scope and p_stream.completeness = 'items',
       'nothing where completeness is items'),
+    ('target_table', p_stream.columns is null and p_stream.target_table like 'synced.%',
+      'no table of the schema synced unless columns says what it has'),
     ('stage_function', p_stream.completeness <> 'items' and p_stream.stage_function is not null,
       'nothing unless completeness is items'),
     ('shown_function', p_stream.completeness <> 'items' and p_stream.shown_function is not null,
@@ -1090,6 +1165,291 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.fit_records(p_target regclass, p_records sync.judged_record[])
+ RETURNS sync.judged_record[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, MDY'
+AS $function$
+declare
+  v_record sync.judged_record;
+  v_fitted sync.judged_record[] := '{}'::sync.judged_record[];
+  v_sql text := format('select jsonb_populate_record(null::%s, $1)', p_target);
+  v_field record;
+begin
+  foreach v_record in array p_records loop
+    begin
+      execute v_sql using v_record.fitting;
+    exception when data_exception then
+      for v_field in select f.key, f.value from jsonb_each(v_record.fitting) as f loop
+        begin
+          execute v_sql using jsonb_build_object(v_field.key, v_field.value);
+        exception when data_exception then
+          v_record.fitting := v_record.fitting || jsonb_build_object(v_field.key, null);
+          v_record.unfit := v_record.unfit || v_field.key;
+        end;
+      end loop;
+    end;
+    v_fitted := v_fitted || v_record;
+  end loop;
+  return v_fitted;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.epoch_time(p_text text, p_format text)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select to_timestamp(e.seconds::double precision) from (
+    select p_text::numeric / case p_format when 'epoch_ms' then 1000 else 1 end
+    where p_text ~ '^-?[0-9]{1,20}(\.[0-9]{1,20})?$'
+  ) as e (seconds)
+  -- The years 1 to 9999.
+  where e.seconds between -62135596800 and 253402300799;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.epoch_value(p_value jsonb, p_format text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when p_value = 'null' then p_value
+    else coalesce(to_jsonb(sync.epoch_time(p_value #>> '{}', p_format)),
+      to_jsonb('not ' || p_format)) end
+  where p_value is not null;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.declared_columns(p_columns jsonb)
+ RETURNS TABLE(name text, type text, path text[], format text)
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select c.key, coalesce(c.value ->> 'type', c.value #>> '{}'),
+    case when c.value ? 'path'
+      then array(select jsonb_array_elements_text(c.value -> 'path')) else array[c.key] end,
+    c.value ->> 'format'
+  from jsonb_each(p_columns) as c order by c.key;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.fitting_sql(p_record text, p_columns jsonb, p_besides text[])
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  -- A call takes 100 arguments, that is 50 columns.
+  select case when p_columns is null or bool_or(not c.is_elsewhere)
+      then format('%s - %L::text[]', p_record, p_besides) else '''{}''::jsonb' end
+    || coalesce(string_agg(c.addition, '' order by c.part) filter (where c.is_elsewhere), '')
+  from (
+    select d.is_elsewhere, d.part, format(' || jsonb_build_object(%s)', string_agg(format(
+      '%L, %s', d.name, format(case when d.format is null then '%1$s #> %2$L'
+        else 'sync.epoch_value(%1$s #> %2$L, %3$L)' end, p_record, d.path::text, d.format)), ', '
+      order by d.name)) as addition
+    from (
+      select e.*, e.path <> array[e.name] or e.format is not null as is_elsewhere,
+        (row_number() over (order by e.name) - 1) / 40 as part
+      from sync.declared_columns(p_columns) as e
+    ) as d
+    group by d.is_elsewhere, d.part
+  ) as c;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.upsert_sql(p_name text, p_target regclass, p_columns jsonb DEFAULT NULL::jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $functionx$
+declare
+  v_columns text[] := array(
+    select attname::text from pg_catalog.pg_attribute
+    where attrelid = p_target and attnum > 0 and not attisdropped order by attnum);
+  v_is_below_parent boolean := sync.is_keyed_by_parent(p_target);
+  v_key text[] := case when 'stream_id' = any (v_columns)
+    then '{workspace_id,stream_id,id}'::text[]
+    when v_is_below_parent then '{workspace_id,parent_id,id}' else '{workspace_id,id}' end;
+  -- What a record of the API cannot set by itself.
+  v_own text[] := string_to_array('workspace_id stream_id id raw updated_at '
+    'last_changed_at deleted_at unlisted_at', ' ')
+    || case when v_is_below_parent then '{parent_id}'::text[] else '{}' end;
+  v_typed text[] := array(
+    select c from unnest(v_columns) with ordinality as u (c, n)
+    where c <> all (v_own) and (p_columns is null or p_columns ? c) order by n);
+  v_besides text[] := v_own || array(
+    select c from unnest(v_columns) with ordinality as u (c, n)
+    where c <> all (v_own || v_typed) order by n);
+  v_table text := sync.qualified_name(p_target);
+  v_id text := case when v_is_below_parent then 'own_id::' else 'record_id::' end || (
+    select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
+    where attrelid = p_target and attname = 'id');
+  v_cast text := $part$
+  begin
+    v_rows := array(
+      select jsonb_populate_record(null::<table>, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  exception when data_exception then
+    v_judged := sync.fit_records('<table>', v_judged);
+    v_rows := array(
+      select jsonb_populate_record(null::<table>, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  end;$part$;
+  v_function text := $function$
+create or replace function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
+language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $body$
+declare
+  v_now timestamptz := sync.now();
+  v_judged sync.judged_record[];
+<declared_rows>  v_changed sync.changed_record[];
+begin
+  v_judged := array(
+    select row(i.workspace_id, i.stream_id, i.record_id,
+      case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
+      case when jsonb_typeof(becomes.record) = 'object' then <fitting> else '{}' end,
+      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
+      else 'updated' end, e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
+    from (
+      select distinct on (r.workspace_id, r.stream_id, <r_parent>r.<id>)
+        r.*, r.<id> as id
+      from unnest(p_records) as r
+      order by r.workspace_id, r.stream_id, <r_parent>r.<id>, r.updated_at desc nulls last,
+        r.requested_at desc nulls last
+    ) as i
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from <table> as t where <same_row> offset 0
+    ) as e on true
+    cross join lateral (
+      select case
+        when e.id is null then true
+        when i.requested_at < e.last_changed_at then i.updated_at > e.updated_at
+        when i.is_truth or e.updated_at > v_now then true
+        else (i.updated_at < e.updated_at) is not true
+        end is true as replaces
+    ) as judged
+    cross join lateral (
+      select case when judged.replaces then i.record else e.raw end as record
+    ) as becomes
+    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    order by i.workspace_id, i.stream_id, <i_parent>i.id);
+  if cardinality(v_judged) = 0 then
+    return '{}'::sync.changed_record[];
+  end if;<cast>
+  with written as (
+    insert into <table> as t (<columns>)
+    select <values>
+    from <rows> (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
+      j_change, j_known_change, j_unfit, j_parent_id, j_own_id<row_columns>)
+    order by j_workspace_id, j_stream_id, <j_parent>j_<id>
+    on conflict (<key>) do update set
+      <assigned>, deleted_at = null,
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts.
+    where (<row_key>, t.last_changed_at) in (
+        select <judged_key>, k.known_change from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+    returning t.workspace_id, <stream_id> as stream_id, <written_id>
+  )
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+    )::sync.changed_record) into v_changed
+  from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
+    and <same_id> and j.stream_id = coalesce(w.stream_id, j.stream_id);
+  return coalesce(v_changed, '{}');
+end; $body$;
+comment on function <name>(sync.incoming_record[]) is
+'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
+answer that was requested before the row''s last change replaces it only with a later date; one that
+was requested later is the truth in full scans, and in others unless its date is older and the
+row''s is not in the future. A value that does not fit its column makes that null. Made by
+sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+revoke all on function <name>(sync.incoming_record[])
+from public, anon, authenticated, service_role;
+$function$;
+begin
+  return sync.filled(v_function, jsonb_build_object(
+    'name', p_name,
+    'table', v_table,
+    'fitting', sync.fitting_sql('becomes.record', p_columns, v_besides),
+    'id', v_id,
+    'judged_parts', case when v_is_below_parent then 'i.parent_id, i.own_id' else 'null, null' end,
+    'r_parent', case when v_is_below_parent then 'r.parent_id, ' else '' end,
+    'i_parent', case when v_is_below_parent then 'i.parent_id, ' else '' end,
+    'j_parent', case when v_is_below_parent then 'j_parent_id, ' else '' end,
+    'written_id', case when v_is_below_parent then 't.parent_id, t.id::text as own_id'
+      else 't.id::text as record_id' end,
+    'same_id', case when v_is_below_parent then 'j.parent_id = w.parent_id and j.own_id = w.own_id'
+      else 'j.record_id = w.record_id' end,
+    'key', array_to_string(v_key, ', '),
+    'same_row', (select string_agg(format('t.%1$s = i.%1$s', c), ' and ') from unnest(v_key) as c),
+    'row_key', 't.' || array_to_string(v_key, ', t.'),
+    'judged_key', 'k.' || array_to_string(v_key[:cardinality(v_key) - 1], ', k.')
+      || ', k.' || v_id,
+    'stream_id', case when 'stream_id' = any (v_key) then 't.stream_id' else 'null::bigint' end,
+    'columns', array_to_string(array(select quote_ident(c)
+      from unnest(v_key || v_typed || '{raw,updated_at,last_changed_at}'::text[])
+        with ordinality as u (c, n) order by n), ', '),
+    'values', array_to_string(
+      array(select 'j_' || c from unnest(v_key[:cardinality(v_key) - 1]) with ordinality as k (c, n)
+        order by n)
+      || ('j_' || v_id)
+      || array(select 'r_' || n from unnest(v_columns) with ordinality as u (c, n)
+        where c = any (v_typed) order by n)
+      || '{j_record,j_updated_at,v_now}'::text[], ', '),
+    'assigned', array_to_string(array(select format('%1$I = excluded.%1$I', c)
+      from unnest(v_typed || '{raw,updated_at}'::text[]) with ordinality as u (c, n) order by n),
+      ', '),
+    'cast', case when v_typed <> '{}' then replace(v_cast, '<table>', v_table) else '' end,
+    'declared_rows', case when v_typed <> '{}' then format('  v_rows %s[];', v_table) || chr(10)
+      else '' end,
+    'rows', case when v_typed <> '{}' then 'unnest(v_judged, v_rows) as x'
+      else 'unnest(v_judged) as x' end,
+    'row_columns', case when v_typed <> '{}' then (
+      select string_agg(', r_' || n, '' order by n)
+      from unnest(v_columns) with ordinality as u (c, n)) else '' end));
+end; $functionx$;
+
+CREATE OR REPLACE FUNCTION sync.write_upsert(p_name text, p_target regclass, p_columns jsonb DEFAULT NULL::jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  execute sync.upsert_sql(p_name, p_target, p_columns);
+  update sync.target_tables set upsert_name = p_name
+  where target = p_target and upsert_name is distinct from p_name;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.regenerate_upserts()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_table record;
+  v_made int := 0;
+begin
+  for v_table in
+    select t.target, t.upsert_name, (
+      select st.columns from public.sync_streams as st
+      where st.columns is not null and to_regclass(st.target_table) = t.target) as columns
+    from sync.target_tables as t
+    join pg_catalog.pg_class as c on c.oid = t.target
+    where t.upsert_name is not null order by t.upsert_name
+  loop
+    perform sync.write_upsert(v_table.upsert_name, v_table.target, v_table.columns);
+    v_made := v_made + 1;
+  end loop;
+  return v_made;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.apply_synced_records(p_records sync.incoming_record[])
  RETURNS sync.changed_record[]
  LANGUAGE plpgsql
@@ -1108,7 +1468,7 @@ begin
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
       case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
-      else 'updated' end, e.last_changed_at, '{}')::sync.judged_record
+      else 'updated' end, e.last_changed_at, '{}', null, null)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, r.record_id::text)
         r.*, r.record_id::text as id
@@ -1140,7 +1500,7 @@ begin
     insert into public.synced_records as t (workspace_id, stream_id, id, raw, updated_at, last_changed_at)
     select j_workspace_id, j_stream_id, j_record_id::text, j_record, j_updated_at, v_now
     from unnest(v_judged) as x (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
-      j_change, j_known_change, j_unfit)
+      j_change, j_known_change, j_unfit, j_parent_id, j_own_id)
     order by j_workspace_id, j_stream_id, j_record_id::text
     on conflict (workspace_id, stream_id, id) do update set
       raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
@@ -1157,6 +1517,364 @@ begin
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
   return coalesce(v_changed, '{}');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.declared_table(p_given jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_name text := coalesce(substring(p_given ->> 'target_table' from '^synced\.(.*)$'),
+    btrim(regexp_replace(lower((p_given ->> 'source_name') || '_' || (p_given ->> 'stream_name')),
+      '[^a-z0-9]+', '_', 'g'), '_'));
+begin
+  if (v_name ~ '^[a-z_][a-z0-9_]{0,46}$'
+      and coalesce(p_given ->> 'target_table', 'synced.') ~ '^synced\.') is not true then
+    perform sync.refuse_field('stream', p_given, 'target_table', 'with columns, a name of at most '
+      '47 small letters, digits and "_" in the schema synced, such as synced.people; left out, it '
+      'is made of the names of source and stream, if that gives one');
+  end if;
+  return 'synced.' || quote_ident(v_name);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.upsert_name(p_table text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select 'sync.apply_synced_' || replace(split_part(p_table, '.', 2), '"', '');
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.type_of_id(p_given jsonb)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case p_given ->> 'id_type' when 'text' then 'text' else 'bigint' end;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.table_form(p_given jsonb)
+ RETURNS TABLE(place bigint, name text, type text, rest text)
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select row_number() over (order by f.part, f.n), f.name, f.type, f.rest
+  from (
+    select 1 as part, n, name, type, rest from (values
+      (1, 'workspace_id', 'bigint',
+        'not null references public.sync_workspaces (id) on delete cascade'),
+      (2, 'parent_id', 'text', 'not null'),
+      (3, 'id', sync.type_of_id(p_given), 'not null')) as k (n, name, type, rest)
+    where k.name <> 'parent_id' or p_given ->> 'id_scope' = 'parent'
+    union all
+    select 2, row_number() over (order by d.name), d.name, d.type, ''
+    from sync.declared_columns(p_given -> 'columns') as d
+    union all
+    select 3, n, name, type, rest from (values
+      (1, 'raw', 'jsonb', 'not null'),
+      (2, 'updated_at', 'timestamptz', ''),
+      (3, 'last_changed_at', 'timestamptz', 'not null default sync.now()'),
+      (4, 'deleted_at', 'timestamptz', ''),
+      (5, 'unlisted_at', 'timestamptz', '')) as o (n, name, type, rest)
+  ) as f;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.table_key(p_given jsonb)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case p_given ->> 'id_scope' when 'parent' then '{workspace_id,parent_id,id}'
+    else '{workspace_id,id}' end::text[];
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.table_sql(p_table text, p_given jsonb)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select format('create table %s (%s,%s  primary key (%s)%s);%s', p_table, string_agg(
+      format('%s  %I %s', chr(10), f.name, rtrim(f.type || ' ' || f.rest)), ',' order by f.place),
+    chr(10), array_to_string(sync.table_key(p_given), ', '), chr(10), chr(10))
+  from sync.table_form(p_given) as f;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.access_sql(p_table text, p_given jsonb)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select format($sql$comment on table %1$s is %3$s;
+alter table %1$s enable row level security;
+revoke all on table %1$s from public, anon, authenticated, service_role;
+grant select on table %1$s to authenticated, service_role;
+drop policy if exists %2$s on %1$s;
+create policy %2$s on %1$s
+for select to authenticated using ((select sync.is_operator()));
+$sql$, p_table,
+    quote_ident(replace(split_part(p_table, '.', 2), '"', '') || '_select_operator'),
+    quote_literal(format('Records of the stream %s of the source %s, in the columns that its '
+      'declaration names. updated_at is the API''s; deleted_at: gone from the API; raw: the record '
+      'as it serves it.', p_given -> 'stream_name', p_given -> 'source_name')));
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.require_adoptable(p_given jsonb, p_target regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_key text[] := array(
+    select a.attname::text from pg_catalog.pg_index as i
+    cross join unnest(i.indkey) with ordinality as k (attnum, n)
+    join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = p_target and i.indisprimary order by k.n);
+  v_wrong record;
+begin
+  if not exists (
+    select 1 from pg_catalog.pg_class as c
+    where c.oid = p_target and c.relkind = 'r' and pg_catalog.pg_has_role(c.relowner, 'usage')) then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('a table of the owner of Chunkwise, which %s is not', p_target));
+  end if;
+  select f.name, f.type, format_type(a.atttypid, a.atttypmod) as stands,
+    d.name is not null as is_declared
+  into v_wrong
+  from sync.table_form(p_given) as f
+  left join sync.declared_columns(p_given -> 'columns') as d on d.name = f.name
+  left join pg_catalog.pg_attribute as a on a.attrelid = p_target and a.attname = f.name
+    and not a.attisdropped
+  where (a.attname is null and d.name is null) or a.atttypid <> f.type::regtype
+    or a.attgenerated <> ''
+  order by f.place limit 1;
+  if not found and v_key = sync.table_key(p_given) then
+    return;
+  elsif v_wrong.is_declared then
+    perform sync.refuse_field('stream', p_given, 'columns', format('for %I the type %s, which it '
+      'has in %s: a type does not change; declare a column of another name, or drop this one',
+      v_wrong.name, v_wrong.stands, p_target));
+  elsif v_wrong.name = 'id' and v_wrong.stands is not null then
+    perform sync.refuse_field('stream', p_given, 'id_type', format('%s, as the ids in %s are; '
+      'another target_table takes others',
+      case v_wrong.stands when 'text' then 'text' else 'integer' end, p_target));
+  elsif v_key <> sync.table_key(p_given) and v_wrong.name is null
+    or v_wrong.name = 'parent_id' then
+    perform sync.refuse_field('stream', p_given, 'id_scope', format('%s, as the key of %s is (%s); '
+      'another target_table takes another',
+      case when 'parent_id' = any (v_key) then 'parent' else 'global' end, p_target,
+      array_to_string(v_key, ', ')));
+  end if;
+  perform sync.refuse_field('stream', p_given, 'target_table', format('a table that has %I as %s, '
+    'which %s has %s', v_wrong.name, v_wrong.type, p_target,
+    coalesce('as ' || v_wrong.stands, 'not')));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.add_columns(p_given jsonb, p_target regclass)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_missing text[];
+  v_additions text;
+begin
+  select array_agg(d.name order by d.name),
+    string_agg(format('add column if not exists %I %s', d.name, d.type), ', ' order by d.name)
+  into v_missing, v_additions
+  from sync.declared_columns(p_given -> 'columns') as d
+  where not exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = d.name and not a.attisdropped);
+  if v_missing is null then
+    return '{}'::text[];
+  end if;
+  begin
+    perform set_config('lock_timeout', '2s', true);
+    execute format('alter table %s %s', p_target, v_additions);
+  exception when lock_not_available then
+    raise exception using errcode = '55P03',
+      message = format('%s is in use: it did not get its columns %s', p_target,
+        array_to_string(v_missing, ', ')),
+      hint = 'Nothing was declared. Try again; a long query may hold the table.';
+  end;
+  return v_missing;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.make_table(p_given jsonb, p_source_id bigint)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_table text := sync.declared_table(p_given);
+  v_upsert text := sync.upsert_name(v_table);
+  v_target regclass := to_regclass(v_table);
+  v_given jsonb := p_given || jsonb_build_object('target_table', v_table);
+  v_added text[] := '{}'::text[];
+begin
+  if coalesce(p_given ->> 'apply_function', v_upsert) <> v_upsert then
+    perform sync.refuse_field('stream', p_given, 'apply_function',
+      format('nothing where columns is given: %s is made of it', v_upsert));
+  end if;
+  if v_target is null then
+    execute sync.table_sql(v_table, v_given);
+    v_target := to_regclass(v_table);
+  else
+    perform sync.require_adoptable(v_given, v_target);
+  end if;
+  if not exists (select 1 from sync.target_tables where target = v_target) then
+    execute sync.access_sql(v_table, v_given);
+    insert into sync.target_tables (target) values (v_target);
+  end if;
+  perform sync.require_target_table(v_given, p_source_id);
+  v_added := sync.add_columns(v_given, v_target);
+  return jsonb_build_object('target_table', v_table, 'apply_function', v_upsert,
+    'added', to_jsonb(v_added));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.write_columns(p_before public.sync_streams, p_stream public.sync_streams, p_added jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_target regclass := to_regclass(p_stream.target_table);
+  v_has_rows boolean;
+begin
+  if p_added <> '[]' or to_regproc(p_stream.apply_function) is null
+    or (p_before.columns, p_before.target_table) is distinct
+      from (p_stream.columns, p_stream.target_table) then
+    perform sync.write_upsert(p_stream.apply_function, v_target, p_stream.columns);
+  end if;
+  if p_added = '[]' then
+    return;
+  end if;
+  execute format('select exists (select 1 from %s)', v_target) into v_has_rows;
+  if v_has_rows then
+    insert into sync.column_fills as f (stream_id, columns)
+    values (p_stream.id, array(select jsonb_array_elements_text(p_added)))
+    on conflict (stream_id) do update set
+      columns = case when f.completed_at is null
+        then array(select c from unnest(f.columns || excluded.columns) as c group by c order by c)
+        else excluded.columns end,
+      began_at = excluded.began_at, last_key = null, looked_at = 0, unfit = '{}',
+      completed_at = null;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.picked_rows(p_stream public.sync_streams, p_fill sync.column_fills, p_rows integer)
+ RETURNS sync.judged_record[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_given jsonb := to_jsonb(p_stream);
+  v_key text[] := sync.table_key(v_given);
+  v_records sync.judged_record[];
+begin
+  execute format($sql$
+    select array_agg(row(t.workspace_id, null, t.id::text, null, t.raw,
+      case when jsonb_typeof(t.raw) = 'object' then %1$s else '{}' end,
+      null, null, '{}', %2$s, null)::sync.judged_record)
+    from (
+      select * from %3$s as t where $1 is null or (%4$s) > (%5$s)
+      order by %4$s limit $2 for no key update
+    ) as t$sql$,
+    sync.fitting_sql('t.raw', (
+      select jsonb_object_agg(c.key, c.value) from jsonb_each(p_stream.columns) as c
+      where c.key = any (p_fill.columns)), array(
+      select a.attname::text from pg_catalog.pg_attribute as a
+      where a.attrelid = to_regclass(p_stream.target_table) and a.attnum > 0
+        and a.attname <> all (p_fill.columns))),
+    case when 'parent_id' = any (v_key) then 't.parent_id' else 'null' end, p_stream.target_table,
+    't.' || array_to_string(v_key, ', t.'),
+    array_to_string(array(
+      select format('($1 ->> %s)::%s', k.n - 1, case k.name when 'workspace_id' then 'bigint'
+        when 'parent_id' then 'text' else sync.type_of_id(v_given) end)
+      from unnest(v_key) with ordinality as k (name, n) order by k.n), ', '))
+  into v_records using p_fill.last_key, p_rows;
+  return coalesce(v_records, array[]::sync.judged_record[]);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fill_rows(p_stream public.sync_streams, p_columns text[], p_records sync.judged_record[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, MDY'
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  execute format($sql$
+    update %1$s as t set %2$s
+    from unnest($1) as j cross join lateral jsonb_populate_record(null::%1$s, j.fitting) as p
+    where t.workspace_id = j.workspace_id and t.id = j.record_id::%3$s and %4$s
+      and (%5$s) is distinct from (%6$s)$sql$,
+    p_stream.target_table,
+    (select string_agg(format('%1$I = p.%1$I', c), ', ') from unnest(p_columns) as c),
+    sync.type_of_id(to_jsonb(p_stream)),
+    case p_stream.id_scope when 'parent' then 't.parent_id = j.parent_id' else 'true' end,
+    (select string_agg(format('t.%I', c), ', ' order by c) from unnest(p_columns) as c),
+    (select string_agg(format('p.%I', c), ', ' order by c) from unnest(p_columns) as c))
+  using p_records;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fill_columns(p_rows integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_fill sync.column_fills;
+  v_stream public.sync_streams;
+  v_records sync.judged_record[];
+  v_columns text[];
+  v_last sync.judged_record;
+begin
+  select * into v_fill from sync.column_fills where completed_at is null
+  order by stream_id limit 1 for no key update skip locked;
+  if not found then
+    return 0;
+  end if;
+  select * into strict v_stream from public.sync_streams where id = v_fill.stream_id;
+  -- By a later declaration some may be no columns of it any more.
+  v_columns := array(select c from unnest(v_fill.columns) as c where v_stream.columns ? c);
+  if v_columns <> '{}' then
+    v_fill.columns := v_columns;
+    v_records := sync.picked_rows(v_stream, v_fill, p_rows);
+    begin
+      perform sync.fill_rows(v_stream, v_columns, v_records);
+    exception when data_exception then
+      v_records := sync.fit_records(v_stream.target_table, v_records);
+      perform sync.fill_rows(v_stream, v_columns, v_records);
+    end;
+    v_last := v_records[cardinality(v_records)];
+  end if;
+  update sync.column_fills as f set
+    looked_at = f.looked_at + coalesce(cardinality(v_records), 0),
+    last_key = case when v_last.workspace_id is null then f.last_key
+      when v_stream.id_scope = 'parent'
+      then jsonb_build_array(v_last.workspace_id, v_last.parent_id, v_last.record_id)
+      else jsonb_build_array(v_last.workspace_id, v_last.record_id) end,
+    unfit = coalesce((
+      select jsonb_object_agg(u.name, j.record_id order by j.n desc)
+      from unnest(v_records) with ordinality as j (workspace_id, stream_id, record_id, updated_at,
+        record, fitting, change, known_change, unfit, parent_id, own_id, n)
+      cross join unnest(j.unfit) as u (name)), '{}') || f.unfit,
+    completed_at = case when coalesce(cardinality(v_records), 0) < p_rows then sync.now() end
+  where f.stream_id = v_fill.stream_id;
+  return coalesce(cardinality(v_records), 0);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.declare_source(p_source jsonb)
@@ -1266,6 +1984,8 @@ declare
   v_source_id bigint;
   v_before public.sync_streams;
   v_stream public.sync_streams;
+  v_given jsonb;
+  v_table jsonb;
 begin
   perform sync.require_service();
   perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
@@ -1280,9 +2000,17 @@ begin
   perform sync.require_fields_together(p_stream, v_source);
   select * into v_before from public.sync_streams
   where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
-  v_stream := sync.write_stream(v_source_id, p_stream || jsonb_build_object('target_table',
-    sync.require_target_table(p_stream, v_source_id)));
-  perform sync.require_function(p_stream, f.field, f.takes, f.gives) from (values
+  if p_stream ->> 'columns' is not null then
+    v_table := sync.make_table(p_stream, v_source_id);
+    v_given := p_stream || (v_table - 'added');
+    v_stream := sync.write_stream(v_source_id, v_given);
+    perform sync.write_columns(v_before, v_stream, v_table -> 'added');
+  else
+    v_given := p_stream || jsonb_build_object('target_table',
+      sync.require_target_table(p_stream, v_source_id));
+    v_stream := sync.write_stream(v_source_id, v_given);
+  end if;
+  perform sync.require_function(v_given, f.field, f.takes, f.gives) from (values
     ('apply_function', 'sync.incoming_record[]', 'sync.changed_record[]'::regtype),
     ('close_function', 'bigint', 'void'),
     ('stage_function', 'bigint, text[]', 'record'),
@@ -1309,6 +2037,55 @@ exception when unique_violation then
     hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
 end; $function$;
 
+CREATE OR REPLACE FUNCTION public.stream_sql(p_stream text, p_source text DEFAULT NULL::text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_sources text[];
+  v_stream public.sync_streams;
+  v_given jsonb;
+  v_upsert_name text;
+begin
+  perform sync.require_service();
+  select array_agg(so.source_name order by so.source_name) into v_sources
+  from public.sync_streams as st join public.sync_sources as so on so.id = st.source_id
+  where st.stream_name = p_stream and so.source_name = coalesce(p_source, so.source_name);
+  if v_sources is null then
+    raise exception using errcode = 'SY003',
+      message = format('there is no stream %L%s', p_stream,
+        ' of the source ' || quote_literal(p_source)),
+      hint = 'select stream_name from sync_streams lists them; declare_stream() adds one.';
+  elsif cardinality(v_sources) > 1 then
+    raise exception using errcode = 'SY006',
+      message = format('a stream %L have the sources %s', p_stream,
+        array_to_string(v_sources, ', ')),
+      hint = format('select stream_sql(%L, %L)', p_stream, v_sources[1]);
+  end if;
+  select st.* into strict v_stream
+  from public.sync_streams as st join public.sync_sources as so on so.id = st.source_id
+  where st.stream_name = p_stream and so.source_name = v_sources[1];
+  select t.upsert_name into v_upsert_name from sync.target_tables as t
+  where t.target = to_regclass(v_stream.target_table)
+    and t.upsert_name = v_stream.apply_function;
+  v_given := to_jsonb(v_stream) || jsonb_build_object('source_name', v_sources[1]);
+  return concat_ws(chr(10),
+    case when v_stream.columns is not null
+      then sync.table_sql(v_stream.target_table, v_given) end,
+    case when v_stream.columns is not null
+      then sync.access_sql(v_stream.target_table, v_given) end,
+    case when v_upsert_name is not null then btrim(sync.upsert_sql(v_upsert_name,
+        to_regclass(v_stream.target_table), v_stream.columns), chr(10))
+      else pg_catalog.pg_get_functiondef((
+        select f.oid from pg_catalog.pg_proc as f
+        where f.oid = to_regprocedure(v_stream.apply_function || '(sync.incoming_record[])')))
+      end);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.has_parts(p_stream public.sync_streams)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1320,6 +2097,762 @@ begin
 end; $function$;
 
 create policy run_parts_select_operator on sync.run_parts as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
+
+CREATE OR REPLACE FUNCTION sync.plan_chunks(p_run_id bigint, p_kind text, p_pages integer[], p_record_ids text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id,
+      reading)
+    select r.job_id, r.id, p_kind, r.scan, what.page, what.record_id, case p_kind
+      when 'page' then nullif((r.reading - 'step') || case when r.reading ? 'step'
+        then jsonb_build_object('offset', (what.page - 1) * (r.reading ->> 'step')::bigint)
+        else '{}'::jsonb end, '{}') end
+    from public.workspace_sync_runs as r
+    cross join unnest(coalesce(p_pages, array_fill(null::int, array[cardinality(p_record_ids)])),
+      p_record_ids) as what (page, record_id)
+    where r.id = p_run_id
+    order by what.page, what.record_id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned order by id
+    returning id
+  )
+  update public.workspace_sync_runs as r set planned_chunks = planned_chunks + q.chunks,
+    pages_planned = pages_planned + case p_kind when 'page' then q.chunks else 0 end
+  from (select count(*) as chunks from queued) as q where r.id = p_run_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_page(p_run_id bigint, p_page integer, p_reading jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, reading)
+    select r.job_id, r.id, 'page', r.scan, p_page, nullif(p_reading, '{}')
+    from public.workspace_sync_runs as r where r.id = p_run_id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned
+  )
+  update public.workspace_sync_runs set planned_chunks = planned_chunks + 1,
+    pages_planned = pages_planned + 1, known_pages = greatest(known_pages, p_page),
+    planned_pages = greatest(planned_pages, p_page)
+  where id = p_run_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.refuse_next_url(p_text text, p_why text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception using errcode = 'SY010',
+    message = format('the answer''s next URL %s: %s', p_why, left(sync.one_line(p_text), 200)),
+    hint = 'It is followed on the workspace''s own origin and below its base path only.';
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.absolute_url(p_text text, p_request_url text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select case
+    when p_text ~* '^[a-z][a-z0-9+.-]*:' then p_text
+    when p_text ~ '^//' then substring(p_request_url from '^[A-Za-z]+:') || p_text
+    when p_text ~ '^/' then substring(p_request_url from '^[A-Za-z]+://[^/?#]*') || p_text
+    when p_text ~ '^\?' then substring(p_request_url from '^[^?#]*') || p_text
+    else substring(substring(p_request_url from '^[^?#]*') from '^[A-Za-z]+://[^/]*/(?:.*/)?')
+      || p_text end;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.next_url(p_base_url text, p_text text, p_source public.sync_sources, p_request_url text DEFAULT NULL::text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_base constant sync.parsed_url := sync.parse_url(p_base_url || p_source.base_path);
+  v_text text := split_part(btrim(p_text), '#', 1);
+  v_url sync.parsed_url;
+  v_path text;
+  v_params text[];
+begin
+  if coalesce(v_text, '') = '' or length(v_text) > 4096 or v_text ~ '[\x01-\x1f\x7f\\]' then
+    perform sync.refuse_next_url(coalesce(p_text, ''), 'is none');
+  end if;
+  select string_agg(case when c ~ '[\x21-\x7e]' then c else sync.url_encode(c) end, '' order by n)
+  into v_text from regexp_split_to_table(v_text, '') with ordinality as t (c, n);
+  v_text := sync.absolute_url(v_text, coalesce(p_request_url, p_base_url || p_source.base_path
+    || '/'));
+  v_url := sync.parse_url(v_text);
+  if v_url is null then
+    perform sync.refuse_next_url(p_text, 'is none');
+  elsif (v_url.scheme, sync.host_and_port(v_url))
+    is distinct from (v_base.scheme, sync.host_and_port(v_base)) then
+    perform sync.refuse_next_url(p_text, 'leads to another origin');
+  end if;
+  v_path := split_part(v_url.path, '?', 1);
+  if v_path ~* '(^|/|%2f|%5c)(\.|%2e){1,2}(/|%2f|%5c|$)'
+    or (v_path <> v_base.path and not starts_with(v_path, rtrim(v_base.path, '/') || '/')) then
+    perform sync.refuse_next_url(p_text, 'leads out of the base path');
+  end if;
+  if strpos(v_url.path, '?') = 0 then
+    return v_url.scheme || '://' || sync.host_and_port(v_url) || v_path;
+  end if;
+  v_params := string_to_array(substr(v_url.path, strpos(v_url.path, '?') + 1), '&');
+  if p_source.auth_in = 'query' then
+    v_params := array(
+      select p.param from unnest(v_params) with ordinality as p (param, n)
+      where lower(sync.resolved(translate(split_part(p.param, '=', 1), '+', ' '),
+        '%[0-9A-Fa-f]{2}')) <> lower(p_source.auth_name) order by p.n);
+  end if;
+  return v_url.scheme || '://' || sync.host_and_port(v_url) || v_path
+    || coalesce('?' || nullif(array_to_string(v_params, '&'), ''), '');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.link_next(p_text text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_rest text := coalesce(p_text, '');
+  v_link text[];
+  v_params text;
+  v_rel text;
+begin
+  while v_rest ~ '[^\s,]' loop
+    v_link := regexp_match(v_rest,
+      '^([\s,]*<([^>]*)>((?:\s*;\s*(?:[^\s=;,"<>]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]*))?)?)*)\s*)(?:,|$)');
+    if v_link is null then
+      raise exception using errcode = 'SY010',
+        message = format('the header Link cannot be read: %s', left(sync.one_line(v_rest), 200)),
+        hint = 'It should read <https://host/path?page=2>; rel="next", as RFC 8288 has it.';
+    end if;
+    v_rest := substr(v_rest, length(v_link[1]) + 1);
+    v_params := v_link[3];
+    -- Of several the first counts; a link of another context is none of this page.
+    select lower(coalesce(m.part[2], m.part[3])) into v_rel
+    from regexp_matches(v_params, ';\s*([^\s=;,"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))', 'g')
+      with ordinality as m (part, n)
+    where lower(m.part[1]) = 'rel' order by m.n limit 1;
+    if 'next' = any (regexp_split_to_array(coalesce(v_rel, ''), '\s+')) and not exists (
+      select from regexp_matches(v_params, ';\s*([^\s=;,"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))',
+        'g') as m (part) where lower(m.part[1]) = 'anchor') then
+      return v_link[2];
+    end if;
+  end loop;
+  return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.raise_request(p_what text, p_hint text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception using errcode = 'SY022', message = 'the request cannot be made: ' || p_what,
+    hint = p_hint;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.template_values(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+declare
+  v_reading jsonb := coalesce(p_chunk.reading, '{}');
+  v_since timestamptz := (v_reading ->> 'since')::timestamptz;
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
+    'page', p_chunk.page - 1 + p_stream.first_page,
+    'offset', coalesce(v_reading ->> 'offset', ((p_chunk.page - 1)::bigint
+      * p_stream.page_size)::text)::bigint,
+    'size', p_stream.page_size, 'next', v_reading -> 'next', 'last', v_reading -> 'last',
+    'since', case p_stream.since_format
+      when 'epoch' then to_jsonb(floor(extract(epoch from v_since))::bigint)
+      when 'epoch_ms' then to_jsonb(floor(extract(epoch from v_since) * 1000)::bigint)
+      when 'date' then to_jsonb(to_char(v_since, 'YYYY-MM-DD'))
+      else to_jsonb(to_char(v_since, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) end,
+    'id', p_chunk.record_id, 'parent', v_reading -> 'parent'));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.template_value(p_template text, p_values jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_part text[] := regexp_match(p_template, '^\{([^|]+)(?:\|(.*))?\}$');
+  v_value jsonb := p_values #> string_to_array(v_part[1], '.');
+begin
+  -- Once {next} has a value it takes the place of {since}, which is false then.
+  if v_part[1] = 'since' and v_value = 'false'::jsonb then
+    return null;
+  end if;
+  return coalesce(nullif(v_value, 'null'::jsonb), nullif(v_part[2], '')::jsonb);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.template_parts(p_text text)
+ RETURNS TABLE(place bigint, template text, plain text)
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select m.place, m.part[1], m.part[2]
+  from regexp_matches(p_text, '(\{(?:page|offset|size|next|last|since|id|parent(?:\.[^.{}|]+)+)'
+    '(?:\|[^{}]*)?\})|([^{]+|\{)', 'g') with ordinality as m (part, place);
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.filled_text(p_text text, p_values jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_part record;
+  v_value jsonb;
+  v_text text := '';
+begin
+  for v_part in select * from sync.template_parts(p_text) order by place loop
+    if v_part.template is null then
+      v_text := v_text || v_part.plain;
+      continue;
+    end if;
+    v_value := sync.template_value(v_part.template, p_values);
+    if v_part.template = p_text or v_value is null then
+      return v_value;
+    end if;
+    if jsonb_typeof(v_value) in ('object', 'array') then
+      perform sync.raise_request(format('%s is an %s and stands within a text', v_part.template,
+        jsonb_typeof(v_value)), 'declare_stream() takes a template of a single value there.');
+    end if;
+    v_text := v_text || (v_value #>> '{}');
+  end loop;
+  return to_jsonb(v_text);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.filled_json(p_template jsonb, p_values jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case jsonb_typeof(p_template)
+    when 'string' then sync.filled_text(p_template #>> '{}', p_values)
+    when 'object' then (
+      select coalesce(jsonb_object_agg(e.key, f.value), '{}') from jsonb_each(p_template) as e
+      cross join lateral (select sync.filled_json(e.value, p_values) as value offset 0) as f
+      where f.value is not null)
+    when 'array' then (
+      select case when bool_and(f.value is not null) is not false
+        then coalesce(jsonb_agg(f.value order by e.n), '[]') end
+      from jsonb_array_elements(p_template) with ordinality as e (value, n)
+      cross join lateral (select sync.filled_json(e.value, p_values) as value offset 0) as f)
+    else p_template end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.filled_path(p_path text, p_values jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_part record;
+  v_value jsonb;
+  v_text text;
+  v_path text := '';
+begin
+  for v_part in select * from sync.template_parts(p_path) order by place loop
+    if v_part.template is null then
+      v_path := v_path || v_part.plain;
+      continue;
+    end if;
+    v_value := sync.template_value(v_part.template, p_values);
+    v_text := v_value #>> '{}';
+    if v_text is null or v_text = '' or jsonb_typeof(v_value) in ('object', 'array')
+      or v_text ~ '(^|[/\\])\.{1,2}([/\\]|$)' then
+      perform sync.raise_request(format('%s of its path is %s', v_part.template,
+        coalesce(left(v_value::text, 100), 'without a value')),
+        'A value in a path is a text or a number, not empty, and no folder such as "..".');
+    end if;
+    v_path := v_path || sync.url_encode(v_text);
+  end loop;
+  if v_path ~* '/(\.|%2e){1,2}(/|$)' then
+    perform sync.raise_request(format('its path is %s', left(v_path, 200)),
+      'A path stays below its base URL: no folder is "." or "..".');
+  end if;
+  return v_path;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.filled_headers(p_headers jsonb, p_values jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_header record;
+  v_value text;
+  v_headers jsonb := '{}'::jsonb;
+begin
+  for v_header in select * from jsonb_each_text(p_headers) loop
+    v_value := sync.filled_text(v_header.value, p_values) #>> '{}';
+    if (v_value ~ '^[\x20-\x7e]*$') is not true then
+      perform sync.raise_request(format('header %s is %s', v_header.key,
+        coalesce(left(to_jsonb(v_value)::text, 100), 'without a value')),
+        'A header takes printable ASCII only, and no line break.');
+    end if;
+    v_headers := v_headers || jsonb_build_object(v_header.key, btrim(v_value));
+  end loop;
+  return v_headers;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.as_pairs(p_params jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_array(p.key, p.value)), '[]')
+    from jsonb_each_text(p_params) as p);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.has_position(p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return sync.position_of(p_stream) <> 'page' or sync.has_template(p_stream, 'page');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_plain(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+begin
+  return strpos(substr(p_stream.headers::text, 2), '{') = 0 and case p_chunk.kind
+    when 'connection' then true
+    when 'confirmation' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
+      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
+    when 'item' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
+      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
+    else p_stream.method = 'GET' and not p_chunk.reading ? 'url' is true
+      and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
+    end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.position_params(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case
+    when p_chunk.kind = 'cursor' then coalesce(p_stream.cursor_params, '{}')
+      || case when p_chunk.reading ->> 'cursor' is null then '{}'::jsonb
+      else jsonb_build_object(p_stream.cursor_param, p_chunk.reading ->> 'cursor') end
+    when p_chunk.kind = 'page' and p_stream.completeness in ('counted', 'feed')
+    then jsonb_build_object(p_stream.page_param, p_chunk.page - 1 + p_stream.first_page)
+    else '{}' end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plain_request(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams, p_url text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_headers jsonb := p_stream.headers;
+  v_path text := p_stream.path;
+  v_params jsonb := '{}';
+begin
+  case
+    when p_chunk.kind = 'connection' then
+      select path, headers into v_path, v_headers from public.sync_streams
+      where source_id = p_stream.source_id and completeness = 'connection';
+    when p_chunk.kind in ('confirmation', 'item') then
+      v_path := replace(p_stream.item_path, '{id}', p_chunk.record_id);
+    else
+      v_params := p_stream.params || sync.position_params(p_chunk, p_stream);
+  end case;
+  return jsonb_build_object('method', 'GET', 'url', p_url || v_path, 'params',
+    sync.as_pairs(v_params), 'headers', '{"Accept": "application/json"}'::jsonb || v_headers);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.filled_request(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams, p_source public.sync_sources, p_base_url text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_url constant text := p_base_url || p_source.base_path;
+  v_values jsonb := sync.template_values(p_chunk, p_stream);
+  v_is_item constant boolean := p_chunk.kind in ('confirmation', 'item');
+  v_request jsonb := jsonb_build_object('method', case when v_is_item then 'GET'
+    else p_stream.method end, 'params', '[]'::jsonb,
+    'headers', '{"Accept": "application/json"}'::jsonb
+      || sync.filled_headers(p_stream.headers, v_values));
+begin
+  if v_is_item then
+    return v_request || jsonb_build_object('url',
+      v_url || sync.filled_path(p_stream.item_path, v_values));
+  end if;
+  if p_chunk.reading ->> 'url' is not null then
+    v_request := v_request || jsonb_build_object('url',
+      sync.next_url(p_base_url, p_chunk.reading ->> 'url', p_source));
+  else
+    v_request := v_request || jsonb_build_object('url',
+      v_url || sync.filled_path(p_stream.path, v_values));
+  end if;
+  if v_values ? 'next' then
+    v_values := v_values || '{"since": false}';
+  end if;
+  if p_chunk.reading ->> 'url' is null then
+    v_request := v_request || jsonb_build_object('params', sync.as_pairs(
+      sync.filled_json(p_stream.params, v_values) || case
+        when p_chunk.kind = 'page' and sync.has_position(p_stream) then '{}'::jsonb
+        else sync.position_params(p_chunk, p_stream) end));
+  end if;
+  return v_request || case when p_stream.body is null or p_stream.method = 'GET' then '{}'::jsonb
+    else jsonb_build_object('body', coalesce(sync.filled_json(p_stream.body, v_values), '{}')) end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.make_request(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams, p_source public.sync_sources, p_base_url text)
+ RETURNS sync.made_request
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_made sync.made_request;
+  v_hint text;
+begin
+  v_made.queue_id := p_chunk.id;
+  v_made.request := sync.filled_request(p_chunk, p_stream, p_source, p_base_url);
+  return v_made;
+exception when others then
+  if sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+  get stacked diagnostics v_made.message = message_text, v_hint = pg_exception_hint;
+  v_made.code := case when sqlstate in ('SY010', 'SY022') then sqlstate else 'SY022' end;
+  v_made.message := concat_ws('. ', case when sqlstate in ('SY010', 'SY022') then v_made.message
+    else 'the request cannot be made: ' || v_made.message end, nullif(v_hint, ''));
+  return v_made;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.answer_headers(p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_stream.class_rules = '[]' and p_source.class_rules = '[]' and p_source.reset_header is null
+    and p_stream.next_is <> 'link_header' and not p_stream.conditional then
+    return '["date", "retry-after"]';
+  end if;
+  return (
+    select jsonb_agg(distinct h.name) from (
+      select lower(r ->> 'header') as name
+      from jsonb_array_elements(p_stream.class_rules || p_source.class_rules) as r
+      union all select lower(p_source.reset_header ->> 'name')
+      union all select 'link' where p_stream.next_is = 'link_header'
+      union all select unnest('{etag,last-modified}'::text[]) where p_stream.conditional
+      union all select unnest('{date,retry-after}'::text[])
+    ) as h where h.name is not null);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.status_classes(p_stream public.sync_streams, p_source public.sync_sources, p_kind text, p_page integer, p_reading jsonb, p_is_conditional boolean)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return '{"304": "transient"}' || p_source.status_classes || p_stream.status_classes || case
+    when p_kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
+    when p_kind = 'page' and p_page > 1 and p_stream.cursor_params is not null
+    then '{"422": "page"}'::jsonb
+    when p_kind = 'page' and p_reading ?| '{guess,beside}'
+    then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
+    || case when p_is_conditional then '{"304": "page"}'::jsonb else '{}'::jsonb end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.class_of(p_status_classes jsonb, p_http_status integer)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return coalesce(p_status_classes ->> p_http_status::text,
+    p_status_classes ->> (p_http_status / 100 || 'xx'), p_status_classes ->> 'other', 'permanent');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.class_by_rules(p_rules jsonb, p_http_status integer, p_headers jsonb, p_text text, p_answer jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select r.rule ->> 'class'
+    from jsonb_array_elements(p_rules) with ordinality as r (rule, n)
+    where coalesce((r.rule ->> 'status')::int = p_http_status, true)
+      and (not r.rule ? 'text' or strpos(lower(p_text), lower(r.rule ->> 'text')) > 0)
+      and (not r.rule ? 'header'
+        or p_headers ->> lower(r.rule ->> 'header') = (r.rule ->> 'is'))
+      and (not r.rule ? 'path' or p_answer #> array(
+        select jsonb_array_elements_text(r.rule -> 'path')) = r.rule -> 'is')
+    order by r.n limit 1);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.try_json(p_text text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_text::jsonb;
+exception when data_exception or statement_too_complex then
+  return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.http_date(p_text text)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+begin
+  return case when length(p_text) <= 100 and p_text ~ '[0-9]{2}:[0-9]{2}' then sync.try_time(p_text)
+    end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.seconds_asked(p_text text)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select case when p_text ~ '^\s*[0-9]{1,12}(\.[0-9]{1,9})?\s*$' then p_text::numeric end;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.wait_asked_for(p_source public.sync_sources, p_headers jsonb, p_answer jsonb)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  -- The API's own clock, where it tells it.
+  v_now timestamptz := coalesce(sync.http_date(p_headers ->> 'date'), sync.now());
+  v_reset text := p_headers ->> lower(p_source.reset_header ->> 'name');
+  v_retry text := p_headers ->> 'retry-after';
+begin
+  return (
+    select w.seconds from (values
+      (1, coalesce(sync.seconds_asked(v_retry), extract(epoch from sync.http_date(v_retry)
+        - v_now))),
+      (2, case p_source.reset_header ->> 'is'
+        when 'epoch' then sync.seconds_asked(v_reset) - extract(epoch from v_now)
+        when 'seconds' then sync.seconds_asked(v_reset)
+        when 'date' then extract(epoch from sync.http_date(v_reset) - v_now) end),
+      (3, sync.seconds_asked(p_answer #>> coalesce(p_source.retry_after_path, '{retry_after}')))
+    ) as w (turn, seconds)
+    where w.seconds > 0 order by w.turn limit 1);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_access(p_queue_ids bigint[])
+ RETURNS sync.access[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return array(
+    select row(w.id, w.source_id, w.base_url, sync.origin_of(w.base_url), case
+      when so.auth = 'none' then '[]'::jsonb
+      when w.secret is not null then jsonb_build_array(jsonb_build_object('in', so.auth_in, 'name',
+        so.auth_name, 'value', so.auth_prefix || w.secret)) end)::sync.access
+    from (
+      select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
+      from public.sync_workspaces as x where x.id in (
+        select r.workspace_id from unnest(p_queue_ids) as p (id)
+        join public.chunk_processing_queue as q on q.id = p.id
+        join public.workspace_sync_runs as r on r.id = q.run_id)
+      offset 0
+    ) as w join public.sync_sources as so on so.id = w.source_id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
+ RETURNS sync.admission[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return array(
+    select row(q.id, case when st.source_id <> w.source_id then 'moved' else 'keyless' end, null,
+      w.budget_id)::sync.admission
+    from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    left join unnest(p_access) as a on a.workspace_id = w.id
+    where a.credentials is null or st.source_id <> w.source_id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
+ RETURNS sync.made_request[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return array(
+    select sync.make_request(c, st, so, a.base_url)
+    from unnest(p_queue_ids) as p (id)
+    join public.chunked_sync_jobs as c on c.id = p.id
+    join public.workspace_sync_runs as r on r.id = c.run_id
+    join public.sync_streams as st on st.id = r.stream_id
+    join public.sync_sources as so on so.id = st.source_id
+    join unnest(p_access) as a on a.workspace_id = r.workspace_id and a.source_id = so.id
+    where not sync.is_plain(c, st));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.lease_chunks(p_admissions sync.admission[], p_worker_id text, p_access sync.access[], p_made sync.made_request[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_lease_seconds numeric := sync.setting('lease_seconds');
+  v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
+  v_leases jsonb;
+begin
+  if cardinality(p_admissions) = 0 then
+    return '{"leases": []}'::jsonb;
+  end if;
+  with leased as (
+    update public.chunk_processing_queue as q set
+      status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
+      lease_token = case a.verdict when 'admitted' then sync.new_token()
+      else q.lease_token end,
+      lease_expires_at = case a.verdict
+        when 'admitted' then v_now + make_interval(secs => v_lease_seconds::double precision)
+        else q.lease_expires_at end,
+      started_at = case a.verdict when 'admitted' then v_now else q.started_at end,
+      requested_at = case a.verdict when 'admitted' then v_now + a.send_after
+        else q.requested_at end,
+      worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
+      ready_seq = null,
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked')
+        then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
+      line_budget_id = case a.verdict when 'budget' then a.budget_id end,
+      next_retry_at = case a.verdict
+        when 'budget' then v_now + a.send_after
+        when 'workspace' then v_now + a.send_after
+        when 'locked' then v_now + a.send_after
+        when 'paused' then 'infinity'
+        when 'keyless' then 'infinity'
+        when 'ending' then v_now + interval '1 second'
+        when 'moved' then v_now + interval '1 second' end
+    from unnest(p_admissions) as a
+    where q.id = a.queue_id
+    returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
+  )
+  select
+    jsonb_agg(jsonb_build_object(
+      'queue_id', l.id, 'lease_token', l.lease_token, 'lease_ms', v_lease_seconds * 1000,
+      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
+      'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
+      'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
+      'max_body_bytes', st.max_body_bytes,
+      'request', coalesce(made.request,
+        sync.plain_request(c, st, access.base_url || so.base_path)) || jsonb_build_object(
+        'reach', case when v_is_anywhere_allowed then 'any'
+          when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
+          else 'public' end),
+      'origin', access.origin, 'credentials', access.credentials,
+      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading, false),
+      'answer_headers', sync.answer_headers(st, so)
+    ) order by l.send_after, l.id)
+  into v_leases
+  from leased as l
+  join public.chunked_sync_jobs as c on c.id = l.id
+  join public.workspace_sync_runs as r on r.id = l.run_id
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join unnest(p_access) as access on access.workspace_id = w.id
+  join public.sync_streams as st on st.id = r.stream_id
+  join public.sync_sources as so on so.id = st.source_id
+  left join unnest(p_made) as made on made.queue_id = l.id
+  where l.status = 'processing';
+  return jsonb_build_object('leases', coalesce(v_leases, '[]'));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.count_in(p_answer jsonb, p_path text[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case when jsonb_typeof(p_answer #> p_path) in ('number', 'string')
+    and p_answer #>> p_path ~ '^[0-9]{1,15}$' then (p_answer #>> p_path)::bigint end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.page_number_in(p_answer jsonb, p_path text[])
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select least(greatest(c.pages, 1), 2147483647)::int
+  from (values (sync.count_in(p_answer, p_path))) as c (pages) where c.pages is not null;
+$function$;
 
 CREATE OR REPLACE FUNCTION sync.read_json(p_page sync.page_in_hand)
  RETURNS sync.page_in_hand
@@ -1426,6 +2959,38 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.content_class(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  -- In the records of a page any text may stand: of JSON only the API's own message is looked at.
+  return sync.class_by_rules(p_stream.class_rules || p_source.class_rules, p_page.http_status,
+    p_page.headers, case
+      when p_page.http_status not between 200 and 299 then left(p_page.body, 16384)
+      when p_page.answer is null then left(p_page.body, 1000)
+      when jsonb_typeof(p_page.answer) = 'object' then p_page.answer #>> p_source.message_path
+    end, p_page.answer);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.require_page(p_class text, p_page sync.page_in_hand, p_source public.sync_sources)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if coalesce(p_class, 'page') <> 'page' then
+    raise exception using errcode = case p_class when 'rate_limited' then 'SY021'
+      when 'transient' then 'SY013' else 'SY024' end,
+      message = format('the API answers %s, which is %s by class_rules: %s', p_page.http_status,
+        p_class, coalesce(sync.foreign_text(p_page.answer #>> p_source.message_path,
+        sync.workspace_secret(p_page.workspace_id)), 'it says no more'));
+  end if;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.scoped_id(p_parent_id text, p_id text)
  RETURNS text
  LANGUAGE sql
@@ -1454,6 +3019,19 @@ AS $function$
   ) as decoded;
 $function$;
 
+CREATE OR REPLACE FUNCTION sync.record_time(p_record jsonb, p_stream public.sync_streams)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case p_stream.time_format
+    when 'iso' then nullif(nullif(sync.try_time(p_record #>> p_stream.updated_at_path),
+      'infinity'), '-infinity')
+    else sync.epoch_time(p_record #>> p_stream.updated_at_path, p_stream.time_format) end;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.found_records(p_pages sync.page_in_hand[])
  RETURNS sync.incoming_record[]
  LANGUAGE plpgsql
@@ -1470,7 +3048,10 @@ begin
         case when p.kind = 'item' then p.record_id
           when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
           else r.record #>> st.id_path end,
-        nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'), '-infinity'),
+        case st.time_format when 'iso'
+          then nullif(nullif((r.record #>> st.updated_at_path)::timestamptz, 'infinity'),
+          '-infinity')
+          else sync.epoch_time(r.record #>> st.updated_at_path, st.time_format) end,
         r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
@@ -1484,7 +3065,7 @@ begin
         case when p.kind = 'item' then p.record_id
           when st.id_scope = 'parent' then sync.scoped_id(p.parent_id, r.record #>> st.id_path)
           else r.record #>> st.id_path end,
-        sync.try_time(r.record #>> st.updated_at_path),
+        sync.record_time(r.record, st),
         r.record, p.turn, p.requested_at, p.is_full_scan, p.parent_id, r.record #>> st.id_path
       )::sync.incoming_record), '{}')
       from unnest(p_pages) as p
@@ -1571,6 +3152,20 @@ begin
   return v_page;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.asked_wait(p_page sync.page_in_hand)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_source public.sync_sources;
+begin
+  select so.* into strict v_source from public.sync_sources as so
+  join public.sync_streams as st on st.source_id = so.id where st.id = p_page.stream_id;
+  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body));
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text, p_hint text)
  RETURNS sync.page_in_hand
  LANGUAGE plpgsql
@@ -1583,17 +3178,20 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
+  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page) end;
   if p_sqlstate = 'SY021' then
     v_page.code := p_sqlstate;
     v_page.message := p_message;
     v_page.outcome := 'delayed';
     v_page.is_permanent := false;
-    v_page.wait := make_interval(secs => sync.setting('retry_base_seconds')::double precision);
+    v_page.retry_after := sync.asked_wait(v_page);
+    v_page.wait := make_interval(secs => least(sync.setting('max_block_seconds'),
+      coalesce(v_page.retry_after, sync.setting('retry_base_seconds')))::double precision);
     v_page.answer := null;
     return v_page;
   end if;
   v_page.code := case
-    when p_sqlstate in ('SY010', 'SY013') then p_sqlstate
+    when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
     when p_sqlstate ~ '^(2[23]|54)' and v_was_read then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
@@ -1612,11 +3210,28 @@ begin
       when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
         'base URL.'
       else nullif(p_hint, '') end);
-  v_page.is_permanent := v_page.code in ('SY010', 'SY012');
+  v_page.wait := case when v_page.retry_after is not null then make_interval(
+    secs => least(sync.setting('max_block_seconds'), v_page.retry_after)::double precision) end;
+  v_page.is_permanent := v_page.code in ('SY010', 'SY012', 'SY024');
   v_page.outcome := 'retry';
   v_page.records := null;
   v_page.total := null;
   return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.are_headers(p_headers jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case coalesce(jsonb_typeof(p_headers), 'null') when 'null' then true
+    when 'object' then not exists (
+      select from jsonb_each(p_headers) as h
+      where jsonb_typeof(h.value) <> 'string' or length(h.value #>> '{}') > 4096
+        or h.key <> lower(h.key))
+    else false end;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.given_pages(p_pages jsonb)
@@ -1642,19 +3257,22 @@ begin
     if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
       and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
       and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
-      and jsonb_typeof(v_given -> 'body') = 'string') is not true
+      and jsonb_typeof(v_given -> 'body') = 'string'
+      and sync.are_headers(v_given -> 'headers')) is not true
       or (case when v_given ->> 'queue_id' ~ '^[0-9]{1,18}$'
         then (v_given ->> 'queue_id')::bigint = any (v_queue_ids) end)
     then
       raise exception using errcode = 'SY006',
-        message = 'a page lacks queue_id, lease_token, status or body, or stands there twice',
-        hint = 'They are whole numbers, as is duration_ms; the body is a JSON string with the '
-          'answer''s text.';
+        message = 'a page lacks queue_id, lease_token, status or body, has other headers than '
+          'texts of up to 4,096 characters, or stands there twice',
+        hint = 'Ids, token and status are whole numbers, as is duration_ms; the body is a JSON '
+          'string with the answer''s text; headers: {"etag": "…"}, their names in lower case.';
     end if;
     v_page.turn := cardinality(v_pages) + 1;
     v_page.queue_id := (v_given ->> 'queue_id')::bigint;
     v_page.lease_token := (v_given ->> 'lease_token')::bigint;
     v_page.http_status := (v_given ->> 'status')::int;
+    v_page.headers := v_given -> 'headers';
     v_page.body := v_given ->> 'body';
     v_page.duration_ms := (v_given ->> 'duration_ms')::bigint;
     v_queue_ids := v_queue_ids || v_page.queue_id;
@@ -1854,14 +3472,288 @@ begin
   execute sync.target_sql('select array(
     select %3$s from %1$s as t
     where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
+      and (t.raw @> $5) is not true
     intersect
     select unnest(s.record_ids) from sync.seen_pages as s
     where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan;
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan, (
+    select deleted_when from public.sync_streams where id = p_run.stream_id);
   if cardinality(v_ids) > 0 then
     execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
       where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
     using p_run.workspace_id, p_run.stream_id, v_ids;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.count_here(p_run public.workspace_sync_runs)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_here bigint;
+begin
+  execute sync.target_sql('select count(*) from %1$s as t
+    where %2$s and (t.deleted_at is null or t.raw @> $3)', p_run.stream_id)
+  into v_here using p_run.workspace_id, p_run.stream_id, (
+    select deleted_when from public.sync_streams where id = p_run.stream_id);
+  return v_here;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.gone_ids(p_run public.workspace_sync_runs)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_deleted_when jsonb := (
+    select deleted_when from public.sync_streams where id = p_run.stream_id);
+  v_ids text[] := array[]::text[];
+begin
+  if v_deleted_when is not null then
+    execute sync.target_sql('select coalesce(array_agg(t.id::text order by t.id), ''{}'')
+      from %1$s as t where %2$s and t.deleted_at is null and t.raw @> $3', p_run.stream_id)
+    into v_ids using p_run.workspace_id, p_run.stream_id, v_deleted_when;
+  end if;
+  return v_ids;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_gone(p_run public.workspace_sync_runs, p_ids text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
+    is_confirmed, last_seen_at)
+  select p_run.workspace_id, p_run.stream_id, gone.id, p_run.id, true, sync.now()
+  from unnest(p_ids) as gone (id) order by gone.id
+  on conflict (workspace_id, stream_id, record_id) do update set
+    missed_by_run_id = excluded.missed_by_run_id, is_confirmed = true, answers = 0,
+    held_by_run_id = null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_read_since(p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_stream.updated_at_path is not null and sync.has_template(p_stream, 'since');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.latest_time(p_records jsonb, p_stream public.sync_streams)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, MDY'
+AS $function$
+begin
+  if not sync.is_read_since(p_stream) then
+    return null;
+  end if;
+  return (select max(sync.record_time(r.record, p_stream))
+    from jsonb_array_elements(p_records) as r (record));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.set_since(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.workspace_sync_runs as r set is_full_scan = f.since is null,
+    reading = case when f.since is not null then jsonb_build_object('since', f.since) end
+  from (
+    select x.id, case
+      when s.marks -> 'of' = sync.feed_identity(w, st)
+        and (s.marks ->> 'full_scan_at')::timestamptz
+          >= sync.now() - make_interval(days => st.full_scan_days)
+      then (s.marks ->> 'since')::timestamptz - make_interval(secs => st.since_overlap) end as since
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id and sync.is_read_since(st)
+    join public.sync_workspaces as w on w.id = x.workspace_id
+    left join public.sync_workspace_streams as s
+      on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
+    where x.id = any (p_run_ids)
+  ) as f
+  where r.id = f.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_reading(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_stream public.sync_streams;
+  v_of jsonb;
+  v_old jsonb;
+  v_seen record;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if v_stream.completeness not in ('chained', 'agreed') and not sync.is_read_since(v_stream) then
+    return;
+  end if;
+  select sync.feed_identity(w, v_stream), coalesce(case when s.marks -> 'of'
+      = sync.feed_identity(w, v_stream) then s.marks end, '{}') into v_of, v_old
+  from public.sync_workspaces as w
+  left join public.sync_workspace_streams as s
+    on s.workspace_id = w.id and s.stream_id = p_run.stream_id
+  where w.id = p_run.workspace_id and w.access_revision = p_run.access_revision
+    and v_stream.revision = p_run.stream_revision;
+  if v_of is null then
+    return;
+  end if;
+  select max(latest_at) as latest_at,
+    max(cardinality(record_ids)) filter (where page = 1) as page_records
+  into v_seen from sync.seen_pages where run_id = p_run.id and scan = p_run.scan;
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
+  values (p_run.workspace_id, p_run.stream_id, jsonb_strip_nulls(jsonb_build_object(
+    'of', v_of, 'run_id', p_run.id, 'read_at', sync.now(),
+    'since', case when sync.is_read_since(v_stream) then
+      least(coalesce(v_seen.latest_at, (v_old ->> 'since')::timestamptz), p_run.started_at) end,
+    'full_scan_at', case when p_run.is_full_scan then to_jsonb(sync.now())
+      else v_old -> 'full_scan_at' end,
+    'short_by', case when p_run.is_full_scan
+      then nullif(greatest(p_run.expected_total - p_run.distinct_ids, 0), 0)
+      else (v_old ->> 'short_by')::bigint end,
+    'pages', case when p_run.is_full_scan then p_run.known_pages
+      else (v_old ->> 'pages')::int end,
+    'page_records', case when p_run.is_full_scan then v_seen.page_records
+      else (v_old ->> 'page_records')::int end)))
+  on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.request_full_scan(p_stream text, p_workspace text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_workspace_id bigint;
+begin
+  perform sync.require_service();
+  v_workspace_id := sync.workspace_id_of(p_workspace);
+  update public.sync_workspace_streams as s set marks = s.marks - 'full_scan_at'
+  from public.sync_streams as st
+  where st.id = s.stream_id and st.stream_name = p_stream and s.workspace_id = v_workspace_id
+    and (st.completeness = 'feed' or sync.is_read_since(st));
+  if not found and not exists (select 1 from public.sync_streams as st
+    where st.stream_name = p_stream and (st.completeness = 'feed' or sync.is_read_since(st))) then
+    raise exception using errcode = 'SY003',
+      message = format('there is no stream %L that is read in part', p_stream),
+      hint = 'A feed is, and one with {since} in its request; any other is read whole each time.';
+  end if;
+  return jsonb_build_object('stream', p_stream, 'workspace', p_workspace);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.close_run(p_run_id bigint, p_status text, p_warning text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_waiting bigint[];
+  v_close_function text;
+begin
+  perform sync.fold_counters(p_run_id);
+  update public.workspace_sync_runs as r set
+    status = p_status, completed_at = sync.now(), close_error = null,
+    warnings = case when p_warning is null then warnings else warnings || p_warning end,
+    error_message = coalesce(error_message, case when p_status = 'failed' then (
+      select q.error_message from public.chunk_processing_queue as q
+      where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
+  where id = p_run_id returning * into strict v_run;
+  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
+  -- By the index of parents, and not through all that is live.
+  with children as materialized (
+    select * from public.workspace_sync_runs where parent_run_id = p_run_id for no key update
+  )
+  select array_agg(id) into v_waiting from children
+  where status = 'running' and ending is null and phase = 'parent';
+  if v_waiting is not null then
+    perform sync.begin_runs(v_waiting);
+  end if;
+  if p_status <> 'completed' then
+    return;
+  end if;
+  insert into public.sync_workspace_streams as s
+    (workspace_id, stream_id, last_complete_sync_at, last_complete_run_id, last_sync_duration_ms,
+    record_count)
+  values (v_run.workspace_id, v_run.stream_id, v_run.completed_at, p_run_id,
+    extract(epoch from v_run.completed_at - v_run.started_at) * 1000, v_run.distinct_ids)
+  on conflict (workspace_id, stream_id) do update set
+    last_complete_sync_at = excluded.last_complete_sync_at,
+    last_complete_run_id = excluded.last_complete_run_id,
+    last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
+  perform sync.note_reading(v_run);
+  select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
+  if v_close_function is not null then
+    begin
+      execute format('select %s($1)', v_close_function) using v_run.workspace_id;
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set warnings = warnings || format('%s: %s',
+        v_close_function, sync.mask_secrets(sqlerrm)) where id = p_run_id;
+    end;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_confirmations(p_run_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_missed bigint;
+  v_unconfirmed text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  -- In this order: an approval that has a missing record deletes before the revival looks, or
+  -- finds it decided anew.
+  perform sync.note_missing(v_run);
+  perform sync.revive_seen(v_run);
+  perform sync.note_gone(v_run, sync.gone_ids(v_run));
+  if sync.is_newly_empty(v_run) then
+    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
+      ', for the list is empty; a later run that finds it so too may delete'));
+    return;
+  end if;
+  select count(*) into v_missed from sync.missing_records
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
+  if v_missed > 0 and sync.is_guarded(v_missed, sync.count_live(v_run)) then
+    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false, ''));
+    return;
+  end if;
+  with asked as (
+    update sync.missing_records as m set asked_at = sync.now()
+    from public.sync_streams as s
+    where s.id = m.stream_id and s.item_path is not null
+      and m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and not m.is_confirmed
+      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
+    returning m.record_id
+  )
+  select array_agg(record_id order by record_id) into v_unconfirmed from asked;
+  if v_unconfirmed is null then
+    perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
+  else
+    update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
+    perform sync.plan_chunks(p_run_id, 'confirmation', null, v_unconfirmed);
+    perform sync.fill_slots(p_run_id);
   end if;
 end; $function$;
 
@@ -1942,6 +3834,33 @@ begin
   return null;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.delete_gone(p_run public.workspace_sync_runs)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_ids text[] := sync.gone_ids(p_run);
+  v_waiting bigint;
+begin
+  if cardinality(v_ids) = 0 then
+    return null;
+  elsif not sync.is_guarded(cardinality(v_ids), sync.count_live(p_run)) then
+    perform sync.delete_records(p_run, v_ids);
+    perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+    return null;
+  end if;
+  perform sync.note_gone(p_run, v_ids);
+  update sync.missing_records set held_by_run_id = p_run.id
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and record_id = any (v_ids);
+  update public.workspace_sync_runs set deletions_waiting = cardinality(v_ids)
+  where id = p_run.id returning deletions_waiting into v_waiting;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
+    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.delete_records(p_run public.workspace_sync_runs, p_ids text[])
  RETURNS bigint
  LANGUAGE plpgsql
@@ -2018,7 +3937,393 @@ begin
   return jsonb_build_object('run_id', p_run_id, 'deleted', sync.delete_records(v_run, v_ids));
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.read_counted(p_page sync.page_in_hand, p_stream public.sync_streams)
+CREATE OR REPLACE FUNCTION sync.begin_phase(p_run_ids bigint[], p_phase text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+declare
+  v_chunk_ids bigint[];
+  v_ready int;
+begin
+  update public.workspace_sync_runs set phase = p_phase, planned_chunks = planned_chunks + 1,
+    known_pages = case p_phase when 'scan' then 1 else 0 end,
+    planned_pages = case p_phase when 'scan' then 1 else 0 end,
+    pages_planned = pages_planned + case p_phase when 'scan' then 1 else 0 end
+  where id = any (p_run_ids);
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, reading)
+    select r.job_id, r.id, case p_phase when 'scan' then 'page' else 'connection' end, r.scan,
+      case p_phase when 'scan' then 1 end, case p_phase when 'scan' then r.reading end
+    from public.workspace_sync_runs as r where r.id = any (p_run_ids) order by r.id
+    returning id, parent_sync_job_id, run_id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select id, parent_sync_job_id, run_id from planned order by id
+    returning id
+  )
+  select array_agg(id order by id) into v_chunk_ids from queued;
+  -- Of a run that begins again slot 1 may be in flight.
+  update public.chunk_processing_queue as q set slot = 1,
+    ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then nextval('sync.ready_seq') end,
+    next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then 'infinity'::timestamptz end
+  where q.id = any (v_chunk_ids) and not exists (
+    select 1 from public.chunk_processing_queue as held
+    where held.run_id = q.run_id and held.slot = 1);
+  get diagnostics v_ready = row_count;
+  if v_ready < cardinality(v_chunk_ids) then
+    perform sync.fill_slots(id) from unnest(p_run_ids) as id;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_order_unique(p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return coalesce(p_stream.order_is_unique,
+    p_stream.order_path is null or p_stream.order_path = p_stream.id_path);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.in_order(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_path text[] := coalesce(p_stream.order_path, p_stream.id_path);
+  v_is_unique boolean := sync.is_order_unique(p_stream);
+begin
+  select (array_agg(k.number order by k.n))[1], (array_agg(k.number order by k.n desc))[1],
+    (array_agg(k.word order by k.n))[1], (array_agg(k.word order by k.n desc))[1],
+    (array_agg(k.flaw order by k.n) filter (where k.flaw is not null))[1]
+  into v_page.first_key, v_page.last_key, v_page.first_text, v_page.last_text, v_page.disorder
+  from (
+    select r.n, r.number, r.word, case
+      when r.number is null and r.word is null
+      then format('record %s has no %s at %s', r.id, p_stream.order_type,
+        array_to_string(v_path, '.'))
+      when r.step * case p_stream.order_direction when 'asc' then 1 else -1 end < 0
+      then format('record %s comes after %s', r.id, r.id_before)
+      when r.step = 0 and v_is_unique and r.id <> r.id_before
+      then format('records %s and %s have the same key', r.id_before, r.id) end as flaw
+    from (
+      select x.*, lag(x.id) over by_place as id_before, case p_stream.order_type
+        when 'text' then (x.word > lag(x.word) over by_place)::int
+          - (x.word < lag(x.word) over by_place)::int
+        else sign(x.number - lag(x.number) over by_place) end as step
+      from (
+        select e.n, e.record #>> p_stream.id_path as id,
+          case
+            when p_stream.order_type = 'text' then null
+            when p_stream.order_type = 'time'
+            then extract(epoch from sync.try_time(e.record #>> v_path))
+            when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
+            then (e.record #>> v_path)::numeric end as number,
+          case when p_stream.order_type = 'text'
+            and jsonb_typeof(e.record #> v_path) in ('string', 'number')
+            then e.record #>> v_path end collate ucs_basic as word
+        from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
+      ) as x
+      window by_place as (order by x.n)
+    ) as r
+  ) as k;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.moved_record(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_moved text;
+begin
+  execute replace(sync.target_sql('select i.id
+    from (select e.record #>> $4 as id, e.record #> $5 as key
+      from jsonb_array_elements($3) as e (record)) as i
+    cross join lateral (
+      select t.raw #> $5 as key from %1$s as t where %2$s and t.id = i.id::<id> offset 0) as known
+    where known.key <> i.key limit 1', p_stream.id), '<id>', (
+      select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
+      where attrelid = to_regclass(p_stream.target_table) and attname = 'id'))
+  into v_moved using p_page.workspace_id, p_stream.id, p_page.answer, p_stream.id_path,
+    coalesce(p_stream.order_path, p_stream.id_path);
+  return v_moved;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.named_next(p_page sync.page_in_hand, p_answer jsonb, p_stream public.sync_streams, p_source public.sync_sources, OUT o_is_said boolean, OUT o_next jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_text text;
+  v_base_url text;
+begin
+  if p_stream.next_is = 'link_header' then
+    o_is_said := p_page.headers ->> 'link' is not null;
+    v_text := sync.link_next(p_page.headers ->> 'link');
+  else
+    o_is_said := p_answer #> p_stream.next_path is not null;
+    v_text := sync.cursor_at(p_answer, p_stream.next_path);
+  end if;
+  if v_text is null then
+    return;
+  elsif p_stream.next_is = 'token' then
+    o_next := jsonb_build_object('next', p_answer #> p_stream.next_path);
+  else
+    select base_url into strict v_base_url from public.sync_workspaces
+    where id = p_page.workspace_id;
+    o_next := jsonb_build_object('url', sync.next_url(v_base_url, v_text, p_source,
+      v_base_url || p_source.base_path || p_stream.path));
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.least_overlap(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_path text[] := coalesce(p_stream.order_path, p_stream.id_path);
+begin
+  if sync.is_order_unique(p_stream) then
+    return 1;
+  end if;
+  return (
+    select p_page.records + 1 - coalesce(max(e.n)
+      filter (where e.record #> v_path <> p_page.answer -> -1 #> v_path), 0)
+    from jsonb_array_elements(p_page.answer) with ordinality as e (record, n));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.next_offset(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_offset bigint := coalesce((p_page.reading ->> 'offset')::bigint,
+    (p_page.page - 1)::bigint * p_stream.page_size);
+  v_wanted bigint := coalesce(p_stream.overlap, greatest(1, p_stream.page_size / 10));
+  v_least bigint := 1;
+  v_back bigint;
+begin
+  if p_stream.completeness = 'agreed' then
+    return jsonb_build_object('offset', v_offset + p_page.records, 'guess', true);
+  elsif p_page.records > 0 then
+    v_least := sync.least_overlap(p_page, p_stream);
+    v_wanted := case when p_page.page = 1 and v_least >= p_page.records then 0
+      else least(greatest(v_wanted, v_least), p_page.records - 1) end;
+    return jsonb_build_object('offset', v_offset + p_page.records - v_wanted, 'overlap', v_wanted,
+      'guess', true);
+  elsif v_offset = 0 or coalesce(p_page.reading ?| '{back,beside}', false) then
+    return null;
+  end if;
+  v_back := case when (p_page.reading ->> 'overlap')::bigint = 0 then 0
+    else greatest(0, v_offset - v_wanted) end;
+  return jsonb_build_object('offset', v_back, 'overlap', v_offset - v_back, 'guess', true,
+    'back', true);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.says_more(p_answer jsonb, p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_stream.more_path is null then
+    return null;
+  end if;
+  if jsonb_typeof(p_answer #> p_stream.more_path) is distinct from jsonb_typeof(p_stream.more_is)
+  then
+    perform sync.raise_shape(format('the answer does not say at %s whether more follows',
+      array_to_string(p_stream.more_path, '.')),
+      'declare_stream() says where that stands (more_path) and which value means it (more_is).');
+  end if;
+  return p_answer #> p_stream.more_path = p_stream.more_is;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.with_next(p_page sync.page_in_hand, p_answer jsonb, p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_position text := sync.position_of(p_stream);
+  v_says_more boolean := sync.says_more(p_answer, p_stream);
+  v_named record;
+  v_next jsonb;
+begin
+  if v_position = 'page' then
+    v_page.last_page := sync.page_number_in(p_answer, p_stream.last_page_path);
+  end if;
+  v_page.ends := case
+    when v_says_more is false then true
+    when p_stream.short_page_ends and p_page.records < p_stream.page_size then true
+    -- Where pages begin at 0, the last one may be named by number or by count.
+    when v_page.last_page is not null
+    then p_page.page >= v_page.last_page + 1 - p_stream.first_page
+    when p_page.records > 0 or v_says_more then false
+    when v_position in ('page', 'last') then true
+    else v_position = 'offset' and (p_page.page = 1 or p_stream.completeness = 'agreed') end;
+  case
+    when v_page.ends then
+      null;
+    when v_position in ('next', 'url', 'link') then
+      v_named := sync.named_next(p_page, p_answer, p_stream, p_source);
+      v_next := v_named.o_next;
+      v_page.ends := v_next is null;
+      if v_next is null and (v_says_more or not (v_named.o_is_said or p_stream.next_absent_ends
+        or p_page.records < p_stream.page_size)) then
+        perform sync.raise_shape(format('%s and it names no next page', case when v_says_more
+          then 'the answer says that more follows' else 'the page is full' end),
+          'declare_stream() says where the next page is named (next_path, next_is), or that a full '
+            'page without one is the last (next_absent_ends).');
+      end if;
+    when v_position = 'last' then
+      v_next := jsonb_build_object('last',
+        p_page.answer -> -1 #> coalesce(p_stream.last_path, p_stream.id_path));
+      if nullif(v_next -> 'last', 'null') is null then
+        perform sync.raise_shape(format('nothing says where the list goes on: %s', case
+          when p_page.records = 0 then 'the answer says that more follows, and shows no record'
+          else 'the last record has nothing at ' || array_to_string(p_stream.last_path, '.') end),
+          'declare_stream() says which value of the last record asks for the next page '
+            '(last_path).');
+      end if;
+    when v_position = 'offset' then
+      v_next := sync.next_offset(p_page, p_stream);
+      v_page.is_past_pages := p_page.records = 0;
+      if p_stream.completeness = 'chained' and v_says_more is null
+        and p_page.records between 1 and (p_page.reading ->> 'overlap')::bigint then
+        v_page.ends := null;
+      end if;
+    when v_position = 'page' then
+      v_next := '{"guess": true}';
+    else
+      null;
+  end case;
+  if v_next is not null then
+    v_page.next := coalesce(p_page.reading, '{}')
+      - '{next,url,last,offset,overlap,guess,back,beside}'::text[] || v_next;
+    if p_page.page >= sync.setting('max_pages') then
+      perform sync.raise_shape(format('page %s is not the last one', p_page.page),
+        format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
+        sync.counted(sync.setting('max_pages'), 'page')));
+    end if;
+  end if;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.check_progress(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_ids text[];
+  v_value text := coalesce(p_page.next ->> 'next', p_page.next ->> 'url', p_page.next ->> 'last');
+begin
+  if v_value is not null and exists (
+    select 1 from public.chunked_sync_jobs as c
+    where c.run_id = p_page.run_id and c.scan = p_page.scan and c.kind = 'page'
+      and c.reading is not null
+      and md5(coalesce(c.reading ->> 'next', c.reading ->> 'url', c.reading ->> 'last'))
+        = md5(v_value)
+      and c.reading -> 'parent' is not distinct from p_page.reading -> 'parent'
+  ) then
+    raise exception using errcode = 'SY020',
+      message = format('the cursor %s repeats', left(v_value, 80)),
+      hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
+  end if;
+  if p_page.page = 1 or p_page.records <= coalesce((p_page.reading ->> 'overlap')::bigint, 0) then
+    return;
+  end if;
+  v_ids := array(
+    select e.record #>> p_stream.id_path
+    from jsonb_array_elements(p_page.answer) with ordinality as e (record, n) order by e.n);
+  if exists (
+    select 1 from public.chunked_sync_jobs as c
+    join sync.seen_pages as s on s.run_id = c.run_id and s.scan = c.scan and s.chunk_id = c.id
+    where c.run_id = p_page.run_id and c.scan = p_page.scan and c.kind = 'page'
+      and c.page = p_page.page - 1 and s.record_ids = v_ids
+      and c.reading -> 'parent' is not distinct from p_page.reading -> 'parent'
+  ) then
+    raise exception using errcode = 'SY020',
+      message = format('page %s repeats the page before', p_page.page),
+      hint = 'The API may not know the parameter that asks for a page: declare_stream() names it. '
+        'The scan would never end.';
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_listed(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_moved text;
+begin
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
+  if v_page.total >= p_stream.result_cap then
+    v_page.total := null;
+  end if;
+  v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
+  perform sync.check_progress(v_page, p_stream);
+  v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
+  v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
+  if p_stream.completeness <> 'chained' then
+    return v_page;
+  end if;
+  v_page := sync.in_order(v_page, p_stream);
+  if v_page.disorder is null and v_page.next ? 'next' and p_stream.cursor_is is null
+    and v_page.next ->> 'next'
+      is distinct from v_page.answer -> -1 #>> coalesce(p_stream.last_path, p_stream.id_path) then
+    v_page.disorder := format('its cursor is %s and not what its last record has at %s, so that '
+      'nothing says that the next page joins', sync.shown(v_page.next -> 'next'),
+      array_to_string(coalesce(p_stream.last_path, p_stream.id_path), '.'));
+  end if;
+  if v_page.disorder is null and p_stream.order_moves = 'never' then
+    v_moved := sync.moved_record(v_page, p_stream);
+    if v_moved is not null then
+      v_page.disorder := format('record %s has another place in the order than before, and '
+        'order_moves is never', v_moved);
+    end if;
+  end if;
+  if p_stream.order_moves = 'forward' and p_stream.order_type = 'time'
+    and p_page.is_full_scan is false and v_page.last_key > (
+      select extract(epoch from r.started_at) from public.workspace_sync_runs as r
+      where r.id = p_page.run_id) then
+    v_page.ends := true;
+  end if;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_past_end(p_page sync.page_in_hand, p_stream public.sync_streams)
  RETURNS sync.page_in_hand
  LANGUAGE plpgsql
  STABLE
@@ -2027,9 +4332,257 @@ AS $function$
 declare
   v_page sync.page_in_hand := p_page;
 begin
+  v_page.records := 0;
+  v_page.ends := sync.position_of(p_stream) = 'page' or p_stream.completeness = 'agreed';
+  v_page.is_past_pages := not v_page.ends;
+  v_page.next := case when not v_page.ends then coalesce(p_page.reading, '{}')
+    - '{offset,overlap,guess,back,beside}'::text[] || sync.next_offset(v_page, p_stream) end;
+  v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.walk_list(p_run_id bigint, p_scan integer, p_stream public.sync_streams)
+ RETURNS sync.walk
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_walk sync.walk;
+  v_is_chained boolean := p_stream.completeness = 'chained';
+  v_is_unique boolean := sync.is_order_unique(p_stream);
+  v_overlaps boolean := sync.position_of(p_stream) = 'offset';
+  v_way int := case p_stream.order_direction when 'asc' then 1 else -1 end;
+begin
+  with shown as (
+    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.first_key, s.last_key, s.first_text,
+      s.last_text, row_number() over (order by s.page) as n
+    from sync.seen_pages as s
+    where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
+  ), filled as (
+    -- An empty page joins nothing: the next one joins the last that has records.
+    select s.page, lag(s.page) over by_page as page_before,
+      lag(s.record_ids) over by_page as ids_before, v_way * case p_stream.order_type
+        when 'text' then (s.first_text > lag(s.last_text) over by_page)::int
+          - (s.first_text < lag(s.last_text) over by_page)::int
+        else sign(s.first_key - lag(s.last_key) over by_page) end as step
+    from shown as s where s.record_ids <> '{}'
+    window by_page as (order by s.page)
+  ), walked as (
+    select s.page, s.next, coalesce(s.ends, s.record_ids <@ f.ids_before, false) as is_end,
+      format('page %s is not in order: ', s.page) || s.disorder as disorder, case
+        when not v_is_chained or f.page_before is null then null
+        -- The first page was asked again, after an empty one.
+        when v_overlaps and s.page = 2 and s.record_ids = f.ids_before then null
+        when v_overlaps and v_is_unique and not s.record_ids && f.ids_before
+        then format('page %s shares no record with page %s', s.page, f.page_before)
+        when v_overlaps and (f.step > 0 or (f.step = 0 and not v_is_unique))
+        then format('page %s does not begin before the end of page %s', s.page, f.page_before)
+        when not v_overlaps and (f.step < 0 or (f.step = 0 and v_is_unique))
+        then format('page %s begins before the end of page %s', s.page, f.page_before) end as gap
+    from shown as s left join filled as f on f.page = s.page
+    where s.page = s.n
+  ), last as (
+    select coalesce(min(w.page) filter (where w.is_end), max(w.page)) as page,
+      coalesce(bool_or(w.is_end), false) as is_ended
+    from walked as w
+  )
+  select max(w.page), bool_or(l.is_ended), (array_agg(coalesce(w.disorder, w.gap) order by w.page)
+      filter (where w.disorder is not null or w.gap is not null))[1],
+    coalesce(bool_or(w.disorder is not null), false),
+    (array_agg(w.next order by w.page desc))[1]
+  into v_walk.pages, v_walk.is_ended, v_walk.flaw, v_walk.is_final, v_walk.next
+  from last as l join walked as w on w.page <= l.page;
+  if v_walk.pages is null then
+    v_walk := row(0, false, 'no page was read', false, null)::sync.walk;
+  elsif not v_walk.is_ended and v_walk.flaw is null and (v_walk.next is null or exists (
+    select 1 from public.chunked_sync_jobs as c
+    where c.run_id = p_run_id and c.scan = p_scan and c.kind = 'page'
+      and c.page = v_walk.pages + 1 and c.reading = v_walk.next)) then
+    v_walk.flaw := format('nothing proves that the list ends after page %s', v_walk.pages);
+  end if;
+  return v_walk;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_on(p_run public.workspace_sync_runs, p_walk sync.walk)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.seen_pages set page = null
+  where run_id = p_run.id and scan = p_run.scan and page > p_walk.pages;
+  update public.workspace_sync_runs
+  set known_pages = p_walk.pages, planned_pages = p_walk.pages where id = p_run.id;
+  perform sync.plan_page(p_run.id, p_walk.pages + 1, p_walk.next);
+  perform sync.fill_slots(p_run.id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_beside(p_run public.workspace_sync_runs, p_page sync.page_in_hand)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_stream public.sync_streams;
+  v_last record;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if sync.position_of(v_stream) not in ('page', 'offset') or v_stream.order_moves = 'forward'
+    or (v_stream.completeness = 'chained' and p_run.scan - p_run.begun_again > 1) then
+    return false;
+  end if;
+  if p_run.sound_scan is not null then
+    select max(page) as pages, max(cardinality(record_ids)) filter (where page = 1) as records
+    into v_last from sync.seen_pages where run_id = p_run.id and scan = p_run.sound_scan;
+  else
+    select (ws.marks ->> 'pages')::int as pages, (ws.marks ->> 'page_records')::int as records
+    into v_last
+    from public.sync_workspace_streams as ws
+    join public.sync_workspaces as w on w.id = ws.workspace_id
+    where ws.workspace_id = p_run.workspace_id and ws.stream_id = p_run.stream_id
+      and ws.marks -> 'of' = sync.feed_identity(w, v_stream);
+  end if;
+  if (v_last.pages > 1 and p_page.records >= v_last.records) is not true then
+    return false;
+  end if;
+  update public.workspace_sync_runs set
+    known_pages = v_last.pages, progress_total = coalesce(progress_total, v_last.pages),
+    reading = coalesce(reading, '{}') || '{"beside": true}' || case
+      when p_page.next ? 'offset' then jsonb_build_object('step', p_page.next -> 'offset',
+        'overlap', coalesce(p_page.next -> 'overlap', '0')) else '{}'::jsonb end
+  where id = p_run.id;
+  return true;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_listed(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_run public.workspace_sync_runs;
+begin
+  for v_page in select p.* from unnest(p_pages) as p where p.kind = 'page' order by p.turn loop
+    select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
+    continue when v_run.ending is not null or v_page.ends is distinct from false
+      or v_page.next is null or v_page.page <> v_run.known_pages;
+    if v_page.page = 1 then
+      continue when sync.plan_beside(v_run, v_page);
+    end if;
+    perform sync.plan_page(v_run.id,
+      v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next);
+  end loop;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.next_scan(p_run_id bigint, p_sound_scan integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.workspace_sync_runs set scan = scan + 1, phase = 'scan', known_pages = 1,
+    planned_pages = 1, reading = nullif(reading - '{beside,step,overlap}'::text[], '{}'),
+    sound_scan = p_sound_scan
+  where id = p_run_id;
+  perform sync.plan_chunks(p_run_id, 'page', array[1], null);
+  perform sync.fill_slots(p_run_id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.close_since(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_here bigint := sync.count_here(p_run);
+  v_short_by bigint := coalesce((
+    select (marks ->> 'short_by')::bigint from public.sync_workspace_streams
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id), 0);
+begin
+  if p_run.expected_total > v_here + v_short_by then
+    update public.sync_workspace_streams set marks = marks - 'full_scan_at'
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: the next '
+      'scan reads everything', p_run.expected_total, v_here));
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_gone(p_run));
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.close_list(p_run_id bigint, p_pages integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+begin
+  update public.workspace_sync_runs as r set known_pages = p_pages, planned_pages = p_pages,
+    progress_total = coalesce(r.progress_total, p_pages), expected_total = s.total,
+    distinct_ids = s.ids
+  from (
+    select max(x.total) as total, count(distinct shown.id) as ids
+    from public.workspace_sync_runs as own
+    join sync.seen_pages as x on x.run_id = own.id and x.scan = own.scan
+    left join lateral unnest(x.record_ids) as shown (id) on true where own.id = p_run_id
+  ) as s
+  where r.id = p_run_id returning r.* into strict v_run;
+  select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
+  if v_run.distinct_ids >= v_stream.result_cap and sync.position_of(v_stream) <> 'last' then
+    perform sync.close_run(p_run_id, 'partial', format('%s were shown, and the API shows no more '
+      'than result_cap (%s) of a list: have it read by a keyset, {last} over a unique value, so '
+      'that every page is a list of its own', sync.counted(v_run.distinct_ids, 'record'),
+      v_stream.result_cap));
+  elsif not v_run.is_full_scan then
+    perform sync.close_since(v_run);
+  else
+    update public.workspace_sync_runs set warnings = warnings || format('the API counts %s, its '
+      'pages show %s', expected_total, distinct_ids)
+    where id = p_run_id and expected_total <> distinct_ids;
+    perform sync.begin_confirmations(p_run_id);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_counted(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.set_since(p_run_ids);
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_counted(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_records bigint;
+begin
   v_page.total := sync.count_at(p_page.answer, p_stream.total_path);
-  v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
-    2147483647);
+  v_page.last_page := sync.page_number_in(p_page.answer, p_stream.last_page_path);
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  -- Where pages begin at 0, the last one may be named by number or by count.
+  if v_page.last_page is null or p_stream.first_page = 0 then
+    perform sync.check_records(v_page, p_stream);
+    v_records := jsonb_array_length(v_page.answer);
+    if v_page.last_page is null and v_records = 0 and v_page.total > 0 and p_page.page = 1 then
+      perform sync.raise_shape(format('the answer names no last page, and shows none of %s',
+        sync.counted(v_page.total, 'record')),
+        'declare_stream() says where the last page stands, else it follows from what page 1 shows.');
+    end if;
+    v_page.last_page := greatest(v_page.last_page, case
+      when p_page.page > 1 then coalesce(p_page.known_pages, p_page.page)
+      when v_records = 0 then 1
+      else least(ceil(v_page.total::numeric / v_records), 2147483647) end, 1);
+  end if;
   if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
     perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
       format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
@@ -2040,8 +4593,8 @@ begin
       v_page.last_page, sync.counted(v_page.total, 'record')),
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
-  v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.check_records(v_page, p_stream) where v_records is null;
+  v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   return v_page;
 end; $function$;
 
@@ -2064,14 +4617,211 @@ begin
   return v_page;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.scan_again(p_run_id bigint, p_finding text, p_scans integer DEFAULT NULL::integer, p_sound_scan integer DEFAULT NULL::integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_scans int := coalesce(p_scans, sync.setting('max_scans'));
+  v_run public.workspace_sync_runs;
+begin
+  perform sync.forget_unaccepted(p_run_id);
+  update public.workspace_sync_runs
+  set warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding)
+  where id = p_run_id and scan - begun_again < v_scans
+  returning * into v_run;
+  if v_run.id is null then
+    perform sync.close_run(p_run_id, 'partial',
+      format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
+  else
+    perform sync.next_scan(p_run_id, p_sound_scan);
+  end if;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.plan_counted(p_pages sync.page_in_hand[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
+  update public.workspace_sync_runs as r
+  set reading = coalesce(r.reading, '{}') || jsonb_build_object('step', p.records)
+  from unnest(p_pages) as p
+  join public.sync_streams as st on st.id = p.stream_id and st.page_size > p.records
+  where r.id = p.run_id and p.page = 1 and p.reveals_pages and p.total > p.records
+    and p.records > 0 and sync.position_of(st) = 'offset';
   perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   where p.reveals_pages group by p.run_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_counted(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run.id)
+    else sync.confirmation_finding(p_run) end;
+  v_run public.workspace_sync_runs;
+  v_cap bigint;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run.id;
+  select result_cap into v_cap from public.sync_streams where id = p_run.stream_id;
+  if v_run.expected_total >= v_cap then
+    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, which with a result_cap '
+      'of %s is no total: have the list read as chained, by {last} over a unique value',
+      v_run.expected_total, v_cap));
+  elsif v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding);
+  elsif p_run.phase = 'scan' and not v_run.is_full_scan then
+    perform sync.close_since(v_run);
+  elsif p_run.phase = 'scan' then
+    perform sync.begin_confirmations(p_run.id);
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_listed(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.set_since(p_run_ids);
+  perform sync.begin_phase(p_run_ids, 'scan');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.end_confirmations(p_run public.workspace_sync_runs, p_scans integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_finding text := sync.confirmation_finding(p_run);
+begin
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding, p_scans);
+  else
+    perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_chained(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_scans int := sync.setting('max_scans');
+  v_stream public.sync_streams;
+  v_walk sync.walk;
+begin
+  if p_run.phase = 'confirm' then
+    perform sync.end_confirmations(p_run, v_scans);
+    return;
+  end if;
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  v_walk := sync.walk_list(p_run.id, p_run.scan, v_stream);
+  case
+    when v_walk.is_final then
+      perform sync.close_run(p_run.id, 'partial', v_walk.flaw);
+    when v_walk.flaw is not null then
+      perform sync.scan_again(p_run.id, v_walk.flaw, v_scans);
+    when v_walk.is_ended then
+      perform sync.close_list(p_run.id, v_walk.pages);
+    else
+      perform sync.read_on(p_run, v_walk);
+  end case;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.repeated_id(p_run public.workspace_sync_runs)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select shown.id from sync.seen_pages as s
+    cross join lateral (select distinct id from unnest(s.record_ids) as id) as shown
+    where s.run_id = p_run.id and s.scan = p_run.scan
+    group by shown.id having count(*) > 1 order by shown.id limit 1);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.disagreement(p_run public.workspace_sync_runs)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_lost text[] := array(
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = p_run.id and s.scan = p_run.sound_scan
+    except
+    select unnest(s.record_ids) from sync.seen_pages as s
+    where s.run_id = p_run.id and s.scan = p_run.scan
+    order by 1);
+  v_new text[];
+begin
+  if cardinality(v_lost) > 0 then
+    return format('it does not show what the scan before showed: %s', sync.some_of(v_lost));
+  end if;
+  v_new := array(
+    select unnest(s.new_ids) from sync.seen_pages as s
+    where s.run_id = p_run.id and s.scan = p_run.sound_scan and exists (
+      select 1 from sync.seen_pages as x join public.chunked_sync_jobs as c on c.id = x.chunk_id
+      where x.run_id = p_run.id and x.scan = p_run.sound_scan and c.reading ? 'beside')
+    order by 1);
+  if cardinality(v_new) > 0 then
+    return format('what was new in the scan before may have pushed others from page to page while '
+      'they were read side by side: %s', sync.some_of(v_new));
+  end if;
+  return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_agreed(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  -- One more than where one scan is enough.
+  v_scans int := sync.setting('max_scans') + 1;
+  v_stream public.sync_streams;
+  v_walk sync.walk;
+  v_finding text;
+begin
+  if p_run.phase = 'confirm' then
+    perform sync.end_confirmations(p_run, v_scans);
+    return;
+  end if;
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  v_walk := sync.walk_list(p_run.id, p_run.scan, v_stream);
+  if v_walk.flaw is null and not v_walk.is_ended then
+    perform sync.read_on(p_run, v_walk);
+    return;
+  end if;
+  v_finding := coalesce(v_walk.flaw,
+    format('record %s stands on two pages', sync.repeated_id(p_run)));
+  if v_walk.flaw is null and sync.repeated_id(p_run) is null then
+    v_finding := null;
+  end if;
+  case
+    when v_finding is not null then
+      perform sync.scan_again(p_run.id, v_finding, v_scans);
+    when p_run.sound_scan is null and p_run.scan - p_run.begun_again < v_scans then
+      perform sync.next_scan(p_run.id, p_run.scan);
+    when p_run.sound_scan is null then
+      perform sync.close_run(p_run.id, 'partial', format('after %s: only the last one can be '
+        'compared', sync.counted(v_scans, 'scan')));
+    when sync.disagreement(p_run) is not null then
+      perform sync.scan_again(p_run.id, sync.disagreement(p_run), v_scans, p_run.scan);
+    else
+      perform sync.close_list(p_run.id, v_walk.pages);
+  end case;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.check_cursor(p_page sync.page_in_hand)
@@ -2268,6 +5018,30 @@ begin
     perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
     perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
   end loop;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.missing_from_feed(p_run public.workspace_sync_runs, OUT o_total bigint, OUT o_here bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_shown bigint;
+begin
+  -- What came after the first page was read is the next scan's.
+  select min(total) into o_total from sync.seen_pages
+  where run_id = p_run.id and scan = p_run.scan;
+  if o_total is null then
+    return;
+  end if;
+  o_here := sync.count_here(p_run);
+  if p_run.is_full_scan then
+    select count(distinct id) into v_shown
+    from sync.seen_pages as s cross join unnest(s.record_ids) as id
+    where s.run_id = p_run.id and s.scan = p_run.scan;
+    o_here := least(o_here, v_shown);
+  end if;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.read_items(p_page sync.page_in_hand)
@@ -2537,16 +5311,18 @@ CREATE OR REPLACE FUNCTION sync.begin_kinds(p_run_ids bigint[])
 AS $function$
 declare
   v_counted bigint[];
+  v_listed bigint[];
   v_feed bigint[];
   v_items bigint[];
   v_single bigint[];
 begin
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
+    array_agg(given.id order by given.id) filter (where k.completeness in ('chained', 'agreed')),
     array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
     array_agg(given.id order by given.id) filter (where k.completeness = 'items'),
     array_agg(given.id order by given.id) filter (where k.completeness = 'single')
-  into v_counted, v_feed, v_items, v_single
+  into v_counted, v_listed, v_feed, v_items, v_single
   from unnest(p_run_ids) as given (id)
   cross join lateral (
     select st.completeness from public.workspace_sync_runs as r
@@ -2555,6 +5331,9 @@ begin
   ) as k;
   if v_counted is not null then
     perform sync.begin_counted(v_counted);
+  end if;
+  if v_listed is not null then
+    perform sync.begin_listed(v_listed);
   end if;
   if v_feed is not null then
     perform sync.begin_feed(v_feed);
@@ -2618,9 +5397,25 @@ CREATE OR REPLACE FUNCTION sync.read_page(p_page sync.page_in_hand, p_stream pub
 AS $function$
 declare
   v_page sync.page_in_hand := p_page;
+  v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
+  v_class text;
 begin
   if p_page.http_status not between 200 and 299 then
-    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+    if v_has_rules then
+      v_page.answer := sync.try_json(p_page.body);
+      v_class := sync.content_class(v_page, p_stream, p_source);
+      perform sync.require_page(v_class, v_page, p_source);
+    end if;
+    if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
+      and p_page.reading ?| '{guess,beside}' then
+      v_page := sync.read_past_end(p_page, p_stream);
+      v_page.answer := '[]';
+      v_page.body := null;
+      return v_page;
+    end if;
+    if v_class = 'page' then
+      null;
+    elsif p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
       perform sync.require_own_error(p_page, p_source);
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
@@ -2633,12 +5428,13 @@ begin
     v_page.body := null;
     return v_page;
   end if;
-  perform sync.require_no_rate_limit(p_page.http_status, p_page.body, p_source)
-  where p_source.class_rules <> '[]' and p_page.body !~ '^[[:space:]]*[{[]';
+  if v_has_rules and p_page.body !~ '^[[:space:]]*[{[]' then
+    perform sync.require_page(sync.content_class(v_page, p_stream, p_source), v_page, p_source);
+  end if;
   v_page := sync.read_json(p_page);
-  perform sync.require_no_rate_limit(p_page.http_status,
-    v_page.answer #>> p_source.message_path, p_source)
-  where p_source.class_rules <> '[]' and jsonb_typeof(v_page.answer) = 'object';
+  if v_has_rules then
+    perform sync.require_page(sync.content_class(v_page, p_stream, p_source), v_page, p_source);
+  end if;
   if v_page.answer #> p_source.success_path = 'false'::jsonb then
     raise exception using errcode = 'SY013',
       message = format('the API answers %s and reports a failure: %s', p_page.http_status,
@@ -2650,6 +5446,8 @@ begin
     when p_page.kind = 'connection' then sync.read_connection(v_page, p_source)
     when p_page.kind = 'confirmation' then sync.read_confirmation(v_page, p_stream)
     when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
+    when p_stream.completeness in ('chained', 'agreed')
+    then sync.read_listed(v_page, p_stream, p_source)
     when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
     when p_stream.completeness = 'single' then sync.read_single(v_page, p_stream)
     else sync.read_items(v_page) end;
@@ -2657,8 +5455,8 @@ begin
     v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
   end if;
   v_page.records := jsonb_array_length(v_page.answer);
-  v_page.reveals_pages := v_page.kind = 'page'
-    and (v_page.last_page <= v_page.known_pages) is not true;
+  v_page.reveals_pages := coalesce(v_page.reveals_pages, v_page.kind = 'page'
+    and (v_page.last_page <= v_page.known_pages) is not true);
   -- It is in the answer now; every statement over the pages would copy it.
   v_page.body := null;
   return v_page;
@@ -2705,6 +5503,8 @@ begin
       order by p.turn);
     case v_kind
       when 'counted', 'single' then perform sync.plan_counted(v_pages);
+      when 'chained' then perform sync.plan_listed(v_pages);
+      when 'agreed' then perform sync.plan_listed(v_pages);
       when 'feed' then perform sync.plan_feed(v_pages);
       when 'items' then perform sync.plan_items(v_pages);
       else null;
@@ -2722,8 +5522,11 @@ CREATE OR REPLACE FUNCTION sync.advance_run(p_run_id bigint)
 AS $function$
 declare
   v_run public.workspace_sync_runs;
+  v_completeness text;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select completeness into strict v_completeness from public.sync_streams
+  where id = v_run.stream_id;
   if v_run.ending is not null then
     perform sync.close_run(p_run_id,
       case v_run.ending when 'timeout' then 'partial' else v_run.ending end,
@@ -2742,15 +5545,33 @@ begin
       where id = v_run.parent_run_id and status = 'running');
   elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
-  elsif exists (select 1 from public.sync_streams
-    where id = v_run.stream_id and completeness = 'feed') then
-    perform sync.advance_feed(v_run);
-  elsif exists (select 1 from public.sync_streams
-    where id = v_run.stream_id and completeness = 'single') then
-    perform sync.advance_single(v_run);
   else
-    perform sync.advance_counted(v_run);
+    case v_completeness
+      when 'chained' then perform sync.advance_chained(v_run);
+      when 'agreed' then perform sync.advance_agreed(v_run);
+      when 'feed' then perform sync.advance_feed(v_run);
+      when 'single' then perform sync.advance_single(v_run);
+      else perform sync.advance_counted(v_run);
+    end case;
   end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_again(p_run_id bigint, p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.cancel_pending(p_run_id, p_reason);
+  perform sync.forget_unaccepted(p_run_id);
+  update public.workspace_sync_runs as r
+  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
+    reading = null, sound_scan = null,
+    stream_revision = st.revision, warnings = warnings || p_reason,
+    access_revision = w.access_revision
+  from public.sync_workspaces as w, public.sync_streams as st
+  where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
+  perform sync.begin_runs(array[p_run_id]);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.decide_failures(p_pages sync.page_in_hand[])
@@ -2999,7 +5820,7 @@ begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.queue_id, null) from unnest(p_pages) as p
+    perform sync.note_refusal(p.workspace_id, p.queue_id, p.retry_after) from unnest(p_pages) as p
     where p.code = 'SY021' and not p.is_repeat;
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
@@ -3082,12 +5903,16 @@ CREATE OR REPLACE FUNCTION sync.note_seen(p_pages sync.page_in_hand[], p_records
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_hashjoin TO 'on'
 AS $function$
+declare
+  v_listed int[] := array(
+    select p.turn from unnest(p_pages) as p where p.ends is not null or p.next is not null);
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder, part_id)
+    first_key, last_key, disorder, part_id, first_text, last_text, next, ends,
+    latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
-    p.disorder, p.part_id
+    p.disorder, p.part_id, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
@@ -3099,7 +5924,8 @@ begin
     from unnest(p_records) as r
     join unnest(p_changed) as c on c.workspace_id = r.workspace_id
       and c.stream_id = r.stream_id and c.record_id = r.record_id
-    where c.change = 'inserted' and not r.is_truth group by r.turn
+    where (c.change = 'inserted' and not r.is_truth) or (
+      r.turn = any (v_listed) and c.change in ('inserted', 'revived')) group by r.turn
   ) as n on n.turn = p.turn
   where p.kind in ('page', 'cursor');
 end; $function$;
@@ -3243,6 +6069,9 @@ AS $function$
 declare
   v_page sync.page_in_hand := p_page;
   v_class text := p_error_class;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+  v_retry_after numeric := p_retry_after;
 begin
   if v_page.outcome is not null then
     return v_page;
@@ -3252,14 +6081,24 @@ begin
       '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
   end if;
   v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
-  v_page.http_status := (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int;
-  if v_page.http_status is not null and v_class in ('transient', 'permanent')
-    and sync.is_rate_limit((
-      select so.class_rules from public.sync_streams as st
-      join public.sync_sources as so on so.id = st.source_id where st.id = v_page.stream_id),
-      v_page.http_status, p_error_message) then
-    v_class := 'rate_limited';
+  if v_page.body is null then
+    v_page.body := p_error_message;
   end if;
+  v_page.http_status := coalesce(v_page.http_status,
+    (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
+  if v_page.http_status is not null and v_class in ('transient', 'rate_limited', 'permanent') then
+    select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
+    select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+    v_page.answer := sync.try_json(v_page.body);
+    -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
+    v_class := coalesce(nullif(coalesce(sync.content_class(v_page, v_stream, v_source),
+      case when p_page.http_status is not null then sync.class_of(sync.status_classes(v_stream,
+        v_source, v_page.kind, v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), v_class);
+    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer),
+      p_retry_after);
+    v_page.answer := null;
+  end if;
+  v_page.body := null;
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
   v_page.is_permanent := v_class = 'permanent';
@@ -3269,9 +6108,9 @@ begin
     else 'retry' end;
   v_page.wait := case v_class
     when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
-      p_retry_after)
-    when 'transient' then case when p_retry_after > 0
-    then make_interval(secs => least(p_retry_after,
+      v_retry_after)
+    when 'transient' then case when v_retry_after > 0
+    then make_interval(secs => least(v_retry_after,
       sync.setting('max_block_seconds'))::double precision) end end;
   return v_page;
 end; $function$;
@@ -3293,6 +6132,135 @@ exception when others then
   end if;
   get stacked diagnostics v_message = message_text;
   return (sync.settle_chunks(array[sync.postpone(p_page, sqlstate, v_message)]))[1];
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.given_failure(p_queue_id bigint, p_lease_token bigint, p_answer jsonb)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+begin
+  v_page.turn := 1;
+  v_page.queue_id := p_queue_id;
+  v_page.lease_token := p_lease_token;
+  v_page.is_repeat := false;
+  v_page.is_permanent := false;
+  if coalesce(jsonb_typeof(p_answer), 'null') = 'null' then
+    return v_page;
+  end if;
+  if (jsonb_typeof(p_answer) = 'object' and p_answer ->> 'status' ~ '^[1-5][0-9]{2}$'
+    and sync.are_headers(p_answer -> 'headers')
+    and coalesce(jsonb_typeof(p_answer -> 'body'), 'null') in ('null', 'string')) is not true then
+    raise exception using errcode = 'SY006', message = 'p_answer is not what came of a request',
+      hint = '{"status": 403, "headers": {"retry-after": "30"}, "body": "…"}, or null.';
+  end if;
+  v_page.http_status := (p_answer ->> 'status')::int;
+  v_page.headers := p_answer -> 'headers';
+  v_page.body := left(p_answer ->> 'body', 16384);
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_page_all_the_same(p_page sync.page_in_hand, p_error_class text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_stream public.sync_streams;
+  v_source public.sync_sources;
+begin
+  if p_page.outcome is not null or p_page.body is null
+    or p_error_class in ('postponed', 'released')
+    or coalesce(p_page.http_status between 200 and 299, true) then
+    return false;
+  end if;
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  select * into strict v_source from public.sync_sources where id = v_stream.source_id;
+  v_page.answer := sync.try_json(v_page.body);
+  return coalesce(sync.content_class(v_page, v_stream, v_source) = 'page', false);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fail_unmade(p_made sync.made_request[], p_worker_id text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '500ms'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_pages sync.page_in_hand[];
+  v_made sync.made_request;
+begin
+  with leased as (
+    update public.chunk_processing_queue as q set status = 'processing',
+      lease_token = sync.new_token(), lease_expires_at = v_now + interval '1 minute',
+      started_at = v_now, worker_id = p_worker_id, ready_seq = null,
+      turn = coalesce(q.ready_seq, q.turn), line_budget_id = null, next_retry_at = null
+    from unnest(p_made) as m where q.id = m.queue_id
+    returning q.id, q.lease_token
+  )
+  select array_agg(sync.given_failure(l.id, l.lease_token, null)) into v_pages from leased as l;
+  v_pages := sync.fence(v_pages);
+  for v_turn in 1 .. cardinality(v_pages) loop
+    if v_pages[v_turn].outcome is null then
+      v_pages[v_turn].outcome := 'retry';
+      v_pages[v_turn].is_permanent := true;
+      select m.* into strict v_made from unnest(p_made) as m
+      where m.queue_id = v_pages[v_turn].queue_id;
+      v_pages[v_turn].code := v_made.code;
+      v_pages[v_turn].message := sync.mask_workspace_key(v_made.message,
+        v_pages[v_turn].workspace_id);
+    end if;
+  end loop;
+  perform sync.settle_chunks(v_pages);
+exception when others then
+  if not sync.is_own_trouble(sqlstate) then
+    raise;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.fail_chunk_job_safe(p_queue_id bigint, p_lease_token bigint, p_error_class text, p_error_message text DEFAULT NULL::text, p_retry_after numeric DEFAULT NULL::numeric, p_answer jsonb DEFAULT NULL::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '20s'
+ SET default_transaction_isolation TO 'read committed'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_pages sync.page_in_hand[];
+  v_began_at timestamptz;
+begin
+  perform sync.require_service();
+  v_began_at := sync.now();
+  if p_error_class is null or p_error_class not in ('transient', 'rate_limited', 'permanent',
+    'postponed', 'released') then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no error class', p_error_class),
+      hint = 'transient, rate_limited, permanent, postponed or released';
+  end if;
+  v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
+  if v_pages[1].outcome = 'refused' then
+    raise exception using errcode = 'SY001', message = v_pages[1].message,
+      hint = 'Stop: another worker owns it.';
+  end if;
+  v_pages := case when sync.is_page_all_the_same(v_pages[1], p_error_class)
+    then sync.complete_pages(v_pages)
+    else array[sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after)] end;
+  return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
+    sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.live_record_ids(p_run public.workspace_sync_runs)
@@ -3422,6 +6390,30 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.is_declared_so(p_source jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_before jsonb;
+  v_after jsonb;
+begin
+  select to_jsonb(so) into v_before from public.sync_sources as so
+  where so.source_name = p_source ->> 'source_name';
+  begin
+    perform public.declare_source(p_source);
+    select to_jsonb(so) into v_after from public.sync_sources as so
+    where so.source_name = p_source ->> 'source_name';
+    raise exception 'this was a trial';
+  exception when raise_exception then
+    if v_after is null then
+      raise;
+    end if;
+  end;
+  return v_before is not distinct from v_after;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.declare_all(p_declaration jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -3432,7 +6424,10 @@ declare
   v_message text;
   v_hint text;
 begin
-  perform public.declare_source(p_declaration -> 'source');
+  -- The workspaces of a source that stands so need not be locked before its streams' runs.
+  if not sync.is_declared_so(p_declaration -> 'source') then
+    perform public.declare_source(p_declaration -> 'source');
+  end if;
   for v_stream in
     select s.stream, s.n from jsonb_array_elements(p_declaration -> 'streams') with ordinality
       as s (stream, n) order by s.n
@@ -3525,7 +6520,7 @@ begin
   end;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.given_fields(p_what text, p_row jsonb, p_defaults jsonb)
+CREATE OR REPLACE FUNCTION sync.declaration_of(p_what text, p_row jsonb, p_defaults jsonb)
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE
@@ -3571,11 +6566,11 @@ begin
       where p.depth < 100
     )
     select coalesce(jsonb_agg(jsonb_build_object(
-      'source', sync.given_fields('source', to_jsonb(so), v_defaults.o_source),
+      'source', sync.declaration_of('source', to_jsonb(so), v_defaults.o_source),
       'streams', (
         select coalesce(jsonb_agg(
           jsonb_build_object('source_name', so.source_name)
-            || sync.given_fields('stream', to_jsonb(st), v_defaults.o_stream)
+            || sync.declaration_of('stream', to_jsonb(st), v_defaults.o_stream)
           order by p.depth, st.id), '[]')
         from public.sync_streams as st
         join (select id, max(depth) as depth from placed group by id) as p on p.id = st.id
@@ -3820,6 +6815,248 @@ begin
       ) as c));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.sweep(p_is_in_claim boolean)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '10ms'
+AS $function$
+declare
+  v_taken_back int;
+begin
+  begin
+    -- Before anything of a run is locked. What another holds is for the next sweep.
+    perform sync.fill_columns(case when p_is_in_claim then 500 else 5000 end);
+  exception when lock_not_available then
+    null;
+  end;
+  perform sync.forget_future();
+  perform sync.bound_waits();
+  v_taken_back := sync.take_back_expired();
+  perform sync.end_overdue_runs();
+  perform sync.find_keys_again();
+  perform sync.mark_paused_runs();
+  perform sync.repair_runs(p_is_in_claim);
+  perform sync.close_left_jobs();
+  perform sync.refresh_live_jobs();
+  perform sync.tend_hints();
+  begin
+    perform sync.check_health_if_late();
+    perform sync.deliver_alerts() where exists (
+      select 1 from public.sync_alerts
+      where resolved_at is null or resolved_at > sync.now() - interval '1 day');
+  exception when lock_not_available then
+    -- Mostly a health check holds the alerts, and delivers them itself.
+    null;
+  end;
+  update sync.sweep_state as s set swept_at = sync.now(), last_error = null,
+    claim_floor = sync.lowest_turn()
+  from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+  where s.is_only_row;
+  return v_taken_back;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, OUT o_admissions sync.admission[], OUT o_answer jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_access sync.access[] := sync.read_access(p_queue_ids);
+  v_made sync.made_request[] := sync.made_requests(p_queue_ids, v_access);
+  v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
+  v_queue_ids bigint[] := p_queue_ids;
+  v_withheld sync.admission[];
+begin
+  -- What a crash takes back of a claim is fetched again.
+  perform set_config('synchronous_commit', 'off', true);
+  if cardinality(v_unmade) > 0 then
+    perform sync.fail_unmade(v_unmade, p_worker_id);
+    -- With them others of their runs may have ended.
+    v_queue_ids := array(
+      select q.id from unnest(p_queue_ids) with ordinality as p (id, turn)
+      join public.chunk_processing_queue as q on q.id = p.id
+      where q.status = 'pending' and q.slot is not null
+        and q.id <> all (array(select m.queue_id from unnest(v_unmade) as m)) order by p.turn);
+  end if;
+  v_withheld := sync.withheld_chunks(v_queue_ids, v_access);
+  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
+  where a.verdict = 'keyless' having count(*) > 0;
+  o_admissions := sync.admit_chunks(array(
+    select id from unnest(v_queue_ids) with ordinality as p (id, turn)
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
+      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
+  perform sync.note_haste(p_worker_id) where exists (
+    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
+  o_admissions := o_admissions || v_withheld;
+  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
+  o_admissions := o_admissions || array(
+    select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
+  o_answer := o_answer || jsonb_build_object(
+    'blocked_budgets', sync.blocked_budgets(),
+    -- Behind chunks that were withheld there may be others.
+    'next_look_ms', case when cardinality(v_withheld) + cardinality(v_unmade) > 0 then 0 else least((
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and line_budget_id is null and next_retry_at < 'infinity'
+      order by next_retry_at limit 1), (
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      from public.sync_budgets as b
+      where b.line_due_at is not null and exists (
+        select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
+      having count(*) > 0)) end,
+    'versions', public.chunkwise_version());
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.outdated_protocol(p_protocol integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_versions jsonb := public.chunkwise_version();
+begin
+  if p_protocol = (v_versions ->> 'protocol_version')::int then
+    return null;
+  end if;
+  -- No error: a worker from before an upgrade would repeat the call, and not read the versions.
+  return jsonb_build_object('leases', '[]'::jsonb, 'blocked_budgets', '[]'::jsonb,
+    'next_look_ms', null, 'reason', 'protocol', 'versions', v_versions,
+    'error', jsonb_build_object('code', 'SY023', 'message', format('the worker speaks protocol %s, '
+      'the database %s', coalesce(p_protocol::text, 'null'), v_versions ->> 'protocol_version'),
+      'hint', 'Update the worker; one that speaks this protocol says so in p_protocol.'));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.claim_next_chunk_job_safe(p_worker_id text, p_limit integer DEFAULT 1, p_listening jsonb DEFAULT NULL::jsonb, p_protocol integer DEFAULT 1)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_alone record;
+  v_claim record;
+  v_ids bigint[];
+  v_echo jsonb;
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  if p_limit is null or p_limit not between 1 and 100 then
+    raise exception using errcode = 'SY006', message = format('p_limit is '
+      '%s', coalesce(p_limit::text, 'null')),
+      hint = 'A claim takes 1 to 100 chunks.';
+  end if;
+  perform sync.note_worker(p_worker_id, p_listening);
+  if sync.outdated_protocol(p_protocol) is not null then
+    return sync.outdated_protocol(p_protocol);
+  end if;
+  v_echo := case when p_listening is null then '{}'::jsonb
+    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
+  perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
+  end if;
+  perform sync.wake_due_chunks(p_limit);
+  perform sync.wake_lines(p_limit);
+  v_alone := sync.hold_alone(p_worker_id);
+  if v_alone.o_is_alone then
+    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
+    -- Turned away, it leaves the worker to others at once.
+    return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
+      case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
+  end if;
+  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
+  if cardinality(v_ids) < p_limit then
+    v_ids := (v_ids || array(
+      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
+    ))[1:p_limit];
+  end if;
+  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text, p_protocol integer DEFAULT 1)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_chunk public.chunk_processing_queue;
+  v_alone record;
+  v_claim record;
+  v_reason text;
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  if p_queue_id is null then
+    raise exception using errcode = 'SY006', message = 'p_queue_id is null',
+      hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
+  end if;
+  perform sync.note_worker(p_worker_id, null);
+  if sync.outdated_protocol(p_protocol) is not null then
+    return sync.outdated_protocol(p_protocol);
+  end if;
+  perform sync.sweep_if_due();
+  if sync.is_out_of_time() then
+    return (sync.claim_chunks('{}', p_worker_id)).o_answer
+      || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
+  end if;
+  select * into v_chunk from public.chunk_processing_queue
+  where id = p_queue_id for no key update skip locked;
+  v_reason := case
+    when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
+    where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null then 'not_found'
+    when v_chunk.status <> 'pending' then 'not_pending'
+    when v_chunk.next_retry_at = 'infinity' then 'paused'
+    when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
+  if v_reason is null then
+    v_alone := sync.hold_alone(p_worker_id, p_queue_id);
+    v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
+      then 'alone' end;
+  end if;
+  if v_reason is null then
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_reason := case (v_claim.o_admissions)[1].verdict
+      when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
+      when 'paused' then 'paused' when 'keyless' then 'paused'
+      when 'ending' then 'not_pending' when 'moved' then 'not_pending'
+      when 'unmade' then 'not_pending' end;
+  else
+    v_claim := sync.claim_chunks('{}', p_worker_id);
+  end if;
+  insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
+  values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
+  on conflict ((case when verdict = 'not_found' then chunk_id % 1000 else chunk_id end), verdict)
+    where verdict <> 'claimed' do update set
+    times = case when h.chunk_id = excluded.chunk_id then h.times + 1 else 1 end,
+    chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
+    occurred_at = excluded.occurred_at;
+  return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
+    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
+      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
+      when v_reason = 'alone' then 1000 end) end;
+end; $function$;
+
 do $put_back$
 declare
   v_one record;
@@ -3839,8 +7076,17 @@ end; $put_back$;
 comment on function public.chunkwise_version() is 'What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version", "release"}.';
 
+comment on function sync.origin_of(text) is 'Returns: scheme, host and port of a URL, in the one spelling of parse_url(), or null if it is
+none.';
+
 comment on column public.sync_sources.auth is 'none; key: the secret as it is; basic: the secret is user:password; oauth2_client and
 oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter, refresh_token.';
+
+comment on column public.sync_sources.class_rules is 'What answers mean whose status says too little, [{"status": 403, "text": "Too Many Attempts",
+"class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", "class":
+"rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": "transient"}]: the first
+rule that an answer meets in all that it names decides. text: stands in the answer''s error,
+whatever the case of its letters; header, path: have this value. Without status it is any, a 2xx too.';
 
 comment on column public.sync_sources.reset_header is 'Which header says when a rate limit ends, {"name": "x-ratelimit-reset", "is": "epoch"}; is: epoch,
 seconds or date; null: Retry-After alone.';
@@ -3915,6 +7161,14 @@ comment on column public.sync_streams.since_overlap is 'How many seconds before 
 
 comment on column public.sync_streams.time_format is 'Of updated_at_path: iso, epoch (seconds) or epoch_ms.';
 
+comment on column public.sync_workspace_streams.marks is 'Of a feed, where the next scan may stop. run_id and read_at: the last scan that was complete, of
+newest_id: the first record of its list; full_scan_at: when everything was read last; short_by: how
+many the API counted then that it did not show; of: of which address, owner and declaration all that
+is, of others it says nothing. Of other lists: since: the latest change that the last complete run
+saw, or its start; pages: how many it read, page_records: how many records its page 1 had.';
+
+comment on column sync.target_tables.upsert_name is 'The apply function that sync.write_upsert() made of it; null: it made none.';
+
 comment on type sync.incoming_record is 'A record of a page, on its way to an apply function. turn: of which page of the call; requested_at:
 when that was asked for, or earlier; is_truth: it is of a full scan, so that what it says counts
 whatever its date is; parent_id: below which parent it was listed; own_id: its id as the API has it,
@@ -3981,14 +7235,105 @@ comment on function sync.wrong_source(public.sync_sources,public.sync_sources) i
 
 comment on function sync.require_source_together(jsonb) is 'Raises: SY006 naming a field of a source that does not go with the others, or with its streams.';
 
+comment on type sync.judged_record is 'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
+the columns; change: inserted, updated or revived; known_change: last_changed_at of the row that it
+was compared with; unfit: columns that its values do not fit; parent_id, own_id: of a table with
+parent_id in its key, what record_id is made of.';
+
+comment on function sync.fit_records(regclass,sync.judged_record[]) is 'After a value did not fit its column: find all that do not, value by value. Returns: the records
+with null for those in fitting, and their columns in unfit. Raises: 23xxx a domain refuses it.';
+
+comment on function sync.epoch_time(text,text) is 'Returns: a moment given in seconds (epoch) or milliseconds (epoch_ms); null if that is none.';
+
+comment on function sync.epoch_value(jsonb,text) is 'Returns: a value in seconds or milliseconds as a column of a time takes it; what is none as a text
+that fits no such column.';
+
+comment on function sync.declared_columns(jsonb) is 'Returns: the columns that a stream declares: type, path in a record, format.';
+
+comment on function sync.fitting_sql(text,jsonb,text[]) is 'Returns: the expression that takes a record''s columns out of it: what stands at a path of its own
+or is in another format, and its fields of the columns'' names, but for those that are no such
+columns.';
+
+comment on function sync.upsert_sql(text,regclass,jsonb) is 'Returns: the statement that makes a target table''s apply function. Filled are the columns that a
+stream declares, each from where it says; without such a declaration every column that is not ours,
+from the record''s field of that name. The table has updated_at.';
+
+comment on function sync.write_upsert(text,regclass,jsonb) is 'Make a registered table''s apply function, see upsert_sql(). Every typed table and synced_records
+have the same one, but for their columns. Locks: its registration.';
+
+comment on function sync.regenerate_upserts() is 'Make every generated apply function anew, which every migration ends with: they are the work of
+upsert_sql(), and no part of a migration''s text. Returns: how many.';
+
 comment on function sync.apply_synced_records(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
 answer that was requested before the row''s last change replaces it only with a later date; one that
 was requested later is the truth in full scans, and in others unless its date is older and the
 row''s is not in the future. A value that does not fit its column makes that null. Made by
 sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
 
+comment on schema synced is 'Tables that streams declare by columns. No API serves it unless the owner exposes it.';
+
+comment on column sync.column_fills.last_key is 'Up to which row that is done; null: to none.';
+
+comment on column sync.column_fills.looked_at is 'Rows that were looked at.';
+
+comment on column sync.column_fills.unfit is '{column: id of the first record whose value does not fit it and is null there}.';
+
+comment on table sync.column_fills is 'Columns that a table got when it had rows: sweeps fill them from raw, by the key, in batches.';
+
+comment on function sync.declared_table(jsonb) is 'Returns: the name of the table that a declaration with columns has. Raises: SY006 no such name.';
+
+comment on function sync.upsert_name(text) is 'Returns: the name of a declared table''s apply function.';
+
+comment on function sync.type_of_id(jsonb) is 'Returns: the type of a declared table''s column id.';
+
+comment on function sync.table_form(jsonb) is 'Returns: the columns of a declared table, in order.';
+
+comment on function sync.table_key(jsonb) is 'Returns: the columns of a declared table''s key.';
+
+comment on function sync.table_sql(text,jsonb) is 'Returns: the statement that makes a declared table.';
+
+comment on function sync.access_sql(text,jsonb) is 'Returns: the statements that say what a declared table is and who reads it: operators.';
+
+comment on function sync.require_adoptable(jsonb,regclass) is 'Raises: SY006 unless a table that stands is one that the declaration would make, but for columns
+that it lacks or has besides.';
+
+comment on function sync.add_columns(jsonb,regclass) is 'Give a declared table the columns that it lacks. Returns: their names. Raises: 55P03 the table was
+not free within 2 s. Locks: the table, all of it, before anything of a run.';
+
+comment on function sync.make_table(jsonb,bigint) is 'Make the table that a stream declares, or adopt one that fits, and add what it lacks. Returns:
+{"target_table", "apply_function", "added": columns}. Raises: SY006 a table of another form or
+another stream''s, 55P03 not free. Locks: the table, its registration.';
+
+comment on function sync.write_columns(public.sync_streams,public.sync_streams,jsonb) is 'Make a declared table''s apply function, where something of it changed, and have what was added
+filled. Locks: its registration, its row of column_fills.';
+
+comment on function sync.picked_rows(public.sync_streams,sync.column_fills,integer) is 'Returns: the next rows of a table whose new columns are to be filled, with what goes there. Locks:
+those rows, in key order.';
+
+comment on function sync.fill_rows(public.sync_streams,text[],sync.judged_record[]) is 'Write columns of rows that the caller holds. Raises: 22xxx a value that does not fit.';
+
+comment on function sync.fill_columns(integer) is 'Fill new columns of one table from what its rows were made of, at most so many rows; those that
+hold it already cost no row version. Returns: rows looked at. Locks: the table''s row of column_fills
+by SKIP LOCKED, then rows in key order.';
+
 comment on function sync.require_parents(jsonb,bigint) is 'Raises: SY006 unless the parents that streams of a source name are lists of it, and none is its
 own.';
+
+comment on function public.declare_stream(jsonb) is 'Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
+left out has its default. With columns a table is made, adopted or widened. Another content than
+before has its live runs begin again, and what they missed forgotten; one that tells whose a key is
+has every key of its source asked about anew. Returns: {"stream_id", "stream_name"}. Raises: SY003
+unknown source, SY006 unknown, missing or bad field, 55P03 the table that gets a column was not free
+within 2 s. Locks: the stream, its table where that gets columns, its table''s registration, missing
+records by key, then runs that hold some back, for one that tells whose a key is the source''s
+workspaces.';
+
+comment on function public.stream_sql(text,text) is 'What a stream''s records go through, to read or to keep: its table, if it declares one, with rights,
+policy and revokes, and the function that writes it. The source has to be named where
+several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.';
+
+comment on column public.workspace_sync_runs.is_full_scan is 'Whether it reads everything: a feed to its end and not only to the mark, other lists without
+{since}.';
 
 comment on column public.workspace_sync_runs.mark is 'Of a feed: the first record of the last complete scan, when this run began. Of an items stream,
 and of children that follow what changed: the staged record up to which they are queued.';
@@ -4004,6 +7349,12 @@ comment on column public.workspace_sync_runs.parts_total is 'Of children: how ma
 comment on column public.workspace_sync_runs.phase is 'connect: asking whose key it is; scan: reading pages; confirm: asking for records that a complete
 scan missed; cursor: reading on where pages end; parent: waiting for its parent run; items: one
 request per staged item; parts: reading a list below each parent.';
+
+comment on column public.workspace_sync_runs.reading is 'What all pages of its scan have in their reading: since; of pages side by side also beside, overlap
+and step, by how many records one begins after the other.';
+
+comment on column public.workspace_sync_runs.sound_scan is 'Of an agreed list: its last scan that reached the end and showed no id twice; the next one is
+compared with it.';
 
 comment on column public.workspace_sync_runs.window_turn is 'Of children: the chunk with which half of what is planned ahead is used up; null: all is planned.';
 
@@ -4030,10 +7381,128 @@ comment on function sync.has_parts(public.sync_streams) is 'Returns: whether a s
 
 comment on column public.chunked_sync_jobs.part_id is 'Of children: of which parent''s list it is a page, see sync.run_parts.';
 
+comment on column public.chunked_sync_jobs.reading is 'The values of its request''s templates, by name: next, last, offset, since, parent; url: the whole
+next request; what is not there has none. Beside them of a page: overlap: how many records it shares
+with the page before; guess: it may lie past the end; beside: it was planned before the page before
+was read; back: what was asked first was past the end. Of a cursor chunk: {"chain", "cursor" (null:
+from the top), "low_id": where the chain ends, "pages_below": in a row}.';
+
+comment on column sync.seen_pages.disorder is 'What on it is not in the order that was declared, or contradicts that its pages join.';
+
+comment on column sync.seen_pages.ends is 'Of a chained or agreed list: whether its answer says that the list ends here; null: that is for a
+comparison with the page before to say.';
+
+comment on column sync.seen_pages.first_key is 'By what its first record is ordered, where that is a number or a time; last_key: its last.';
+
+comment on column sync.seen_pages.first_text is 'By what its first record is ordered, where that is a text; last_text: its last.';
+
+comment on column sync.seen_pages.latest_at is 'Of a list that is read since a time: the latest updated_at on it.';
+
+comment on column sync.seen_pages.new_ids is 'Of a feed that is read to its mark: which of them were stored for the first time. Of a chained or
+agreed list: those that did not live before.';
+
+comment on column sync.seen_pages.next is 'Of a chained or agreed list: the reading of the page after it, as its answer says; null: it says
+none.';
+
+comment on column sync.seen_pages.page is 'Null for what was read by cursor, and for what lies past the end.';
+
 comment on column sync.seen_pages.part_id is 'Of children: of which parent''s list it is a page.';
+
+comment on function sync.plan_page(bigint,integer,jsonb) is 'Queue one page of the run''s current scan, with the values that its request takes. The caller holds
+the run''s lock and has checked that it lives.';
+
+comment on function sync.refuse_next_url(text,text) is 'Raises: SY010 with the next URL.';
+
+comment on function sync.absolute_url(text,text) is 'Returns: a URL, perhaps relative to the one that was asked, as RFC 3986 resolves it, but for "."
+and ".." in its path.';
+
+comment on function sync.next_url(text,text,public.sync_sources,text) is 'What an answer names as its next URL, absolute or relative to the request''s (the base URL if that
+is left out). p_base_url is the workspace''s. Returns: the URL, without the key''s own parameter and
+without a fragment. Raises: SY010 no URL, another origin, or not below the source''s base path.';
+
+comment on function sync.link_next(text) is 'Returns: of a header Link what it names as rel="next", perhaps relative; null if it names none.
+Raises: SY010 a header that cannot be read, which ends no list.';
+
+comment on function sync.raise_request(text,text) is 'Raises: SY022, a chunk''s request cannot be made.';
+
+comment on function sync.template_values(public.chunked_sync_jobs,public.sync_streams) is 'Returns: the values of a chunk''s templates by name; what has none is left out.';
+
+comment on function sync.template_value(text,jsonb) is 'Returns: what stands for a template: the value of its name, or its default, or null.';
+
+comment on function sync.template_parts(text) is 'Returns: a text''s templates and what stands between them, in their order. A text is taken apart
+once: what a template''s value holds is never looked at.';
+
+comment on function sync.filled_text(text,jsonb) is 'Returns: a text with its templates filled: one that is a single template keeps its value''s type,
+any other is a string; null if a template has no value. Raises: SY022.';
+
+comment on function sync.filled_json(jsonb,jsonb) is 'Returns: a JSON value with its templates filled; a property that has no value is left out, one of
+a list takes the list''s property with it; null if nothing is left. Raises: SY022.';
+
+comment on function sync.filled_path(text,jsonb) is 'Returns: a path with its templates filled, each value encoded as part of one segment. Raises:
+SY022 a value that is missing, empty or leads elsewhere.';
+
+comment on function sync.filled_headers(jsonb,jsonb) is 'Returns: headers with their templates filled. Raises: SY022 a value that is missing or that no
+header may have.';
+
+comment on function sync.as_pairs(jsonb) is 'Returns: parameters as [[name, value], …], the values as texts.';
+
+comment on function sync.has_position(public.sync_streams) is 'Returns: whether a stream''s request names its place in the list by a template or takes the next
+URL from the answer, so that page_param is not added.';
+
+comment on function sync.is_plain(public.chunked_sync_jobs,public.sync_streams) is 'Returns: whether a chunk''s request can be put together without a look for templates, as most
+can.';
+
+comment on function sync.position_params(public.chunked_sync_jobs,public.sync_streams) is 'Returns: the parameters that name a chunk''s place where no template does.';
+
+comment on function sync.plain_request(public.chunked_sync_jobs,public.sync_streams,text) is 'Returns: the request of a chunk that has no templates, as a lease carries it.';
+
+comment on function sync.filled_request(public.chunked_sync_jobs,public.sync_streams,public.sync_sources,text) is 'Returns: the request of a chunk with its templates filled, as a lease carries it. Raises: SY022,
+or SY010 for a next URL that leads elsewhere.';
+
+comment on type sync.made_request is 'What filling the templates of a chunk gave: its request, or why it has none.';
+
+comment on function sync.make_request(public.chunked_sync_jobs,public.sync_streams,public.sync_sources,text) is 'Fill the templates of one chunk: whatever goes wrong costs only it. Returns: its request, or the
+code and message of what keeps it from being made.';
+
+comment on function sync.answer_headers(public.sync_streams,public.sync_sources) is 'Returns: which headers of an answer are handed over, their names in lower case.';
+
+comment on function sync.status_classes(public.sync_streams,public.sync_sources,text,integer,jsonb,boolean) is 'Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
+page, of one that may lie past the end 400 too, of a conditional request 304 is.';
+
+comment on function sync.class_of(jsonb,integer) is 'Returns: the class of a status: its own, that of its hundred, or of all others.';
+
+comment on function sync.class_by_rules(jsonb,integer,jsonb,text,jsonb) is 'Returns: the class of the first rule that an answer meets in all that it names, or null. p_text:
+where the rules'' texts are looked for; p_answer: the body as JSON, null if it is none.';
+
+comment on function sync.try_json(text) is 'Returns: a text as JSON, null if it is none.';
+
+comment on function sync.http_date(text) is 'Returns: the moment that a header names, null if it names none.';
+
+comment on function sync.seconds_asked(text) is 'Returns: a number of 0 or more, null if the text is none.';
+
+comment on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb) is 'Returns: after how many seconds an answer asks to be asked again: by Retry-After, by the source''s
+reset_header, or in its body; null if it names nothing above 0.';
+
+comment on type sync.access is 'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
+"value"}]; credentials null: its key cannot be read.';
+
+comment on function sync.read_access(bigint[]) is 'Key and URL of the chunks'' workspaces, in one statement: a registration that commits meanwhile
+gives both or neither. Returns: one each, for a claim''s answer and nothing else.';
+
+comment on function sync.withheld_chunks(bigint[],sync.access[]) is 'Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
+without a key, nor to another source than its stream''s.';
+
+comment on function sync.made_requests(bigint[],sync.access[]) is 'Returns: of the chunks whose requests have templates, what filling them gave.';
+
+comment on function sync.lease_chunks(sync.admission[],text,sync.access[],sync.made_request[]) is 'Admitted chunks are in flight; the others leave the claim''s index and fall due later. The caller
+holds the rows. Returns: {"leases"} as docs/worker-protocol.md has it.';
 
 comment on type sync.page_in_hand is 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
 of it, what became of it. part_id, parent_id: of children, of which parent''s list it is a page.';
+
+comment on function sync.count_in(jsonb,text[]) is 'Returns: a whole number of 0 or more at a path, also one in quotes; null if none stands there.';
+
+comment on function sync.page_number_in(jsonb,text[]) is 'Returns: the number of a page at a path, 1 or more; null if none stands there.';
 
 comment on function sync.read_json(sync.page_in_hand) is 'Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
 Raises: 22P02 not JSON.';
@@ -4045,10 +7514,18 @@ comment on function sync.without_paths(sync.page_in_hand,jsonb) is 'Returns: a p
 comment on function sync.require_own_error(sync.page_in_hand,public.sync_sources) is 'That a record is gone only the API can say, not a proxy before it. Raises: SY010 unless the body
 is JSON with a message where the source says that its errors have one, 22P02 not JSON.';
 
+comment on function sync.content_class(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Returns: the class of an answer by the class_rules of its stream, then of its source; null if none
+speaks of it.';
+
+comment on function sync.require_page(text,sync.page_in_hand,public.sync_sources) is 'Raises: SY021 rate_limited, SY013 transient or SY024 permanent, if that is the class of an answer
+that was handed over as a page.';
+
 comment on function sync.scoped_id(text,text) is 'Returns: the id of a record whose own id is unique below its parent only: <parent>/<id>, each part
 encoded as in a URL.';
 
 comment on function sync.scoped_parts(text) is 'Returns: what scoped_id() put together.';
+
+comment on function sync.record_time(jsonb,public.sync_streams) is 'Returns: a record''s updated_at as its stream writes it, null if it cannot be read.';
 
 comment on function sync.found_records(sync.page_in_hand[]) is 'Returns: the records of pages that were read, in their order there; a time that
 cannot be read is null, one without a zone is UTC.';
@@ -4063,9 +7540,13 @@ comment on function sync.postpone(sync.page_in_hand,text,text) is 'The database 
 to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
 postponed and wait, or retry.';
 
-comment on function sync.judge_error(sync.page_in_hand,text,text,text) is 'What an error of reading or applying a page means: SY010 shape and SY012 data are permanent, SY011
-not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
+comment on function sync.asked_wait(sync.page_in_hand) is 'Returns: after how many seconds an answer asks to be asked again, null if it does not say.';
+
+comment on function sync.judge_error(sync.page_in_hand,text,text,text) is 'What an error of reading or applying a page means: SY010 shape, SY012 data and SY024 a class are
+permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
 database''s own trouble postpones. Returns: the page with outcome, code, and a message with the way out.';
+
+comment on function sync.are_headers(jsonb) is 'Returns: whether these are the headers of an answer as a worker hands them over, or none.';
 
 comment on function sync.given_pages(jsonb) is 'Returns: the argument of complete_chunk_jobs_safe(), checked. Raises: SY006.';
 
@@ -4083,15 +7564,135 @@ comment on function sync.outcome_of(sync.page_in_hand) is 'Returns: what the hol
 comment on function sync.target_sql(text,bigint) is 'Returns: a statement on a stream''s target table: %1$s is the table, to be called t, %2$s its rows
 of workspace $1 and stream $2, %3$s the id of one.';
 
+comment on function sync.revive_seen(public.workspace_sync_runs) is 'What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
+applied, and is listed; but for what says itself that it is deleted.';
+
+comment on function sync.count_here(public.workspace_sync_runs) is 'Returns: how many rows of a run''s workspace and stream an API''s total may count: those that live,
+listed or not, and those that say themselves that they are deleted.';
+
+comment on function sync.gone_ids(public.workspace_sync_runs) is 'Returns: the live rows of a run''s workspace and stream that say themselves that they are
+deleted.';
+
+comment on function sync.note_gone(public.workspace_sync_runs,text[]) is 'Rows that say themselves that they are deleted count as missing and confirmed. The caller holds
+the run''s lock.';
+
+comment on function sync.is_read_since(public.sync_streams) is 'Returns: whether a stream''s requests can ask for what changed since a time.';
+
+comment on function sync.latest_time(jsonb,public.sync_streams) is 'Returns: the latest updated_at of records, of a stream that is read since a time; else null.';
+
+comment on function sync.set_since(bigint[]) is 'New runs of lists that can be asked for what changed: since the last completed run, or everything,
+when that is due, or when that run was of another address, owner or declaration.';
+
+comment on function sync.note_reading(public.workspace_sync_runs) is 'A list was read completely: since when the next run has to ask, and how many pages it had, of
+which as many are read side by side next time. The caller holds the run''s lock.';
+
+comment on function public.request_full_scan(text,text) is 'Let the next scan of a feed read everything, not only what is newer than its mark, and that of a
+list with {since} not only what changed. Returns: {"stream", "workspace"}. Raises: SY002 unknown
+workspace, SY003 no such stream. Locks: the workspace''s row of that stream.';
+
 comment on function sync.note_confirmations(sync.page_in_hand[]) is '404 or 410 confirms that a record is gone; any other page shows that it lives although the scan
 missed it. Locks: rows that only the run of these chunks writes.';
 
-comment on function sync.read_counted(sync.page_in_hand,public.sync_streams) is 'Returns: the page with its records, total and last_page. Raises: SY010.';
+comment on function sync.delete_gone(public.workspace_sync_runs) is 'Of a run that did not read everything: delete what says itself that it is deleted, unless that is
+more than the guard lets pass. The caller holds the run''s lock. Returns: a warning when the guard
+holds, or null.';
+
+comment on function sync.is_order_unique(public.sync_streams) is 'Returns: whether no two records of a list have the same place in its order.';
+
+comment on function sync.in_order(sync.page_in_hand,public.sync_streams) is 'Returns: a page with what its first and its last record are ordered by, and its disorder: what on
+it is not in the declared order, or has no place in it; null if all is.';
+
+comment on function sync.moved_record(sync.page_in_hand,public.sync_streams) is 'Returns: a record of a page whose place in the order is another than when it was written last, or
+null.';
+
+comment on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) is 'Returns: what an answer names as the next page, null if none, and whether it says so at all.
+Raises: SY010 no cursor, or a URL that leads elsewhere.';
+
+comment on function sync.least_overlap(sync.page_in_hand,public.sync_streams) is 'Returns: how many of a page''s last records the next one has to show, so that it joins: one, or,
+where keys are not unique, those with the last key and one before them.';
+
+comment on function sync.next_offset(sync.page_in_hand,public.sync_streams) is 'Returns: where a list goes on that is read by offsets, by what was received. Of a chained list the
+page shares its first records with the page before. One that turned out to be past the end is asked
+again, once, from further up: an empty page joins nothing. After a first page that is too short to
+overlap that is the first page again: if it shows the same, there was no other.';
+
+comment on function sync.says_more(jsonb,public.sync_streams) is 'Returns: whether an answer says that more follows; null where the stream does not say that it
+does. Raises: SY010.';
+
+comment on function sync.with_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) is 'Returns: a page with the reading of the one after it, and whether the list ends with it. By
+offsets a page that shows no more than it shares with the page before may be the end: then ends is null.
+Raises: SY010.';
+
+comment on function sync.check_progress(sync.page_in_hand,public.sync_streams) is 'Raises: SY020 the next page leads where the scan has been, or the page is the one before again.';
+
+comment on function sync.read_listed(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Returns: a page of a chained or agreed list with its records, its order, what comes next and
+whether it is the end. What changed since an incremental run began is the next one''s. Raises: SY010
+wrong shape, SY020 it leads where the scan has been.';
+
+comment on function sync.read_past_end(sync.page_in_hand,public.sync_streams) is 'Returns: a page that was asked for on the chance that it exists, and does not.';
+
+comment on type sync.walk is 'How far a scan of a list got. pages: how many in a row it read, up to the end; flaw: what speaks
+against it; is_final: so that another scan cannot help; next: the reading of the page after the last
+one, null if nothing names it.';
+
+comment on function sync.walk_list(bigint,integer,public.sync_streams) is 'Returns: how far the pages of a scan are contiguous: each one there, in order, joined to the one
+before, up to the first that is the end. By offsets a page joins that shares a record with the one
+before, or, where keys are not unique, begins strictly before its end; by keyset one that begins
+after it.';
+
+comment on function sync.read_on(public.workspace_sync_runs,sync.walk) is 'A scan goes on as a chain after the last of its pages in a row; what was read beyond counts as no
+page. The caller holds the run''s lock.';
+
+comment on function sync.plan_beside(public.workspace_sync_runs,sync.page_in_hand) is 'After page 1: know of as many pages as the last complete sync saw, or the scan before, which are
+read side by side; the rest is a chain. Not where page 1 is shorter than it was then. The caller
+holds the run''s lock. Returns: whether it does.';
+
+comment on function sync.plan_listed(sync.page_in_hand[]) is 'Queue what comes after the last known page of a list. The caller holds the runs'' locks.';
+
+comment on function sync.next_scan(bigint,integer) is 'Begin the next scan of a run, with page 1. p_sound_scan: which one it will be compared with. The
+caller holds the run''s lock.';
+
+comment on function sync.close_since(public.workspace_sync_runs) is 'Close a run that read what changed since a time: it says nothing of what it did not show. Where
+the API counts more records than there are, and more than the last full scan did not show, the next run
+is a full scan. The caller holds the run''s lock.';
+
+comment on function sync.close_list(bigint,integer) is 'A scan of a list is accepted: note what it showed, and confirm what it missed, or close. A total
+that differs only warns; a list that reaches its result_cap is partial. The caller holds the run''s
+lock.';
+
+comment on function sync.begin_counted(bigint[]) is 'Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
+or made them.';
+
+comment on function sync.read_counted(sync.page_in_hand,public.sync_streams) is 'Returns: the page with its records, total and last_page, which follows from the total and the
+records of page 1 where the answer does not name it. Raises: SY010.';
 
 comment on function sync.read_confirmation(sync.page_in_hand,public.sync_streams) is 'Returns: the page with the one record asked for. Raises: SY010.';
 
-comment on function sync.plan_counted(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages name. The caller holds the runs''
-locks.';
+comment on function sync.scan_again(bigint,text,integer,integer) is 'A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
+have (max_scans, or p_scans). p_sound_scan: which scan the next one is compared with. The caller
+holds the run''s lock.';
+
+comment on function sync.plan_counted(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages name; by offsets they are as long as the
+first one was received. The caller holds the runs'' locks.';
+
+comment on function sync.begin_listed(bigint[]) is 'Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
+or made them.';
+
+comment on function sync.end_confirmations(public.workspace_sync_runs,integer) is 'Each record that a scan missed was asked for: close, or scan again, at most so many times in all.
+The caller holds the run''s lock.';
+
+comment on function sync.advance_chained(public.workspace_sync_runs) is 'The next step of a chained run of which nothing is live: read on where its pages in a row end,
+scan again where they do not join, close. A list that is not in the order that was declared is partial at
+once. The caller holds its lock.';
+
+comment on function sync.repeated_id(public.workspace_sync_runs) is 'Returns: a record that stands on two pages of a scan, or null.';
+
+comment on function sync.disagreement(public.workspace_sync_runs) is 'Returns: what keeps two scans in a row from agreeing, or null. Between two pages a record is
+passed over only if one above it went, which the next scan does not show, or, if pages are read side by
+side, if one came, which was new.';
+
+comment on function sync.advance_agreed(public.workspace_sync_runs) is 'The next step of an agreed run of which nothing is live: read on, scan until two scans in a row
+agree, close. The caller holds its lock.';
 
 comment on function sync.check_cursor(sync.page_in_hand) is 'Raises: SY020 the next cursor leads where the scan has been.';
 
@@ -4149,9 +7750,11 @@ comment on function sync.advance_single(public.workspace_sync_runs) is 'The next
 or close. The caller holds its lock.';
 
 comment on function sync.read_page(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Cast a body and check it by its stream. A status that the stream counts as a page although it is
-no success has no records: 404 and 410 say that a record is gone, 422 that pages end here. Returns: the
+no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
+where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
-pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, 22P02 not JSON.';
+pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, SY021 and SY024 another
+class by class_rules, 22P02 not JSON.';
 
 comment on function sync.read_pages(sync.page_in_hand[]) is 'Returns: the pages, read by their streams. Raises: as read_page().';
 
@@ -4188,7 +7791,7 @@ comment on function sync.applied(sync.page_in_hand[],sync.incoming_record[],sync
 and without their bodies.';
 
 comment on function sync.note_seen(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) is 'Note the ids that pages showed, the proof that a scan is complete, and which were new of a feed
-that is read to its mark.';
+that is read to its mark, or did not live before of a chained or agreed list.';
 
 comment on function sync.apply_pages(sync.page_in_hand[]) is 'Apply pages that were read as one set, note the ids they showed, and stage what changed for the
 streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
@@ -4210,12 +7813,34 @@ lock records out of key order. What meets trouble of the database''s own is post
 the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page''s
 fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.';
 
-comment on function sync.judge_failure(sync.page_in_hand,text,text,numeric) is 'What a failed fetch means for its chunk. Returns: the page with outcome retry, delayed,
-postponed or released. Locks: for rate_limited, the workspace and its budget.';
+comment on function sync.judge_failure(sync.page_in_hand,text,text,numeric) is 'What a failed fetch means for its chunk: of an answer that came, what the class_rules and status
+classes say, else what its worker says. Returns: the page with outcome retry, delayed, postponed or
+released. Locks: for rate_limited, the workspace and its budget.';
 
 comment on function sync.fail_chunk(sync.page_in_hand,text,text,numeric) is 'Judge a failure and settle its chunk. What meets trouble of the database''s own, such as a row of
 its workspace that another session has locked, is postponed. Returns: the page with its final
 outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.';
+
+comment on function sync.given_failure(bigint,bigint,jsonb) is 'Returns: the arguments of fail_chunk_job_safe() about a chunk and its answer, checked. Raises:
+SY006.';
+
+comment on function sync.is_page_all_the_same(sync.page_in_hand,text) is 'Returns: whether an answer whose status is a failure is a page by class_rules: an empty one.';
+
+comment on function sync.fail_unmade(sync.made_request[],text) is 'Chunks whose requests cannot be made fail for good, as if a worker had them and said so. What the
+database''s own trouble keeps from it stays as it was, for the next claim. The caller holds the queue
+rows, and no budget. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.';
+
+comment on function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric,jsonb) is 'End a lease without a page. p_answer, where one came: {"status", "headers": those asked for,
+"body": at most 16 KB of its text}; its class is found here, and p_error_class counts where none
+came, or where it is a page that could not be handed over. transient: tried again after a backoff (or p_retry_after seconds)
+until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
+confirmation only that. postponed: the database did not take the answer (the message begins with
+the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
+burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
+Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
+repeated with the same token, the first outcome.
+Raises: SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row, then
+run, job, workspace, budget.';
 
 comment on function sync.rows_of_source(text) is 'Returns: {"source": its row, "streams": {name: row}}; null if there is no such source.';
 
@@ -4223,6 +7848,9 @@ comment on function sync.changed_fields(text,jsonb,jsonb,jsonb) is 'Returns: whi
 row that is new, those that were given.';
 
 comment on function sync.require_declaration(jsonb) is 'Raises: SY006 unless it is a source with its streams; what their fields say is not looked at.';
+
+comment on function sync.is_declared_so(jsonb) is 'Returns: whether a source stands as it is declared here. Raises: SY006 as declare_source(). Locks:
+as that does, for a moment.';
 
 comment on function sync.declare_all(jsonb) is 'Declares a source, then its streams in their order. Raises: as declare_source() and
 declare_stream(), with the stream''s name.';
@@ -4236,7 +7864,7 @@ it does not name}. Raises: SY006 as declare_source() and declare_stream(). Locks
 comment on function sync.undeclared_rows() is 'Returns: the rows of a source and of a stream of which nothing was said, read and taken back: what
 declaring makes of a field that is left out stands in one place.';
 
-comment on function sync.given_fields(text,jsonb,jsonb) is 'Returns: a row as a declaration that gives it: without what declaring would put there anyway.';
+comment on function sync.declaration_of(text,jsonb,jsonb) is 'Returns: a row as a declaration that gives it: without what declaring would put there anyway.';
 
 comment on function public.get_declarations(text) is 'What was declared, of one source or of all: a parent before its children, without what a field
 that is left out means anyway. Returns: {"declarations": [{"source", "streams"}]}, each as
@@ -4247,6 +7875,31 @@ has the text and whose state or tone is named. Returns: {"as_of", "total", "matc
 "states": [{"state", "tone", "count"}] of all, "records", "api_total", "jobs", "rows": at most 500
 from p_offset on, each with "runs": its last 30 runs, newest first, in ms and status:
 "4200 completed,900 failed", null if there is none}. Raises: 42501 no operator.';
+
+comment on function sync.claim_chunks(bigint[],text) is 'The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
+Returns: the verdicts, and the claim''s answer. The caller holds
+the rows. The transaction is not durable when it has committed: see docs/decisions/0013.';
+
+comment on function sync.outdated_protocol(integer) is 'Returns: what a claim answers to a worker that speaks another protocol: no lease, the error SY023
+and the versions, by which also a worker of protocol 1 knows that it has to stop; null if it speaks
+this one.';
+
+comment on function public.claim_next_chunk_job_safe(text,integer,jsonb,integer) is 'Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
+first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
+A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
+holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
+an idle look found work of which it had heard nothing}) and is told of the last echo. A worker that does not say by p_protocol that it speaks this
+protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "blocked_budgets",
+"next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker''s
+row and queue rows by SKIP LOCKED, then budgets.';
+
+comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
+chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
+worker id, SY016 wrong isolation. Locks: the worker''s row and the queue row by SKIP LOCKED, then its
+budget.';
+
+revoke all on function sync.origin_of(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.template_default(text) from public, anon, authenticated, service_role;
 
@@ -4296,9 +7949,62 @@ revoke all on function sync.wrong_source(public.sync_sources,public.sync_sources
 
 revoke all on function sync.require_source_together(jsonb) from public, anon, authenticated, service_role;
 
+revoke all on function sync.fit_records(regclass,sync.judged_record[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.epoch_time(text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.epoch_value(jsonb,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.declared_columns(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fitting_sql(text,jsonb,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.upsert_sql(text,regclass,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.write_upsert(text,regclass,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.regenerate_upserts() from public, anon, authenticated, service_role;
+
 revoke all on function sync.apply_synced_records(sync.incoming_record[]) from public, anon, authenticated, service_role;
 
+revoke all on schema synced from public, anon, authenticated, service_role;
+grant usage on schema synced to authenticated;
+grant usage on schema synced to service_role;
+
+revoke all on table sync.column_fills from public, anon, authenticated, service_role;
+
+revoke all on function sync.declared_table(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.upsert_name(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.type_of_id(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.table_form(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.table_key(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.table_sql(text,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.access_sql(text,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_adoptable(jsonb,regclass) from public, anon, authenticated, service_role;
+
+revoke all on function sync.add_columns(jsonb,regclass) from public, anon, authenticated, service_role;
+
+revoke all on function sync.make_table(jsonb,bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.write_columns(public.sync_streams,public.sync_streams,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.picked_rows(public.sync_streams,sync.column_fills,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fill_rows(public.sync_streams,text[],sync.judged_record[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fill_columns(integer) from public, anon, authenticated, service_role;
+
 revoke all on function sync.require_parents(jsonb,bigint) from public, anon, authenticated, service_role;
+
+revoke all on function public.stream_sql(text,text) from public, anon, authenticated, service_role;
+grant execute on function public.stream_sql(text,text) to service_role;
 
 revoke all on sequence sync.run_parts_id_seq from public, anon, authenticated, service_role;
 
@@ -4308,6 +8014,74 @@ grant select on table sync.run_parts to service_role;
 
 revoke all on function sync.has_parts(public.sync_streams) from public, anon, authenticated, service_role;
 
+revoke all on function sync.plan_page(bigint,integer,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.refuse_next_url(text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.absolute_url(text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.next_url(text,text,public.sync_sources,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.link_next(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.raise_request(text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.template_values(public.chunked_sync_jobs,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.template_value(text,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.template_parts(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.filled_text(text,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.filled_json(jsonb,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.filled_path(text,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.filled_headers(jsonb,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.as_pairs(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.has_position(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_plain(public.chunked_sync_jobs,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.position_params(public.chunked_sync_jobs,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plain_request(public.chunked_sync_jobs,public.sync_streams,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.filled_request(public.chunked_sync_jobs,public.sync_streams,public.sync_sources,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.make_request(public.chunked_sync_jobs,public.sync_streams,public.sync_sources,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.answer_headers(public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.status_classes(public.sync_streams,public.sync_sources,text,integer,jsonb,boolean) from public, anon, authenticated, service_role;
+
+revoke all on function sync.class_of(jsonb,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.class_by_rules(jsonb,integer,jsonb,text,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.try_json(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.http_date(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.seconds_asked(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_access(bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.withheld_chunks(bigint[],sync.access[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.made_requests(bigint[],sync.access[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.lease_chunks(sync.admission[],text,sync.access[],sync.made_request[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.count_in(jsonb,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.page_number_in(jsonb,text[]) from public, anon, authenticated, service_role;
+
 revoke all on function sync.read_json(sync.page_in_hand) from public, anon, authenticated, service_role;
 
 revoke all on function sync.check_records(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
@@ -4316,9 +8090,15 @@ revoke all on function sync.without_paths(sync.page_in_hand,jsonb) from public, 
 
 revoke all on function sync.require_own_error(sync.page_in_hand,public.sync_sources) from public, anon, authenticated, service_role;
 
+revoke all on function sync.content_class(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_page(text,sync.page_in_hand,public.sync_sources) from public, anon, authenticated, service_role;
+
 revoke all on function sync.scoped_id(text,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.scoped_parts(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.record_time(jsonb,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.found_records(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
@@ -4328,7 +8108,11 @@ revoke all on function sync.is_pages_own_trouble(sync.page_in_hand,text) from pu
 
 revoke all on function sync.postpone(sync.page_in_hand,text,text) from public, anon, authenticated, service_role;
 
+revoke all on function sync.asked_wait(sync.page_in_hand) from public, anon, authenticated, service_role;
+
 revoke all on function sync.judge_error(sync.page_in_hand,text,text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.are_headers(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.given_pages(jsonb) from public, anon, authenticated, service_role;
 
@@ -4338,13 +8122,79 @@ revoke all on function sync.fence(sync.page_in_hand[]) from public, anon, authen
 
 revoke all on function sync.outcome_of(sync.page_in_hand) from public, anon, authenticated, service_role;
 
+revoke all on function sync.count_here(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.gone_ids(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_gone(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_read_since(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.latest_time(jsonb,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.set_since(bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_reading(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
 revoke all on function sync.note_confirmations(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.delete_gone(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_order_unique(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.in_order(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.moved_record(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.least_overlap(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.next_offset(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.says_more(jsonb,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.with_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.check_progress(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_listed(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_past_end(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.walk_list(bigint,integer,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_on(public.workspace_sync_runs,sync.walk) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_beside(public.workspace_sync_runs,sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_listed(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.next_scan(bigint,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.close_since(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.close_list(bigint,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_counted(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_confirmation(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
+revoke all on function sync.scan_again(bigint,text,integer,integer) from public, anon, authenticated, service_role;
+
 revoke all on function sync.plan_counted(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.begin_listed(bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.end_confirmations(public.workspace_sync_runs,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.advance_chained(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.repeated_id(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.disagreement(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.advance_agreed(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.check_cursor(sync.page_in_hand) from public, anon, authenticated, service_role;
 
@@ -4418,11 +8268,22 @@ revoke all on function sync.judge_failure(sync.page_in_hand,text,text,numeric) f
 
 revoke all on function sync.fail_chunk(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
 
+revoke all on function sync.given_failure(bigint,bigint,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_page_all_the_same(sync.page_in_hand,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fail_unmade(sync.made_request[],text) from public, anon, authenticated, service_role;
+
+revoke all on function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric,jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric,jsonb) to service_role;
+
 revoke all on function sync.rows_of_source(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.changed_fields(text,jsonb,jsonb,jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.require_declaration(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_declared_so(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.declare_all(jsonb) from public, anon, authenticated, service_role;
 
@@ -4431,11 +8292,31 @@ grant execute on function public.apply_declaration(jsonb,boolean) to service_rol
 
 revoke all on function sync.undeclared_rows() from public, anon, authenticated, service_role;
 
-revoke all on function sync.given_fields(text,jsonb,jsonb) from public, anon, authenticated, service_role;
+revoke all on function sync.declaration_of(text,jsonb,jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function public.get_declarations(text) from public, anon, authenticated, service_role;
 grant execute on function public.get_declarations(text) to service_role;
 
+revoke all on function sync.outdated_protocol(integer) from public, anon, authenticated, service_role;
+
+revoke all on function public.claim_next_chunk_job_safe(text,integer,jsonb,integer) from public, anon, authenticated, service_role;
+grant execute on function public.claim_next_chunk_job_safe(text,integer,jsonb,integer) to service_role;
+
+revoke all on function public.claim_chunk_job_safe(bigint,text,integer) from public, anon, authenticated, service_role;
+grant execute on function public.claim_chunk_job_safe(bigint,text,integer) to service_role;
+
+-- Which apply functions sync.write_upsert() has made: its word stands in their comments. They are
+-- made anew at the end.
+update sync.target_tables set upsert_name = 'sync.apply_synced_records'
+where target = 'public.synced_records'::regclass;
+update sync.target_tables as t set upsert_name = s.apply_function
+from public.sync_streams as s
+where t.upsert_name is null and to_regclass(s.target_table) = t.target
+  and obj_description(to_regprocedure(s.apply_function || '(sync.incoming_record[])'), 'pg_proc')
+    ~ 'write_upsert';
+
 select public.schedule_jobs();
+
+select sync.regenerate_upserts();
 
 notify pgrst, 'reload schema';

@@ -40,6 +40,166 @@ end; $locks$;
 
 select set_config('check_function_bodies', 'off', true);
 
+CREATE OR REPLACE FUNCTION sync.apply_sender_emails(p_records sync.incoming_record[])
+ RETURNS sync.changed_record[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'on'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, MDY'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_judged sync.judged_record[];
+  v_rows sync.sender_emails[];
+  v_changed sync.changed_record[];
+begin
+  v_judged := array(
+    select row(i.workspace_id, i.stream_id, i.record_id,
+      case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
+      case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
+      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
+      else 'updated' end, e.last_changed_at, '{}', null, null)::sync.judged_record
+    from (
+      select distinct on (r.workspace_id, r.stream_id, r.record_id::bigint)
+        r.*, r.record_id::bigint as id
+      from unnest(p_records) as r
+      order by r.workspace_id, r.stream_id, r.record_id::bigint, r.updated_at desc nulls last,
+        r.requested_at desc nulls last
+    ) as i
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from sync.sender_emails as t where t.workspace_id = i.workspace_id and t.id = i.id offset 0
+    ) as e on true
+    cross join lateral (
+      select case
+        when e.id is null then true
+        when i.requested_at < e.last_changed_at then i.updated_at > e.updated_at
+        when i.is_truth or e.updated_at > v_now then true
+        else (i.updated_at < e.updated_at) is not true
+        end is true as replaces
+    ) as judged
+    cross join lateral (
+      select case when judged.replaces then i.record else e.raw end as record
+    ) as becomes
+    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    order by i.workspace_id, i.stream_id, i.id);
+  if cardinality(v_judged) = 0 then
+    return '{}'::sync.changed_record[];
+  end if;
+  begin
+    v_rows := array(
+      select jsonb_populate_record(null::sync.sender_emails, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  exception when data_exception then
+    v_judged := sync.fit_records('sync.sender_emails', v_judged);
+    v_rows := array(
+      select jsonb_populate_record(null::sync.sender_emails, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  end;
+  with written as (
+    insert into sync.sender_emails as t (workspace_id, id, name, email, email_signature, imap_server, imap_port, smtp_server, smtp_port, daily_limit, type, status, warmup_enabled, emails_sent_count, total_replied_count, total_opened_count, unsubscribed_count, bounced_count, unique_replied_count, unique_opened_count, total_leads_contacted_count, interested_leads_count, tags, created_at, raw, updated_at, last_changed_at)
+    select j_workspace_id, j_record_id::bigint, r_3, r_4, r_5, r_6, r_7, r_8, r_9, r_10, r_11, r_12, r_13, r_14, r_15, r_16, r_17, r_18, r_19, r_20, r_21, r_22, r_23, r_25, j_record, j_updated_at, v_now
+    from unnest(v_judged, v_rows) as x (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
+      j_change, j_known_change, j_unfit, j_parent_id, j_own_id, r_1, r_2, r_3, r_4, r_5, r_6, r_7, r_8, r_9, r_10, r_11, r_12, r_13, r_14, r_15, r_16, r_17, r_18, r_19, r_20, r_21, r_22, r_23, r_24, r_25, r_26, r_27, r_28, r_29)
+    order by j_workspace_id, j_stream_id, j_record_id::bigint
+    on conflict (workspace_id, id) do update set
+      name = excluded.name, email = excluded.email, email_signature = excluded.email_signature, imap_server = excluded.imap_server, imap_port = excluded.imap_port, smtp_server = excluded.smtp_server, smtp_port = excluded.smtp_port, daily_limit = excluded.daily_limit, type = excluded.type, status = excluded.status, warmup_enabled = excluded.warmup_enabled, emails_sent_count = excluded.emails_sent_count, total_replied_count = excluded.total_replied_count, total_opened_count = excluded.total_opened_count, unsubscribed_count = excluded.unsubscribed_count, bounced_count = excluded.bounced_count, unique_replied_count = excluded.unique_replied_count, unique_opened_count = excluded.unique_opened_count, total_leads_contacted_count = excluded.total_leads_contacted_count, interested_leads_count = excluded.interested_leads_count, tags = excluded.tags, created_at = excluded.created_at, raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts.
+    where (t.workspace_id, t.id, t.last_changed_at) in (
+        select k.workspace_id, k.record_id::bigint, k.known_change from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+    returning t.workspace_id, null::bigint as stream_id, t.id::text as record_id
+  )
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+    )::sync.changed_record) into v_changed
+  from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
+    and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
+  return coalesce(v_changed, '{}');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.upsert_email_replies(p_records sync.incoming_record[])
+ RETURNS sync.changed_record[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'on'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, MDY'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_judged sync.judged_record[];
+  v_rows public.email_replies[];
+  v_changed sync.changed_record[];
+begin
+  v_judged := array(
+    select row(i.workspace_id, i.stream_id, i.record_id,
+      case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
+      case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
+      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
+      else 'updated' end, e.last_changed_at, '{}', null, null)::sync.judged_record
+    from (
+      select distinct on (r.workspace_id, r.stream_id, r.record_id::bigint)
+        r.*, r.record_id::bigint as id
+      from unnest(p_records) as r
+      order by r.workspace_id, r.stream_id, r.record_id::bigint, r.updated_at desc nulls last,
+        r.requested_at desc nulls last
+    ) as i
+    -- A plan made while the table was empty would read all of it; offset 0 keeps the look by key.
+    left join lateral (
+      select t.* from public.email_replies as t where t.workspace_id = i.workspace_id and t.id = i.id offset 0
+    ) as e on true
+    cross join lateral (
+      select case
+        when e.id is null then true
+        when i.requested_at < e.last_changed_at then i.updated_at > e.updated_at
+        when i.is_truth or e.updated_at > v_now then true
+        else (i.updated_at < e.updated_at) is not true
+        end is true as replaces
+    ) as judged
+    cross join lateral (
+      select case when judged.replaces then i.record else e.raw end as record
+    ) as becomes
+    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    order by i.workspace_id, i.stream_id, i.id);
+  if cardinality(v_judged) = 0 then
+    return '{}'::sync.changed_record[];
+  end if;
+  begin
+    v_rows := array(
+      select jsonb_populate_record(null::public.email_replies, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  exception when data_exception then
+    v_judged := sync.fit_records('public.email_replies', v_judged);
+    v_rows := array(
+      select jsonb_populate_record(null::public.email_replies, j.fitting)
+      from unnest(v_judged) with ordinality as j order by j.ordinality);
+  end;
+  with written as (
+    insert into public.email_replies as t (workspace_id, id, uuid, type, folder, campaign_id, lead_id, scheduled_email_id, sender_email_id, parent_id, subject, text_body, html_body, date_received, from_email_address, from_name, primary_to_email_address, automated_reply, tracked_reply, interested, read, raw_message_id, created_at, raw, updated_at, last_changed_at)
+    select j_workspace_id, j_record_id::bigint, r_3, r_4, r_5, r_6, r_7, r_8, r_9, r_10, r_11, r_12, r_13, r_14, r_15, r_16, r_17, r_18, r_19, r_20, r_21, r_22, r_24, j_record, j_updated_at, v_now
+    from unnest(v_judged, v_rows) as x (j_workspace_id, j_stream_id, j_record_id, j_updated_at, j_record, j_fitting,
+      j_change, j_known_change, j_unfit, j_parent_id, j_own_id, r_1, r_2, r_3, r_4, r_5, r_6, r_7, r_8, r_9, r_10, r_11, r_12, r_13, r_14, r_15, r_16, r_17, r_18, r_19, r_20, r_21, r_22, r_23, r_24, r_25, r_26, r_27, r_28)
+    order by j_workspace_id, j_stream_id, j_record_id::bigint
+    on conflict (workspace_id, id) do update set
+      uuid = excluded.uuid, type = excluded.type, folder = excluded.folder, campaign_id = excluded.campaign_id, lead_id = excluded.lead_id, scheduled_email_id = excluded.scheduled_email_id, sender_email_id = excluded.sender_email_id, parent_id = excluded.parent_id, subject = excluded.subject, text_body = excluded.text_body, html_body = excluded.html_body, date_received = excluded.date_received, from_email_address = excluded.from_email_address, from_name = excluded.from_name, primary_to_email_address = excluded.primary_to_email_address, automated_reply = excluded.automated_reply, tracked_reply = excluded.tracked_reply, interested = excluded.interested, read = excluded.read, raw_message_id = excluded.raw_message_id, created_at = excluded.created_at, raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
+      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
+      else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts.
+    where (t.workspace_id, t.id, t.last_changed_at) in (
+        select k.workspace_id, k.record_id::bigint, k.known_change from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+    returning t.workspace_id, null::bigint as stream_id, t.id::text as record_id
+  )
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+    )::sync.changed_record) into v_changed
+  from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
+    and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
+  return coalesce(v_changed, '{}');
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.write_new_threads(p_records sync.incoming_record[])
  RETURNS integer[]
  LANGUAGE plpgsql
@@ -232,5 +392,7 @@ revoke all on function sync.import_registry_row(jsonb,text) from public, anon, a
 
 revoke all on function public.import_client_registry(regclass,text,boolean) from public, anon, authenticated, service_role;
 grant execute on function public.import_client_registry(regclass,text,boolean) to service_role;
+
+select sync.regenerate_upserts();
 
 notify pgrst, 'reload schema';
