@@ -9,9 +9,9 @@ from local.demo.world import connect
 from local.stack import Database, Stack
 
 SLOTS = 64
-CLAIM = (
-    "select public.claim_next_chunk_job_safe('bench ' || :client_id::text, {limit}, p_protocol => 2)::text as claim"
-)
+CLAIM = """
+select public.claim_next_chunk_job_safe('bench ' || :client_id::text, {limit},
+  p_protocol => 2)::text as claim"""
 COMPLETE = """
 select public.complete_chunk_jobs_safe(a) from bench.answers(:claim::jsonb) as a
 where a is not null;

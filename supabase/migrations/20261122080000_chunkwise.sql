@@ -8067,8 +8067,8 @@ from public, anon, authenticated, service_role;
 
 -- Lists: where a page of a chained or agreed list stands, what comes after it, whether it is the
 -- last one; how far a scan of such a list got.
--- Stands on: streams, templates, declared_fields, slots, next_urls, answers, missing, marks,
---   close, deletions.
+-- Stands on: keys, streams, templates, declared_fields, slots, next_urls, answers, missing,
+--   marks, close, deletions.
 
 create function sync.is_order_unique(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -8340,7 +8340,7 @@ begin
       and c.reading -> 'parent' is not distinct from p_page.reading -> 'parent'
   ) then
     raise exception using errcode = 'SY020',
-      message = format('the cursor %s repeats', left(v_value, 80)),
+      message = format('the cursor %s repeats', left(sync.one_line(v_value), 80)),
       hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
   end if;
   if p_page.page = 1 or p_page.records <= coalesce((p_page.reading ->> 'overlap')::bigint, 0) then

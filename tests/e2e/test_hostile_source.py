@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import pytest
 import pytest_asyncio
@@ -27,6 +27,8 @@ GOOD = "good"
 ELSEWHERE = "elsewhere"
 # As often as a chunk is tried, and more.
 FOR_EVER = 20
+A_TEMPLATE = "{size}"
+A_LINE_BREAK = "a\r\nX-Evil: 1"
 PLAIN = ALL["pages with a total"]
 BY_URL = HABITS["the next URL, Last-Modified and a key in the query"]
 BY_LINK = HABITS["the header Link and ETags"]
@@ -73,10 +75,10 @@ def next_step(token: str, says: str, **stream: object) -> Trap:
 
 
 def cursor(token: str) -> Trap:
-    """It is sent as it is, and the API does not know it."""
+    """It is sent as it is, as a parameter, and comes back."""
     record = {"id": "a", "created_at": "2026-01-01T00:00:00Z"}
-    body = {"items": [record] * 1, "next_starting_after": token}
-    return Trap(Reply(body=json.dumps(body).encode()), "HTTP 400", BY_CURSOR, "campaigns")
+    body = {"items": [record], "next_starting_after": token}
+    return Trap(Reply(body=json.dumps(body).encode()), "SY020", BY_CURSOR, "campaigns")
 
 
 def token(reply: Reply, says: str) -> Trap:
@@ -100,10 +102,10 @@ KNOWN: Mapping[str, Trap] = {
     "a link without a scheme": next_link("//169.254.169.254/latest"),
     "a step that climbs": next_step("..", "path", path="/steps/{next|0}"),
     "a step with a line break for a header": next_step(
-        "a\r\nX-Evil: 1", "header", headers={"X-After": "{next|0}"}
+        A_LINE_BREAK, "header", headers={"X-After": "{next|0}"}
     ),
-    "a cursor that is a template": cursor("{size}"),
-    "a cursor with a line break": cursor("a\r\nX-Evil: 1"),
+    "a cursor that is a template": cursor(A_TEMPLATE),
+    "a cursor with a line break": cursor(A_LINE_BREAK),
     "a token elsewhere": token(
         Reply(status=307, headers={"location": "ELSEWHERE/oauth/token"}), "HTTP 307"
     ),
@@ -114,7 +116,7 @@ KNOWN: Mapping[str, Trap] = {
 
 
 # What the engine can read.
-TRAPS = {name: trap for name, trap in KNOWN.items() if trap.habit is PLAIN}
+TRAPS = {name: trap for name, trap in KNOWN.items() if trap.habit is not BY_TOKEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,17 @@ async def test_a_key_is_sent_to_its_own_api_only(outcome: Outcome) -> None:
                 for seen in other.running.seen.requests()
             ]
             assert not any(tenant.running.desk.secret in text for text in sent)
+
+
+@pytest.mark.parametrize(
+    ("name", "token"),
+    [("a cursor that is a template", A_TEMPLATE), ("a cursor with a line break", A_LINE_BREAK)],
+)
+async def test_a_cursor_is_data(outcome: Outcome, name: str, token: str) -> None:
+    seen = outcome.tenants[_slug(name)].running.seen.requests("campaigns")
+
+    assert f"starting_after={quote_plus(token)}" in seen[1].target
+    assert not any("x-evil" in one.headers for one in seen)
 
 
 async def test_the_others_go_on_and_no_worker_dies(outcome: Outcome) -> None:
