@@ -4698,9 +4698,93 @@ revoke all on function
   sync.url_encode, sync.refuse_next_url, sync.absolute_url, sync.next_url, sync.link_next
 from public, anon, authenticated, service_role;
 
+-- Conditions: what is kept of a page's version, so that one that has not changed costs no body.
+-- Stands on: templates.
+
+create table sync.page_etags (
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  stream_id bigint not null references public.sync_streams (id) on delete cascade,
+  request_key text not null,
+  etag text,
+  last_modified text,
+  run_id bigint not null,
+  stream_revision int not null,
+  access_revision bigint not null,
+  read_at timestamptz not null,
+  record_ids text[] not null,
+  said jsonb not null,
+  primary key (workspace_id, stream_id, request_key),
+  constraint page_etags_version_check check (etag is not null or last_modified is not null)
+);
+comment on table sync.page_etags is
+'Pages of streams with conditional: their versions as the API named them, and what they showed; a
+304 counts as that page.';
+comment on column sync.page_etags.request_key is
+'Which request: without headers, and its place.';
+comment on column sync.page_etags.run_id is
+'The last run that read it, changed or not: only what the last complete run saw is known to be
+here.';
+comment on column sync.page_etags.read_at is
+'When its body was last read: after full_scan_days it is again.';
+comment on column sync.page_etags.said is
+'What reading it gave beside its records: total, last page, first and last key, next.';
+create index page_etags_stream_idx on sync.page_etags (stream_id);
+create index page_etags_read_idx on sync.page_etags (read_at);
+alter table sync.page_etags enable row level security;
+
+create function sync.request_key(p_chunk public.chunked_sync_jobs, p_request jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return md5(concat_ws(' ', p_request - 'headers', p_chunk.page,
+    p_chunk.reading - '{guess,beside,back}'::text[]));
+end; $$;
+comment on function sync.request_key(public.chunked_sync_jobs, jsonb) is
+$$Returns: by what a page is known again: its request without headers, and its place in the list.$$;
+
+create function sync.known_version(p_chunk public.chunked_sync_jobs,
+  p_stream public.sync_streams, p_request_key text, p_slack interval) returns sync.page_etags
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_etag sync.page_etags;
+begin
+  select e.* into v_etag from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.polling_job_status as j on j.id = r.job_id
+  join sync.page_etags as e on e.workspace_id = r.workspace_id and e.stream_id = r.stream_id
+    and e.request_key = p_request_key
+  left join public.sync_workspace_streams as ws on ws.workspace_id = r.workspace_id
+    and ws.stream_id = r.stream_id
+  where r.id = p_chunk.run_id and j.kind = 'sync' and r.stream_id = p_stream.id
+    and e.stream_revision = p_stream.revision and e.access_revision = w.access_revision
+    -- What others of its records became between two complete runs is not known of it.
+    and e.run_id in (r.id, ws.last_complete_run_id)
+    and e.read_at > sync.now() - make_interval(days => p_stream.full_scan_days) - p_slack
+    and p_stream.order_moves = 'never'
+    and not (r.is_full_scan
+      and (p_stream.completeness = 'feed' or sync.has_template(p_stream, 'since')));
+  return v_etag;
+end; $$;
+comment on function sync.known_version(public.chunked_sync_jobs, public.sync_streams, text,
+  interval) is
+$$Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
+another declaration, key or URL, and where its body was not read for full_scan_days and the slack.$$;
+
+create function sync.condition_headers(p_etag sync.page_etags) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select jsonb_strip_nulls(jsonb_build_object('If-None-Match', p_etag.etag, 'If-Modified-Since',
+    case when p_etag.etag is null then p_etag.last_modified end));
+$$;
+comment on function sync.condition_headers(sync.page_etags) is
+$$Returns: the headers that ask for a page only if it is another than the known one.$$;
+
+revoke all on table sync.page_etags from public, anon, authenticated, service_role;
+revoke all on function
+  sync.request_key, sync.known_version, sync.condition_headers
+from public, anon, authenticated, service_role;
+
 -- Requests: what of a chunk stands in the HTTP request: templates, filled and encoded for their
 -- place.
--- Stands on: templates, next_urls.
+-- Stands on: templates, next_urls, conditions.
 
 create function sync.raise_request(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4896,7 +4980,7 @@ begin
       and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
     when 'item' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
       and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
-    else p_stream.method = 'GET' and not p_chunk.reading ? 'url' is true
+    else p_stream.method = 'GET' and not p_stream.conditional and not p_chunk.reading ? 'url' is true
       and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
     end;
 end; $$;
@@ -4996,6 +5080,11 @@ declare
 begin
   v_made.queue_id := p_chunk.id;
   v_made.request := sync.filled_request(p_chunk, p_stream, p_source, p_base_url);
+  if p_stream.conditional and p_chunk.kind = 'page' then
+    v_made.request := jsonb_set(v_made.request, '{headers}', v_made.request -> 'headers'
+      || sync.condition_headers(sync.known_version(p_chunk, p_stream,
+        sync.request_key(p_chunk, v_made.request), interval '0')));
+  end if;
   return v_made;
 exception when others then
   if sync.is_own_trouble(sqlstate) then
@@ -6251,7 +6340,8 @@ begin
           when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
           else 'public' end),
       'origin', access.origin, 'credentials', access.credentials,
-      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading, false),
+      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading,
+        made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
       'answer_headers', sync.answer_headers(st, so)
     ) order by l.send_after, l.id)
   into v_leases
@@ -6349,7 +6439,7 @@ create type sync.page_in_hand as (
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
   uses_up_window boolean, part_id bigint, parent_id text,
   first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz,
-  retry_after numeric, seen_ids text array
+  retry_after numeric, seen_ids text array, condition jsonb
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
@@ -6643,6 +6733,112 @@ revoke all on function
   sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
   sync.require_own_error, sync.content_class, sync.require_page, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records
+from public, anon, authenticated, service_role;
+
+-- Unchanged pages: a 304 counts as the page that was read before.
+-- Stands on: conditions, requests.
+
+create function sync.request_key_of(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_chunk public.chunked_sync_jobs;
+  v_base_url text;
+begin
+  select * into strict v_chunk from public.chunked_sync_jobs where id = p_page.queue_id;
+  select base_url into strict v_base_url from public.sync_workspaces where id = p_page.workspace_id;
+  return sync.request_key(v_chunk,
+    sync.filled_request(v_chunk, p_stream, p_source, v_base_url));
+end; $$;
+comment on function sync.request_key_of(sync.page_in_hand, public.sync_streams,
+  public.sync_sources) is $$Returns: by what the page of a chunk is known again.$$;
+
+create function sync.read_unchanged(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_key constant text := sync.request_key_of(p_page, p_stream, p_source);
+  v_chunk public.chunked_sync_jobs;
+  v_etag sync.page_etags;
+begin
+  if p_stream.conditional and p_page.kind = 'page' then
+    select * into strict v_chunk from public.chunked_sync_jobs where id = p_page.queue_id;
+    v_etag := sync.known_version(v_chunk, p_stream, v_key, interval '1 hour');
+  end if;
+  if v_etag.request_key is null then
+    raise exception using errcode = 'SY013',
+      message = 'the API answers 304 to a request that had no condition',
+      hint = 'It is tried again; if it stays, ask the API''s operator.';
+  end if;
+  v_page := jsonb_populate_record(p_page, v_etag.said);
+  v_page.answer := '[]';
+  v_page.seen_ids := v_etag.record_ids;
+  v_page.records := cardinality(v_etag.record_ids);
+  v_page.condition := jsonb_build_object('key', v_key);
+  return v_page;
+end; $$;
+comment on function sync.read_unchanged(sync.page_in_hand, public.sync_streams,
+  public.sync_sources) is
+$$Returns: the page that a 304 stands for, as it was read before, with its ids in place of its
+records. Raises: SY013 to a request without a condition.$$;
+
+create function sync.said_by(p_page sync.page_in_hand, p_before sync.page_in_hand) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_before sync.page_in_hand := p_before;
+begin
+  v_page.body := null;
+  v_before.body := null;
+  v_page.answer := null;
+  v_before.answer := null;
+  return (
+    select coalesce(jsonb_object_agg(s.key, s.value), '{}') from jsonb_each(to_jsonb(v_page)) as s
+    where s.value is distinct from to_jsonb(v_before) -> s.key);
+end; $$;
+comment on function sync.said_by(sync.page_in_hand, sync.page_in_hand) is
+$$Returns: what reading a page gave beside its records.$$;
+
+create function sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- What was not taken as it came has to come again.
+  delete from sync.page_etags as e using unnest(p_pages) as p
+  where p.condition ? 'said' and e.workspace_id = p.workspace_id and e.stream_id = p.stream_id
+    and e.request_key = p.condition ->> 'key'
+    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false));
+  update sync.page_etags as e set run_id = p.run_id from unnest(p_pages) as p
+  where p.condition is not null and not p.condition ? 'said' and e.workspace_id = p.workspace_id
+    and e.stream_id = p.stream_id and e.request_key = p.condition ->> 'key'
+    and e.run_id <> p.run_id;
+  insert into sync.page_etags as e (workspace_id, stream_id, request_key, etag, last_modified,
+    run_id, stream_revision, access_revision, read_at, record_ids, said)
+  select p.workspace_id, p.stream_id, p.condition ->> 'key', p.headers ->> 'etag',
+    p.headers ->> 'last-modified', p.run_id, r.stream_revision, r.access_revision, sync.now(),
+    coalesce(f.record_ids, '{}'), p.condition -> 'said'
+  from unnest(p_pages) as p
+  join public.workspace_sync_runs as r on r.id = p.run_id
+  left join (
+    select i.turn, array_agg(i.record_id order by i.n) as record_ids
+    from (
+      select x.turn, x.record_id, row_number() over () as n from unnest(p_records) as x
+    ) as i group by i.turn
+  ) as f on f.turn = p.turn
+  where p.condition ? 'said' and p.unfit is null and p.headers ?| '{etag,last-modified}'
+  order by p.workspace_id, p.stream_id, p.condition ->> 'key'
+  on conflict (workspace_id, stream_id, request_key) do update set
+    etag = excluded.etag, last_modified = excluded.last_modified, run_id = excluded.run_id,
+    stream_revision = excluded.stream_revision, access_revision = excluded.access_revision,
+    read_at = excluded.read_at, record_ids = excluded.record_ids, said = excluded.said;
+end; $$;
+comment on function sync.note_versions(sync.page_in_hand[], sync.incoming_record[]) is
+$$Keep the versions of pages that were applied, with what they showed; none of a page of which a
+value was refused. Locks: those rows.$$;
+
+revoke all on function
+  sync.request_key_of, sync.read_unchanged, sync.said_by, sync.note_versions
 from public, anon, authenticated, service_role;
 
 -- Verdicts: what an error of reading or applying a page means.
@@ -10070,8 +10266,9 @@ from public, anon, authenticated, service_role;
 
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, classes, answers, close, begin, lists, kind_counted, kind_chained,
---   kind_agreed, kind_feed, kind_feed_end, kind_items, kind_connection, kind_single.
+-- Stands on: keys, streams, classes, answers, unchanged, close, begin, lists, kind_counted,
+--   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_connection,
+--   kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -10166,6 +10363,13 @@ declare
   v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
   v_class text;
 begin
+  if p_page.http_status = 304 then
+    v_page := sync.read_unchanged(p_page, p_stream, p_source);
+    v_page.reveals_pages := coalesce(v_page.reveals_pages,
+      (v_page.last_page <= v_page.known_pages) is not true);
+    v_page.body := null;
+    return v_page;
+  end if;
   if p_page.http_status not between 200 and 299 then
     if v_has_rules then
       v_page.answer := sync.try_json(p_page.body);
@@ -10221,6 +10425,10 @@ begin
     v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
   end if;
   v_page.records := jsonb_array_length(v_page.answer);
+  if p_stream.conditional and p_page.kind = 'page' then
+    v_page.condition := jsonb_build_object('key', sync.request_key_of(p_page, p_stream, p_source),
+      'said', sync.said_by(v_page, p_page));
+  end if;
   v_page.reveals_pages := coalesce(v_page.reveals_pages, v_page.kind = 'page'
     and (v_page.last_page <= v_page.known_pages) is not true);
   -- It is in the answer now; every statement over the pages would copy it.
@@ -10228,7 +10436,8 @@ begin
   return v_page;
 end; $$;
 comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
-$$Cast a body and check it by its stream. A status that the stream counts as a page although it is
+$$Cast a body and check it by its stream. 304 is the page as it was read before. A status that the
+stream counts as a page although it is
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
 where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
@@ -10727,7 +10936,8 @@ from public, anon, authenticated, service_role;
 
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
--- Stands on: budgets, answers, verdicts, fence, deletions, kind_items, stream_kinds, settle.
+-- Stands on: budgets, answers, unchanged, verdicts, fence, deletions, kind_items, stream_kinds,
+--   settle.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -10807,7 +11017,7 @@ begin
     first_key, last_key, disorder, part_id, first_text, last_text, next, ends,
     latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
-    coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
+    coalesce(p.seen_ids, f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
     p.disorder, p.part_id, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
@@ -10840,6 +11050,7 @@ declare
     select distinct apply_function from public.sync_streams
     where id in (select stream_id from unnest(p_pages)) order by apply_function);
   v_function text;
+  v_applied sync.page_in_hand[];
 begin
   foreach v_function in array v_functions loop
     execute format('select %s($1)', v_function) into v_part
@@ -10854,7 +11065,10 @@ begin
   perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
   perform sync.note_items(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
-  return sync.applied(p_pages, v_records, v_changed);
+  v_applied := sync.applied(p_pages, v_records, v_changed);
+  perform sync.note_versions(v_applied, v_records)
+    where exists (select 1 from unnest(v_applied) as p where p.condition is not null);
+  return v_applied;
 end; $$;
 comment on function sync.apply_pages(sync.page_in_hand[]) is
 $$Apply pages that were read as one set, note the ids they showed, and stage what changed for the
@@ -15969,6 +16183,12 @@ declare
 begin
   delete from public.sync_alerts where id in (
     select id from public.sync_alerts where resolved_at < v_until limit p_rows);
+  -- Older than full_scan_days nobody asks for them, which is a week as a rule.
+  delete from sync.page_etags where (workspace_id, stream_id, request_key) in (
+    select e.workspace_id, e.stream_id, e.request_key from sync.page_etags as e
+    where e.read_at < v_week_ago and not exists (
+      select from public.sync_streams as st where st.id = e.stream_id
+        and e.read_at > sync.now() - make_interval(days => st.full_scan_days)) limit p_rows);
   delete from sync.hints where id in (
     select id from sync.hints where sent_at < v_week_ago limit p_rows);
   delete from sync.hinted_claims where id in (

@@ -1,6 +1,6 @@
 -- Requests: what of a chunk stands in the HTTP request: templates, filled and encoded for their
 -- place.
--- Stands on: templates, next_urls.
+-- Stands on: templates, next_urls, conditions.
 
 create function sync.raise_request(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -196,7 +196,7 @@ begin
       and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
     when 'item' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
       and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
-    else p_stream.method = 'GET' and not p_chunk.reading ? 'url' is true
+    else p_stream.method = 'GET' and not p_stream.conditional and not p_chunk.reading ? 'url' is true
       and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
     end;
 end; $$;
@@ -296,6 +296,11 @@ declare
 begin
   v_made.queue_id := p_chunk.id;
   v_made.request := sync.filled_request(p_chunk, p_stream, p_source, p_base_url);
+  if p_stream.conditional and p_chunk.kind = 'page' then
+    v_made.request := jsonb_set(v_made.request, '{headers}', v_made.request -> 'headers'
+      || sync.condition_headers(sync.known_version(p_chunk, p_stream,
+        sync.request_key(p_chunk, v_made.request), interval '0')));
+  end if;
   return v_made;
 exception when others then
   if sync.is_own_trouble(sqlstate) then

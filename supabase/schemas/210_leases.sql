@@ -176,7 +176,8 @@ begin
           when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
           else 'public' end),
       'origin', access.origin, 'credentials', access.credentials,
-      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading, false),
+      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading,
+        made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
       'answer_headers', sync.answer_headers(st, so)
     ) order by l.send_after, l.id)
   into v_leases

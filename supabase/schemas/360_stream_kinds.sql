@@ -1,7 +1,8 @@
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, classes, answers, close, begin, lists, kind_counted, kind_chained,
---   kind_agreed, kind_feed, kind_feed_end, kind_items, kind_connection, kind_single.
+-- Stands on: keys, streams, classes, answers, unchanged, close, begin, lists, kind_counted,
+--   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_connection,
+--   kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -96,6 +97,13 @@ declare
   v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
   v_class text;
 begin
+  if p_page.http_status = 304 then
+    v_page := sync.read_unchanged(p_page, p_stream, p_source);
+    v_page.reveals_pages := coalesce(v_page.reveals_pages,
+      (v_page.last_page <= v_page.known_pages) is not true);
+    v_page.body := null;
+    return v_page;
+  end if;
   if p_page.http_status not between 200 and 299 then
     if v_has_rules then
       v_page.answer := sync.try_json(p_page.body);
@@ -151,6 +159,10 @@ begin
     v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
   end if;
   v_page.records := jsonb_array_length(v_page.answer);
+  if p_stream.conditional and p_page.kind = 'page' then
+    v_page.condition := jsonb_build_object('key', sync.request_key_of(p_page, p_stream, p_source),
+      'said', sync.said_by(v_page, p_page));
+  end if;
   v_page.reveals_pages := coalesce(v_page.reveals_pages, v_page.kind = 'page'
     and (v_page.last_page <= v_page.known_pages) is not true);
   -- It is in the answer now; every statement over the pages would copy it.
@@ -158,7 +170,8 @@ begin
   return v_page;
 end; $$;
 comment on function sync.read_page(sync.page_in_hand, public.sync_streams, public.sync_sources) is
-$$Cast a body and check it by its stream. A status that the stream counts as a page although it is
+$$Cast a body and check it by its stream. 304 is the page as it was read before. A status that the
+stream counts as a page although it is
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
 where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that

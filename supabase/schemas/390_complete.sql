@@ -1,6 +1,7 @@
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
--- Stands on: budgets, answers, verdicts, fence, deletions, kind_items, stream_kinds, settle.
+-- Stands on: budgets, answers, unchanged, verdicts, fence, deletions, kind_items, stream_kinds,
+--   settle.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -80,7 +81,7 @@ begin
     first_key, last_key, disorder, part_id, first_text, last_text, next, ends,
     latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
-    coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
+    coalesce(p.seen_ids, f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
     p.disorder, p.part_id, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
@@ -113,6 +114,7 @@ declare
     select distinct apply_function from public.sync_streams
     where id in (select stream_id from unnest(p_pages)) order by apply_function);
   v_function text;
+  v_applied sync.page_in_hand[];
 begin
   foreach v_function in array v_functions loop
     execute format('select %s($1)', v_function) into v_part
@@ -127,7 +129,10 @@ begin
   perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
   perform sync.note_items(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
-  return sync.applied(p_pages, v_records, v_changed);
+  v_applied := sync.applied(p_pages, v_records, v_changed);
+  perform sync.note_versions(v_applied, v_records)
+    where exists (select 1 from unnest(v_applied) as p where p.condition is not null);
+  return v_applied;
 end; $$;
 comment on function sync.apply_pages(sync.page_in_hand[]) is
 $$Apply pages that were read as one set, note the ids they showed, and stage what changed for the

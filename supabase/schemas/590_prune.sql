@@ -39,6 +39,12 @@ declare
 begin
   delete from public.sync_alerts where id in (
     select id from public.sync_alerts where resolved_at < v_until limit p_rows);
+  -- Older than full_scan_days nobody asks for them, which is a week as a rule.
+  delete from sync.page_etags where (workspace_id, stream_id, request_key) in (
+    select e.workspace_id, e.stream_id, e.request_key from sync.page_etags as e
+    where e.read_at < v_week_ago and not exists (
+      select from public.sync_streams as st where st.id = e.stream_id
+        and e.read_at > sync.now() - make_interval(days => st.full_scan_days)) limit p_rows);
   delete from sync.hints where id in (
     select id from sync.hints where sent_at < v_week_ago limit p_rows);
   delete from sync.hinted_claims where id in (
