@@ -456,6 +456,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
   v_last record;
+  v_pages int;
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   if sync.position_of(v_stream) not in ('page', 'offset') or v_stream.order_moves = 'forward'
@@ -473,11 +474,14 @@ begin
     where ws.workspace_id = p_run.workspace_id and ws.stream_id = p_run.stream_id
       and ws.marks -> 'of' = sync.feed_identity(w, v_stream);
   end if;
-  if (v_last.pages > 1 and p_page.records >= v_last.records) is not true then
+  -- Where a chain of offsets ends follows from the page before.
+  v_pages := least(v_last.pages, p_page.last_page)
+    - case when v_stream.completeness = 'chained' then 1 else 0 end;
+  if (v_pages > 1 and p_page.records >= v_last.records) is not true then
     return false;
   end if;
   update public.workspace_sync_runs set
-    known_pages = v_last.pages, progress_total = coalesce(progress_total, v_last.pages),
+    known_pages = v_pages, progress_total = coalesce(progress_total, v_pages),
     reading = coalesce(reading, '{}') || '{"beside": true}' || case
       when p_page.next ? 'offset' then jsonb_build_object('step', p_page.next -> 'offset',
         'overlap', coalesce(p_page.next -> 'overlap', '0')) else '{}'::jsonb end
