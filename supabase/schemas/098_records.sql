@@ -34,8 +34,8 @@ create type sync.judged_record as (
 );
 comment on type sync.judged_record is
 'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
-the columns; change: inserted, updated or revived; known_change: last_changed_at of the row that it
-was compared with; unfit: columns that its values do not fit; parent_id, own_id: of a table with
+the columns; change: inserted, updated, revived, or gone, of a deleted one that says so itself;
+known_change: last_changed_at of the row that it was compared with; unfit: columns that its values do not fit; parent_id, own_id: of a table with
 parent_id in its key, what record_id is made of.';
 
 create function sync.fit_records(p_target regclass, p_records sync.judged_record[])
@@ -143,6 +143,15 @@ $$Returns: the expression that takes a record's columns out of it: what stands a
 or is in another format, and its fields of the columns' names, but for those that are no such
 columns.$$;
 
+create function sync.is_gone(p_stream_id bigint, p_record jsonb) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce((select p_record @> st.deleted_when from public.sync_streams as st
+    where st.id = p_stream_id), false);
+end; $$;
+comment on function sync.is_gone(bigint, jsonb) is
+$$Returns: whether a record says itself that it is deleted, as its stream has it (deleted_when).$$;
+
 create function sync.upsert_sql(p_name text, p_target regclass, p_columns jsonb default null)
   returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -192,8 +201,8 @@ begin
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then <fitting> else '{}' end,
-      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
-      else 'updated' end, e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
+      case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, <r_parent>r.<id>)
         r.*, r.<id> as id
@@ -216,7 +225,8 @@ begin
     cross join lateral (
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
-    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    where e.id is null or (e.raw <> i.record and judged.replaces)
+      or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, <i_parent>i.id);
   if cardinality(v_judged) = 0 then
     return '{}'::sync.changed_record[];
@@ -228,7 +238,11 @@ begin
       j_change, j_known_change, j_unfit, j_parent_id, j_own_id<row_columns>)
     order by j_workspace_id, j_stream_id, <j_parent>j_<id>
     on conflict (<key>) do update set
-      <assigned>, deleted_at = null,
+      <assigned>,
+      -- What says itself that it is deleted lives no more for being seen.
+      deleted_at = case when t.deleted_at is not null and (<row_key>) in (
+        select <judged_key> from unnest(v_judged) as k where k.change = 'gone')
+      then t.deleted_at end,
       last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
       else t.last_changed_at end
     -- Another may have written the row since it was compared: then only a later date counts.
@@ -237,17 +251,18 @@ begin
       or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
     returning t.workspace_id, <stream_id> as stream_id, <written_id>
   )
-  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id,
+    case j.change when 'gone' then 'updated' else j.change end, j.unfit
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and <same_id> and j.stream_id = coalesce(w.stream_id, j.stream_id);
   return coalesce(v_changed, '{}');
 end; $body$;
 comment on function <name>(sync.incoming_record[]) is
-'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
-answer that was requested before the row''s last change replaces it only with a later date; one that
-was requested later is the truth in full scans, and in others unless its date is older and the
-row''s is not in the future. A value that does not fit its column makes that null. Made by
+'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
+unless it says itself that it is deleted. An answer that was requested before the row''s last change
+replaces it only with a later date; one that was requested later is the truth in full scans, and in
+others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
 sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
@@ -342,5 +357,5 @@ create policy synced_records_select_operator on public.synced_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.fit_records, sync.filled, sync.epoch_time, sync.epoch_value, sync.declared_columns,
-  sync.fitting_sql, sync.upsert_sql, sync.write_upsert, sync.regenerate_upserts
+  sync.fitting_sql, sync.is_gone, sync.upsert_sql, sync.write_upsert, sync.regenerate_upserts
 from public, anon, authenticated, service_role;

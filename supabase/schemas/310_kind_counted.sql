@@ -136,7 +136,7 @@ begin
   update public.workspace_sync_runs as r
   set reading = coalesce(r.reading, '{}') || jsonb_build_object('step', p.records)
   from unnest(p_pages) as p
-  join public.sync_streams as st on st.id = p.stream_id and st.page_size > p.records
+  join public.sync_streams as st on st.id = p.stream_id and st.page_size <> p.records
   where r.id = p.run_id and p.page = 1 and p.reveals_pages and p.total > p.records
     and p.records > 0 and sync.position_of(st) = 'offset';
   perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p

@@ -1,0 +1,71 @@
+begin;
+\ir ../support/setup.psql
+\ir ../support/lists.psql
+select plan(22);
+
+create function tests.change(p_id bigint, p_ago interval) returns void language sql as $$
+  update tests.items set key = (select max(key) + 1 from tests.items),
+    fields = fields || jsonb_build_object('changed', (sync.now() - p_ago)::text, 'n', random())
+  where id = p_id;
+$$;
+create function tests.since() returns interval language sql as $$
+  select sync.now() - ((c.reading ->> 'since')::timestamptz) from public.chunked_sync_jobs as c
+  where c.run_id = (tests.last_run()).id and c.page = 1 order by c.id desc limit 1;
+$$;
+
+select tests.chained('{"params": {"since": "{since}", "after": "{last}"}, "last_path": ["key"],
+  "order_is_unique": true, "order_direction": "asc", "order_moves": "forward",
+  "updated_at_path": ["changed"], "since_overlap": 60, "total_path": ["all"]}');
+select tests.fill(1, 20);
+update tests.items set fields = jsonb_build_object('changed', (sync.now() - interval '3 days')::text);
+select tests.change(20, '2 hours');
+select is(tests.sync_list(), 'completed', 'the first run reads everything');
+select ok((tests.last_run()).is_full_scan, 'and says so');
+select is((tests.last_run()).reading, null, 'without a time');
+
+select tests.advance('1 hour');
+select tests.change(3, '10 minutes');
+select is(tests.sync_list(), 'completed', 'the next one');
+select ok(not (tests.last_run()).is_full_scan, 'does not');
+select is(tests.since(), interval '3 hours 1 minute', 'it asks since the latest change, and the overlap');
+select is((tests.last_run()).distinct_ids, 2::bigint, 'for what changed only');
+select is((select raw -> 'n' from public.synced_records where id = '3'),
+  (select fields -> 'n' from tests.items where id = 3), 'which is here then');
+
+-- What it does not show is not missing.
+delete from tests.items where id = 5;
+select tests.advance('1 hour');
+select is(tests.sync_list(), 'completed', 'a run that shows little');
+select is((select count(*) from sync.missing_records), 0::bigint, 'misses nothing');
+select is(tests.since(), interval '1 hour 11 minutes', 'the time moved with what was seen');
+
+-- A change of the future does not move it beyond the start of the run.
+select tests.change(4, '-5 days');
+select tests.sync_list();
+select tests.advance('30 minutes');
+select tests.sync_list();
+select is(tests.since(), interval '31 minutes', 'no date of the API''s moves it beyond the start of the run');
+
+-- Full scans.
+select tests.advance('8 days');
+select is(tests.sync_list(), 'completed', 'after full_scan_days');
+select ok((tests.last_run()).is_full_scan, 'everything is read again');
+select is((select array_agg(record_id) from sync.missing_records), '{5}'::text[], 'and what went is missed');
+select tests.sync_list();
+select ok(not (tests.last_run()).is_full_scan, 'once');
+select request_full_scan('items', 'acme');
+select tests.sync_list();
+select ok((tests.last_run()).is_full_scan, 'as on request');
+select throws_ok($$select request_full_scan('nothing', 'acme')$$, 'SY003', null,
+  'of a stream that there is');
+
+-- More than there are.
+update tests.habit set extra = '{"all": 25}';
+select is(tests.sync_list(), 'partial', 'where the API counts more than there are, a run is partial');
+select tests.sync_list();
+select ok((tests.last_run()).is_full_scan, 'and the next one reads everything');
+select is((tests.last_run()).status, 'completed', 'a total only warns where all was read');
+select is(tests.sync_list(), 'completed', 'what a full scan does not show, the next ones do not ask for');
+
+select * from finish();
+rollback;
