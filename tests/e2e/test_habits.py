@@ -173,7 +173,6 @@ async def test_what_has_not_changed_costs_no_row_version(story: Story, name: str
     assert again.versions == story.found("first", name).versions
 
 
-@pytest.mark.xfail(reason="no request is conditional yet", strict=False)
 async def test_what_has_not_changed_costs_no_body_where_answers_have_versions(
     story: Story,
 ) -> None:
