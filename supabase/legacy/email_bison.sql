@@ -5,12 +5,13 @@
 do $legacy$
 declare
   v_names constant text[] := '{chunk_events, chunk_processing_queue, chunk_processing_status, chunked_sync_jobs,
-      client_registry, email_messages, email_replies, email_threads, failed_chunks,
-      hint_deliveries, missing_workspaces, polling_job_status, queue_health, sender_emails,
-      stale_workspaces, sync_alerts, sync_budgets, sync_page_queue, sync_progress,
-      sync_settings, sync_sources, sync_streams, sync_workspace_streams, sync_workspaces,
-      synced_records, thread_processing_queue, thread_stage, waiting_runs, worker_endpoints,
-      worker_health, workspace_health, workspace_statistics, workspace_sync_runs}';
+      client_registry, column_fills, email_messages, email_replies, email_threads,
+      failed_chunks, hint_deliveries, missing_workspaces, polling_job_status, queue_health,
+      sender_emails, stale_workspaces, stream_fields, sync_alerts, sync_budgets,
+      sync_page_queue, sync_progress, sync_settings, sync_sources, sync_streams,
+      sync_workspace_streams, sync_workspaces, synced_records, thread_processing_queue,
+      thread_stage, waiting_runs, worker_endpoints, worker_health, workspace_health,
+      workspace_statistics, workspace_sync_runs}';
   v_functions constant text[] := '{apply_declaration, approve_deletions, cancel_sync_job, chunkwise_version,
       claim_chunk_job_safe, claim_next_chunk_job_safe, cleanup_stuck_chunks,
       complete_chunk_job_safe, complete_chunk_jobs_safe, deactivate_workspace, declare_source,

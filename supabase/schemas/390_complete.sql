@@ -1,7 +1,7 @@
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
--- Stands on: budgets, answers, unchanged, verdicts, fence, deletions, kind_items, stream_kinds,
---   settle.
+-- Stands on: budgets, answers, fields, unchanged, verdicts, fence, deletions, kind_items,
+--   stream_kinds, settle.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -126,6 +126,7 @@ begin
   perform sync.note_seen(p_pages, v_records, v_changed);
   perform sync.note_confirmations(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.note_fields(v_records, v_changed) where cardinality(v_changed) > 0;
   perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
   perform sync.note_items(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
@@ -137,7 +138,7 @@ end; $$;
 comment on function sync.apply_pages(sync.page_in_hand[]) is
 $$Apply pages that were read as one set, note the ids they showed, and stage what changed for the
 streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
-data does to the tables. Locks: target rows, then staged items, in key order.$$;
+data does to the tables. Locks: target rows, new fields, then staged items, in key order.$$;
 
 create function sync.try_page(p_page sync.page_in_hand, p_patience interval)
   returns sync.page_in_hand

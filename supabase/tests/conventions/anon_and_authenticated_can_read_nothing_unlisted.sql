@@ -36,14 +36,14 @@ select is_empty($$
   select relation from tests.readable_columns('authenticated')
   where relation <> all ('{
     chunk_events, chunk_processing_queue, chunk_processing_status, chunked_sync_jobs,
-    client_registry, email_messages, email_replies, email_threads, failed_chunks, hint_deliveries,
+    client_registry, column_fills, email_messages, email_replies, email_threads, failed_chunks, hint_deliveries,
     missing_workspaces, polling_job_status, queue_health, sender_emails, stale_workspaces,
     sync_alerts, sync_budgets, sync_page_queue, sync_progress, sync_settings, sync_sources,
-    sync_streams, sync_workspace_streams, sync_workspaces, synced_records,
+    stream_fields, sync_streams, sync_workspace_streams, sync_workspaces, synced_records,
     thread_processing_queue, thread_stage, waiting_runs, worker_endpoints, worker_health,
     workspace_health, workspace_statistics, workspace_sync_runs, sync.alert_deliveries,
-    sync.audits, sync.heartbeats, sync.hint_state, sync.hinted_claims, sync.hints, sync.job_progress, sync.job_watch,
-    sync.missing_records, sync.run_counters, sync.run_parts, sync.run_progress, sync.seen_pages,
+    sync.audits, sync.column_fills, sync.heartbeats, sync.hint_state, sync.hinted_claims, sync.hints, sync.job_progress, sync.job_watch,
+    sync.missing_records, sync.run_counters, sync.run_parts, sync.run_progress, sync.seen_fields, sync.seen_pages,
     sync.sender_emails, sync.staged_items, sync.sweep_state, sync.workers
   }'::text[])
 $$, 'authenticated may read the listed relations, under policies for operators, and nothing else');
