@@ -96,6 +96,7 @@ class RunningApi:
         self._books: dict[tuple[str, Id | None], Book] = {}
         self._planted: dict[str, list[Planted]] = {}
         self._is_stalled = False
+        self._lets_through = 0
         self._churn: Churn | None = None
         self._chances = Random()
         self._dice: Dice | None = None
@@ -151,8 +152,9 @@ class RunningApi:
         with self._lock:
             self._planted.setdefault(kind, []).extend(planted)
 
-    def stall(self) -> None:
-        """Answer nothing until `go_on`."""
+    def stall(self, after: int = 0) -> None:
+        """Answer so many requests, and then nothing until `go_on`."""
+        self._lets_through = after
         self._is_stalled = True
 
     def go_on(self) -> None:
@@ -164,7 +166,9 @@ class RunningApi:
         number = self.seen.arrive(self._as_seen(request, target.kind, body))
         status, sent = CLIENT_GONE, 0
         try:
-            while self._is_stalled:
+            is_let_through = self._lets_through > 0
+            self._lets_through -= is_let_through
+            while self._is_stalled and not is_let_through:
                 if await request.is_disconnected():
                     return Response(status_code=CLIENT_GONE)
                 await asyncio.sleep(LOOK_S)

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RECORDS = 23
 QUIET_SYNCS = 3
+CHAINED = "offsets and a root array"
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Story:
     phases: dict[str, dict[str, Found]] = field(default_factory=dict)
     bodies: dict[str, int] = field(default_factory=dict)
     steady: dict[str, set[Key]] = field(default_factory=dict)
+    at_once: list[int] = field(default_factory=list)
 
     def note(self, phase: str) -> None:
         self.phases[phase] = {name: tenant.found() for name, tenant in self.tenants.items()}
@@ -74,9 +76,17 @@ async def first_and_again(world: World, story: Story) -> None:
         api.limit(None)
     await world.ended(job_id)
     story.note("first")
+    chain = story.tenants[CHAINED].running
+    story.at_once.append(chain.seen.peak)
+    pages = len(chain.seen.requests())
     for tenant in story.tenants.values():
         tenant.running.seen.reset()
-    await world.sync()
+    chain.stall(after=1)
+    job_id = world.start()
+    await world.until(lambda: chain.seen.in_flight == pages - 2)
+    story.at_once.append(chain.seen.peak)
+    chain.go_on()
+    await world.ended(job_id)
     story.note("again")
     for name, tenant in story.tenants.items():
         lists = tenant.running.api.lists
@@ -171,6 +181,15 @@ async def test_what_has_not_changed_costs_no_row_version(story: Story, name: str
 
     again.assert_exact()
     assert again.versions == story.found("first", name).versions
+
+
+async def test_a_list_without_a_total_is_a_chain_once_and_then_read_side_by_side(
+    story: Story,
+) -> None:
+    first, again = story.at_once
+
+    assert first == 1
+    assert again > 1
 
 
 async def test_what_has_not_changed_costs_no_body_where_answers_have_versions(
