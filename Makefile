@@ -1,7 +1,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench stack stack-stop dashboard screenshots migration lock \
-  wheel clean
+.PHONY: help setup demo test check conformance chaos bench stack stack-stop dashboard screenshots \
+  migration lock wheel clean
 python := .venv/bin/python
 folders := $(wildcard workers local benchmarks tests)
 sql := $(wildcard supabase/schemas supabase/snippets supabase/tests)
@@ -41,6 +41,9 @@ check: setup ## Format, lint, types, imports, schema
 	@.venv/bin/sqlfluff lint --disable-progress-bar $(sql)
 	@$(on_stack) cli --name check -- db lint -s public,sync --fail-on warning
 	@$(on_stack) cli --name check -- db advisors --type all --level warn --fail-on warn
+
+conformance: setup ## Prove that a worker speaks the protocol: WORKER='its command' (default: our own)
+	@exec $(python) -m tests.conformance.kit $(WORKER)
 
 chaos: setup ## Kill workers and race clients ROUNDS times (10), differently each time
 	@for round in $$(seq $(ROUNDS)); do ROUND=$$round $(python) -m pytest -q -n auto $(chaos) || exit; done

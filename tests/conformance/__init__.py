@@ -1,0 +1,1 @@
+"""Whether a worker, in whatever language, speaks the protocol of docs/worker-protocol.md."""
