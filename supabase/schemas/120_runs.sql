@@ -36,6 +36,8 @@ create table public.workspace_sync_runs (
   parts_total bigint,
   parts_ended bigint,
   parts_mark text,
+  has_more_parts boolean not null default false,
+  last_part_scan int not null default 0,
   window_turn bigint,
   reading jsonb,
   sound_scan int,
@@ -84,6 +86,10 @@ comment on column public.workspace_sync_runs.parts_ended is
 'How many of these were read, proven or not.';
 comment on column public.workspace_sync_runs.parts_mark is
 'The parent up to which its lists are planned, in the order of the parents'' table.';
+comment on column public.workspace_sync_runs.has_more_parts is
+'Whether there may be parents behind that one.';
+comment on column public.workspace_sync_runs.last_part_scan is
+'The highest scan that a list of children has had: see sync.run_parts.';
 comment on column public.workspace_sync_runs.window_turn is
 'Of children: the chunk with which half of what is planned ahead is used up; null: all is planned.';
 comment on column public.workspace_sync_runs.reading is

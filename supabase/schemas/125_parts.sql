@@ -3,12 +3,15 @@
 create table sync.run_parts (
   id bigint generated always as identity primary key,
   run_id bigint not null references public.workspace_sync_runs (id) on delete cascade,
+  scan int not null,
   parent_id text not null,
   attempt int not null default 1,
+  sound_scan int,
   parent jsonb not null,
   state text not null default 'waiting',
   known_pages int not null default 1,
   planned_pages int not null default 0,
+  step int,
   total bigint,
   distinct_ids bigint,
   finding text,
@@ -20,8 +23,12 @@ create table sync.run_parts (
 comment on table sync.run_parts is
 'Lists that a run of children reads, one per parent; each is proven by itself.';
 comment on column sync.run_parts.parent_id is 'The parent''s record: its id in its own stream.';
+comment on column sync.run_parts.scan is
+'The scan of the run that its chunks and pages are of: each part has its own.';
 comment on column sync.run_parts.attempt is
-'Which scan of this list, from 1: one that does not add up is read again as a part of its own.';
+'How often this list was begun: one that does not add up is read again as a part of its own.';
+comment on column sync.run_parts.sound_scan is
+'Of an agreed list: the scan before, with which it is compared.';
 comment on column sync.run_parts.parent is
 'What the stream''s templates need of the parent''s record: {"id": 17, "parent": {"id": 4}}.';
 comment on column sync.run_parts.state is
@@ -29,10 +36,13 @@ comment on column sync.run_parts.state is
 finding; repeated: another attempt took its place.';
 comment on column sync.run_parts.known_pages is
 'Pages that answers revealed; planned_pages: up to which there are chunks.';
+comment on column sync.run_parts.step is
+'By offsets, where page 1 is shorter than declared: how many records a page has.';
 comment on column sync.run_parts.total is 'The API''s own total of this list.';
 comment on column sync.run_parts.distinct_ids is 'Distinct ids that its pages showed.';
 comment on column sync.run_parts.finding is 'What spoke against it.';
 create unique index run_parts_parent_idx on sync.run_parts (run_id, parent_id, attempt);
+create unique index run_parts_scan_idx on sync.run_parts (run_id, scan);
 create index run_parts_live_idx on sync.run_parts (run_id, state, id)
   where state in ('waiting', 'reading');
 alter table sync.run_parts enable row level security;

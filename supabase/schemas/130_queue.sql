@@ -27,15 +27,13 @@ create table public.chunked_sync_jobs (
   page int,
   record_id text,
   reading jsonb,
-  part_id bigint,
   created_at timestamptz not null default sync.now(),
   constraint chunked_sync_jobs_kind_check check (
     kind in ('connection', 'page', 'confirmation', 'cursor', 'item')
     and (kind = 'page') = (page is not null)
     and (kind in ('confirmation', 'item')) = (record_id is not null)
     and (kind <> 'cursor' or reading is not null)
-    and (part_id is null or kind = 'page')
-    and (kind in ('page', 'cursor', 'item') or reading is null)
+    and (kind in ('page', 'cursor', 'item', 'confirmation') or reading is null)
   )
 );
 comment on table public.chunked_sync_jobs is
@@ -50,15 +48,12 @@ next request; what is not there has none. Beside them of a page: overlap: how ma
 with the page before; guess: it may lie past the end; beside: it was planned before the page before
 was read; back: what was asked first was past the end. Of a cursor chunk: {"chain", "cursor" (null:
 from the top), "low_id": where the chain ends, "pages_below": in a row}.';
-comment on column public.chunked_sync_jobs.part_id is
-'Of children: of which parent''s list it is a page, see sync.run_parts.';
-comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1.';
+comment on column public.chunked_sync_jobs.scan is
+'Which scan of the run, from 1; each list of children has its own.';
 comment on column public.chunked_sync_jobs.record_id is 'Of a confirmation or an item.';
 create unique index chunked_sync_jobs_what_idx
-  on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, part_id, md5(reading::text))
+  on public.chunked_sync_jobs (run_id, scan, kind, page, record_id, md5(reading::text))
 nulls not distinct;
-create index chunked_sync_jobs_part_idx on public.chunked_sync_jobs (part_id)
-  where part_id is not null;
 -- Whether a chain was where it is led to.
 create index chunked_sync_jobs_chain_idx on public.chunked_sync_jobs
 (run_id, md5(coalesce(reading ->> 'next', reading ->> 'url', reading ->> 'last')))
@@ -224,7 +219,6 @@ create table sync.seen_pages (
   first_key numeric,
   last_key numeric,
   disorder text,
-  part_id bigint,
   first_text text collate ucs_basic,
   last_text text collate ucs_basic,
   next jsonb,
@@ -254,8 +248,6 @@ comment on column sync.seen_pages.ends is
 comparison with the page before to say.';
 comment on column sync.seen_pages.latest_at is
 'Of a list that is read since a time: the latest updated_at on it.';
-comment on column sync.seen_pages.part_id is 'Of children: of which parent''s list it is a page.';
-create index seen_pages_part_idx on sync.seen_pages (part_id) where part_id is not null;
 alter table sync.seen_pages enable row level security;
 
 create function sync.forget_seen_pages() returns trigger

@@ -28,7 +28,7 @@ begin
       when 'epoch_ms' then to_jsonb(floor(extract(epoch from v_since) * 1000)::bigint)
       when 'date' then to_jsonb(to_char(v_since, 'YYYY-MM-DD'))
       else to_jsonb(to_char(v_since, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) end,
-    'id', p_chunk.record_id, 'parent', v_reading -> 'parent'));
+    'id', coalesce(v_reading ->> 'id', p_chunk.record_id), 'parent', v_reading -> 'parent'));
 end; $$;
 comment on function sync.template_values(public.chunked_sync_jobs, public.sync_streams) is
 $$Returns: the values of a chunk's templates by name; what has none is left out.$$;

@@ -99,13 +99,13 @@ declare
 begin
   perform sync.require_read_committed();
   for v_chunk in
-    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, c.part_id, r.workspace_id,
+    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id, part.id as part_id,
       coalesce(part.parent_id, c.reading ->> 'parent_id') as parent_id,
       r.stream_id, r.is_full_scan, case
-        when c.part_id is not null then part.known_pages
+        when part.id is not null then part.known_pages
         when r.progress_total is not null then coalesce(r.needed_pages, r.known_pages) end
       as known_pages, w.key_status, case
-        when c.part_id is not null then c.id >= r.window_turn
+        when part.id is not null then c.id >= r.window_turn
         else r.planned_pages < r.known_pages and c.page
           >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2 end
       as uses_up_window,
@@ -115,7 +115,8 @@ begin
     join public.chunked_sync_jobs as c on c.id = q.id
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
-    left join sync.run_parts as part on part.id = c.part_id
+    left join sync.run_parts as part on r.parts_total is not null and c.kind = 'page'
+      and part.run_id = r.id and part.scan = c.scan
     left join public.sync_budgets as b on b.id = w.budget_id
     where q.id = any (v_queue_ids) order by q.id for no key update of q
   loop
@@ -156,7 +157,8 @@ begin
     join public.workspace_sync_runs as r on r.id = f.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_streams as st on st.id = r.stream_id
-    where r.ending is not null or r.scan <> f.scan or sync.is_outdated(r, w, st));
+    where r.ending is not null or (r.scan <> f.scan and f.part_id is null)
+      or sync.is_outdated(r, w, st));
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
     if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then

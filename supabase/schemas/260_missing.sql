@@ -1,5 +1,5 @@
 -- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
--- Stands on: targets, answers.
+-- Stands on: targets, answers, record_parents.
 
 create table sync.missing_records (
   workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
@@ -71,6 +71,7 @@ begin
   update public.sync_workspace_streams set emptied_at = null
   where (p_workspace_id is null or workspace_id = p_workspace_id)
     and (p_stream_id is null or stream_id = p_stream_id) and emptied_at is not null;
+  perform sync.forget_missed_below(p_workspace_id, p_stream_id);
   perform sync.recount_held(r.workspace_id, r.stream_id) from (
     select distinct workspace_id, stream_id from public.workspace_sync_runs
     where (p_workspace_id is null or workspace_id = p_workspace_id)
@@ -202,7 +203,7 @@ declare
   v_ids text[] := array[]::text[];
 begin
   if v_deleted_when is not null then
-    execute sync.target_sql('select coalesce(array_agg(t.id::text order by t.id), ''{}'')
+    execute sync.target_sql('select coalesce(array_agg(%3$s order by t.id), ''{}'')
       from %1$s as t where %2$s and t.deleted_at is null and t.raw @> $3', p_run.stream_id)
     into v_ids using p_run.workspace_id, p_run.stream_id, v_deleted_when;
   end if;
@@ -227,6 +228,22 @@ comment on function sync.note_gone(public.workspace_sync_runs, text[]) is
 $$Rows that say themselves that they are deleted count as missing and confirmed. The caller holds
 the run's lock.$$;
 
+create function sync.forget_shown_below(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = on set enable_hashjoin = off as $$
+begin
+  delete from sync.missing_records as m
+  where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id and m.answers = 0
+    and exists (
+      select 1 from sync.record_parents as b
+      where b.workspace_id = m.workspace_id and b.stream_id = m.stream_id
+        and b.record_id = m.record_id and b.missed_scans = 0 offset 0);
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+end; $$;
+comment on function sync.forget_shown_below(public.workspace_sync_runs) is
+$$Children that a list shows are not missing, but for what answered for itself. The caller holds the
+run's lock.$$;
+
 create function sync.forget_unaccepted(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
@@ -234,7 +251,11 @@ declare
   v_run public.workspace_sync_runs;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  if v_run.phase = 'confirm' then
+  if v_run.parts_total is not null then
+    perform sync.forget_missed_below(v_run.workspace_id, v_run.stream_id, v_run.id);
+    perform sync.forget_shown_below(v_run);
+    return;
+  elsif v_run.phase = 'confirm' then
     delete from sync.missing_records
     where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
     update sync.missing_records set missed_scans = 0
@@ -269,5 +290,6 @@ for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
   sync.target_sql, sync.note_missing, sync.revive_seen,
-  sync.count_live, sync.count_here, sync.gone_ids, sync.note_gone, sync.forget_unaccepted
+  sync.count_live, sync.count_here, sync.gone_ids, sync.note_gone, sync.forget_shown_below,
+  sync.forget_unaccepted
 from public, anon, authenticated, service_role;

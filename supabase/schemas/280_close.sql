@@ -82,7 +82,9 @@ begin
       select q.error_message from public.chunk_processing_queue as q
       where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
-  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
+  -- Of children each list counts by itself.
+  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed'
+    and (v_run.parts_total is null or v_run.ending is not null);
   -- By the index of parents, and not through all that is live.
   with children as materialized (
     select * from public.workspace_sync_runs where parent_run_id = p_run_id for no key update

@@ -58,12 +58,43 @@ $$After a complete scan that was noted: whether it showed nothing of a list that
 no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
 run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
 
+create function sync.ask_missing(p_run public.workspace_sync_runs,
+  out o_ids text[], out o_warning text)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_missed bigint;
+begin
+  select count(*) into v_missed from sync.missing_records
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
+    and held_by_run_id is null;
+  if v_missed > 0 and sync.is_guarded(v_missed, sync.count_live(p_run)) then
+    o_warning := sync.hold_missing(p_run.id, false, '');
+    return;
+  end if;
+  with asked as (
+    update sync.missing_records as m set asked_at = sync.now()
+    from public.sync_streams as s
+    where s.id = m.stream_id and s.item_path is not null
+      and m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null and not m.is_confirmed
+      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
+    returning m.record_id
+  )
+  select array_agg(record_id order by record_id) into o_ids from asked;
+  if o_ids is null then
+    o_warning := sync.delete_confirmed(p_run.id);
+  end if;
+end; $$;
+comment on function sync.ask_missing(public.workspace_sync_runs) is
+$$What becomes of what a run's complete scan missed, when that was noted. The caller holds the run's
+lock. Returns: the records to ask for, where the stream has a path for that; or null, because there
+are none, and what was confirmed is deleted, or because the guard holds it: then with a warning.$$;
+
 create function sync.begin_confirmations(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
-  v_missed bigint;
-  v_unconfirmed text[];
+  v_asked record;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   -- In this order: an approval that has a missing record deletes before the revival looks, or
@@ -76,27 +107,12 @@ begin
       ', for the list is empty; a later run that finds it so too may delete'));
     return;
   end if;
-  select count(*) into v_missed from sync.missing_records
-  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
-  if v_missed > 0 and sync.is_guarded(v_missed, sync.count_live(v_run)) then
-    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false, ''));
-    return;
-  end if;
-  with asked as (
-    update sync.missing_records as m set asked_at = sync.now()
-    from public.sync_streams as s
-    where s.id = m.stream_id and s.item_path is not null
-      and m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-      and not m.is_confirmed
-      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
-    returning m.record_id
-  )
-  select array_agg(record_id order by record_id) into v_unconfirmed from asked;
-  if v_unconfirmed is null then
-    perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
+  v_asked := sync.ask_missing(v_run);
+  if v_asked.o_ids is null then
+    perform sync.close_run(p_run_id, 'completed', v_asked.o_warning);
   else
     update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
-    perform sync.plan_chunks(p_run_id, 'confirmation', null, v_unconfirmed);
+    perform sync.plan_chunks(p_run_id, 'confirmation', null, v_asked.o_ids);
     perform sync.fill_slots(p_run_id);
   end if;
 end; $$;
@@ -182,7 +198,9 @@ begin
   if sync.is_guarded(cardinality(v_ids), v_live) then
     return sync.hold_missing(p_run_id, true, '');
   end if;
-  perform sync.delete_records(v_run, v_ids) where cardinality(v_ids) > 0;
+  for v_from in 1 .. cardinality(v_ids) by 10000 loop
+    perform sync.delete_records(v_run, v_ids[v_from:v_from + 9999]);
+  end loop;
   return null;
 end; $$;
 comment on function sync.delete_confirmed(bigint) is
@@ -270,7 +288,7 @@ begin
       order by record_id for update skip locked) as held;
   select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-    and last_complete_run_id <> p_run_id;
+    and last_complete_run_id > p_run_id;
   if v_ids is null or v_newer_run_id is not null then
     raise exception using errcode = 'SY008',
       message = case when v_newer_run_id is null then format('no deletion of run %s is '
@@ -301,7 +319,8 @@ newer run decided, SY017 unknown run. Locks: missing records and target rows by 
 the run.$$;
 
 revoke all on function
-  sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.begin_confirmations,
+  sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.ask_missing,
+  sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.confirmation_finding, sync.delete_confirmed,
   sync.delete_gone,
   sync.delete_records, sync.approve_deletions, public.approve_deletions

@@ -72,12 +72,12 @@ begin
     join public.workspace_sync_runs as parent on parent.job_id = p_run.job_id
       and parent.workspace_id = p_run.workspace_id and parent.stream_id = ps.id
     -- A plain comparison would offer the planner to look through all that is live.
-    where st.id = p_run.stream_id and st.completeness = 'items'
-      and (parent.status = 'running') is true
+    where st.id = p_run.stream_id and (parent.status = 'running') is true
   );
 end; $$;
 comment on function sync.live_parent_of(public.workspace_sync_runs) is
-$$Returns: of a run of an items stream the live run of its feed in the same job, if there is one.$$;
+$$Returns: of a run of children or items the live run of their parents in the same job, if there is
+one.$$;
 
 revoke all on function
   sync.begin_phase, sync.forget_missed_with_another_key, sync.live_parent_of

@@ -1,7 +1,7 @@
 -- Lists: where a page of a chained or agreed list stands, what comes after it, whether it is the
 -- last one; how far a scan of such a list got.
--- Stands on: keys, streams, templates, declared_fields, slots, next_urls, answers, missing,
---   marks, close, deletions.
+-- Stands on: keys, streams, templates, declared_fields, targets, slots, next_urls, answers,
+--   missing, marks, close, deletions.
 
 create function sync.is_order_unique(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -71,12 +71,16 @@ begin
     from (select e.record #>> $4 as id, e.record #> $5 as key
       from jsonb_array_elements($3) as e (record)) as i
     cross join lateral (
-      select t.raw #> $5 as key from %1$s as t where %2$s and t.id = i.id::<id> offset 0) as known
-    where known.key <> i.key limit 1', p_stream.id), '<id>', (
+      select t.raw #> $5 as key from %1$s as t where %2$s and <same> offset 0) as known
+    where known.key <> i.key limit 1', p_stream.id), '<same>', case
+      when sync.is_keyed_by_parent(to_regclass(p_stream.target_table))
+      then 't.parent_id = $6 and t.id = i.id::'
+      when p_stream.id_scope = 'parent' then 't.id = sync.scoped_id($6, i.id)::'
+      else 't.id = i.id::' end || (
       select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
       where attrelid = to_regclass(p_stream.target_table) and attname = 'id'))
   into v_moved using p_page.workspace_id, p_stream.id, p_page.answer, p_stream.id_path,
-    coalesce(p_stream.order_path, p_stream.id_path);
+    coalesce(p_stream.order_path, p_stream.id_path), p_page.parent_id;
   return v_moved;
 end; $$;
 comment on function sync.moved_record(sync.page_in_hand, public.sync_streams) is

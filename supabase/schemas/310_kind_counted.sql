@@ -61,7 +61,8 @@ declare
 begin
   v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
   perform sync.check_records(v_page, p_stream);
-  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
+  if v_page.answer -> 0 #>> p_stream.id_path
+    is distinct from coalesce(p_page.reading ->> 'id', p_page.record_id) then
     perform sync.raise_shape(format('asked for record %s, the API answers with another',
       p_page.record_id),
       'declare_stream() says under which path a record stands.');
@@ -71,23 +72,23 @@ end; $$;
 comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
 $$Returns: the page with the one record asked for. Raises: SY010.$$;
 
-create function sync.scan_finding(p_run_id bigint) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function sync.add_up_scan(p_run_id bigint, p_scan int,
+  out o_total bigint, out o_distinct_ids bigint, out o_finding text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_scan record;
 begin
   with pages as (
-    select s.* from public.workspace_sync_runs as r
-    join sync.seen_pages as s on s.run_id = r.id and s.scan = r.scan where r.id = p_run_id
+    select * from sync.seen_pages where run_id = p_run_id and scan = p_scan
   )
   select min(total) as first_total, max(total) as total, max(last_page) as last_page,
     count(*) filter (where page <= (select max(last_page) from pages)) as pages,
     (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
     as distinct_ids
   into v_scan from pages;
-  update public.workspace_sync_runs set expected_total = v_scan.total,
-    distinct_ids = v_scan.distinct_ids where id = p_run_id;
-  return case
+  o_total := v_scan.total;
+  o_distinct_ids := v_scan.distinct_ids;
+  o_finding := case
     when exists (
       select 1 from public.workspace_sync_runs as r
       join public.sync_streams as st on st.id = r.stream_id
@@ -102,9 +103,22 @@ begin
     when v_scan.distinct_ids <> v_scan.total
     then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
 end; $$;
-comment on function sync.scan_finding(bigint) is
+comment on function sync.add_up_scan(bigint, int) is
 $$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
-total. Returns: what speaks against it, with the numbers, or null.$$;
+total. Returns: the total, the distinct ids, and what speaks against it, with the numbers, or
+null.$$;
+
+create function sync.scan_finding(p_run public.workspace_sync_runs) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_sum record := sync.add_up_scan(p_run.id, p_run.scan);
+begin
+  update public.workspace_sync_runs set expected_total = v_sum.o_total,
+    distinct_ids = v_sum.o_distinct_ids where id = p_run.id;
+  return v_sum.o_finding;
+end; $$;
+comment on function sync.scan_finding(public.workspace_sync_runs) is
+$$Note how a counted scan adds up. Returns: what speaks against it, with the numbers, or null.$$;
 
 create function sync.scan_again(p_run_id bigint, p_finding text, p_scans int default null,
   p_sound_scan int default null) returns void
@@ -149,7 +163,7 @@ first one was received. The caller holds the runs' locks.$$;
 create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run.id)
+  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run)
     else sync.confirmation_finding(p_run) end;
   v_run public.workspace_sync_runs;
   v_cap bigint;
@@ -175,6 +189,7 @@ $$The next step of a counted run of which nothing is live: confirm what a comple
 again, or close. The caller holds its lock.$$;
 
 revoke all on function
-  sync.read_counted, sync.read_confirmation, sync.scan_finding, sync.scan_again, sync.begin_counted,
+  sync.read_counted, sync.read_confirmation, sync.add_up_scan,
+  sync.scan_finding, sync.scan_again, sync.begin_counted,
   sync.plan_counted, sync.advance_counted
 from public, anon, authenticated, service_role;

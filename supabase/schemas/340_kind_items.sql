@@ -13,8 +13,9 @@ create table sync.staged_items (
   processed_at timestamptz
 );
 comment on table sync.staged_items is
-'New and changed records of a parent stream that an items stream is to ask for.';
-comment on column sync.staged_items.stream_id is 'The items stream.';
+'New and changed records of a parent stream that an items stream is to ask for, or whose children
+are to be read.';
+comment on column sync.staged_items.stream_id is 'The stream of the items or children.';
 comment on column sync.staged_items.record_id is 'The parent''s record.';
 comment on column sync.staged_items.item_key is
 'Which id is asked for: what the stream''s stage_function says, else the record''s own.';
@@ -38,13 +39,15 @@ begin
   select distinct c.workspace_id, child.id, c.record_id from unnest(p_changed) as c
   join public.sync_streams as parent on parent.id = c.stream_id
   join public.sync_streams as child on child.source_id = parent.source_id
-    and child.parent_stream = parent.stream_name and child.completeness = 'items'
+    and child.parent_stream = parent.stream_name
+    and (child.completeness = 'items' or child.fan_out = 'changed')
   order by c.workspace_id, child.id, c.record_id
   on conflict (workspace_id, stream_id, record_id) where processed_at is null do update
   set staged_at = sync.now();
 end; $$;
 comment on function sync.stage_items(sync.changed_record[]) is
-$$Stage changed records for the items streams whose parent they are of. Locks: staged rows in key
+$$Stage changed records for the streams of items, and of children that follow what changed, whose
+parents they are. Locks: staged rows in key
 order.$$;
 
 create function sync.read_items(p_page sync.page_in_hand) returns sync.page_in_hand

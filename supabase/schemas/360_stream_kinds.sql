@@ -1,8 +1,8 @@
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, classes, answers, unchanged, close, begin, lists, kind_counted,
---   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_connection,
---   kind_single.
+-- Stands on: keys, streams, parts, classes, answers, unchanged, close, begin, lists, kind_counted,
+--   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_children,
+--   kind_connection, kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -14,17 +14,20 @@ declare
   v_feed bigint[];
   v_items bigint[];
   v_single bigint[];
+  v_children bigint[];
 begin
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
-  select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
-    array_agg(given.id order by given.id) filter (where k.completeness in ('chained', 'agreed')),
-    array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
-    array_agg(given.id order by given.id) filter (where k.completeness = 'items'),
-    array_agg(given.id order by given.id) filter (where k.completeness = 'single')
-  into v_counted, v_listed, v_feed, v_items, v_single
+  select array_agg(given.id order by given.id) filter (where k.kind = 'counted'),
+    array_agg(given.id order by given.id) filter (where k.kind in ('chained', 'agreed')),
+    array_agg(given.id order by given.id) filter (where k.kind = 'feed'),
+    array_agg(given.id order by given.id) filter (where k.kind = 'items'),
+    array_agg(given.id order by given.id) filter (where k.kind = 'single'),
+    array_agg(given.id order by given.id) filter (where k.kind = 'children')
+  into v_counted, v_listed, v_feed, v_items, v_single, v_children
   from unnest(p_run_ids) as given (id)
   cross join lateral (
-    select st.completeness from public.workspace_sync_runs as r
+    select case when sync.has_parts(st) then 'children' else st.completeness end as kind
+    from public.workspace_sync_runs as r
     join public.sync_streams as st on st.id = r.stream_id
     where r.id = given.id offset 0
   ) as k;
@@ -42,6 +45,9 @@ begin
   end if;
   if v_single is not null then
     perform sync.begin_single(v_single);
+  end if;
+  if v_children is not null then
+    perform sync.begin_children(v_children);
   end if;
 end; $$;
 comment on function sync.begin_kinds(bigint[]) is
@@ -202,15 +208,16 @@ create function sync.plan_revealed(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_kinds text[] := array(
-    select distinct st.completeness from unnest(p_pages) as p
-    join public.sync_streams as st on st.id = p.stream_id);
+    select distinct case when p.part_id is not null then 'children' else st.completeness end
+    from unnest(p_pages) as p join public.sync_streams as st on st.id = p.stream_id);
   v_kind text;
   v_pages sync.page_in_hand[];
 begin
   foreach v_kind in array v_kinds loop
     v_pages := array(
       select p from unnest(p_pages) as p
-      join public.sync_streams as st on st.id = p.stream_id and st.completeness = v_kind
+      join public.sync_streams as st on st.id = p.stream_id
+        and case when p.part_id is not null then 'children' else st.completeness end = v_kind
       order by p.turn);
     case v_kind
       when 'counted', 'single' then perform sync.plan_counted(v_pages);
@@ -218,6 +225,7 @@ begin
       when 'agreed' then perform sync.plan_listed(v_pages);
       when 'feed' then perform sync.plan_feed(v_pages);
       when 'items' then perform sync.plan_items(v_pages);
+      when 'children' then perform sync.plan_children(v_pages);
       else null;
     end case;
   end loop;
@@ -244,7 +252,8 @@ begin
   elsif exists (
     select 1 from public.chunk_processing_queue as q
     join public.chunked_sync_jobs as c on c.id = q.id
-    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
+    where q.run_id = p_run_id and q.status = 'failed' and (c.kind in ('connection', 'cursor')
+      or (c.kind = 'page' and v_run.parts_total is null))
   ) then
     perform sync.close_run(p_run_id, 'failed', null);
   elsif v_run.phase = 'connect' then
@@ -255,6 +264,8 @@ begin
       where id = v_run.parent_run_id and status = 'running');
   elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
+  elsif v_run.parts_total is not null then
+    perform sync.advance_children(v_run);
   else
     case v_completeness
       when 'chained' then perform sync.advance_chained(v_run);

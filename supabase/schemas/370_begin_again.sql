@@ -7,7 +7,9 @@ begin
   perform sync.cancel_pending(p_run_id, p_reason);
   perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs as r
-  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
+  set scan = greatest(scan, last_part_scan) + 1,
+    begun_again = begun_again + greatest(scan, last_part_scan) + 1 - scan, mark = null,
+    needed_pages = null, parts_total = null, parts_ended = null, window_turn = null,
     reading = null, sound_scan = null,
     stream_revision = st.revision, warnings = warnings || p_reason,
     access_revision = w.access_revision

@@ -1,7 +1,7 @@
 -- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
 -- failures end or delay.
--- Stands on: keys, slots, rate_limits, close, kind_items, kind_connection, stream_kinds,
---   begin_again.
+-- Stands on: keys, slots, rate_limits, close, kind_items, kind_children, kind_connection,
+--   stream_kinds, begin_again.
 
 create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -173,6 +173,7 @@ begin
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.plan_window(v_run_id);
+      perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
         perform sync.fill_slots(v_run_id);
       elsif v_run.status = 'running' then
         perform sync.cancel_pending(v_run_id,
@@ -252,11 +253,13 @@ begin
       select p.run_id, (array_agg(p.message order by p.turn))[1] as message
       from unnest(v_ended) as p
       where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
+        and (p.part_id is null or p.http_status = 401)
       group by p.run_id
     ) as f;
     perform sync.plan_revealed(array(
       select p from unnest(v_ended) as p
-      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      join public.workspace_sync_runs as r on r.id = p.run_id
+        and (r.scan = p.scan or p.part_id is not null)
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
     perform sync.note_unfit(v_ended)
     where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);

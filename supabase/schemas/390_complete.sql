@@ -1,7 +1,7 @@
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
--- Stands on: budgets, answers, fields, unchanged, verdicts, fence, deletions, kind_items,
---   stream_kinds, settle.
+-- Stands on: budgets, answers, fields, unchanged, verdicts, fence, record_parents, deletions,
+--   kind_items, stream_kinds, settle.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -78,11 +78,11 @@ declare
     select p.turn from unnest(p_pages) as p where p.ends is not null or p.next is not null);
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder, part_id, first_text, last_text, next, ends,
+    first_key, last_key, disorder, first_text, last_text, next, ends,
     latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
-    coalesce(p.seen_ids, f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
-    p.disorder, p.part_id, p.first_text, p.last_text, p.next, p.ends, p.latest_at
+    coalesce(p.seen_ids, f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key,
+    p.last_key, p.disorder, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
@@ -124,6 +124,8 @@ begin
     v_changed := v_changed || coalesce(v_part, '{}');
   end loop;
   perform sync.note_seen(p_pages, v_records, v_changed);
+  perform sync.note_parents(p_pages, v_records)
+    where exists (select 1 from unnest(p_pages) as p where p.part_id is not null);
   perform sync.note_confirmations(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
   perform sync.note_fields(v_records, v_changed) where cardinality(v_changed) > 0;

@@ -44,7 +44,7 @@ begin
   perform set_config('response.status', '202', true);
   v_answer := sync.start_job('audit', sync.requested_runs(array(
     select distinct stream_name from public.sync_streams
-    where completeness = 'counted' and is_default
+    where completeness = 'counted' and parent_stream is null and is_default
   ), p_workspaces), null);
   perform sync.remember_records((v_answer ->> 'job_id')::uuid)
   where v_answer ->> 'status' = 'accepted';

@@ -17,7 +17,8 @@ select
   case when r.status = 'running' then r.progress_total else coalesce(r.progress_total, 1) end
   as progress_total,
   case r.status when 'running'
-    then least(r.progress_total, r.chunks_completed + coalesce(c.completed, 0))
+    then least(r.progress_total,
+      coalesce(r.parts_ended, r.chunks_completed + coalesce(c.completed, 0)))
     when 'completed' then coalesce(r.progress_total, 1)
     else least(coalesce(r.progress_total, 1), r.chunks_completed) end as progress_done
 from public.workspace_sync_runs as r

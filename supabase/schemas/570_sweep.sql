@@ -74,6 +74,7 @@ begin
       or (select count(*) from public.chunk_processing_queue as q
       where q.run_id = r.id and q.slot is not null) < r.max_concurrency
         and (r.phase = 'scan' and r.planned_pages < r.known_pages
+          or r.phase = 'parts' and r.window_turn is not null
           or exists (select 1 from public.chunk_processing_queue as q
           where q.run_id = r.id and q.status = 'pending' and q.slot is null)))
     order by r.id for no key update of r, j skip locked

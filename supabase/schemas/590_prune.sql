@@ -18,6 +18,10 @@ begin
     where r.completed_at < v_until limit p_rows);
   delete from sync.staged_items where id in (
     select id from sync.staged_items where processed_at < v_until limit p_rows);
+  delete from sync.run_parts where id in (
+    select p.id from public.workspace_sync_runs as r
+    join sync.run_parts as p on p.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
   delete from public.chunked_sync_jobs where id in (
     select c.id from public.workspace_sync_runs as r
     join public.chunked_sync_jobs as c on c.run_id = r.id

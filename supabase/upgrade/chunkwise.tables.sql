@@ -1,25 +1,3 @@
-create table sync.run_parts (
-  id bigint generated always as identity not null,
-  run_id bigint not null,
-  parent_id text not null,
-  attempt integer default 1 not null,
-  parent jsonb not null,
-  state text default 'waiting'::text not null,
-  known_pages integer default 1 not null,
-  planned_pages integer default 0 not null,
-  total bigint,
-  distinct_ids bigint,
-  finding text,
-  created_at timestamp with time zone default sync.now() not null
-) with (fillfactor=80);
-alter table sync.run_parts add constraint run_parts_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'reading'::text, 'proven'::text, 'unproven'::text, 'repeated'::text])));
-alter table sync.run_parts add constraint run_parts_planned_pages_check CHECK ((planned_pages <= known_pages));
-alter table sync.run_parts add constraint run_parts_pkey PRIMARY KEY (id);
-alter table sync.run_parts add constraint run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.workspace_sync_runs(id) ON DELETE CASCADE;
-CREATE UNIQUE INDEX run_parts_parent_idx ON sync.run_parts USING btree (run_id, parent_id, attempt);
-CREATE INDEX run_parts_live_idx ON sync.run_parts USING btree (run_id, state, id) WHERE (state = ANY (ARRAY['waiting'::text, 'reading'::text]));
-alter table sync.run_parts enable row level security;
-alter table public.chunked_sync_jobs add column part_id bigint;
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
 alter table public.sync_sources add column retry_after_path text[];
@@ -55,9 +33,6 @@ alter table public.workspace_sync_runs add column parts_ended bigint;
 alter table public.workspace_sync_runs add column parts_mark text;
 alter table public.workspace_sync_runs add column parts_total bigint;
 alter table public.workspace_sync_runs add column window_turn bigint;
-alter table sync.seen_pages add column part_id bigint;
-alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
-alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((part_id IS NULL) OR (kind = 'page'::text))));
 alter table public.sync_sources add constraint sync_sources_auth_check CHECK (((auth = ANY (ARRAY['none'::text, 'key'::text, 'basic'::text, 'oauth2_client'::text, 'oauth2_refresh'::text])) AND ((token_url IS NOT NULL) = (auth = ANY (ARRAY['oauth2_client'::text, 'oauth2_refresh'::text])))));
 alter table public.sync_streams add constraint sync_streams_choices_check CHECK (((method = ANY (ARRAY['GET'::text, 'POST'::text])) AND (time_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text])) AND (since_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text, 'date'::text])) AND (next_is = ANY (ARRAY['token'::text, 'url'::text, 'link_header'::text])) AND (cursor_is = 'keyset'::text) AND (fan_out = ANY (ARRAY['all'::text, 'changed'::text])) AND (id_scope = ANY (ARRAY['global'::text, 'parent'::text])) AND (order_direction = ANY (ARRAY['asc'::text, 'desc'::text])) AND (order_moves = ANY (ARRAY['never'::text, 'forward'::text]))));
 alter table public.sync_streams drop constraint sync_streams_completeness_check;
@@ -66,10 +41,7 @@ alter table public.sync_streams drop constraint sync_streams_order_check;
 alter table public.sync_streams add constraint sync_streams_order_check CHECK (((order_type = ANY (ARRAY['number'::text, 'time'::text, 'text'::text])) AND ((order_path IS NOT NULL) OR (order_type <> 'time'::text))));
 alter table public.workspace_sync_runs drop constraint workspace_sync_runs_phase_check;
 alter table public.workspace_sync_runs add constraint workspace_sync_runs_phase_check CHECK ((phase = ANY (ARRAY['connect'::text, 'scan'::text, 'confirm'::text, 'cursor'::text, 'parent'::text, 'items'::text, 'parts'::text])));
-CREATE INDEX chunked_sync_jobs_part_idx ON public.chunked_sync_jobs USING btree (part_id) WHERE (part_id IS NOT NULL);
 drop index public.chunked_sync_jobs_what_idx;
-CREATE UNIQUE INDEX chunked_sync_jobs_what_idx ON public.chunked_sync_jobs USING btree (run_id, scan, kind, page, record_id, part_id, md5((reading)::text)) NULLS NOT DISTINCT;
-CREATE INDEX seen_pages_part_idx ON sync.seen_pages USING btree (part_id) WHERE (part_id IS NOT NULL);
 create table sync.column_fills (
   stream_id bigint not null,
   columns text[] not null,
@@ -92,6 +64,56 @@ alter table sync.seen_pages add column last_text text collate pg_catalog.ucs_bas
 alter table sync.seen_pages add column latest_at timestamp with time zone;
 alter table sync.seen_pages add column next jsonb;
 alter table sync.target_tables add column upsert_name text;
-alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
-alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((part_id IS NULL) OR (kind = 'page'::text)) AND ((kind = ANY (ARRAY['page'::text, 'cursor'::text, 'item'::text])) OR (reading IS NULL))));
 CREATE INDEX chunked_sync_jobs_chain_idx ON public.chunked_sync_jobs USING btree (run_id, md5(COALESCE((reading ->> 'next'::text), (reading ->> 'url'::text), (reading ->> 'last'::text)))) WHERE ((kind = 'page'::text) AND (reading IS NOT NULL));
+create table sync.emptied_lists (
+  workspace_id bigint not null,
+  stream_id bigint not null,
+  parent_id text not null,
+  emptied_at timestamp with time zone not null
+);
+alter table sync.emptied_lists add constraint emptied_lists_pkey PRIMARY KEY (workspace_id, stream_id, parent_id);
+alter table sync.emptied_lists add constraint emptied_lists_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.emptied_lists enable row level security;
+create table sync.record_parents (
+  workspace_id bigint not null,
+  stream_id bigint not null,
+  parent_id text not null,
+  record_id text not null,
+  missed_scans integer default 0 not null,
+  missed_by_run_id bigint
+) with (fillfactor=90);
+alter table sync.record_parents add constraint record_parents_pkey PRIMARY KEY (workspace_id, stream_id, parent_id, record_id);
+alter table sync.record_parents add constraint record_parents_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+CREATE INDEX record_parents_record_idx ON sync.record_parents USING btree (workspace_id, stream_id, record_id);
+CREATE INDEX record_parents_missed_idx ON sync.record_parents USING btree (workspace_id, stream_id, record_id) WHERE (missed_scans > 0);
+alter table sync.record_parents enable row level security;
+create table sync.run_parts (
+  id bigint generated always as identity not null,
+  run_id bigint not null,
+  scan integer not null,
+  parent_id text not null,
+  attempt integer default 1 not null,
+  sound_scan integer,
+  parent jsonb not null,
+  state text default 'waiting'::text not null,
+  known_pages integer default 1 not null,
+  planned_pages integer default 0 not null,
+  step integer,
+  total bigint,
+  distinct_ids bigint,
+  finding text,
+  created_at timestamp with time zone default sync.now() not null
+) with (fillfactor=80);
+alter table sync.run_parts add constraint run_parts_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'reading'::text, 'proven'::text, 'unproven'::text, 'repeated'::text])));
+alter table sync.run_parts add constraint run_parts_planned_pages_check CHECK ((planned_pages <= known_pages));
+alter table sync.run_parts add constraint run_parts_pkey PRIMARY KEY (id);
+alter table sync.run_parts add constraint run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.workspace_sync_runs(id) ON DELETE CASCADE;
+CREATE UNIQUE INDEX run_parts_parent_idx ON sync.run_parts USING btree (run_id, parent_id, attempt);
+CREATE UNIQUE INDEX run_parts_scan_idx ON sync.run_parts USING btree (run_id, scan);
+CREATE INDEX run_parts_live_idx ON sync.run_parts USING btree (run_id, state, id) WHERE (state = ANY (ARRAY['waiting'::text, 'reading'::text]));
+alter table sync.run_parts enable row level security;
+alter table public.workspace_sync_runs add column has_more_parts boolean default false not null;
+alter table public.workspace_sync_runs add column last_part_scan integer default 0 not null;
+alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
+alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((kind = ANY (ARRAY['page'::text, 'cursor'::text, 'item'::text, 'confirmation'::text])) OR (reading IS NULL))));
+CREATE UNIQUE INDEX chunked_sync_jobs_what_idx ON public.chunked_sync_jobs USING btree (run_id, scan, kind, page, record_id, md5((reading)::text)) NULLS NOT DISTINCT;

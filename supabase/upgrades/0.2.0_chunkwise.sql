@@ -142,6 +142,8 @@ drop function sync.plan_counted(sync.page_in_hand[]);
 
 drop function sync.scan_again(bigint,text);
 
+drop function sync.scan_finding(bigint);
+
 drop function sync.read_confirmation(sync.page_in_hand,public.sync_streams);
 
 drop function sync.read_counted(sync.page_in_hand,public.sync_streams);
@@ -243,28 +245,10 @@ create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token big
 
 create type sync.walk as (pages integer, is_ended boolean, flaw text, is_final boolean, next jsonb);
 
-create table sync.run_parts (
-  id bigint generated always as identity not null,
-  run_id bigint not null,
-  parent_id text not null,
-  attempt integer default 1 not null,
-  parent jsonb not null,
-  state text default 'waiting'::text not null,
-  known_pages integer default 1 not null,
-  planned_pages integer default 0 not null,
-  total bigint,
-  distinct_ids bigint,
-  finding text,
-  created_at timestamp with time zone default sync.now() not null
-) with (fillfactor=80);
-alter table sync.run_parts add constraint run_parts_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'reading'::text, 'proven'::text, 'unproven'::text, 'repeated'::text])));
-alter table sync.run_parts add constraint run_parts_planned_pages_check CHECK ((planned_pages <= known_pages));
-alter table sync.run_parts add constraint run_parts_pkey PRIMARY KEY (id);
-alter table sync.run_parts add constraint run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.workspace_sync_runs(id) ON DELETE CASCADE;
-CREATE UNIQUE INDEX run_parts_parent_idx ON sync.run_parts USING btree (run_id, parent_id, attempt);
-CREATE INDEX run_parts_live_idx ON sync.run_parts USING btree (run_id, state, id) WHERE (state = ANY (ARRAY['waiting'::text, 'reading'::text]));
-alter table sync.run_parts enable row level security;
-alter table public.chunked_sync_jobs add column part_id bigint;
+create type sync.live_row as (record_id text, raw jsonb);
+
+create type sync.part_result as (total bigint, distinct_ids bigint, finding text, is_final boolean, is_sound boolean, next jsonb, pages integer);
+
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
 alter table public.sync_sources add column retry_after_path text[];
@@ -300,9 +284,6 @@ alter table public.workspace_sync_runs add column parts_ended bigint;
 alter table public.workspace_sync_runs add column parts_mark text;
 alter table public.workspace_sync_runs add column parts_total bigint;
 alter table public.workspace_sync_runs add column window_turn bigint;
-alter table sync.seen_pages add column part_id bigint;
-alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
-alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((part_id IS NULL) OR (kind = 'page'::text))));
 alter table public.sync_sources add constraint sync_sources_auth_check CHECK (((auth = ANY (ARRAY['none'::text, 'key'::text, 'basic'::text, 'oauth2_client'::text, 'oauth2_refresh'::text])) AND ((token_url IS NOT NULL) = (auth = ANY (ARRAY['oauth2_client'::text, 'oauth2_refresh'::text])))));
 alter table public.sync_streams add constraint sync_streams_choices_check CHECK (((method = ANY (ARRAY['GET'::text, 'POST'::text])) AND (time_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text])) AND (since_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text, 'date'::text])) AND (next_is = ANY (ARRAY['token'::text, 'url'::text, 'link_header'::text])) AND (cursor_is = 'keyset'::text) AND (fan_out = ANY (ARRAY['all'::text, 'changed'::text])) AND (id_scope = ANY (ARRAY['global'::text, 'parent'::text])) AND (order_direction = ANY (ARRAY['asc'::text, 'desc'::text])) AND (order_moves = ANY (ARRAY['never'::text, 'forward'::text]))));
 alter table public.sync_streams drop constraint sync_streams_completeness_check;
@@ -311,10 +292,7 @@ alter table public.sync_streams drop constraint sync_streams_order_check;
 alter table public.sync_streams add constraint sync_streams_order_check CHECK (((order_type = ANY (ARRAY['number'::text, 'time'::text, 'text'::text])) AND ((order_path IS NOT NULL) OR (order_type <> 'time'::text))));
 alter table public.workspace_sync_runs drop constraint workspace_sync_runs_phase_check;
 alter table public.workspace_sync_runs add constraint workspace_sync_runs_phase_check CHECK ((phase = ANY (ARRAY['connect'::text, 'scan'::text, 'confirm'::text, 'cursor'::text, 'parent'::text, 'items'::text, 'parts'::text])));
-CREATE INDEX chunked_sync_jobs_part_idx ON public.chunked_sync_jobs USING btree (part_id) WHERE (part_id IS NOT NULL);
 drop index public.chunked_sync_jobs_what_idx;
-CREATE UNIQUE INDEX chunked_sync_jobs_what_idx ON public.chunked_sync_jobs USING btree (run_id, scan, kind, page, record_id, part_id, md5((reading)::text)) NULLS NOT DISTINCT;
-CREATE INDEX seen_pages_part_idx ON sync.seen_pages USING btree (part_id) WHERE (part_id IS NOT NULL);
 create table sync.column_fills (
   stream_id bigint not null,
   columns text[] not null,
@@ -337,9 +315,59 @@ alter table sync.seen_pages add column last_text text collate pg_catalog.ucs_bas
 alter table sync.seen_pages add column latest_at timestamp with time zone;
 alter table sync.seen_pages add column next jsonb;
 alter table sync.target_tables add column upsert_name text;
-alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
-alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((part_id IS NULL) OR (kind = 'page'::text)) AND ((kind = ANY (ARRAY['page'::text, 'cursor'::text, 'item'::text])) OR (reading IS NULL))));
 CREATE INDEX chunked_sync_jobs_chain_idx ON public.chunked_sync_jobs USING btree (run_id, md5(COALESCE((reading ->> 'next'::text), (reading ->> 'url'::text), (reading ->> 'last'::text)))) WHERE ((kind = 'page'::text) AND (reading IS NOT NULL));
+create table sync.emptied_lists (
+  workspace_id bigint not null,
+  stream_id bigint not null,
+  parent_id text not null,
+  emptied_at timestamp with time zone not null
+);
+alter table sync.emptied_lists add constraint emptied_lists_pkey PRIMARY KEY (workspace_id, stream_id, parent_id);
+alter table sync.emptied_lists add constraint emptied_lists_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.emptied_lists enable row level security;
+create table sync.record_parents (
+  workspace_id bigint not null,
+  stream_id bigint not null,
+  parent_id text not null,
+  record_id text not null,
+  missed_scans integer default 0 not null,
+  missed_by_run_id bigint
+) with (fillfactor=90);
+alter table sync.record_parents add constraint record_parents_pkey PRIMARY KEY (workspace_id, stream_id, parent_id, record_id);
+alter table sync.record_parents add constraint record_parents_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+CREATE INDEX record_parents_record_idx ON sync.record_parents USING btree (workspace_id, stream_id, record_id);
+CREATE INDEX record_parents_missed_idx ON sync.record_parents USING btree (workspace_id, stream_id, record_id) WHERE (missed_scans > 0);
+alter table sync.record_parents enable row level security;
+create table sync.run_parts (
+  id bigint generated always as identity not null,
+  run_id bigint not null,
+  scan integer not null,
+  parent_id text not null,
+  attempt integer default 1 not null,
+  sound_scan integer,
+  parent jsonb not null,
+  state text default 'waiting'::text not null,
+  known_pages integer default 1 not null,
+  planned_pages integer default 0 not null,
+  step integer,
+  total bigint,
+  distinct_ids bigint,
+  finding text,
+  created_at timestamp with time zone default sync.now() not null
+) with (fillfactor=80);
+alter table sync.run_parts add constraint run_parts_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'reading'::text, 'proven'::text, 'unproven'::text, 'repeated'::text])));
+alter table sync.run_parts add constraint run_parts_planned_pages_check CHECK ((planned_pages <= known_pages));
+alter table sync.run_parts add constraint run_parts_pkey PRIMARY KEY (id);
+alter table sync.run_parts add constraint run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.workspace_sync_runs(id) ON DELETE CASCADE;
+CREATE UNIQUE INDEX run_parts_parent_idx ON sync.run_parts USING btree (run_id, parent_id, attempt);
+CREATE UNIQUE INDEX run_parts_scan_idx ON sync.run_parts USING btree (run_id, scan);
+CREATE INDEX run_parts_live_idx ON sync.run_parts USING btree (run_id, state, id) WHERE (state = ANY (ARRAY['waiting'::text, 'reading'::text]));
+alter table sync.run_parts enable row level security;
+alter table public.workspace_sync_runs add column has_more_parts boolean default false not null;
+alter table public.workspace_sync_runs add column last_part_scan integer default 0 not null;
+alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
+alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((kind = ANY (ARRAY['page'::text, 'cursor'::text, 'item'::text, 'confirmation'::text])) OR (reading IS NULL))));
+CREATE UNIQUE INDEX chunked_sync_jobs_what_idx ON public.chunked_sync_jobs USING btree (run_id, scan, kind, page, record_id, md5((reading)::text)) NULLS NOT DISTINCT;
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -2290,7 +2318,7 @@ begin
       when 'epoch_ms' then to_jsonb(floor(extract(epoch from v_since) * 1000)::bigint)
       when 'date' then to_jsonb(to_char(v_since, 'YYYY-MM-DD'))
       else to_jsonb(to_char(v_since, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) end,
-    'id', p_chunk.record_id, 'parent', v_reading -> 'parent'));
+    'id', coalesce(v_reading ->> 'id', p_chunk.record_id), 'parent', v_reading -> 'parent'));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.template_value(p_template text, p_values jsonb)
@@ -3325,13 +3353,13 @@ declare
 begin
   perform sync.require_read_committed();
   for v_chunk in
-    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, c.part_id, r.workspace_id,
+    select q.*, c.kind, c.scan, c.page, c.record_id, c.reading, r.workspace_id, part.id as part_id,
       coalesce(part.parent_id, c.reading ->> 'parent_id') as parent_id,
       r.stream_id, r.is_full_scan, case
-        when c.part_id is not null then part.known_pages
+        when part.id is not null then part.known_pages
         when r.progress_total is not null then coalesce(r.needed_pages, r.known_pages) end
       as known_pages, w.key_status, case
-        when c.part_id is not null then c.id >= r.window_turn
+        when part.id is not null then c.id >= r.window_turn
         else r.planned_pages < r.known_pages and c.page
           >= r.planned_pages - r.max_concurrency - sync.pages_ahead(r.max_concurrency) / 2 end
       as uses_up_window,
@@ -3341,7 +3369,8 @@ begin
     join public.chunked_sync_jobs as c on c.id = q.id
     join public.workspace_sync_runs as r on r.id = q.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
-    left join sync.run_parts as part on part.id = c.part_id
+    left join sync.run_parts as part on r.parts_total is not null and c.kind = 'page'
+      and part.run_id = r.id and part.scan = c.scan
     left join public.sync_budgets as b on b.id = w.budget_id
     where q.id = any (v_queue_ids) order by q.id for no key update of q
   loop
@@ -3382,7 +3411,8 @@ begin
     join public.workspace_sync_runs as r on r.id = f.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_streams as st on st.id = r.stream_id
-    where r.ending is not null or r.scan <> f.scan or sync.is_outdated(r, w, st));
+    where r.ending is not null or (r.scan <> f.scan and f.part_id is null)
+      or sync.is_outdated(r, w, st));
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
     if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
@@ -3407,6 +3437,80 @@ begin
     case p_page.outcome when 'refused' then 'Stop: another worker owns it.' end,
     'records', p_page.records, 'changed', p_page.changed,
     'look_again_ms', ceil(extract(epoch from p_page.wait) * 1000)::bigint));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_parents(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_turns int[] := array(select p.turn from unnest(p_pages) as p where p.part_id is not null);
+begin
+  insert into sync.record_parents as m (workspace_id, stream_id, parent_id, record_id)
+  select distinct r.workspace_id, r.stream_id, r.parent_id, r.record_id
+  from unnest(p_records) as r
+  where r.turn = any (v_turns) and not exists (
+    select 1 from sync.record_parents as x
+    where x.workspace_id = r.workspace_id and x.stream_id = r.stream_id
+      and x.parent_id = r.parent_id and x.record_id = r.record_id and x.missed_scans = 0 offset 0)
+  order by r.workspace_id, r.stream_id, r.parent_id, r.record_id
+  on conflict (workspace_id, stream_id, parent_id, record_id)
+  do update set missed_scans = 0, missed_by_run_id = null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.forget_missed_below(p_workspace_id bigint, p_stream_id bigint, p_run_id bigint DEFAULT NULL::bigint, p_parent_ids text[] DEFAULT NULL::text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  -- What another holds at this moment is shown by a page.
+  update sync.record_parents as m set missed_scans = 0, missed_by_run_id = null
+  from (
+    select workspace_id, stream_id, parent_id, record_id from sync.record_parents
+    where missed_scans > 0 and (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+      and (p_run_id is null or missed_by_run_id = p_run_id)
+      and (p_parent_ids is null or parent_id = any (p_parent_ids))
+    order by workspace_id, stream_id, parent_id, record_id for no key update skip locked
+  ) as missed
+  where m.workspace_id = missed.workspace_id and m.stream_id = missed.stream_id
+    and m.parent_id = missed.parent_id and m.record_id = missed.record_id;
+  if p_run_id is null then
+    delete from sync.emptied_lists
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id);
+  end if;
+end; $function$;
+
+create policy record_parents_select_operator on sync.record_parents as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
+
+create policy emptied_lists_select_operator on sync.emptied_lists as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
+
+CREATE OR REPLACE FUNCTION sync.forget_missing(p_workspace_id bigint, p_stream_id bigint DEFAULT NULL::bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  delete from sync.missing_records as m using (
+    select workspace_id, stream_id, record_id from sync.missing_records
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, record_id for update
+  ) as gone
+  where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
+    and m.record_id = gone.record_id;
+  update public.sync_workspace_streams set emptied_at = null
+  where (p_workspace_id is null or workspace_id = p_workspace_id)
+    and (p_stream_id is null or stream_id = p_stream_id) and emptied_at is not null;
+  perform sync.forget_missed_below(p_workspace_id, p_stream_id);
+  perform sync.recount_held(r.workspace_id, r.stream_id) from (
+    select distinct workspace_id, stream_id from public.workspace_sync_runs
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
+    order by workspace_id, stream_id) as r;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.target_sql(p_template text, p_stream_id bigint)
@@ -3513,7 +3617,7 @@ declare
   v_ids text[] := array[]::text[];
 begin
   if v_deleted_when is not null then
-    execute sync.target_sql('select coalesce(array_agg(t.id::text order by t.id), ''{}'')
+    execute sync.target_sql('select coalesce(array_agg(%3$s order by t.id), ''{}'')
       from %1$s as t where %2$s and t.deleted_at is null and t.raw @> $3', p_run.stream_id)
     into v_ids using p_run.workspace_id, p_run.stream_id, v_deleted_when;
   end if;
@@ -3533,6 +3637,64 @@ begin
   on conflict (workspace_id, stream_id, record_id) do update set
     missed_by_run_id = excluded.missed_by_run_id, is_confirmed = true, answers = 0,
     held_by_run_id = null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.forget_shown_below(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'on'
+ SET enable_hashjoin TO 'off'
+AS $function$
+begin
+  delete from sync.missing_records as m
+  where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id and m.answers = 0
+    and exists (
+      select 1 from sync.record_parents as b
+      where b.workspace_id = m.workspace_id and b.stream_id = m.stream_id
+        and b.record_id = m.record_id and b.missed_scans = 0 offset 0);
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.forget_unaccepted(p_run_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  if v_run.parts_total is not null then
+    perform sync.forget_missed_below(v_run.workspace_id, v_run.stream_id, v_run.id);
+    perform sync.forget_shown_below(v_run);
+    return;
+  elsif v_run.phase = 'confirm' then
+    delete from sync.missing_records
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
+    update sync.missing_records set missed_scans = 0
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id;
+  end if;
+  if exists (
+    select 1 from sync.seen_pages
+    where run_id = v_run.id and scan = v_run.scan and record_ids <> '{}'
+  ) then
+    delete from sync.missing_records as m using (
+      select distinct seen.id from sync.seen_pages as s
+      cross join unnest(s.record_ids) as seen (id)
+      where s.run_id = v_run.id and s.scan = v_run.scan
+    ) as shown
+    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
+      and m.record_id = shown.id;
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+      and emptied_at is not null;
+  end if;
+  perform sync.recount_held(v_run.workspace_id, v_run.stream_id);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.is_read_since(p_stream public.sync_streams)
@@ -3674,7 +3836,9 @@ begin
       select q.error_message from public.chunk_processing_queue as q
       where q.run_id = p_run_id and q.status = 'failed' order by q.id limit 1) end)
   where id = p_run_id returning * into strict v_run;
-  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed';
+  -- Of children each list counts by itself.
+  perform sync.forget_unaccepted(p_run_id) where p_status <> 'completed'
+    and (v_run.parts_total is null or v_run.ending is not null);
   -- By the index of parents, and not through all that is live.
   with children as materialized (
     select * from public.workspace_sync_runs where parent_run_id = p_run_id for no key update
@@ -3711,6 +3875,36 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.ask_missing(p_run public.workspace_sync_runs, OUT o_ids text[], OUT o_warning text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_missed bigint;
+begin
+  select count(*) into v_missed from sync.missing_records
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
+    and held_by_run_id is null;
+  if v_missed > 0 and sync.is_guarded(v_missed, sync.count_live(p_run)) then
+    o_warning := sync.hold_missing(p_run.id, false, '');
+    return;
+  end if;
+  with asked as (
+    update sync.missing_records as m set asked_at = sync.now()
+    from public.sync_streams as s
+    where s.id = m.stream_id and s.item_path is not null
+      and m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null and not m.is_confirmed
+      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
+    returning m.record_id
+  )
+  select array_agg(record_id order by record_id) into o_ids from asked;
+  if o_ids is null then
+    o_warning := sync.delete_confirmed(p_run.id);
+  end if;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.begin_confirmations(p_run_id bigint)
  RETURNS void
  LANGUAGE plpgsql
@@ -3718,8 +3912,7 @@ CREATE OR REPLACE FUNCTION sync.begin_confirmations(p_run_id bigint)
 AS $function$
 declare
   v_run public.workspace_sync_runs;
-  v_missed bigint;
-  v_unconfirmed text[];
+  v_asked record;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   -- In this order: an approval that has a missing record deletes before the revival looks, or
@@ -3732,27 +3925,12 @@ begin
       ', for the list is empty; a later run that finds it so too may delete'));
     return;
   end if;
-  select count(*) into v_missed from sync.missing_records
-  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0;
-  if v_missed > 0 and sync.is_guarded(v_missed, sync.count_live(v_run)) then
-    perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false, ''));
-    return;
-  end if;
-  with asked as (
-    update sync.missing_records as m set asked_at = sync.now()
-    from public.sync_streams as s
-    where s.id = m.stream_id and s.item_path is not null
-      and m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-      and not m.is_confirmed
-      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
-    returning m.record_id
-  )
-  select array_agg(record_id order by record_id) into v_unconfirmed from asked;
-  if v_unconfirmed is null then
-    perform sync.close_run(p_run_id, 'completed', sync.delete_confirmed(p_run_id));
+  v_asked := sync.ask_missing(v_run);
+  if v_asked.o_ids is null then
+    perform sync.close_run(p_run_id, 'completed', v_asked.o_warning);
   else
     update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
-    perform sync.plan_chunks(p_run_id, 'confirmation', null, v_unconfirmed);
+    perform sync.plan_chunks(p_run_id, 'confirmation', null, v_asked.o_ids);
     perform sync.fill_slots(p_run_id);
   end if;
 end; $function$;
@@ -3830,7 +4008,9 @@ begin
   if sync.is_guarded(cardinality(v_ids), v_live) then
     return sync.hold_missing(p_run_id, true, '');
   end if;
-  perform sync.delete_records(v_run, v_ids) where cardinality(v_ids) > 0;
+  for v_from in 1 .. cardinality(v_ids) by 10000 loop
+    perform sync.delete_records(v_run, v_ids[v_from:v_from + 9999]);
+  end loop;
   return null;
 end; $function$;
 
@@ -3921,7 +4101,7 @@ begin
       order by record_id for update skip locked) as held;
   select last_complete_run_id into v_newer_run_id from public.sync_workspace_streams
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-    and last_complete_run_id <> p_run_id;
+    and last_complete_run_id > p_run_id;
   if v_ids is null or v_newer_run_id is not null then
     raise exception using errcode = 'SY008',
       message = case when v_newer_run_id is null then format('no deletion of run %s is '
@@ -3980,6 +4160,24 @@ begin
   if v_ready < cardinality(v_chunk_ids) then
     perform sync.fill_slots(id) from unnest(p_run_ids) as id;
   end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.live_parent_of(p_run public.workspace_sync_runs)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select parent.id from public.sync_streams as st
+    join public.sync_streams as ps
+      on ps.source_id = st.source_id and ps.stream_name = st.parent_stream
+    join public.workspace_sync_runs as parent on parent.job_id = p_run.job_id
+      and parent.workspace_id = p_run.workspace_id and parent.stream_id = ps.id
+    -- A plain comparison would offer the planner to look through all that is live.
+    where st.id = p_run.stream_id and (parent.status = 'running') is true
+  );
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.is_order_unique(p_stream public.sync_streams)
@@ -4055,12 +4253,16 @@ begin
     from (select e.record #>> $4 as id, e.record #> $5 as key
       from jsonb_array_elements($3) as e (record)) as i
     cross join lateral (
-      select t.raw #> $5 as key from %1$s as t where %2$s and t.id = i.id::<id> offset 0) as known
-    where known.key <> i.key limit 1', p_stream.id), '<id>', (
+      select t.raw #> $5 as key from %1$s as t where %2$s and <same> offset 0) as known
+    where known.key <> i.key limit 1', p_stream.id), '<same>', case
+      when sync.is_keyed_by_parent(to_regclass(p_stream.target_table))
+      then 't.parent_id = $6 and t.id = i.id::'
+      when p_stream.id_scope = 'parent' then 't.id = sync.scoped_id($6, i.id)::'
+      else 't.id = i.id::' end || (
       select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
       where attrelid = to_regclass(p_stream.target_table) and attname = 'id'))
   into v_moved using p_page.workspace_id, p_stream.id, p_page.answer, p_stream.id_path,
-    coalesce(p_stream.order_path, p_stream.id_path);
+    coalesce(p_stream.order_path, p_stream.id_path), p_page.parent_id;
   return v_moved;
 end; $function$;
 
@@ -4252,7 +4454,7 @@ begin
       and c.reading -> 'parent' is not distinct from p_page.reading -> 'parent'
   ) then
     raise exception using errcode = 'SY020',
-      message = format('the cursor %s repeats', left(v_value, 80)),
+      message = format('the cursor %s repeats', left(sync.one_line(v_value), 80)),
       hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
   end if;
   if p_page.page = 1 or p_page.records <= coalesce((p_page.reading ->> 'overlap')::bigint, 0) then
@@ -4609,12 +4811,61 @@ declare
 begin
   v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
   perform sync.check_records(v_page, p_stream);
-  if v_page.answer -> 0 #>> p_stream.id_path is distinct from p_page.record_id then
+  if v_page.answer -> 0 #>> p_stream.id_path
+    is distinct from coalesce(p_page.reading ->> 'id', p_page.record_id) then
     perform sync.raise_shape(format('asked for record %s, the API answers with another',
       p_page.record_id),
       'declare_stream() says under which path a record stands.');
   end if;
   return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.add_up_scan(p_run_id bigint, p_scan integer, OUT o_total bigint, OUT o_distinct_ids bigint, OUT o_finding text)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_scan record;
+begin
+  with pages as (
+    select * from sync.seen_pages where run_id = p_run_id and scan = p_scan
+  )
+  select min(total) as first_total, max(total) as total, max(last_page) as last_page,
+    count(*) filter (where page <= (select max(last_page) from pages)) as pages,
+    (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
+    as distinct_ids
+  into v_scan from pages;
+  o_total := v_scan.total;
+  o_distinct_ids := v_scan.distinct_ids;
+  o_finding := case
+    when exists (
+      select 1 from public.workspace_sync_runs as r
+      join public.sync_streams as st on st.id = r.stream_id
+      where r.id = p_run_id and r.stream_revision <> st.revision)
+    then 'its stream was declared anew'
+    when v_scan.last_page is null then 'no page was read'
+    when v_scan.pages < v_scan.last_page
+    then format('%s of %s read', v_scan.pages,
+      sync.counted(v_scan.last_page, 'page was', 'pages were'))
+    when v_scan.first_total <> v_scan.total
+    then format('the total moved between %s and %s', v_scan.first_total, v_scan.total)
+    when v_scan.distinct_ids <> v_scan.total
+    then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.scan_finding(p_run public.workspace_sync_runs)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_sum record := sync.add_up_scan(p_run.id, p_run.scan);
+begin
+  update public.workspace_sync_runs set expected_total = v_sum.o_total,
+    distinct_ids = v_sum.o_distinct_ids where id = p_run.id;
+  return v_sum.o_finding;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.scan_again(p_run_id bigint, p_finding text, p_scans integer DEFAULT NULL::integer, p_sound_scan integer DEFAULT NULL::integer)
@@ -4661,7 +4912,7 @@ CREATE OR REPLACE FUNCTION sync.advance_counted(p_run public.workspace_sync_runs
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run.id)
+  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run)
     else sync.confirmation_finding(p_run) end;
   v_run public.workspace_sync_runs;
   v_cap bigint;
@@ -5044,6 +5295,24 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.stage_items(p_changed sync.changed_record[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'on'
+AS $function$
+begin
+  insert into sync.staged_items as s (workspace_id, stream_id, record_id)
+  select distinct c.workspace_id, child.id, c.record_id from unnest(p_changed) as c
+  join public.sync_streams as parent on parent.id = c.stream_id
+  join public.sync_streams as child on child.source_id = parent.source_id
+    and child.parent_stream = parent.stream_name
+    and (child.completeness = 'items' or child.fan_out = 'changed')
+  order by c.workspace_id, child.id, c.record_id
+  on conflict (workspace_id, stream_id, record_id) where processed_at is null do update
+  set staged_at = sync.now();
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.read_items(p_page sync.page_in_hand)
  RETURNS sync.page_in_hand
  LANGUAGE plpgsql
@@ -5133,6 +5402,913 @@ begin
       select queue_id from unnest(p_pages) where kind = 'item')) as j on j.queue_id = p.queue_id
     order by p.turn
   ) as x;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.parent_of(p_stream public.sync_streams)
+ RETURNS public.sync_streams
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select s from public.sync_streams as s
+    where s.source_id = p_stream.source_id and s.stream_name = p_stream.parent_stream);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.live_rows(p_stream_id bigint, p_workspace_id bigint, p_ids text[], p_after text DEFAULT NULL::text, p_limit integer DEFAULT NULL::integer)
+ RETURNS SETOF sync.live_row
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_target regclass := (
+    select to_regclass(target_table) from public.sync_streams where id = p_stream_id);
+  v_is_keyed boolean := sync.is_keyed_by_parent(v_target);
+  v_sql text := 'select %3$s, t.raw from %1$s as t where %2$s and t.deleted_at is null';
+begin
+  -- By the key in its own type, so that each is looked up.
+  v_sql := v_sql || case when v_is_keyed then '
+    and ($3 is null or (t.parent_id, t.id::text) in (select p.o_parent_id, p.o_own_id
+      from unnest($3) as x (id) cross join lateral sync.scoped_parts(x.id) as p))
+    and ($4 is null or (t.parent_id, t.id) > (select p.o_parent_id, p.o_own_id::<type>
+      from sync.scoped_parts($4) as p))
+    order by t.parent_id, t.id limit $5'
+    else '
+    and ($3 is null or t.id = any ($3::<type>[])) and ($4 is null or t.id > $4::<type>)
+    order by t.id limit $5' end;
+  return query execute sync.target_sql(replace(v_sql, '<type>', (
+    select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
+    where attrelid = v_target and attname = 'id')), p_stream_id)
+  using p_workspace_id, p_stream_id, p_ids, p_after, p_limit;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.picked(p_record jsonb, p_paths text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_picked jsonb := '{}'::jsonb;
+  v_name text;
+  v_path text[];
+begin
+  foreach v_name in array p_paths loop
+    v_path := string_to_array(v_name, '.');
+    for v_depth in 1 .. cardinality(v_path) - 1 loop
+      v_picked := jsonb_set(v_picked, v_path[:v_depth],
+        coalesce(v_picked #> v_path[:v_depth], '{}'));
+    end loop;
+    if p_record #> v_path is not null then
+      v_picked := jsonb_set(v_picked, v_path, p_record #> v_path);
+    end if;
+  end loop;
+  return v_picked;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.parent_values(p_parent public.sync_streams, p_workspace_id bigint, p_rows sync.live_row[], p_paths text[])
+ RETURNS jsonb[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_above public.sync_streams;
+  v_deeper text[] := array(
+    select substr(x.path, 8) from unnest(p_paths) as x (path)
+    where x.path like 'parent.%' and p_parent.parent_stream is not null);
+  v_ids text[];
+  v_rows sync.live_row[];
+  v_values jsonb := '{}'::jsonb;
+begin
+  if cardinality(v_deeper) > 0 then
+    v_above := sync.parent_of(p_parent);
+    v_ids := array(
+      select (
+        select min(b.parent_id) from sync.record_parents as b
+        where b.workspace_id = p_workspace_id and b.stream_id = p_parent.id
+          and b.record_id = x.record_id and b.parent_id <> '')
+      from unnest(p_rows) with ordinality as x (record_id, raw, n) order by x.n);
+    v_rows := array(
+      select l from sync.live_rows(v_above.id, p_workspace_id,
+        array(select distinct id from unnest(v_ids) as id where id is not null)) as l);
+    select coalesce(jsonb_object_agg(v_rows[above.n].record_id, above.value), '{}') into v_values
+    from unnest(sync.parent_values(v_above, p_workspace_id, v_rows, v_deeper))
+      with ordinality as above (value, n);
+  end if;
+  return array(
+    select sync.picked(x.raw, array(
+        select path from unnest(p_paths) as path
+        where path not like 'parent.%' or p_parent.parent_stream is null))
+      || case when v_values ? v_ids[x.n::int]
+        then jsonb_build_object('parent', v_values -> v_ids[x.n::int]) else '{}' end
+    from unnest(p_rows) with ordinality as x (record_id, raw, n) order by x.n);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.parent_paths(p_stream public.sync_streams)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return array(
+    select distinct array_to_string(t.path, '.')
+    from sync.templates_in(concat_ws(' ', p_stream.path, p_stream.item_path, p_stream.params,
+      p_stream.headers, p_stream.body)) as t where t.name = 'parent');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.takes_all_parents(p_run public.workspace_sync_runs, p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_stream.fan_out = 'all' or coalesce((
+    select s.marks -> 'of' <> sync.feed_identity(w, p_stream)
+      or (s.marks ->> 'all_parents_at')::timestamptz
+        < sync.now() - make_interval(days => p_stream.full_scan_days)
+    from public.sync_workspace_streams as s
+    join public.sync_workspaces as w on w.id = s.workspace_id
+    where s.workspace_id = p_run.workspace_id and s.stream_id = p_stream.id), true);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.add_parts(p_run_id bigint, p_limit integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_parent public.sync_streams;
+  v_rows sync.live_row[];
+  v_staged_ids bigint[];
+  v_record_ids text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
+  v_parent := sync.parent_of(v_stream);
+  if v_run.mark is null then
+    v_rows := array(
+      select l from sync.live_rows(v_parent.id, v_run.workspace_id, null, v_run.parts_mark, p_limit)
+        as l);
+    v_record_ids := array(select x.record_id from unnest(v_rows) as x);
+  else
+    select o_ids, o_record_ids into v_staged_ids, v_record_ids
+    from sync.next_staged(v_run, p_limit);
+    v_record_ids := coalesce(v_record_ids, '{}');
+    v_rows := array(
+      select l from sync.live_rows(v_parent.id, v_run.workspace_id, v_record_ids) as l);
+    -- What is deleted has no list; its children go with it.
+    update sync.staged_items as s set processed_at = sync.now()
+    where s.id = any (v_staged_ids) and s.processed_at is null
+      and s.record_id <> all (array(select x.record_id from unnest(v_rows) as x));
+  end if;
+  insert into sync.run_parts (run_id, scan, parent_id, parent)
+  select v_run.id, greatest(v_run.scan, v_run.last_part_scan) + x.n, v_rows[x.n].record_id, x.value
+  from unnest(sync.parent_values(v_parent, v_run.workspace_id, v_rows,
+    sync.parent_paths(v_stream))) with ordinality as x (value, n)
+  order by x.n
+  on conflict (run_id, parent_id, attempt) do nothing;
+  update public.workspace_sync_runs set
+    last_part_scan = greatest(scan, last_part_scan) + cardinality(v_rows),
+    has_more_parts = cardinality(v_record_ids) = p_limit,
+    parts_mark = coalesce(v_record_ids[cardinality(v_record_ids)], parts_mark),
+    mark = coalesce(v_staged_ids[cardinality(v_staged_ids)], mark)
+  where id = v_run.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.queue_below(p_run public.workspace_sync_runs, p_kind text, p_scans integer[], p_pages integer[], p_record_ids text[], p_readings jsonb[])
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_ids bigint[];
+begin
+  with planned as (
+    insert into public.chunked_sync_jobs (parent_sync_job_id, run_id, kind, scan, page, record_id,
+      reading)
+    select p_run.job_id, p_run.id, p_kind, x.scan, x.page, x.record_id, x.reading
+    from unnest(p_scans, p_pages, p_record_ids, p_readings)
+      with ordinality as x (scan, page, record_id, reading, n)
+    order by x.n
+    returning id
+  ), queued as (
+    insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id)
+    select planned.id, p_run.job_id, p_run.id from planned order by planned.id
+    returning id
+  )
+  select array_agg(id order by id) into v_ids from queued;
+  update public.workspace_sync_runs set planned_chunks = planned_chunks + cardinality(v_ids),
+    pages_planned = pages_planned + case p_kind when 'page' then cardinality(v_ids) else 0 end
+  where id = p_run.id and v_ids is not null;
+  return coalesce(v_ids, '{}');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.queue_parts(p_run public.workspace_sync_runs, p_room integer)
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+declare
+  v_part_ids bigint[];
+  v_scans int[];
+  v_pages int[];
+  v_readings jsonb[];
+begin
+  -- Lists that were begun go on before others begin.
+  select array_agg(due.id order by due.n), array_agg(due.scan order by due.n),
+    array_agg(due.page order by due.n),
+    array_agg(jsonb_build_object('parent', due.parent) || case when due.step is not null
+      then jsonb_build_object('offset', (due.page - 1)::bigint * due.step) else '{}' end
+      order by due.n)
+  into v_part_ids, v_scans, v_pages, v_readings
+  from (
+    select x.*, row_number() over (order by x.state <> 'reading', x.id, x.page) as n
+    from (
+      (select p.id, p.scan, p.parent, p.state, p.step, page from sync.run_parts as p
+      cross join lateral generate_series(p.planned_pages + 1,
+        least(p.known_pages, p.planned_pages + p_room)) as page
+      where p.run_id = p_run.id and p.state = 'reading' and p.planned_pages < p.known_pages
+      order by p.id, page limit p_room)
+      union all
+      (select p.id, p.scan, p.parent, p.state, p.step, 1 from sync.run_parts as p
+      where p.run_id = p_run.id and p.state = 'waiting' order by p.id limit p_room)
+    ) as x
+    order by n limit p_room
+  ) as due;
+  update sync.run_parts as p set state = 'reading', planned_pages = due.page
+  from (
+    select id, max(page) as page from unnest(v_part_ids, v_pages) as x (id, page) group by id
+  ) as due
+  where p.id = due.id;
+  return sync.queue_below(p_run, 'page', v_scans, v_pages, array[]::text[], v_readings);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.cancel_part(p_part sync.run_parts, p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+begin
+  with pending as (
+    select q.id from public.chunked_sync_jobs as c
+    join public.chunk_processing_queue as q on q.id = c.id
+    where c.run_id = p_part.run_id and c.scan = p_part.scan and c.kind = 'page'
+      and q.status = 'pending'
+    order by q.id for no key update of q skip locked
+  ), cancelled as (
+    update public.chunk_processing_queue as q
+    set status = 'cancelled', slot = null, ready_seq = null, next_retry_at = null, turn = null,
+    line_budget_id = null, completed_at = sync.now(), error_message = p_reason
+    from pending where q.id = pending.id returning q.id
+  ), events as (
+    insert into public.chunk_events (chunk_id, run_id, event, details)
+    select id, p_part.run_id, 'cancelled', jsonb_build_object('message', p_reason) from cancelled
+  )
+  update public.workspace_sync_runs as r set chunks_cancelled = r.chunks_cancelled + c.chunks
+  from (select count(*) as chunks from cancelled) as c
+  where r.id = p_part.run_id and c.chunks > 0;
+  update sync.run_parts set known_pages = planned_pages where id = p_part.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.walk_part(p_part sync.run_parts, p_stream public.sync_streams, p_result sync.part_result)
+ RETURNS sync.part_result
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_result sync.part_result := p_result;
+  v_walk sync.walk := sync.walk_list(p_part.run_id, p_part.scan, p_stream);
+begin
+  v_result.finding := v_walk.flaw;
+  v_result.is_final := v_walk.is_final;
+  v_result.pages := v_walk.pages;
+  if v_walk.flaw is null and not v_walk.is_ended then
+    v_result.next := v_walk.next;
+  elsif v_walk.flaw is null and p_result.distinct_ids >= p_stream.result_cap
+    and sync.position_of(p_stream) <> 'last' then
+    v_result.finding := format('%s were shown, and the API shows no more than result_cap (%s) of a '
+      'list', sync.counted(p_result.distinct_ids, 'record'), p_stream.result_cap);
+    v_result.is_final := true;
+  end if;
+  return v_result;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.compare_part(p_part sync.run_parts, p_stream public.sync_streams, p_result sync.part_result)
+ RETURNS sync.part_result
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_result sync.part_result := sync.walk_part(p_part, p_stream, p_result);
+  v_run public.workspace_sync_runs;
+  v_repeated text;
+begin
+  if v_result.finding is not null or v_result.next is not null then
+    return v_result;
+  end if;
+  select * into strict v_run from public.workspace_sync_runs where id = p_part.run_id;
+  v_run.scan := p_part.scan;
+  v_run.sound_scan := p_part.sound_scan;
+  v_repeated := sync.repeated_id(v_run);
+  if v_repeated is not null then
+    v_result.finding := format('record %s stands on two pages', v_repeated);
+  else
+    v_result.is_sound := true;
+    v_result.finding := case when v_run.sound_scan is null
+      then 'one scan only: it takes two that agree' else sync.disagreement(v_run) end;
+  end if;
+  return v_result;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.add_up_part(p_part sync.run_parts, p_stream public.sync_streams)
+ RETURNS sync.part_result
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_result sync.part_result;
+begin
+  select case p_stream.completeness when 'single' then s.o_distinct_ids else s.o_total end,
+    s.o_distinct_ids, s.o_finding, false, false
+  into v_result from sync.add_up_scan(p_part.run_id, p_part.scan) as s;
+  return case p_stream.completeness when 'chained' then sync.walk_part(p_part, p_stream, v_result)
+    when 'agreed' then sync.compare_part(p_part, p_stream, v_result) else v_result end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.repeat_part(p_part sync.run_parts, p_finding text, p_sound_scan integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_scan int;
+begin
+  update sync.run_parts set state = 'repeated', finding = p_finding where id = p_part.id;
+  update public.workspace_sync_runs set last_part_scan = greatest(scan, last_part_scan) + 1
+  where id = p_part.run_id returning last_part_scan into v_scan;
+  insert into sync.run_parts (run_id, scan, parent_id, attempt, sound_scan, parent, created_at)
+  values (p_part.run_id, v_scan, p_part.parent_id, p_part.attempt + 1, p_sound_scan, p_part.parent,
+    p_part.created_at);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_part_on(p_part sync.run_parts, p_run public.workspace_sync_runs, p_page integer, p_reading jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.queue_below(p_run, 'page', array[p_part.scan], array[p_page], array[]::text[],
+    array[p_reading]);
+  update sync.run_parts set known_pages = greatest(known_pages, p_page),
+    planned_pages = greatest(planned_pages, p_page)
+  where id = p_part.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_processed(p_part sync.run_parts, p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.staged_items as s set processed_at = sync.now()
+  from (
+    select id from sync.staged_items
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+      and record_id = p_part.parent_id and processed_at is null and staged_at <= p_part.created_at
+    for no key update skip locked
+  ) as done
+  where s.id = done.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.end_part(p_part sync.run_parts, p_run public.workspace_sync_runs, p_stream public.sync_streams, p_failure text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_result sync.part_result := sync.add_up_part(p_part, p_stream);
+begin
+  if p_failure is null and v_result.next is not null then
+    perform sync.read_part_on(p_part, p_run, v_result.pages + 1, v_result.next);
+    return;
+  elsif p_failure is null and v_result.finding is not null and not v_result.is_final
+    -- One more than where one scan is enough.
+    and p_part.attempt < sync.setting('max_scans') + (p_stream.completeness = 'agreed')::int then
+    perform sync.repeat_part(p_part, v_result.finding,
+      case when v_result.is_sound then p_part.scan end);
+    return;
+  end if;
+  v_result.finding := coalesce(p_failure, v_result.finding);
+  update sync.run_parts set total = v_result.total, distinct_ids = v_result.distinct_ids,
+    finding = v_result.finding,
+    state = case when v_result.finding is null then 'proven' else 'unproven' end
+  where id = p_part.id;
+  update public.workspace_sync_runs set parts_ended = parts_ended + 1 where id = p_run.id;
+  if v_result.finding is null then
+    perform sync.note_processed(p_part, p_run);
+  elsif p_stream.fan_out = 'changed' then
+    insert into sync.staged_items (workspace_id, stream_id, record_id)
+    values (p_run.workspace_id, p_run.stream_id, p_part.parent_id)
+    on conflict (workspace_id, stream_id, record_id) where processed_at is null do nothing;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.end_parts(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+declare
+  v_stream public.sync_streams;
+  v_part sync.run_parts;
+  v_chunks record;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  for v_part in
+    select * from sync.run_parts where run_id = p_run.id and state = 'reading' order by id
+  loop
+    select count(*) filter (where q.status = 'pending') as pending,
+      count(*) filter (where q.status = 'processing') as processing,
+      (array_agg(coalesce(q.error_message, 'a page failed') order by q.id)
+        filter (where q.status = 'failed'))[1] as failure
+    into v_chunks
+    from public.chunked_sync_jobs as c
+    join public.chunk_processing_queue as q on q.id = c.id
+    where c.run_id = p_run.id and c.scan = v_part.scan and c.kind = 'page';
+    if v_chunks.failure is not null and v_chunks.pending > 0 then
+      perform sync.cancel_part(v_part, v_chunks.failure);
+    end if;
+    if v_chunks.processing = 0 and (v_chunks.failure is not null
+      or (v_chunks.pending = 0 and v_part.planned_pages = v_part.known_pages)) then
+      perform sync.end_part(v_part, p_run, v_stream, v_chunks.failure);
+    end if;
+  end loop;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_parts(p_run_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_ahead int;
+  v_waiting bigint[];
+  v_is_rest boolean;
+begin
+  select * into v_run from public.workspace_sync_runs
+  where id = p_run_id and status = 'running' and ending is null and phase = 'parts';
+  if v_run.id is null then
+    return;
+  end if;
+  perform sync.end_parts(v_run);
+  v_ahead := sync.pages_ahead(v_run.max_concurrency);
+  -- What waits was planned last: the bound skips index entries of what waited before.
+  v_waiting := array(
+    select id from public.chunk_processing_queue
+    where (run_id, id) >= (p_run_id, coalesce(v_run.window_turn, 0)) and run_id = p_run_id
+      and status = 'pending' and slot is null order by id);
+  if cardinality(v_waiting) > v_ahead / 2 then
+    return;
+  end if;
+  if v_run.has_more_parts and (
+    select count(*) from sync.run_parts where run_id = p_run_id and state = 'waiting') < v_ahead
+  then
+    perform sync.add_parts(p_run_id, 1000);
+  end if;
+  v_waiting := v_waiting || sync.queue_parts(v_run, v_ahead - cardinality(v_waiting));
+  select not (r.has_more_parts or exists (
+    select 1 from sync.run_parts as p where p.run_id = r.id and (p.state = 'waiting'
+      or (p.state = 'reading' and p.planned_pages < p.known_pages))))
+  into v_is_rest from public.workspace_sync_runs as r where r.id = p_run_id;
+  update public.workspace_sync_runs set window_turn = case when not v_is_rest then coalesce(
+    v_waiting[greatest(1, cardinality(v_waiting) - v_run.max_concurrency - v_ahead / 2)], 0) end
+  where id = p_run_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_children(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_part sync.run_parts;
+  v_run public.workspace_sync_runs;
+begin
+  for v_page in
+    select p.* from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id
+      and st.completeness in ('chained', 'agreed')
+    where p.kind = 'page' and p.ends is false and p.next is not null order by p.turn
+  loop
+    select * into v_part from sync.run_parts
+    where id = v_page.part_id and state = 'reading' and known_pages = v_page.page;
+    if found then
+      select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
+      perform sync.read_part_on(v_part, v_run,
+        v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next)
+      where v_run.ending is null;
+    end if;
+  end loop;
+  update sync.run_parts as p set known_pages = greatest(p.known_pages, said.last_page),
+    step = coalesce(p.step, said.step)
+  from (
+    select x.part_id, max(x.last_page) as last_page, max(x.records) filter (
+      where x.page = 1 and x.records between 1 and st.page_size - 1
+        and sync.position_of(st) = 'offset') as step
+    from unnest(p_pages) as x
+    join public.sync_streams as st on st.id = x.stream_id
+      and st.completeness not in ('chained', 'agreed')
+    where x.reveals_pages group by x.part_id
+  ) as said
+  where p.id = said.part_id and p.state = 'reading';
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_children(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_takes_all boolean;
+  v_parents bigint;
+begin
+  for v_run in
+    select * from public.workspace_sync_runs where id = any (p_run_ids)
+    order by id for no key update
+  loop
+    select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
+    v_takes_all := sync.takes_all_parents(v_run, v_stream);
+    if v_takes_all then
+      execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null',
+        (sync.parent_of(v_stream)).id)
+      into v_parents using v_run.workspace_id, (sync.parent_of(v_stream)).id;
+    else
+      select count(*) into v_parents from sync.staged_items
+      where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+        and processed_at is null;
+    end if;
+    delete from sync.run_parts where run_id = v_run.id;
+    update public.workspace_sync_runs set phase = 'parts', parts_total = v_parents, parts_ended = 0,
+      parts_mark = null, has_more_parts = true, window_turn = 0,
+      mark = case when not v_takes_all then 0 end, known_pages = 0, planned_pages = 0,
+      progress_total = greatest(1, v_parents)
+    where id = v_run.id returning * into v_run;
+    perform sync.advance_children(v_run);
+  end loop;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.miss_below(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_parent public.sync_streams := sync.parent_of((
+    select s from public.sync_streams as s where s.id = p_run.stream_id));
+  v_gone text[];
+begin
+  with shown as materialized (
+    select s.scan, x.id from sync.seen_pages as s cross join unnest(s.record_ids) as x (id)
+    where s.run_id = p_run.id
+  )
+  update sync.record_parents as m
+  set missed_scans = m.missed_scans + 1, missed_by_run_id = p_run.id
+  from sync.run_parts as p
+  where p.run_id = p_run.id and p.state = 'proven'
+    and m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+    and m.parent_id = p.parent_id and m.missed_by_run_id is distinct from p_run.id
+    and not exists (select 1 from shown where shown.scan = p.scan and shown.id = m.record_id);
+  execute sync.target_sql('select array(
+    select %3$s from %1$s as t where %2$s and t.deleted_at is not null
+    intersect
+    select b.parent_id from sync.record_parents as b
+    where b.workspace_id = $1 and b.stream_id = $3)', v_parent.id)
+  into v_gone using p_run.workspace_id, v_parent.id, p_run.stream_id;
+  update sync.record_parents set missed_scans = greatest(missed_scans, 2),
+    missed_by_run_id = p_run.id
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and parent_id = any (v_gone);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_emptied(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  delete from sync.emptied_lists as e using sync.run_parts as p
+  where p.run_id = p_run.id and p.state = 'proven' and p.distinct_ids > 0
+    and e.workspace_id = p_run.workspace_id and e.stream_id = p_run.stream_id
+    and e.parent_id = p.parent_id;
+  insert into sync.emptied_lists (workspace_id, stream_id, parent_id, emptied_at)
+  select p_run.workspace_id, p_run.stream_id, p.parent_id, sync.now()
+  from sync.run_parts as p
+  where p.run_id = p_run.id and p.state = 'proven' and p.distinct_ids = 0 and exists (
+    select 1 from sync.record_parents as b
+    where b.workspace_id = p_run.workspace_id and b.stream_id = p_run.stream_id
+      and b.parent_id = p.parent_id)
+  on conflict (workspace_id, stream_id, parent_id) do nothing;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_missing_below(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_ids text[];
+  v_scans int[];
+  v_are_held boolean[];
+begin
+  -- What no list is known to show counts as missed by a run that proved every list.
+  if p_run.mark is null and not exists (
+    select 1 from sync.run_parts where run_id = p_run.id and state = 'unproven') then
+    execute sync.target_sql('with unlisted as (
+        select %3$s as id from %1$s as t where %2$s and t.deleted_at is null
+        except
+        select b.record_id from sync.record_parents as b
+        where b.workspace_id = $1 and b.stream_id = $2 and b.parent_id <> ''''
+      )
+      insert into sync.record_parents as m
+        (workspace_id, stream_id, parent_id, record_id, missed_scans, missed_by_run_id)
+      select $1, $2, '''', id, 1, $3 from unlisted order by id
+      on conflict (workspace_id, stream_id, parent_id, record_id) do update
+      set missed_scans = m.missed_scans + 1, missed_by_run_id = $3
+      where m.missed_by_run_id is distinct from $3', p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, p_run.id;
+  end if;
+  execute sync.target_sql('
+    select array_agg(x.record_id order by x.record_id), array_agg(x.scans order by x.record_id),
+      array_agg(x.is_held order by x.record_id)
+    from (
+      select b.record_id, min(b.missed_scans) as scans,
+        coalesce(bool_or(e.emptied_at > $3::timestamptz), false) as is_held
+      from sync.record_parents as b
+      left join sync.emptied_lists as e on e.workspace_id = b.workspace_id
+        and e.stream_id = b.stream_id and e.parent_id = b.parent_id
+      where b.workspace_id = $1 and b.stream_id = $2 and b.record_id in (
+        select m.record_id from sync.record_parents as m
+        where m.workspace_id = $1 and m.stream_id = $2 and m.missed_scans > 0)
+      group by b.record_id having min(b.missed_scans) > 0
+    ) as x
+    where x.record_id in (select %3$s from %1$s as t where %2$s and t.deleted_at is null)',
+    p_run.stream_id)
+  into v_ids, v_scans, v_are_held using p_run.workspace_id, p_run.stream_id,
+    case when sync.setting('empty_list_minutes') > 0 then p_run.started_at
+      - sync.setting('empty_list_minutes') * interval '1 minute' else 'infinity' end;
+  delete from sync.missing_records as m
+  where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+    and not exists (select 1 from unnest(v_ids) as missed (id) where missed.id = m.record_id);
+  insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
+    missed_scans, is_confirmed, held_by_run_id, last_seen_at)
+  select p_run.workspace_id, p_run.stream_id, x.id, p_run.id, x.scans, x.scans > 1 and not x.is_held,
+    case when x.is_held then p_run.id end, (
+      select last_complete_sync_at from public.sync_workspace_streams
+      where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id)
+  from unnest(v_ids, v_scans, v_are_held) as x (id, scans, is_held)
+  where exists (
+    select 1 from sync.record_parents as b
+    where b.workspace_id = p_run.workspace_id and b.stream_id = p_run.stream_id
+      and b.record_id = x.id and b.missed_by_run_id = p_run.id)
+  order by x.id
+  on conflict (workspace_id, stream_id, record_id) do update set
+    missed_by_run_id = excluded.missed_by_run_id, missed_scans = excluded.missed_scans,
+    is_confirmed = m.answers = 0 and excluded.is_confirmed, held_by_run_id = excluded.held_by_run_id;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.revive_shown_below(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_ids text[];
+begin
+  execute sync.target_sql('select array(
+    select %3$s from %1$s as t
+    where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
+    intersect
+    select unnest(s.record_ids) from sync.run_parts as p
+    join sync.seen_pages as s on s.run_id = p.run_id and s.scan = p.scan
+    where p.run_id = $3 and p.state = ''proven'')', p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id;
+  if cardinality(v_ids) > 0 then
+    execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
+      where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
+    using p_run.workspace_id, p_run.stream_id, v_ids;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.ask_below(p_run public.workspace_sync_runs, p_ids text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_stream public.sync_streams;
+  v_parent public.sync_streams;
+  v_parent_ids text[];
+  v_rows sync.live_row[];
+  v_values jsonb;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  v_parent := sync.parent_of(v_stream);
+  v_parent_ids := array(
+    select coalesce((
+      select min(b.parent_id) from sync.record_parents as b
+      where b.workspace_id = p_run.workspace_id and b.stream_id = p_run.stream_id
+        and b.record_id = x.id and b.parent_id <> ''), '')
+    from unnest(p_ids) with ordinality as x (id, n) order by x.n);
+  v_rows := array(
+    select l from sync.live_rows(v_parent.id, p_run.workspace_id,
+      array(select distinct id from unnest(v_parent_ids) as id where id <> '')) as l);
+  select coalesce(jsonb_object_agg(v_rows[x.n].record_id, x.value), '{}') into v_values
+  from unnest(sync.parent_values(v_parent, p_run.workspace_id, v_rows, sync.parent_paths(v_stream)))
+    with ordinality as x (value, n);
+  perform sync.queue_below(p_run, 'confirmation', array_fill(p_run.scan, array[cardinality(p_ids)]),
+    array[]::int[], p_ids, array(
+      select jsonb_strip_nulls(jsonb_build_object('parent_id', v_parent_ids[x.n],
+        'parent', v_values -> v_parent_ids[x.n], 'id', case v_stream.id_scope
+          when 'parent' then to_jsonb((sync.scoped_parts(x.id)).o_own_id) end))
+      from unnest(p_ids) with ordinality as x (id, n) order by x.n));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.reject_below(p_run public.workspace_sync_runs, p_finding text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+declare
+  v_part sync.run_parts;
+  v_parent_ids text[] := array(
+    select distinct b.parent_id from public.chunked_sync_jobs as c
+    join sync.missing_records as m on m.workspace_id = p_run.workspace_id
+      and m.stream_id = p_run.stream_id and m.record_id = c.record_id and m.answers = 1
+    join sync.record_parents as b on b.workspace_id = m.workspace_id
+      and b.stream_id = m.stream_id and b.record_id = m.record_id
+      and b.missed_by_run_id = p_run.id
+    where c.run_id = p_run.id and c.scan = p_run.scan and c.kind = 'confirmation');
+  v_is_any_repeated boolean := false;
+begin
+  for v_part in
+    select * from sync.run_parts
+    where run_id = p_run.id and state = 'proven' and parent_id = any (v_parent_ids) order by id
+  loop
+    if v_part.attempt < sync.setting('max_scans') then
+      perform sync.repeat_part(v_part, p_finding, null);
+      update public.workspace_sync_runs set parts_ended = parts_ended - 1 where id = p_run.id;
+      v_is_any_repeated := true;
+    else
+      update sync.run_parts set state = 'unproven', finding = p_finding where id = v_part.id;
+    end if;
+  end loop;
+  perform sync.forget_missed_below(p_run.workspace_id, p_run.stream_id, p_run.id, v_parent_ids);
+  perform sync.forget_shown_below(p_run);
+  if v_is_any_repeated then
+    update public.workspace_sync_runs
+    set scan = greatest(scan, last_part_scan) + 1, phase = 'parts', window_turn = 0,
+      begun_again = begun_again + greatest(scan, last_part_scan) - scan
+    where id = p_run.id;
+  end if;
+  return v_is_any_repeated;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.close_children(p_run_id bigint, p_warning text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_parts record;
+  v_finding text;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
+  select count(*) filter (where state in ('proven', 'unproven')) as lists,
+    count(*) filter (where state = 'unproven') as unproven,
+    sum(total) filter (where state = 'proven') as total,
+    array_agg(parent_id order by id) filter (where state = 'unproven') as parent_ids,
+    (array_agg(finding order by id) filter (where state = 'unproven'))[1] as finding
+  into v_parts from sync.run_parts where run_id = p_run_id;
+  update public.workspace_sync_runs set parts_total = v_parts.lists, parts_ended = v_parts.lists,
+    progress_total = greatest(1, v_parts.lists), expected_total = v_parts.total, distinct_ids = (
+      select count(distinct shown.id) from sync.run_parts as p
+      join sync.seen_pages as s on s.run_id = p.run_id and s.scan = p.scan
+      cross join unnest(s.record_ids) as shown (id)
+      where p.run_id = p_run_id and p.state in ('proven', 'unproven')),
+    warnings = warnings || case
+      when p_warning is not null then array[p_warning]
+      when deletions_waiting > 0 then array[format('%s of lists that became empty would be deleted: '
+        'waiting for approve_deletions(%s), or a later run that finds them so too',
+        sync.counted(deletions_waiting, 'row'), p_run_id)]
+      else '{}' end
+  where id = p_run_id;
+  v_finding := case
+    when v_parts.unproven > 0 then format('%s of %s not read completely, below %s; the first: %s',
+      v_parts.unproven, sync.counted(v_parts.lists, 'list was', 'lists were'),
+      sync.some_of(v_parts.parent_ids), v_parts.finding)
+    when v_parts.lists = 0 and v_run.mark is null and not exists (
+      select 1 from public.sync_workspace_streams as s
+      where s.workspace_id = v_run.workspace_id and s.stream_id = (sync.parent_of(v_stream)).id
+        and s.last_complete_sync_at is not null)
+    then format('there are no parents: %s was never synced completely', v_stream.parent_stream) end;
+  if v_run.mark is null then
+    insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
+    select v_run.workspace_id, v_run.stream_id, jsonb_build_object('of',
+      sync.feed_identity(w, v_stream), 'all_parents_at', v_run.started_at)
+    from public.sync_workspaces as w where w.id = v_run.workspace_id
+      and v_stream.fan_out = 'changed' and v_parts.lists > 0
+    on conflict (workspace_id, stream_id) do update set marks = s.marks || excluded.marks;
+  end if;
+  delete from sync.record_parents as b
+  where b.workspace_id = v_run.workspace_id and b.stream_id = v_run.stream_id
+    and b.missed_scans > 1 and not exists (
+      select 1 from sync.missing_records as m
+      where m.workspace_id = b.workspace_id and m.stream_id = b.stream_id
+        and m.record_id = b.record_id);
+  perform sync.close_run(p_run_id, case when v_finding is null then 'completed' else 'partial' end,
+    v_finding);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_children(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_finding text;
+  v_asked record;
+  v_run public.workspace_sync_runs := p_run;
+begin
+  if p_run.phase = 'confirm' then
+    v_finding := sync.confirmation_finding(p_run);
+    if v_finding is null or not sync.reject_below(p_run, v_finding) then
+      perform sync.close_children(p_run.id, sync.delete_confirmed(p_run.id));
+      return;
+    end if;
+  end if;
+  loop
+    perform sync.plan_parts(p_run.id);
+    if sync.fill_slots(p_run.id) > 0 then
+      return;
+    end if;
+    select * into strict v_run from public.workspace_sync_runs where id = p_run.id;
+    exit when v_run.window_turn is null;
+  end loop;
+  perform sync.miss_below(v_run);
+  perform sync.note_emptied(v_run);
+  perform sync.note_missing_below(v_run);
+  perform sync.revive_shown_below(v_run);
+  perform sync.note_gone(v_run, sync.gone_ids(v_run));
+  v_asked := sync.ask_missing(v_run);
+  if v_asked.o_ids is null then
+    perform sync.close_children(v_run.id, v_asked.o_warning);
+  else
+    update public.workspace_sync_runs set phase = 'confirm' where id = v_run.id;
+    perform sync.ask_below(v_run, v_asked.o_ids);
+    perform sync.fill_slots(v_run.id);
+  end if;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.begin_connection(p_run_ids bigint[])
@@ -5315,17 +6491,20 @@ declare
   v_feed bigint[];
   v_items bigint[];
   v_single bigint[];
+  v_children bigint[];
 begin
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
-  select array_agg(given.id order by given.id) filter (where k.completeness = 'counted'),
-    array_agg(given.id order by given.id) filter (where k.completeness in ('chained', 'agreed')),
-    array_agg(given.id order by given.id) filter (where k.completeness = 'feed'),
-    array_agg(given.id order by given.id) filter (where k.completeness = 'items'),
-    array_agg(given.id order by given.id) filter (where k.completeness = 'single')
-  into v_counted, v_listed, v_feed, v_items, v_single
+  select array_agg(given.id order by given.id) filter (where k.kind = 'counted'),
+    array_agg(given.id order by given.id) filter (where k.kind in ('chained', 'agreed')),
+    array_agg(given.id order by given.id) filter (where k.kind = 'feed'),
+    array_agg(given.id order by given.id) filter (where k.kind = 'items'),
+    array_agg(given.id order by given.id) filter (where k.kind = 'single'),
+    array_agg(given.id order by given.id) filter (where k.kind = 'children')
+  into v_counted, v_listed, v_feed, v_items, v_single, v_children
   from unnest(p_run_ids) as given (id)
   cross join lateral (
-    select st.completeness from public.workspace_sync_runs as r
+    select case when sync.has_parts(st) then 'children' else st.completeness end as kind
+    from public.workspace_sync_runs as r
     join public.sync_streams as st on st.id = r.stream_id
     where r.id = given.id offset 0
   ) as k;
@@ -5343,6 +6522,9 @@ begin
   end if;
   if v_single is not null then
     perform sync.begin_single(v_single);
+  end if;
+  if v_children is not null then
+    perform sync.begin_children(v_children);
   end if;
 end; $function$;
 
@@ -5491,15 +6673,16 @@ CREATE OR REPLACE FUNCTION sync.plan_revealed(p_pages sync.page_in_hand[])
 AS $function$
 declare
   v_kinds text[] := array(
-    select distinct st.completeness from unnest(p_pages) as p
-    join public.sync_streams as st on st.id = p.stream_id);
+    select distinct case when p.part_id is not null then 'children' else st.completeness end
+    from unnest(p_pages) as p join public.sync_streams as st on st.id = p.stream_id);
   v_kind text;
   v_pages sync.page_in_hand[];
 begin
   foreach v_kind in array v_kinds loop
     v_pages := array(
       select p from unnest(p_pages) as p
-      join public.sync_streams as st on st.id = p.stream_id and st.completeness = v_kind
+      join public.sync_streams as st on st.id = p.stream_id
+        and case when p.part_id is not null then 'children' else st.completeness end = v_kind
       order by p.turn);
     case v_kind
       when 'counted', 'single' then perform sync.plan_counted(v_pages);
@@ -5507,6 +6690,7 @@ begin
       when 'agreed' then perform sync.plan_listed(v_pages);
       when 'feed' then perform sync.plan_feed(v_pages);
       when 'items' then perform sync.plan_items(v_pages);
+      when 'children' then perform sync.plan_children(v_pages);
       else null;
     end case;
   end loop;
@@ -5534,7 +6718,8 @@ begin
   elsif exists (
     select 1 from public.chunk_processing_queue as q
     join public.chunked_sync_jobs as c on c.id = q.id
-    where q.run_id = p_run_id and q.status = 'failed' and c.kind in ('connection', 'page', 'cursor')
+    where q.run_id = p_run_id and q.status = 'failed' and (c.kind in ('connection', 'cursor')
+      or (c.kind = 'page' and v_run.parts_total is null))
   ) then
     perform sync.close_run(p_run_id, 'failed', null);
   elsif v_run.phase = 'connect' then
@@ -5545,6 +6730,8 @@ begin
       where id = v_run.parent_run_id and status = 'running');
   elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
+  elsif v_run.parts_total is not null then
+    perform sync.advance_children(v_run);
   else
     case v_completeness
       when 'chained' then perform sync.advance_chained(v_run);
@@ -5565,7 +6752,9 @@ begin
   perform sync.cancel_pending(p_run_id, p_reason);
   perform sync.forget_unaccepted(p_run_id);
   update public.workspace_sync_runs as r
-  set scan = scan + 1, begun_again = begun_again + 1, mark = null, needed_pages = null,
+  set scan = greatest(scan, last_part_scan) + 1,
+    begun_again = begun_again + greatest(scan, last_part_scan) + 1 - scan, mark = null,
+    needed_pages = null, parts_total = null, parts_ended = null, window_turn = null,
     reading = null, sound_scan = null,
     stream_revision = st.revision, warnings = warnings || p_reason,
     access_revision = w.access_revision
@@ -5724,6 +6913,53 @@ begin
   where r.id = said.id;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.advance_runs(p_run_ids bigint[], p_seconds integer DEFAULT 5)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_run_id bigint;
+  v_until timestamptz := sync.now() + make_interval(secs => p_seconds);
+  v_is_in_time boolean;
+begin
+  foreach v_run_id in array array(select distinct id from unnest(p_run_ids) as id order by id) loop
+    v_is_in_time := sync.now() < v_until
+      and not sync.is_out_of_time();
+    begin
+      if not v_is_in_time then
+        raise exception using errcode = 'query_canceled', message = 'the next sweep closes it: '
+          'the call that ended its last chunk had no time left';
+      end if;
+      perform sync.begin_again_if_outdated(v_run_id);
+      select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
+      if v_run.status = 'running' and v_run.ending is null then
+        perform sync.plan_window(v_run_id);
+      perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
+        perform sync.fill_slots(v_run_id);
+      elsif v_run.status = 'running' then
+        perform sync.cancel_pending(v_run_id,
+          coalesce(v_run.error_message, 'the run was ' || v_run.ending));
+      end if;
+      if v_run.status = 'running' and not sync.has_live_chunks(v_run_id) then
+        perform sync.advance_run(v_run_id);
+      end if;
+      if v_run.status = 'running' and v_run.close_error is not null then
+        update public.workspace_sync_runs set close_error = null, is_slow_to_close = false
+        where id = v_run_id;
+      end if;
+    exception when query_canceled or others then
+      if sqlstate = '57014' then
+        perform sync.note_out_of_time();
+      end if;
+      update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
+        is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
+      where id = v_run_id;
+    end;
+  end loop;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.settle_chunks(p_pages sync.page_in_hand[])
  RETURNS sync.page_in_hand[]
  LANGUAGE plpgsql
@@ -5765,11 +7001,13 @@ begin
       select p.run_id, (array_agg(p.message order by p.turn))[1] as message
       from unnest(v_ended) as p
       where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
+        and (p.part_id is null or p.http_status = 401)
       group by p.run_id
     ) as f;
     perform sync.plan_revealed(array(
       select p from unnest(v_ended) as p
-      join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
+      join public.workspace_sync_runs as r on r.id = p.run_id
+        and (r.scan = p.scan or p.part_id is not null)
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
     perform sync.note_unfit(v_ended)
     where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
@@ -5908,11 +7146,11 @@ declare
     select p.turn from unnest(p_pages) as p where p.ends is not null or p.next is not null);
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder, part_id, first_text, last_text, next, ends,
+    first_key, last_key, disorder, first_text, last_text, next, ends,
     latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
-    p.disorder, p.part_id, p.first_text, p.last_text, p.next, p.ends, p.latest_at
+    p.disorder, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
@@ -5952,6 +7190,8 @@ begin
     v_changed := v_changed || coalesce(v_part, '{}');
   end loop;
   perform sync.note_seen(p_pages, v_records, v_changed);
+  perform sync.note_parents(p_pages, v_records)
+    where exists (select 1 from unnest(p_pages) as p where p.part_id is not null);
   perform sync.note_confirmations(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
   perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
@@ -6278,6 +7518,28 @@ begin
   return v_ids;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION public.start_audit(p_workspaces text[] DEFAULT NULL::text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '20s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_answer jsonb;
+begin
+  perform sync.require_service();
+  perform set_config('response.status', '202', true);
+  v_answer := sync.start_job('audit', sync.requested_runs(array(
+    select distinct stream_name from public.sync_streams
+    where completeness = 'counted' and parent_stream is null and is_default
+  ), p_workspaces), null);
+  perform sync.remember_records((v_answer ->> 'job_id')::uuid)
+  where v_answer ->> 'status' = 'accepted';
+  return v_answer;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.audit_of(p_run public.workspace_sync_runs)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -6578,6 +7840,43 @@ begin
     from public.sync_sources as so where p_source is null or so.source_name = p_source));
 end; $function$;
 
+create or replace view sync.run_progress with (security_invoker = true) as
+select
+  r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
+  r.close_error, r.phase, r.scan,
+  r.planned_chunks + case when r.status = 'running' and r.ending is null
+    then r.known_pages - r.planned_pages else 0 end as planned,
+  r.chunks_completed + coalesce(c.completed, 0) as completed,
+  r.chunks_failed + coalesce(c.failed, 0) as failed,
+  r.chunks_cancelled + coalesce(c.cancelled, 0) as cancelled,
+  r.records_seen + coalesce(c.records, 0) as records,
+  r.records_changed + coalesce(c.changed, 0) as changed,
+  r.pages_planned, r.pages_completed + coalesce(c.pages, 0) as pages_completed,
+  coalesce(q.processing, 0) as processing, coalesce(q.ready, 0) as ready,
+  coalesce(q.delayed, 0) as delayed, q.next_retry_at, q.last_claim_at,
+  case when r.status = 'running' then r.progress_total else coalesce(r.progress_total, 1) end
+  as progress_total,
+  case r.status when 'running'
+    then least(r.progress_total,
+      coalesce(r.parts_ended, r.chunks_completed + coalesce(c.completed, 0)))
+    when 'completed' then coalesce(r.progress_total, 1)
+    else least(coalesce(r.progress_total, 1), r.chunks_completed) end as progress_done
+from public.workspace_sync_runs as r
+left join lateral (
+  select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+    sum(records) as records, sum(changed) as changed, sum(pages) as pages
+  from sync.run_counters where run_id = r.id and r.status = 'running'
+) as c on true
+left join lateral (
+  select count(*) filter (where status = 'processing') as processing,
+    count(*) filter (where ready_seq is not null) as ready,
+    count(*) filter (where next_retry_at is not null and status = 'pending') as delayed,
+    min(next_retry_at) filter (where status = 'pending') as next_retry_at,
+    max(started_at) as last_claim_at
+  from public.chunk_processing_queue
+  where run_id = r.id and slot is not null and r.status = 'running'
+) as q on true;
+
 create or replace view public.workspace_health with (security_invoker = true) as
 select
   w.workspace_name, st.stream_name as stream, w.is_active, s.last_complete_sync_at,
@@ -6813,6 +8112,35 @@ begin
         where st.source_id = v_workspace.source_id and r.chunks_failed > 0
         order by q.completed_at desc limit 50
       ) as c));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.repair_runs(p_is_in_claim boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run_ids bigint[];
+begin
+  select array_agg(id) into v_run_ids from (
+    select r.id from public.workspace_sync_runs as r
+    join public.polling_job_status as j on j.id = r.job_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.status = 'running' and not (r.is_slow_to_close and p_is_in_claim) and (
+      r.ending is not null
+      or sync.is_outdated(r, w, st)
+      or not sync.has_live_chunks(r.id)
+      or (select count(*) from public.chunk_processing_queue as q
+      where q.run_id = r.id and q.slot is not null) < r.max_concurrency
+        and (r.phase = 'scan' and r.planned_pages < r.known_pages
+          or r.phase = 'parts' and r.window_turn is not null
+          or exists (select 1 from public.chunk_processing_queue as q
+          where q.run_id = r.id and q.status = 'pending' and q.slot is null)))
+    order by r.id for no key update of r, j skip locked
+  ) as needy;
+  perform sync.advance_runs(v_run_ids, case when p_is_in_claim then 2 else 40 end)
+  where v_run_ids is not null;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.sweep(p_is_in_claim boolean)
@@ -7055,6 +8383,39 @@ begin
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
       from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
       when v_reason = 'alone' then 1000 end) end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.prune_runs(p_rows integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_until timestamptz := sync.now()
+    - make_interval(days => sync.setting('chunks_kept_days')::int);
+  v_chunks int;
+begin
+  -- An audit goes before the pages that it speaks of.
+  delete from sync.audits where run_id in (
+    select a.run_id from public.workspace_sync_runs as r
+    join sync.audits as a on a.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  delete from sync.seen_pages where (run_id, scan, chunk_id) in (
+    select s.run_id, s.scan, s.chunk_id from public.workspace_sync_runs as r
+    join sync.seen_pages as s on s.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  delete from sync.staged_items where id in (
+    select id from sync.staged_items where processed_at < v_until limit p_rows);
+  delete from sync.run_parts where id in (
+    select p.id from public.workspace_sync_runs as r
+    join sync.run_parts as p on p.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  delete from public.chunked_sync_jobs where id in (
+    select c.id from public.workspace_sync_runs as r
+    join public.chunked_sync_jobs as c on c.run_id = r.id
+    where r.completed_at < v_until limit p_rows);
+  get diagnostics v_chunks = row_count;
+  return v_chunks;
 end; $function$;
 
 do $put_back$
@@ -7332,8 +8693,12 @@ comment on function public.stream_sql(text,text) is 'What a stream''s records go
 policy and revokes, and the function that writes it. The source has to be named where
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.';
 
+comment on column public.workspace_sync_runs.has_more_parts is 'Whether there may be parents behind that one.';
+
 comment on column public.workspace_sync_runs.is_full_scan is 'Whether it reads everything: a feed to its end and not only to the mark, other lists without
 {since}.';
+
+comment on column public.workspace_sync_runs.last_part_scan is 'The highest scan that a list of children has had: see sync.run_parts.';
 
 comment on column public.workspace_sync_runs.mark is 'Of a feed: the first record of the last complete scan, when this run began. Of an items stream,
 and of children that follow what changed: the staged record up to which they are queued.';
@@ -7358,7 +8723,7 @@ compared with it.';
 
 comment on column public.workspace_sync_runs.window_turn is 'Of children: the chunk with which half of what is planned ahead is used up; null: all is planned.';
 
-comment on column sync.run_parts.attempt is 'Which scan of this list, from 1: one that does not add up is read again as a part of its own.';
+comment on column sync.run_parts.attempt is 'How often this list was begun: one that does not add up is read again as a part of its own.';
 
 comment on column sync.run_parts.distinct_ids is 'Distinct ids that its pages showed.';
 
@@ -7370,8 +8735,14 @@ comment on column sync.run_parts.parent is 'What the stream''s templates need of
 
 comment on column sync.run_parts.parent_id is 'The parent''s record: its id in its own stream.';
 
+comment on column sync.run_parts.scan is 'The scan of the run that its chunks and pages are of: each part has its own.';
+
+comment on column sync.run_parts.sound_scan is 'Of an agreed list: the scan before, with which it is compared.';
+
 comment on column sync.run_parts.state is 'waiting: no chunk of it yet; reading; proven: the whole list was read; unproven: it was not, see
 finding; repeated: another attempt took its place.';
+
+comment on column sync.run_parts.step is 'By offsets, where page 1 is shorter than declared: how many records a page has.';
 
 comment on column sync.run_parts.total is 'The API''s own total of this list.';
 
@@ -7379,13 +8750,13 @@ comment on table sync.run_parts is 'Lists that a run of children reads, one per 
 
 comment on function sync.has_parts(public.sync_streams) is 'Returns: whether a stream is lists of children, one below each record of its parent.';
 
-comment on column public.chunked_sync_jobs.part_id is 'Of children: of which parent''s list it is a page, see sync.run_parts.';
-
 comment on column public.chunked_sync_jobs.reading is 'The values of its request''s templates, by name: next, last, offset, since, parent; url: the whole
 next request; what is not there has none. Beside them of a page: overlap: how many records it shares
 with the page before; guess: it may lie past the end; beside: it was planned before the page before
 was read; back: what was asked first was past the end. Of a cursor chunk: {"chain", "cursor" (null:
 from the top), "low_id": where the chain ends, "pages_below": in a row}.';
+
+comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1; each list of children has its own.';
 
 comment on column sync.seen_pages.disorder is 'What on it is not in the order that was declared, or contradicts that its pages join.';
 
@@ -7405,8 +8776,6 @@ comment on column sync.seen_pages.next is 'Of a chained or agreed list: the read
 none.';
 
 comment on column sync.seen_pages.page is 'Null for what was read by cursor, and for what lies past the end.';
-
-comment on column sync.seen_pages.part_id is 'Of children: of which parent''s list it is a page.';
 
 comment on function sync.plan_page(bigint,integer,jsonb) is 'Queue one page of the run''s current scan, with the values that its request takes. The caller holds
 the run''s lock and has checked that it lives.';
@@ -7561,6 +8930,25 @@ by id.';
 
 comment on function sync.outcome_of(sync.page_in_hand) is 'Returns: what the holder is told, see docs/worker-protocol.md.';
 
+comment on column sync.record_parents.missed_by_run_id is 'The run of the last of these.';
+
+comment on column sync.record_parents.missed_scans is 'Complete scans of the parent''s list in a row that did not show it.';
+
+comment on column sync.record_parents.parent_id is 'The parent''s record; empty: no list is known that showed the child.';
+
+comment on column sync.record_parents.stream_id is 'The stream of the children.';
+
+comment on table sync.record_parents is 'Below which parents children were listed: a record is missing when none of their lists shows it.
+Without a foreign key to the stream, whose row every record would lock.';
+
+comment on table sync.emptied_lists is 'Since when a parent''s list of children has been empty although it has live rows.';
+
+comment on function sync.note_parents(sync.page_in_hand[],sync.incoming_record[]) is 'Note below which parents pages of children showed their records. Locks: new and missed ones, by
+key.';
+
+comment on function sync.forget_missed_below(bigint,bigint,bigint,text[]) is 'Forget what scans of children''s lists missed: of a workspace and stream, or only what one run, or
+its lists below some parents, missed. Null means all. Locks: these rows by SKIP LOCKED.';
+
 comment on function sync.target_sql(text,bigint) is 'Returns: a statement on a stream''s target table: %1$s is the table, to be called t, %2$s its rows
 of workspace $1 and stream $2, %3$s the id of one.';
 
@@ -7576,6 +8964,9 @@ deleted.';
 comment on function sync.note_gone(public.workspace_sync_runs,text[]) is 'Rows that say themselves that they are deleted count as missing and confirmed. The caller holds
 the run''s lock.';
 
+comment on function sync.forget_shown_below(public.workspace_sync_runs) is 'Children that a list shows are not missing, but for what answered for itself. The caller holds the
+run''s lock.';
+
 comment on function sync.is_read_since(public.sync_streams) is 'Returns: whether a stream''s requests can ask for what changed since a time.';
 
 comment on function sync.latest_time(jsonb,public.sync_streams) is 'Returns: the latest updated_at of records, of a stream that is read since a time; else null.';
@@ -7590,12 +8981,19 @@ comment on function public.request_full_scan(text,text) is 'Let the next scan of
 list with {since} not only what changed. Returns: {"stream", "workspace"}. Raises: SY002 unknown
 workspace, SY003 no such stream. Locks: the workspace''s row of that stream.';
 
+comment on function sync.ask_missing(public.workspace_sync_runs) is 'What becomes of what a run''s complete scan missed, when that was noted. The caller holds the run''s
+lock. Returns: the records to ask for, where the stream has a path for that; or null, because there
+are none, and what was confirmed is deleted, or because the guard holds it: then with a warning.';
+
 comment on function sync.note_confirmations(sync.page_in_hand[]) is '404 or 410 confirms that a record is gone; any other page shows that it lives although the scan
 missed it. Locks: rows that only the run of these chunks writes.';
 
 comment on function sync.delete_gone(public.workspace_sync_runs) is 'Of a run that did not read everything: delete what says itself that it is deleted, unless that is
 more than the guard lets pass. The caller holds the run''s lock. Returns: a warning when the guard
 holds, or null.';
+
+comment on function sync.live_parent_of(public.workspace_sync_runs) is 'Returns: of a run of children or items the live run of their parents in the same job, if there is
+one.';
 
 comment on function sync.is_order_unique(public.sync_streams) is 'Returns: whether no two records of a list have the same place in its order.';
 
@@ -7668,6 +9066,12 @@ records of page 1 where the answer does not name it. Raises: SY010.';
 
 comment on function sync.read_confirmation(sync.page_in_hand,public.sync_streams) is 'Returns: the page with the one record asked for. Raises: SY010.';
 
+comment on function sync.add_up_scan(bigint,integer) is 'Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
+total. Returns: the total, the distinct ids, and what speaks against it, with the numbers, or
+null.';
+
+comment on function sync.scan_finding(public.workspace_sync_runs) is 'Note how a counted scan adds up. Returns: what speaks against it, with the numbers, or null.';
+
 comment on function sync.scan_again(bigint,text,integer,integer) is 'A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
 have (max_scans, or p_scans). p_sound_scan: which scan the next one is compared with. The caller
 holds the run''s lock.';
@@ -7716,6 +9120,15 @@ the overlap. The caller holds the run''s lock.';
 comment on function sync.plan_feed(sync.page_in_hand[]) is 'Know of pages as far as a feed needs them, and queue the next page of a chain. The caller holds
 the runs'' locks.';
 
+comment on column sync.staged_items.stream_id is 'The stream of the items or children.';
+
+comment on table sync.staged_items is 'New and changed records of a parent stream that an items stream is to ask for, or whose children
+are to be read.';
+
+comment on function sync.stage_items(sync.changed_record[]) is 'Stage changed records for the streams of items, and of children that follow what changed, whose
+parents they are. Locks: staged rows in key
+order.';
+
 comment on function sync.read_items(sync.page_in_hand) is 'Returns: the page with the whole answer as its one record. Raises: SY010.';
 
 comment on function sync.note_items(sync.page_in_hand[]) is 'Staged records whose item was fetched are processed, but for those staged again after it was asked
@@ -7726,6 +9139,93 @@ that came after one that showed the same is an extra fetch. The caller holds the
 queue rows by SKIP LOCKED, then the staged rows of those it got, likewise.';
 
 comment on function sync.plan_items(sync.page_in_hand[]) is 'cover_items() for each page whose answer came with others. The caller holds the runs'' locks.';
+
+comment on function sync.parent_of(public.sync_streams) is 'Returns: the stream of a stream''s parents.';
+
+comment on type sync.live_row is 'A row of a target table that is not deleted.';
+
+comment on function sync.live_rows(bigint,bigint,text[],text,integer) is 'Returns: live rows of a stream and workspace: those with some ids, or those behind one in the
+order of the table''s key, at most so many.';
+
+comment on function sync.picked(jsonb,text[]) is 'Returns: what stands in a record at some paths, written as a.b, in the same places.';
+
+comment on function sync.parent_values(public.sync_streams,bigint,sync.live_row[],text[]) is 'Returns: for each row of a parent''s stream what templates take of it, and, under parent, of the
+record above it.';
+
+comment on function sync.parent_paths(public.sync_streams) is 'Returns: what of its parent a stream''s requests need, as a.b.';
+
+comment on function sync.takes_all_parents(public.workspace_sync_runs,public.sync_streams) is 'Returns: whether a run reads the children of all parents that live. Of those that follow what
+changed the first run of an address, owner and declaration does, and one every full_scan_days.';
+
+comment on function sync.add_parts(bigint,integer) is 'The next lists of a run: of parents that live, in the order of their table, or of those that
+changed, staged first first. The caller holds the run''s lock. Locks: staged rows of parents that are
+deleted.';
+
+comment on function sync.queue_below(public.workspace_sync_runs,text,integer[],integer[],text[],jsonb[]) is 'Queue pages of lists, or confirmations, as waiting chunks. The caller holds the run''s lock and has
+checked that it lives. Returns: them.';
+
+comment on function sync.queue_parts(public.workspace_sync_runs,integer) is 'Queue the next pages of a run''s lists, at most so many. The caller holds its lock. Returns: their
+chunks.';
+
+comment on function sync.cancel_part(sync.run_parts,text) is 'One page of a list failed: cancel what of it is pending, and plan no more of it. The caller holds
+the run''s lock. Locks: queue rows by SKIP LOCKED.';
+
+comment on type sync.part_result is 'What the pages of a list of children add up to. finding: what speaks against them; is_final: so
+that reading them again cannot help; is_sound: they have to be compared with another scan first;
+next: the reading of the page after them, where they are not the whole list, pages long.';
+
+comment on function sync.walk_part(sync.run_parts,public.sync_streams,sync.part_result) is 'Returns: of a list that is read as a chain whether its pages join up to its end.';
+
+comment on function sync.compare_part(sync.run_parts,public.sync_streams,sync.part_result) is 'Returns: of a list that takes two scans whether this one agrees with the one before.';
+
+comment on function sync.add_up_part(sync.run_parts,public.sync_streams) is 'Returns: what the pages of a list of children add up to, by its completeness.';
+
+comment on function sync.repeat_part(sync.run_parts,text,integer) is 'A list is read again, as a part of its own. The caller holds the run''s lock.';
+
+comment on function sync.read_part_on(sync.run_parts,public.workspace_sync_runs,integer,jsonb) is 'Queue the page that comes after the last one of a list that is read as a chain. The caller holds
+the run''s lock.';
+
+comment on function sync.note_processed(sync.run_parts,public.workspace_sync_runs) is 'A list was read: its parent''s last change needs no other look. Locks: the staged row by SKIP
+LOCKED.';
+
+comment on function sync.end_part(sync.run_parts,public.workspace_sync_runs,public.sync_streams,text) is 'A list of which nothing is live is proven, read again, or left unproven: then the next run that
+follows what changed takes it up. The caller holds the run''s lock.';
+
+comment on function sync.end_parts(public.workspace_sync_runs) is 'End the lists of a run of which nothing is live. The caller holds its lock. Locks: queue rows and
+staged rows by SKIP LOCKED.';
+
+comment on function sync.plan_parts(bigint) is 'End lists that were read, and queue the next pages of others, once half of those that waited are
+used up: 100,000 parents do not make 100,000 chunks at once. The caller holds the run''s lock, and
+fills its slots.';
+
+comment on function sync.plan_children(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages of lists name, or queue what comes after
+them. The caller holds the runs'' locks.';
+
+comment on function sync.begin_children(bigint[]) is 'The first lists of runs, or their end where no parent has any. Locks: the runs by id.';
+
+comment on function sync.miss_below(public.workspace_sync_runs) is 'What lists that were proven did not show, they have missed; that a parent is gone was proven
+twice, so its list has missed all it had. The caller holds the run''s lock.';
+
+comment on function sync.note_emptied(public.workspace_sync_runs) is 'Remember since when lists of children that had some have been empty. The caller holds the run''s
+lock.';
+
+comment on function sync.note_missing_below(public.workspace_sync_runs) is 'Which live children no list shows that has shown them: confirmed where each of these has missed
+them twice. Those of a list that only became empty are held back. The caller holds the run''s lock.';
+
+comment on function sync.revive_shown_below(public.workspace_sync_runs) is 'What a proven list showed lives and is listed. The caller holds the run''s lock. Locks: target
+rows.';
+
+comment on function sync.ask_below(public.workspace_sync_runs,text[]) is 'Queue a request for each of some children, with what its templates need of its parent. The caller
+holds the run''s lock.';
+
+comment on function sync.reject_below(public.workspace_sync_runs,text) is 'Children that their lists missed answered for themselves: what these lists missed is forgotten,
+and they are read again. The caller holds the run''s lock. Returns: whether any is.';
+
+comment on function sync.close_children(bigint,text) is 'Close a run of children: completed if each of its lists is proven, else partial, with the numbers;
+those that are count all the same. The caller holds its lock.';
+
+comment on function sync.advance_children(public.workspace_sync_runs) is 'The next step of a run of children of which nothing is live: more lists, what they missed, or its
+end. The caller holds its lock.';
 
 comment on function sync.begin_connection(bigint[]) is 'The one request of runs. The caller holds their locks, or made them.';
 
@@ -8122,11 +9622,25 @@ revoke all on function sync.fence(sync.page_in_hand[]) from public, anon, authen
 
 revoke all on function sync.outcome_of(sync.page_in_hand) from public, anon, authenticated, service_role;
 
+revoke all on table sync.record_parents from public, anon, authenticated, service_role;
+grant select on table sync.record_parents to authenticated;
+grant select on table sync.record_parents to service_role;
+
+revoke all on table sync.emptied_lists from public, anon, authenticated, service_role;
+grant select on table sync.emptied_lists to authenticated;
+grant select on table sync.emptied_lists to service_role;
+
+revoke all on function sync.note_parents(sync.page_in_hand[],sync.incoming_record[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.forget_missed_below(bigint,bigint,bigint,text[]) from public, anon, authenticated, service_role;
+
 revoke all on function sync.count_here(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.gone_ids(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.note_gone(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.forget_shown_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.is_read_since(public.sync_streams) from public, anon, authenticated, service_role;
 
@@ -8135,6 +9649,8 @@ revoke all on function sync.latest_time(jsonb,public.sync_streams) from public, 
 revoke all on function sync.set_since(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.note_reading(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.ask_missing(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.note_confirmations(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
@@ -8180,6 +9696,10 @@ revoke all on function sync.read_counted(sync.page_in_hand,public.sync_streams) 
 
 revoke all on function sync.read_confirmation(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
+revoke all on function sync.add_up_scan(bigint,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.scan_finding(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
 revoke all on function sync.scan_again(bigint,text,integer,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.plan_counted(sync.page_in_hand[]) from public, anon, authenticated, service_role;
@@ -8217,6 +9737,64 @@ revoke all on function sync.note_items(sync.page_in_hand[]) from public, anon, a
 revoke all on function sync.cover_items(sync.page_in_hand,bigint[],bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.plan_items(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.parent_of(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.live_rows(bigint,bigint,text[],text,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.picked(jsonb,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.parent_values(public.sync_streams,bigint,sync.live_row[],text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.parent_paths(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.takes_all_parents(public.workspace_sync_runs,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.add_parts(bigint,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.queue_below(public.workspace_sync_runs,text,integer[],integer[],text[],jsonb[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.queue_parts(public.workspace_sync_runs,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.cancel_part(sync.run_parts,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.walk_part(sync.run_parts,public.sync_streams,sync.part_result) from public, anon, authenticated, service_role;
+
+revoke all on function sync.compare_part(sync.run_parts,public.sync_streams,sync.part_result) from public, anon, authenticated, service_role;
+
+revoke all on function sync.add_up_part(sync.run_parts,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.repeat_part(sync.run_parts,text,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_part_on(sync.run_parts,public.workspace_sync_runs,integer,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_processed(sync.run_parts,public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.end_part(sync.run_parts,public.workspace_sync_runs,public.sync_streams,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.end_parts(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_parts(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_children(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.begin_children(bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.miss_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_emptied(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_missing_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.revive_shown_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.ask_below(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.reject_below(public.workspace_sync_runs,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.close_children(bigint,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.advance_children(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.begin_connection(bigint[]) from public, anon, authenticated, service_role;
 
