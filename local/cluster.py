@@ -41,8 +41,12 @@ class DatabaseError(StackError):
 
 
 def binaries() -> Path:
-    """The folder of PostgreSQL's programs; `CHUNKWISE_PG_BIN` names another version's."""
-    return Path(os.environ.get("CHUNKWISE_PG_BIN", "/usr/lib/postgresql/15/bin"))
+    """The folder of PostgreSQL's programs, of the oldest version that is here from 15 to 17;
+    `CHUNKWISE_PG_BIN` names another one's."""
+    if named := os.environ.get("CHUNKWISE_PG_BIN"):
+        return Path(named)
+    here = [Path(f"/usr/lib/postgresql/{major}/bin") for major in (15, 16, 17)]
+    return next((path for path in here if (path / "postgres").exists()), here[0])
 
 
 def provided_extensions() -> list[str]:

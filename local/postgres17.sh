@@ -10,6 +10,13 @@ umask 022
 readonly keys=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly packages=(postgresql-17 postgresql-17-cron postgresql-17-pgtap postgresql-17-plpgsql-check)
 
+# Where the system itself has 17 with pg_cron, that is it.
+readonly of_system=/usr/lib/postgresql/17/bin
+if [[ -x $of_system/postgres && -e /usr/share/postgresql/17/extension/pg_cron.control ]]; then
+  [[ ${1:-} != bin ]] || echo "$of_system"
+  exit
+fi
+
 # Nobody but root reads root's home, and the server does not run as root.
 if [[ $(id -u) -eq 0 ]]; then cache=/var/cache; else cache=${XDG_CACHE_HOME:-$HOME/.cache}; fi
 readonly root=$cache/chunkwise/postgresql-17

