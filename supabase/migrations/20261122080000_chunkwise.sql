@@ -78,12 +78,12 @@ begin
       complete_chunk_job_safe, complete_chunk_jobs_safe, deactivate_workspace, declare_source,
       declare_stream, extend_chunk_leases, fail_chunk_job_safe, get_alerts_page, get_audit,
       get_declarations, get_engine_page, get_fleet, get_held_deletions, get_job_page,
-      get_jobs_page, get_key_check, get_retryable_jobs, get_sources_page,
+      get_jobs_page, get_key_check, get_retryable_jobs, get_sources_page, get_stream_try,
       get_sync_job_progress, get_workspace_page, pause_sync, register_worker_endpoint,
       register_workspace, release_sync_lock, remove_worker_endpoint, remove_workspace,
       request_full_scan, resume_sync, retry_failed_chunks, rotate_workspace_key, schedule_jobs,
       set_alert_url, set_budget, set_setting, start_audit, start_sync_job, stream_sql,
-      trigger_next_chunk_processing, try_sync_lock, unblock_budget}')
+      trigger_next_chunk_processing, try_stream, try_sync_lock, unblock_budget}')
     union
     select 'type ' || y.typname from pg_catalog.pg_type as y
     where y.typnamespace = 'public'::regnamespace and y.typname = any ('{chunk_events, chunk_processing_queue, chunk_processing_status, chunked_sync_jobs,
@@ -5286,9 +5286,12 @@ begin
       select 1 from public.chunk_processing_queue as x
       where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
     ) as q
-    where w.budget_id = p_budget_id);
+    where w.budget_id = p_budget_id) + (
+    select count(*) from sync.stream_tries as t
+    where t.budget_id = p_budget_id and t.lease_expires_at is not null);
 end; $$;
-comment on function sync.in_flight_of(bigint) is $$Returns: leases that draw on a budget.$$;
+comment on function sync.in_flight_of(bigint) is
+$$Returns: leases that draw on a budget, with those of tries.$$;
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -5547,7 +5550,10 @@ begin
     select 1 from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
     where r.status = 'running' and q.status = 'processing' and q.worker_id = p_worker_id
-      and q.lease_expires_at > sync.now());
+      and q.lease_expires_at > sync.now())
+    or exists (
+      select 1 from sync.stream_tries as t
+      where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id);
 end; $$;
 comment on function sync.holds_chunks(text) is
 $$Returns: whether a worker holds a lease. Reads all slots: asked only where a chunk is to be leased
@@ -6236,22 +6242,33 @@ comment on type sync.access is
 'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
 "value"}]; credentials null: its key cannot be read.';
 
+create function sync.access_of(p_workspace public.sync_workspaces, p_source public.sync_sources)
+  returns sync.access
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_secret text := sync.read_secret(p_workspace.secret_id);
+begin
+  return row(p_workspace.id, p_source.id, p_workspace.base_url,
+    sync.origin_of(p_workspace.base_url), case
+      when p_source.auth = 'none' then '[]'::jsonb
+      when v_secret is not null then jsonb_build_array(jsonb_build_object('in', p_source.auth_in,
+        'name', p_source.auth_name, 'value', p_source.auth_prefix || v_secret)) end);
+end; $$;
+comment on function sync.access_of(public.sync_workspaces, public.sync_sources) is
+$$Returns: how a workspace's requests are made now. In a query it sees what the query sees.$$;
+
 create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
-    select row(w.id, w.source_id, w.base_url, sync.origin_of(w.base_url), case
-      when so.auth = 'none' then '[]'::jsonb
-      when w.secret is not null then jsonb_build_array(jsonb_build_object('in', so.auth_in, 'name',
-        so.auth_name, 'value', so.auth_prefix || w.secret)) end)::sync.access
+    select sync.access_of(w.workspace, so)
     from (
-      select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
-      from public.sync_workspaces as x where x.id in (
+      select x as workspace from public.sync_workspaces as x where x.id in (
         select r.workspace_id from unnest(p_queue_ids) as p (id)
         join public.chunk_processing_queue as q on q.id = p.id
         join public.workspace_sync_runs as r on r.id = q.run_id)
       offset 0
-    ) as w join public.sync_sources as so on so.id = w.source_id);
+    ) as w join public.sync_sources as so on so.id = (w.workspace).source_id);
 end; $$;
 comment on function sync.read_access(bigint[]) is
 $$Key and URL of the chunks' workspaces, in one statement: a registration that commits meanwhile
@@ -6441,8 +6458,9 @@ $$Notes that a worker lives, at most every 5 s, and what it says of listening wh
 Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
-  sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.access_of, sync.read_access,
+  sync.withheld_chunks, sync.made_requests, sync.note_unreadable, sync.lease_chunks,
+  sync.note_haste, sync.note_worker
 from public, anon, authenticated, service_role;
 
 -- Answers: what an answer says. Shape checks, records, totals.
@@ -8876,7 +8894,8 @@ begin
       'nothing says that the next page joins', sync.shown(v_page.next -> 'next'),
       array_to_string(coalesce(p_stream.last_path, p_stream.id_path), '.'));
   end if;
-  if v_page.disorder is null and p_stream.order_moves = 'never' then
+  -- A page of no run is only tried, perhaps by a declaration that no record was written by.
+  if v_page.disorder is null and p_stream.order_moves = 'never' and p_page.run_id is not null then
     v_moved := sync.moved_record(v_page, p_stream);
     if v_moved is not null then
       v_page.disorder := format('record %s has another place in the order than before, and '
@@ -11778,6 +11797,263 @@ revoke all on function
   sync.begin_kinds
 from public, anon, authenticated, service_role;
 
+-- Tries: what an answer to a declaration that is only tried says, read as a sync reads it.
+-- Stands on: keys, templates, declared_fields, classes, answers, stream_kinds.
+
+create table sync.stream_tries (
+  id bigint generated always as identity primary key,
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  budget_id bigint not null references public.sync_budgets (id) on delete cascade,
+  source jsonb not null,
+  stream jsonb not null,
+  status text not null default 'waiting',
+  steps jsonb not null default '[]',
+  shown jsonb,
+  request_id bigint not null unique,
+  kind text not null,
+  page int,
+  record_id text,
+  reading jsonb,
+  request jsonb,
+  due_at timestamptz default sync.now(),
+  lease_token bigint,
+  lease_expires_at timestamptz,
+  started_at timestamptz,
+  worker_id text,
+  attempts int not null default 0,
+  error_message text,
+  created_at timestamptz not null default sync.now(),
+  ended_at timestamptz,
+  constraint stream_tries_kind_check check (kind in ('page', 'confirmation', 'item')),
+  constraint stream_tries_status_check check (
+    (status = 'waiting') = (ended_at is null) and status in ('waiting', 'done', 'failed')
+    and (lease_expires_at is null or lease_token is not null)
+    and (status = 'waiting' and lease_expires_at is null) = (due_at is not null))
+) with (fillfactor = 50);
+comment on table sync.stream_tries is
+'Declarations that are tried: pages 1 and 2 and one item, one request after the other, outside of
+runs. Kept for an hour. Records are never stored here.';
+comment on column sync.stream_tries.source is 'The row of sync_sources as it would be declared.';
+comment on column sync.stream_tries.stream is 'The row of sync_streams as it would be declared.';
+comment on column sync.stream_tries.steps is 'What each answer said, see get_stream_try().';
+comment on column sync.stream_tries.shown is
+'What page 2 is compared with, of page 1: its ids and where its order began and ended; null once the
+try has ended.';
+comment on column sync.stream_tries.request_id is
+'The id of its present request, drawn with the chunks'', so that workers end and extend it by the
+same verbs.';
+comment on column sync.stream_tries.kind is
+'As of a chunk: page, confirmation (a record''s own GET) or item.';
+comment on column sync.stream_tries.request is
+'The present request as it was leased, without its credential.';
+comment on column sync.stream_tries.due_at is 'When it is handed out; null: it is leased, or over.';
+comment on column sync.stream_tries.attempts is 'Failures of the present request.';
+create index stream_tries_due_idx on sync.stream_tries (due_at) where due_at is not null;
+create index stream_tries_leased_idx on sync.stream_tries (lease_expires_at)
+where lease_expires_at is not null;
+create index stream_tries_workspace_idx on sync.stream_tries (workspace_id);
+create index stream_tries_budget_idx on sync.stream_tries (budget_id);
+alter table sync.stream_tries enable row level security;
+
+create function sync.shape_of(p_value jsonb, p_depth int) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
+    when jsonb_typeof(p_value) = 'object' and p_depth > 0 then (
+      select coalesce(jsonb_object_agg(left(f.key, 100), sync.shape_of(f.value, p_depth - 1)), '{}')
+      from (select e.key, e.value from jsonb_each(p_value) as e limit 50) as f)
+    when jsonb_typeof(p_value) = 'array'
+    then to_jsonb(format('list of %s', jsonb_array_length(p_value)))
+    else to_jsonb(jsonb_typeof(p_value)) end;
+end; $$;
+comment on function sync.shape_of(jsonb, int) is
+$$Returns: which keys a value has, and of which type what stands there is; no value.$$;
+
+create function sync.fields_of(p_records jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('field', f.field, 'types', f.types) order by f.field),
+    '[]')
+  from (
+    select left(e.key, 200) as field, jsonb_agg(distinct jsonb_typeof(e.value)) as types
+    from jsonb_array_elements(p_records) as r (record)
+    cross join lateral jsonb_each(case when jsonb_typeof(r.record) = 'object' then r.record
+      else '{}' end) as e
+    group by 1 order by 1 limit 500
+  ) as f;
+$$;
+comment on function sync.fields_of(jsonb) is
+$$Returns: the fields of records with the types that stand in them, [{"field", "types"}]; at most
+500.$$;
+
+create function sync.tried_ids(p_records jsonb, p_stream public.sync_streams) returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(left(r.record #>> p_stream.id_path, 500) order by r.n), '{}')
+  from jsonb_array_elements(p_records) with ordinality as r (record, n);
+$$;
+comment on function sync.tried_ids(jsonb, public.sync_streams) is
+$$Returns: the ids of records, in their order; null for one without.$$;
+
+create function sync.complaints_of_page(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_shown jsonb) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ids text[] := sync.tried_ids(p_page.answer, p_stream);
+  v_count int := cardinality(v_ids);
+  v_before text[] := array(select jsonb_array_elements_text(p_shown -> 'ids'));
+  v_again int := (select count(*) from unnest(v_ids) as id where id = any (v_before));
+  v_overlap int := coalesce((p_page.reading ->> 'overlap')::int, 0);
+  v_position text := sync.position_of(p_stream);
+  v_is_down boolean := p_stream.order_direction = 'desc';
+  -- Whether that is known, and not only asked for.
+  v_follows boolean := (p_page.next is not null and not p_page.next ? 'guess')
+    or p_page.last_page > p_page.page or p_page.total > v_count;
+  v_times record;
+  v_ties bigint;
+begin
+  select count(*) as records, count(r.record #>> p_stream.updated_at_path) as given,
+    count(sync.record_time(r.record, p_stream)) as read,
+    min(r.record #>> p_stream.updated_at_path)
+      filter (where sync.record_time(r.record, p_stream) is null) as unread
+  into v_times from jsonb_array_elements(p_page.answer) as r (record);
+  v_ties := v_count - (select count(distinct r.record #> p_stream.order_path)
+    from jsonb_array_elements(p_page.answer) as r (record));
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('what', c.what, 'says', c.says) order by c.n), '[]')
+    from (values
+      (1, 'repeats', p_page.page > 1 and v_count > v_overlap and v_again = v_count,
+        format('page %s repeats page 1: the same %s', p_page.page,
+        sync.counted(v_count, 'record'))),
+      (2, 'ids', p_page.page > 1 and v_again < v_count and v_again > v_overlap, format(
+        '%s of page %s were on page 1 already', sync.counted(v_again, 'id'), p_page.page)),
+      (3, 'ids', (select count(distinct id) < count(id) from unnest(v_ids) as id),
+        'ids repeat on one page'),
+      (4, 'order', p_page.disorder is not null,
+        'the order does not hold: ' || p_page.disorder),
+      (5, 'order', p_page.page > 1 and v_again < v_count and case
+          when v_is_down then p_page.first_key > (p_shown ->> 'first_key')::numeric
+            or convert_to(p_page.first_text, 'UTF8')
+              > convert_to(p_shown ->> 'first_text', 'UTF8')
+          else p_page.first_key < (p_shown ->> 'first_key')::numeric
+            or convert_to(p_page.first_text, 'UTF8')
+              < convert_to(p_shown ->> 'first_text', 'UTF8') end,
+        format('the order does not hold: page %s begins before page 1 does', p_page.page)),
+      (6, 'gap', p_page.page > 1 and v_count > 0 and v_overlap > 0 and v_again = 0,
+        format('page %s shares no record with page 1, and was asked to begin %s before its end',
+        p_page.page, sync.counted(v_overlap, 'record'))),
+      (7, 'ties', v_ties > 0 and p_stream.completeness = 'chained' and v_position <> 'last'
+          and p_stream.cursor_is is null, format(
+        '%s of page %s share their place in the order with another',
+        sync.counted(v_ties, 'record'), p_page.page)),
+      (9, 'next', p_page.page = 1 and v_position in ('next', 'url', 'link')
+          and v_count >= p_stream.page_size and p_page.ends,
+        format('page 1 is full and nothing says what comes next: %s would be all there are',
+        sync.counted(v_count, 'record'))),
+      (10, 'short', p_page.page = 1 and v_count between 1 and p_stream.page_size - 1 and v_follows,
+        format('page 1 has %s, page_size is %s, and there are more',
+        sync.counted(v_count, 'record'), p_stream.page_size)),
+      (11, 'short', p_page.page > 1 and p_page.reading ? 'guess' and v_again < v_count
+          and (p_shown ->> 'records')::int < p_stream.page_size,
+        format('page 1 has %s, page_size is %s, and page %s has more',
+        sync.counted((p_shown ->> 'records')::int, 'record'), p_stream.page_size, p_page.page)),
+      (12, 'long', v_count > p_stream.page_size, format('page %s has %s, page_size is %s',
+        p_page.page, sync.counted(v_count, 'record'), p_stream.page_size)),
+      (13, 'times', v_times.read < v_times.given, format(
+        'times cannot be read: updated_at_path leads to %s, and time_format is %s',
+        sync.shown(to_jsonb(v_times.unread)), p_stream.time_format)),
+      (14, 'times', p_stream.updated_at_path is not null and v_count > 0 and v_times.given = 0,
+        'times cannot be read: no record has anything at updated_at_path')
+    ) as c (n, what, is_so, says)
+    where c.is_so);
+end; $$;
+comment on function sync.complaints_of_page(sync.page_in_hand, public.sync_streams, jsonb) is
+$$Returns: what does not hold of a page that was read, [{"what", "says"}]; p_shown: what page 1
+showed.$$;
+
+create function sync.read_try(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources, out o_page sync.page_in_hand, out o_shape jsonb,
+  out o_complaints jsonb)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_message text;
+  v_hint text;
+begin
+  o_page := p_page;
+  o_complaints := '[]';
+  begin
+    o_shape := sync.shape_of((sync.read_json(p_page)).answer, 2);
+    o_page := sync.read_page(p_page, p_stream, p_source);
+  exception when others then
+    if sync.is_own_trouble(sqlstate) then
+      raise;
+    end if;
+    get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+    v_message := case when o_shape is null and sqlstate ~ '^22' then 'the body is not JSON'
+      else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
+    o_complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
+      concat_ws('. ', rtrim(v_message, '.'), nullif(v_hint, ''))));
+    o_page.answer := case when o_shape is not null then nullif(sync.try_json(p_page.body)
+      #> p_stream.records_path, 'null') end;
+    o_page.answer := case when jsonb_typeof(o_page.answer) = 'array' then o_page.answer
+      else '[]' end;
+    o_page.body := null;
+    return;
+  end;
+end; $$;
+comment on function sync.read_try(sync.page_in_hand, public.sync_streams, public.sync_sources) is
+$$Read an answer as a sync does. Returns: the page, the answer's shape (null: it is no JSON), and
+what kept it from being read, as a complaint; then its records are what stands where they should.$$;
+
+create function sync.next_of_try(p_try sync.stream_tries, p_page sync.page_in_hand,
+  p_stream public.sync_streams, out o_kind text, out o_page int, out o_record_id text,
+  out o_reading jsonb)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_count int := jsonb_array_length(p_page.answer);
+begin
+  if p_try.kind = 'page' and p_try.page = 1 and v_count > 0 and (p_page.next is not null
+    or sync.position_of(p_stream) in ('page', 'offset') and p_page.ends is not true
+      and coalesce(p_page.last_page > 1, p_page.total > v_count, v_count >= p_stream.page_size))
+  then
+    o_kind := 'page';
+    o_page := 2;
+    o_reading := p_page.next;
+  elsif p_try.kind = 'page' and p_stream.item_path is not null
+    and coalesce(p_try.shown #>> '{ids,0}', p_page.answer -> 0 #>> p_stream.id_path) is not null
+  then
+    o_kind := 'confirmation';
+    o_record_id := coalesce(p_try.shown #>> '{ids,0}', p_page.answer -> 0 #>> p_stream.id_path);
+    o_reading := case when p_try.reading ? 'parent'
+      then jsonb_build_object('parent', p_try.reading -> 'parent') end;
+  end if;
+end; $$;
+comment on function sync.next_of_try(sync.stream_tries, sync.page_in_hand, public.sync_streams) is
+$$Returns: what is asked for after an answer, as a chunk has it: page 2 where the answer says that
+there is one, then the own GET of the first record; all null: nothing more.$$;
+
+create function sync.step_of(p_try sync.stream_tries, p_page sync.page_in_hand,
+  p_stream public.sync_streams, p_shape jsonb, p_complaints jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ids text[] := sync.tried_ids(p_page.answer, p_stream);
+begin
+  return jsonb_build_object(
+    'step', case p_try.kind when 'page' then 'page ' || p_try.page else 'item' end,
+    'request', p_try.request, 'status', p_page.http_status, 'duration_ms', p_page.duration_ms,
+    'shape', p_shape, 'records', cardinality(v_ids), 'first_ids', to_jsonb(v_ids[:5]),
+    'last_id', v_ids[cardinality(v_ids)], 'total', p_page.total, 'last_page', p_page.last_page,
+    'next', p_page.next, 'ends', p_page.ends, 'complaints', p_complaints);
+end; $$;
+comment on function sync.step_of(sync.stream_tries, sync.page_in_hand, public.sync_streams, jsonb,
+  jsonb) is
+$$Returns: what is kept of an answer.$$;
+
+revoke all on table sync.stream_tries from public, anon, authenticated, service_role;
+revoke all on sequence sync.stream_tries_id_seq from public, anon, authenticated, service_role;
+revoke all on function
+  sync.shape_of, sync.fields_of, sync.tried_ids, sync.complaints_of_page, sync.read_try,
+  sync.next_of_try, sync.step_of
+from public, anon, authenticated, service_role;
+
 -- Begin again: a live run whose key, URL or declaration changed starts over.
 -- Stands on: streams, runs, slots, missing, close, stream_kinds.
 
@@ -12177,10 +12453,407 @@ revoke all on function
   sync.note_key, sync.advance_runs, sync.settle_runs
 from public, anon, authenticated, service_role;
 
+-- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
+-- belong to no run.
+-- Stands on: keys, budgets, queue, slots, requests, classes, admission, leases, try_answers.
+
+create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.stream_tries set status = p_status, ended_at = sync.now(), error_message = p_message,
+    due_at = null, lease_expires_at = null, shown = null, request = null
+  where id = p_id;
+end; $$;
+comment on function sync.end_try(bigint, text, text) is
+$$A try is done or has failed. The caller holds its row.$$;
+
+create function sync.put_off_try(p_id bigint, p_wait interval, p_is_failure boolean,
+  p_message text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.stream_tries set lease_expires_at = null, due_at = sync.now() + p_wait,
+    attempts = attempts + p_is_failure::int, error_message = coalesce(p_message, error_message)
+  where id = p_id;
+end; $$;
+comment on function sync.put_off_try(bigint, interval, boolean, text) is
+$$A try's request is handed out again later. The caller holds its row.$$;
+
+create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
+  out o_look_after interval)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz;
+  v_budget public.sync_budgets;
+begin
+  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
+    o_look_after := interval '1 second';
+    return;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
+  v_now := sync.now();
+  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
+  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
+    o_look_after := greatest(v_budget.blocked_until - v_now,
+      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
+    o_send_after := null;
+    return;
+  end if;
+  update public.sync_budgets set
+    next_send_at = v_now + o_send_after
+      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
+    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
+      else probe_until end
+  where id = p_budget_id;
+end; $$;
+comment on function sync.hold_budget(bigint, out interval, out interval) is
+$$Reserve a send time for one request of no run. Returns: when it is sent, or after how long to look
+again. Locks: the budget, by SKIP LOCKED.$$;
+
+create function sync.let_probe(p_budget_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select id from public.sync_budgets where id = p_budget_id and block_level > 0
+    for no key update skip locked
+  ) as free
+  where b.id = free.id;
+end; $$;
+comment on function sync.let_probe(bigint) is
+$$A request of no run was the probe of a blocked budget: a page's may be next. Locks: the budget, by
+SKIP LOCKED.$$;
+
+create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_now timestamptz := sync.now();
+  v_workspace public.sync_workspaces;
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_chunk public.chunked_sync_jobs;
+  v_access sync.access;
+  v_made sync.made_request;
+  v_held record;
+  v_lease_token bigint;
+begin
+  select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
+  v_access := sync.access_of(v_workspace, v_source);
+  -- A first answer is wanted, and no word that nothing changed.
+  v_stream.conditional := false;
+  v_chunk.id := p_try.request_id;
+  v_chunk.kind := p_try.kind;
+  v_chunk.page := p_try.page;
+  v_chunk.record_id := p_try.record_id;
+  v_chunk.reading := p_try.reading;
+  if v_access.credentials is null then
+    perform sync.end_try(p_try.id, 'failed', 'the workspace''s key cannot be read: '
+      'rotate_workspace_key() sets another');
+    return null;
+  elsif sync.is_paused(v_workspace.id) then
+    perform sync.put_off_try(p_try.id, interval '5 seconds', false,
+      'its workspace is paused: resume_sync() goes on');
+    return null;
+  end if;
+  v_made := sync.make_request(v_chunk, v_stream, v_source, v_workspace.base_url);
+  if v_made.code is not null then
+    perform sync.end_try(p_try.id, 'failed', v_made.message);
+    return null;
+  end if;
+  v_held := sync.hold_budget(p_try.budget_id);
+  if v_held.o_send_after is null then
+    perform sync.put_off_try(p_try.id, v_held.o_look_after, false, 'it waits for its budget');
+    return null;
+  end if;
+  v_lease_token := sync.new_token();
+  update sync.stream_tries set lease_token = v_lease_token, due_at = null, started_at = v_now,
+    lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), worker_id = p_worker_id,
+    request = v_made.request
+  where id = p_try.id;
+  return jsonb_build_object(
+    'queue_id', p_try.request_id, 'lease_token', v_lease_token,
+    'lease_ms', sync.setting('lease_seconds') * 1000,
+    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
+    'budget_id', p_try.budget_id, 'workspace', v_workspace.workspace_name,
+    'workspace_id', v_workspace.id, 'stream', v_stream.stream_name,
+    'attempt', p_try.attempts + 1, 'timeout_ms', v_stream.timeout_ms,
+    'max_body_bytes', v_stream.max_body_bytes,
+    'request', v_made.request || jsonb_build_object('reach', case
+      when sync.is_switched_on('allow_private_addresses') then 'any'
+      when v_workspace.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)'
+      then 'loopback' else 'public' end),
+    'origin', v_access.origin, 'credentials', v_access.credentials,
+    'status_classes', sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
+      p_try.reading, false),
+    'answer_headers', sync.answer_headers(v_stream, v_source));
+end; $$;
+comment on function sync.lease_try(sync.stream_tries, text) is
+$$Hand out a try's request, as a sync would send it, or say when to look again: while its workspace
+is paused, waits for an access token, or its budget has no room. The caller holds its row. Returns:
+the lease, or null. Locks: the budget, by SKIP LOCKED.$$;
+
+create function sync.lease_tries(p_worker_id text, p_room int) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_try sync.stream_tries;
+  v_lease jsonb;
+  v_leases jsonb := '[]'::jsonb;
+begin
+  if coalesce(p_room, 0) <= 0 or not exists (select 1 from sync.stream_tries where due_at <= v_now) then
+    return v_leases;
+  end if;
+  for v_try in
+    select * from sync.stream_tries where due_at <= v_now
+    order by due_at, id limit p_room for no key update skip locked
+  loop
+    v_lease := sync.lease_try(v_try, p_worker_id);
+    if v_lease is not null then
+      v_leases := v_leases || v_lease;
+    end if;
+  end loop;
+  return v_leases;
+end; $$;
+comment on function sync.lease_tries(text, int) is
+$$Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
+budgets.$$;
+
+create function sync.with_tries(p_answer jsonb, p_worker_id text, p_limit int) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_answer || jsonb_build_object('leases', (p_answer -> 'leases')
+    || sync.lease_tries(p_worker_id, p_limit - jsonb_array_length(p_answer -> 'leases')));
+end; $$;
+comment on function sync.with_tries(jsonb, text, int) is
+$$Returns: a claim's answer with what tries ask for, behind its chunks. Locks: as lease_tries().$$;
+
+create function sync.try_of(p_queue_id bigint, p_lease_token bigint) returns sync.stream_tries
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_try sync.stream_tries;
+begin
+  select * into v_try from sync.stream_tries where request_id = p_queue_id for no key update;
+  return case when v_try.lease_token = p_lease_token and v_try.lease_expires_at > sync.now()
+    then v_try end;
+end; $$;
+comment on function sync.try_of(bigint, bigint) is
+$$Returns: the try whose request is leased so; null if there is none. Locks: its row.$$;
+
+create function sync.go_on_with_try(p_try sync.stream_tries, p_page sync.page_in_hand,
+  p_stream public.sync_streams) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_next record := sync.next_of_try(p_try, p_page, p_stream);
+begin
+  update sync.stream_tries set error_message = null, attempts = 0, lease_expires_at = null,
+    due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
+    record_id = v_next.o_record_id, reading = v_next.o_reading,
+    request_id = nextval('public.chunked_sync_jobs_id_seq')
+  where id = p_try.id and v_next.o_kind is not null;
+  if not found then
+    perform sync.end_try(p_try.id, 'done', null);
+  end if;
+end; $$;
+comment on function sync.go_on_with_try(sync.stream_tries, sync.page_in_hand,
+  public.sync_streams) is
+$$Ask for what comes after an answer; with nothing more to ask for the try is done. The caller holds
+it.$$;
+
+create function sync.note_try(p_try sync.stream_tries, p_given sync.page_in_hand) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand := p_given;
+  v_read record;
+begin
+  v_stream.conditional := false;
+  v_page.outcome := null;
+  v_page.code := null;
+  v_page.message := null;
+  v_page.workspace_id := p_try.workspace_id;
+  v_page.stream_id := v_stream.id;
+  v_page.kind := p_try.kind;
+  v_page.page := p_try.page;
+  v_page.record_id := p_try.record_id;
+  v_page.reading := p_try.reading;
+  v_page.scan := 1;
+  v_page.is_full_scan := true;
+  v_read := sync.read_try(v_page, v_stream, v_source);
+  v_page := v_read.o_page;
+  if p_try.kind = 'page' then
+    v_read.o_complaints := v_read.o_complaints
+      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.o_complaints = '[]' then
+    v_read.o_complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
+  end if;
+  update sync.stream_tries set
+    steps = steps || jsonb_build_array(
+      sync.step_of(p_try, v_page, v_stream, v_read.o_shape, v_read.o_complaints)
+      || case when jsonb_array_length(steps) = 0
+        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
+    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
+      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
+  where id = p_try.id;
+  perform sync.go_on_with_try(p_try, v_page, v_stream);
+end; $$;
+comment on function sync.note_try(sync.stream_tries, sync.page_in_hand) is
+$$Take up what an answer says, and what is asked for next. The caller holds the try. Raises: the
+database's own trouble.$$;
+
+create function sync.take_try_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_try sync.stream_tries;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_try := case when v_page.outcome = 'refused'
+      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
+    if v_try.id is not null then
+      perform sync.note_try(v_try, v_page);
+      perform sync.let_probe(v_try.budget_id);
+      v_page.outcome := 'completed';
+      v_page.code := null;
+      v_page.message := null;
+      v_page.body := null;
+    end if;
+    v_pages := v_pages || v_page;
+  end loop;
+  return v_pages;
+end; $$;
+comment on function sync.take_try_answers(sync.page_in_hand[]) is
+$$Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
+pages, those with outcome completed. Locks: the tries by request, budgets by SKIP LOCKED.$$;
+
+create function sync.note_failed_try(p_try sync.stream_tries, p_given sync.page_in_hand,
+  p_message text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand := p_given;
+  v_is_past_end boolean := p_try.page > 1 and p_try.reading ? 'guess'
+    and p_given.http_status in (400, 404, 422);
+begin
+  v_page.answer := '[]';
+  v_page.is_past_pages := v_is_past_end;
+  v_page.ends := case when v_is_past_end then true end;
+  update sync.stream_tries set steps = steps || jsonb_build_array(sync.step_of(p_try, v_page,
+    v_stream, sync.shape_of(sync.try_json(p_given.body), 2), case when v_is_past_end then '[]'
+    else jsonb_build_array(jsonb_build_object('what', case p_try.kind when 'page' then 'answer'
+      else 'item' end, 'says', p_message)) end))
+  where id = p_try.id;
+  if p_try.shown is null then
+    perform sync.end_try(p_try.id, 'failed', p_message);
+  else
+    perform sync.go_on_with_try(p_try, v_page, v_stream);
+  end if;
+end; $$;
+comment on function sync.note_failed_try(sync.stream_tries, sync.page_in_hand, text) is
+$$A try's request failed for good: without page 1 the try has failed, otherwise it goes on. A page
+that was only guessed and is refused lies past the end. The caller holds the try.$$;
+
+create function sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text,
+  p_retry_after numeric) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
+  v_message text;
+  v_outcome text;
+begin
+  if v_try.id is null then
+    return null;
+  end if;
+  v_message := sync.failure_text(p_error_message, v_try.workspace_id);
+  v_outcome := case
+    when p_error_class in ('released', 'postponed') then 'released'
+    when p_error_class = 'permanent' or v_try.attempts >= 2 then 'failed' else 'retry' end;
+  if v_outcome = 'failed' then
+    perform sync.note_failed_try(v_try, p_given, v_message);
+  else
+    perform sync.put_off_try(v_try.id, case v_outcome when 'released' then interval '0'
+      else make_interval(secs => least(60, greatest(1, p_retry_after))::double precision) end,
+      v_outcome = 'retry', v_message);
+  end if;
+  perform sync.let_probe(v_try.budget_id);
+  return jsonb_build_object('queue_id', p_given.queue_id, 'outcome', v_outcome);
+end; $$;
+comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is
+$$A try's request ended without a page: it is sent three times at most. Returns: the outcome, or
+null if that is no such request, or another's lease. Locks: its row, its budget by SKIP LOCKED.$$;
+
+create function sync.extend_tries(p_leases jsonb, p_now timestamptz) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_kept bigint[];
+begin
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), free as (
+    select t.id from sync.stream_tries as t
+    join given on given.id = t.request_id and given.lease_token = t.lease_token
+    where t.lease_expires_at > p_now
+      and t.started_at + sync.setting_seconds('max_lease_seconds') > p_now
+    order by t.id for no key update of t skip locked
+  ), extended as (
+    update sync.stream_tries as t
+    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
+      t.started_at + sync.setting_seconds('max_lease_seconds'))
+    from free where t.id = free.id returning t.request_id
+  )
+  select coalesce(array_agg(request_id), '{}') into v_kept from extended;
+  return v_kept;
+end; $$;
+comment on function sync.extend_tries(jsonb, timestamptz) is
+$$The heartbeat's part for tries. Returns: requests that are still held. Locks: their rows by SKIP
+LOCKED.$$;
+
+create function sync.take_back_tries() returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_try sync.stream_tries;
+  v_taken_back int := 0;
+begin
+  for v_try in
+    select * from sync.stream_tries
+    where status = 'waiting' and (lease_expires_at <= v_now
+      or created_at < v_now - interval '10 minutes')
+    order by id for no key update skip locked
+  loop
+    if v_try.created_at < v_now - interval '10 minutes' then
+      perform sync.end_try(v_try.id, 'failed', concat_ws(': ', 'nothing came of it in ten minutes',
+        coalesce(v_try.error_message, 'is a worker running?')));
+    elsif v_try.attempts >= 2 then
+      perform sync.end_try(v_try.id, 'failed', 'three workers fell silent over its request');
+    else
+      perform sync.put_off_try(v_try.id, interval '0', true, 'its worker fell silent');
+    end if;
+    v_taken_back := v_taken_back + (v_try.lease_expires_at is not null)::int;
+  end loop;
+  delete from sync.stream_tries where id in (
+    select id from sync.stream_tries where ended_at < v_now - interval '1 hour'
+    order by id limit 100 for update skip locked);
+  return v_taken_back;
+end; $$;
+comment on function sync.take_back_tries() is
+$$Requests of tries whose lease ran out are sent again; a try that is not over after ten minutes has
+failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.end_try, sync.put_off_try, sync.hold_budget, sync.let_probe, sync.lease_try,
+  sync.lease_tries, sync.with_tries, sync.try_of, sync.go_on_with_try, sync.note_try,
+  sync.take_try_answers, sync.note_failed_try, sync.fail_try, sync.extend_tries,
+  sync.take_back_tries
+from public, anon, authenticated, service_role;
+
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
 -- Stands on: budgets, answers, fields, unchanged, verdicts, fence, record_parents, deletions,
---   kind_items, stream_kinds, settle.
+--   kind_items, stream_kinds, settle, tries.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -12439,6 +13112,9 @@ declare
 begin
   perform sync.require_service();
   v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
+  if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
+    v_pages := sync.take_try_answers(v_pages);
+  end if;
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
@@ -12485,7 +13161,7 @@ grant execute on function
 to service_role;
 
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, fence, settle,
+-- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, fence, settle, tries,
 --   complete.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
@@ -12707,6 +13383,7 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
 set enable_mergejoin = off set jit = off as $$
 declare
   v_pages sync.page_in_hand[];
+  v_other jsonb;
   v_began_at timestamptz;
 begin
   perform sync.require_service();
@@ -12719,6 +13396,10 @@ begin
   end if;
   v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
   if v_pages[1].outcome = 'refused' then
+    v_other := sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after);
+    if v_other is not null then
+      return v_other || jsonb_build_object('blocked_budgets', sync.blocked_budgets());
+    end if;
     raise exception using errcode = 'SY001', message = v_pages[1].message,
       hint = 'Stop: another worker owns it.';
   end if;
@@ -13723,6 +14404,186 @@ revoke all on function
   public.get_declarations
 from public, anon, authenticated, service_role;
 grant execute on function public.apply_declaration, public.get_declarations to service_role;
+
+-- Trying a declaration: the verbs.
+-- Stands on: templates, declared_fields, targets, declare, declarations.
+
+create function sync.rows_to_try(p_declaration jsonb, p_source_name text, p_stream text,
+  out o_source jsonb, out o_stream jsonb)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_is_file boolean := p_declaration ?| '{source,streams}';
+  v_source_name text := case when v_is_file then p_declaration #>> '{source,source_name}'
+    else p_source_name end;
+  v_stream_name text := coalesce(p_stream, case
+    when not v_is_file then p_declaration ->> 'stream_name'
+    when jsonb_array_length(p_declaration -> 'streams') = 1
+    then p_declaration #>> '{streams,0,stream_name}' end);
+begin
+  begin
+    if v_is_file then
+      perform sync.declare_all(p_declaration);
+    elsif p_declaration - '{source_name,stream_name}'::text[] <> '{}' then
+      perform public.declare_stream(p_declaration
+        || jsonb_build_object('source_name', p_source_name));
+    end if;
+    select to_jsonb(so), to_jsonb(st) into o_source, o_stream
+    from public.sync_sources as so join public.sync_streams as st on st.source_id = so.id
+    where so.source_name = v_source_name and st.stream_name = v_stream_name;
+    raise exception 'this was a trial';
+  exception when raise_exception then
+    null;
+  end;
+  if o_stream is null then
+    raise exception using errcode = 'SY003', message = case when v_stream_name is null
+        then 'the declaration has several streams, and none is named'
+        else format('there is no stream %L of source %L', v_stream_name, v_source_name) end,
+      hint = 'select stream_name from sync_streams lists those that are declared; p_stream says '
+        'which one of a declaration is tried.';
+  end if;
+  if v_source_name <> p_source_name then
+    raise exception using errcode = 'SY006',
+      message = format('the workspace speaks %L, and the stream is one of %L', p_source_name,
+        v_source_name),
+      hint = 'Name a workspace of that source; register_workspace() adds one.';
+  end if;
+end; $$;
+comment on function sync.rows_to_try(jsonb, text, text) is
+$$Returns: the rows of a source and a stream as they would be declared, or are; they are taken back.
+Raises: SY003 no such stream, SY006 as declaring does.$$;
+
+create function sync.some_parent(p_workspace_id bigint, p_stream jsonb, out o_parent jsonb,
+  out o_id text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_parent public.sync_streams;
+begin
+  select * into v_parent from public.sync_streams
+  where source_id = (p_stream ->> 'source_id')::bigint
+    and stream_name = p_stream ->> 'parent_stream';
+  if v_parent.id is not null then
+    execute format('select raw, id::text from %s where workspace_id = $1 and deleted_at is null %s
+      order by id limit 1', v_parent.target_table, case when sync.is_shared_target(
+      to_regclass(v_parent.target_table)) then 'and stream_id = $2' else '' end)
+    into o_parent, o_id using p_workspace_id, v_parent.id;
+  end if;
+end; $$;
+comment on function sync.some_parent(bigint, jsonb) is
+$$Returns: a live record of a stream's parent in a workspace, and its id; null if there is none.$$;
+
+create function public.try_stream(p_declaration jsonb, p_workspace text,
+  p_stream text default null) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_workspace public.sync_workspaces;
+  v_source_name text;
+  v_rows record;
+  v_parent record;
+  v_is_item boolean;
+  v_id bigint;
+begin
+  perform sync.require_service();
+  select * into v_workspace from public.sync_workspaces
+  where workspace_name = p_workspace and removed_at is null;
+  if v_workspace.id is null then
+    raise exception using errcode = 'SY002', message = format('there is no workspace %L',
+        p_workspace),
+      hint = 'select workspace_name from sync_workspaces lists them.';
+  end if;
+  select source_name into strict v_source_name from public.sync_sources
+  where id = v_workspace.source_id;
+  if coalesce(jsonb_typeof(p_declaration), 'null') <> 'object' then
+    raise exception using errcode = 'SY006',
+      message = format('the declaration is %s and no JSON object',
+        coalesce(sync.shown(p_declaration), 'null')),
+      hint = 'A stream as declare_stream() takes it, a source with its streams, or '
+        '{"stream_name": …} of one that is declared.';
+  end if;
+  if p_declaration ?| '{source,streams}' then
+    perform sync.require_declaration(p_declaration);
+  end if;
+  v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
+  v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
+  v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
+  if v_rows.o_stream ->> 'parent_stream' is not null then
+    if v_parent.o_id is null then
+      raise exception using errcode = 'SY005',
+        message = format('stream %L is read of each record of %L, and workspace %L has none',
+          v_rows.o_stream ->> 'stream_name', v_rows.o_stream ->> 'parent_stream', p_workspace),
+        hint = 'start_sync_job() reads the parents first.';
+    end if;
+  end if;
+  insert into sync.stream_tries (workspace_id, budget_id, source, stream, request_id, kind, page,
+    record_id, reading)
+  values (v_workspace.id, v_workspace.budget_id, v_rows.o_source, v_rows.o_stream,
+    nextval('public.chunked_sync_jobs_id_seq'), case when v_is_item then 'item'
+    else 'page' end, case when not v_is_item then 1 end,
+    case when v_is_item then v_parent.o_id end,
+    case when v_rows.o_stream ->> 'parent_stream' is not null and not v_is_item
+    then jsonb_build_object('parent', v_parent.o_parent) end)
+  returning id into v_id;
+  return jsonb_build_object('try_id', v_id, 'workspace', v_workspace.workspace_name,
+    'stream', v_rows.o_stream ->> 'stream_name');
+end; $$;
+comment on function public.try_stream(jsonb, text, text) is
+$$Try a declaration with a workspace's key: a stream as declare_stream() takes it, {"stream_name"}
+of one that is declared, or a source with its streams, of which p_stream names one. Nothing is declared
+or written. A worker asks for pages 1 and 2 and one record by its own path, as a sync would, in
+budget, outside of runs. Returns: {"try_id", "workspace", "stream"} at once; get_stream_try() says
+what came of it. Raises: SY002, SY003, SY005 no parent to ask for, SY006 as declare_stream(). Locks:
+as declaring, for a moment.$$;
+
+create function public.get_stream_try(p_try_id bigint) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '5s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_try sync.stream_tries;
+  v_stream public.sync_streams;
+  v_first jsonb;
+begin
+  perform sync.require_service();
+  select * into v_try from sync.stream_tries
+  where id = p_try_id and coalesce(ended_at, 'infinity') > sync.now() - interval '1 hour';
+  if v_try.id is null then
+    raise exception using errcode = 'SY007', message = format('there is no try %s', coalesce(
+        p_try_id::text, 'null')),
+      hint = 'They are kept for an hour; try_stream() begins another.';
+  end if;
+  v_stream := jsonb_populate_record(null::public.sync_streams, v_try.stream);
+  v_first := v_try.steps -> 0;
+  return jsonb_build_object(
+    'try_id', v_try.id, 'status', v_try.status, 'stream', v_stream.stream_name,
+    'workspace', (select workspace_name from public.sync_workspaces where id = v_try.workspace_id),
+    'error_message', v_try.error_message,
+    'complaints', (
+      select coalesce(jsonb_agg(c.complaint || jsonb_build_object('step', s.step -> 'step')
+        order by s.n, c.n), '[]')
+      from jsonb_array_elements(v_try.steps) with ordinality as s (step, n)
+      cross join jsonb_array_elements(s.step -> 'complaints') with ordinality as c (complaint, n)),
+    'planned', jsonb_build_object('completeness', v_stream.completeness,
+      'position', sync.position_of(v_stream), 'records', v_first -> 'total',
+      'pages', coalesce((v_first ->> 'last_page')::bigint,
+        ceil((v_first ->> 'total')::numeric / v_stream.page_size)::bigint)),
+    'written', jsonb_build_object('table', v_stream.target_table,
+      'records_of_page_1', v_first -> 'records'),
+    'fields', coalesce(v_first -> 'fields', '[]'),
+    'steps', (select coalesce(jsonb_agg(s.step - 'fields' order by s.n), '[]')
+      from jsonb_array_elements(v_try.steps) with ordinality as s (step, n)));
+end; $$;
+comment on function public.get_stream_try(bigint) is
+$$What came of a try. Returns: {"try_id", "status": waiting, done or failed, "complaints": [{"step",
+"what", "says"}], "planned": {"completeness", "position", "pages", "records"}, "written": {"table",
+"records_of_page_1"}, "fields": [{"field", "types"}], "steps": [{"step", "request": without the key,
+"status", "shape", "records", "first_ids", "total", "next", "ends", …}], "error_message"}; no record.
+Raises: SY007 no such try, or older than an hour.$$;
+
+revoke all on function
+  sync.rows_to_try, sync.some_parent, public.try_stream, public.get_stream_try
+from public, anon, authenticated, service_role;
+grant execute on function public.try_stream, public.get_stream_try to service_role;
 
 -- Alerts: what a person should know of, one open row per cause.
 -- Stands on: keys.
@@ -16698,8 +17559,8 @@ grant execute on function
 to authenticated, service_role;
 
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: keys, budgets, columns, runs, alone, close, settle, steer, hints, alert_delivery,
---   health.
+-- Stands on: keys, budgets, columns, runs, alone, close, settle, tries, steer, hints,
+--   alert_delivery, health.
 
 create function sync.take_back_expired() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -16981,7 +17842,7 @@ begin
   end;
   perform sync.forget_future();
   perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired();
+  v_taken_back := sync.take_back_expired() + sync.take_back_tries();
   perform sync.end_overdue_runs();
   perform sync.find_keys_again();
   perform sync.mark_paused_runs();
@@ -17084,7 +17945,7 @@ from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;
 
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, leases, fail, sweep.
+-- Stands on: budgets, admission, alone, shares, echo, leases, tries, fail, sweep.
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
   out o_admissions sync.admission[], out o_answer jsonb)
@@ -17207,7 +18068,8 @@ begin
       select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
     ))[1:p_limit];
   end if;
-  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
+  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id)).o_answer, p_worker_id, p_limit)
+    || v_echo;
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
@@ -17364,6 +18226,11 @@ begin
   into v_lost, v_cancelled, v_worker_ids
   from given left join held using (id)
   left join public.workspace_sync_runs as r on r.id = held.run_id;
+  if v_lost <> '[]' then
+    v_lost := (
+      select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
+      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)));
+  end if;
   update sync.workers as k set last_seen_at = v_now
   from (
     select worker_id from sync.workers

@@ -25,9 +25,12 @@ begin
       select 1 from public.chunk_processing_queue as x
       where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
     ) as q
-    where w.budget_id = p_budget_id);
+    where w.budget_id = p_budget_id) + (
+    select count(*) from sync.stream_tries as t
+    where t.budget_id = p_budget_id and t.lease_expires_at is not null);
 end; $$;
-comment on function sync.in_flight_of(bigint) is $$Returns: leases that draw on a budget.$$;
+comment on function sync.in_flight_of(bigint) is
+$$Returns: leases that draw on a budget, with those of tries.$$;
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

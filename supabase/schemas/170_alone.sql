@@ -8,7 +8,10 @@ begin
     select 1 from public.workspace_sync_runs as r
     join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
     where r.status = 'running' and q.status = 'processing' and q.worker_id = p_worker_id
-      and q.lease_expires_at > sync.now());
+      and q.lease_expires_at > sync.now())
+    or exists (
+      select 1 from sync.stream_tries as t
+      where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id);
 end; $$;
 comment on function sync.holds_chunks(text) is
 $$Returns: whether a worker holds a lease. Reads all slots: asked only where a chunk is to be leased

@@ -47,22 +47,33 @@ comment on type sync.access is
 'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
 "value"}]; credentials null: its key cannot be read.';
 
+create function sync.access_of(p_workspace public.sync_workspaces, p_source public.sync_sources)
+  returns sync.access
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_secret text := sync.read_secret(p_workspace.secret_id);
+begin
+  return row(p_workspace.id, p_source.id, p_workspace.base_url,
+    sync.origin_of(p_workspace.base_url), case
+      when p_source.auth = 'none' then '[]'::jsonb
+      when v_secret is not null then jsonb_build_array(jsonb_build_object('in', p_source.auth_in,
+        'name', p_source.auth_name, 'value', p_source.auth_prefix || v_secret)) end);
+end; $$;
+comment on function sync.access_of(public.sync_workspaces, public.sync_sources) is
+$$Returns: how a workspace's requests are made now. In a query it sees what the query sees.$$;
+
 create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
-    select row(w.id, w.source_id, w.base_url, sync.origin_of(w.base_url), case
-      when so.auth = 'none' then '[]'::jsonb
-      when w.secret is not null then jsonb_build_array(jsonb_build_object('in', so.auth_in, 'name',
-        so.auth_name, 'value', so.auth_prefix || w.secret)) end)::sync.access
+    select sync.access_of(w.workspace, so)
     from (
-      select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
-      from public.sync_workspaces as x where x.id in (
+      select x as workspace from public.sync_workspaces as x where x.id in (
         select r.workspace_id from unnest(p_queue_ids) as p (id)
         join public.chunk_processing_queue as q on q.id = p.id
         join public.workspace_sync_runs as r on r.id = q.run_id)
       offset 0
-    ) as w join public.sync_sources as so on so.id = w.source_id);
+    ) as w join public.sync_sources as so on so.id = (w.workspace).source_id);
 end; $$;
 comment on function sync.read_access(bigint[]) is
 $$Key and URL of the chunks' workspaces, in one statement: a registration that commits meanwhile
@@ -252,6 +263,7 @@ $$Notes that a worker lives, at most every 5 s, and what it says of listening wh
 Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks, sync.read_access, sync.withheld_chunks,
-  sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.access_of, sync.read_access,
+  sync.withheld_chunks, sync.made_requests, sync.note_unreadable, sync.lease_chunks,
+  sync.note_haste, sync.note_worker
 from public, anon, authenticated, service_role;

@@ -331,7 +331,8 @@ begin
       'nothing says that the next page joins', sync.shown(v_page.next -> 'next'),
       array_to_string(coalesce(p_stream.last_path, p_stream.id_path), '.'));
   end if;
-  if v_page.disorder is null and p_stream.order_moves = 'never' then
+  -- A page of no run is only tried, perhaps by a declaration that no record was written by.
+  if v_page.disorder is null and p_stream.order_moves = 'never' and p_page.run_id is not null then
     v_moved := sync.moved_record(v_page, p_stream);
     if v_moved is not null then
       v_page.disorder := format('record %s has another place in the order than before, and '

@@ -1,5 +1,5 @@
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, fence, settle,
+-- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, fence, settle, tries,
 --   complete.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
@@ -221,6 +221,7 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
 set enable_mergejoin = off set jit = off as $$
 declare
   v_pages sync.page_in_hand[];
+  v_other jsonb;
   v_began_at timestamptz;
 begin
   perform sync.require_service();
@@ -233,6 +234,10 @@ begin
   end if;
   v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
   if v_pages[1].outcome = 'refused' then
+    v_other := sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after);
+    if v_other is not null then
+      return v_other || jsonb_build_object('blocked_budgets', sync.blocked_budgets());
+    end if;
     raise exception using errcode = 'SY001', message = v_pages[1].message,
       hint = 'Stop: another worker owns it.';
   end if;

@@ -1,6 +1,6 @@
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: keys, budgets, columns, runs, alone, close, settle, steer, hints, alert_delivery,
---   health.
+-- Stands on: keys, budgets, columns, runs, alone, close, settle, tries, steer, hints,
+--   alert_delivery, health.
 
 create function sync.take_back_expired() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -282,7 +282,7 @@ begin
   end;
   perform sync.forget_future();
   perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired();
+  v_taken_back := sync.take_back_expired() + sync.take_back_tries();
   perform sync.end_overdue_runs();
   perform sync.find_keys_again();
   perform sync.mark_paused_runs();

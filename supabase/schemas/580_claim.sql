@@ -1,5 +1,5 @@
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, leases, fail, sweep.
+-- Stands on: budgets, admission, alone, shares, echo, leases, tries, fail, sweep.
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
   out o_admissions sync.admission[], out o_answer jsonb)
@@ -122,7 +122,8 @@ begin
       select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
     ))[1:p_limit];
   end if;
-  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
+  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id)).o_answer, p_worker_id, p_limit)
+    || v_echo;
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
@@ -279,6 +280,11 @@ begin
   into v_lost, v_cancelled, v_worker_ids
   from given left join held using (id)
   left join public.workspace_sync_runs as r on r.id = held.run_id;
+  if v_lost <> '[]' then
+    v_lost := (
+      select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
+      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)));
+  end if;
   update sync.workers as k set last_seen_at = v_now
   from (
     select worker_id from sync.workers

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(43);
+select plan(45);
 
 select has_function('public'::name, verb::name, arguments::name[], 'verb ' || verb)
 from (values
@@ -12,6 +12,7 @@ from (values
   ('declare_stream', '{jsonb}'),
   ('apply_declaration', '{jsonb,boolean}'), ('get_declarations', '{text}'),
   ('stream_sql', '{text,text}'),
+  ('try_stream', '{jsonb,text,text}'), ('get_stream_try', '{bigint}'),
   ('set_budget', '{text,numeric,integer,text}'), ('unblock_budget', '{text,text}'),
   ('set_setting', '{text,jsonb}'),
   ('start_sync_job', '{text,text[],text[]}'),

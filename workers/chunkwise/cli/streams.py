@@ -1,4 +1,4 @@
-"""`chunkwise streams list|declare|export`: what is read of which API, in files."""
+"""`chunkwise streams list|declare|export|try`: what is read of which API, in files."""
 
 import json
 import sys
@@ -12,6 +12,7 @@ import typer
 from chunkwise.cli.declaration_file import read_declaration
 from chunkwise.cli.output import Row, counted, print_json, print_table, tell
 from chunkwise.cli.question import ask
+from chunkwise.cli.stream_try import try_streams
 from chunkwise.errors import ChunkwiseError, SettingsError
 from chunkwise.operator.client import Operator
 from chunkwise.texts import as_json as in_json
@@ -38,6 +39,7 @@ def build() -> typer.Typer:
     app.command("list")(list_streams)
     app.command("declare")(declare)
     app.command("export")(export)
+    app.command("try")(try_streams)
     return app
 
 

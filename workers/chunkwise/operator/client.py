@@ -202,6 +202,15 @@ class Operator:
     async def get_declarations(self, source: str | None) -> Json:
         return await self.gateway.call("get_declarations", {"p_source": source})
 
+    async def try_stream(self, declaration: Json, workspace: str, stream: str | None) -> Json:
+        return await self.gateway.call(
+            "try_stream",
+            {"p_declaration": declaration, "p_workspace": workspace, "p_stream": stream},
+        )
+
+    async def get_stream_try(self, try_id: int) -> Json:
+        return await self.gateway.call("get_stream_try", {"p_try_id": try_id})
+
     async def rate_limited_workspaces(self) -> Rows:
         rows = await self.gateway.select(
             "sync_workspaces", "budget_id, rate_limited_until", order="id"

@@ -1,0 +1,135 @@
+"""`chunkwise streams try`: what the API answers to a declaration, before anything is declared."""
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlencode
+
+import typer
+
+from chunkwise.cli.declaration_file import read_declaration
+from chunkwise.cli.output import Row, counted, print_json
+from chunkwise.cli.question import ask
+from chunkwise.errors import SettingsError
+from chunkwise.gateway.protocol import Json
+from chunkwise.operator.client import Operator
+from chunkwise.texts import as_json as in_json
+from chunkwise.texts import printable
+
+LOOK_S: Final = 0.3
+PATIENCE_S: Final = 6.0
+WAITING: Final = "waiting"
+
+
+def try_streams(
+    what: Annotated[
+        str, typer.Argument(metavar="FILE|STREAM", help="A declaration, or a declared stream.")
+    ],
+    workspace: Annotated[str, typer.Option(help="Whose key asks.")],
+    stream: Annotated[
+        list[str] | None, typer.Option(help="Of a file, only this one; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask for pages 1 and 2 and one record as a sync would, and say what does not hold.
+
+    A worker sends the requests, in the budget; nothing is declared, no record is written. Exit
+    codes: 0 no complaint; 1 complaints, refused, or the API does not answer; 2 a setting, the file
+    or the connection; 3 schema and program do not fit together.
+    """
+    declaration, names = _asked(what, stream or [])
+
+    async def tried(operator: Operator) -> list[Row]:
+        return [await _tried(operator, declaration, workspace, name) for name in names]
+
+    answers = ask(tried)
+    if as_json:
+        print_json(answers)
+    else:
+        for answer in answers:
+            print("\n".join(printable(line) for line in _told(answer)))
+    is_sound = all(one["status"] == "done" and not one["complaints"] for one in answers)
+    raise typer.Exit(0 if is_sound else 1)
+
+
+def _asked(what: str, streams: Sequence[str]) -> tuple[Json, list[str]]:
+    """A declaration, and which of its streams; what looks like no file is a stream's name."""
+    path = Path(what)
+    if not path.suffix and not path.exists():
+        if streams:
+            raise SettingsError("--stream picks one of a file", "Name the stream alone.")
+        return {"stream_name": what}, [what]
+    declaration = read_declaration(path)
+    declared = declaration.get("streams")
+    names = [
+        str(one["stream_name"])
+        for one in (declared if isinstance(declared, list) else [])
+        if isinstance(one, dict) and "stream_name" in one
+    ]
+    if unknown := sorted(set(streams) - set(names)):
+        raise SettingsError(f"{path} has no stream {unknown[0]!r}", f"It has: {', '.join(names)}.")
+    return declaration, list(streams) or names
+
+
+async def _tried(operator: Operator, declaration: Json, workspace: str, stream: str) -> Row:
+    try_id = (await operator.try_stream(declaration, workspace, stream))["try_id"]
+    waited = 0.0
+    while (answer := await operator.get_stream_try(try_id))["status"] == WAITING:
+        await asyncio.sleep(LOOK_S)
+        waited += LOOK_S
+        if PATIENCE_S <= waited < PATIENCE_S + LOOK_S and not answer["steps"]:
+            why = answer["error_message"] or "no worker took it yet, start one: chunkwise worker"
+            print(printable(f"waiting: {why}"), file=sys.stderr)
+    return answer
+
+
+def _told(answer: Row) -> Iterator[str]:
+    complaints = answer["complaints"]
+    found = counted(len(complaints), "complaint") if complaints else "no complaint"
+    yield f"{answer['stream']} with the key of {answer['workspace']}: {answer['status']}, {found}"
+    for step in answer["steps"]:
+        yield f"  {step['step']}: {_request(step['request'])}"
+        yield f"    {_answer(step)}"
+    if answer["steps"]:
+        planned, written = answer["planned"], answer["written"]
+        size = [
+            counted(planned[what], what.removesuffix("s"))
+            for what in ("pages", "records")
+            if planned[what] is not None
+        ]
+        how = ", ".join([f"{planned['completeness']} by {planned['position']}", *size])
+        yield f"  a sync would read it {how}, and write to {written['table']}"
+    if answer["fields"]:
+        fields = (f"{field['field']} {'|'.join(field['types'])}" for field in answer["fields"])
+        yield f"  fields: {', '.join(fields)}"
+    for complaint in complaints:
+        yield f"  {complaint['step']}, {complaint['what']}: {complaint['says']}"
+    if answer["error_message"]:
+        yield f"  {answer['error_message']}"
+
+
+def _request(request: Row | None) -> str:
+    if request is None:
+        return "not sent"
+    query = urlencode([(name, value) for name, value in request["params"]])
+    url = f"{request['url']}{f'?{query}' if query else ''}"
+    body = f" {in_json(request['body'])}" if request.get("body") is not None else ""
+    return f"{request['method']} {url}{body}"
+
+
+def _answer(step: Row) -> str:
+    """What came, and what it says of the end; of the list's records, only ids."""
+    said = [f"{step['status']}" if step["status"] else "no status"]
+    if step["records"] is not None:
+        said.append(counted(step["records"], "record"))
+    if step["first_ids"]:
+        said.append(f"first {', '.join(map(str, step['first_ids']))}")
+    if step["total"] is not None:
+        said.append(f"{step['total']:,} in all")
+    if step["next"]:
+        said.append(f"next {in_json(step['next'])}")
+    if step["ends"]:
+        said.append("the last one")
+    return f"{', '.join(said)}; {in_json(step['shape'])}"
