@@ -58,8 +58,8 @@ begin
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
-      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
-      else 'updated' end, e.last_changed_at, '{}', null, null)::sync.judged_record
+      case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', null, null)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, r.record_id::bigint)
         r.*, r.record_id::bigint as id
@@ -82,7 +82,8 @@ begin
     cross join lateral (
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
-    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    where e.id is null or (e.raw <> i.record and judged.replaces)
+      or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, i.id);
   if cardinality(v_judged) = 0 then
     return '{}'::sync.changed_record[];
@@ -104,7 +105,11 @@ begin
       j_change, j_known_change, j_unfit, j_parent_id, j_own_id, r_1, r_2, r_3, r_4, r_5, r_6, r_7, r_8, r_9, r_10, r_11, r_12, r_13, r_14, r_15, r_16, r_17, r_18, r_19, r_20, r_21, r_22, r_23, r_24, r_25, r_26, r_27, r_28, r_29)
     order by j_workspace_id, j_stream_id, j_record_id::bigint
     on conflict (workspace_id, id) do update set
-      name = excluded.name, email = excluded.email, email_signature = excluded.email_signature, imap_server = excluded.imap_server, imap_port = excluded.imap_port, smtp_server = excluded.smtp_server, smtp_port = excluded.smtp_port, daily_limit = excluded.daily_limit, type = excluded.type, status = excluded.status, warmup_enabled = excluded.warmup_enabled, emails_sent_count = excluded.emails_sent_count, total_replied_count = excluded.total_replied_count, total_opened_count = excluded.total_opened_count, unsubscribed_count = excluded.unsubscribed_count, bounced_count = excluded.bounced_count, unique_replied_count = excluded.unique_replied_count, unique_opened_count = excluded.unique_opened_count, total_leads_contacted_count = excluded.total_leads_contacted_count, interested_leads_count = excluded.interested_leads_count, tags = excluded.tags, created_at = excluded.created_at, raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
+      name = excluded.name, email = excluded.email, email_signature = excluded.email_signature, imap_server = excluded.imap_server, imap_port = excluded.imap_port, smtp_server = excluded.smtp_server, smtp_port = excluded.smtp_port, daily_limit = excluded.daily_limit, type = excluded.type, status = excluded.status, warmup_enabled = excluded.warmup_enabled, emails_sent_count = excluded.emails_sent_count, total_replied_count = excluded.total_replied_count, total_opened_count = excluded.total_opened_count, unsubscribed_count = excluded.unsubscribed_count, bounced_count = excluded.bounced_count, unique_replied_count = excluded.unique_replied_count, unique_opened_count = excluded.unique_opened_count, total_leads_contacted_count = excluded.total_leads_contacted_count, interested_leads_count = excluded.interested_leads_count, tags = excluded.tags, created_at = excluded.created_at, raw = excluded.raw, updated_at = excluded.updated_at,
+      -- What says itself that it is deleted lives no more for being seen.
+      deleted_at = case when t.deleted_at is not null and (t.workspace_id, t.id) in (
+        select k.workspace_id, k.record_id::bigint from unnest(v_judged) as k where k.change = 'gone')
+      then t.deleted_at end,
       last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
       else t.last_changed_at end
     -- Another may have written the row since it was compared: then only a later date counts.
@@ -113,7 +118,8 @@ begin
       or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
     returning t.workspace_id, null::bigint as stream_id, t.id::text as record_id
   )
-  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id,
+    case j.change when 'gone' then 'updated' else j.change end, j.unfit
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
@@ -138,8 +144,8 @@ begin
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
-      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
-      else 'updated' end, e.last_changed_at, '{}', null, null)::sync.judged_record
+      case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', null, null)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, r.record_id::bigint)
         r.*, r.record_id::bigint as id
@@ -162,7 +168,8 @@ begin
     cross join lateral (
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
-    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    where e.id is null or (e.raw <> i.record and judged.replaces)
+      or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, i.id);
   if cardinality(v_judged) = 0 then
     return '{}'::sync.changed_record[];
@@ -184,7 +191,11 @@ begin
       j_change, j_known_change, j_unfit, j_parent_id, j_own_id, r_1, r_2, r_3, r_4, r_5, r_6, r_7, r_8, r_9, r_10, r_11, r_12, r_13, r_14, r_15, r_16, r_17, r_18, r_19, r_20, r_21, r_22, r_23, r_24, r_25, r_26, r_27, r_28)
     order by j_workspace_id, j_stream_id, j_record_id::bigint
     on conflict (workspace_id, id) do update set
-      uuid = excluded.uuid, type = excluded.type, folder = excluded.folder, campaign_id = excluded.campaign_id, lead_id = excluded.lead_id, scheduled_email_id = excluded.scheduled_email_id, sender_email_id = excluded.sender_email_id, parent_id = excluded.parent_id, subject = excluded.subject, text_body = excluded.text_body, html_body = excluded.html_body, date_received = excluded.date_received, from_email_address = excluded.from_email_address, from_name = excluded.from_name, primary_to_email_address = excluded.primary_to_email_address, automated_reply = excluded.automated_reply, tracked_reply = excluded.tracked_reply, interested = excluded.interested, read = excluded.read, raw_message_id = excluded.raw_message_id, created_at = excluded.created_at, raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
+      uuid = excluded.uuid, type = excluded.type, folder = excluded.folder, campaign_id = excluded.campaign_id, lead_id = excluded.lead_id, scheduled_email_id = excluded.scheduled_email_id, sender_email_id = excluded.sender_email_id, parent_id = excluded.parent_id, subject = excluded.subject, text_body = excluded.text_body, html_body = excluded.html_body, date_received = excluded.date_received, from_email_address = excluded.from_email_address, from_name = excluded.from_name, primary_to_email_address = excluded.primary_to_email_address, automated_reply = excluded.automated_reply, tracked_reply = excluded.tracked_reply, interested = excluded.interested, read = excluded.read, raw_message_id = excluded.raw_message_id, created_at = excluded.created_at, raw = excluded.raw, updated_at = excluded.updated_at,
+      -- What says itself that it is deleted lives no more for being seen.
+      deleted_at = case when t.deleted_at is not null and (t.workspace_id, t.id) in (
+        select k.workspace_id, k.record_id::bigint from unnest(v_judged) as k where k.change = 'gone')
+      then t.deleted_at end,
       last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
       else t.last_changed_at end
     -- Another may have written the row since it was compared: then only a later date counts.
@@ -193,7 +204,8 @@ begin
       or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
     returning t.workspace_id, null::bigint as stream_id, t.id::text as record_id
   )
-  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id,
+    case j.change when 'gone' then 'updated' else j.change end, j.unfit
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
@@ -377,6 +389,18 @@ begin
   end loop;
   return jsonb_build_object('registered', to_jsonb(v_registered), 'refused', v_faults);
 end; $function$;
+
+comment on function sync.apply_sender_emails(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
+unless it says itself that it is deleted. An answer that was requested before the row''s last change
+replaces it only with a later date; one that was requested later is the truth in full scans, and in
+others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
+sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+
+comment on function sync.upsert_email_replies(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
+unless it says itself that it is deleted. An answer that was requested before the row''s last change
+replaces it only with a later date; one that was requested later is the truth in full scans, and in
+others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
+sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
 
 comment on function sync.import_registry_row(jsonb,text) is 'Register a workspace of an old registry; one that is not active there is not here. Returns: why it
 is refused, or null. Locks: as register_workspace().';
