@@ -47,7 +47,7 @@ def modules_here() -> list[Path]:
 
 @pytest.mark.parametrize("folder", ["migrations", "snippets", "upgrades", "legacy"])
 def test_the_sql_travels_with_it(wheel: Path, folder: str) -> None:
-    here = {path.name: path.read_text() for path in (CHECKOUT / "supabase" / folder).glob("*.sql")}
+    here = {path.name: path.read_text() for path in (CHECKOUT / "supabase" / folder).iterdir()}
     prefix = f"chunkwise/supabase/{folder}/"
     there = {name.removeprefix(prefix) for name in names(wheel) if name.startswith(prefix)}
 
