@@ -117,3 +117,33 @@ alter table public.workspace_sync_runs add column last_part_scan integer default
 alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
 alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((kind = ANY (ARRAY['page'::text, 'cursor'::text, 'item'::text, 'confirmation'::text])) OR (reading IS NULL))));
 CREATE UNIQUE INDEX chunked_sync_jobs_what_idx ON public.chunked_sync_jobs USING btree (run_id, scan, kind, page, record_id, md5((reading)::text)) NULLS NOT DISTINCT;
+create table sync.page_etags (
+  workspace_id bigint not null,
+  stream_id bigint not null,
+  request_key text not null,
+  etag text,
+  last_modified text,
+  run_id bigint not null,
+  stream_revision integer not null,
+  access_revision bigint not null,
+  read_at timestamp with time zone not null,
+  record_ids text[] not null,
+  said jsonb not null
+);
+alter table sync.page_etags add constraint page_etags_version_check CHECK (((etag IS NOT NULL) OR (last_modified IS NOT NULL)));
+alter table sync.page_etags add constraint page_etags_pkey PRIMARY KEY (workspace_id, stream_id, request_key);
+alter table sync.page_etags add constraint page_etags_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.page_etags add constraint page_etags_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id) ON DELETE CASCADE;
+CREATE INDEX page_etags_stream_idx ON sync.page_etags USING btree (stream_id);
+CREATE INDEX page_etags_read_idx ON sync.page_etags USING btree (read_at);
+alter table sync.page_etags enable row level security;
+create table sync.seen_fields (
+  stream_id bigint not null,
+  field text not null,
+  type text not null,
+  first_id text not null,
+  first_seen_at timestamp with time zone default sync.now() not null
+);
+alter table sync.seen_fields add constraint seen_fields_pkey PRIMARY KEY (stream_id, field, type);
+alter table sync.seen_fields add constraint seen_fields_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id);
+alter table sync.seen_fields enable row level security;

@@ -241,7 +241,7 @@ create type sync.made_request as (queue_id bigint, request jsonb, code text, mes
 
 create type sync.access as (workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb);
 
-create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[]);
+create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[], condition jsonb);
 
 create type sync.walk as (pages integer, is_ended boolean, flaw text, is_final boolean, next jsonb);
 
@@ -368,6 +368,36 @@ alter table public.workspace_sync_runs add column last_part_scan integer default
 alter table public.chunked_sync_jobs drop constraint chunked_sync_jobs_kind_check;
 alter table public.chunked_sync_jobs add constraint chunked_sync_jobs_kind_check CHECK (((kind = ANY (ARRAY['connection'::text, 'page'::text, 'confirmation'::text, 'cursor'::text, 'item'::text])) AND ((kind = 'page'::text) = (page IS NOT NULL)) AND ((kind = ANY (ARRAY['confirmation'::text, 'item'::text])) = (record_id IS NOT NULL)) AND ((kind <> 'cursor'::text) OR (reading IS NOT NULL)) AND ((kind = ANY (ARRAY['page'::text, 'cursor'::text, 'item'::text, 'confirmation'::text])) OR (reading IS NULL))));
 CREATE UNIQUE INDEX chunked_sync_jobs_what_idx ON public.chunked_sync_jobs USING btree (run_id, scan, kind, page, record_id, md5((reading)::text)) NULLS NOT DISTINCT;
+create table sync.page_etags (
+  workspace_id bigint not null,
+  stream_id bigint not null,
+  request_key text not null,
+  etag text,
+  last_modified text,
+  run_id bigint not null,
+  stream_revision integer not null,
+  access_revision bigint not null,
+  read_at timestamp with time zone not null,
+  record_ids text[] not null,
+  said jsonb not null
+);
+alter table sync.page_etags add constraint page_etags_version_check CHECK (((etag IS NOT NULL) OR (last_modified IS NOT NULL)));
+alter table sync.page_etags add constraint page_etags_pkey PRIMARY KEY (workspace_id, stream_id, request_key);
+alter table sync.page_etags add constraint page_etags_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.page_etags add constraint page_etags_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id) ON DELETE CASCADE;
+CREATE INDEX page_etags_stream_idx ON sync.page_etags USING btree (stream_id);
+CREATE INDEX page_etags_read_idx ON sync.page_etags USING btree (read_at);
+alter table sync.page_etags enable row level security;
+create table sync.seen_fields (
+  stream_id bigint not null,
+  field text not null,
+  type text not null,
+  first_id text not null,
+  first_seen_at timestamp with time zone default sync.now() not null
+);
+alter table sync.seen_fields add constraint seen_fields_pkey PRIMARY KEY (stream_id, field, type);
+alter table sync.seen_fields add constraint seen_fields_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id);
+alter table sync.seen_fields enable row level security;
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -1289,6 +1319,17 @@ AS $function$
   ) as c;
 $function$;
 
+CREATE OR REPLACE FUNCTION sync.is_gone(p_stream_id bigint, p_record jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return coalesce((select p_record @> st.deleted_when from public.sync_streams as st
+    where st.id = p_stream_id), false);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.upsert_sql(p_name text, p_target regclass, p_columns jsonb DEFAULT NULL::jsonb)
  RETURNS text
  LANGUAGE plpgsql
@@ -1341,8 +1382,8 @@ begin
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then <fitting> else '{}' end,
-      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
-      else 'updated' end, e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
+      case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, <r_parent>r.<id>)
         r.*, r.<id> as id
@@ -1365,7 +1406,8 @@ begin
     cross join lateral (
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
-    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    where e.id is null or (e.raw <> i.record and judged.replaces)
+      or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, <i_parent>i.id);
   if cardinality(v_judged) = 0 then
     return '{}'::sync.changed_record[];
@@ -1377,7 +1419,11 @@ begin
       j_change, j_known_change, j_unfit, j_parent_id, j_own_id<row_columns>)
     order by j_workspace_id, j_stream_id, <j_parent>j_<id>
     on conflict (<key>) do update set
-      <assigned>, deleted_at = null,
+      <assigned>,
+      -- What says itself that it is deleted lives no more for being seen.
+      deleted_at = case when t.deleted_at is not null and (<row_key>) in (
+        select <judged_key> from unnest(v_judged) as k where k.change = 'gone')
+      then t.deleted_at end,
       last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
       else t.last_changed_at end
     -- Another may have written the row since it was compared: then only a later date counts.
@@ -1386,17 +1432,18 @@ begin
       or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
     returning t.workspace_id, <stream_id> as stream_id, <written_id>
   )
-  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id,
+    case j.change when 'gone' then 'updated' else j.change end, j.unfit
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and <same_id> and j.stream_id = coalesce(w.stream_id, j.stream_id);
   return coalesce(v_changed, '{}');
 end; $body$;
 comment on function <name>(sync.incoming_record[]) is
-'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
-answer that was requested before the row''s last change replaces it only with a later date; one that
-was requested later is the truth in full scans, and in others unless its date is older and the
-row''s is not in the future. A value that does not fit its column makes that null. Made by
+'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
+unless it says itself that it is deleted. An answer that was requested before the row''s last change
+replaces it only with a later date; one that was requested later is the truth in full scans, and in
+others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
 sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
@@ -1495,8 +1542,8 @@ begin
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
-      case when e.id is null then 'inserted' when e.deleted_at is not null then 'revived'
-      else 'updated' end, e.last_changed_at, '{}', null, null)::sync.judged_record
+      case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', null, null)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, r.record_id::text)
         r.*, r.record_id::text as id
@@ -1519,7 +1566,8 @@ begin
     cross join lateral (
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
-    where e.id is null or e.deleted_at is not null or (e.raw <> i.record and judged.replaces)
+    where e.id is null or (e.raw <> i.record and judged.replaces)
+      or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, i.id);
   if cardinality(v_judged) = 0 then
     return '{}'::sync.changed_record[];
@@ -1531,7 +1579,11 @@ begin
       j_change, j_known_change, j_unfit, j_parent_id, j_own_id)
     order by j_workspace_id, j_stream_id, j_record_id::text
     on conflict (workspace_id, stream_id, id) do update set
-      raw = excluded.raw, updated_at = excluded.updated_at, deleted_at = null,
+      raw = excluded.raw, updated_at = excluded.updated_at,
+      -- What says itself that it is deleted lives no more for being seen.
+      deleted_at = case when t.deleted_at is not null and (t.workspace_id, t.stream_id, t.id) in (
+        select k.workspace_id, k.stream_id, k.record_id::text from unnest(v_judged) as k where k.change = 'gone')
+      then t.deleted_at end,
       last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
       else t.last_changed_at end
     -- Another may have written the row since it was compared: then only a later date counts.
@@ -1540,7 +1592,8 @@ begin
       or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
     returning t.workspace_id, t.stream_id as stream_id, t.id::text as record_id
   )
-  select array_agg(row(j.workspace_id, j.stream_id, j.record_id, j.change, j.unfit
+  select array_agg(row(j.workspace_id, j.stream_id, j.record_id,
+    case j.change when 'gone' then 'updated' else j.change end, j.unfit
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
@@ -2287,6 +2340,54 @@ begin
   return null;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.request_key(p_chunk public.chunked_sync_jobs, p_request jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return md5(concat_ws(' ', p_request - 'headers', p_chunk.page,
+    p_chunk.reading - '{guess,beside,back}'::text[]));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.known_version(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams, p_request_key text, p_slack interval)
+ RETURNS sync.page_etags
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_etag sync.page_etags;
+begin
+  select e.* into v_etag from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.polling_job_status as j on j.id = r.job_id
+  join sync.page_etags as e on e.workspace_id = r.workspace_id and e.stream_id = r.stream_id
+    and e.request_key = p_request_key
+  left join public.sync_workspace_streams as ws on ws.workspace_id = r.workspace_id
+    and ws.stream_id = r.stream_id
+  where r.id = p_chunk.run_id and j.kind = 'sync' and r.stream_id = p_stream.id
+    and e.stream_revision = p_stream.revision and e.access_revision = w.access_revision
+    -- What others of its records became between two complete runs is not known of it.
+    and e.run_id in (r.id, ws.last_complete_run_id)
+    and e.read_at > sync.now() - make_interval(days => p_stream.full_scan_days) - p_slack
+    and p_stream.order_moves = 'never'
+    and not (r.is_full_scan
+      and (p_stream.completeness = 'feed' or sync.has_template(p_stream, 'since')));
+  return v_etag;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.condition_headers(p_etag sync.page_etags)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select jsonb_strip_nulls(jsonb_build_object('If-None-Match', p_etag.etag, 'If-Modified-Since',
+    case when p_etag.etag is null then p_etag.last_modified end));
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.raise_request(p_what text, p_hint text)
  RETURNS void
  LANGUAGE plpgsql
@@ -2496,7 +2597,7 @@ begin
       and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
     when 'item' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
       and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
-    else p_stream.method = 'GET' and not p_chunk.reading ? 'url' is true
+    else p_stream.method = 'GET' and not p_stream.conditional and not p_chunk.reading ? 'url' is true
       and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
     end;
 end; $function$;
@@ -2592,6 +2693,11 @@ declare
 begin
   v_made.queue_id := p_chunk.id;
   v_made.request := sync.filled_request(p_chunk, p_stream, p_source, p_base_url);
+  if p_stream.conditional and p_chunk.kind = 'page' then
+    v_made.request := jsonb_set(v_made.request, '{headers}', v_made.request -> 'headers'
+      || sync.condition_headers(sync.known_version(p_chunk, p_stream,
+        sync.request_key(p_chunk, v_made.request), interval '0')));
+  end if;
   return v_made;
 exception when others then
   if sync.is_own_trouble(sqlstate) then
@@ -2845,7 +2951,8 @@ begin
           when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
           else 'public' end),
       'origin', access.origin, 'credentials', access.credentials,
-      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading, false),
+      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading,
+        made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
       'answer_headers', sync.answer_headers(st, so)
     ) order by l.send_after, l.id)
   into v_leases
@@ -3101,6 +3208,172 @@ begin
       cross join jsonb_array_elements(p.answer) as r (record)
     );
   end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_fields(p_records sync.incoming_record[], p_changed sync.changed_record[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'on'
+ SET enable_nestloop TO 'off'
+AS $function$
+begin
+  with changed as materialized (
+    select r.stream_id, r.record_id, r.record,
+      row_number() over (partition by r.stream_id order by r.n) as n
+    from unnest(p_changed) as c
+    join unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
+        record, turn, requested_at, is_truth, parent_id, own_id, n)
+      on r.workspace_id = c.workspace_id and r.stream_id = c.stream_id
+        and r.record_id = c.record_id
+    where jsonb_typeof(r.record) = 'object'
+  ), known as materialized (
+    select f.stream_id, array_agg(distinct f.field) as fields, count(*) as count
+    from sync.seen_fields as f
+    where f.stream_id = any (array(select distinct c.stream_id from unnest(p_changed) as c))
+    group by f.stream_id
+  ), looked_at as (
+    -- A field that is new shows in any record; whether a type is, 20 of them tell: to take all
+    -- apart would cost as much as to write them.
+    select c.stream_id, c.record_id, c.record, c.n, coalesce(k.count, 0) as count
+    from changed as c left join known as k on k.stream_id = c.stream_id
+    where coalesce(k.count, 0) < 500
+      and (c.n <= 20 or c.record - coalesce(k.fields, '{}') <> '{}')
+    order by c.n limit 100
+  ), found as (
+    select distinct on (l.stream_id, field, type) l.stream_id, left(e.key, 200) as field,
+      jsonb_typeof(e.value) as type, l.record_id, l.count
+    from looked_at as l cross join jsonb_each(l.record) as e (key, value)
+    order by l.stream_id, field, type, l.n
+  ), missing as (
+    select f.*, f.count + row_number() over (partition by f.stream_id order by f.field, f.type)
+      as place
+    from found as f
+    left join sync.seen_fields as s on s.stream_id = f.stream_id and s.field = f.field
+      and s.type = f.type
+    where s.stream_id is null
+  )
+  insert into sync.seen_fields (stream_id, field, type, first_id)
+  select m.stream_id, m.field, m.type, m.record_id from missing as m where m.place <= 500
+  order by m.stream_id, m.field, m.type
+  on conflict (stream_id, field, type) do nothing;
+end; $function$;
+
+create or replace view public.stream_fields with (security_invoker = true) as
+select so.source_name, st.stream_name, f.field, f.type, f.first_id, f.first_seen_at
+from sync.seen_fields as f
+join public.sync_streams as st on st.id = f.stream_id
+join public.sync_sources as so on so.id = st.source_id;
+
+create or replace view public.column_fills with (security_invoker = true) as
+select so.source_name, st.stream_name, st.target_table, c.columns, c.looked_at as rows_looked_at,
+  c.unfit, c.began_at, c.completed_at
+from sync.column_fills as c
+join public.sync_streams as st on st.id = c.stream_id
+join public.sync_sources as so on so.id = st.source_id;
+
+create policy seen_fields_select_operator on sync.seen_fields as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
+
+create policy column_fills_select_operator on sync.column_fills as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
+
+CREATE OR REPLACE FUNCTION sync.request_key_of(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_chunk public.chunked_sync_jobs;
+  v_base_url text;
+begin
+  select * into strict v_chunk from public.chunked_sync_jobs where id = p_page.queue_id;
+  select base_url into strict v_base_url from public.sync_workspaces where id = p_page.workspace_id;
+  return sync.request_key(v_chunk,
+    sync.filled_request(v_chunk, p_stream, p_source, v_base_url));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_unchanged(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_key constant text := sync.request_key_of(p_page, p_stream, p_source);
+  v_chunk public.chunked_sync_jobs;
+  v_etag sync.page_etags;
+begin
+  if p_stream.conditional and p_page.kind = 'page' then
+    select * into strict v_chunk from public.chunked_sync_jobs where id = p_page.queue_id;
+    v_etag := sync.known_version(v_chunk, p_stream, v_key, interval '1 hour');
+  end if;
+  if v_etag.request_key is null then
+    raise exception using errcode = 'SY013',
+      message = 'the API answers 304 to a request that had no condition',
+      hint = 'It is tried again; if it stays, ask the API''s operator.';
+  end if;
+  v_page := jsonb_populate_record(p_page, v_etag.said);
+  v_page.answer := '[]';
+  v_page.seen_ids := v_etag.record_ids;
+  v_page.records := cardinality(v_etag.record_ids);
+  v_page.condition := jsonb_build_object('key', v_key);
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.said_by(p_page sync.page_in_hand, p_before sync.page_in_hand)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_before sync.page_in_hand := p_before;
+begin
+  v_page.body := null;
+  v_before.body := null;
+  v_page.answer := null;
+  v_before.answer := null;
+  return (
+    select coalesce(jsonb_object_agg(s.key, s.value), '{}') from jsonb_each(to_jsonb(v_page)) as s
+    where s.value is distinct from to_jsonb(v_before) -> s.key);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  -- What was not taken as it came has to come again.
+  delete from sync.page_etags as e using unnest(p_pages) as p
+  where p.condition ? 'said' and e.workspace_id = p.workspace_id and e.stream_id = p.stream_id
+    and e.request_key = p.condition ->> 'key'
+    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false));
+  update sync.page_etags as e set run_id = p.run_id from unnest(p_pages) as p
+  where p.condition is not null and not p.condition ? 'said' and e.workspace_id = p.workspace_id
+    and e.stream_id = p.stream_id and e.request_key = p.condition ->> 'key'
+    and e.run_id <> p.run_id;
+  insert into sync.page_etags as e (workspace_id, stream_id, request_key, etag, last_modified,
+    run_id, stream_revision, access_revision, read_at, record_ids, said)
+  select p.workspace_id, p.stream_id, p.condition ->> 'key', p.headers ->> 'etag',
+    p.headers ->> 'last-modified', p.run_id, r.stream_revision, r.access_revision, sync.now(),
+    coalesce(f.record_ids, '{}'), p.condition -> 'said'
+  from unnest(p_pages) as p
+  join public.workspace_sync_runs as r on r.id = p.run_id
+  left join (
+    select i.turn, array_agg(i.record_id order by i.n) as record_ids
+    from (
+      select x.turn, x.record_id, row_number() over () as n from unnest(p_records) as x
+    ) as i group by i.turn
+  ) as f on f.turn = p.turn
+  where p.condition ? 'said' and p.unfit is null and p.headers ?| '{etag,last-modified}'
+  order by p.workspace_id, p.stream_id, p.condition ->> 'key'
+  on conflict (workspace_id, stream_id, request_key) do update set
+    etag = excluded.etag, last_modified = excluded.last_modified, run_id = excluded.run_id,
+    stream_revision = excluded.stream_revision, access_revision = excluded.access_revision,
+    read_at = excluded.read_at, record_ids = excluded.record_ids, said = excluded.said;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.find_refused_record(p_page sync.page_in_hand, p_sqlstate text)
@@ -3448,13 +3721,22 @@ declare
   v_turns int[] := array(select p.turn from unnest(p_pages) as p where p.part_id is not null);
 begin
   insert into sync.record_parents as m (workspace_id, stream_id, parent_id, record_id)
-  select distinct r.workspace_id, r.stream_id, r.parent_id, r.record_id
-  from unnest(p_records) as r
-  where r.turn = any (v_turns) and not exists (
+  select distinct shown.workspace_id, shown.stream_id, shown.parent_id, shown.record_id
+  from (
+    select r.workspace_id, r.stream_id, r.parent_id, r.record_id from unnest(p_records) as r
+    where r.turn = any (v_turns)
+    union all
+    -- A page that has not changed shows what it showed.
+    select p.workspace_id, p.stream_id, p.parent_id, seen.id
+    from unnest(p_pages) as p cross join unnest(p.seen_ids) as seen (id)
+    where p.part_id is not null
+  ) as shown
+  where not exists (
     select 1 from sync.record_parents as x
-    where x.workspace_id = r.workspace_id and x.stream_id = r.stream_id
-      and x.parent_id = r.parent_id and x.record_id = r.record_id and x.missed_scans = 0 offset 0)
-  order by r.workspace_id, r.stream_id, r.parent_id, r.record_id
+    where x.workspace_id = shown.workspace_id and x.stream_id = shown.stream_id
+      and x.parent_id = shown.parent_id and x.record_id = shown.record_id
+      and x.missed_scans = 0 offset 0)
+  order by 1, 2, 3, 4
   on conflict (workspace_id, stream_id, parent_id, record_id)
   do update set missed_scans = 0, missed_by_run_id = null;
 end; $function$;
@@ -4628,6 +4910,7 @@ AS $function$
 declare
   v_stream public.sync_streams;
   v_last record;
+  v_pages int;
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   if sync.position_of(v_stream) not in ('page', 'offset') or v_stream.order_moves = 'forward'
@@ -4645,11 +4928,14 @@ begin
     where ws.workspace_id = p_run.workspace_id and ws.stream_id = p_run.stream_id
       and ws.marks -> 'of' = sync.feed_identity(w, v_stream);
   end if;
-  if (v_last.pages > 1 and p_page.records >= v_last.records) is not true then
+  -- Where a chain of offsets ends follows from the page before.
+  v_pages := least(v_last.pages, p_page.last_page)
+    - case when v_stream.completeness = 'chained' then 1 else 0 end;
+  if (v_pages > 1 and p_page.records >= v_last.records) is not true then
     return false;
   end if;
   update public.workspace_sync_runs set
-    known_pages = v_last.pages, progress_total = coalesce(progress_total, v_last.pages),
+    known_pages = v_pages, progress_total = coalesce(progress_total, v_pages),
     reading = coalesce(reading, '{}') || '{"beside": true}' || case
       when p_page.next ? 'offset' then jsonb_build_object('step', p_page.next -> 'offset',
         'overlap', coalesce(p_page.next -> 'overlap', '0')) else '{}'::jsonb end
@@ -4899,7 +5185,7 @@ begin
   update public.workspace_sync_runs as r
   set reading = coalesce(r.reading, '{}') || jsonb_build_object('step', p.records)
   from unnest(p_pages) as p
-  join public.sync_streams as st on st.id = p.stream_id and st.page_size > p.records
+  join public.sync_streams as st on st.id = p.stream_id and st.page_size <> p.records
   where r.id = p.run_id and p.page = 1 and p.reveals_pages and p.total > p.records
     and p.records > 0 and sync.position_of(st) = 'offset';
   perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
@@ -6582,6 +6868,13 @@ declare
   v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
   v_class text;
 begin
+  if p_page.http_status = 304 then
+    v_page := sync.read_unchanged(p_page, p_stream, p_source);
+    v_page.reveals_pages := coalesce(v_page.reveals_pages,
+      (v_page.last_page <= v_page.known_pages) is not true);
+    v_page.body := null;
+    return v_page;
+  end if;
   if p_page.http_status not between 200 and 299 then
     if v_has_rules then
       v_page.answer := sync.try_json(p_page.body);
@@ -6637,6 +6930,10 @@ begin
     v_page.answer := sync.without_paths(v_page, p_stream.drop_paths);
   end if;
   v_page.records := jsonb_array_length(v_page.answer);
+  if p_stream.conditional and p_page.kind = 'page' then
+    v_page.condition := jsonb_build_object('key', sync.request_key_of(p_page, p_stream, p_source),
+      'said', sync.said_by(v_page, p_page));
+  end if;
   v_page.reveals_pages := coalesce(v_page.reveals_pages, v_page.kind = 'page'
     and (v_page.last_page <= v_page.known_pages) is not true);
   -- It is in the answer now; every statement over the pages would copy it.
@@ -7149,8 +7446,8 @@ begin
     first_key, last_key, disorder, first_text, last_text, next, ends,
     latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
-    coalesce(f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key, p.last_key,
-    p.disorder, p.first_text, p.last_text, p.next, p.ends, p.latest_at
+    coalesce(p.seen_ids, f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key,
+    p.last_key, p.disorder, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
@@ -7181,6 +7478,7 @@ declare
     select distinct apply_function from public.sync_streams
     where id in (select stream_id from unnest(p_pages)) order by apply_function);
   v_function text;
+  v_applied sync.page_in_hand[];
 begin
   foreach v_function in array v_functions loop
     execute format('select %s($1)', v_function) into v_part
@@ -7194,10 +7492,14 @@ begin
     where exists (select 1 from unnest(p_pages) as p where p.part_id is not null);
   perform sync.note_confirmations(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
+  perform sync.note_fields(v_records, v_changed) where cardinality(v_changed) > 0;
   perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
   perform sync.note_items(p_pages)
     where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
-  return sync.applied(p_pages, v_records, v_changed);
+  v_applied := sync.applied(p_pages, v_records, v_changed);
+  perform sync.note_versions(v_applied, v_records)
+    where exists (select 1 from unnest(v_applied) as p where p.condition is not null);
+  return v_applied;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.try_page(p_page sync.page_in_hand, p_patience interval)
@@ -8418,6 +8720,43 @@ begin
   return v_chunks;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.prune_log(p_rows integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_until timestamptz := sync.now()
+    - make_interval(days => sync.setting('events_kept_days')::int);
+  v_week_ago timestamptz := sync.now() - interval '7 days';
+  v_events int;
+begin
+  delete from public.sync_alerts where id in (
+    select id from public.sync_alerts where resolved_at < v_until limit p_rows);
+  -- Older than full_scan_days nobody asks for them, which is a week as a rule.
+  delete from sync.page_etags where (workspace_id, stream_id, request_key) in (
+    select e.workspace_id, e.stream_id, e.request_key from sync.page_etags as e
+    where e.read_at < v_week_ago and not exists (
+      select from public.sync_streams as st where st.id = e.stream_id
+        and e.read_at > sync.now() - make_interval(days => st.full_scan_days)) limit p_rows);
+  delete from sync.hints where id in (
+    select id from sync.hints where sent_at < v_week_ago limit p_rows);
+  delete from sync.hinted_claims where id in (
+    select id from sync.hinted_claims where occurred_at < v_week_ago limit p_rows);
+  delete from sync.workers where worker_id in (
+    select worker_id from sync.workers where last_seen_at < v_week_ago limit p_rows);
+  delete from sync.named_locks where lock_name in (
+    select lock_name from sync.named_locks where expires_at < v_week_ago limit p_rows)
+    and expires_at < v_week_ago;
+  delete from cron.job_run_details where runid in (
+    select d.runid from cron.job_run_details as d join cron.job as j on j.jobid = d.jobid
+    where j.jobname like 'chunkwise %' and d.end_time < v_week_ago limit p_rows);
+  delete from public.chunk_events where (chunk_id, id) in (
+    select chunk_id, id from public.chunk_events where occurred_at < v_until limit p_rows);
+  get diagnostics v_events = row_count;
+  return v_events;
+end; $function$;
+
 do $put_back$
 declare
   v_one record;
@@ -8597,8 +8936,8 @@ comment on function sync.wrong_source(public.sync_sources,public.sync_sources) i
 comment on function sync.require_source_together(jsonb) is 'Raises: SY006 naming a field of a source that does not go with the others, or with its streams.';
 
 comment on type sync.judged_record is 'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
-the columns; change: inserted, updated or revived; known_change: last_changed_at of the row that it
-was compared with; unfit: columns that its values do not fit; parent_id, own_id: of a table with
+the columns; change: inserted, updated, revived, or gone, of a deleted one that says so itself;
+known_change: last_changed_at of the row that it was compared with; unfit: columns that its values do not fit; parent_id, own_id: of a table with
 parent_id in its key, what record_id is made of.';
 
 comment on function sync.fit_records(regclass,sync.judged_record[]) is 'After a value did not fit its column: find all that do not, value by value. Returns: the records
@@ -8615,6 +8954,8 @@ comment on function sync.fitting_sql(text,jsonb,text[]) is 'Returns: the express
 or is in another format, and its fields of the columns'' names, but for those that are no such
 columns.';
 
+comment on function sync.is_gone(bigint,jsonb) is 'Returns: whether a record says itself that it is deleted, as its stream has it (deleted_when).';
+
 comment on function sync.upsert_sql(text,regclass,jsonb) is 'Returns: the statement that makes a target table''s apply function. Filled are the columns that a
 stream declares, each from where it says; without such a declaration every column that is not ours,
 from the record''s field of that name. The table has updated_at.';
@@ -8625,10 +8966,10 @@ have the same one, but for their columns. Locks: its registration.';
 comment on function sync.regenerate_upserts() is 'Make every generated apply function anew, which every migration ends with: they are the work of
 upsert_sql(), and no part of a migration''s text. Returns: how many.';
 
-comment on function sync.apply_synced_records(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again. An
-answer that was requested before the row''s last change replaces it only with a later date; one that
-was requested later is the truth in full scans, and in others unless its date is older and the
-row''s is not in the future. A value that does not fit its column makes that null. Made by
+comment on function sync.apply_synced_records(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
+unless it says itself that it is deleted. An answer that was requested before the row''s last change
+replaces it only with a later date; one that was requested later is the truth in full scans, and in
+others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
 sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
 
 comment on schema synced is 'Tables that streams declare by columns. No API serves it unless the owner exposes it.';
@@ -8792,6 +9133,25 @@ without a fragment. Raises: SY010 no URL, another origin, or not below the sourc
 comment on function sync.link_next(text) is 'Returns: of a header Link what it names as rel="next", perhaps relative; null if it names none.
 Raises: SY010 a header that cannot be read, which ends no list.';
 
+comment on column sync.page_etags.read_at is 'When its body was last read: after full_scan_days it is again.';
+
+comment on column sync.page_etags.request_key is 'Which request: without headers, and its place.';
+
+comment on column sync.page_etags.run_id is 'The last run that read it, changed or not: only what the last complete run saw is known to be
+here.';
+
+comment on column sync.page_etags.said is 'What reading it gave beside its records: total, last page, first and last key, next.';
+
+comment on table sync.page_etags is 'Pages of streams with conditional: their versions as the API named them, and what they showed; a
+304 counts as that page.';
+
+comment on function sync.request_key(public.chunked_sync_jobs,jsonb) is 'Returns: by what a page is known again: its request without headers, and its place in the list.';
+
+comment on function sync.known_version(public.chunked_sync_jobs,public.sync_streams,text,interval) is 'Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
+another declaration, key or URL, and where its body was not read for full_scan_days and the slack.';
+
+comment on function sync.condition_headers(sync.page_etags) is 'Returns: the headers that ask for a page only if it is another than the known one.';
+
 comment on function sync.raise_request(text,text) is 'Raises: SY022, a chunk''s request cannot be made.';
 
 comment on function sync.template_values(public.chunked_sync_jobs,public.sync_streams) is 'Returns: the values of a chunk''s templates by name; what has none is left out.';
@@ -8898,6 +9258,54 @@ comment on function sync.record_time(jsonb,public.sync_streams) is 'Returns: a r
 
 comment on function sync.found_records(sync.page_in_hand[]) is 'Returns: the records of pages that were read, in their order there; a time that
 cannot be read is null, one without a zone is UTC.';
+
+comment on table sync.seen_fields is 'Fields of records at their top level, by the types that they had, at most 500 a stream.';
+
+comment on function sync.note_fields(sync.incoming_record[],sync.changed_record[]) is 'Note fields and types of changed records that were not seen before. Locks: new rows, in key
+order.';
+
+comment on column public.stream_fields.field is 'A field of a record, its first 200 characters.';
+
+comment on column public.stream_fields.first_id is 'The record that first had it so.';
+
+comment on column public.stream_fields.first_seen_at is 'When that was.';
+
+comment on column public.stream_fields.source_name is 'The source.';
+
+comment on column public.stream_fields.stream_name is 'The stream.';
+
+comment on column public.stream_fields.type is 'string, number, boolean, array, object or null, as JSON has it.';
+
+comment on view public.stream_fields is 'Which fields the records of a stream have, and of which JSON types: a type that came later shows
+that the API changed. At most 500 a stream.';
+
+comment on column public.column_fills.began_at is 'When they were added.';
+
+comment on column public.column_fills.columns is 'The columns.';
+
+comment on column public.column_fills.completed_at is 'When all rows had them; null: not yet.';
+
+comment on column public.column_fills.rows_looked_at is 'Rows done, with or without a value.';
+
+comment on column public.column_fills.source_name is 'The source.';
+
+comment on column public.column_fills.stream_name is 'The stream.';
+
+comment on column public.column_fills.target_table is 'Its table.';
+
+comment on column public.column_fills.unfit is '{column: id of the first record whose value does not fit it and is null there}.';
+
+comment on view public.column_fills is 'Columns that a stream''s table got when it had rows, and how far sweeps are with filling them.';
+
+comment on function sync.request_key_of(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Returns: by what the page of a chunk is known again.';
+
+comment on function sync.read_unchanged(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Returns: the page that a 304 stands for, as it was read before, with its ids in place of its
+records. Raises: SY013 to a request without a condition.';
+
+comment on function sync.said_by(sync.page_in_hand,sync.page_in_hand) is 'Returns: what reading a page gave beside its records.';
+
+comment on function sync.note_versions(sync.page_in_hand[],sync.incoming_record[]) is 'Keep the versions of pages that were applied, with what they showed; none of a page of which a
+value was refused. Locks: those rows.';
 
 comment on function sync.find_refused_record(sync.page_in_hand,text) is 'After a page failed with an error of its data: apply each record alone and take it back. Returns:
 the first that raises the same; null if none does. Locks: one record after the other.';
@@ -9249,7 +9657,8 @@ its lock. Returns: whether it came.';
 comment on function sync.advance_single(public.workspace_sync_runs) is 'The next step of a run of which nothing is live: confirm what its answer does not show, ask again,
 or close. The caller holds its lock.';
 
-comment on function sync.read_page(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Cast a body and check it by its stream. A status that the stream counts as a page although it is
+comment on function sync.read_page(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Cast a body and check it by its stream. 304 is the page as it was read before. A status that the
+stream counts as a page although it is
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
 where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
@@ -9295,7 +9704,7 @@ that is read to its mark, or did not live before of a chained or agreed list.';
 
 comment on function sync.apply_pages(sync.page_in_hand[]) is 'Apply pages that were read as one set, note the ids they showed, and stage what changed for the
 streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
-data does to the tables. Locks: target rows, then staged items, in key order.';
+data does to the tables. Locks: target rows, new fields, then staged items, in key order.';
 
 comment on function sync.try_page(sync.page_in_hand,interval) is 'Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
 page as read, without an outcome if it can be applied, else with what its error means.';
@@ -9459,6 +9868,8 @@ revoke all on function sync.declared_columns(jsonb) from public, anon, authentic
 
 revoke all on function sync.fitting_sql(text,jsonb,text[]) from public, anon, authenticated, service_role;
 
+revoke all on function sync.is_gone(bigint,jsonb) from public, anon, authenticated, service_role;
+
 revoke all on function sync.upsert_sql(text,regclass,jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.write_upsert(text,regclass,jsonb) from public, anon, authenticated, service_role;
@@ -9472,6 +9883,8 @@ grant usage on schema synced to authenticated;
 grant usage on schema synced to service_role;
 
 revoke all on table sync.column_fills from public, anon, authenticated, service_role;
+grant select on table sync.column_fills to authenticated;
+grant select on table sync.column_fills to service_role;
 
 revoke all on function sync.declared_table(jsonb) from public, anon, authenticated, service_role;
 
@@ -9523,6 +9936,14 @@ revoke all on function sync.absolute_url(text,text) from public, anon, authentic
 revoke all on function sync.next_url(text,text,public.sync_sources,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.link_next(text) from public, anon, authenticated, service_role;
+
+revoke all on table sync.page_etags from public, anon, authenticated, service_role;
+
+revoke all on function sync.request_key(public.chunked_sync_jobs,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.known_version(public.chunked_sync_jobs,public.sync_streams,text,interval) from public, anon, authenticated, service_role;
+
+revoke all on function sync.condition_headers(sync.page_etags) from public, anon, authenticated, service_role;
 
 revoke all on function sync.raise_request(text,text) from public, anon, authenticated, service_role;
 
@@ -9601,6 +10022,28 @@ revoke all on function sync.scoped_parts(text) from public, anon, authenticated,
 revoke all on function sync.record_time(jsonb,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.found_records(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on table sync.seen_fields from public, anon, authenticated, service_role;
+grant select on table sync.seen_fields to authenticated;
+grant select on table sync.seen_fields to service_role;
+
+revoke all on function sync.note_fields(sync.incoming_record[],sync.changed_record[]) from public, anon, authenticated, service_role;
+
+revoke all on table public.stream_fields from public, anon, authenticated, service_role;
+grant select on table public.stream_fields to authenticated;
+grant select on table public.stream_fields to service_role;
+
+revoke all on table public.column_fills from public, anon, authenticated, service_role;
+grant select on table public.column_fills to authenticated;
+grant select on table public.column_fills to service_role;
+
+revoke all on function sync.request_key_of(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_unchanged(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.said_by(sync.page_in_hand,sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_versions(sync.page_in_hand[],sync.incoming_record[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.find_refused_record(sync.page_in_hand,text) from public, anon, authenticated, service_role;
 
