@@ -276,9 +276,9 @@ def register_at(db: Db, port: int) -> None:
 def sent(answer: dict[str, Any]) -> set[tuple[str, str]]:
     """Host and key of each lease."""
     return {
-        (urlsplit(lease["request"]["url"]).netloc, answer["credentials"][workspace_id]["value"])
+        (urlsplit(lease["request"]["url"]).netloc, credential["value"])
         for lease in answer["leases"]
-        for workspace_id in [str(lease["workspace_id"])]
+        for credential in lease["credentials"]
     }
 
 

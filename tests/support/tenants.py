@@ -18,7 +18,7 @@ class Tenant(Accounts):
     replies: list[int] = field(default_factory=list)
 
     def answer(self, request: dict[str, Any]) -> Answer:
-        url, params = str(request["url"]), request["params"]
+        url, params = str(request["url"]), dict(request["params"])
         if url.endswith("/conversation-thread"):
             return self._conversation(int(url.split("/")[-2]))
         if not url.endswith("/replies"):
