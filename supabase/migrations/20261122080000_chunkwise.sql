@@ -14351,7 +14351,9 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     else p_row -> f.field end), '{}')
   from sync.declared_fields(p_what) as f
   where p_row ? f.field and (p_row -> f.field is distinct from p_defaults -> f.field
-    or f.field = any ('{path,page_size}'));
+    or f.field = any ('{path,page_size}'))
+    -- Of declared columns it is made.
+    and not (f.field = 'apply_function' and p_row ->> 'columns' is not null);
 $$;
 comment on function sync.declaration_of(text, jsonb, jsonb) is
 $$Returns: a row as a declaration that gives it: without what declaring would put there anyway.$$;
