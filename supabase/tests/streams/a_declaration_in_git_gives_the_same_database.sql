@@ -34,7 +34,8 @@ select is((select revision from sync_streams where stream_name = 'people'), 1,
 -- A database where the table is there, as of a dump, and nothing else.
 delete from sync_streams where stream_name = 'people';
 delete from sync.target_tables where target = 'synced.crm_people'::regclass;
-select lives_ok('select apply_declaration(declaration) from exported', 'a table that stands is adopted');
+select lives_ok('select apply_declaration(declaration) from exported',
+  'a table that stands is adopted');
 select set_eq('select * from tests.shape', 'select * from before', 'as it is');
 -- And one where nothing is.
 delete from sync_streams where stream_name = 'people';
