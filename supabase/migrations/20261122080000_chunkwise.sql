@@ -1489,8 +1489,9 @@ comment on table public.sync_streams is
 'Kinds of record: path, paging, where things stand in an answer, which SQL applies a page. Written
 by declare_stream().';
 comment on column public.sync_streams.completeness is
-'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed:
-newest first, read until the end or the mark of the last complete scan; never deletes. single: one
+'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. chained:
+pages that join, in order_path''s order, to a proven end; may delete. agreed: two scans in a row, of
+which the later one shows all that the one before showed; may delete. feed: newest first, read until the end or the mark of the last complete scan; never deletes. single: one
 answer holds the whole list, or the one record; may delete. items: one request per record that the
 parent stream staged. connection: one request that tells whose key it is
 (id_path, name_path).';
@@ -7818,13 +7819,14 @@ begin
     reading = case when f.since is not null then jsonb_build_object('since', f.since) end
   from (
     select x.id, case
-      when s.marks -> 'of' = sync.feed_identity(w, st)
+      when s.marks -> 'of' = sync.feed_identity(w, st) and j.kind <> 'audit'
         and (s.marks ->> 'full_scan_at')::timestamptz
           >= sync.now() - make_interval(days => st.full_scan_days)
       then (s.marks ->> 'since')::timestamptz - make_interval(secs => st.since_overlap) end as since
     from public.workspace_sync_runs as x
     join public.sync_streams as st on st.id = x.stream_id and sync.is_read_since(st)
     join public.sync_workspaces as w on w.id = x.workspace_id
+    join public.polling_job_status as j on j.id = x.job_id
     left join public.sync_workspace_streams as s
       on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
     where x.id = any (p_run_ids)
@@ -7833,7 +7835,7 @@ begin
 end; $$;
 comment on function sync.set_since(bigint[]) is
 $$New runs of lists that can be asked for what changed: since the last completed run, or everything,
-when that is due, or when that run was of another address, owner or declaration.$$;
+for an audit, when that is due, or when that run was of another address, owner or declaration.$$;
 
 create function sync.note_reading(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -13717,9 +13719,16 @@ language sql set search_path = pg_catalog, pg_temp as $$
   select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
   where r.job_id = p_job_id;
   update public.polling_job_status set kind = 'audit' where id = p_job_id;
+  update public.chunked_sync_jobs as c set reading = nullif(c.reading - 'since', '{}')
+  from public.workspace_sync_runs as r
+  where r.job_id = p_job_id and not r.is_full_scan and c.run_id = r.id and c.reading ? 'since';
+  update public.workspace_sync_runs
+  set is_full_scan = true, reading = nullif(reading - 'since', '{}')
+  where job_id = p_job_id and not is_full_scan;
 $$;
 comment on function sync.remember_records(uuid) is
-$$A job that was just started is an audit: remember which rows are here now.$$;
+$$A job that was just started, by this transaction, is an audit: remember which rows are here now,
+and have it read everything.$$;
 
 create function public.start_audit(p_workspaces text[] default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -13732,16 +13741,19 @@ begin
   perform set_config('response.status', '202', true);
   v_answer := sync.start_job('audit', sync.requested_runs(array(
     select distinct stream_name from public.sync_streams
-    where completeness = 'counted' and parent_stream is null and is_default
+    where completeness in ('counted', 'chained', 'agreed') and parent_stream is null
+      and is_default
   ), p_workspaces), null);
   perform sync.remember_records((v_answer ->> 'job_id')::uuid)
   where v_answer ->> 'status' = 'accepted';
   return v_answer;
 end; $$;
 comment on function public.start_audit(text[]) is
-$$Sync the counted streams of some workspaces, or of all active ones, and remember which rows were
-here before: get_audit() compares. Returns: as start_sync_job(). Raises: SY002 unknown workspace,
-SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation. Locks: new rows only.$$;
+$$Read the counted, chained and agreed streams of some workspaces, or of all active ones, as a
+whole, and remember which rows were here before: get_audit() compares. Returns: as
+start_sync_job(). Raises:
+SY002 unknown workspace, SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation.
+Locks: new rows only.$$;
 
 create function sync.audit_of(p_run public.workspace_sync_runs) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$

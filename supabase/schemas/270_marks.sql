@@ -57,13 +57,14 @@ begin
     reading = case when f.since is not null then jsonb_build_object('since', f.since) end
   from (
     select x.id, case
-      when s.marks -> 'of' = sync.feed_identity(w, st)
+      when s.marks -> 'of' = sync.feed_identity(w, st) and j.kind <> 'audit'
         and (s.marks ->> 'full_scan_at')::timestamptz
           >= sync.now() - make_interval(days => st.full_scan_days)
       then (s.marks ->> 'since')::timestamptz - make_interval(secs => st.since_overlap) end as since
     from public.workspace_sync_runs as x
     join public.sync_streams as st on st.id = x.stream_id and sync.is_read_since(st)
     join public.sync_workspaces as w on w.id = x.workspace_id
+    join public.polling_job_status as j on j.id = x.job_id
     left join public.sync_workspace_streams as s
       on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
     where x.id = any (p_run_ids)
@@ -72,7 +73,7 @@ begin
 end; $$;
 comment on function sync.set_since(bigint[]) is
 $$New runs of lists that can be asked for what changed: since the last completed run, or everything,
-when that is due, or when that run was of another address, owner or declaration.$$;
+for an audit, when that is due, or when that run was of another address, owner or declaration.$$;
 
 create function sync.note_reading(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -29,9 +29,16 @@ language sql set search_path = pg_catalog, pg_temp as $$
   select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
   where r.job_id = p_job_id;
   update public.polling_job_status set kind = 'audit' where id = p_job_id;
+  update public.chunked_sync_jobs as c set reading = nullif(c.reading - 'since', '{}')
+  from public.workspace_sync_runs as r
+  where r.job_id = p_job_id and not r.is_full_scan and c.run_id = r.id and c.reading ? 'since';
+  update public.workspace_sync_runs
+  set is_full_scan = true, reading = nullif(reading - 'since', '{}')
+  where job_id = p_job_id and not is_full_scan;
 $$;
 comment on function sync.remember_records(uuid) is
-$$A job that was just started is an audit: remember which rows are here now.$$;
+$$A job that was just started, by this transaction, is an audit: remember which rows are here now,
+and have it read everything.$$;
 
 create function public.start_audit(p_workspaces text[] default null) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -44,16 +51,19 @@ begin
   perform set_config('response.status', '202', true);
   v_answer := sync.start_job('audit', sync.requested_runs(array(
     select distinct stream_name from public.sync_streams
-    where completeness = 'counted' and parent_stream is null and is_default
+    where completeness in ('counted', 'chained', 'agreed') and parent_stream is null
+      and is_default
   ), p_workspaces), null);
   perform sync.remember_records((v_answer ->> 'job_id')::uuid)
   where v_answer ->> 'status' = 'accepted';
   return v_answer;
 end; $$;
 comment on function public.start_audit(text[]) is
-$$Sync the counted streams of some workspaces, or of all active ones, and remember which rows were
-here before: get_audit() compares. Returns: as start_sync_job(). Raises: SY002 unknown workspace,
-SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation. Locks: new rows only.$$;
+$$Read the counted, chained and agreed streams of some workspaces, or of all active ones, as a
+whole, and remember which rows were here before: get_audit() compares. Returns: as
+start_sync_job(). Raises:
+SY002 unknown workspace, SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation.
+Locks: new rows only.$$;
 
 create function sync.audit_of(p_run public.workspace_sync_runs) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
