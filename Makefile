@@ -33,6 +33,7 @@ endif
 check: setup ## Format, lint, types, imports, schema
 	@$(python) -m local.migration --check
 	@$(python) -m local.schema_doc --check
+	@$(python) -m local.upgrade --check
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --check . ; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@$(python) -m mypy $(folders)
@@ -67,9 +68,10 @@ dashboard: setup ## Build the page where `chunkwise dashboard` finds it
 screenshots: setup dashboard ## Write pictures of the page in each state into screenshots/
 	@exec $(python) -m local.screens
 
-migration: setup ## Write supabase/migrations and docs/schema.md from supabase/schemas
+migration: setup ## Write supabase/migrations, upgrades and docs/schema.md from supabase/schemas
 	@$(python) -m local.migration
 	@$(python) -m local.schema_doc
+	@$(python) -m local.upgrade
 
 wheel: setup dashboard ## Build the page and the package into dist/
 	@$(python) -m hatchling build --target wheel

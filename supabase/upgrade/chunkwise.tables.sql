@@ -147,3 +147,39 @@ create table sync.seen_fields (
 alter table sync.seen_fields add constraint seen_fields_pkey PRIMARY KEY (stream_id, field, type);
 alter table sync.seen_fields add constraint seen_fields_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id);
 alter table sync.seen_fields enable row level security;
+create table sync.stream_tries (
+  id bigint generated always as identity not null,
+  workspace_id bigint not null,
+  budget_id bigint not null,
+  source jsonb not null,
+  stream jsonb not null,
+  status text default 'waiting'::text not null,
+  steps jsonb default '[]'::jsonb not null,
+  shown jsonb,
+  request_id bigint not null,
+  kind text not null,
+  page integer,
+  record_id text,
+  reading jsonb,
+  request jsonb,
+  due_at timestamp with time zone default sync.now(),
+  lease_token bigint,
+  lease_expires_at timestamp with time zone,
+  started_at timestamp with time zone,
+  worker_id text,
+  attempts integer default 0 not null,
+  error_message text,
+  created_at timestamp with time zone default sync.now() not null,
+  ended_at timestamp with time zone
+) with (fillfactor=50);
+alter table sync.stream_tries add constraint stream_tries_kind_check CHECK ((kind = ANY (ARRAY['page'::text, 'confirmation'::text, 'item'::text])));
+alter table sync.stream_tries add constraint stream_tries_status_check CHECK ((((status = 'waiting'::text) = (ended_at IS NULL)) AND (status = ANY (ARRAY['waiting'::text, 'done'::text, 'failed'::text])) AND ((lease_expires_at IS NULL) OR (lease_token IS NOT NULL)) AND (((status = 'waiting'::text) AND (lease_expires_at IS NULL)) = (due_at IS NOT NULL))));
+alter table sync.stream_tries add constraint stream_tries_pkey PRIMARY KEY (id);
+alter table sync.stream_tries add constraint stream_tries_request_id_key UNIQUE (request_id);
+alter table sync.stream_tries add constraint stream_tries_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.stream_tries add constraint stream_tries_budget_id_fkey FOREIGN KEY (budget_id) REFERENCES public.sync_budgets(id) ON DELETE CASCADE;
+CREATE INDEX stream_tries_due_idx ON sync.stream_tries USING btree (due_at) WHERE (due_at IS NOT NULL);
+CREATE INDEX stream_tries_leased_idx ON sync.stream_tries USING btree (lease_expires_at) WHERE (lease_expires_at IS NOT NULL);
+CREATE INDEX stream_tries_workspace_idx ON sync.stream_tries USING btree (workspace_id);
+CREATE INDEX stream_tries_budget_idx ON sync.stream_tries USING btree (budget_id);
+alter table sync.stream_tries enable row level security;

@@ -398,6 +398,42 @@ create table sync.seen_fields (
 alter table sync.seen_fields add constraint seen_fields_pkey PRIMARY KEY (stream_id, field, type);
 alter table sync.seen_fields add constraint seen_fields_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id);
 alter table sync.seen_fields enable row level security;
+create table sync.stream_tries (
+  id bigint generated always as identity not null,
+  workspace_id bigint not null,
+  budget_id bigint not null,
+  source jsonb not null,
+  stream jsonb not null,
+  status text default 'waiting'::text not null,
+  steps jsonb default '[]'::jsonb not null,
+  shown jsonb,
+  request_id bigint not null,
+  kind text not null,
+  page integer,
+  record_id text,
+  reading jsonb,
+  request jsonb,
+  due_at timestamp with time zone default sync.now(),
+  lease_token bigint,
+  lease_expires_at timestamp with time zone,
+  started_at timestamp with time zone,
+  worker_id text,
+  attempts integer default 0 not null,
+  error_message text,
+  created_at timestamp with time zone default sync.now() not null,
+  ended_at timestamp with time zone
+) with (fillfactor=50);
+alter table sync.stream_tries add constraint stream_tries_kind_check CHECK ((kind = ANY (ARRAY['page'::text, 'confirmation'::text, 'item'::text])));
+alter table sync.stream_tries add constraint stream_tries_status_check CHECK ((((status = 'waiting'::text) = (ended_at IS NULL)) AND (status = ANY (ARRAY['waiting'::text, 'done'::text, 'failed'::text])) AND ((lease_expires_at IS NULL) OR (lease_token IS NOT NULL)) AND (((status = 'waiting'::text) AND (lease_expires_at IS NULL)) = (due_at IS NOT NULL))));
+alter table sync.stream_tries add constraint stream_tries_pkey PRIMARY KEY (id);
+alter table sync.stream_tries add constraint stream_tries_request_id_key UNIQUE (request_id);
+alter table sync.stream_tries add constraint stream_tries_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.stream_tries add constraint stream_tries_budget_id_fkey FOREIGN KEY (budget_id) REFERENCES public.sync_budgets(id) ON DELETE CASCADE;
+CREATE INDEX stream_tries_due_idx ON sync.stream_tries USING btree (due_at) WHERE (due_at IS NOT NULL);
+CREATE INDEX stream_tries_leased_idx ON sync.stream_tries USING btree (lease_expires_at) WHERE (lease_expires_at IS NOT NULL);
+CREATE INDEX stream_tries_workspace_idx ON sync.stream_tries USING btree (workspace_id);
+CREATE INDEX stream_tries_budget_idx ON sync.stream_tries USING btree (budget_id);
+alter table sync.stream_tries enable row level security;
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -2838,6 +2874,65 @@ begin
     where w.seconds > 0 order by w.turn limit 1);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.in_flight_of(p_budget_id bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_sort TO 'off'
+AS $function$
+begin
+  return (
+    -- From its workspaces on, and by the index that has this order: without statistics the planner
+    -- may look through all live runs, for each.
+    select count(*) from public.sync_workspaces as w
+    cross join lateral (
+      select x.id from public.workspace_sync_runs as x
+      where x.workspace_id = w.id and x.status = 'running'
+      order by x.workspace_id, x.stream_id offset 0
+    ) as r
+    cross join lateral (
+      select 1 from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
+    ) as q
+    where w.budget_id = p_budget_id) + (
+    select count(*) from sync.stream_tries as t
+    where t.budget_id = p_budget_id and t.lease_expires_at is not null);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.holds_chunks(p_worker_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return exists (
+    select 1 from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.worker_id = p_worker_id
+      and q.lease_expires_at > sync.now())
+    or exists (
+      select 1 from sync.stream_tries as t
+      where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.access_of(p_workspace public.sync_workspaces, p_source public.sync_sources)
+ RETURNS sync.access
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_secret text := sync.read_secret(p_workspace.secret_id);
+begin
+  return row(p_workspace.id, p_source.id, p_workspace.base_url,
+    sync.origin_of(p_workspace.base_url), case
+      when p_source.auth = 'none' then '[]'::jsonb
+      when v_secret is not null then jsonb_build_array(jsonb_build_object('in', p_source.auth_in,
+        'name', p_source.auth_name, 'value', p_source.auth_prefix || v_secret)) end);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.read_access(p_queue_ids bigint[])
  RETURNS sync.access[]
  LANGUAGE plpgsql
@@ -2845,18 +2940,14 @@ CREATE OR REPLACE FUNCTION sync.read_access(p_queue_ids bigint[])
 AS $function$
 begin
   return array(
-    select row(w.id, w.source_id, w.base_url, sync.origin_of(w.base_url), case
-      when so.auth = 'none' then '[]'::jsonb
-      when w.secret is not null then jsonb_build_array(jsonb_build_object('in', so.auth_in, 'name',
-        so.auth_name, 'value', so.auth_prefix || w.secret)) end)::sync.access
+    select sync.access_of(w.workspace, so)
     from (
-      select x.id, x.base_url, x.source_id, sync.read_secret(x.secret_id) as secret
-      from public.sync_workspaces as x where x.id in (
+      select x as workspace from public.sync_workspaces as x where x.id in (
         select r.workspace_id from unnest(p_queue_ids) as p (id)
         join public.chunk_processing_queue as q on q.id = p.id
         join public.workspace_sync_runs as r on r.id = q.run_id)
       offset 0
-    ) as w join public.sync_sources as so on so.id = w.source_id);
+    ) as w join public.sync_sources as so on so.id = (w.workspace).source_id);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
@@ -4791,7 +4882,8 @@ begin
       'nothing says that the next page joins', sync.shown(v_page.next -> 'next'),
       array_to_string(coalesce(p_stream.last_path, p_stream.id_path), '.'));
   end if;
-  if v_page.disorder is null and p_stream.order_moves = 'never' then
+  -- A page of no run is only tried, perhaps by a declaration that no record was written by.
+  if v_page.disorder is null and p_stream.order_moves = 'never' and p_page.run_id is not null then
     v_moved := sync.moved_record(v_page, p_stream);
     if v_moved is not null then
       v_page.disorder := format('record %s has another place in the order than before, and '
@@ -7040,6 +7132,201 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.shape_of(p_value jsonb, p_depth integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case
+    when jsonb_typeof(p_value) = 'object' and p_depth > 0 then (
+      select coalesce(jsonb_object_agg(left(f.key, 100), sync.shape_of(f.value, p_depth - 1)), '{}')
+      from (select e.key, e.value from jsonb_each(p_value) as e limit 50) as f)
+    when jsonb_typeof(p_value) = 'array'
+    then to_jsonb(format('list of %s', jsonb_array_length(p_value)))
+    else to_jsonb(jsonb_typeof(p_value)) end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fields_of(p_records jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('field', f.field, 'types', f.types) order by f.field),
+    '[]')
+  from (
+    select left(e.key, 200) as field, jsonb_agg(distinct jsonb_typeof(e.value)) as types
+    from jsonb_array_elements(p_records) as r (record)
+    cross join lateral jsonb_each(case when jsonb_typeof(r.record) = 'object' then r.record
+      else '{}' end) as e
+    group by 1 order by 1 limit 500
+  ) as f;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.tried_ids(p_records jsonb, p_stream public.sync_streams)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(array_agg(left(r.record #>> p_stream.id_path, 500) order by r.n), '{}')
+  from jsonb_array_elements(p_records) with ordinality as r (record, n);
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.complaints_of_page(p_page sync.page_in_hand, p_stream public.sync_streams, p_shown jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_ids text[] := sync.tried_ids(p_page.answer, p_stream);
+  v_count int := cardinality(v_ids);
+  v_before text[] := array(select jsonb_array_elements_text(p_shown -> 'ids'));
+  v_again int := (select count(*) from unnest(v_ids) as id where id = any (v_before));
+  v_overlap int := coalesce((p_page.reading ->> 'overlap')::int, 0);
+  v_position text := sync.position_of(p_stream);
+  v_is_down boolean := p_stream.order_direction = 'desc';
+  -- Whether that is known, and not only asked for.
+  v_follows boolean := (p_page.next is not null and not p_page.next ? 'guess')
+    or p_page.last_page > p_page.page or p_page.total > v_count;
+  v_times record;
+  v_ties bigint;
+begin
+  select count(*) as records, count(r.record #>> p_stream.updated_at_path) as given,
+    count(sync.record_time(r.record, p_stream)) as read,
+    min(r.record #>> p_stream.updated_at_path)
+      filter (where sync.record_time(r.record, p_stream) is null) as unread
+  into v_times from jsonb_array_elements(p_page.answer) as r (record);
+  v_ties := v_count - (select count(distinct r.record #> p_stream.order_path)
+    from jsonb_array_elements(p_page.answer) as r (record));
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('what', c.what, 'says', c.says) order by c.n), '[]')
+    from (values
+      (1, 'repeats', p_page.page > 1 and v_count > v_overlap and v_again = v_count,
+        format('page %s repeats page 1: the same %s', p_page.page,
+        sync.counted(v_count, 'record'))),
+      (2, 'ids', p_page.page > 1 and v_again < v_count and v_again > v_overlap, format(
+        '%s of page %s were on page 1 already', sync.counted(v_again, 'id'), p_page.page)),
+      (3, 'ids', (select count(distinct id) < count(id) from unnest(v_ids) as id),
+        'ids repeat on one page'),
+      (4, 'order', p_page.disorder is not null,
+        'the order does not hold: ' || p_page.disorder),
+      (5, 'order', p_page.page > 1 and v_again < v_count and case
+          when v_is_down then p_page.first_key > (p_shown ->> 'first_key')::numeric
+            or convert_to(p_page.first_text, 'UTF8')
+              > convert_to(p_shown ->> 'first_text', 'UTF8')
+          else p_page.first_key < (p_shown ->> 'first_key')::numeric
+            or convert_to(p_page.first_text, 'UTF8')
+              < convert_to(p_shown ->> 'first_text', 'UTF8') end,
+        format('the order does not hold: page %s begins before page 1 does', p_page.page)),
+      (6, 'gap', p_page.page > 1 and v_count > 0 and v_overlap > 0 and v_again = 0,
+        format('page %s shares no record with page 1, and was asked to begin %s before its end',
+        p_page.page, sync.counted(v_overlap, 'record'))),
+      (7, 'ties', v_ties > 0 and p_stream.completeness = 'chained' and v_position <> 'last'
+          and p_stream.cursor_is is null, format(
+        '%s of page %s share their place in the order with another',
+        sync.counted(v_ties, 'record'), p_page.page)),
+      (9, 'next', p_page.page = 1 and v_position in ('next', 'url', 'link')
+          and v_count >= p_stream.page_size and p_page.ends,
+        format('page 1 is full and nothing says what comes next: %s would be all there are',
+        sync.counted(v_count, 'record'))),
+      (10, 'short', p_page.page = 1 and v_count between 1 and p_stream.page_size - 1 and v_follows,
+        format('page 1 has %s, page_size is %s, and there are more',
+        sync.counted(v_count, 'record'), p_stream.page_size)),
+      (11, 'short', p_page.page > 1 and p_page.reading ? 'guess' and v_again < v_count
+          and (p_shown ->> 'records')::int < p_stream.page_size,
+        format('page 1 has %s, page_size is %s, and page %s has more',
+        sync.counted((p_shown ->> 'records')::int, 'record'), p_stream.page_size, p_page.page)),
+      (12, 'long', v_count > p_stream.page_size, format('page %s has %s, page_size is %s',
+        p_page.page, sync.counted(v_count, 'record'), p_stream.page_size)),
+      (13, 'times', v_times.read < v_times.given, format(
+        'times cannot be read: updated_at_path leads to %s, and time_format is %s',
+        sync.shown(to_jsonb(v_times.unread)), p_stream.time_format)),
+      (14, 'times', p_stream.updated_at_path is not null and v_count > 0 and v_times.given = 0,
+        'times cannot be read: no record has anything at updated_at_path')
+    ) as c (n, what, is_so, says)
+    where c.is_so);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_try(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources, OUT o_page sync.page_in_hand, OUT o_shape jsonb, OUT o_complaints jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_message text;
+  v_hint text;
+begin
+  o_page := p_page;
+  o_complaints := '[]';
+  begin
+    o_shape := sync.shape_of((sync.read_json(p_page)).answer, 2);
+    o_page := sync.read_page(p_page, p_stream, p_source);
+  exception when others then
+    if sync.is_own_trouble(sqlstate) then
+      raise;
+    end if;
+    get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+    v_message := case when o_shape is null and sqlstate ~ '^22' then 'the body is not JSON'
+      else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
+    o_complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
+      concat_ws('. ', rtrim(v_message, '.'), nullif(v_hint, ''))));
+    o_page.answer := case when o_shape is not null then nullif(sync.try_json(p_page.body)
+      #> p_stream.records_path, 'null') end;
+    o_page.answer := case when jsonb_typeof(o_page.answer) = 'array' then o_page.answer
+      else '[]' end;
+    o_page.body := null;
+    return;
+  end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.next_of_try(p_try sync.stream_tries, p_page sync.page_in_hand, p_stream public.sync_streams, OUT o_kind text, OUT o_page integer, OUT o_record_id text, OUT o_reading jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_count int := jsonb_array_length(p_page.answer);
+begin
+  if p_try.kind = 'page' and p_try.page = 1 and v_count > 0 and (p_page.next is not null
+    or sync.position_of(p_stream) in ('page', 'offset') and p_page.ends is not true
+      and coalesce(p_page.last_page > 1, p_page.total > v_count, v_count >= p_stream.page_size))
+  then
+    o_kind := 'page';
+    o_page := 2;
+    o_reading := p_page.next;
+  elsif p_try.kind = 'page' and p_stream.item_path is not null
+    and coalesce(p_try.shown #>> '{ids,0}', p_page.answer -> 0 #>> p_stream.id_path) is not null
+  then
+    o_kind := 'confirmation';
+    o_record_id := coalesce(p_try.shown #>> '{ids,0}', p_page.answer -> 0 #>> p_stream.id_path);
+    o_reading := case when p_try.reading ? 'parent'
+      then jsonb_build_object('parent', p_try.reading -> 'parent') end;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.step_of(p_try sync.stream_tries, p_page sync.page_in_hand, p_stream public.sync_streams, p_shape jsonb, p_complaints jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_ids text[] := sync.tried_ids(p_page.answer, p_stream);
+begin
+  return jsonb_build_object(
+    'step', case p_try.kind when 'page' then 'page ' || p_try.page else 'item' end,
+    'request', p_try.request, 'status', p_page.http_status, 'duration_ms', p_page.duration_ms,
+    'shape', p_shape, 'records', cardinality(v_ids), 'first_ids', to_jsonb(v_ids[:5]),
+    'last_id', v_ids[cardinality(v_ids)], 'total', p_page.total, 'last_page', p_page.last_page,
+    'next', p_page.next, 'ends', p_page.ends, 'complaints', p_complaints);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.begin_again(p_run_id bigint, p_reason text)
  RETURNS void
  LANGUAGE plpgsql
@@ -7366,6 +7653,389 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.end_try(p_id bigint, p_status text, p_message text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.stream_tries set status = p_status, ended_at = sync.now(), error_message = p_message,
+    due_at = null, lease_expires_at = null, shown = null, request = null
+  where id = p_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.put_off_try(p_id bigint, p_wait interval, p_is_failure boolean, p_message text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.stream_tries set lease_expires_at = null, due_at = sync.now() + p_wait,
+    attempts = attempts + p_is_failure::int, error_message = coalesce(p_message, error_message)
+  where id = p_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.hold_budget(p_budget_id bigint, OUT o_send_after interval, OUT o_look_after interval)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz;
+  v_budget public.sync_budgets;
+begin
+  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
+    o_look_after := interval '1 second';
+    return;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
+  v_now := sync.now();
+  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
+  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
+    o_look_after := greatest(v_budget.blocked_until - v_now,
+      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
+    o_send_after := null;
+    return;
+  end if;
+  update public.sync_budgets set
+    next_send_at = v_now + o_send_after
+      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
+    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
+      else probe_until end
+  where id = p_budget_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.let_probe(p_budget_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select id from public.sync_budgets where id = p_budget_id and block_level > 0
+    for no key update skip locked
+  ) as free
+  where b.id = free.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.lease_try(p_try sync.stream_tries, p_worker_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_workspace public.sync_workspaces;
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_chunk public.chunked_sync_jobs;
+  v_access sync.access;
+  v_made sync.made_request;
+  v_held record;
+  v_lease_token bigint;
+begin
+  select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
+  v_access := sync.access_of(v_workspace, v_source);
+  -- A first answer is wanted, and no word that nothing changed.
+  v_stream.conditional := false;
+  v_chunk.id := p_try.request_id;
+  v_chunk.kind := p_try.kind;
+  v_chunk.page := p_try.page;
+  v_chunk.record_id := p_try.record_id;
+  v_chunk.reading := p_try.reading;
+  if v_access.credentials is null then
+    perform sync.end_try(p_try.id, 'failed', 'the workspace''s key cannot be read: '
+      'rotate_workspace_key() sets another');
+    return null;
+  elsif sync.is_paused(v_workspace.id) then
+    perform sync.put_off_try(p_try.id, interval '5 seconds', false,
+      'its workspace is paused: resume_sync() goes on');
+    return null;
+  end if;
+  v_made := sync.make_request(v_chunk, v_stream, v_source, v_workspace.base_url);
+  if v_made.code is not null then
+    perform sync.end_try(p_try.id, 'failed', v_made.message);
+    return null;
+  end if;
+  v_held := sync.hold_budget(p_try.budget_id);
+  if v_held.o_send_after is null then
+    perform sync.put_off_try(p_try.id, v_held.o_look_after, false, 'it waits for its budget');
+    return null;
+  end if;
+  v_lease_token := sync.new_token();
+  update sync.stream_tries set lease_token = v_lease_token, due_at = null, started_at = v_now,
+    lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), worker_id = p_worker_id,
+    request = v_made.request
+  where id = p_try.id;
+  return jsonb_build_object(
+    'queue_id', p_try.request_id, 'lease_token', v_lease_token,
+    'lease_ms', sync.setting('lease_seconds') * 1000,
+    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
+    'budget_id', p_try.budget_id, 'workspace', v_workspace.workspace_name,
+    'workspace_id', v_workspace.id, 'stream', v_stream.stream_name,
+    'attempt', p_try.attempts + 1, 'timeout_ms', v_stream.timeout_ms,
+    'max_body_bytes', v_stream.max_body_bytes,
+    'request', v_made.request || jsonb_build_object('reach', case
+      when sync.is_switched_on('allow_private_addresses') then 'any'
+      when v_workspace.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)'
+      then 'loopback' else 'public' end),
+    'origin', v_access.origin, 'credentials', v_access.credentials,
+    'status_classes', sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
+      p_try.reading, false),
+    'answer_headers', sync.answer_headers(v_stream, v_source));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.lease_tries(p_worker_id text, p_room integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_try sync.stream_tries;
+  v_lease jsonb;
+  v_leases jsonb := '[]'::jsonb;
+begin
+  if coalesce(p_room, 0) <= 0 or not exists (select 1 from sync.stream_tries where due_at <= v_now) then
+    return v_leases;
+  end if;
+  for v_try in
+    select * from sync.stream_tries where due_at <= v_now
+    order by due_at, id limit p_room for no key update skip locked
+  loop
+    v_lease := sync.lease_try(v_try, p_worker_id);
+    if v_lease is not null then
+      v_leases := v_leases || v_lease;
+    end if;
+  end loop;
+  return v_leases;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.with_tries(p_answer jsonb, p_worker_id text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_answer || jsonb_build_object('leases', (p_answer -> 'leases')
+    || sync.lease_tries(p_worker_id, p_limit - jsonb_array_length(p_answer -> 'leases')));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.try_of(p_queue_id bigint, p_lease_token bigint)
+ RETURNS sync.stream_tries
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_try sync.stream_tries;
+begin
+  select * into v_try from sync.stream_tries where request_id = p_queue_id for no key update;
+  return case when v_try.lease_token = p_lease_token and v_try.lease_expires_at > sync.now()
+    then v_try end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.go_on_with_try(p_try sync.stream_tries, p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_next record := sync.next_of_try(p_try, p_page, p_stream);
+begin
+  update sync.stream_tries set error_message = null, attempts = 0, lease_expires_at = null,
+    due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
+    record_id = v_next.o_record_id, reading = v_next.o_reading,
+    request_id = nextval('public.chunked_sync_jobs_id_seq')
+  where id = p_try.id and v_next.o_kind is not null;
+  if not found then
+    perform sync.end_try(p_try.id, 'done', null);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_try(p_try sync.stream_tries, p_given sync.page_in_hand)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand := p_given;
+  v_read record;
+begin
+  v_stream.conditional := false;
+  v_page.outcome := null;
+  v_page.code := null;
+  v_page.message := null;
+  v_page.workspace_id := p_try.workspace_id;
+  v_page.stream_id := v_stream.id;
+  v_page.kind := p_try.kind;
+  v_page.page := p_try.page;
+  v_page.record_id := p_try.record_id;
+  v_page.reading := p_try.reading;
+  v_page.scan := 1;
+  v_page.is_full_scan := true;
+  v_read := sync.read_try(v_page, v_stream, v_source);
+  v_page := v_read.o_page;
+  if p_try.kind = 'page' then
+    v_read.o_complaints := v_read.o_complaints
+      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.o_complaints = '[]' then
+    v_read.o_complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
+  end if;
+  update sync.stream_tries set
+    steps = steps || jsonb_build_array(
+      sync.step_of(p_try, v_page, v_stream, v_read.o_shape, v_read.o_complaints)
+      || case when jsonb_array_length(steps) = 0
+        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
+    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
+      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
+  where id = p_try.id;
+  perform sync.go_on_with_try(p_try, v_page, v_stream);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_try_answers(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_try sync.stream_tries;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_try := case when v_page.outcome = 'refused'
+      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
+    if v_try.id is not null then
+      perform sync.note_try(v_try, v_page);
+      perform sync.let_probe(v_try.budget_id);
+      v_page.outcome := 'completed';
+      v_page.code := null;
+      v_page.message := null;
+      v_page.body := null;
+    end if;
+    v_pages := v_pages || v_page;
+  end loop;
+  return v_pages;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_failed_try(p_try sync.stream_tries, p_given sync.page_in_hand, p_message text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand := p_given;
+  v_is_past_end boolean := p_try.page > 1 and p_try.reading ? 'guess'
+    and p_given.http_status in (400, 404, 422);
+begin
+  v_page.answer := '[]';
+  v_page.is_past_pages := v_is_past_end;
+  v_page.ends := case when v_is_past_end then true end;
+  update sync.stream_tries set steps = steps || jsonb_build_array(sync.step_of(p_try, v_page,
+    v_stream, sync.shape_of(sync.try_json(p_given.body), 2), case when v_is_past_end then '[]'
+    else jsonb_build_array(jsonb_build_object('what', case p_try.kind when 'page' then 'answer'
+      else 'item' end, 'says', p_message)) end))
+  where id = p_try.id;
+  if p_try.shown is null then
+    perform sync.end_try(p_try.id, 'failed', p_message);
+  else
+    perform sync.go_on_with_try(p_try, v_page, v_stream);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
+  v_message text;
+  v_outcome text;
+begin
+  if v_try.id is null then
+    return null;
+  end if;
+  v_message := sync.failure_text(p_error_message, v_try.workspace_id);
+  v_outcome := case
+    when p_error_class in ('released', 'postponed') then 'released'
+    when p_error_class = 'permanent' or v_try.attempts >= 2 then 'failed' else 'retry' end;
+  if v_outcome = 'failed' then
+    perform sync.note_failed_try(v_try, p_given, v_message);
+  else
+    perform sync.put_off_try(v_try.id, case v_outcome when 'released' then interval '0'
+      else make_interval(secs => least(60, greatest(1, p_retry_after))::double precision) end,
+      v_outcome = 'retry', v_message);
+  end if;
+  perform sync.let_probe(v_try.budget_id);
+  return jsonb_build_object('queue_id', p_given.queue_id, 'outcome', v_outcome);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.extend_tries(p_leases jsonb, p_now timestamp with time zone)
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_kept bigint[];
+begin
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), free as (
+    select t.id from sync.stream_tries as t
+    join given on given.id = t.request_id and given.lease_token = t.lease_token
+    where t.lease_expires_at > p_now
+      and t.started_at + sync.setting_seconds('max_lease_seconds') > p_now
+    order by t.id for no key update of t skip locked
+  ), extended as (
+    update sync.stream_tries as t
+    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
+      t.started_at + sync.setting_seconds('max_lease_seconds'))
+    from free where t.id = free.id returning t.request_id
+  )
+  select coalesce(array_agg(request_id), '{}') into v_kept from extended;
+  return v_kept;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_back_tries()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_try sync.stream_tries;
+  v_taken_back int := 0;
+begin
+  for v_try in
+    select * from sync.stream_tries
+    where status = 'waiting' and (lease_expires_at <= v_now
+      or created_at < v_now - interval '10 minutes')
+    order by id for no key update skip locked
+  loop
+    if v_try.created_at < v_now - interval '10 minutes' then
+      perform sync.end_try(v_try.id, 'failed', concat_ws(': ', 'nothing came of it in ten minutes',
+        coalesce(v_try.error_message, 'is a worker running?')));
+    elsif v_try.attempts >= 2 then
+      perform sync.end_try(v_try.id, 'failed', 'three workers fell silent over its request');
+    else
+      perform sync.put_off_try(v_try.id, interval '0', true, 'its worker fell silent');
+    end if;
+    v_taken_back := v_taken_back + (v_try.lease_expires_at is not null)::int;
+  end loop;
+  delete from sync.stream_tries where id in (
+    select id from sync.stream_tries where ended_at < v_now - interval '1 hour'
+    order by id limit 100 for update skip locked);
+  return v_taken_back;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[], p_changed sync.changed_record[])
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -7602,6 +8272,35 @@ begin
   return sync.complete_as_one(v_pages, true);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION public.complete_chunk_jobs_safe(p_pages jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '25s'
+ SET default_transaction_isolation TO 'read committed'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, MDY'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_pages sync.page_in_hand[];
+begin
+  perform sync.require_service();
+  v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
+  if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
+    v_pages := sync.take_try_answers(v_pages);
+  end if;
+  return jsonb_build_object(
+    'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
+    'blocked_budgets', sync.blocked_budgets());
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.judge_failure(p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
  RETURNS sync.page_in_hand
  LANGUAGE plpgsql
@@ -7783,6 +8482,7 @@ CREATE OR REPLACE FUNCTION public.fail_chunk_job_safe(p_queue_id bigint, p_lease
 AS $function$
 declare
   v_pages sync.page_in_hand[];
+  v_other jsonb;
   v_began_at timestamptz;
 begin
   perform sync.require_service();
@@ -7795,6 +8495,10 @@ begin
   end if;
   v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
   if v_pages[1].outcome = 'refused' then
+    v_other := sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after);
+    if v_other is not null then
+      return v_other || jsonb_build_object('blocked_budgets', sync.blocked_budgets());
+    end if;
     raise exception using errcode = 'SY001', message = v_pages[1].message,
       hint = 'Stop: another worker owns it.';
   end if;
@@ -8142,6 +8846,172 @@ begin
     from public.sync_sources as so where p_source is null or so.source_name = p_source));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.rows_to_try(p_declaration jsonb, p_source_name text, p_stream text, OUT o_source jsonb, OUT o_stream jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_is_file boolean := p_declaration ?| '{source,streams}';
+  v_source_name text := case when v_is_file then p_declaration #>> '{source,source_name}'
+    else p_source_name end;
+  v_stream_name text := coalesce(p_stream, case
+    when not v_is_file then p_declaration ->> 'stream_name'
+    when jsonb_array_length(p_declaration -> 'streams') = 1
+    then p_declaration #>> '{streams,0,stream_name}' end);
+begin
+  begin
+    if v_is_file then
+      perform sync.declare_all(p_declaration);
+    elsif p_declaration - '{source_name,stream_name}'::text[] <> '{}' then
+      perform public.declare_stream(p_declaration
+        || jsonb_build_object('source_name', p_source_name));
+    end if;
+    select to_jsonb(so), to_jsonb(st) into o_source, o_stream
+    from public.sync_sources as so join public.sync_streams as st on st.source_id = so.id
+    where so.source_name = v_source_name and st.stream_name = v_stream_name;
+    raise exception 'this was a trial';
+  exception when raise_exception then
+    null;
+  end;
+  if o_stream is null then
+    raise exception using errcode = 'SY003', message = case when v_stream_name is null
+        then 'the declaration has several streams, and none is named'
+        else format('there is no stream %L of source %L', v_stream_name, v_source_name) end,
+      hint = 'select stream_name from sync_streams lists those that are declared; p_stream says '
+        'which one of a declaration is tried.';
+  end if;
+  if v_source_name <> p_source_name then
+    raise exception using errcode = 'SY006',
+      message = format('the workspace speaks %L, and the stream is one of %L', p_source_name,
+        v_source_name),
+      hint = 'Name a workspace of that source; register_workspace() adds one.';
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.some_parent(p_workspace_id bigint, p_stream jsonb, OUT o_parent jsonb, OUT o_id text)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_parent public.sync_streams;
+begin
+  select * into v_parent from public.sync_streams
+  where source_id = (p_stream ->> 'source_id')::bigint
+    and stream_name = p_stream ->> 'parent_stream';
+  if v_parent.id is not null then
+    execute format('select raw, id::text from %s where workspace_id = $1 and deleted_at is null %s
+      order by id limit 1', v_parent.target_table, case when sync.is_shared_target(
+      to_regclass(v_parent.target_table)) then 'and stream_id = $2' else '' end)
+    into o_parent, o_id using p_workspace_id, v_parent.id;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.try_stream(p_declaration jsonb, p_workspace text, p_stream text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_workspace public.sync_workspaces;
+  v_source_name text;
+  v_rows record;
+  v_parent record;
+  v_is_item boolean;
+  v_id bigint;
+begin
+  perform sync.require_service();
+  select * into v_workspace from public.sync_workspaces
+  where workspace_name = p_workspace and removed_at is null;
+  if v_workspace.id is null then
+    raise exception using errcode = 'SY002', message = format('there is no workspace %L',
+        p_workspace),
+      hint = 'select workspace_name from sync_workspaces lists them.';
+  end if;
+  select source_name into strict v_source_name from public.sync_sources
+  where id = v_workspace.source_id;
+  if coalesce(jsonb_typeof(p_declaration), 'null') <> 'object' then
+    raise exception using errcode = 'SY006',
+      message = format('the declaration is %s and no JSON object',
+        coalesce(sync.shown(p_declaration), 'null')),
+      hint = 'A stream as declare_stream() takes it, a source with its streams, or '
+        '{"stream_name": …} of one that is declared.';
+  end if;
+  if p_declaration ?| '{source,streams}' then
+    perform sync.require_declaration(p_declaration);
+  end if;
+  v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
+  v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
+  v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
+  if v_rows.o_stream ->> 'parent_stream' is not null then
+    if v_parent.o_id is null then
+      raise exception using errcode = 'SY005',
+        message = format('stream %L is read of each record of %L, and workspace %L has none',
+          v_rows.o_stream ->> 'stream_name', v_rows.o_stream ->> 'parent_stream', p_workspace),
+        hint = 'start_sync_job() reads the parents first.';
+    end if;
+  end if;
+  insert into sync.stream_tries (workspace_id, budget_id, source, stream, request_id, kind, page,
+    record_id, reading)
+  values (v_workspace.id, v_workspace.budget_id, v_rows.o_source, v_rows.o_stream,
+    nextval('public.chunked_sync_jobs_id_seq'), case when v_is_item then 'item'
+    else 'page' end, case when not v_is_item then 1 end,
+    case when v_is_item then v_parent.o_id end,
+    case when v_rows.o_stream ->> 'parent_stream' is not null and not v_is_item
+    then jsonb_build_object('parent', v_parent.o_parent) end)
+  returning id into v_id;
+  return jsonb_build_object('try_id', v_id, 'workspace', v_workspace.workspace_name,
+    'stream', v_rows.o_stream ->> 'stream_name');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.get_stream_try(p_try_id bigint)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '5s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_try sync.stream_tries;
+  v_stream public.sync_streams;
+  v_first jsonb;
+begin
+  perform sync.require_service();
+  select * into v_try from sync.stream_tries
+  where id = p_try_id and coalesce(ended_at, 'infinity') > sync.now() - interval '1 hour';
+  if v_try.id is null then
+    raise exception using errcode = 'SY007', message = format('there is no try %s', coalesce(
+        p_try_id::text, 'null')),
+      hint = 'They are kept for an hour; try_stream() begins another.';
+  end if;
+  v_stream := jsonb_populate_record(null::public.sync_streams, v_try.stream);
+  v_first := v_try.steps -> 0;
+  return jsonb_build_object(
+    'try_id', v_try.id, 'status', v_try.status, 'stream', v_stream.stream_name,
+    'workspace', (select workspace_name from public.sync_workspaces where id = v_try.workspace_id),
+    'error_message', v_try.error_message,
+    'complaints', (
+      select coalesce(jsonb_agg(c.complaint || jsonb_build_object('step', s.step -> 'step')
+        order by s.n, c.n), '[]')
+      from jsonb_array_elements(v_try.steps) with ordinality as s (step, n)
+      cross join jsonb_array_elements(s.step -> 'complaints') with ordinality as c (complaint, n)),
+    'planned', jsonb_build_object('completeness', v_stream.completeness,
+      'position', sync.position_of(v_stream), 'records', v_first -> 'total',
+      'pages', coalesce((v_first ->> 'last_page')::bigint,
+        ceil((v_first ->> 'total')::numeric / v_stream.page_size)::bigint)),
+    'written', jsonb_build_object('table', v_stream.target_table,
+      'records_of_page_1', v_first -> 'records'),
+    'fields', coalesce(v_first -> 'fields', '[]'),
+    'steps', (select coalesce(jsonb_agg(s.step - 'fields' order by s.n), '[]')
+      from jsonb_array_elements(v_try.steps) with ordinality as s (step, n)));
+end; $function$;
+
 create or replace view sync.run_progress with (security_invoker = true) as
 select
   r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
@@ -8462,7 +9332,7 @@ begin
   end;
   perform sync.forget_future();
   perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired();
+  v_taken_back := sync.take_back_expired() + sync.take_back_tries();
   perform sync.end_overdue_runs();
   perform sync.find_keys_again();
   perform sync.mark_paused_runs();
@@ -8611,7 +9481,8 @@ begin
       select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
     ))[1:p_limit];
   end if;
-  return (sync.claim_chunks(v_ids, p_worker_id)).o_answer || v_echo;
+  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id)).o_answer, p_worker_id, p_limit)
+    || v_echo;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text, p_protocol integer DEFAULT 1)
@@ -8685,6 +9556,103 @@ begin
       select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
       from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
       when v_reason = 'alone' then 1000 end) end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.extend_chunk_leases(p_leases jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+ SET lock_timeout TO '250ms'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_now timestamptz;
+  v_longest interval;
+  v_ids bigint[];
+  v_free bigint[];
+  v_doubtful bigint[];
+  v_lost jsonb;
+  v_cancelled jsonb;
+  v_worker_ids text[];
+begin
+  perform sync.require_service();
+  if coalesce(jsonb_typeof(p_leases), 'null') <> 'array' or jsonb_array_length(p_leases) > 1000
+    or exists (select 1 from jsonb_array_elements(p_leases) as l
+      where (l ->> 'queue_id' ~ '^[0-9]{1,18}$'
+        and l ->> 'lease_token' ~ '^[0-9]{1,18}$') is not true) then
+    raise exception using errcode = 'SY006', message = 'p_leases is not a list of at most 1,000 '
+      'leases',
+      hint = '[{"queue_id": 1, "lease_token": 2}]';
+  end if;
+  v_longest := sync.setting_seconds('max_lease_seconds');
+  v_ids := array(select (l ->> 'queue_id')::bigint from jsonb_array_elements(p_leases) as l);
+  v_free := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) order by id for no key update skip locked);
+  v_now := sync.now();
+  v_doubtful := array(
+    select id from public.chunk_processing_queue
+    where id = any (v_ids) and id <> all (v_free) and status = 'processing'
+      and lease_expires_at <= v_now);
+  if cardinality(v_doubtful) > 0 then
+    begin
+      perform 1 from public.chunk_processing_queue
+      where id = any (v_doubtful) order by id for no key update;
+      v_free := v_free || v_doubtful;
+    exception when lock_not_available then
+      null;
+    end;
+  end if;
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), extended as (
+    update public.chunk_processing_queue as q
+    set lease_expires_at = least(v_now + sync.setting_seconds('lease_seconds'),
+    q.started_at + v_longest)
+    from given
+    where q.id = given.id and q.id = any (v_free) and q.lease_token = given.lease_token
+      and q.status = 'processing' and q.lease_expires_at > v_now
+      and q.started_at + v_longest > v_now
+    returning q.id, q.run_id, q.worker_id
+  ), held as (
+    select * from extended
+    union all
+    -- What a call that ends it has locked is its own business: it was told to be in time.
+    select q.id, q.run_id, q.worker_id from public.chunk_processing_queue as q
+    join given on given.id = q.id and given.lease_token = q.lease_token
+    where q.id <> all (v_free) and q.status = 'processing'
+  )
+  select
+    coalesce(jsonb_agg(given.id order by given.id) filter (where held.id is null), '[]'),
+    coalesce(jsonb_agg(given.id order by given.id) filter (where r.ending is not null), '[]'),
+    coalesce(array_agg(distinct held.worker_id) filter (where held.id is not null), '{}')
+  into v_lost, v_cancelled, v_worker_ids
+  from given left join held using (id)
+  left join public.workspace_sync_runs as r on r.id = held.run_id;
+  if v_lost <> '[]' then
+    v_lost := (
+      select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
+      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)));
+  end if;
+  update sync.workers as k set last_seen_at = v_now
+  from (
+    select worker_id from sync.workers
+    where worker_id = any (v_worker_ids) and last_seen_at < v_now - interval '5 seconds'
+    order by worker_id for no key update skip locked
+  ) as silent
+  where k.worker_id = silent.worker_id;
+  return jsonb_build_object('lease_ms', sync.setting('lease_seconds') * 1000, 'lost', v_lost,
+    'cancelled', v_cancelled,
+    'blocked_budgets', sync.blocked_budgets());
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.prune_runs(p_rows integer)
@@ -9212,8 +10180,12 @@ comment on function sync.seconds_asked(text) is 'Returns: a number of 0 or more,
 comment on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb) is 'Returns: after how many seconds an answer asks to be asked again: by Retry-After, by the source''s
 reset_header, or in its body; null if it names nothing above 0.';
 
+comment on function sync.in_flight_of(bigint) is 'Returns: leases that draw on a budget, with those of tries.';
+
 comment on type sync.access is 'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
 "value"}]; credentials null: its key cannot be read.';
+
+comment on function sync.access_of(public.sync_workspaces,public.sync_sources) is 'Returns: how a workspace''s requests are made now. In a query it sees what the query sees.';
 
 comment on function sync.read_access(bigint[]) is 'Key and URL of the chunks'' workspaces, in one statement: a registration that commits meanwhile
 gives both or neither. Returns: one each, for a claim''s answer and nothing else.';
@@ -9670,6 +10642,47 @@ comment on function sync.read_pages(sync.page_in_hand[]) is 'Returns: the pages,
 comment on function sync.plan_revealed(sync.page_in_hand[]) is 'Take up what completed pages reveal, as the kinds of their streams say. The caller holds the runs''
 locks.';
 
+comment on column sync.stream_tries.attempts is 'Failures of the present request.';
+
+comment on column sync.stream_tries.due_at is 'When it is handed out; null: it is leased, or over.';
+
+comment on column sync.stream_tries.kind is 'As of a chunk: page, confirmation (a record''s own GET) or item.';
+
+comment on column sync.stream_tries.request is 'The present request as it was leased, without its credential.';
+
+comment on column sync.stream_tries.request_id is 'The id of its present request, drawn with the chunks'', so that workers end and extend it by the
+same verbs.';
+
+comment on column sync.stream_tries.shown is 'What page 2 is compared with, of page 1: its ids and where its order began and ended; null once the
+try has ended.';
+
+comment on column sync.stream_tries.source is 'The row of sync_sources as it would be declared.';
+
+comment on column sync.stream_tries.steps is 'What each answer said, see get_stream_try().';
+
+comment on column sync.stream_tries.stream is 'The row of sync_streams as it would be declared.';
+
+comment on table sync.stream_tries is 'Declarations that are tried: pages 1 and 2 and one item, one request after the other, outside of
+runs. Kept for an hour. Records are never stored here.';
+
+comment on function sync.shape_of(jsonb,integer) is 'Returns: which keys a value has, and of which type what stands there is; no value.';
+
+comment on function sync.fields_of(jsonb) is 'Returns: the fields of records with the types that stand in them, [{"field", "types"}]; at most
+500.';
+
+comment on function sync.tried_ids(jsonb,public.sync_streams) is 'Returns: the ids of records, in their order; null for one without.';
+
+comment on function sync.complaints_of_page(sync.page_in_hand,public.sync_streams,jsonb) is 'Returns: what does not hold of a page that was read, [{"what", "says"}]; p_shown: what page 1
+showed.';
+
+comment on function sync.read_try(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Read an answer as a sync does. Returns: the page, the answer''s shape (null: it is no JSON), and
+what kept it from being read, as a complaint; then its records are what stands where they should.';
+
+comment on function sync.next_of_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) is 'Returns: what is asked for after an answer, as a chunk has it: page 2 where the answer says that
+there is one, then the own GET of the first record; all null: nothing more.';
+
+comment on function sync.step_of(sync.stream_tries,sync.page_in_hand,public.sync_streams,jsonb,jsonb) is 'Returns: what is kept of an answer.';
+
 comment on function sync.decide_failures(sync.page_in_hand[]) is 'A failure is tried again after a backoff with full jitter, or after the wait the API asked for,
 until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.';
 
@@ -9692,6 +10705,48 @@ comment on function sync.note_key(sync.page_in_hand[]) is 'What answers say of t
 requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
 note_key_owners() to find. Locks: workspaces by id, only
 where that changes, then budgets.';
+
+comment on function sync.end_try(bigint,text,text) is 'A try is done or has failed. The caller holds its row.';
+
+comment on function sync.put_off_try(bigint,interval,boolean,text) is 'A try''s request is handed out again later. The caller holds its row.';
+
+comment on function sync.hold_budget(bigint) is 'Reserve a send time for one request of no run. Returns: when it is sent, or after how long to look
+again. Locks: the budget, by SKIP LOCKED.';
+
+comment on function sync.let_probe(bigint) is 'A request of no run was the probe of a blocked budget: a page''s may be next. Locks: the budget, by
+SKIP LOCKED.';
+
+comment on function sync.lease_try(sync.stream_tries,text) is 'Hand out a try''s request, as a sync would send it, or say when to look again: while its workspace
+is paused, waits for an access token, or its budget has no room. The caller holds its row. Returns:
+the lease, or null. Locks: the budget, by SKIP LOCKED.';
+
+comment on function sync.lease_tries(text,integer) is 'Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
+budgets.';
+
+comment on function sync.with_tries(jsonb,text,integer) is 'Returns: a claim''s answer with what tries ask for, behind its chunks. Locks: as lease_tries().';
+
+comment on function sync.try_of(bigint,bigint) is 'Returns: the try whose request is leased so; null if there is none. Locks: its row.';
+
+comment on function sync.go_on_with_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) is 'Ask for what comes after an answer; with nothing more to ask for the try is done. The caller holds
+it.';
+
+comment on function sync.note_try(sync.stream_tries,sync.page_in_hand) is 'Take up what an answer says, and what is asked for next. The caller holds the try. Raises: the
+database''s own trouble.';
+
+comment on function sync.take_try_answers(sync.page_in_hand[]) is 'Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
+pages, those with outcome completed. Locks: the tries by request, budgets by SKIP LOCKED.';
+
+comment on function sync.note_failed_try(sync.stream_tries,sync.page_in_hand,text) is 'A try''s request failed for good: without page 1 the try has failed, otherwise it goes on. A page
+that was only guessed and is refused lies past the end. The caller holds the try.';
+
+comment on function sync.fail_try(sync.page_in_hand,text,text,numeric) is 'A try''s request ended without a page: it is sent three times at most. Returns: the outcome, or
+null if that is no such request, or another''s lease. Locks: its row, its budget by SKIP LOCKED.';
+
+comment on function sync.extend_tries(jsonb,timestamp with time zone) is 'The heartbeat''s part for tries. Returns: requests that are still held. Locks: their rows by SKIP
+LOCKED.';
+
+comment on function sync.take_back_tries() is 'Requests of tries whose lease ran out are sent again; a try that is not over after ten minutes has
+failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.';
 
 comment on function sync.unfit_in(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) is 'Returns: {turn of a page: {column: id of the first changed record whose value does not fit it}};
 column '''' where characters were replaced.';
@@ -9778,6 +10833,24 @@ comment on function sync.declaration_of(text,jsonb,jsonb) is 'Returns: a row as 
 comment on function public.get_declarations(text) is 'What was declared, of one source or of all: a parent before its children, without what a field
 that is left out means anyway. Returns: {"declarations": [{"source", "streams"}]}, each as
 apply_declaration() takes it. Raises: SY003 unknown source. Locks: nothing that stays.';
+
+comment on function sync.rows_to_try(jsonb,text,text) is 'Returns: the rows of a source and a stream as they would be declared, or are; they are taken back.
+Raises: SY003 no such stream, SY006 as declaring does.';
+
+comment on function sync.some_parent(bigint,jsonb) is 'Returns: a live record of a stream''s parent in a workspace, and its id; null if there is none.';
+
+comment on function public.try_stream(jsonb,text,text) is 'Try a declaration with a workspace''s key: a stream as declare_stream() takes it, {"stream_name"}
+of one that is declared, or a source with its streams, of which p_stream names one. Nothing is declared
+or written. A worker asks for pages 1 and 2 and one record by its own path, as a sync would, in
+budget, outside of runs. Returns: {"try_id", "workspace", "stream"} at once; get_stream_try() says
+what came of it. Raises: SY002, SY003, SY005 no parent to ask for, SY006 as declare_stream(). Locks:
+as declaring, for a moment.';
+
+comment on function public.get_stream_try(bigint) is 'What came of a try. Returns: {"try_id", "status": waiting, done or failed, "complaints": [{"step",
+"what", "says"}], "planned": {"completeness", "position", "pages", "records"}, "written": {"table",
+"records_of_page_1"}, "fields": [{"field", "types"}], "steps": [{"step", "request": without the key,
+"status", "shape", "records", "first_ids", "total", "next", "ends", …}], "error_message"}; no record.
+Raises: SY007 no such try, or older than an hour.';
 
 comment on function public.get_fleet(text,text[],integer,integer) is 'The fleet, worst first: a row for each workspace and stream, of those whose name, state or reason
 has the text and whose state or tone is named. Returns: {"as_of", "total", "matching", "fresh",
@@ -9990,6 +11063,8 @@ revoke all on function sync.http_date(text) from public, anon, authenticated, se
 revoke all on function sync.seconds_asked(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.access_of(public.sync_workspaces,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_access(bigint[]) from public, anon, authenticated, service_role;
 
@@ -10257,6 +11332,24 @@ revoke all on function sync.read_pages(sync.page_in_hand[]) from public, anon, a
 
 revoke all on function sync.plan_revealed(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
+revoke all on sequence sync.stream_tries_id_seq from public, anon, authenticated, service_role;
+
+revoke all on table sync.stream_tries from public, anon, authenticated, service_role;
+
+revoke all on function sync.shape_of(jsonb,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fields_of(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.tried_ids(jsonb,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.complaints_of_page(sync.page_in_hand,public.sync_streams,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_try(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.next_of_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.step_of(sync.stream_tries,sync.page_in_hand,public.sync_streams,jsonb,jsonb) from public, anon, authenticated, service_role;
+
 revoke all on function sync.decide_failures(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.end_or_delay(sync.page_in_hand[]) from public, anon, authenticated, service_role;
@@ -10268,6 +11361,36 @@ revoke all on function sync.note_unfit(sync.page_in_hand[]) from public, anon, a
 revoke all on function sync.settle_chunks(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.note_key(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.end_try(bigint,text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.put_off_try(bigint,interval,boolean,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.hold_budget(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.let_probe(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.lease_try(sync.stream_tries,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.lease_tries(text,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.with_tries(jsonb,text,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.try_of(bigint,bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.go_on_with_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_try(sync.stream_tries,sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.take_try_answers(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_failed_try(sync.stream_tries,sync.page_in_hand,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fail_try(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
+
+revoke all on function sync.extend_tries(jsonb,timestamp with time zone) from public, anon, authenticated, service_role;
+
+revoke all on function sync.take_back_tries() from public, anon, authenticated, service_role;
 
 revoke all on function sync.unfit_in(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) from public, anon, authenticated, service_role;
 
@@ -10317,6 +11440,16 @@ revoke all on function sync.declaration_of(text,jsonb,jsonb) from public, anon, 
 
 revoke all on function public.get_declarations(text) from public, anon, authenticated, service_role;
 grant execute on function public.get_declarations(text) to service_role;
+
+revoke all on function sync.rows_to_try(jsonb,text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.some_parent(bigint,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function public.try_stream(jsonb,text,text) from public, anon, authenticated, service_role;
+grant execute on function public.try_stream(jsonb,text,text) to service_role;
+
+revoke all on function public.get_stream_try(bigint) from public, anon, authenticated, service_role;
+grant execute on function public.get_stream_try(bigint) to service_role;
 
 revoke all on function sync.outdated_protocol(integer) from public, anon, authenticated, service_role;
 
