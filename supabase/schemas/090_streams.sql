@@ -144,8 +144,8 @@ comment on column public.sync_streams.result_cap is
 comment on column public.sync_streams.deleted_when is
 'Fields whose values say that a record is gone, {"status": "deleted"}; null: none does.';
 comment on column public.sync_streams.fan_out is
-'Of a stream with a parent: changed asks for the parents that the run changed or revived, all for
-all that live.';
+'Below which parents children are read: all that live, or those that changed or were revived since;
+changed reads below all at first and every full_scan_days.';
 comment on column public.sync_streams.id_scope is
 'Whether ids are unique in a workspace (global) or below one parent only (parent).';
 comment on column public.sync_streams.order_direction is 'asc or desc.';
@@ -166,7 +166,8 @@ comment on column public.sync_streams.columns is
 'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records
 go to synced_records or to target_table.';
 comment on column public.sync_streams.parent_stream is
-'Of an items stream: the feed whose run must have closed first.';
+'Of items, and of lists of children, one below each of its records: the stream whose run must have
+closed first. {parent.id} and the like in a request are fields of its record.';
 comment on column public.sync_streams.order_path is
 'Of a feed: where a record says what its list is ordered by, newest first; null: its id.';
 comment on column public.sync_streams.order_type is
