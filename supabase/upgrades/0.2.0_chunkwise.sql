@@ -4106,13 +4106,14 @@ begin
     reading = case when f.since is not null then jsonb_build_object('since', f.since) end
   from (
     select x.id, case
-      when s.marks -> 'of' = sync.feed_identity(w, st)
+      when s.marks -> 'of' = sync.feed_identity(w, st) and j.kind <> 'audit'
         and (s.marks ->> 'full_scan_at')::timestamptz
           >= sync.now() - make_interval(days => st.full_scan_days)
       then (s.marks ->> 'since')::timestamptz - make_interval(secs => st.since_overlap) end as since
     from public.workspace_sync_runs as x
     join public.sync_streams as st on st.id = x.stream_id and sync.is_read_since(st)
     join public.sync_workspaces as w on w.id = x.workspace_id
+    join public.polling_job_status as j on j.id = x.job_id
     left join public.sync_workspace_streams as s
       on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
     where x.id = any (p_run_ids)
@@ -8524,6 +8525,23 @@ begin
   return v_ids;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.remember_records(p_job_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  insert into sync.audits (run_id, record_ids)
+  select r.id, sync.live_record_ids(r) from public.workspace_sync_runs as r
+  where r.job_id = p_job_id;
+  update public.polling_job_status set kind = 'audit' where id = p_job_id;
+  update public.chunked_sync_jobs as c set reading = nullif(c.reading - 'since', '{}')
+  from public.workspace_sync_runs as r
+  where r.job_id = p_job_id and not r.is_full_scan and c.run_id = r.id and c.reading ? 'since';
+  update public.workspace_sync_runs
+  set is_full_scan = true, reading = nullif(reading - 'since', '{}')
+  where job_id = p_job_id and not is_full_scan;
+$function$;
+
 CREATE OR REPLACE FUNCTION public.start_audit(p_workspaces text[] DEFAULT NULL::text[])
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -8539,7 +8557,8 @@ begin
   perform set_config('response.status', '202', true);
   v_answer := sync.start_job('audit', sync.requested_runs(array(
     select distinct stream_name from public.sync_streams
-    where completeness = 'counted' and parent_stream is null and is_default
+    where completeness in ('counted', 'chained', 'agreed') and parent_stream is null
+      and is_default
   ), p_workspaces), null);
   perform sync.remember_records((v_answer ->> 'job_id')::uuid)
   where v_answer ->> 'status' = 'accepted';
@@ -8801,7 +8820,9 @@ AS $function$
     else p_row -> f.field end), '{}')
   from sync.declared_fields(p_what) as f
   where p_row ? f.field and (p_row -> f.field is distinct from p_defaults -> f.field
-    or f.field = any ('{path,page_size}'));
+    or f.field = any ('{path,page_size}'))
+    -- Of declared columns it is made.
+    and not (f.field = 'apply_function' and p_row ->> 'columns' is not null);
 $function$;
 
 CREATE OR REPLACE FUNCTION public.get_declarations(p_source text DEFAULT NULL::text)
@@ -9772,8 +9793,9 @@ comment on column public.sync_streams.class_rules is 'As those of its source, an
 comment on column public.sync_streams.columns is 'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records
 go to synced_records or to target_table.';
 
-comment on column public.sync_streams.completeness is 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. feed:
-newest first, read until the end or the mark of the last complete scan; never deletes. single: one
+comment on column public.sync_streams.completeness is 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. chained:
+pages that join, in order_path''s order, to a proven end; may delete. agreed: two scans in a row, of
+which the later one shows all that the one before showed; may delete. feed: newest first, read until the end or the mark of the last complete scan; never deletes. single: one
 answer holds the whole list, or the one record; may delete. items: one request per record that the
 parent stream staged. connection: one request that tells whose key it is
 (id_path, name_path).';
@@ -9786,8 +9808,8 @@ between two pages; null: it may be an offset.';
 
 comment on column public.sync_streams.deleted_when is 'Fields whose values say that a record is gone, {"status": "deleted"}; null: none does.';
 
-comment on column public.sync_streams.fan_out is 'Of a stream with a parent: changed asks for the parents that the run changed or revived, all for
-all that live.';
+comment on column public.sync_streams.fan_out is 'Below which parents children are read: all that live, or those that changed or were revived since;
+changed reads below all at first and every full_scan_days.';
 
 comment on column public.sync_streams.first_page is 'The number of the first page, 0 or 1.';
 
@@ -9817,6 +9839,9 @@ comment on column public.sync_streams.order_is_unique is 'Whether no two records
 comment on column public.sync_streams.order_moves is 'never: a record''s order key stays; forward: it grows with every change, as updated_at does.';
 
 comment on column public.sync_streams.overlap is 'By how many records pages by {offset} overlap; null: a tenth of a page, at least 1.';
+
+comment on column public.sync_streams.parent_stream is 'Of items, and of lists of children, one below each of its records: the stream whose run must have
+closed first. {parent.id} and the like in a request are fields of its record.';
 
 comment on column public.sync_streams.result_cap is 'How many records the API shows of a list at most; a total at or above it is none.';
 
@@ -10352,7 +10377,7 @@ comment on function sync.is_read_since(public.sync_streams) is 'Returns: whether
 comment on function sync.latest_time(jsonb,public.sync_streams) is 'Returns: the latest updated_at of records, of a stream that is read since a time; else null.';
 
 comment on function sync.set_since(bigint[]) is 'New runs of lists that can be asked for what changed: since the last completed run, or everything,
-when that is due, or when that run was of another address, owner or declaration.';
+for an audit, when that is due, or when that run was of another address, owner or declaration.';
 
 comment on function sync.note_reading(public.workspace_sync_runs) is 'A list was read completely: since when the next run has to ask, and how many pages it had, of
 which as many are read side by side next time. The caller holds the run''s lock.';
@@ -10805,6 +10830,15 @@ Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) an
 repeated with the same token, the first outcome.
 Raises: SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row, then
 run, job, workspace, budget.';
+
+comment on function sync.remember_records(uuid) is 'A job that was just started, by this transaction, is an audit: remember which rows are here now,
+and have it read everything.';
+
+comment on function public.start_audit(text[]) is 'Read the counted, chained and agreed streams of some workspaces, or of all active ones, as a
+whole, and remember which rows were here before: get_audit() compares. Returns: as
+start_sync_job(). Raises:
+SY002 unknown workspace, SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation.
+Locks: new rows only.';
 
 comment on function sync.rows_of_source(text) is 'Returns: {"source": its row, "streams": {name: row}}; null if there is no such source.';
 
