@@ -4996,23 +4996,16 @@ comment on function sync.has_position(public.sync_streams) is
 $$Returns: whether a stream's request names its place in the list by a template or takes the next
 URL from the answer, so that page_param is not added.$$;
 
-create function sync.is_plain(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams)
-  returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
+create function sync.is_plain(p_stream public.sync_streams) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  return strpos(substr(p_stream.headers::text, 2), '{') = 0 and case p_chunk.kind
-    when 'connection' then true
-    when 'confirmation' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
-      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
-    when 'item' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
-      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
-    else p_stream.method = 'GET' and not p_stream.conditional and not p_chunk.reading ? 'url' is true
-      and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
-    end;
+  return p_stream.method = 'GET' and p_stream.next_is = 'token' and not p_stream.conditional
+    and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
+    and strpos(substr(p_stream.headers::text, 2), '{') = 0
+    and strpos(replace(coalesce(p_stream.item_path, ''), '{id}', ''), '{') = 0;
 end; $$;
-comment on function sync.is_plain(public.chunked_sync_jobs, public.sync_streams) is
-$$Returns: whether a chunk's request can be put together without a look for templates, as most
+comment on function sync.is_plain(public.sync_streams) is
+$$Returns: whether a stream's requests can be put together without a look for templates, as most
 can.$$;
 
 create function sync.position_params(p_chunk public.chunked_sync_jobs,
@@ -6298,7 +6291,14 @@ without a key, nor to another source than its stream's.$$;
 create function sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
   returns sync.made_request[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream_ids bigint[];
 begin
+  select coalesce(array_agg(st.id), '{}') into v_stream_ids from public.sync_streams as st
+  where st.id in (
+    select r.stream_id from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id) and not sync.is_plain(st);
   return array(
     select sync.make_request(c, st, so, a.base_url)
     from unnest(p_queue_ids) as p (id)
@@ -6307,7 +6307,8 @@ begin
     join public.sync_streams as st on st.id = r.stream_id
     join public.sync_sources as so on so.id = st.source_id
     join unnest(p_access) as a on a.workspace_id = r.workspace_id and a.source_id = so.id
-    where not sync.is_plain(c, st));
+    where c.kind <> 'connection'
+      and (st.id = any (v_stream_ids) or c.record_id !~ '^[A-Za-z0-9_~-]+$'));
 end; $$;
 comment on function sync.made_requests(bigint[], sync.access[]) is
 $$Returns: of the chunks whose requests have templates, what filling them gave.$$;

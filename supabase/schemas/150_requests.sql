@@ -185,23 +185,16 @@ comment on function sync.has_position(public.sync_streams) is
 $$Returns: whether a stream's request names its place in the list by a template or takes the next
 URL from the answer, so that page_param is not added.$$;
 
-create function sync.is_plain(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams)
-  returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
+create function sync.is_plain(p_stream public.sync_streams) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  return strpos(substr(p_stream.headers::text, 2), '{') = 0 and case p_chunk.kind
-    when 'connection' then true
-    when 'confirmation' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
-      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
-    when 'item' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
-      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
-    else p_stream.method = 'GET' and not p_stream.conditional and not p_chunk.reading ? 'url' is true
-      and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
-    end;
+  return p_stream.method = 'GET' and p_stream.next_is = 'token' and not p_stream.conditional
+    and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
+    and strpos(substr(p_stream.headers::text, 2), '{') = 0
+    and strpos(replace(coalesce(p_stream.item_path, ''), '{id}', ''), '{') = 0;
 end; $$;
-comment on function sync.is_plain(public.chunked_sync_jobs, public.sync_streams) is
-$$Returns: whether a chunk's request can be put together without a look for templates, as most
+comment on function sync.is_plain(public.sync_streams) is
+$$Returns: whether a stream's requests can be put together without a look for templates, as most
 can.$$;
 
 create function sync.position_params(p_chunk public.chunked_sync_jobs,

@@ -101,7 +101,14 @@ without a key, nor to another source than its stream's.$$;
 create function sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
   returns sync.made_request[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream_ids bigint[];
 begin
+  select coalesce(array_agg(st.id), '{}') into v_stream_ids from public.sync_streams as st
+  where st.id in (
+    select r.stream_id from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id) and not sync.is_plain(st);
   return array(
     select sync.make_request(c, st, so, a.base_url)
     from unnest(p_queue_ids) as p (id)
@@ -110,7 +117,8 @@ begin
     join public.sync_streams as st on st.id = r.stream_id
     join public.sync_sources as so on so.id = st.source_id
     join unnest(p_access) as a on a.workspace_id = r.workspace_id and a.source_id = so.id
-    where not sync.is_plain(c, st));
+    where c.kind <> 'connection'
+      and (st.id = any (v_stream_ids) or c.record_id !~ '^[A-Za-z0-9_~-]+$'));
 end; $$;
 comment on function sync.made_requests(bigint[], sync.access[]) is
 $$Returns: of the chunks whose requests have templates, what filling them gave.$$;

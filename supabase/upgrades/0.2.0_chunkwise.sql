@@ -2619,23 +2619,17 @@ begin
   return sync.position_of(p_stream) <> 'page' or sync.has_template(p_stream, 'page');
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.is_plain(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams)
+CREATE OR REPLACE FUNCTION sync.is_plain(p_stream public.sync_streams)
  RETURNS boolean
  LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET standard_conforming_strings TO 'on'
 AS $function$
 begin
-  return strpos(substr(p_stream.headers::text, 2), '{') = 0 and case p_chunk.kind
-    when 'connection' then true
-    when 'confirmation' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
-      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
-    when 'item' then p_chunk.record_id ~ '^[A-Za-z0-9_~-]+$'
-      and strpos(replace(p_stream.item_path, '{id}', ''), '{') = 0
-    else p_stream.method = 'GET' and not p_stream.conditional and not p_chunk.reading ? 'url' is true
-      and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
-    end;
+  return p_stream.method = 'GET' and p_stream.next_is = 'token' and not p_stream.conditional
+    and strpos(p_stream.path, '{') = 0 and strpos(substr(p_stream.params::text, 2), '{') = 0
+    and strpos(substr(p_stream.headers::text, 2), '{') = 0
+    and strpos(replace(coalesce(p_stream.item_path, ''), '{id}', ''), '{') = 0;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.position_params(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams)
@@ -2974,7 +2968,14 @@ CREATE OR REPLACE FUNCTION sync.made_requests(p_queue_ids bigint[], p_access syn
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  v_stream_ids bigint[];
 begin
+  select coalesce(array_agg(st.id), '{}') into v_stream_ids from public.sync_streams as st
+  where st.id in (
+    select r.stream_id from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id) and not sync.is_plain(st);
   return array(
     select sync.make_request(c, st, so, a.base_url)
     from unnest(p_queue_ids) as p (id)
@@ -2983,7 +2984,8 @@ begin
     join public.sync_streams as st on st.id = r.stream_id
     join public.sync_sources as so on so.id = st.source_id
     join unnest(p_access) as a on a.workspace_id = r.workspace_id and a.source_id = so.id
-    where not sync.is_plain(c, st));
+    where c.kind <> 'connection'
+      and (st.id = any (v_stream_ids) or c.record_id !~ '^[A-Za-z0-9_~-]+$'));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.lease_chunks(p_admissions sync.admission[], p_worker_id text, p_access sync.access[], p_made sync.made_request[])
@@ -10171,7 +10173,7 @@ comment on function sync.as_pairs(jsonb) is 'Returns: parameters as [[name, valu
 comment on function sync.has_position(public.sync_streams) is 'Returns: whether a stream''s request names its place in the list by a template or takes the next
 URL from the answer, so that page_param is not added.';
 
-comment on function sync.is_plain(public.chunked_sync_jobs,public.sync_streams) is 'Returns: whether a chunk''s request can be put together without a look for templates, as most
+comment on function sync.is_plain(public.sync_streams) is 'Returns: whether a stream''s requests can be put together without a look for templates, as most
 can.';
 
 comment on function sync.position_params(public.chunked_sync_jobs,public.sync_streams) is 'Returns: the parameters that name a chunk''s place where no template does.';
@@ -11072,7 +11074,7 @@ revoke all on function sync.as_pairs(jsonb) from public, anon, authenticated, se
 
 revoke all on function sync.has_position(public.sync_streams) from public, anon, authenticated, service_role;
 
-revoke all on function sync.is_plain(public.chunked_sync_jobs,public.sync_streams) from public, anon, authenticated, service_role;
+revoke all on function sync.is_plain(public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.position_params(public.chunked_sync_jobs,public.sync_streams) from public, anon, authenticated, service_role;
 
