@@ -856,13 +856,84 @@ begin
   return next p_secret;
   if p_secret ~ '^\s*[{[]' then
     return query select s.part #>> '{}' from jsonb_path_query(p_secret::jsonb, 'strict $.**')
-      as s(part) where jsonb_typeof(s.part) = 'string';
+      as s(part) where jsonb_typeof(s.part) = 'string' and length(s.part #>> '{}') >= 4;
+  elsif strpos(p_secret, ':') > 0 then
+    return query select s.part from unnest(array[split_part(p_secret, ':', 1),
+      substr(p_secret, strpos(p_secret, ':') + 1)]) as s(part) where length(s.part) >= 4;
   end if;
 exception when invalid_text_representation then
   return;
 end; $$;
 comment on function sync.strings_of(text) is
-$$Returns: a secret, and if it is JSON every string in it.$$;
+$$Returns: a secret; if it is JSON every string in it, and if it reads user:password both, but none
+of fewer than 4 characters, which stand in too many words.$$;
+
+create function sync.json_object(p_text text) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when jsonb_typeof(p_text::jsonb) = 'object' then p_text::jsonb end;
+exception when data_exception or program_limit_exceeded or statement_too_complex then
+  return null;
+end; $$;
+comment on function sync.json_object(text) is
+$$Returns: a text as the JSON object that it is; null if it is none.$$;
+
+create function sync.wrong_in_secret(p_auth text, p_auth_in text, p_secret text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_form constant text := format('the secret of a source with %s auth', p_auth);
+  v_grant jsonb;
+  v_lacks text;
+begin
+  if p_auth = 'none' then
+    return case when p_secret <> '' then 'its source takes no key: its auth is none' end;
+  elsif coalesce(p_secret, '') = '' then
+    return 'the key is empty';
+  elsif p_auth = 'key' then
+    return case
+      when p_secret ~ '[\u0001-\u001f\u007f]' then 'the key has a line break or another control in it'
+      when p_auth_in = 'header' and p_secret ~ '[^\u0020-\u007e]'
+      then 'the key has a letter that no header carries: only ASCII does' end;
+  elsif p_auth = 'basic' then
+    return case
+      when strpos(p_secret, ':') = 0 then v_form || ' reads user:password; this one has no colon'
+      when p_secret ~ '[\u0001-\u001f\u007f]'
+      then v_form || ' reads user:password; this one has a line break or another control in it' end;
+  end if;
+  v_grant := sync.json_object(p_secret);
+  if v_grant is null then
+    return v_form || ' is a JSON object; this one is none';
+  end if;
+  select string_agg(f.name, ', ') into v_lacks
+  from unnest(case p_auth when 'oauth2_client' then '{client_id,client_secret}'::text[]
+    else '{client_id,refresh_token}'::text[] end) as f (name)
+  where coalesce(jsonb_typeof(v_grant -> f.name), '') <> 'string' or v_grant ->> f.name = '';
+  return case
+    when v_lacks is not null then format('%s is a JSON object with texts; this one lacks %s',
+      v_form, v_lacks)
+    when jsonb_typeof(coalesce(v_grant -> 'client_secret', '""')) <> 'string'
+    then v_form || ' is a JSON object with texts; this one has another client_secret'
+    when v_grant - array['client_id', 'client_secret',
+      case p_auth when 'oauth2_refresh' then 'refresh_token' else 'client_id' end] <> '{}'
+    then v_form || ' is a JSON object; this one has more fields than that takes' end;
+end; $$;
+comment on function sync.wrong_in_secret(text, text, text) is
+$$Returns: what of a secret is not of the form that its source's auth takes, in words that show
+nothing of it; null if it fits.$$;
+
+create function sync.secret_form(p_auth text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case p_auth
+    when 'none' then 'Hand over null, or register the workspace with a source that takes one.'
+    when 'basic' then 'It reads user:password; what stands before the first colon is the user.'
+    when 'oauth2_client' then 'It reads {"client_id": "…", "client_secret": "…"}.'
+    when 'oauth2_refresh' then 'It reads {"client_id": "…", "client_secret": "…", "refresh_token": '
+      '"…"}; a public client has no client_secret.'
+    else 'Hand over the key that the API gave for this workspace.' end;
+$$;
+comment on function sync.secret_form(text) is
+$$Returns: how a secret reads by a source's auth, in words.$$;
 
 create function sync.repeats_secret(p_text text, p_secret text) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -905,11 +976,19 @@ repeats a secret, which may be null.$$;
 
 create function sync.workspace_secret(p_workspace_id bigint) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key text;
+  v_tokens text;
 begin
-  return (select sync.read_secret(secret_id) from public.sync_workspaces where id = p_workspace_id);
+  select sync.read_secret(w.secret_id), sync.read_secret(t.secret_id) into v_key, v_tokens
+  from public.sync_workspaces as w left join sync.workspace_tokens as t on t.workspace_id = w.id
+  where w.id = p_workspace_id;
+  return case when v_tokens is null then v_key
+    else jsonb_build_array(sync.json_object(v_key), sync.json_object(v_tokens))::text end;
 end; $$;
 comment on function sync.workspace_secret(bigint) is
-$$Returns: a workspace's key, null if it has none that can be read.$$;
+$$Returns: a workspace's key, with its tokens where it has some; null if there is none that can be
+read.$$;
 
 create function sync.failure_text(p_text text, p_workspace_id bigint) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -953,7 +1032,8 @@ workspace's key, and without what looks like a token.$$;
 revoke all on function
   sync.mask_secrets, sync.read_secret, sync.write_secret, sync.one_line, sync.as_bytes,
   sync.character, sync.resolved, sync.readings, sync.strings_of, sync.repeats_secret,
-  sync.foreign_text, sync.workspace_secret, sync.failure_text, sync.mask_workspace_key
+  sync.foreign_text, sync.workspace_secret, sync.failure_text, sync.mask_workspace_key,
+  sync.json_object, sync.wrong_in_secret, sync.secret_form
 from public, anon, authenticated, service_role;
 
 -- Sources: APIs, and how their errors look.
@@ -1085,29 +1165,37 @@ comment on column public.sync_budgets.line_due_at is
 'When those that wait in its line are looked at next; null: nobody waits.';
 alter table public.sync_budgets enable row level security;
 
-create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
-  returns bigint
+create function sync.ensure_scope(p_source_id bigint, p_scope_key text) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_source public.sync_sources;
-  v_key text;
   v_budget_id bigint;
 begin
-  select * into strict v_source from public.sync_sources where id = p_source_id;
-  v_key := case v_source.budget_scope
-    when 'key' then 'workspace:' || p_workspace_id when 'source' then 'source'
-    else sync.host_of(p_base_url) end;
   select id into v_budget_id from public.sync_budgets
-  where source_id = p_source_id and scope_key = v_key;
+  where source_id = p_source_id and scope_key = p_scope_key;
   -- Only a new one is inserted: the attempt waits for whoever is just writing one that is there.
   if v_budget_id is null then
     insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
-    values (p_source_id, v_key, v_source.requests_per_second, v_source.max_in_flight)
+    select id, p_scope_key, requests_per_second, max_in_flight from public.sync_sources
+    where id = p_source_id
     on conflict (source_id, scope_key) do nothing;
     select id into strict v_budget_id from public.sync_budgets
-    where source_id = p_source_id and scope_key = v_key;
+    where source_id = p_source_id and scope_key = p_scope_key;
   end if;
   return v_budget_id;
+end; $$;
+comment on function sync.ensure_scope(bigint, text) is
+$$A source's budget of a scope, made with the source's defaults if new. Returns: its id. Locks: the
+new row.$$;
+
+create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
+  returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return sync.ensure_scope(p_source_id, (
+    select case budget_scope
+      when 'key' then 'workspace:' || p_workspace_id when 'source' then 'source'
+      else sync.host_of(p_base_url) end
+    from public.sync_sources where id = p_source_id));
 end; $$;
 comment on function sync.ensure_budget(bigint, text, bigint) is
 $$The budget a workspace draws on, made with the source's defaults if new. Returns: its id. Locks:
@@ -1174,8 +1262,8 @@ grant select on table public.sync_budgets to authenticated, service_role;
 create policy sync_budgets_select_operator on public.sync_budgets
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.ensure_budget, sync.effective_rate, sync.blocked_budgets, sync.lock_budgets
-from public, anon, authenticated, service_role;
+  sync.ensure_scope, sync.ensure_budget, sync.effective_rate, sync.blocked_budgets,
+sync.lock_budgets from public, anon, authenticated, service_role;
 
 -- Workspaces: tenants of a source; what their names, addresses and ids may be.
 -- Stands on: addresses, keys, budgets.
@@ -1379,6 +1467,188 @@ create policy sync_workspaces_select_operator on public.sync_workspaces
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.trim_blanks, sync.name_key, sync.tidy_name, sync.prepare_workspace, sync.workspace_id_of
+from public, anon, authenticated, service_role;
+
+-- Grants: what OAuth2 gave a workspace, and the requests for its access tokens.
+
+create table sync.workspace_tokens (
+  workspace_id bigint primary key references public.sync_workspaces (id) on delete cascade,
+  source_id bigint not null references public.sync_sources (id) on delete cascade,
+  fingerprint text not null,
+  secret_id uuid,
+  base_url text,
+  generation bigint not null default 0,
+  issued_at timestamptz,
+  expires_at timestamptz,
+  is_proven boolean not null default false,
+  renewed_at timestamptz,
+  refusals int not null default 0,
+  refused_until timestamptz,
+  refusal text,
+  constraint workspace_tokens_fingerprint_key unique (source_id, fingerprint)
+) with (fillfactor = 50);
+comment on table sync.workspace_tokens is
+'The grant of each workspace whose source has OAuth2, and how its access token is. The tokens
+themselves are in Vault.';
+comment on column sync.workspace_tokens.fingerprint is
+'A hash of the grant as it was registered: one grant serves one workspace of a source.';
+comment on column sync.workspace_tokens.secret_id is
+'In Vault: access token, rotated refresh token, and both as they were before. Null: none yet.';
+comment on column sync.workspace_tokens.base_url is
+'The workspace''s base URL when the token was asked for: it is for no other.';
+comment on column sync.workspace_tokens.generation is
+'Counts access tokens, and is never taken back: what was sent with an older one says nothing of
+it.';
+comment on column sync.workspace_tokens.issued_at is
+'When the request for the token was sent at the earliest; null: there is no token.';
+comment on column sync.workspace_tokens.expires_at is
+'From when on no page is leased with it; null: the endpoint did not say.';
+comment on column sync.workspace_tokens.is_proven is 'Whether the API answered a page with 2xx to
+it.';
+comment on column sync.workspace_tokens.renewed_at is
+'When a 401 last had a proven token renewed.';
+comment on column sync.workspace_tokens.refusals is 'How often in a row the grant was refused.';
+comment on column sync.workspace_tokens.refused_until is
+'The grant was refused, and until then it is not tried again; null: it was not.';
+comment on column sync.workspace_tokens.refusal is 'What the token endpoint said then.';
+alter table sync.workspace_tokens enable row level security;
+
+create table sync.token_requests (
+  id bigint primary key,
+  workspace_id bigint not null references public.sync_workspaces (id) on delete cascade,
+  budget_id bigint not null references public.sync_budgets (id) on delete cascade,
+  base_url text not null,
+  status text not null default 'pending',
+  due_at timestamptz not null default sync.now(),
+  lease_token bigint,
+  lease_expires_at timestamptz,
+  started_at timestamptz,
+  requested_at timestamptz,
+  worker_id text,
+  outcome text,
+  failures int not null default 0,
+  lease_losses int not null default 0,
+  failing_since timestamptz,
+  error_message text,
+  created_at timestamptz not null default sync.now(),
+  ended_at timestamptz,
+  constraint token_requests_state_check check (case status
+    when 'pending' then ended_at is null
+    when 'processing' then ended_at is null and lease_token is not null
+      and lease_expires_at is not null and outcome is null
+    else status in ('completed', 'failed', 'cancelled') and ended_at is not null end)
+) with (fillfactor = 50);
+comment on table sync.token_requests is
+'Requests for access tokens: of a workspace, outside of runs and slots, one live at a time. Their
+ids are drawn with the chunks'', so that workers end and extend them by the same verbs.';
+comment on column sync.token_requests.budget_id is 'That of the token endpoint''s host.';
+comment on column sync.token_requests.base_url is 'The workspace''s, when it was made.';
+comment on column sync.token_requests.due_at is 'While it is pending: when it is handed out.';
+comment on column sync.token_requests.lease_token is 'The last claim''s token.';
+comment on column sync.token_requests.outcome is
+'What its last holder was told when it ended the lease; null while it has not.';
+comment on column sync.token_requests.failing_since is
+'Since when it fails, for reasons that may pass; null: it does not.';
+comment on column sync.token_requests.error_message is 'Why it failed last; of no secret.';
+create unique index token_requests_live_idx on sync.token_requests (workspace_id)
+  where ended_at is null;
+create index token_requests_due_idx on sync.token_requests (due_at) where status = 'pending';
+create index token_requests_workspace_idx on sync.token_requests (workspace_id, id);
+create index token_requests_budget_idx on sync.token_requests (budget_id, status);
+alter table sync.token_requests enable row level security;
+
+create function sync.is_oauth(p_auth text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_auth in ('oauth2_client', 'oauth2_refresh');
+end; $$;
+comment on function sync.is_oauth(text) is $$Returns: whether an auth of a source has tokens.$$;
+
+create function sync.token_url_of(p_base_url text, p_token_url text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when starts_with(p_token_url, '/') then p_base_url || p_token_url
+    else p_token_url end;
+end; $$;
+comment on function sync.token_url_of(text, text) is
+$$Returns: where a workspace's access tokens come from.$$;
+
+create function sync.fingerprint_of(p_auth text, p_grant jsonb) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select encode(sha256(convert_to(jsonb_build_array('chunkwise', p_auth, p_grant ->> 'client_id',
+    p_grant ->> 'refresh_token')::text, 'UTF8')), 'hex');
+$$;
+comment on function sync.fingerprint_of(text, jsonb) is
+$$Returns: by what grants are told apart: the client, with its refresh token where there is one. A
+client secret that is renewed makes no other grant.$$;
+
+create function sync.forget_token(p_workspace_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.token_requests set status = 'cancelled', ended_at = sync.now()
+  where workspace_id = p_workspace_id and ended_at is null;
+  delete from vault.secrets where name = 'chunkwise/token/' || p_workspace_id;
+  update sync.workspace_tokens set secret_id = null, base_url = null, issued_at = null,
+    expires_at = null, is_proven = false, renewed_at = null, refusals = 0, refused_until = null,
+    refusal = null
+  where workspace_id = p_workspace_id;
+end; $$;
+comment on function sync.forget_token(bigint) is
+$$A workspace's tokens leave Vault, and what was asked for is not taken. Its generation stays.
+Locks: its request, then its row.$$;
+
+create function sync.keep_grant(p_workspace_id bigint, p_source_id bigint, p_secret text,
+  p_is_same boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_auth text := (select auth from public.sync_sources where id = p_source_id);
+  v_fingerprint text;
+  v_other text;
+  v_before sync.workspace_tokens;
+begin
+  if not sync.is_oauth(v_auth) then
+    perform sync.forget_token(p_workspace_id);
+    delete from sync.workspace_tokens where workspace_id = p_workspace_id;
+    return;
+  end if;
+  v_fingerprint := sync.fingerprint_of(v_auth, p_secret::jsonb);
+  select w.workspace_name into v_other from sync.workspace_tokens as t
+  join public.sync_workspaces as w on w.id = t.workspace_id
+  where t.source_id = p_source_id and t.fingerprint = v_fingerprint
+    and t.workspace_id <> p_workspace_id;
+  if v_other is not null then
+    raise exception using errcode = 'SY019',
+      message = format('that grant is the one of workspace %L', v_other),
+      hint = 'Each use may renew it, which costs the other workspace its own: have the API give '
+        'one to each, or take the other out with remove_workspace().';
+  end if;
+  select * into v_before from sync.workspace_tokens where workspace_id = p_workspace_id;
+  if v_before.workspace_id is not null and (not p_is_same or v_before.source_id <> p_source_id) then
+    perform sync.forget_token(p_workspace_id);
+  end if;
+  insert into sync.workspace_tokens as t (workspace_id, source_id, fingerprint)
+  values (p_workspace_id, p_source_id, v_fingerprint)
+  on conflict (workspace_id) do update set source_id = excluded.source_id,
+    fingerprint = excluded.fingerprint,
+    -- Whoever hands the same one over again wants it tried again.
+    refused_until = least(t.refused_until, sync.now());
+exception when unique_violation then
+  raise exception using errcode = 'SY019',
+    message = 'that grant is the one of another workspace, which is just being registered',
+    hint = 'Have the API give one to each workspace.';
+end; $$;
+comment on function sync.keep_grant(bigint, bigint, text, boolean) is
+$$A workspace was given a secret: with another one than before its tokens are forgotten, and without
+OAuth2 it has none. The caller holds the workspace and has checked the secret's form. Raises: SY019
+another workspace of the source has this grant. Locks: its request, its row.$$;
+
+revoke all on table sync.workspace_tokens, sync.token_requests
+from public, anon, authenticated, service_role;
+grant select on table sync.token_requests to authenticated, service_role;
+create policy token_requests_select_operator on sync.token_requests
+for select to authenticated using ((select sync.is_operator()));
+revoke all on function
+  sync.is_oauth, sync.token_url_of, sync.fingerprint_of, sync.forget_token, sync.keep_grant
 from public, anon, authenticated, service_role;
 
 -- Streams: what kinds of record a source serves, and how far each workspace is with them.
@@ -2238,7 +2508,7 @@ from public, anon, authenticated, service_role;
 
 -- Declared together: which fields of a declaration go with which others, where templates may stand,
 -- which headers are the engine's own. Each rule names the field that is wrong and what it takes.
--- Stands on: templates, declared_fields.
+-- Stands on: addresses, templates, declared_fields.
 
 create type sync.wrong_field as (field text, takes text);
 comment on type sync.wrong_field is
@@ -2611,6 +2881,14 @@ language sql stable set search_path = pg_catalog, pg_temp
       'nothing where auth is none'),
     ('token_url', p_source.token_url is null and x.is_oauth,
       format('a path below the base URL or an https URL, where auth is %s', p_source.auth)),
+    ('auth_name', lower(p_source.auth_name) <> 'authorization' and p_source.auth = 'basic',
+      'Authorization, where auth is basic'),
+    ('token_url', not starts_with(p_source.token_url, '/') and (
+        sync.parse_url(p_source.token_url) is null
+        or sync.reach_of(sync.parse_url(p_source.token_url)) = 'private'
+        and not sync.is_switched_on('allow_private_addresses')),
+      'a path below the base URL or an https URL of a public host; '
+      'set_setting(''allow_private_addresses'', ''true'') lets that be a private one'),
     ('token_url', p_source.token_url is not null and not x.is_oauth,
       'nothing unless auth is oauth2_client or oauth2_refresh'),
     ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,
@@ -3415,13 +3693,12 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set default_transaction_isolation = 'read committed' as $$
 declare
   v_id bigint;
-  v_base_path text;
+  v_before public.sync_sources;
 begin
   perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select base_path into v_base_path from public.sync_sources
-  where source_name = p_source ->> 'source_name';
+  select * into v_before from public.sync_sources where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
     as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
     auth_in, auth_name, auth_prefix, budget_scope,
@@ -3451,8 +3728,13 @@ begin
   perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (v_base_path <> so.base_path)::int
+  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
   from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
+  -- Another endpoint's token is no token; the grant stays.
+  update sync.workspace_tokens as t set expires_at = sync.now()
+  from public.sync_sources as so
+  where so.id = v_id and t.source_id = v_id and (v_before.auth, v_before.token_url,
+    v_before.token_params) is distinct from (so.auth, so.token_url, so.token_params);
   return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
 end; $$;
 comment on function public.declare_source(jsonb) is
@@ -4132,6 +4414,7 @@ create table public.chunk_processing_queue (
   unanswered int not null default 0,
   postponements int not null default 0,
   postponed_since timestamptz,
+  token_generation bigint,
   lease_token bigint,
   lease_expires_at timestamptz,
   worker_id text,
@@ -4168,6 +4451,8 @@ comment on column public.chunk_processing_queue.line_budget_id is
 'The budget that turned it away: sync_budgets.id. Whoever waits for one is let in by turn.';
 comment on column public.chunk_processing_queue.attempts is
 'Failures so far. Rate limits, releases and lost leases do not count.';
+comment on column public.chunk_processing_queue.token_generation is
+'Which access token its last request carried: sync.workspace_tokens.generation; null: none.';
 comment on column public.chunk_processing_queue.lease_token is 'The last claim''s token.';
 comment on column public.chunk_processing_queue.next_retry_at is
 'When a delayed chunk falls due, of one that a budget turned away about when; infinity while its
@@ -5262,13 +5547,16 @@ create type sync.admission as (queue_id bigint, verdict text, send_after interva
   budget_id bigint);
 comment on type sync.admission is
 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
-again), locked (another session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has
-another source now).';
+again), token (its workspace waits for an access token; send_after likewise), locked (another session
+holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its
+workspace has another source now).';
 
 create function sync.in_flight_of(p_budget_id bigint) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_chunks bigint;
 begin
-  return (
+  v_chunks := (
     -- From its workspaces on, and by the index that has this order: without statistics the planner
     -- may look through all live runs, for each.
     select count(*) from public.sync_workspaces as w
@@ -5281,12 +5569,15 @@ begin
       select 1 from public.chunk_processing_queue as x
       where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
     ) as q
-    where w.budget_id = p_budget_id) + (
+    where w.budget_id = p_budget_id);
+  return v_chunks + (
     select count(*) from sync.stream_tries as t
-    where t.budget_id = p_budget_id and t.lease_expires_at is not null);
+    where t.budget_id = p_budget_id and t.lease_expires_at is not null) + (
+    select count(*) from sync.token_requests as t
+    where t.budget_id = p_budget_id and t.status = 'processing');
 end; $$;
 comment on function sync.in_flight_of(bigint) is
-$$Returns: leases that draw on a budget, with those of tries.$$;
+$$Returns: leases that draw on a budget, with those of tries and of requests for access tokens.$$;
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -5548,7 +5839,11 @@ begin
       and q.lease_expires_at > sync.now())
     or exists (
       select 1 from sync.stream_tries as t
-      where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id);
+      where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id)
+    or exists (
+      select 1 from sync.token_requests as t
+      where t.status = 'processing' and t.worker_id = p_worker_id
+        and t.lease_expires_at > sync.now());
 end; $$;
 comment on function sync.holds_chunks(text) is
 $$Returns: whether a worker holds a lease. Reads all slots: asked only where a chunk is to be leased
@@ -6188,8 +6483,369 @@ SKIP LOCKED.$$;
 revoke all on table sync.echo_state from public, anon, authenticated, service_role;
 revoke all on function sync.echo_age_ms from public, anon, authenticated, service_role;
 
+-- Credentials: where a workspace's requests go, and what they carry; which access tokens serve.
+-- Stands on: addresses, keys, grants.
+
+create type sync.access as (
+  workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb,
+  obstacle text, token_generation bigint
+);
+comment on type sync.access is
+'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
+"value"}]; credentials null: there is an obstacle, keyless (its secret cannot be read, or is not of
+the form that its source''s auth takes) or token (it has no access token that serves).';
+
+create function sync.is_token_served(p_token sync.workspace_tokens, p_base_url text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_lifetime interval := p_token.expires_at - p_token.issued_at;
+begin
+  return p_token.issued_at is not null and p_token.base_url = p_base_url
+    and (p_token.expires_at is null or sync.now() < p_token.expires_at - least(v_lifetime / 2,
+      greatest(sync.setting_seconds('send_ahead_seconds'),
+      least(v_lifetime / 10, interval '30 seconds'))));
+end; $$;
+comment on function sync.is_token_served(sync.workspace_tokens, text) is
+$$Returns: whether a workspace's access token serves for a request that is leased now: it is for
+this base URL, and does not expire before the request is sent.$$;
+
+create function sync.access_of(p_workspace public.sync_workspaces,
+  p_source public.sync_sources, p_token sync.workspace_tokens) returns sync.access
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_access sync.access;
+  v_secret text;
+  v_is_served boolean;
+begin
+  v_access.workspace_id := p_workspace.id;
+  v_access.source_id := p_source.id;
+  v_access.base_url := p_workspace.base_url;
+  v_access.origin := sync.origin_of(p_workspace.base_url);
+  if p_source.auth = 'none' then
+    v_access.credentials := '[]'::jsonb;
+    return v_access;
+  end if;
+  v_is_served := sync.is_oauth(p_source.auth)
+    and sync.is_token_served(p_token, p_workspace.base_url);
+  if v_is_served then
+    v_secret := sync.json_object(sync.read_secret(p_token.secret_id)) ->> 'access_token';
+    v_access.token_generation := p_token.generation;
+  else
+    v_secret := sync.read_secret(p_workspace.secret_id);
+  end if;
+  if v_secret is null or p_source.auth <> 'key' and not v_is_served and (
+    sync.wrong_in_secret(p_source.auth, p_source.auth_in, v_secret) is not null
+    or sync.is_oauth(p_source.auth) and (p_token.workspace_id is null
+      or p_token.secret_id is not null and sync.read_secret(p_token.secret_id) is null)) then
+    v_access.obstacle := 'keyless';
+  elsif sync.is_oauth(p_source.auth) and not v_is_served then
+    v_access.obstacle := 'token';
+  elsif p_source.auth = 'basic' then
+    v_access.credentials := jsonb_build_array(jsonb_build_object('in', 'header', 'name',
+      'Authorization', 'value', 'Basic '
+      || translate(encode(convert_to(v_secret, 'UTF8'), 'base64'), chr(10), '')));
+  else
+    v_access.credentials := jsonb_build_array(jsonb_build_object('in', p_source.auth_in, 'name',
+      p_source.auth_name, 'value', p_source.auth_prefix || v_secret));
+  end if;
+  return v_access;
+end; $$;
+comment on function sync.access_of(public.sync_workspaces, public.sync_sources,
+  sync.workspace_tokens) is
+$$Returns: how a workspace's requests are made now, or what keeps them from it. In a query it sees
+what the query sees.$$;
+
+create function sync.access_of_workspaces(p_workspace_ids bigint[]) returns sync.access[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select sync.access_of(w, so, t) from public.sync_workspaces as w
+    join public.sync_sources as so on so.id = w.source_id
+    left join sync.workspace_tokens as t on t.workspace_id = w.id
+    where w.id = any (p_workspace_ids));
+end; $$;
+comment on function sync.access_of_workspaces(bigint[]) is
+$$Key and URL of workspaces, in one statement: a registration that commits meanwhile gives both or
+neither. Returns: one each, for a claim's answer and nothing else.$$;
+
+create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return sync.access_of_workspaces(array(
+    select distinct r.workspace_id from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id));
+end; $$;
+comment on function sync.read_access(bigint[]) is
+$$Returns: how the chunks' workspaces are asked, one each, for a claim's answer and nothing else.$$;
+
+revoke all on function
+  sync.is_token_served, sync.access_of, sync.access_of_workspaces, sync.read_access
+from public, anon, authenticated, service_role;
+
+-- Token requests: access tokens are asked for by whichever worker claims next, one request at a
+-- time for each workspace, on the budget of the token endpoint's host.
+-- Stands on: addresses, keys, budgets, grants, queue, slots, admission, credentials.
+
+create function sync.token_budget(p_workspace public.sync_workspaces,
+  p_source public.sync_sources) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_host text := sync.host_of(sync.token_url_of(p_workspace.base_url, p_source.token_url));
+begin
+  return case when v_host = p_workspace.instance then p_workspace.budget_id
+    else sync.ensure_scope(p_source.id, v_host) end;
+end; $$;
+comment on function sync.token_budget(public.sync_workspaces, public.sync_sources) is
+$$Returns: the budget of a workspace's token endpoint: its own where that is its own instance.
+Locks: a new one's row.$$;
+
+create function sync.request_tokens(p_workspace_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  with wanted as (
+    select t.workspace_id, t.issued_at from sync.workspace_tokens as t
+    join public.sync_workspaces as w on w.id = t.workspace_id
+    where t.workspace_id = any (p_workspace_ids) and (t.refused_until <= v_now) is not false
+      and not sync.is_token_served(t, w.base_url)
+      and not exists (select 1 from sync.token_requests as r
+        where r.workspace_id = t.workspace_id and r.ended_at is null)
+    order by t.workspace_id for no key update of t skip locked
+  ), forgotten as (
+    delete from sync.token_requests as r using wanted
+    where r.workspace_id = wanted.workspace_id and r.ended_at < v_now - interval '1 day'
+  )
+  insert into sync.token_requests (id, workspace_id, budget_id, base_url, due_at)
+  select nextval('public.chunked_sync_jobs_id_seq'), w.id, sync.token_budget(w, so), w.base_url,
+    -- However short a token lives, it is not asked for all the time.
+    greatest(v_now, wanted.issued_at + interval '5 seconds')
+  from wanted join public.sync_workspaces as w on w.id = wanted.workspace_id
+  join public.sync_sources as so on so.id = w.source_id and sync.is_oauth(so.auth)
+  order by w.id
+  on conflict (workspace_id) where ended_at is null do nothing;
+end; $$;
+comment on function sync.request_tokens(bigint[]) is
+$$Have access tokens asked for, where none serves, none is asked for already, and the grant was not
+just refused. Locks: the workspaces' tokens by SKIP LOCKED: whoever holds one sees to it.$$;
+
+create function sync.token_wait(p_workspace_id bigint) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return greatest(interval '1 second', least(interval '15 seconds', (
+    select case r.status when 'processing' then r.lease_expires_at else r.due_at end - sync.now()
+    from sync.token_requests as r
+    where r.workspace_id = p_workspace_id and r.ended_at is null)));
+end; $$;
+comment on function sync.token_wait(bigint) is
+$$Returns: after how long to look again at what waits for an access token. Its coming wakes it
+earlier.$$;
+
+create function sync.note_generations(p_queue_ids bigint[], p_access sync.access[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.chunk_processing_queue as q set token_generation = a.token_generation
+  from public.workspace_sync_runs as r
+  join unnest(p_access) as a on a.workspace_id = r.workspace_id
+  where q.id = any (p_queue_ids) and r.id = q.run_id;
+end; $$;
+comment on function sync.note_generations(bigint[], sync.access[]) is
+$$Note with which access token leased chunks are asked for. The caller holds the rows.$$;
+
+create function sync.end_token_request(p_id bigint, p_status text, p_outcome text, p_message text)
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.token_requests set status = p_status, outcome = p_outcome, ended_at = sync.now(),
+    lease_expires_at = null, error_message = p_message
+  where id = p_id;
+end; $$;
+comment on function sync.end_token_request(bigint, text, text, text) is
+$$A request for a token has ended. The caller holds its row.$$;
+
+create function sync.token_form(p_source public.sync_sources, p_grant jsonb, p_tokens jsonb)
+  returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select jsonb_build_object(
+    'form', (
+      select jsonb_agg(jsonb_build_array(f.key, f.value) order by f.key)
+      from jsonb_each_text(jsonb_build_object('grant_type', case p_source.auth
+        when 'oauth2_client' then 'client_credentials' else 'refresh_token' end)
+        || p_source.token_params) as f),
+    'credentials', (
+      select jsonb_agg(jsonb_build_object('in', 'form', 'name', f.name, 'value', f.value)
+        order by f.name)
+      from (values ('client_id', p_grant ->> 'client_id'),
+        ('client_secret', nullif(p_grant ->> 'client_secret', '')),
+        ('refresh_token', case p_source.auth when 'oauth2_refresh'
+          then coalesce(p_tokens ->> 'refresh_token', p_grant ->> 'refresh_token') end)
+      ) as f (name, value) where f.value is not null));
+$$;
+comment on function sync.token_form(public.sync_sources, jsonb, jsonb) is
+$$Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
+rotated refresh token takes the place of the one that was registered.$$;
+
+create function sync.hold_token_budget(p_budget_id bigint, out o_send_after interval,
+  out o_look_after interval)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz;
+  v_budget public.sync_budgets;
+begin
+  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
+    o_look_after := interval '1 second';
+    return;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
+  v_now := sync.now();
+  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
+  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
+    o_look_after := greatest(v_budget.blocked_until - v_now,
+      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
+    o_send_after := null;
+    return;
+  end if;
+  update public.sync_budgets set
+    next_send_at = v_now + o_send_after
+      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
+    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
+      else probe_until end
+  where id = p_budget_id;
+end; $$;
+comment on function sync.hold_token_budget(bigint, out interval, out interval) is
+$$Reserve a send time for one request for a token. Returns: when it is sent, or after how long to
+look again. Locks: the budget, by SKIP LOCKED.$$;
+
+create function sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
+  returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_workspace public.sync_workspaces;
+  v_source public.sync_sources;
+  v_token sync.workspace_tokens;
+  v_url text;
+  v_form jsonb;
+  v_held record;
+  v_lease_token bigint;
+begin
+  select * into strict v_workspace from public.sync_workspaces where id = p_request.workspace_id;
+  select * into strict v_source from public.sync_sources where id = v_workspace.source_id;
+  select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
+  if not sync.is_oauth(v_source.auth) or p_request.base_url <> v_workspace.base_url
+    or (p_request.failures > 0 and not exists (
+      select 1 from public.workspace_sync_runs
+      where workspace_id = v_workspace.id and status = 'running')) then
+    perform sync.end_token_request(p_request.id, 'cancelled', 'cancelled',
+      p_request.error_message);
+    return null;
+  end if;
+  if (sync.access_of(v_workspace, v_source, v_token)).obstacle is distinct from 'token'
+    or sync.is_paused(v_workspace.id) then
+    update sync.token_requests set due_at = v_now + interval '5 seconds' where id = p_request.id;
+    return null;
+  end if;
+  v_held := sync.hold_token_budget(p_request.budget_id);
+  if v_held.o_send_after is null then
+    update sync.token_requests set due_at = v_now + v_held.o_look_after where id = p_request.id;
+    return null;
+  end if;
+  v_url := sync.token_url_of(v_workspace.base_url, v_source.token_url);
+  v_form := sync.token_form(v_source, sync.json_object(sync.read_secret(v_workspace.secret_id)),
+    sync.json_object(sync.read_secret(v_token.secret_id)));
+  v_lease_token := sync.new_token();
+  update sync.token_requests set status = 'processing', lease_token = v_lease_token,
+    lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), started_at = v_now,
+    requested_at = v_now + v_held.o_send_after, worker_id = p_worker_id, outcome = null
+  where id = p_request.id;
+  return jsonb_build_object(
+    'queue_id', p_request.id, 'lease_token', v_lease_token,
+    'lease_ms', sync.setting('lease_seconds') * 1000,
+    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
+    'budget_id', p_request.budget_id, 'workspace', v_workspace.workspace_name,
+    'workspace_id', v_workspace.id, 'stream', 'access token',
+    'attempt', p_request.failures + 1, 'timeout_ms', 30000, 'max_body_bytes', 65536,
+    'request', jsonb_build_object(
+      'method', 'POST', 'url', v_url, 'params', '[]'::jsonb, 'form', v_form -> 'form',
+      'headers', '{"Accept": "application/json"}'::jsonb,
+      'reach', case
+        when sync.is_switched_on('allow_private_addresses') then 'any'
+        when sync.reach_of(sync.parse_url(v_url)) = 'loopback' then 'loopback'
+        else 'public' end),
+    'origin', sync.origin_of(v_url), 'credentials', v_form -> 'credentials',
+    'answer_headers', '["date", "retry-after"]'::jsonb,
+    -- What an endpoint says with a refusal stands in its body, which is SQL's to read.
+    'status_classes', '{"429": "rate_limited", "5xx": "transient", "other": "page"}'::jsonb);
+end; $$;
+comment on function sync.lease_token_request(sync.token_requests, text) is
+$$Hand out a request for an access token, or say when to look again: while its budget has no room,
+its workspace is paused, or its secret cannot be read. What fails is not repeated for a workspace of
+which nothing runs. The caller holds its row. Returns: the lease, or null. Locks: the budget, by
+SKIP LOCKED.$$;
+
+create function sync.lease_token_requests(p_worker_id text, p_room int, p_workspace_ids bigint[])
+  returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_request sync.token_requests;
+  v_lease jsonb;
+  v_leases jsonb := '[]'::jsonb;
+begin
+  if p_room <= 0 or not exists (select 1 from sync.token_requests
+    where status = 'pending' and due_at <= v_now) then
+    return v_leases;
+  end if;
+  for v_request in
+    select * from sync.token_requests
+    where status = 'pending' and due_at <= v_now
+      and (p_workspace_ids is null or workspace_id = any (p_workspace_ids))
+    order by due_at, id limit p_room for no key update skip locked
+  loop
+    v_lease := sync.lease_token_request(v_request, p_worker_id);
+    if v_lease is not null then
+      v_leases := v_leases || v_lease;
+    end if;
+  end loop;
+  if v_leases <> '[]' then
+    -- A crash that took this lease back would have the refresh token used twice.
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+  return v_leases;
+end; $$;
+comment on function sync.lease_token_requests(text, int, bigint[]) is
+$$Hand out requests for access tokens that are due, of any workspace or of these, at most p_room.
+The claim is durable then. Returns: the leases, as docs/worker-protocol.md has them. Locks: the
+requests, then their budgets, last of all; both by SKIP LOCKED.$$;
+
+create function sync.tokens_due(p_limit int) returns int
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select count(*) from (
+    select 1 from sync.token_requests where status = 'pending' and due_at <= sync.now()
+    limit p_limit) as due);
+end; $$;
+comment on function sync.tokens_due(int) is
+$$Returns: for how many requests for access tokens a claim keeps room, before it takes chunks.$$;
+
+create function sync.next_token_ms() returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select greatest(0, ceil(extract(epoch from min(due_at) - sync.now()) * 1000))::bigint
+    from sync.token_requests where status = 'pending' having count(*) > 0);
+end; $$;
+comment on function sync.next_token_ms() is
+$$Returns: in how many milliseconds the next request for an access token is due; null: none is.$$;
+
+revoke all on function
+  sync.token_budget, sync.request_tokens, sync.token_wait, sync.note_generations,
+  sync.end_token_request, sync.token_form, sync.hold_token_budget, sync.lease_token_request,
+  sync.lease_token_requests, sync.tokens_due, sync.next_token_ms
+from public, anon, authenticated, service_role;
+
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
--- Stands on: addresses, keys, queue, requests, classes.
+-- Stands on: queue, requests, classes.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -6230,52 +6886,13 @@ comment on function sync.pick_ready_chunks(int) is
 $$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
 whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
-create type sync.access as (
-  workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb
-);
-comment on type sync.access is
-'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
-"value"}]; credentials null: its key cannot be read.';
-
-create function sync.access_of(p_workspace public.sync_workspaces, p_source public.sync_sources)
-  returns sync.access
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_secret text := sync.read_secret(p_workspace.secret_id);
-begin
-  return row(p_workspace.id, p_source.id, p_workspace.base_url,
-    sync.origin_of(p_workspace.base_url), case
-      when p_source.auth = 'none' then '[]'::jsonb
-      when v_secret is not null then jsonb_build_array(jsonb_build_object('in', p_source.auth_in,
-        'name', p_source.auth_name, 'value', p_source.auth_prefix || v_secret)) end);
-end; $$;
-comment on function sync.access_of(public.sync_workspaces, public.sync_sources) is
-$$Returns: how a workspace's requests are made now. In a query it sees what the query sees.$$;
-
-create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  return array(
-    select sync.access_of(w.workspace, so)
-    from (
-      select x as workspace from public.sync_workspaces as x where x.id in (
-        select r.workspace_id from unnest(p_queue_ids) as p (id)
-        join public.chunk_processing_queue as q on q.id = p.id
-        join public.workspace_sync_runs as r on r.id = q.run_id)
-      offset 0
-    ) as w join public.sync_sources as so on so.id = (w.workspace).source_id);
-end; $$;
-comment on function sync.read_access(bigint[]) is
-$$Key and URL of the chunks' workspaces, in one statement: a registration that commits meanwhile
-gives both or neither. Returns: one each, for a claim's answer and nothing else.$$;
-
 create function sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
   returns sync.admission[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
-    select row(q.id, case when st.source_id <> w.source_id then 'moved' else 'keyless' end, null,
-      w.budget_id)::sync.admission
+    select row(q.id, case when st.source_id <> w.source_id then 'moved'
+      else coalesce(a.obstacle, 'keyless') end, null, w.budget_id)::sync.admission
     from unnest(p_queue_ids) as p (id)
     join public.chunk_processing_queue as q on q.id = p.id
     join public.workspace_sync_runs as r on r.id = q.run_id
@@ -6286,7 +6903,7 @@ begin
 end; $$;
 comment on function sync.withheld_chunks(bigint[], sync.access[]) is
 $$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
-without a key, nor to another source than its stream's.$$;
+without a key or before its access token is there, nor to another source than its stream's.$$;
 
 create function sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
   returns sync.made_request[]
@@ -6357,13 +6974,14 @@ begin
         else q.requested_at end,
       worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
       ready_seq = null,
-      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked')
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked', 'token')
         then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
       line_budget_id = case a.verdict when 'budget' then a.budget_id end,
       next_retry_at = case a.verdict
         when 'budget' then v_now + a.send_after
         when 'workspace' then v_now + a.send_after
         when 'locked' then v_now + a.send_after
+        when 'token' then v_now + a.send_after
         when 'paused' then 'infinity'
         when 'keyless' then 'infinity'
         when 'ending' then v_now + interval '1 second'
@@ -6461,9 +7079,8 @@ $$Notes that a worker lives, at most every 5 s, and what it says of listening wh
 Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks, sync.access_of, sync.read_access,
-  sync.withheld_chunks, sync.made_requests, sync.note_unreadable, sync.lease_chunks,
-  sync.note_haste, sync.note_worker
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.withheld_chunks,
+  sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
 from public, anon, authenticated, service_role;
 
 -- Answers: what an answer says. Shape checks, records, totals.
@@ -6485,7 +7102,8 @@ create type sync.page_in_hand as (
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
   uses_up_window boolean, part_id bigint, parent_id text,
   first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz,
-  retry_after numeric, seen_ids text array, condition jsonb
+  retry_after numeric, seen_ids text array, condition jsonb,
+  token_generation bigint, is_token_proven boolean
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
@@ -7167,6 +7785,77 @@ revoke all on function
   sync.asked_wait, sync.judge_error
 from public, anon, authenticated, service_role;
 
+-- Token verdicts: what the API's answers to pages say of an access token.
+
+create function sync.judge_unauthorized(p_page sync.page_in_hand) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_token sync.workspace_tokens;
+  v_is_renewed boolean;
+begin
+  select * into v_token from sync.workspace_tokens where workspace_id = p_page.workspace_id;
+  v_is_renewed := v_token.expires_at <= sync.now();
+  if v_token.generation > p_page.token_generation or v_is_renewed then
+    v_page.outcome := 'released';
+    v_page.is_permanent := false;
+    v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
+      'It was sent with an access token that is past: it is sent again.');
+  elsif not v_token.is_proven then
+    v_page.outcome := 'retry';
+    v_page.is_permanent := true;
+  elsif v_token.renewed_at > sync.now() - interval '1 minute' or exists (
+    select 1 from public.chunk_events as e
+    where e.chunk_id = p_page.queue_id and e.event = 'delayed'
+      and e.details ->> 'http_status' = '401') then
+    -- A new token was no help: the page itself is refused.
+    v_page.outcome := 'retry';
+    v_page.is_permanent := false;
+  else
+    v_page.outcome := 'delayed';
+    v_page.is_permanent := false;
+    v_page.wait := interval '0';
+    v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
+      'Its access token is renewed; no attempt is lost.');
+  end if;
+  return v_page;
+end; $$;
+comment on function sync.judge_unauthorized(sync.page_in_hand) is
+$$A 401 to a request that carried an access token: one that is past, or being renewed, has it only
+sent again; one that no answer has proven is refused for good; one that was is renewed, once for
+this page and once a minute for its workspace. Returns: the page, with what that means.$$;
+
+create function sync.note_tokens(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ids bigint[] := array(
+    select p.workspace_id from unnest(p_pages) as p
+    where p.token_generation is not null and not p.is_repeat and (
+      p.outcome = 'completed' and not p.is_token_proven
+      or p.outcome = 'delayed' and p.http_status = 401));
+begin
+  if v_ids = array[]::bigint[] then
+    return;
+  end if;
+  perform 1 from sync.workspace_tokens where workspace_id = any (v_ids)
+    order by workspace_id for no key update;
+  update sync.workspace_tokens as t set is_proven = true
+  from unnest(p_pages) as p
+  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
+    and p.outcome = 'completed' and p.http_status between 200 and 299 and not t.is_proven;
+  update sync.workspace_tokens as t set expires_at = sync.now(), renewed_at = sync.now()
+  from unnest(p_pages) as p
+  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
+    and p.outcome = 'delayed' and p.http_status = 401
+    and (t.expires_at > sync.now()) is not false;
+end; $$;
+comment on function sync.note_tokens(sync.page_in_hand[]) is
+$$What answers say of access tokens, if they are still the same: a 2xx proves one, a 401 has a
+proven one renewed. Locks: the workspaces' tokens, after the workspaces.$$;
+
+revoke all on function sync.judge_unauthorized, sync.note_tokens
+from public, anon, authenticated, service_role;
+
 -- Fence: what a holder hands over, whether it still holds its lease, what it is told.
 -- Stands on: runs, slots.
 
@@ -7314,6 +8003,12 @@ begin
       v_page.uses_up_window := v_chunk.uses_up_window;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_rate_limited := v_chunk.is_rate_limited;
+      if v_chunk.token_generation is not null then
+        v_page.token_generation := v_chunk.token_generation;
+        v_page.is_token_proven := (
+          select t.is_proven or t.generation <> v_chunk.token_generation
+          from sync.workspace_tokens as t where t.workspace_id = v_chunk.workspace_id) is not false;
+      end if;
     else
       v_page := sync.first_answer(v_page);
     end if;
@@ -12124,8 +12819,8 @@ from public, anon, authenticated, service_role;
 
 -- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
 -- failures end or delay.
--- Stands on: keys, slots, rate_limits, close, kind_items, kind_children, kind_connection,
---   stream_kinds, begin_again.
+-- Stands on: keys, slots, rate_limits, token_verdicts, close, kind_items, kind_children,
+--   kind_connection, stream_kinds, begin_again.
 
 create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -12397,6 +13092,8 @@ begin
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);
+  perform sync.note_tokens(v_ended)
+  where exists (select 1 from unnest(v_ended) as p where p.token_generation is not null);
   return v_pages;
 end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is
@@ -12457,9 +13154,341 @@ revoke all on function
   sync.note_key, sync.advance_runs, sync.settle_runs
 from public, anon, authenticated, service_role;
 
+-- Token answers: access tokens come in, or do not; nothing of their answers is kept but the tokens,
+-- which go to Vault.
+-- Stands on: keys, classes, admission, token_requests.
+
+create type sync.token_answer as (access_token text, refresh_token text, lifetime interval,
+  is_refusal boolean, finding text, said text);
+comment on type sync.token_answer is
+'What a token endpoint said: an access token, or why not, in a finding of ours and in its own words;
+is_refusal: the grant is no good.';
+
+create function sync.read_token_answer(p_status int, p_body text) returns sync.token_answer
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_answer sync.token_answer;
+  v_body jsonb := sync.json_object(p_body);
+  v_seconds text := v_body ->> 'expires_in';
+  v_code text;
+begin
+  v_answer.is_refusal := false;
+  if p_status between 300 and 399 then
+    v_answer.finding := format('HTTP %s, the token endpoint redirects', p_status);
+    return v_answer;
+  elsif v_body is null then
+    v_answer.finding := format('HTTP %s, the token endpoint''s answer is no JSON object', p_status);
+    return v_answer;
+  end if;
+  if p_status between 200 and 299 and jsonb_typeof(v_body -> 'access_token') = 'string'
+    and v_body ->> 'access_token' ~ '^[\u0021-\u007e]+$' then
+    v_answer.access_token := v_body ->> 'access_token';
+    v_answer.refresh_token := case when jsonb_typeof(v_body -> 'refresh_token') = 'string'
+      then nullif(v_body ->> 'refresh_token', '') end;
+    v_answer.lifetime := case when v_seconds ~ '^[0-9]{1,9}(\.[0-9]{1,9})?$'
+      and v_seconds::numeric > 0 then make_interval(secs => v_seconds::double precision) end;
+    return v_answer;
+  end if;
+  select c.code into v_code from (values
+    (v_body -> 'error'), (v_body #> '{error,code}'), (v_body #> '{error,type}'),
+    (v_body #> '{error,status}'), (v_body -> 'status'), (v_body -> 'code'), (v_body -> 'type')
+  ) as f (said)
+  cross join lateral (select case when jsonb_typeof(f.said) = 'string'
+    then lower(left(f.said #>> '{}', 60)) end) as c (code)
+  where c.code ~ '^[a-z][a-z0-9_.-]*$'
+  order by c.code ~ '^(invalid|bad|expired)_(grant|client|refresh_token)$' desc limit 1;
+  v_answer.is_refusal := coalesce(p_status < 500 and p_status <> 429
+    and v_code ~ '^((invalid|bad|expired)_(grant|client|refresh_token)|unauthorized_client)$',
+    false);
+  -- A code of ours to compare with is no part of a secret; any other may be.
+  v_answer.finding := format('HTTP %s, %s', p_status, case when v_answer.is_refusal then v_code
+    else 'the token endpoint gave no access token' end);
+  v_answer.said := concat_ws(', ', case when not v_answer.is_refusal then v_code end,
+    coalesce(v_body ->> 'error_description', v_body ->> 'message'));
+  return v_answer;
+end; $$;
+comment on function sync.read_token_answer(int, text) is
+$$Returns: what a token endpoint's answer says.$$;
+
+create function sync.take_token(p_request sync.token_requests, p_answer sync.token_answer)
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_token sync.workspace_tokens;
+  v_before jsonb;
+  v_secret_id uuid;
+begin
+  select * into strict v_token from sync.workspace_tokens
+  where workspace_id = p_request.workspace_id for no key update;
+  v_before := coalesce(sync.json_object(sync.read_secret(v_token.secret_id)), '{}');
+  v_secret_id := sync.write_secret('chunkwise/token/' || p_request.workspace_id,
+    jsonb_strip_nulls(jsonb_build_object('access_token', p_answer.access_token,
+      'refresh_token', coalesce(p_answer.refresh_token, v_before ->> 'refresh_token'),
+      -- What is on its way with them may come back in a text.
+      'before', nullif(v_before - 'before', '{}')))::text, 'Tokens of a Chunkwise workspace');
+  update sync.workspace_tokens set secret_id = v_secret_id, base_url = p_request.base_url,
+    generation = generation + 1, issued_at = p_request.requested_at,
+    expires_at = p_request.requested_at + p_answer.lifetime, is_proven = false, refusals = 0,
+    refused_until = null, refusal = null
+  where workspace_id = p_request.workspace_id;
+  perform sync.end_token_request(p_request.id, 'completed', 'completed', null);
+  -- Nowhere else is a refresh token that was just rotated.
+  perform set_config('synchronous_commit', 'on', true);
+  perform sync.wake_workspaces(array[p_request.workspace_id]);
+end; $$;
+comment on function sync.take_token(sync.token_requests, sync.token_answer) is
+$$An access token goes to Vault, with the refresh token that came along, and what waited for it is
+ready. The transaction is durable. The caller holds the request. Locks: the workspace's token; queue
+rows by SKIP LOCKED.$$;
+
+create function sync.refuse_grant(p_request sync.token_requests, p_message text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.workspace_tokens set refusal = p_message, refusals = refusals + 1,
+    refused_until = sync.now() + least(interval '1 hour',
+      interval '1 minute' * 2 ^ least(refusals, 10))
+  where workspace_id = p_request.workspace_id;
+  perform sync.end_token_request(p_request.id, 'failed', 'failed', p_message);
+end; $$;
+comment on function sync.refuse_grant(sync.token_requests, text) is
+$$The token endpoint refuses the grant: it is not tried again for a minute, then longer each time.
+The next sweep ends the runs that need it. The caller holds the request. Locks: the workspace's
+token.$$;
+
+create function sync.delay_token_request(p_request sync.token_requests, p_outcome text,
+  p_message text, p_seconds numeric) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_is_failure boolean := p_outcome = 'retry';
+  v_wait interval := case when p_outcome = 'retry' then make_interval(secs => greatest(
+    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end, (0.5 +
+random() / 2) * least(300,     sync.setting('retry_base_seconds') * 2 ^ least(p_request.failures,
+20)))::double precision)     else interval '0' end;
+begin
+  update sync.token_requests set status = 'pending', outcome = p_outcome,
+    lease_expires_at = null, due_at = sync.now() + v_wait,
+    failures = failures + v_is_failure::int,
+    failing_since = case when v_is_failure then coalesce(failing_since, sync.now())
+    else failing_since end,
+    error_message = case when v_is_failure then p_message else error_message end
+  where id = p_request.id;
+end; $$;
+comment on function sync.delay_token_request(sync.token_requests, text, text, numeric) is
+$$A request for a token is sent again: at once if it was not sent (outcome released), else after a
+backoff up to 5 minutes, or what the endpoint asked for. The caller holds it.$$;
+
+create function sync.let_token_probe(p_budget_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select id from public.sync_budgets where id = p_budget_id and block_level > 0
+    for no key update skip locked
+  ) as free
+  where b.id = free.id;
+end; $$;
+comment on function sync.let_token_probe(bigint) is
+$$A request for a token was the probe of a blocked budget: a page's may be next. Locks: the budget,
+by SKIP LOCKED.$$;
+
+create function sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
+  returns sync.token_requests
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_request sync.token_requests;
+begin
+  select * into v_request from sync.token_requests where id = p_queue_id for no key update;
+  -- Nobody has asked since, so that a late answer is as good as one in time.
+  return case when v_request.lease_token = p_lease_token then v_request end;
+end; $$;
+comment on function sync.token_request_of(bigint, bigint) is
+$$Returns: the request for a token that was leased so last, also if that lease has run out; null:
+there is none. Locks: its row.$$;
+
+create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_request sync.token_requests;
+  v_answer sync.token_answer;
+  v_message text;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_request := case when v_page.outcome = 'refused'
+      then sync.token_request_of(v_page.queue_id, v_page.lease_token) end;
+    if v_request.id is not null then
+      v_page.code := null;
+      v_page.message := null;
+      if coalesce(v_request.outcome, v_request.status) in ('processing', 'pending') then
+        v_answer := sync.read_token_answer(v_page.http_status, v_page.body);
+        v_message := concat_ws(': ', v_answer.finding, sync.foreign_text(
+          nullif(v_answer.said, ''), sync.workspace_secret(v_request.workspace_id)));
+        if v_answer.access_token is not null then
+          perform sync.take_token(v_request, v_answer);
+        elsif v_answer.is_refusal then
+          perform sync.refuse_grant(v_request, v_message);
+        else
+          perform sync.delay_token_request(v_request, 'retry', v_message, null);
+        end if;
+        perform sync.let_token_probe(v_request.budget_id);
+        select * into v_request from sync.token_requests where id = v_request.id;
+      end if;
+      v_page.outcome := coalesce(v_request.outcome, v_request.status);
+      v_page.message := v_request.error_message;
+    end if;
+    v_page.body := null;
+    v_pages := v_pages || v_page;
+  end loop;
+  return v_pages;
+end; $$;
+comment on function sync.take_token_answers(sync.page_in_hand[]) is
+$$Of what the fence refused, the answers of token endpoints are taken: they bypass records, events
+and texts. Returns: the pages, those with their outcomes: completed, failed (the grant is refused),
+retry, cancelled; no wait: no id of a request is ever hinted. Locks: the requests by id, the
+workspaces' tokens, queue rows and budgets by SKIP LOCKED.$$;
+
+create function sync.fail_token(p_page sync.page_in_hand, p_error_class text,
+  p_error_message text, p_retry_after numeric) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_request sync.token_requests := sync.token_request_of(p_page.queue_id, p_page.lease_token);
+  v_source public.sync_sources;
+  v_outcome text := coalesce(v_request.outcome,
+    case when v_request.status = 'cancelled' then 'cancelled' end);
+begin
+  if v_request.id is null then
+    return null;
+  end if;
+  if v_outcome is null then
+    v_outcome := case when p_error_class = 'released'
+      and (p_error_message not like 'no answer%') is not false then 'released' else 'retry' end;
+    select so.* into v_source from public.sync_workspaces as w
+    join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
+    perform sync.delay_token_request(v_request, v_outcome,
+      sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
+      sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body))));
+    perform sync.let_token_probe(v_request.budget_id);
+  end if;
+  return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
+end; $$;
+comment on function sync.fail_token(sync.page_in_hand, text, text, numeric) is
+$$A request for a token ended without an answer that SQL can read, whatever the class: it is sent
+again. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
+its budget by SKIP LOCKED.$$;
+
+create function sync.extend_tokens(p_leases jsonb, p_now timestamptz) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_kept bigint[];
+begin
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), free as (
+    select r.id from sync.token_requests as r join given using (id, lease_token)
+    where r.status = 'processing' and r.lease_expires_at > p_now
+      and r.started_at + sync.setting_seconds('max_lease_seconds') > p_now
+    order by r.id for no key update of r skip locked
+  ), extended as (
+    update sync.token_requests as r
+    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
+      r.started_at + sync.setting_seconds('max_lease_seconds'))
+    from free where r.id = free.id returning r.id
+  )
+  select coalesce(array_agg(id), '{}') into v_kept from extended;
+  return v_kept || array(
+    select r.id from sync.token_requests as r
+    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = r.id
+      and (l ->> 'lease_token')::bigint = r.lease_token
+    where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
+end; $$;
+comment on function sync.extend_tokens(jsonb, timestamptz) is
+$$The heartbeat's part for requests for tokens. Returns: those that are still held. Locks: their
+rows by SKIP LOCKED: what another call holds is being ended.$$;
+
+create function sync.take_back_tokens() returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_taken_back int;
+begin
+  update sync.token_requests as r set status = 'pending', lease_losses = r.lease_losses + 1,
+    due_at = v_now + case when r.lease_losses = 0 then interval '0'
+    else least(interval '5 minutes', interval '1 second' * 2 ^ least(r.lease_losses, 10)) end,
+    failing_since = coalesce(r.failing_since, v_now),
+    error_message = coalesce(r.error_message, 'its worker fell silent: chunkwise worker says why')
+  from (
+    select id from sync.token_requests
+    where status = 'processing' and lease_expires_at <= v_now
+    order by id for no key update skip locked
+  ) as lost
+  where r.id = lost.id;
+  get diagnostics v_taken_back = row_count;
+  -- The clock may have been set back.
+  update sync.token_requests as r set due_at = least(r.due_at, v_now + interval '15 minutes'),
+    lease_expires_at = least(r.lease_expires_at, v_now + sync.setting_seconds('lease_seconds'))
+  from (
+    select id from sync.token_requests
+    where ended_at is null and (due_at > v_now + greatest(interval '15 minutes',
+        sync.setting_seconds('max_block_seconds'))
+      or lease_expires_at > v_now + greatest(interval '1 minute',
+        sync.setting_seconds('lease_seconds')))
+    for no key update skip locked
+  ) as ahead
+  where r.id = ahead.id;
+  return v_taken_back;
+end; $$;
+comment on function sync.take_back_tokens() is
+$$Requests for tokens whose lease ran out are sent again, with the refresh token that is in Vault:
+whether the API has rotated it is for it to say. Returns: how many. Locks: their rows by SKIP
+LOCKED.$$;
+
+create function sync.follow_grants() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  update public.sync_workspaces as w set key_status = 'refused', key_checked_at = v_now
+  from (
+    select w.id from sync.workspace_tokens as t
+    join public.sync_workspaces as w on w.id = t.workspace_id
+    where t.refused_until > v_now and w.key_status not in ('refused', 'unreadable')
+    order by w.id for no key update of w skip locked
+  ) as refused
+  where w.id = refused.id;
+  -- A job that waited on would hold its name, and with it the next sync of everybody else.
+  update public.workspace_sync_runs as r set ending = 'failed', error_message = waiting.message
+  from (
+    select r.id, coalesce(
+      'its grant is refused: ' || t.refusal || '. rotate_workspace_key() sets another',
+      'it waited ten minutes for an access token: ' || x.error_message) as message
+    from public.workspace_sync_runs as r
+    left join sync.workspace_tokens as t on t.workspace_id = r.workspace_id
+      and t.refused_until > v_now
+    left join sync.token_requests as x on x.workspace_id = r.workspace_id and x.ended_at is null
+      and greatest(x.failing_since, r.started_at) <= v_now - interval '10 minutes'
+    where r.status = 'running' and r.ending is null and (t.workspace_id is not null
+      or x.failing_since is not null)
+    order by r.id for no key update of r skip locked
+  ) as waiting
+  where r.id = waiting.id;
+end; $$;
+comment on function sync.follow_grants() is
+$$A refused grant is a refused key, and its live runs are ending; so are runs that have waited for
+an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
+  sync.let_token_probe, sync.token_request_of, sync.take_token_answers, sync.fail_token,
+  sync.extend_tokens, sync.take_back_tokens, sync.follow_grants
+from public, anon, authenticated, service_role;
+
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
--- Stands on: keys, budgets, queue, slots, requests, classes, admission, leases, try_answers.
+-- Stands on: keys, budgets, queue, slots, requests, classes, admission, credentials,
+--   token_requests, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -12536,13 +13565,15 @@ declare
   v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
   v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
   v_chunk public.chunked_sync_jobs;
+  v_token sync.workspace_tokens;
   v_access sync.access;
   v_made sync.made_request;
   v_held record;
   v_lease_token bigint;
 begin
   select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
-  v_access := sync.access_of(v_workspace, v_source);
+  select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
+  v_access := sync.access_of(v_workspace, v_source, v_token);
   -- A first answer is wanted, and no word that nothing changed.
   v_stream.conditional := false;
   v_chunk.id := p_try.request_id;
@@ -12550,7 +13581,12 @@ begin
   v_chunk.page := p_try.page;
   v_chunk.record_id := p_try.record_id;
   v_chunk.reading := p_try.reading;
-  if v_access.credentials is null then
+  if v_access.obstacle = 'token' then
+    perform sync.request_tokens(array[v_workspace.id]);
+    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false,
+      'it waits for an access token');
+    return null;
+  elsif v_access.credentials is null then
     perform sync.end_try(p_try.id, 'failed', 'the workspace''s key cannot be read: '
       'rotate_workspace_key() sets another');
     return null;
@@ -12857,7 +13893,7 @@ from public, anon, authenticated, service_role;
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
 -- Stands on: budgets, answers, fields, unchanged, verdicts, fence, record_parents, deletions,
---   kind_items, stream_kinds, settle, tries.
+--   kind_items, stream_kinds, settle, token_answers, tries.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -13117,7 +14153,7 @@ begin
   perform sync.require_service();
   v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
   if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
-    v_pages := sync.take_try_answers(v_pages);
+    v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
@@ -13165,8 +14201,8 @@ grant execute on function
 to service_role;
 
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, fence, settle, tries,
---   complete.
+-- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, token_verdicts, fence,
+--   settle, token_answers, tries, complete.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -13247,6 +14283,9 @@ begin
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
   v_page.is_permanent := v_class = 'permanent';
+  if v_class = 'permanent' and v_page.http_status = 401 and v_page.token_generation is not null then
+    return sync.judge_unauthorized(v_page);
+  end if;
   v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
@@ -13400,7 +14439,9 @@ begin
   end if;
   v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
   if v_pages[1].outcome = 'refused' then
-    v_other := sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after);
+    v_other := coalesce(
+      sync.fail_token(v_pages[1], p_error_class, p_error_message, p_retry_after),
+      sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after));
     if v_other is not null then
       return v_other || jsonb_build_object('blocked_budgets', sync.blocked_budgets());
     end if;
@@ -14615,7 +15656,7 @@ create table public.sync_alerts (
   resolved_at timestamptz,
   constraint sync_alerts_kind_check check (kind in (
     'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace',
-    'keys_unreadable',
+    'keys_unreadable', 'token_failing',
     'counts_disagree', 'deletions_waiting',
     'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'cron_job_missing',
     'hints_silent', 'open_grants', 'check_failing'))
@@ -14667,7 +15708,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Registration: workspaces are added, get a key, are taken out; live runs follow.
--- Stands on: addresses, keys, workspaces, missing, close, begin_again, settle, steer.
+-- Stands on: addresses, keys, workspaces, grants, missing, close, begin_again, settle, steer.
 
 create function sync.follow_workspaces() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -14722,24 +15763,37 @@ comment on function sync.hold_runs(text) is
 $$Lock a workspace's live runs and their jobs, as must be done before the workspace itself is
 locked. Returns: the runs. Locks: the runs by id, then the jobs by id.$$;
 
-create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text,
+create function sync.store_workspace_key(p_workspace_id bigint, p_source_id bigint, p_api_key text,
   out o_secret_id uuid, out o_is_same boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_key text := sync.trim_blanks(p_api_key);
+  v_source public.sync_sources;
+  v_key text := nullif(sync.trim_blanks(p_api_key), '');
   v_name text := 'chunkwise/workspace/' || p_workspace_id;
+  v_wrong text;
 begin
-  if coalesce(v_key, '') = '' then
-    raise exception using errcode = 'SY014', message = 'the key is empty',
-      hint = 'Hand over the key that the API gave for this workspace.';
+  select * into strict v_source from public.sync_sources where id = p_source_id;
+  v_wrong := sync.wrong_in_secret(v_source.auth, v_source.auth_in, v_key);
+  if v_wrong is not null then
+    raise exception using errcode = 'SY014', message = v_wrong,
+      hint = sync.secret_form(v_source.auth);
   end if;
-  select sync.read_secret(id) = v_key into o_is_same from vault.secrets where name = v_name;
-  o_is_same := coalesce(o_is_same, false);
-  o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
+  select sync.read_secret(id) is not distinct from v_key into o_is_same
+  from vault.secrets where name = v_name;
+  if v_source.auth = 'none' then
+    o_is_same := o_is_same is null;
+    delete from vault.secrets where name = v_name;
+  else
+    o_is_same := coalesce(o_is_same, false);
+    o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
+  end if;
+  perform sync.keep_grant(p_workspace_id, p_source_id, v_key, o_is_same);
 end; $$;
-comment on function sync.store_workspace_key(bigint, text) is
-$$Put a workspace's key into Vault, in place of the one before. The caller holds the workspace.
-Returns: its secret, and whether it is the same key as before. Raises: SY014 empty.$$;
+comment on function sync.store_workspace_key(bigint, bigint, text) is
+$$Put a workspace's key into Vault, in place of the one before; where its source takes none there is
+none. The caller holds the workspace. Returns: its secret, and whether it is the same key as before.
+Raises: SY014 not of the form that the source's auth takes, SY019 another workspace has that grant.
+Locks: the workspace's token, and a request for one.$$;
 
 create function sync.source_id_of(p_source text) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -14823,7 +15877,7 @@ begin
         v_workspace.base_url),
       hint = 'p_replace => true gives it the other source or base URL; what is here of it stays.';
   end if;
-  v_key := sync.store_workspace_key(v_workspace.id, p_api_key);
+  v_key := sync.store_workspace_key(v_workspace.id, v_source_id, p_api_key);
   update public.sync_workspaces set
     source_id = v_source_id, base_url = v_url, is_active = true, removed_at = null,
     external_id = coalesce(v_external_id, external_id),
@@ -14847,7 +15901,8 @@ only with p_replace. Without p_source the only declared source is meant. Where t
 whose a key is, the first owner seen becomes its external id if none is given. The key goes to
 Vault. Live runs begin again if key or URL changes, and end if the source does. Returns:
 {"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown source, SY006 bad argument,
-SY014 empty key, SY015 refused address, SY019 taken name or external id. Locks: as
+SY014 no key of the source's form, SY015 refused address, SY019 taken name, external id or grant.
+Locks: as
 rotate_workspace_key().$$;
 
 create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
@@ -14863,7 +15918,7 @@ begin
   v_run_ids := sync.hold_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
   where id = sync.workspace_id_of(p_workspace_name) for no key update;
-  v_key := sync.store_workspace_key(v_workspace.id, p_api_key);
+  v_key := sync.store_workspace_key(v_workspace.id, v_workspace.source_id, p_api_key);
   update public.sync_workspaces set
     secret_id = v_key.o_secret_id,
     key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
@@ -14880,8 +15935,8 @@ end; $$;
 comment on function public.rotate_workspace_key(text, text) is
 $$Give a workspace a new key; claims from now on use it. Live runs begin again, by asking whose key
 it is where the source tells; what is in flight is not applied. The same key again changes nothing.
-Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 empty key.
-Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.$$;
+Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 no key of the
+source's form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.$$;
 
 create function public.deactivate_workspace(p_workspace_name text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -14947,6 +16002,8 @@ begin
     perform sync.workspace_id_of(p_workspace_name);
   end if;
   delete from vault.secrets where id = v_workspace.secret_id;
+  perform sync.forget_token(v_workspace.id);
+  delete from sync.workspace_tokens where workspace_id = v_workspace.id;
   perform sync.end_run_early(id, 'cancelled', 'its workspace was removed')
   from unnest(v_run_ids) as id;
   update public.polling_job_status as j
@@ -14962,7 +16019,7 @@ begin
   where id = v_workspace.id;
   perform sync.settle_runs(v_run_ids);
   update public.sync_alerts as a set resolved_at = sync.now()
-  where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused',
+  where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused', 'token_failing',
       'key_of_other_workspace', 'counts_disagree', 'deletions_waiting')
     and (a.subject = v_workspace.workspace_name or exists (
       select 1 from public.sync_streams as st where st.source_id = v_workspace.source_id
@@ -14992,7 +16049,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
   delete from vault.secrets as s using gone as g
-  where s.id = g.secret_id or s.name = 'chunkwise/workspace/' || g.id;
+  where s.id = g.secret_id
+    or s.name in ('chunkwise/workspace/' || g.id, 'chunkwise/token/' || g.id);
   delete from public.sync_budgets as b using gone as g where b.scope_key = 'workspace:' || g.id;
   return null;
 end; $$;
@@ -15944,6 +17002,7 @@ select
   (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
   found.why,
   case when found.why = 'rate_limited' then limited.until
+    when found.why = 'token' then asked.due_at
     when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
   case found.why
     when 'ending' then format('it ends (%s) with the next sweep', p.ending)
@@ -15960,6 +17019,7 @@ select
     when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
     when 'rate_limited' then format('the API limits the rate of %s', (
       select x.scope_key from public.sync_budgets as x where x.id = w.budget_id))
+    when 'token' then concat_ws(': ', 'it waits for an access token', asked.error_message)
     when 'database' then (
       select case when count(*) = 0
         then 'another session has locked the row of its budget in sync_budgets'
@@ -15985,6 +17045,7 @@ cross join lateral (
   select greatest(b.blocked_until, case when w.rate_limited_until > sync.now()
     then w.rate_limited_until end) as until
 ) as limited
+left join sync.token_requests as asked on asked.workspace_id = w.id and asked.ended_at is null
 cross join lateral (
   select case
     when p.ending is not null then 'ending'
@@ -15999,6 +17060,7 @@ cross join lateral (
       where is_active and last_answered_at > sync.now() - interval '5 minutes'
     ) then 'no_worker'
     when limited.until is not null then 'rate_limited'
+    when asked.id is not null and p.ready = 0 then 'token'
     when p.delayed > 0 and p.ready = 0 then (
       select case when bool_or(q.postponements > 0)
         or bool_or(q.turn is not null and q.line_budget_id is null
@@ -16013,8 +17075,8 @@ where p.status = 'running' and p.processing = 0;
 comment on view public.waiting_runs is
 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 comment on column public.waiting_runs.why is
-'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, database (a lock, a time
-limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
+'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, token, database (a lock, a
+time limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
 comment on column public.waiting_runs.job_id is 'Its job: polling_job_status.id.';
 comment on column public.waiting_runs.run_id is 'The run: workspace_sync_runs.id.';
 comment on column public.waiting_runs.workspace_name is 'Its workspace.';
@@ -16546,16 +17608,25 @@ $$Returns: workspaces without a complete sync for too long; a new one has as lon
 
 create function sync.workspace_causes() returns setof sync.cause
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select 'key_refused', w.workspace_name,
-    'the API refuses its key: rotate_workspace_key() sets a new one'
-  from public.sync_workspaces as w where w.is_active and w.key_status = 'refused'
+  select 'key_refused', w.workspace_name, case
+    when t.refusal is not null then format('its grant is refused: %s. rotate_workspace_key() sets '
+      'another', t.refusal)
+    else 'the API refuses its key: rotate_workspace_key() sets a new one' end
+  from public.sync_workspaces as w left join sync.workspace_tokens as t on t.workspace_id = w.id
+  where w.is_active and w.key_status = 'refused'
+  union all
+  select 'token_failing', w.workspace_name, format('no access token since %s: %s. It is asked for '
+    'again by itself, by %s', sync.in_utc(r.failing_since), rtrim(r.error_message, '.'),
+    sync.in_utc(r.due_at))
+  from sync.token_requests as r join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.ended_at is null and r.failures + r.lease_losses >= 3
   union all
   select 'key_of_other_workspace', w.workspace_name,
     format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
   from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
   union all
-  select 'keys_unreadable', 'vault', format('keys that are not in Vault, or cannot be read there: %s '
-    '(%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
+  select 'keys_unreadable', 'vault', format('keys that are not in Vault, cannot be '
+    'read there, or are not of the form that their source''s auth takes: %s (%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
     string_agg(w.workspace_name, ', ' order by w.workspace_name) filter (where w.n <= 10),
     case when count(*) > 10 then ', …' end)
   from (
@@ -17575,8 +18646,8 @@ grant execute on function
 to authenticated, service_role;
 
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: keys, budgets, columns, runs, alone, close, settle, tries, steer, hints,
---   alert_delivery, health.
+-- Stands on: keys, budgets, columns, runs, alone, credentials, close, settle, token_answers, tries,
+--   steer, hints, alert_delivery, health.
 
 create function sync.take_back_expired() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -17685,10 +18756,13 @@ begin
     select id from public.sync_workspaces
     where key_status = 'unreadable' order by random() limit 100 for no key update skip locked
   ) as asked
-  where w.id = asked.id and sync.read_secret(w.secret_id) is not null;
+  where w.id = asked.id and exists (
+    select 1 from unnest(sync.access_of_workspaces(array[w.id])) as a
+    where a.obstacle is distinct from 'keyless');
   -- A job that waited on would hold its name, and with it the next sync of everybody else.
   update public.workspace_sync_runs as r set ending = 'failed',
-    error_message = 'its key cannot be read from Vault: rotate_workspace_key() sets it again'
+    error_message = 'its key cannot be read from Vault, or is not of the form that the auth of its '
+      'source takes: rotate_workspace_key() sets it again'
   from (
     select r.id from public.workspace_sync_runs as r
     join public.sync_workspaces as w on w.id = r.workspace_id
@@ -17858,9 +18932,10 @@ begin
   end;
   perform sync.forget_future();
   perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired() + sync.take_back_tries();
+  v_taken_back := sync.take_back_expired() + sync.take_back_tries() + sync.take_back_tokens();
   perform sync.end_overdue_runs();
   perform sync.find_keys_again();
+  perform sync.follow_grants();
   perform sync.mark_paused_runs();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
@@ -17961,9 +19036,10 @@ from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;
 
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, leases, tries, fail, sweep.
+-- Stands on: budgets, admission, alone, shares, echo, credentials, token_requests, leases,
+--   token_answers, tries, fail, sweep.
 
-create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_token_room int,
   out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -17972,6 +19048,8 @@ declare
   v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
   v_queue_ids bigint[] := p_queue_ids;
   v_withheld sync.admission[];
+  v_tokenless bigint[];
+  v_tokens jsonb;
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
@@ -17987,6 +19065,20 @@ begin
   v_withheld := sync.withheld_chunks(v_queue_ids, v_access);
   perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
   where a.verdict = 'keyless' having count(*) > 0;
+  v_tokenless := array(
+    select distinct r.workspace_id from unnest(v_withheld) as a
+    join public.chunk_processing_queue as q on q.id = a.queue_id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where a.verdict = 'token' order by r.workspace_id);
+  if cardinality(v_tokenless) > 0 then
+    perform sync.request_tokens(v_tokenless);
+    v_withheld := array(
+      select row(a.queue_id, a.verdict, case when a.verdict = 'token' then
+        sync.token_wait(r.workspace_id) end, a.budget_id)::sync.admission
+      from unnest(v_withheld) as a
+      join public.chunk_processing_queue as q on q.id = a.queue_id
+      join public.workspace_sync_runs as r on r.id = q.run_id);
+  end if;
   o_admissions := sync.admit_chunks(array(
     select id from unnest(v_queue_ids) with ordinality as p (id, turn)
     where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
@@ -17995,6 +19087,16 @@ begin
     select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
   o_admissions := o_admissions || v_withheld;
   o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
+  perform sync.note_generations(array(
+    select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access)
+  where exists (select 1 from unnest(v_access) as a where a.token_generation is not null);
+  v_tokens := sync.lease_token_requests(p_worker_id, case when p_token_room is null
+    then cardinality(v_tokenless)
+    else p_token_room - jsonb_array_length(o_answer -> 'leases') end,
+    case when p_token_room is null then v_tokenless end);
+  if v_tokens <> '[]' then
+    o_answer := jsonb_build_object('leases', (o_answer -> 'leases') || v_tokens);
+  end if;
   o_admissions := o_admissions || array(
     select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
   o_answer := o_answer || jsonb_build_object(
@@ -18010,11 +19112,14 @@ begin
       from public.sync_budgets as b
       where b.line_due_at is not null and exists (
         select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
-      having count(*) > 0)) end,
+      having count(*) > 0), sync.next_token_ms()) end,
     'versions', public.chunkwise_version());
 end; $$;
-comment on function sync.claim_chunks(bigint[], text) is
+comment on function sync.claim_chunks(bigint[], text, int) is
 $$The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
+Where workspaces have no access token that serves, their chunks wait and one request for it is made;
+such requests are leased, too, up to p_token_room with the chunks, or, where that is null, only what
+these chunks wait for.
 Returns: the verdicts, and the claim's answer. The caller holds
 the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
 
@@ -18050,6 +19155,7 @@ declare
   v_alone record;
   v_claim record;
   v_ids bigint[];
+  v_most int;
   v_echo jsonb;
 begin
   perform sync.require_service();
@@ -18067,25 +19173,26 @@ begin
     else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
+    return (sync.claim_chunks('{}', p_worker_id, 0)).o_answer || v_echo;
   end if;
   perform sync.wake_due_chunks(p_limit);
   perform sync.wake_lines(p_limit);
   v_alone := sync.hold_alone(p_worker_id);
   if v_alone.o_is_alone then
-    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
+    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id, null);
     -- Turned away, it leaves the worker to others at once.
     return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
-  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
-  if cardinality(v_ids) < p_limit then
+  v_most := p_limit - sync.tokens_due(p_limit);
+  v_ids := case when v_most > 0 then sync.pick_fair_shares(v_most, p_worker_id) else '{}' end;
+  if cardinality(v_ids) < v_most then
     v_ids := (v_ids || array(
-      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
-    ))[1:p_limit];
+      select id from unnest(sync.pick_ready_chunks(v_most)) as id where id <> all (v_ids)
+    ))[1:v_most];
   end if;
-  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id)).o_answer, p_worker_id, p_limit)
-    || v_echo;
+  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id, p_limit)).o_answer, p_worker_id,
+    p_limit) || v_echo;
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
@@ -18123,7 +19230,7 @@ begin
   end if;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer
+    return (sync.claim_chunks('{}', p_worker_id, null)).o_answer
       || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
   end if;
   select * into v_chunk from public.chunk_processing_queue
@@ -18141,14 +19248,16 @@ begin
       then 'alone' end;
   end if;
   if v_reason is null then
-    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id, null);
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
       when 'paused' then 'paused' when 'keyless' then 'paused'
       when 'ending' then 'not_pending' when 'moved' then 'not_pending'
-      when 'unmade' then 'not_pending' end;
+      when 'unmade' then 'not_pending'
+      -- What it needs first may have been leased in its place.
+      when 'token' then case when v_claim.o_answer -> 'leases' = '[]' then 'not_due' end end;
   else
-    v_claim := sync.claim_chunks('{}', p_worker_id);
+    v_claim := sync.claim_chunks('{}', p_worker_id, null);
   end if;
   insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
   values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
@@ -18245,7 +19354,8 @@ begin
   if v_lost <> '[]' then
     v_lost := (
       select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
-      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)));
+      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)
+        || sync.extend_tokens(p_leases, v_now)));
   end if;
   update sync.workers as k set last_seen_at = v_now
   from (

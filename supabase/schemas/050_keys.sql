@@ -132,13 +132,84 @@ begin
   return next p_secret;
   if p_secret ~ '^\s*[{[]' then
     return query select s.part #>> '{}' from jsonb_path_query(p_secret::jsonb, 'strict $.**')
-      as s(part) where jsonb_typeof(s.part) = 'string';
+      as s(part) where jsonb_typeof(s.part) = 'string' and length(s.part #>> '{}') >= 4;
+  elsif strpos(p_secret, ':') > 0 then
+    return query select s.part from unnest(array[split_part(p_secret, ':', 1),
+      substr(p_secret, strpos(p_secret, ':') + 1)]) as s(part) where length(s.part) >= 4;
   end if;
 exception when invalid_text_representation then
   return;
 end; $$;
 comment on function sync.strings_of(text) is
-$$Returns: a secret, and if it is JSON every string in it.$$;
+$$Returns: a secret; if it is JSON every string in it, and if it reads user:password both, but none
+of fewer than 4 characters, which stand in too many words.$$;
+
+create function sync.json_object(p_text text) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when jsonb_typeof(p_text::jsonb) = 'object' then p_text::jsonb end;
+exception when data_exception or program_limit_exceeded or statement_too_complex then
+  return null;
+end; $$;
+comment on function sync.json_object(text) is
+$$Returns: a text as the JSON object that it is; null if it is none.$$;
+
+create function sync.wrong_in_secret(p_auth text, p_auth_in text, p_secret text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_form constant text := format('the secret of a source with %s auth', p_auth);
+  v_grant jsonb;
+  v_lacks text;
+begin
+  if p_auth = 'none' then
+    return case when p_secret <> '' then 'its source takes no key: its auth is none' end;
+  elsif coalesce(p_secret, '') = '' then
+    return 'the key is empty';
+  elsif p_auth = 'key' then
+    return case
+      when p_secret ~ '[\u0001-\u001f\u007f]' then 'the key has a line break or another control in it'
+      when p_auth_in = 'header' and p_secret ~ '[^\u0020-\u007e]'
+      then 'the key has a letter that no header carries: only ASCII does' end;
+  elsif p_auth = 'basic' then
+    return case
+      when strpos(p_secret, ':') = 0 then v_form || ' reads user:password; this one has no colon'
+      when p_secret ~ '[\u0001-\u001f\u007f]'
+      then v_form || ' reads user:password; this one has a line break or another control in it' end;
+  end if;
+  v_grant := sync.json_object(p_secret);
+  if v_grant is null then
+    return v_form || ' is a JSON object; this one is none';
+  end if;
+  select string_agg(f.name, ', ') into v_lacks
+  from unnest(case p_auth when 'oauth2_client' then '{client_id,client_secret}'::text[]
+    else '{client_id,refresh_token}'::text[] end) as f (name)
+  where coalesce(jsonb_typeof(v_grant -> f.name), '') <> 'string' or v_grant ->> f.name = '';
+  return case
+    when v_lacks is not null then format('%s is a JSON object with texts; this one lacks %s',
+      v_form, v_lacks)
+    when jsonb_typeof(coalesce(v_grant -> 'client_secret', '""')) <> 'string'
+    then v_form || ' is a JSON object with texts; this one has another client_secret'
+    when v_grant - array['client_id', 'client_secret',
+      case p_auth when 'oauth2_refresh' then 'refresh_token' else 'client_id' end] <> '{}'
+    then v_form || ' is a JSON object; this one has more fields than that takes' end;
+end; $$;
+comment on function sync.wrong_in_secret(text, text, text) is
+$$Returns: what of a secret is not of the form that its source's auth takes, in words that show
+nothing of it; null if it fits.$$;
+
+create function sync.secret_form(p_auth text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case p_auth
+    when 'none' then 'Hand over null, or register the workspace with a source that takes one.'
+    when 'basic' then 'It reads user:password; what stands before the first colon is the user.'
+    when 'oauth2_client' then 'It reads {"client_id": "…", "client_secret": "…"}.'
+    when 'oauth2_refresh' then 'It reads {"client_id": "…", "client_secret": "…", "refresh_token": '
+      '"…"}; a public client has no client_secret.'
+    else 'Hand over the key that the API gave for this workspace.' end;
+$$;
+comment on function sync.secret_form(text) is
+$$Returns: how a secret reads by a source's auth, in words.$$;
 
 create function sync.repeats_secret(p_text text, p_secret text) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -181,11 +252,19 @@ repeats a secret, which may be null.$$;
 
 create function sync.workspace_secret(p_workspace_id bigint) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key text;
+  v_tokens text;
 begin
-  return (select sync.read_secret(secret_id) from public.sync_workspaces where id = p_workspace_id);
+  select sync.read_secret(w.secret_id), sync.read_secret(t.secret_id) into v_key, v_tokens
+  from public.sync_workspaces as w left join sync.workspace_tokens as t on t.workspace_id = w.id
+  where w.id = p_workspace_id;
+  return case when v_tokens is null then v_key
+    else jsonb_build_array(sync.json_object(v_key), sync.json_object(v_tokens))::text end;
 end; $$;
 comment on function sync.workspace_secret(bigint) is
-$$Returns: a workspace's key, null if it has none that can be read.$$;
+$$Returns: a workspace's key, with its tokens where it has some; null if there is none that can be
+read.$$;
 
 create function sync.failure_text(p_text text, p_workspace_id bigint) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -229,5 +308,6 @@ workspace's key, and without what looks like a token.$$;
 revoke all on function
   sync.mask_secrets, sync.read_secret, sync.write_secret, sync.one_line, sync.as_bytes,
   sync.character, sync.resolved, sync.readings, sync.strings_of, sync.repeats_secret,
-  sync.foreign_text, sync.workspace_secret, sync.failure_text, sync.mask_workspace_key
+  sync.foreign_text, sync.workspace_secret, sync.failure_text, sync.mask_workspace_key,
+  sync.json_object, sync.wrong_in_secret, sync.secret_form
 from public, anon, authenticated, service_role;

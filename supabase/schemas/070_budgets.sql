@@ -54,29 +54,37 @@ comment on column public.sync_budgets.line_due_at is
 'When those that wait in its line are looked at next; null: nobody waits.';
 alter table public.sync_budgets enable row level security;
 
-create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
-  returns bigint
+create function sync.ensure_scope(p_source_id bigint, p_scope_key text) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_source public.sync_sources;
-  v_key text;
   v_budget_id bigint;
 begin
-  select * into strict v_source from public.sync_sources where id = p_source_id;
-  v_key := case v_source.budget_scope
-    when 'key' then 'workspace:' || p_workspace_id when 'source' then 'source'
-    else sync.host_of(p_base_url) end;
   select id into v_budget_id from public.sync_budgets
-  where source_id = p_source_id and scope_key = v_key;
+  where source_id = p_source_id and scope_key = p_scope_key;
   -- Only a new one is inserted: the attempt waits for whoever is just writing one that is there.
   if v_budget_id is null then
     insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
-    values (p_source_id, v_key, v_source.requests_per_second, v_source.max_in_flight)
+    select id, p_scope_key, requests_per_second, max_in_flight from public.sync_sources
+    where id = p_source_id
     on conflict (source_id, scope_key) do nothing;
     select id into strict v_budget_id from public.sync_budgets
-    where source_id = p_source_id and scope_key = v_key;
+    where source_id = p_source_id and scope_key = p_scope_key;
   end if;
   return v_budget_id;
+end; $$;
+comment on function sync.ensure_scope(bigint, text) is
+$$A source's budget of a scope, made with the source's defaults if new. Returns: its id. Locks: the
+new row.$$;
+
+create function sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
+  returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return sync.ensure_scope(p_source_id, (
+    select case budget_scope
+      when 'key' then 'workspace:' || p_workspace_id when 'source' then 'source'
+      else sync.host_of(p_base_url) end
+    from public.sync_sources where id = p_source_id));
 end; $$;
 comment on function sync.ensure_budget(bigint, text, bigint) is
 $$The budget a workspace draws on, made with the source's defaults if new. Returns: its id. Locks:
@@ -143,5 +151,5 @@ grant select on table public.sync_budgets to authenticated, service_role;
 create policy sync_budgets_select_operator on public.sync_budgets
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.ensure_budget, sync.effective_rate, sync.blocked_budgets, sync.lock_budgets
-from public, anon, authenticated, service_role;
+  sync.ensure_scope, sync.ensure_budget, sync.effective_rate, sync.blocked_budgets,
+sync.lock_budgets from public, anon, authenticated, service_role;

@@ -1,6 +1,6 @@
 -- Declared together: which fields of a declaration go with which others, where templates may stand,
 -- which headers are the engine's own. Each rule names the field that is wrong and what it takes.
--- Stands on: templates, declared_fields.
+-- Stands on: addresses, templates, declared_fields.
 
 create type sync.wrong_field as (field text, takes text);
 comment on type sync.wrong_field is
@@ -373,6 +373,14 @@ language sql stable set search_path = pg_catalog, pg_temp
       'nothing where auth is none'),
     ('token_url', p_source.token_url is null and x.is_oauth,
       format('a path below the base URL or an https URL, where auth is %s', p_source.auth)),
+    ('auth_name', lower(p_source.auth_name) <> 'authorization' and p_source.auth = 'basic',
+      'Authorization, where auth is basic'),
+    ('token_url', not starts_with(p_source.token_url, '/') and (
+        sync.parse_url(p_source.token_url) is null
+        or sync.reach_of(sync.parse_url(p_source.token_url)) = 'private'
+        and not sync.is_switched_on('allow_private_addresses')),
+      'a path below the base URL or an https URL of a public host; '
+      'set_setting(''allow_private_addresses'', ''true'') lets that be a private one'),
     ('token_url', p_source.token_url is not null and not x.is_oauth,
       'nothing unless auth is oauth2_client or oauth2_refresh'),
     ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,

@@ -7,13 +7,12 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set default_transaction_isolation = 'read committed' as $$
 declare
   v_id bigint;
-  v_base_path text;
+  v_before public.sync_sources;
 begin
   perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select base_path into v_base_path from public.sync_sources
-  where source_name = p_source ->> 'source_name';
+  select * into v_before from public.sync_sources where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
     as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
     auth_in, auth_name, auth_prefix, budget_scope,
@@ -43,8 +42,13 @@ begin
   perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (v_base_path <> so.base_path)::int
+  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
   from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
+  -- Another endpoint's token is no token; the grant stays.
+  update sync.workspace_tokens as t set expires_at = sync.now()
+  from public.sync_sources as so
+  where so.id = v_id and t.source_id = v_id and (v_before.auth, v_before.token_url,
+    v_before.token_params) is distinct from (so.auth, so.token_url, so.token_params);
   return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
 end; $$;
 comment on function public.declare_source(jsonb) is

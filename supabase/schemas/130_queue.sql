@@ -79,6 +79,7 @@ create table public.chunk_processing_queue (
   unanswered int not null default 0,
   postponements int not null default 0,
   postponed_since timestamptz,
+  token_generation bigint,
   lease_token bigint,
   lease_expires_at timestamptz,
   worker_id text,
@@ -115,6 +116,8 @@ comment on column public.chunk_processing_queue.line_budget_id is
 'The budget that turned it away: sync_budgets.id. Whoever waits for one is let in by turn.';
 comment on column public.chunk_processing_queue.attempts is
 'Failures so far. Rate limits, releases and lost leases do not count.';
+comment on column public.chunk_processing_queue.token_generation is
+'Which access token its last request carried: sync.workspace_tokens.generation; null: none.';
 comment on column public.chunk_processing_queue.lease_token is 'The last claim''s token.';
 comment on column public.chunk_processing_queue.next_retry_at is
 'When a delayed chunk falls due, of one that a budget turned away about when; infinity while its

@@ -6,13 +6,16 @@ create type sync.admission as (queue_id bigint, verdict text, send_after interva
   budget_id bigint);
 comment on type sync.admission is
 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
-again), locked (another session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its workspace has
-another source now).';
+again), token (its workspace waits for an access token; send_after likewise), locked (another session
+holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its
+workspace has another source now).';
 
 create function sync.in_flight_of(p_budget_id bigint) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_chunks bigint;
 begin
-  return (
+  v_chunks := (
     -- From its workspaces on, and by the index that has this order: without statistics the planner
     -- may look through all live runs, for each.
     select count(*) from public.sync_workspaces as w
@@ -25,12 +28,15 @@ begin
       select 1 from public.chunk_processing_queue as x
       where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
     ) as q
-    where w.budget_id = p_budget_id) + (
+    where w.budget_id = p_budget_id);
+  return v_chunks + (
     select count(*) from sync.stream_tries as t
-    where t.budget_id = p_budget_id and t.lease_expires_at is not null);
+    where t.budget_id = p_budget_id and t.lease_expires_at is not null) + (
+    select count(*) from sync.token_requests as t
+    where t.budget_id = p_budget_id and t.status = 'processing');
 end; $$;
 comment on function sync.in_flight_of(bigint) is
-$$Returns: leases that draw on a budget, with those of tries.$$;
+$$Returns: leases that draw on a budget, with those of tries and of requests for access tokens.$$;
 
 create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

@@ -11,7 +11,11 @@ begin
       and q.lease_expires_at > sync.now())
     or exists (
       select 1 from sync.stream_tries as t
-      where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id);
+      where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id)
+    or exists (
+      select 1 from sync.token_requests as t
+      where t.status = 'processing' and t.worker_id = p_worker_id
+        and t.lease_expires_at > sync.now());
 end; $$;
 comment on function sync.holds_chunks(text) is
 $$Returns: whether a worker holds a lease. Reads all slots: asked only where a chunk is to be leased

@@ -1,5 +1,5 @@
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
--- Stands on: addresses, keys, queue, requests, classes.
+-- Stands on: queue, requests, classes.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -40,52 +40,13 @@ comment on function sync.pick_ready_chunks(int) is
 $$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
 whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
 
-create type sync.access as (
-  workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb
-);
-comment on type sync.access is
-'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
-"value"}]; credentials null: its key cannot be read.';
-
-create function sync.access_of(p_workspace public.sync_workspaces, p_source public.sync_sources)
-  returns sync.access
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_secret text := sync.read_secret(p_workspace.secret_id);
-begin
-  return row(p_workspace.id, p_source.id, p_workspace.base_url,
-    sync.origin_of(p_workspace.base_url), case
-      when p_source.auth = 'none' then '[]'::jsonb
-      when v_secret is not null then jsonb_build_array(jsonb_build_object('in', p_source.auth_in,
-        'name', p_source.auth_name, 'value', p_source.auth_prefix || v_secret)) end);
-end; $$;
-comment on function sync.access_of(public.sync_workspaces, public.sync_sources) is
-$$Returns: how a workspace's requests are made now. In a query it sees what the query sees.$$;
-
-create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  return array(
-    select sync.access_of(w.workspace, so)
-    from (
-      select x as workspace from public.sync_workspaces as x where x.id in (
-        select r.workspace_id from unnest(p_queue_ids) as p (id)
-        join public.chunk_processing_queue as q on q.id = p.id
-        join public.workspace_sync_runs as r on r.id = q.run_id)
-      offset 0
-    ) as w join public.sync_sources as so on so.id = (w.workspace).source_id);
-end; $$;
-comment on function sync.read_access(bigint[]) is
-$$Key and URL of the chunks' workspaces, in one statement: a registration that commits meanwhile
-gives both or neither. Returns: one each, for a claim's answer and nothing else.$$;
-
 create function sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
   returns sync.admission[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
-    select row(q.id, case when st.source_id <> w.source_id then 'moved' else 'keyless' end, null,
-      w.budget_id)::sync.admission
+    select row(q.id, case when st.source_id <> w.source_id then 'moved'
+      else coalesce(a.obstacle, 'keyless') end, null, w.budget_id)::sync.admission
     from unnest(p_queue_ids) as p (id)
     join public.chunk_processing_queue as q on q.id = p.id
     join public.workspace_sync_runs as r on r.id = q.run_id
@@ -96,7 +57,7 @@ begin
 end; $$;
 comment on function sync.withheld_chunks(bigint[], sync.access[]) is
 $$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
-without a key, nor to another source than its stream's.$$;
+without a key or before its access token is there, nor to another source than its stream's.$$;
 
 create function sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
   returns sync.made_request[]
@@ -167,13 +128,14 @@ begin
         else q.requested_at end,
       worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
       ready_seq = null,
-      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked')
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked', 'token')
         then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
       line_budget_id = case a.verdict when 'budget' then a.budget_id end,
       next_retry_at = case a.verdict
         when 'budget' then v_now + a.send_after
         when 'workspace' then v_now + a.send_after
         when 'locked' then v_now + a.send_after
+        when 'token' then v_now + a.send_after
         when 'paused' then 'infinity'
         when 'keyless' then 'infinity'
         when 'ending' then v_now + interval '1 second'
@@ -271,7 +233,6 @@ $$Notes that a worker lives, at most every 5 s, and what it says of listening wh
 Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks, sync.access_of, sync.read_access,
-  sync.withheld_chunks, sync.made_requests, sync.note_unreadable, sync.lease_chunks,
-  sync.note_haste, sync.note_worker
+  sync.wake_due_chunks, sync.pick_ready_chunks, sync.withheld_chunks,
+  sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
 from public, anon, authenticated, service_role;

@@ -17,7 +17,8 @@ create type sync.page_in_hand as (
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
   uses_up_window boolean, part_id bigint, parent_id text,
   first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz,
-  retry_after numeric, seen_ids text array, condition jsonb
+  retry_after numeric, seen_ids text array, condition jsonb,
+  token_generation bigint, is_token_proven boolean
 );
 comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows

@@ -145,6 +145,12 @@ begin
       v_page.uses_up_window := v_chunk.uses_up_window;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_rate_limited := v_chunk.is_rate_limited;
+      if v_chunk.token_generation is not null then
+        v_page.token_generation := v_chunk.token_generation;
+        v_page.is_token_proven := (
+          select t.is_proven or t.generation <> v_chunk.token_generation
+          from sync.workspace_tokens as t where t.workspace_id = v_chunk.workspace_id) is not false;
+      end if;
     else
       v_page := sync.first_answer(v_page);
     end if;

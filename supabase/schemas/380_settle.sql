@@ -1,7 +1,7 @@
 -- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
 -- failures end or delay.
--- Stands on: keys, slots, rate_limits, close, kind_items, kind_children, kind_connection,
---   stream_kinds, begin_again.
+-- Stands on: keys, slots, rate_limits, token_verdicts, close, kind_items, kind_children,
+--   kind_connection, stream_kinds, begin_again.
 
 create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -273,6 +273,8 @@ begin
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);
+  perform sync.note_tokens(v_ended)
+  where exists (select 1 from unnest(v_ended) as p where p.token_generation is not null);
   return v_pages;
 end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is

@@ -1,6 +1,7 @@
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
--- Stands on: keys, budgets, queue, slots, requests, classes, admission, leases, try_answers.
+-- Stands on: keys, budgets, queue, slots, requests, classes, admission, credentials,
+--   token_requests, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -77,13 +78,15 @@ declare
   v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
   v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
   v_chunk public.chunked_sync_jobs;
+  v_token sync.workspace_tokens;
   v_access sync.access;
   v_made sync.made_request;
   v_held record;
   v_lease_token bigint;
 begin
   select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
-  v_access := sync.access_of(v_workspace, v_source);
+  select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
+  v_access := sync.access_of(v_workspace, v_source, v_token);
   -- A first answer is wanted, and no word that nothing changed.
   v_stream.conditional := false;
   v_chunk.id := p_try.request_id;
@@ -91,7 +94,12 @@ begin
   v_chunk.page := p_try.page;
   v_chunk.record_id := p_try.record_id;
   v_chunk.reading := p_try.reading;
-  if v_access.credentials is null then
+  if v_access.obstacle = 'token' then
+    perform sync.request_tokens(array[v_workspace.id]);
+    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false,
+      'it waits for an access token');
+    return null;
+  elsif v_access.credentials is null then
     perform sync.end_try(p_try.id, 'failed', 'the workspace''s key cannot be read: '
       'rotate_workspace_key() sets another');
     return null;

@@ -1,7 +1,7 @@
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
 -- Stands on: budgets, answers, fields, unchanged, verdicts, fence, record_parents, deletions,
---   kind_items, stream_kinds, settle, tries.
+--   kind_items, stream_kinds, settle, token_answers, tries.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -261,7 +261,7 @@ begin
   perform sync.require_service();
   v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
   if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
-    v_pages := sync.take_try_answers(v_pages);
+    v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),

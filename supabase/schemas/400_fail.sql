@@ -1,6 +1,6 @@
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, fence, settle, tries,
---   complete.
+-- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, token_verdicts, fence,
+--   settle, token_answers, tries, complete.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -81,6 +81,9 @@ begin
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
   v_page.is_permanent := v_class = 'permanent';
+  if v_class = 'permanent' and v_page.http_status = 401 and v_page.token_generation is not null then
+    return sync.judge_unauthorized(v_page);
+  end if;
   v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
@@ -234,7 +237,9 @@ begin
   end if;
   v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
   if v_pages[1].outcome = 'refused' then
-    v_other := sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after);
+    v_other := coalesce(
+      sync.fail_token(v_pages[1], p_error_class, p_error_message, p_retry_after),
+      sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after));
     if v_other is not null then
       return v_other || jsonb_build_object('blocked_budgets', sync.blocked_budgets());
     end if;

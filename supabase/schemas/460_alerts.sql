@@ -12,7 +12,7 @@ create table public.sync_alerts (
   resolved_at timestamptz,
   constraint sync_alerts_kind_check check (kind in (
     'endpoint_failing', 'stale_workspace', 'key_refused', 'key_of_other_workspace',
-    'keys_unreadable',
+    'keys_unreadable', 'token_failing',
     'counts_disagree', 'deletions_waiting',
     'job_not_completed', 'job_stalled', 'no_worker', 'cron_silent', 'cron_job_missing',
     'hints_silent', 'open_grants', 'check_failing'))

@@ -1,5 +1,5 @@
 -- Registration: workspaces are added, get a key, are taken out; live runs follow.
--- Stands on: addresses, keys, workspaces, missing, close, begin_again, settle, steer.
+-- Stands on: addresses, keys, workspaces, grants, missing, close, begin_again, settle, steer.
 
 create function sync.follow_workspaces() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -54,24 +54,37 @@ comment on function sync.hold_runs(text) is
 $$Lock a workspace's live runs and their jobs, as must be done before the workspace itself is
 locked. Returns: the runs. Locks: the runs by id, then the jobs by id.$$;
 
-create function sync.store_workspace_key(p_workspace_id bigint, p_api_key text,
+create function sync.store_workspace_key(p_workspace_id bigint, p_source_id bigint, p_api_key text,
   out o_secret_id uuid, out o_is_same boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_key text := sync.trim_blanks(p_api_key);
+  v_source public.sync_sources;
+  v_key text := nullif(sync.trim_blanks(p_api_key), '');
   v_name text := 'chunkwise/workspace/' || p_workspace_id;
+  v_wrong text;
 begin
-  if coalesce(v_key, '') = '' then
-    raise exception using errcode = 'SY014', message = 'the key is empty',
-      hint = 'Hand over the key that the API gave for this workspace.';
+  select * into strict v_source from public.sync_sources where id = p_source_id;
+  v_wrong := sync.wrong_in_secret(v_source.auth, v_source.auth_in, v_key);
+  if v_wrong is not null then
+    raise exception using errcode = 'SY014', message = v_wrong,
+      hint = sync.secret_form(v_source.auth);
   end if;
-  select sync.read_secret(id) = v_key into o_is_same from vault.secrets where name = v_name;
-  o_is_same := coalesce(o_is_same, false);
-  o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
+  select sync.read_secret(id) is not distinct from v_key into o_is_same
+  from vault.secrets where name = v_name;
+  if v_source.auth = 'none' then
+    o_is_same := o_is_same is null;
+    delete from vault.secrets where name = v_name;
+  else
+    o_is_same := coalesce(o_is_same, false);
+    o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
+  end if;
+  perform sync.keep_grant(p_workspace_id, p_source_id, v_key, o_is_same);
 end; $$;
-comment on function sync.store_workspace_key(bigint, text) is
-$$Put a workspace's key into Vault, in place of the one before. The caller holds the workspace.
-Returns: its secret, and whether it is the same key as before. Raises: SY014 empty.$$;
+comment on function sync.store_workspace_key(bigint, bigint, text) is
+$$Put a workspace's key into Vault, in place of the one before; where its source takes none there is
+none. The caller holds the workspace. Returns: its secret, and whether it is the same key as before.
+Raises: SY014 not of the form that the source's auth takes, SY019 another workspace has that grant.
+Locks: the workspace's token, and a request for one.$$;
 
 create function sync.source_id_of(p_source text) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -155,7 +168,7 @@ begin
         v_workspace.base_url),
       hint = 'p_replace => true gives it the other source or base URL; what is here of it stays.';
   end if;
-  v_key := sync.store_workspace_key(v_workspace.id, p_api_key);
+  v_key := sync.store_workspace_key(v_workspace.id, v_source_id, p_api_key);
   update public.sync_workspaces set
     source_id = v_source_id, base_url = v_url, is_active = true, removed_at = null,
     external_id = coalesce(v_external_id, external_id),
@@ -179,7 +192,8 @@ only with p_replace. Without p_source the only declared source is meant. Where t
 whose a key is, the first owner seen becomes its external id if none is given. The key goes to
 Vault. Live runs begin again if key or URL changes, and end if the source does. Returns:
 {"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown source, SY006 bad argument,
-SY014 empty key, SY015 refused address, SY019 taken name or external id. Locks: as
+SY014 no key of the source's form, SY015 refused address, SY019 taken name, external id or grant.
+Locks: as
 rotate_workspace_key().$$;
 
 create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
@@ -195,7 +209,7 @@ begin
   v_run_ids := sync.hold_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
   where id = sync.workspace_id_of(p_workspace_name) for no key update;
-  v_key := sync.store_workspace_key(v_workspace.id, p_api_key);
+  v_key := sync.store_workspace_key(v_workspace.id, v_workspace.source_id, p_api_key);
   update public.sync_workspaces set
     secret_id = v_key.o_secret_id,
     key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
@@ -212,8 +226,8 @@ end; $$;
 comment on function public.rotate_workspace_key(text, text) is
 $$Give a workspace a new key; claims from now on use it. Live runs begin again, by asking whose key
 it is where the source tells; what is in flight is not applied. The same key again changes nothing.
-Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 empty key.
-Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.$$;
+Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 no key of the
+source's form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.$$;
 
 create function public.deactivate_workspace(p_workspace_name text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -279,6 +293,8 @@ begin
     perform sync.workspace_id_of(p_workspace_name);
   end if;
   delete from vault.secrets where id = v_workspace.secret_id;
+  perform sync.forget_token(v_workspace.id);
+  delete from sync.workspace_tokens where workspace_id = v_workspace.id;
   perform sync.end_run_early(id, 'cancelled', 'its workspace was removed')
   from unnest(v_run_ids) as id;
   update public.polling_job_status as j
@@ -294,7 +310,7 @@ begin
   where id = v_workspace.id;
   perform sync.settle_runs(v_run_ids);
   update public.sync_alerts as a set resolved_at = sync.now()
-  where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused',
+  where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused', 'token_failing',
       'key_of_other_workspace', 'counts_disagree', 'deletions_waiting')
     and (a.subject = v_workspace.workspace_name or exists (
       select 1 from public.sync_streams as st where st.source_id = v_workspace.source_id
@@ -324,7 +340,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
   delete from vault.secrets as s using gone as g
-  where s.id = g.secret_id or s.name = 'chunkwise/workspace/' || g.id;
+  where s.id = g.secret_id
+    or s.name in ('chunkwise/workspace/' || g.id, 'chunkwise/token/' || g.id);
   delete from public.sync_budgets as b using gone as g where b.scope_key = 'workspace:' || g.id;
   return null;
 end; $$;

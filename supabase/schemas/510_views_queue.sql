@@ -135,6 +135,7 @@ select
   (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
   found.why,
   case when found.why = 'rate_limited' then limited.until
+    when found.why = 'token' then asked.due_at
     when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
   case found.why
     when 'ending' then format('it ends (%s) with the next sweep', p.ending)
@@ -151,6 +152,7 @@ select
     when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
     when 'rate_limited' then format('the API limits the rate of %s', (
       select x.scope_key from public.sync_budgets as x where x.id = w.budget_id))
+    when 'token' then concat_ws(': ', 'it waits for an access token', asked.error_message)
     when 'database' then (
       select case when count(*) = 0
         then 'another session has locked the row of its budget in sync_budgets'
@@ -176,6 +178,7 @@ cross join lateral (
   select greatest(b.blocked_until, case when w.rate_limited_until > sync.now()
     then w.rate_limited_until end) as until
 ) as limited
+left join sync.token_requests as asked on asked.workspace_id = w.id and asked.ended_at is null
 cross join lateral (
   select case
     when p.ending is not null then 'ending'
@@ -190,6 +193,7 @@ cross join lateral (
       where is_active and last_answered_at > sync.now() - interval '5 minutes'
     ) then 'no_worker'
     when limited.until is not null then 'rate_limited'
+    when asked.id is not null and p.ready = 0 then 'token'
     when p.delayed > 0 and p.ready = 0 then (
       select case when bool_or(q.postponements > 0)
         or bool_or(q.turn is not null and q.line_budget_id is null
@@ -204,8 +208,8 @@ where p.status = 'running' and p.processing = 0;
 comment on view public.waiting_runs is
 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 comment on column public.waiting_runs.why is
-'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, database (a lock, a time
-limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
+'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, token, database (a lock, a
+time limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
 comment on column public.waiting_runs.job_id is 'Its job: polling_job_status.id.';
 comment on column public.waiting_runs.run_id is 'The run: workspace_sync_runs.id.';
 comment on column public.waiting_runs.workspace_name is 'Its workspace.';

@@ -83,16 +83,25 @@ $$Returns: workspaces without a complete sync for too long; a new one has as lon
 
 create function sync.workspace_causes() returns setof sync.cause
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select 'key_refused', w.workspace_name,
-    'the API refuses its key: rotate_workspace_key() sets a new one'
-  from public.sync_workspaces as w where w.is_active and w.key_status = 'refused'
+  select 'key_refused', w.workspace_name, case
+    when t.refusal is not null then format('its grant is refused: %s. rotate_workspace_key() sets '
+      'another', t.refusal)
+    else 'the API refuses its key: rotate_workspace_key() sets a new one' end
+  from public.sync_workspaces as w left join sync.workspace_tokens as t on t.workspace_id = w.id
+  where w.is_active and w.key_status = 'refused'
+  union all
+  select 'token_failing', w.workspace_name, format('no access token since %s: %s. It is asked for '
+    'again by itself, by %s', sync.in_utc(r.failing_since), rtrim(r.error_message, '.'),
+    sync.in_utc(r.due_at))
+  from sync.token_requests as r join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.ended_at is null and r.failures + r.lease_losses >= 3
   union all
   select 'key_of_other_workspace', w.workspace_name,
     format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
   from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
   union all
-  select 'keys_unreadable', 'vault', format('keys that are not in Vault, or cannot be read there: %s '
-    '(%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
+  select 'keys_unreadable', 'vault', format('keys that are not in Vault, cannot be '
+    'read there, or are not of the form that their source''s auth takes: %s (%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
     string_agg(w.workspace_name, ', ' order by w.workspace_name) filter (where w.n <= 10),
     case when count(*) > 10 then ', …' end)
   from (

@@ -1,6 +1,6 @@
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: keys, budgets, columns, runs, alone, close, settle, tries, steer, hints,
---   alert_delivery, health.
+-- Stands on: keys, budgets, columns, runs, alone, credentials, close, settle, token_answers, tries,
+--   steer, hints, alert_delivery, health.
 
 create function sync.take_back_expired() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -109,10 +109,13 @@ begin
     select id from public.sync_workspaces
     where key_status = 'unreadable' order by random() limit 100 for no key update skip locked
   ) as asked
-  where w.id = asked.id and sync.read_secret(w.secret_id) is not null;
+  where w.id = asked.id and exists (
+    select 1 from unnest(sync.access_of_workspaces(array[w.id])) as a
+    where a.obstacle is distinct from 'keyless');
   -- A job that waited on would hold its name, and with it the next sync of everybody else.
   update public.workspace_sync_runs as r set ending = 'failed',
-    error_message = 'its key cannot be read from Vault: rotate_workspace_key() sets it again'
+    error_message = 'its key cannot be read from Vault, or is not of the form that the auth of its '
+      'source takes: rotate_workspace_key() sets it again'
   from (
     select r.id from public.workspace_sync_runs as r
     join public.sync_workspaces as w on w.id = r.workspace_id
@@ -282,9 +285,10 @@ begin
   end;
   perform sync.forget_future();
   perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired() + sync.take_back_tries();
+  v_taken_back := sync.take_back_expired() + sync.take_back_tries() + sync.take_back_tokens();
   perform sync.end_overdue_runs();
   perform sync.find_keys_again();
+  perform sync.follow_grants();
   perform sync.mark_paused_runs();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();

@@ -1,7 +1,8 @@
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, leases, tries, fail, sweep.
+-- Stands on: budgets, admission, alone, shares, echo, credentials, token_requests, leases,
+--   token_answers, tries, fail, sweep.
 
-create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text,
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_token_room int,
   out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -10,6 +11,8 @@ declare
   v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
   v_queue_ids bigint[] := p_queue_ids;
   v_withheld sync.admission[];
+  v_tokenless bigint[];
+  v_tokens jsonb;
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
@@ -25,6 +28,20 @@ begin
   v_withheld := sync.withheld_chunks(v_queue_ids, v_access);
   perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
   where a.verdict = 'keyless' having count(*) > 0;
+  v_tokenless := array(
+    select distinct r.workspace_id from unnest(v_withheld) as a
+    join public.chunk_processing_queue as q on q.id = a.queue_id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where a.verdict = 'token' order by r.workspace_id);
+  if cardinality(v_tokenless) > 0 then
+    perform sync.request_tokens(v_tokenless);
+    v_withheld := array(
+      select row(a.queue_id, a.verdict, case when a.verdict = 'token' then
+        sync.token_wait(r.workspace_id) end, a.budget_id)::sync.admission
+      from unnest(v_withheld) as a
+      join public.chunk_processing_queue as q on q.id = a.queue_id
+      join public.workspace_sync_runs as r on r.id = q.run_id);
+  end if;
   o_admissions := sync.admit_chunks(array(
     select id from unnest(v_queue_ids) with ordinality as p (id, turn)
     where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
@@ -33,6 +50,16 @@ begin
     select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
   o_admissions := o_admissions || v_withheld;
   o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
+  perform sync.note_generations(array(
+    select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access)
+  where exists (select 1 from unnest(v_access) as a where a.token_generation is not null);
+  v_tokens := sync.lease_token_requests(p_worker_id, case when p_token_room is null
+    then cardinality(v_tokenless)
+    else p_token_room - jsonb_array_length(o_answer -> 'leases') end,
+    case when p_token_room is null then v_tokenless end);
+  if v_tokens <> '[]' then
+    o_answer := jsonb_build_object('leases', (o_answer -> 'leases') || v_tokens);
+  end if;
   o_admissions := o_admissions || array(
     select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
   o_answer := o_answer || jsonb_build_object(
@@ -48,11 +75,14 @@ begin
       from public.sync_budgets as b
       where b.line_due_at is not null and exists (
         select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
-      having count(*) > 0)) end,
+      having count(*) > 0), sync.next_token_ms()) end,
     'versions', public.chunkwise_version());
 end; $$;
-comment on function sync.claim_chunks(bigint[], text) is
+comment on function sync.claim_chunks(bigint[], text, int) is
 $$The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
+Where workspaces have no access token that serves, their chunks wait and one request for it is made;
+such requests are leased, too, up to p_token_room with the chunks, or, where that is null, only what
+these chunks wait for.
 Returns: the verdicts, and the claim's answer. The caller holds
 the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
 
@@ -88,6 +118,7 @@ declare
   v_alone record;
   v_claim record;
   v_ids bigint[];
+  v_most int;
   v_echo jsonb;
 begin
   perform sync.require_service();
@@ -105,25 +136,26 @@ begin
     else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
+    return (sync.claim_chunks('{}', p_worker_id, 0)).o_answer || v_echo;
   end if;
   perform sync.wake_due_chunks(p_limit);
   perform sync.wake_lines(p_limit);
   v_alone := sync.hold_alone(p_worker_id);
   if v_alone.o_is_alone then
-    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
+    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id, null);
     -- Turned away, it leaves the worker to others at once.
     return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
-  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
-  if cardinality(v_ids) < p_limit then
+  v_most := p_limit - sync.tokens_due(p_limit);
+  v_ids := case when v_most > 0 then sync.pick_fair_shares(v_most, p_worker_id) else '{}' end;
+  if cardinality(v_ids) < v_most then
     v_ids := (v_ids || array(
-      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
-    ))[1:p_limit];
+      select id from unnest(sync.pick_ready_chunks(v_most)) as id where id <> all (v_ids)
+    ))[1:v_most];
   end if;
-  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id)).o_answer, p_worker_id, p_limit)
-    || v_echo;
+  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id, p_limit)).o_answer, p_worker_id,
+    p_limit) || v_echo;
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
@@ -161,7 +193,7 @@ begin
   end if;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer
+    return (sync.claim_chunks('{}', p_worker_id, null)).o_answer
       || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
   end if;
   select * into v_chunk from public.chunk_processing_queue
@@ -179,14 +211,16 @@ begin
       then 'alone' end;
   end if;
   if v_reason is null then
-    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id, null);
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
       when 'paused' then 'paused' when 'keyless' then 'paused'
       when 'ending' then 'not_pending' when 'moved' then 'not_pending'
-      when 'unmade' then 'not_pending' end;
+      when 'unmade' then 'not_pending'
+      -- What it needs first may have been leased in its place.
+      when 'token' then case when v_claim.o_answer -> 'leases' = '[]' then 'not_due' end end;
   else
-    v_claim := sync.claim_chunks('{}', p_worker_id);
+    v_claim := sync.claim_chunks('{}', p_worker_id, null);
   end if;
   insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
   values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
@@ -283,7 +317,8 @@ begin
   if v_lost <> '[]' then
     v_lost := (
       select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
-      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)));
+      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)
+        || sync.extend_tokens(p_leases, v_now)));
   end if;
   update sync.workers as k set last_seen_at = v_now
   from (

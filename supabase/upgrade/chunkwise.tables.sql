@@ -183,3 +183,60 @@ CREATE INDEX stream_tries_leased_idx ON sync.stream_tries USING btree (lease_exp
 CREATE INDEX stream_tries_workspace_idx ON sync.stream_tries USING btree (workspace_id);
 CREATE INDEX stream_tries_budget_idx ON sync.stream_tries USING btree (budget_id);
 alter table sync.stream_tries enable row level security;
+create table sync.token_requests (
+  id bigint not null,
+  workspace_id bigint not null,
+  budget_id bigint not null,
+  base_url text not null,
+  status text default 'pending'::text not null,
+  due_at timestamp with time zone default sync.now() not null,
+  lease_token bigint,
+  lease_expires_at timestamp with time zone,
+  started_at timestamp with time zone,
+  requested_at timestamp with time zone,
+  worker_id text,
+  outcome text,
+  failures integer default 0 not null,
+  lease_losses integer default 0 not null,
+  failing_since timestamp with time zone,
+  error_message text,
+  created_at timestamp with time zone default sync.now() not null,
+  ended_at timestamp with time zone
+) with (fillfactor=50);
+alter table sync.token_requests add constraint token_requests_state_check CHECK (
+CASE status
+    WHEN 'pending'::text THEN (ended_at IS NULL)
+    WHEN 'processing'::text THEN ((ended_at IS NULL) AND (lease_token IS NOT NULL) AND (lease_expires_at IS NOT NULL) AND (outcome IS NULL))
+    ELSE ((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) AND (ended_at IS NOT NULL))
+END);
+alter table sync.token_requests add constraint token_requests_pkey PRIMARY KEY (id);
+alter table sync.token_requests add constraint token_requests_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.token_requests add constraint token_requests_budget_id_fkey FOREIGN KEY (budget_id) REFERENCES public.sync_budgets(id) ON DELETE CASCADE;
+CREATE UNIQUE INDEX token_requests_live_idx ON sync.token_requests USING btree (workspace_id) WHERE (ended_at IS NULL);
+CREATE INDEX token_requests_due_idx ON sync.token_requests USING btree (due_at) WHERE (status = 'pending'::text);
+CREATE INDEX token_requests_workspace_idx ON sync.token_requests USING btree (workspace_id, id);
+CREATE INDEX token_requests_budget_idx ON sync.token_requests USING btree (budget_id, status);
+alter table sync.token_requests enable row level security;
+create table sync.workspace_tokens (
+  workspace_id bigint not null,
+  source_id bigint not null,
+  fingerprint text not null,
+  secret_id uuid,
+  base_url text,
+  generation bigint default 0 not null,
+  issued_at timestamp with time zone,
+  expires_at timestamp with time zone,
+  is_proven boolean default false not null,
+  renewed_at timestamp with time zone,
+  refusals integer default 0 not null,
+  refused_until timestamp with time zone,
+  refusal text
+) with (fillfactor=50);
+alter table sync.workspace_tokens add constraint workspace_tokens_pkey PRIMARY KEY (workspace_id);
+alter table sync.workspace_tokens add constraint workspace_tokens_fingerprint_key UNIQUE (source_id, fingerprint);
+alter table sync.workspace_tokens add constraint workspace_tokens_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.workspace_tokens add constraint workspace_tokens_source_id_fkey FOREIGN KEY (source_id) REFERENCES public.sync_sources(id) ON DELETE CASCADE;
+alter table sync.workspace_tokens enable row level security;
+alter table public.chunk_processing_queue add column token_generation bigint;
+alter table public.sync_alerts drop constraint sync_alerts_kind_check;
+alter table public.sync_alerts add constraint sync_alerts_kind_check CHECK ((kind = ANY (ARRAY['endpoint_failing'::text, 'stale_workspace'::text, 'key_refused'::text, 'key_of_other_workspace'::text, 'keys_unreadable'::text, 'token_failing'::text, 'counts_disagree'::text, 'deletions_waiting'::text, 'job_not_completed'::text, 'job_stalled'::text, 'no_worker'::text, 'cron_silent'::text, 'cron_job_missing'::text, 'hints_silent'::text, 'open_grants'::text, 'check_failing'::text])));

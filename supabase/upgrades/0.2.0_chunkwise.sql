@@ -72,6 +72,8 @@ drop function public.claim_chunk_job_safe(bigint,text);
 
 drop function public.claim_next_chunk_job_safe(text,integer,jsonb);
 
+drop function sync.store_workspace_key(bigint,text);
+
 drop function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric);
 
 drop function sync.fail_chunk(sync.page_in_hand,text,text,numeric);
@@ -186,6 +188,8 @@ drop function sync.check_records(sync.page_in_hand,public.sync_streams);
 
 drop function sync.read_json(sync.page_in_hand);
 
+drop function sync.claim_chunks(bigint[],text);
+
 drop function sync.lease_chunks(sync.admission[],text,sync.access[]);
 
 drop function sync.withheld_chunks(bigint[],sync.access[]);
@@ -239,15 +243,17 @@ create type sync.judged_record as (workspace_id bigint, stream_id bigint, record
 
 create type sync.made_request as (queue_id bigint, request jsonb, code text, message text);
 
-create type sync.access as (workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb);
+create type sync.access as (workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb, obstacle text, token_generation bigint);
 
-create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[], condition jsonb);
+create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[], condition jsonb, token_generation bigint, is_token_proven boolean);
 
 create type sync.walk as (pages integer, is_ended boolean, flaw text, is_final boolean, next jsonb);
 
 create type sync.live_row as (record_id text, raw jsonb);
 
 create type sync.part_result as (total bigint, distinct_ids bigint, finding text, is_final boolean, is_sound boolean, next jsonb, pages integer);
+
+create type sync.token_answer as (access_token text, refresh_token text, lifetime interval, is_refusal boolean, finding text, said text);
 
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
@@ -434,6 +440,63 @@ CREATE INDEX stream_tries_leased_idx ON sync.stream_tries USING btree (lease_exp
 CREATE INDEX stream_tries_workspace_idx ON sync.stream_tries USING btree (workspace_id);
 CREATE INDEX stream_tries_budget_idx ON sync.stream_tries USING btree (budget_id);
 alter table sync.stream_tries enable row level security;
+create table sync.token_requests (
+  id bigint not null,
+  workspace_id bigint not null,
+  budget_id bigint not null,
+  base_url text not null,
+  status text default 'pending'::text not null,
+  due_at timestamp with time zone default sync.now() not null,
+  lease_token bigint,
+  lease_expires_at timestamp with time zone,
+  started_at timestamp with time zone,
+  requested_at timestamp with time zone,
+  worker_id text,
+  outcome text,
+  failures integer default 0 not null,
+  lease_losses integer default 0 not null,
+  failing_since timestamp with time zone,
+  error_message text,
+  created_at timestamp with time zone default sync.now() not null,
+  ended_at timestamp with time zone
+) with (fillfactor=50);
+alter table sync.token_requests add constraint token_requests_state_check CHECK (
+CASE status
+    WHEN 'pending'::text THEN (ended_at IS NULL)
+    WHEN 'processing'::text THEN ((ended_at IS NULL) AND (lease_token IS NOT NULL) AND (lease_expires_at IS NOT NULL) AND (outcome IS NULL))
+    ELSE ((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) AND (ended_at IS NOT NULL))
+END);
+alter table sync.token_requests add constraint token_requests_pkey PRIMARY KEY (id);
+alter table sync.token_requests add constraint token_requests_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.token_requests add constraint token_requests_budget_id_fkey FOREIGN KEY (budget_id) REFERENCES public.sync_budgets(id) ON DELETE CASCADE;
+CREATE UNIQUE INDEX token_requests_live_idx ON sync.token_requests USING btree (workspace_id) WHERE (ended_at IS NULL);
+CREATE INDEX token_requests_due_idx ON sync.token_requests USING btree (due_at) WHERE (status = 'pending'::text);
+CREATE INDEX token_requests_workspace_idx ON sync.token_requests USING btree (workspace_id, id);
+CREATE INDEX token_requests_budget_idx ON sync.token_requests USING btree (budget_id, status);
+alter table sync.token_requests enable row level security;
+create table sync.workspace_tokens (
+  workspace_id bigint not null,
+  source_id bigint not null,
+  fingerprint text not null,
+  secret_id uuid,
+  base_url text,
+  generation bigint default 0 not null,
+  issued_at timestamp with time zone,
+  expires_at timestamp with time zone,
+  is_proven boolean default false not null,
+  renewed_at timestamp with time zone,
+  refusals integer default 0 not null,
+  refused_until timestamp with time zone,
+  refusal text
+) with (fillfactor=50);
+alter table sync.workspace_tokens add constraint workspace_tokens_pkey PRIMARY KEY (workspace_id);
+alter table sync.workspace_tokens add constraint workspace_tokens_fingerprint_key UNIQUE (source_id, fingerprint);
+alter table sync.workspace_tokens add constraint workspace_tokens_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
+alter table sync.workspace_tokens add constraint workspace_tokens_source_id_fkey FOREIGN KEY (source_id) REFERENCES public.sync_sources(id) ON DELETE CASCADE;
+alter table sync.workspace_tokens enable row level security;
+alter table public.chunk_processing_queue add column token_generation bigint;
+alter table public.sync_alerts drop constraint sync_alerts_kind_check;
+alter table public.sync_alerts add constraint sync_alerts_kind_check CHECK ((kind = ANY (ARRAY['endpoint_failing'::text, 'stale_workspace'::text, 'key_refused'::text, 'key_of_other_workspace'::text, 'keys_unreadable'::text, 'token_failing'::text, 'counts_disagree'::text, 'deletions_waiting'::text, 'job_not_completed'::text, 'job_stalled'::text, 'no_worker'::text, 'cron_silent'::text, 'cron_job_missing'::text, 'hints_silent'::text, 'open_grants'::text, 'check_failing'::text])));
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -459,6 +522,241 @@ declare
 begin
   return v_url.scheme || '://' || sync.host_and_port(v_url);
 end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.strings_of(p_secret text)
+ RETURNS SETOF text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+begin
+  return next p_secret;
+  if p_secret ~ '^\s*[{[]' then
+    return query select s.part #>> '{}' from jsonb_path_query(p_secret::jsonb, 'strict $.**')
+      as s(part) where jsonb_typeof(s.part) = 'string' and length(s.part #>> '{}') >= 4;
+  elsif strpos(p_secret, ':') > 0 then
+    return query select s.part from unnest(array[split_part(p_secret, ':', 1),
+      substr(p_secret, strpos(p_secret, ':') + 1)]) as s(part) where length(s.part) >= 4;
+  end if;
+exception when invalid_text_representation then
+  return;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.json_object(p_text text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case when jsonb_typeof(p_text::jsonb) = 'object' then p_text::jsonb end;
+exception when data_exception or program_limit_exceeded or statement_too_complex then
+  return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_in_secret(p_auth text, p_auth_in text, p_secret text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_form constant text := format('the secret of a source with %s auth', p_auth);
+  v_grant jsonb;
+  v_lacks text;
+begin
+  if p_auth = 'none' then
+    return case when p_secret <> '' then 'its source takes no key: its auth is none' end;
+  elsif coalesce(p_secret, '') = '' then
+    return 'the key is empty';
+  elsif p_auth = 'key' then
+    return case
+      when p_secret ~ '[\u0001-\u001f\u007f]' then 'the key has a line break or another control in it'
+      when p_auth_in = 'header' and p_secret ~ '[^\u0020-\u007e]'
+      then 'the key has a letter that no header carries: only ASCII does' end;
+  elsif p_auth = 'basic' then
+    return case
+      when strpos(p_secret, ':') = 0 then v_form || ' reads user:password; this one has no colon'
+      when p_secret ~ '[\u0001-\u001f\u007f]'
+      then v_form || ' reads user:password; this one has a line break or another control in it' end;
+  end if;
+  v_grant := sync.json_object(p_secret);
+  if v_grant is null then
+    return v_form || ' is a JSON object; this one is none';
+  end if;
+  select string_agg(f.name, ', ') into v_lacks
+  from unnest(case p_auth when 'oauth2_client' then '{client_id,client_secret}'::text[]
+    else '{client_id,refresh_token}'::text[] end) as f (name)
+  where coalesce(jsonb_typeof(v_grant -> f.name), '') <> 'string' or v_grant ->> f.name = '';
+  return case
+    when v_lacks is not null then format('%s is a JSON object with texts; this one lacks %s',
+      v_form, v_lacks)
+    when jsonb_typeof(coalesce(v_grant -> 'client_secret', '""')) <> 'string'
+    then v_form || ' is a JSON object with texts; this one has another client_secret'
+    when v_grant - array['client_id', 'client_secret',
+      case p_auth when 'oauth2_refresh' then 'refresh_token' else 'client_id' end] <> '{}'
+    then v_form || ' is a JSON object; this one has more fields than that takes' end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.secret_form(p_auth text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case p_auth
+    when 'none' then 'Hand over null, or register the workspace with a source that takes one.'
+    when 'basic' then 'It reads user:password; what stands before the first colon is the user.'
+    when 'oauth2_client' then 'It reads {"client_id": "…", "client_secret": "…"}.'
+    when 'oauth2_refresh' then 'It reads {"client_id": "…", "client_secret": "…", "refresh_token": '
+      '"…"}; a public client has no client_secret.'
+    else 'Hand over the key that the API gave for this workspace.' end;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.workspace_secret(p_workspace_id bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_key text;
+  v_tokens text;
+begin
+  select sync.read_secret(w.secret_id), sync.read_secret(t.secret_id) into v_key, v_tokens
+  from public.sync_workspaces as w left join sync.workspace_tokens as t on t.workspace_id = w.id
+  where w.id = p_workspace_id;
+  return case when v_tokens is null then v_key
+    else jsonb_build_array(sync.json_object(v_key), sync.json_object(v_tokens))::text end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.ensure_scope(p_source_id bigint, p_scope_key text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_budget_id bigint;
+begin
+  select id into v_budget_id from public.sync_budgets
+  where source_id = p_source_id and scope_key = p_scope_key;
+  -- Only a new one is inserted: the attempt waits for whoever is just writing one that is there.
+  if v_budget_id is null then
+    insert into public.sync_budgets (source_id, scope_key, requests_per_second, max_in_flight)
+    select id, p_scope_key, requests_per_second, max_in_flight from public.sync_sources
+    where id = p_source_id
+    on conflict (source_id, scope_key) do nothing;
+    select id into strict v_budget_id from public.sync_budgets
+    where source_id = p_source_id and scope_key = p_scope_key;
+  end if;
+  return v_budget_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.ensure_budget(p_source_id bigint, p_base_url text, p_workspace_id bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return sync.ensure_scope(p_source_id, (
+    select case budget_scope
+      when 'key' then 'workspace:' || p_workspace_id when 'source' then 'source'
+      else sync.host_of(p_base_url) end
+    from public.sync_sources where id = p_source_id));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_oauth(p_auth text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_auth in ('oauth2_client', 'oauth2_refresh');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.token_url_of(p_base_url text, p_token_url text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case when starts_with(p_token_url, '/') then p_base_url || p_token_url
+    else p_token_url end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fingerprint_of(p_auth text, p_grant jsonb)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select encode(sha256(convert_to(jsonb_build_array('chunkwise', p_auth, p_grant ->> 'client_id',
+    p_grant ->> 'refresh_token')::text, 'UTF8')), 'hex');
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.forget_token(p_workspace_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.token_requests set status = 'cancelled', ended_at = sync.now()
+  where workspace_id = p_workspace_id and ended_at is null;
+  delete from vault.secrets where name = 'chunkwise/token/' || p_workspace_id;
+  update sync.workspace_tokens set secret_id = null, base_url = null, issued_at = null,
+    expires_at = null, is_proven = false, renewed_at = null, refusals = 0, refused_until = null,
+    refusal = null
+  where workspace_id = p_workspace_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.keep_grant(p_workspace_id bigint, p_source_id bigint, p_secret text, p_is_same boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_auth text := (select auth from public.sync_sources where id = p_source_id);
+  v_fingerprint text;
+  v_other text;
+  v_before sync.workspace_tokens;
+begin
+  if not sync.is_oauth(v_auth) then
+    perform sync.forget_token(p_workspace_id);
+    delete from sync.workspace_tokens where workspace_id = p_workspace_id;
+    return;
+  end if;
+  v_fingerprint := sync.fingerprint_of(v_auth, p_secret::jsonb);
+  select w.workspace_name into v_other from sync.workspace_tokens as t
+  join public.sync_workspaces as w on w.id = t.workspace_id
+  where t.source_id = p_source_id and t.fingerprint = v_fingerprint
+    and t.workspace_id <> p_workspace_id;
+  if v_other is not null then
+    raise exception using errcode = 'SY019',
+      message = format('that grant is the one of workspace %L', v_other),
+      hint = 'Each use may renew it, which costs the other workspace its own: have the API give '
+        'one to each, or take the other out with remove_workspace().';
+  end if;
+  select * into v_before from sync.workspace_tokens where workspace_id = p_workspace_id;
+  if v_before.workspace_id is not null and (not p_is_same or v_before.source_id <> p_source_id) then
+    perform sync.forget_token(p_workspace_id);
+  end if;
+  insert into sync.workspace_tokens as t (workspace_id, source_id, fingerprint)
+  values (p_workspace_id, p_source_id, v_fingerprint)
+  on conflict (workspace_id) do update set source_id = excluded.source_id,
+    fingerprint = excluded.fingerprint,
+    -- Whoever hands the same one over again wants it tried again.
+    refused_until = least(t.refused_until, sync.now());
+exception when unique_violation then
+  raise exception using errcode = 'SY019',
+    message = 'that grant is the one of another workspace, which is just being registered',
+    hint = 'Have the API give one to each workspace.';
+end; $function$;
+
+create policy token_requests_select_operator on sync.token_requests as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
 
 CREATE OR REPLACE FUNCTION sync.template_default(p_text text)
  RETURNS jsonb
@@ -1213,6 +1511,14 @@ AS $function$
       'nothing where auth is none'),
     ('token_url', p_source.token_url is null and x.is_oauth,
       format('a path below the base URL or an https URL, where auth is %s', p_source.auth)),
+    ('auth_name', lower(p_source.auth_name) <> 'authorization' and p_source.auth = 'basic',
+      'Authorization, where auth is basic'),
+    ('token_url', not starts_with(p_source.token_url, '/') and (
+        sync.parse_url(p_source.token_url) is null
+        or sync.reach_of(sync.parse_url(p_source.token_url)) = 'private'
+        and not sync.is_switched_on('allow_private_addresses')),
+      'a path below the base URL or an https URL of a public host; '
+      'set_setting(''allow_private_addresses'', ''true'') lets that be a private one'),
     ('token_url', p_source.token_url is not null and not x.is_oauth,
       'nothing unless auth is oauth2_client or oauth2_refresh'),
     ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,
@@ -2004,13 +2310,12 @@ CREATE OR REPLACE FUNCTION public.declare_source(p_source jsonb)
 AS $function$
 declare
   v_id bigint;
-  v_base_path text;
+  v_before public.sync_sources;
 begin
   perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select base_path into v_base_path from public.sync_sources
-  where source_name = p_source ->> 'source_name';
+  select * into v_before from public.sync_sources where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
     as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
     auth_in, auth_name, auth_prefix, budget_scope,
@@ -2040,8 +2345,13 @@ begin
   perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (v_base_path <> so.base_path)::int
+  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
   from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
+  -- Another endpoint's token is no token; the grant stays.
+  update sync.workspace_tokens as t set expires_at = sync.now()
+  from public.sync_sources as so
+  where so.id = v_id and t.source_id = v_id and (v_before.auth, v_before.token_url,
+    v_before.token_params) is distinct from (so.auth, so.token_url, so.token_params);
   return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
 end; $function$;
 
@@ -2875,8 +3185,10 @@ CREATE OR REPLACE FUNCTION sync.in_flight_of(p_budget_id bigint)
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_sort TO 'off'
 AS $function$
+declare
+  v_chunks bigint;
 begin
-  return (
+  v_chunks := (
     -- From its workspaces on, and by the index that has this order: without statistics the planner
     -- may look through all live runs, for each.
     select count(*) from public.sync_workspaces as w
@@ -2889,9 +3201,12 @@ begin
       select 1 from public.chunk_processing_queue as x
       where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
     ) as q
-    where w.budget_id = p_budget_id) + (
+    where w.budget_id = p_budget_id);
+  return v_chunks + (
     select count(*) from sync.stream_tries as t
-    where t.budget_id = p_budget_id and t.lease_expires_at is not null);
+    where t.budget_id = p_budget_id and t.lease_expires_at is not null) + (
+    select count(*) from sync.token_requests as t
+    where t.budget_id = p_budget_id and t.status = 'processing');
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.holds_chunks(p_worker_id text)
@@ -2908,23 +3223,84 @@ begin
       and q.lease_expires_at > sync.now())
     or exists (
       select 1 from sync.stream_tries as t
-      where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id);
+      where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id)
+    or exists (
+      select 1 from sync.token_requests as t
+      where t.status = 'processing' and t.worker_id = p_worker_id
+        and t.lease_expires_at > sync.now());
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.access_of(p_workspace public.sync_workspaces, p_source public.sync_sources)
+CREATE OR REPLACE FUNCTION sync.is_token_served(p_token sync.workspace_tokens, p_base_url text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_lifetime interval := p_token.expires_at - p_token.issued_at;
+begin
+  return p_token.issued_at is not null and p_token.base_url = p_base_url
+    and (p_token.expires_at is null or sync.now() < p_token.expires_at - least(v_lifetime / 2,
+      greatest(sync.setting_seconds('send_ahead_seconds'),
+      least(v_lifetime / 10, interval '30 seconds'))));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.access_of(p_workspace public.sync_workspaces, p_source public.sync_sources, p_token sync.workspace_tokens)
  RETURNS sync.access
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_secret text := sync.read_secret(p_workspace.secret_id);
+  v_access sync.access;
+  v_secret text;
+  v_is_served boolean;
 begin
-  return row(p_workspace.id, p_source.id, p_workspace.base_url,
-    sync.origin_of(p_workspace.base_url), case
-      when p_source.auth = 'none' then '[]'::jsonb
-      when v_secret is not null then jsonb_build_array(jsonb_build_object('in', p_source.auth_in,
-        'name', p_source.auth_name, 'value', p_source.auth_prefix || v_secret)) end);
+  v_access.workspace_id := p_workspace.id;
+  v_access.source_id := p_source.id;
+  v_access.base_url := p_workspace.base_url;
+  v_access.origin := sync.origin_of(p_workspace.base_url);
+  if p_source.auth = 'none' then
+    v_access.credentials := '[]'::jsonb;
+    return v_access;
+  end if;
+  v_is_served := sync.is_oauth(p_source.auth)
+    and sync.is_token_served(p_token, p_workspace.base_url);
+  if v_is_served then
+    v_secret := sync.json_object(sync.read_secret(p_token.secret_id)) ->> 'access_token';
+    v_access.token_generation := p_token.generation;
+  else
+    v_secret := sync.read_secret(p_workspace.secret_id);
+  end if;
+  if v_secret is null or p_source.auth <> 'key' and not v_is_served and (
+    sync.wrong_in_secret(p_source.auth, p_source.auth_in, v_secret) is not null
+    or sync.is_oauth(p_source.auth) and (p_token.workspace_id is null
+      or p_token.secret_id is not null and sync.read_secret(p_token.secret_id) is null)) then
+    v_access.obstacle := 'keyless';
+  elsif sync.is_oauth(p_source.auth) and not v_is_served then
+    v_access.obstacle := 'token';
+  elsif p_source.auth = 'basic' then
+    v_access.credentials := jsonb_build_array(jsonb_build_object('in', 'header', 'name',
+      'Authorization', 'value', 'Basic '
+      || translate(encode(convert_to(v_secret, 'UTF8'), 'base64'), chr(10), '')));
+  else
+    v_access.credentials := jsonb_build_array(jsonb_build_object('in', p_source.auth_in, 'name',
+      p_source.auth_name, 'value', p_source.auth_prefix || v_secret));
+  end if;
+  return v_access;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.access_of_workspaces(p_workspace_ids bigint[])
+ RETURNS sync.access[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return array(
+    select sync.access_of(w, so, t) from public.sync_workspaces as w
+    join public.sync_sources as so on so.id = w.source_id
+    left join sync.workspace_tokens as t on t.workspace_id = w.id
+    where w.id = any (p_workspace_ids));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.read_access(p_queue_ids bigint[])
@@ -2933,15 +3309,260 @@ CREATE OR REPLACE FUNCTION sync.read_access(p_queue_ids bigint[])
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  return array(
-    select sync.access_of(w.workspace, so)
-    from (
-      select x as workspace from public.sync_workspaces as x where x.id in (
-        select r.workspace_id from unnest(p_queue_ids) as p (id)
-        join public.chunk_processing_queue as q on q.id = p.id
-        join public.workspace_sync_runs as r on r.id = q.run_id)
-      offset 0
-    ) as w join public.sync_sources as so on so.id = (w.workspace).source_id);
+  return sync.access_of_workspaces(array(
+    select distinct r.workspace_id from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.token_budget(p_workspace public.sync_workspaces, p_source public.sync_sources)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_host text := sync.host_of(sync.token_url_of(p_workspace.base_url, p_source.token_url));
+begin
+  return case when v_host = p_workspace.instance then p_workspace.budget_id
+    else sync.ensure_scope(p_source.id, v_host) end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.request_tokens(p_workspace_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+begin
+  with wanted as (
+    select t.workspace_id, t.issued_at from sync.workspace_tokens as t
+    join public.sync_workspaces as w on w.id = t.workspace_id
+    where t.workspace_id = any (p_workspace_ids) and (t.refused_until <= v_now) is not false
+      and not sync.is_token_served(t, w.base_url)
+      and not exists (select 1 from sync.token_requests as r
+        where r.workspace_id = t.workspace_id and r.ended_at is null)
+    order by t.workspace_id for no key update of t skip locked
+  ), forgotten as (
+    delete from sync.token_requests as r using wanted
+    where r.workspace_id = wanted.workspace_id and r.ended_at < v_now - interval '1 day'
+  )
+  insert into sync.token_requests (id, workspace_id, budget_id, base_url, due_at)
+  select nextval('public.chunked_sync_jobs_id_seq'), w.id, sync.token_budget(w, so), w.base_url,
+    -- However short a token lives, it is not asked for all the time.
+    greatest(v_now, wanted.issued_at + interval '5 seconds')
+  from wanted join public.sync_workspaces as w on w.id = wanted.workspace_id
+  join public.sync_sources as so on so.id = w.source_id and sync.is_oauth(so.auth)
+  order by w.id
+  on conflict (workspace_id) where ended_at is null do nothing;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.token_wait(p_workspace_id bigint)
+ RETURNS interval
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return greatest(interval '1 second', least(interval '15 seconds', (
+    select case r.status when 'processing' then r.lease_expires_at else r.due_at end - sync.now()
+    from sync.token_requests as r
+    where r.workspace_id = p_workspace_id and r.ended_at is null)));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_generations(p_queue_ids bigint[], p_access sync.access[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.chunk_processing_queue as q set token_generation = a.token_generation
+  from public.workspace_sync_runs as r
+  join unnest(p_access) as a on a.workspace_id = r.workspace_id
+  where q.id = any (p_queue_ids) and r.id = q.run_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.end_token_request(p_id bigint, p_status text, p_outcome text, p_message text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.token_requests set status = p_status, outcome = p_outcome, ended_at = sync.now(),
+    lease_expires_at = null, error_message = p_message
+  where id = p_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.token_form(p_source public.sync_sources, p_grant jsonb, p_tokens jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select jsonb_build_object(
+    'form', (
+      select jsonb_agg(jsonb_build_array(f.key, f.value) order by f.key)
+      from jsonb_each_text(jsonb_build_object('grant_type', case p_source.auth
+        when 'oauth2_client' then 'client_credentials' else 'refresh_token' end)
+        || p_source.token_params) as f),
+    'credentials', (
+      select jsonb_agg(jsonb_build_object('in', 'form', 'name', f.name, 'value', f.value)
+        order by f.name)
+      from (values ('client_id', p_grant ->> 'client_id'),
+        ('client_secret', nullif(p_grant ->> 'client_secret', '')),
+        ('refresh_token', case p_source.auth when 'oauth2_refresh'
+          then coalesce(p_tokens ->> 'refresh_token', p_grant ->> 'refresh_token') end)
+      ) as f (name, value) where f.value is not null));
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.hold_token_budget(p_budget_id bigint, OUT o_send_after interval, OUT o_look_after interval)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz;
+  v_budget public.sync_budgets;
+begin
+  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
+    o_look_after := interval '1 second';
+    return;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
+  v_now := sync.now();
+  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
+  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
+    o_look_after := greatest(v_budget.blocked_until - v_now,
+      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
+    o_send_after := null;
+    return;
+  end if;
+  update public.sync_budgets set
+    next_send_at = v_now + o_send_after
+      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
+    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
+      else probe_until end
+  where id = p_budget_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_workspace public.sync_workspaces;
+  v_source public.sync_sources;
+  v_token sync.workspace_tokens;
+  v_url text;
+  v_form jsonb;
+  v_held record;
+  v_lease_token bigint;
+begin
+  select * into strict v_workspace from public.sync_workspaces where id = p_request.workspace_id;
+  select * into strict v_source from public.sync_sources where id = v_workspace.source_id;
+  select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
+  if not sync.is_oauth(v_source.auth) or p_request.base_url <> v_workspace.base_url
+    or (p_request.failures > 0 and not exists (
+      select 1 from public.workspace_sync_runs
+      where workspace_id = v_workspace.id and status = 'running')) then
+    perform sync.end_token_request(p_request.id, 'cancelled', 'cancelled',
+      p_request.error_message);
+    return null;
+  end if;
+  if (sync.access_of(v_workspace, v_source, v_token)).obstacle is distinct from 'token'
+    or sync.is_paused(v_workspace.id) then
+    update sync.token_requests set due_at = v_now + interval '5 seconds' where id = p_request.id;
+    return null;
+  end if;
+  v_held := sync.hold_token_budget(p_request.budget_id);
+  if v_held.o_send_after is null then
+    update sync.token_requests set due_at = v_now + v_held.o_look_after where id = p_request.id;
+    return null;
+  end if;
+  v_url := sync.token_url_of(v_workspace.base_url, v_source.token_url);
+  v_form := sync.token_form(v_source, sync.json_object(sync.read_secret(v_workspace.secret_id)),
+    sync.json_object(sync.read_secret(v_token.secret_id)));
+  v_lease_token := sync.new_token();
+  update sync.token_requests set status = 'processing', lease_token = v_lease_token,
+    lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), started_at = v_now,
+    requested_at = v_now + v_held.o_send_after, worker_id = p_worker_id, outcome = null
+  where id = p_request.id;
+  return jsonb_build_object(
+    'queue_id', p_request.id, 'lease_token', v_lease_token,
+    'lease_ms', sync.setting('lease_seconds') * 1000,
+    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
+    'budget_id', p_request.budget_id, 'workspace', v_workspace.workspace_name,
+    'workspace_id', v_workspace.id, 'stream', 'access token',
+    'attempt', p_request.failures + 1, 'timeout_ms', 30000, 'max_body_bytes', 65536,
+    'request', jsonb_build_object(
+      'method', 'POST', 'url', v_url, 'params', '[]'::jsonb, 'form', v_form -> 'form',
+      'headers', '{"Accept": "application/json"}'::jsonb,
+      'reach', case
+        when sync.is_switched_on('allow_private_addresses') then 'any'
+        when sync.reach_of(sync.parse_url(v_url)) = 'loopback' then 'loopback'
+        else 'public' end),
+    'origin', sync.origin_of(v_url), 'credentials', v_form -> 'credentials',
+    'answer_headers', '["date", "retry-after"]'::jsonb,
+    -- What an endpoint says with a refusal stands in its body, which is SQL's to read.
+    'status_classes', '{"429": "rate_limited", "5xx": "transient", "other": "page"}'::jsonb);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.lease_token_requests(p_worker_id text, p_room integer, p_workspace_ids bigint[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_request sync.token_requests;
+  v_lease jsonb;
+  v_leases jsonb := '[]'::jsonb;
+begin
+  if p_room <= 0 or not exists (select 1 from sync.token_requests
+    where status = 'pending' and due_at <= v_now) then
+    return v_leases;
+  end if;
+  for v_request in
+    select * from sync.token_requests
+    where status = 'pending' and due_at <= v_now
+      and (p_workspace_ids is null or workspace_id = any (p_workspace_ids))
+    order by due_at, id limit p_room for no key update skip locked
+  loop
+    v_lease := sync.lease_token_request(v_request, p_worker_id);
+    if v_lease is not null then
+      v_leases := v_leases || v_lease;
+    end if;
+  end loop;
+  if v_leases <> '[]' then
+    -- A crash that took this lease back would have the refresh token used twice.
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+  return v_leases;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.tokens_due(p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (select count(*) from (
+    select 1 from sync.token_requests where status = 'pending' and due_at <= sync.now()
+    limit p_limit) as due);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.next_token_ms()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (select greatest(0, ceil(extract(epoch from min(due_at) - sync.now()) * 1000))::bigint
+    from sync.token_requests where status = 'pending' having count(*) > 0);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
@@ -2951,8 +3572,8 @@ CREATE OR REPLACE FUNCTION sync.withheld_chunks(p_queue_ids bigint[], p_access s
 AS $function$
 begin
   return array(
-    select row(q.id, case when st.source_id <> w.source_id then 'moved' else 'keyless' end, null,
-      w.budget_id)::sync.admission
+    select row(q.id, case when st.source_id <> w.source_id then 'moved'
+      else coalesce(a.obstacle, 'keyless') end, null, w.budget_id)::sync.admission
     from unnest(p_queue_ids) as p (id)
     join public.chunk_processing_queue as q on q.id = p.id
     join public.workspace_sync_runs as r on r.id = q.run_id
@@ -3016,13 +3637,14 @@ begin
         else q.requested_at end,
       worker_id = case a.verdict when 'admitted' then p_worker_id else q.worker_id end,
       ready_seq = null,
-      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked')
+      turn = case when a.verdict in ('admitted', 'budget', 'workspace', 'locked', 'token')
         then coalesce(q.ready_seq, q.turn, nextval('sync.ready_seq')) end,
       line_budget_id = case a.verdict when 'budget' then a.budget_id end,
       next_retry_at = case a.verdict
         when 'budget' then v_now + a.send_after
         when 'workspace' then v_now + a.send_after
         when 'locked' then v_now + a.send_after
+        when 'token' then v_now + a.send_after
         when 'paused' then 'infinity'
         when 'keyless' then 'infinity'
         when 'ending' then v_now + interval '1 second'
@@ -3613,6 +4235,72 @@ begin
   return v_page;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.judge_unauthorized(p_page sync.page_in_hand)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_token sync.workspace_tokens;
+  v_is_renewed boolean;
+begin
+  select * into v_token from sync.workspace_tokens where workspace_id = p_page.workspace_id;
+  v_is_renewed := v_token.expires_at <= sync.now();
+  if v_token.generation > p_page.token_generation or v_is_renewed then
+    v_page.outcome := 'released';
+    v_page.is_permanent := false;
+    v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
+      'It was sent with an access token that is past: it is sent again.');
+  elsif not v_token.is_proven then
+    v_page.outcome := 'retry';
+    v_page.is_permanent := true;
+  elsif v_token.renewed_at > sync.now() - interval '1 minute' or exists (
+    select 1 from public.chunk_events as e
+    where e.chunk_id = p_page.queue_id and e.event = 'delayed'
+      and e.details ->> 'http_status' = '401') then
+    -- A new token was no help: the page itself is refused.
+    v_page.outcome := 'retry';
+    v_page.is_permanent := false;
+  else
+    v_page.outcome := 'delayed';
+    v_page.is_permanent := false;
+    v_page.wait := interval '0';
+    v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
+      'Its access token is renewed; no attempt is lost.');
+  end if;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_tokens(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_ids bigint[] := array(
+    select p.workspace_id from unnest(p_pages) as p
+    where p.token_generation is not null and not p.is_repeat and (
+      p.outcome = 'completed' and not p.is_token_proven
+      or p.outcome = 'delayed' and p.http_status = 401));
+begin
+  if v_ids = array[]::bigint[] then
+    return;
+  end if;
+  perform 1 from sync.workspace_tokens where workspace_id = any (v_ids)
+    order by workspace_id for no key update;
+  update sync.workspace_tokens as t set is_proven = true
+  from unnest(p_pages) as p
+  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
+    and p.outcome = 'completed' and p.http_status between 200 and 299 and not t.is_proven;
+  update sync.workspace_tokens as t set expires_at = sync.now(), renewed_at = sync.now()
+  from unnest(p_pages) as p
+  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
+    and p.outcome = 'delayed' and p.http_status = 401
+    and (t.expires_at > sync.now()) is not false;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.are_headers(p_headers jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3765,6 +4453,12 @@ begin
       v_page.uses_up_window := v_chunk.uses_up_window;
       v_page.is_key_accepted := v_chunk.key_status = 'accepted';
       v_page.is_rate_limited := v_chunk.is_rate_limited;
+      if v_chunk.token_generation is not null then
+        v_page.token_generation := v_chunk.token_generation;
+        v_page.is_token_proven := (
+          select t.is_proven or t.generation <> v_chunk.token_generation
+          from sync.workspace_tokens as t where t.workspace_id = v_chunk.workspace_id) is not false;
+      end if;
     else
       v_page := sync.first_answer(v_page);
     end if;
@@ -7608,6 +8302,8 @@ begin
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);
+  perform sync.note_tokens(v_ended)
+  where exists (select 1 from unnest(v_ended) as p where p.token_generation is not null);
   return v_pages;
 end; $function$;
 
@@ -7654,6 +8350,313 @@ begin
     perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome not in ('completed', 'delayed') having count(*) > 0;
   end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_token_answer(p_status integer, p_body text)
+ RETURNS sync.token_answer
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_answer sync.token_answer;
+  v_body jsonb := sync.json_object(p_body);
+  v_seconds text := v_body ->> 'expires_in';
+  v_code text;
+begin
+  v_answer.is_refusal := false;
+  if p_status between 300 and 399 then
+    v_answer.finding := format('HTTP %s, the token endpoint redirects', p_status);
+    return v_answer;
+  elsif v_body is null then
+    v_answer.finding := format('HTTP %s, the token endpoint''s answer is no JSON object', p_status);
+    return v_answer;
+  end if;
+  if p_status between 200 and 299 and jsonb_typeof(v_body -> 'access_token') = 'string'
+    and v_body ->> 'access_token' ~ '^[\u0021-\u007e]+$' then
+    v_answer.access_token := v_body ->> 'access_token';
+    v_answer.refresh_token := case when jsonb_typeof(v_body -> 'refresh_token') = 'string'
+      then nullif(v_body ->> 'refresh_token', '') end;
+    v_answer.lifetime := case when v_seconds ~ '^[0-9]{1,9}(\.[0-9]{1,9})?$'
+      and v_seconds::numeric > 0 then make_interval(secs => v_seconds::double precision) end;
+    return v_answer;
+  end if;
+  select c.code into v_code from (values
+    (v_body -> 'error'), (v_body #> '{error,code}'), (v_body #> '{error,type}'),
+    (v_body #> '{error,status}'), (v_body -> 'status'), (v_body -> 'code'), (v_body -> 'type')
+  ) as f (said)
+  cross join lateral (select case when jsonb_typeof(f.said) = 'string'
+    then lower(left(f.said #>> '{}', 60)) end) as c (code)
+  where c.code ~ '^[a-z][a-z0-9_.-]*$'
+  order by c.code ~ '^(invalid|bad|expired)_(grant|client|refresh_token)$' desc limit 1;
+  v_answer.is_refusal := coalesce(p_status < 500 and p_status <> 429
+    and v_code ~ '^((invalid|bad|expired)_(grant|client|refresh_token)|unauthorized_client)$',
+    false);
+  -- A code of ours to compare with is no part of a secret; any other may be.
+  v_answer.finding := format('HTTP %s, %s', p_status, case when v_answer.is_refusal then v_code
+    else 'the token endpoint gave no access token' end);
+  v_answer.said := concat_ws(', ', case when not v_answer.is_refusal then v_code end,
+    coalesce(v_body ->> 'error_description', v_body ->> 'message'));
+  return v_answer;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_token(p_request sync.token_requests, p_answer sync.token_answer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_token sync.workspace_tokens;
+  v_before jsonb;
+  v_secret_id uuid;
+begin
+  select * into strict v_token from sync.workspace_tokens
+  where workspace_id = p_request.workspace_id for no key update;
+  v_before := coalesce(sync.json_object(sync.read_secret(v_token.secret_id)), '{}');
+  v_secret_id := sync.write_secret('chunkwise/token/' || p_request.workspace_id,
+    jsonb_strip_nulls(jsonb_build_object('access_token', p_answer.access_token,
+      'refresh_token', coalesce(p_answer.refresh_token, v_before ->> 'refresh_token'),
+      -- What is on its way with them may come back in a text.
+      'before', nullif(v_before - 'before', '{}')))::text, 'Tokens of a Chunkwise workspace');
+  update sync.workspace_tokens set secret_id = v_secret_id, base_url = p_request.base_url,
+    generation = generation + 1, issued_at = p_request.requested_at,
+    expires_at = p_request.requested_at + p_answer.lifetime, is_proven = false, refusals = 0,
+    refused_until = null, refusal = null
+  where workspace_id = p_request.workspace_id;
+  perform sync.end_token_request(p_request.id, 'completed', 'completed', null);
+  -- Nowhere else is a refresh token that was just rotated.
+  perform set_config('synchronous_commit', 'on', true);
+  perform sync.wake_workspaces(array[p_request.workspace_id]);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.refuse_grant(p_request sync.token_requests, p_message text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.workspace_tokens set refusal = p_message, refusals = refusals + 1,
+    refused_until = sync.now() + least(interval '1 hour',
+      interval '1 minute' * 2 ^ least(refusals, 10))
+  where workspace_id = p_request.workspace_id;
+  perform sync.end_token_request(p_request.id, 'failed', 'failed', p_message);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.delay_token_request(p_request sync.token_requests, p_outcome text, p_message text, p_seconds numeric)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_is_failure boolean := p_outcome = 'retry';
+  v_wait interval := case when p_outcome = 'retry' then make_interval(secs => greatest(
+    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end, (0.5 +
+random() / 2) * least(300,     sync.setting('retry_base_seconds') * 2 ^ least(p_request.failures,
+20)))::double precision)     else interval '0' end;
+begin
+  update sync.token_requests set status = 'pending', outcome = p_outcome,
+    lease_expires_at = null, due_at = sync.now() + v_wait,
+    failures = failures + v_is_failure::int,
+    failing_since = case when v_is_failure then coalesce(failing_since, sync.now())
+    else failing_since end,
+    error_message = case when v_is_failure then p_message else error_message end
+  where id = p_request.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.let_token_probe(p_budget_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select id from public.sync_budgets where id = p_budget_id and block_level > 0
+    for no key update skip locked
+  ) as free
+  where b.id = free.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
+ RETURNS sync.token_requests
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_request sync.token_requests;
+begin
+  select * into v_request from sync.token_requests where id = p_queue_id for no key update;
+  -- Nobody has asked since, so that a late answer is as good as one in time.
+  return case when v_request.lease_token = p_lease_token then v_request end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_token_answers(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_request sync.token_requests;
+  v_answer sync.token_answer;
+  v_message text;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_request := case when v_page.outcome = 'refused'
+      then sync.token_request_of(v_page.queue_id, v_page.lease_token) end;
+    if v_request.id is not null then
+      v_page.code := null;
+      v_page.message := null;
+      if coalesce(v_request.outcome, v_request.status) in ('processing', 'pending') then
+        v_answer := sync.read_token_answer(v_page.http_status, v_page.body);
+        v_message := concat_ws(': ', v_answer.finding, sync.foreign_text(
+          nullif(v_answer.said, ''), sync.workspace_secret(v_request.workspace_id)));
+        if v_answer.access_token is not null then
+          perform sync.take_token(v_request, v_answer);
+        elsif v_answer.is_refusal then
+          perform sync.refuse_grant(v_request, v_message);
+        else
+          perform sync.delay_token_request(v_request, 'retry', v_message, null);
+        end if;
+        perform sync.let_token_probe(v_request.budget_id);
+        select * into v_request from sync.token_requests where id = v_request.id;
+      end if;
+      v_page.outcome := coalesce(v_request.outcome, v_request.status);
+      v_page.message := v_request.error_message;
+    end if;
+    v_page.body := null;
+    v_pages := v_pages || v_page;
+  end loop;
+  return v_pages;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fail_token(p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_request sync.token_requests := sync.token_request_of(p_page.queue_id, p_page.lease_token);
+  v_source public.sync_sources;
+  v_outcome text := coalesce(v_request.outcome,
+    case when v_request.status = 'cancelled' then 'cancelled' end);
+begin
+  if v_request.id is null then
+    return null;
+  end if;
+  if v_outcome is null then
+    v_outcome := case when p_error_class = 'released'
+      and (p_error_message not like 'no answer%') is not false then 'released' else 'retry' end;
+    select so.* into v_source from public.sync_workspaces as w
+    join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
+    perform sync.delay_token_request(v_request, v_outcome,
+      sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
+      sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body))));
+    perform sync.let_token_probe(v_request.budget_id);
+  end if;
+  return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.extend_tokens(p_leases jsonb, p_now timestamp with time zone)
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_kept bigint[];
+begin
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), free as (
+    select r.id from sync.token_requests as r join given using (id, lease_token)
+    where r.status = 'processing' and r.lease_expires_at > p_now
+      and r.started_at + sync.setting_seconds('max_lease_seconds') > p_now
+    order by r.id for no key update of r skip locked
+  ), extended as (
+    update sync.token_requests as r
+    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
+      r.started_at + sync.setting_seconds('max_lease_seconds'))
+    from free where r.id = free.id returning r.id
+  )
+  select coalesce(array_agg(id), '{}') into v_kept from extended;
+  return v_kept || array(
+    select r.id from sync.token_requests as r
+    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = r.id
+      and (l ->> 'lease_token')::bigint = r.lease_token
+    where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_back_tokens()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_taken_back int;
+begin
+  update sync.token_requests as r set status = 'pending', lease_losses = r.lease_losses + 1,
+    due_at = v_now + case when r.lease_losses = 0 then interval '0'
+    else least(interval '5 minutes', interval '1 second' * 2 ^ least(r.lease_losses, 10)) end,
+    failing_since = coalesce(r.failing_since, v_now),
+    error_message = coalesce(r.error_message, 'its worker fell silent: chunkwise worker says why')
+  from (
+    select id from sync.token_requests
+    where status = 'processing' and lease_expires_at <= v_now
+    order by id for no key update skip locked
+  ) as lost
+  where r.id = lost.id;
+  get diagnostics v_taken_back = row_count;
+  -- The clock may have been set back.
+  update sync.token_requests as r set due_at = least(r.due_at, v_now + interval '15 minutes'),
+    lease_expires_at = least(r.lease_expires_at, v_now + sync.setting_seconds('lease_seconds'))
+  from (
+    select id from sync.token_requests
+    where ended_at is null and (due_at > v_now + greatest(interval '15 minutes',
+        sync.setting_seconds('max_block_seconds'))
+      or lease_expires_at > v_now + greatest(interval '1 minute',
+        sync.setting_seconds('lease_seconds')))
+    for no key update skip locked
+  ) as ahead
+  where r.id = ahead.id;
+  return v_taken_back;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.follow_grants()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+begin
+  update public.sync_workspaces as w set key_status = 'refused', key_checked_at = v_now
+  from (
+    select w.id from sync.workspace_tokens as t
+    join public.sync_workspaces as w on w.id = t.workspace_id
+    where t.refused_until > v_now and w.key_status not in ('refused', 'unreadable')
+    order by w.id for no key update of w skip locked
+  ) as refused
+  where w.id = refused.id;
+  -- A job that waited on would hold its name, and with it the next sync of everybody else.
+  update public.workspace_sync_runs as r set ending = 'failed', error_message = waiting.message
+  from (
+    select r.id, coalesce(
+      'its grant is refused: ' || t.refusal || '. rotate_workspace_key() sets another',
+      'it waited ten minutes for an access token: ' || x.error_message) as message
+    from public.workspace_sync_runs as r
+    left join sync.workspace_tokens as t on t.workspace_id = r.workspace_id
+      and t.refused_until > v_now
+    left join sync.token_requests as x on x.workspace_id = r.workspace_id and x.ended_at is null
+      and greatest(x.failing_since, r.started_at) <= v_now - interval '10 minutes'
+    where r.status = 'running' and r.ending is null and (t.workspace_id is not null
+      or x.failing_since is not null)
+    order by r.id for no key update of r skip locked
+  ) as waiting
+  where r.id = waiting.id;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.end_try(p_id bigint, p_status text, p_message text)
@@ -7734,13 +8737,15 @@ declare
   v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
   v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
   v_chunk public.chunked_sync_jobs;
+  v_token sync.workspace_tokens;
   v_access sync.access;
   v_made sync.made_request;
   v_held record;
   v_lease_token bigint;
 begin
   select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
-  v_access := sync.access_of(v_workspace, v_source);
+  select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
+  v_access := sync.access_of(v_workspace, v_source, v_token);
   -- A first answer is wanted, and no word that nothing changed.
   v_stream.conditional := false;
   v_chunk.id := p_try.request_id;
@@ -7748,7 +8753,12 @@ begin
   v_chunk.page := p_try.page;
   v_chunk.record_id := p_try.record_id;
   v_chunk.reading := p_try.reading;
-  if v_access.credentials is null then
+  if v_access.obstacle = 'token' then
+    perform sync.request_tokens(array[v_workspace.id]);
+    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false,
+      'it waits for an access token');
+    return null;
+  elsif v_access.credentials is null then
     perform sync.end_try(p_try.id, 'failed', 'the workspace''s key cannot be read: '
       'rotate_workspace_key() sets another');
     return null;
@@ -8297,7 +9307,7 @@ begin
   perform sync.require_service();
   v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
   if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
-    v_pages := sync.take_try_answers(v_pages);
+    v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
@@ -8346,6 +9356,9 @@ begin
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
   v_page.is_permanent := v_class = 'permanent';
+  if v_class = 'permanent' and v_page.http_status = 401 and v_page.token_generation is not null then
+    return sync.judge_unauthorized(v_page);
+  end if;
   v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
@@ -8498,7 +9511,9 @@ begin
   end if;
   v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
   if v_pages[1].outcome = 'refused' then
-    v_other := sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after);
+    v_other := coalesce(
+      sync.fail_token(v_pages[1], p_error_class, p_error_message, p_retry_after),
+      sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after));
     if v_other is not null then
       return v_other || jsonb_build_object('blocked_budgets', sync.blocked_budgets());
     end if;
@@ -9035,6 +10050,206 @@ begin
       from jsonb_array_elements(v_try.steps) with ordinality as s (step, n)));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.store_workspace_key(p_workspace_id bigint, p_source_id bigint, p_api_key text, OUT o_secret_id uuid, OUT o_is_same boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_source public.sync_sources;
+  v_key text := nullif(sync.trim_blanks(p_api_key), '');
+  v_name text := 'chunkwise/workspace/' || p_workspace_id;
+  v_wrong text;
+begin
+  select * into strict v_source from public.sync_sources where id = p_source_id;
+  v_wrong := sync.wrong_in_secret(v_source.auth, v_source.auth_in, v_key);
+  if v_wrong is not null then
+    raise exception using errcode = 'SY014', message = v_wrong,
+      hint = sync.secret_form(v_source.auth);
+  end if;
+  select sync.read_secret(id) is not distinct from v_key into o_is_same
+  from vault.secrets where name = v_name;
+  if v_source.auth = 'none' then
+    o_is_same := o_is_same is null;
+    delete from vault.secrets where name = v_name;
+  else
+    o_is_same := coalesce(o_is_same, false);
+    o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
+  end if;
+  perform sync.keep_grant(p_workspace_id, p_source_id, v_key, o_is_same);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.register_workspace(p_workspace_name text, p_base_url text, p_api_key text, p_source text DEFAULT NULL::text, p_external_id text DEFAULT NULL::text, p_max_concurrency integer DEFAULT NULL::integer, p_replace boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_name text;
+  v_url text;
+  v_external_id text;
+  v_workspace public.sync_workspaces;
+  v_source_id bigint;
+  v_run_ids bigint[];
+  v_key record;
+  v_is_new boolean;
+  v_is_moved boolean;
+begin
+  perform sync.require_service();
+  v_name := sync.tidy_name(p_workspace_name);
+  v_url := sync.checked_base_url(regexp_replace(p_base_url, '/+$', ''));
+  v_external_id := nullif(sync.trim_blanks(p_external_id), '');
+  if p_max_concurrency not between 1 and 64 then
+    raise exception using errcode = 'SY006', message = format('p_max_concurrency is %s; a '
+        'workspace has 1 to 64 slots', p_max_concurrency),
+      hint = 'register_workspace(…, p_max_concurrency => 8)';
+  end if;
+  v_run_ids := sync.hold_runs(v_name);
+  insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id)
+  select v_name, sync.source_id_of(p_source), v_url, v_external_id
+  where not exists (select 1 from public.sync_workspaces
+    where name_key = sync.name_key(v_name))
+  on conflict (name_key) do nothing;
+  v_is_new := found;
+  select * into strict v_workspace from public.sync_workspaces
+  where name_key = sync.name_key(v_name) for no key update;
+  v_source_id := case when p_source is null then v_workspace.source_id
+  else sync.source_id_of(p_source) end;
+  v_is_moved := (v_source_id, v_url) is distinct
+    from (v_workspace.source_id, v_workspace.base_url);
+  if v_is_moved and p_replace is not true then
+    raise exception using errcode = 'SY019',
+      message = format('the name %L is taken by a workspace at %s', v_workspace.workspace_name,
+        v_workspace.base_url),
+      hint = 'p_replace => true gives it the other source or base URL; what is here of it stays.';
+  end if;
+  v_key := sync.store_workspace_key(v_workspace.id, v_source_id, p_api_key);
+  update public.sync_workspaces set
+    source_id = v_source_id, base_url = v_url, is_active = true, removed_at = null,
+    external_id = coalesce(v_external_id, external_id),
+    is_external_id_found = is_external_id_found and v_external_id is null,
+    max_concurrency = coalesce(p_max_concurrency, max_concurrency),
+    secret_id = v_key.o_secret_id,
+    key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
+    else 'unchecked' end,
+    key_checked_at = case when v_key.o_is_same and key_status = 'accepted' then key_checked_at end,
+    key_owner = case when v_key.o_is_same then key_owner end,
+    key_owner_id = case when v_key.o_is_same then key_owner_id end,
+    access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
+  where id = v_workspace.id;
+  perform sync.settle_runs(v_run_ids);
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name, 'created', v_is_new);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.rotate_workspace_key(p_workspace_name text, p_api_key text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_run_ids bigint[];
+  v_workspace public.sync_workspaces;
+  v_key record;
+begin
+  perform sync.require_service();
+  v_run_ids := sync.hold_runs(p_workspace_name);
+  select * into v_workspace from public.sync_workspaces
+  where id = sync.workspace_id_of(p_workspace_name) for no key update;
+  v_key := sync.store_workspace_key(v_workspace.id, v_workspace.source_id, p_api_key);
+  update public.sync_workspaces set
+    secret_id = v_key.o_secret_id,
+    key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
+    else 'unchecked' end,
+    key_checked_at = case when v_key.o_is_same and key_status = 'accepted' then key_checked_at end,
+    key_owner = case when v_key.o_is_same then key_owner end,
+    key_owner_id = case when v_key.o_is_same then key_owner_id end,
+    access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
+  where id = v_workspace.id;
+  perform sync.settle_runs(v_run_ids);
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.remove_workspace(p_workspace_name text, p_delete_records boolean DEFAULT false)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '60s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_run_ids bigint[];
+  v_workspace public.sync_workspaces;
+  v_deleted bigint := 0;
+  v_is_finished boolean := true;
+begin
+  perform sync.require_service();
+  v_run_ids := sync.hold_runs(p_workspace_name);
+  select * into v_workspace from public.sync_workspaces
+  where name_key = sync.name_key(p_workspace_name) for update;
+  if v_workspace.id is null or (v_workspace.removed_at is not null
+    and p_delete_records is not true) then
+    perform sync.workspace_id_of(p_workspace_name);
+  end if;
+  delete from vault.secrets where id = v_workspace.secret_id;
+  perform sync.forget_token(v_workspace.id);
+  delete from sync.workspace_tokens where workspace_id = v_workspace.id;
+  perform sync.end_run_early(id, 'cancelled', 'its workspace was removed')
+  from unnest(v_run_ids) as id;
+  update public.polling_job_status as j
+  set cancel_requested_at = coalesce(cancel_requested_at, sync.now())
+  from public.workspace_sync_runs as r
+  where r.id = any (v_run_ids) and j.id = r.job_id and j.status = 'running' and not exists (
+    select 1 from public.workspace_sync_runs as x
+    where x.job_id = j.id and x.workspace_id <> v_workspace.id);
+  update public.sync_workspaces set
+    removed_at = coalesce(removed_at, sync.now()), is_active = false, secret_id = null,
+    key_status = 'unchecked', key_checked_at = null, key_owner = null, key_owner_id = null,
+    access_revision = access_revision + 1
+  where id = v_workspace.id;
+  perform sync.settle_runs(v_run_ids);
+  update public.sync_alerts as a set resolved_at = sync.now()
+  where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused', 'token_failing',
+      'key_of_other_workspace', 'counts_disagree', 'deletions_waiting')
+    and (a.subject = v_workspace.workspace_name or exists (
+      select 1 from public.sync_streams as st where st.source_id = v_workspace.source_id
+        and a.subject = format('%s %s', v_workspace.workspace_name, st.stream_name)));
+  if p_delete_records then
+    v_is_finished := not exists (select 1 from public.workspace_sync_runs
+      where workspace_id = v_workspace.id and status = 'running');
+    if v_is_finished then
+      v_deleted := sync.delete_workspace_rows(v_workspace.id, 50000);
+      v_is_finished := v_deleted < 50000;
+    end if;
+    delete from public.sync_workspaces where id = v_workspace.id and v_is_finished;
+  end if;
+  return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
+    v_workspace.workspace_name, 'rows_deleted', v_deleted, 'is_finished', v_is_finished);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.forget_workspaces()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
+  delete from vault.secrets as s using gone as g
+  where s.id = g.secret_id
+    or s.name in ('chunkwise/workspace/' || g.id, 'chunkwise/token/' || g.id);
+  delete from public.sync_budgets as b using gone as g where b.scope_key = 'workspace:' || g.id;
+  return null;
+end; $function$;
+
 create or replace view sync.run_progress with (security_invoker = true) as
 select
   r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
@@ -9072,6 +10287,83 @@ left join lateral (
   where run_id = r.id and slot is not null and r.status = 'running'
 ) as q on true;
 
+create or replace view public.waiting_runs with (security_invoker = true) as
+select
+  p.job_id, p.run_id, w.workspace_name,
+  (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
+  found.why,
+  case when found.why = 'rate_limited' then limited.until
+    when found.why = 'token' then asked.due_at
+    when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
+  case found.why
+    when 'ending' then format('it ends (%s) with the next sweep', p.ending)
+    when 'no_key' then format('its key cannot be read from Vault: chunkwise keys rotate %s',
+      sync.shell_word(w.workspace_name))
+    when 'paused' then format('paused: chunkwise resume%s lifts that', case
+      when sync.is_switched_on('paused') then ''
+      else coalesce((
+        select format(' --source %s', sync.shell_word(so.source_name))
+        from public.sync_sources as so where so.id = w.source_id and so.paused_at is not null
+      ), format(' --workspace %s', sync.shell_word(w.workspace_name))) end)
+    when 'parent' then 'it waits for the stream it depends on, in the same job'
+    when 'closing_failed' then format('closing failed and is tried again: %s', p.close_error)
+    when 'no_worker' then 'no worker is alive: start one with chunkwise worker'
+    when 'rate_limited' then format('the API limits the rate of %s', (
+      select x.scope_key from public.sync_budgets as x where x.id = w.budget_id))
+    when 'token' then concat_ws(': ', 'it waits for an access token', asked.error_message)
+    when 'database' then (
+      select case when count(*) = 0
+        then 'another session has locked the row of its budget in sync_budgets'
+        else concat_ws(': ', format('the database itself does not take %s',
+          sync.counted(count(*), 'chunk')),
+          (array_agg(q.error_message order by q.next_retry_at))[1]) end
+      from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null and q.postponements > 0)
+    when 'retry' then (
+      select concat_ws(': ', sync.counted(count(*), 'chunk is', 'chunks are') || ' tried again',
+        (array_agg(q.error_message order by q.next_retry_at)
+        filter (where q.error_message is not null))[1])
+      from public.chunk_processing_queue as q
+      where q.run_id = p.run_id and q.slot is not null
+        and (q.attempts > 0 or q.error_message is not null))
+    when 'budget' then 'its budget is used up: set_budget() allows more'
+    else format('%s for their turn',
+      sync.counted(p.ready, 'chunk is ready and waits', 'chunks are ready and wait')) end as message
+from sync.run_progress as p
+join public.sync_workspaces as w on w.id = p.workspace_id
+left join public.sync_budgets as b on b.id = w.budget_id and b.blocked_until > sync.now()
+cross join lateral (
+  select greatest(b.blocked_until, case when w.rate_limited_until > sync.now()
+    then w.rate_limited_until end) as until
+) as limited
+left join sync.token_requests as asked on asked.workspace_id = w.id and asked.ended_at is null
+cross join lateral (
+  select case
+    when p.ending is not null then 'ending'
+    when w.key_status = 'unreadable' then 'no_key'
+    when p.is_paused then 'paused'
+    when p.phase = 'parent' then 'parent'
+    when p.close_error is not null then 'closing_failed'
+    when not exists (
+      select 1 from sync.workers where last_seen_at > sync.now() - interval '30 seconds'
+    ) and not exists (
+      select 1 from public.worker_endpoints
+      where is_active and last_answered_at > sync.now() - interval '5 minutes'
+    ) then 'no_worker'
+    when limited.until is not null then 'rate_limited'
+    when asked.id is not null and p.ready = 0 then 'token'
+    when p.delayed > 0 and p.ready = 0 then (
+      select case when bool_or(q.postponements > 0)
+        or bool_or(q.turn is not null and q.line_budget_id is null
+          and w.rate_limited_until is null) then 'database'
+        when bool_or(q.attempts > 0 or q.error_message is not null) then 'retry'
+        else 'budget' end
+      from public.chunk_processing_queue as q where q.run_id = p.run_id and q.slot is not null)
+    else 'turn' end as why
+  order by why limit 1
+) as found
+where p.status = 'running' and p.processing = 0;
+
 create or replace view public.workspace_health with (security_invoker = true) as
 select
   w.workspace_name, st.stream_name as stream, w.is_active, s.last_complete_sync_at,
@@ -9099,6 +10391,57 @@ left join lateral (
 ) as ended on true
 left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id
 where w.removed_at is null;
+
+CREATE OR REPLACE FUNCTION sync.workspace_causes()
+ RETURNS SETOF sync.cause
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select 'key_refused', w.workspace_name, case
+    when t.refusal is not null then format('its grant is refused: %s. rotate_workspace_key() sets '
+      'another', t.refusal)
+    else 'the API refuses its key: rotate_workspace_key() sets a new one' end
+  from public.sync_workspaces as w left join sync.workspace_tokens as t on t.workspace_id = w.id
+  where w.is_active and w.key_status = 'refused'
+  union all
+  select 'token_failing', w.workspace_name, format('no access token since %s: %s. It is asked for '
+    'again by itself, by %s', sync.in_utc(r.failing_since), rtrim(r.error_message, '.'),
+    sync.in_utc(r.due_at))
+  from sync.token_requests as r join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.ended_at is null and r.failures + r.lease_losses >= 3
+  union all
+  select 'key_of_other_workspace', w.workspace_name,
+    format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
+  from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
+  union all
+  select 'keys_unreadable', 'vault', format('keys that are not in Vault, cannot be '
+    'read there, or are not of the form that their source''s auth takes: %s (%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
+    string_agg(w.workspace_name, ', ' order by w.workspace_name) filter (where w.n <= 10),
+    case when count(*) > 10 then ', …' end)
+  from (
+    select workspace_name, row_number() over (order by workspace_name) as n
+    from public.sync_workspaces where is_active and key_status = 'unreadable'
+  ) as w having count(*) > 0
+  union all
+  -- Live and failed runs say nothing new of the counts: the last one that could tell decides.
+  select 'counts_disagree', format('%s %s', w.workspace_name, st.stream_name),
+    array_to_string(r.warnings, '; ')
+  from public.sync_workspaces as w
+  join public.sync_streams as st on st.source_id = w.source_id and st.completeness = 'counted'
+  cross join lateral (
+    select x.status, x.ending, x.warnings from public.workspace_sync_runs as x
+    where x.workspace_id = w.id and x.stream_id = st.id
+      and (x.status = 'completed' or x.status = 'partial' and x.ending is null)
+    order by x.started_at desc, x.id desc limit 1
+  ) as r
+  where w.is_active and r.status = 'partial'
+  union all
+  select 'deletions_waiting', format('%s %s', h.workspace_name, h.stream), format(
+    'rows that would be deleted: %s; approve_deletions(%s) lets them go', h.deletions_waiting,
+    h.last_complete_run_id)
+  from public.workspace_health as h where h.is_active and h.deletions_waiting > 0;
+$function$;
 
 CREATE OR REPLACE FUNCTION sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
  RETURNS jsonb
@@ -9338,6 +10681,34 @@ begin
   where v_run_ids is not null;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.find_keys_again()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.sync_workspaces as w set key_status = 'unchecked', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status = 'unreadable' order by random() limit 100 for no key update skip locked
+  ) as asked
+  where w.id = asked.id and exists (
+    select 1 from unnest(sync.access_of_workspaces(array[w.id])) as a
+    where a.obstacle is distinct from 'keyless');
+  -- A job that waited on would hold its name, and with it the next sync of everybody else.
+  update public.workspace_sync_runs as r set ending = 'failed',
+    error_message = 'its key cannot be read from Vault, or is not of the form that the auth of its '
+      'source takes: rotate_workspace_key() sets it again'
+  from (
+    select r.id from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where r.status = 'running' and r.ending is null and w.key_status = 'unreadable'
+      and greatest(r.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
+    order by r.id for no key update of r skip locked
+  ) as waiting
+  where r.id = waiting.id;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.sweep(p_is_in_claim boolean)
  RETURNS integer
  LANGUAGE plpgsql
@@ -9355,9 +10726,10 @@ begin
   end;
   perform sync.forget_future();
   perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired() + sync.take_back_tries();
+  v_taken_back := sync.take_back_expired() + sync.take_back_tries() + sync.take_back_tokens();
   perform sync.end_overdue_runs();
   perform sync.find_keys_again();
+  perform sync.follow_grants();
   perform sync.mark_paused_runs();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
@@ -9379,7 +10751,7 @@ begin
   return v_taken_back;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, OUT o_admissions sync.admission[], OUT o_answer jsonb)
+CREATE OR REPLACE FUNCTION sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_token_room integer, OUT o_admissions sync.admission[], OUT o_answer jsonb)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9390,6 +10762,8 @@ declare
   v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
   v_queue_ids bigint[] := p_queue_ids;
   v_withheld sync.admission[];
+  v_tokenless bigint[];
+  v_tokens jsonb;
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
@@ -9405,6 +10779,20 @@ begin
   v_withheld := sync.withheld_chunks(v_queue_ids, v_access);
   perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
   where a.verdict = 'keyless' having count(*) > 0;
+  v_tokenless := array(
+    select distinct r.workspace_id from unnest(v_withheld) as a
+    join public.chunk_processing_queue as q on q.id = a.queue_id
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where a.verdict = 'token' order by r.workspace_id);
+  if cardinality(v_tokenless) > 0 then
+    perform sync.request_tokens(v_tokenless);
+    v_withheld := array(
+      select row(a.queue_id, a.verdict, case when a.verdict = 'token' then
+        sync.token_wait(r.workspace_id) end, a.budget_id)::sync.admission
+      from unnest(v_withheld) as a
+      join public.chunk_processing_queue as q on q.id = a.queue_id
+      join public.workspace_sync_runs as r on r.id = q.run_id);
+  end if;
   o_admissions := sync.admit_chunks(array(
     select id from unnest(v_queue_ids) with ordinality as p (id, turn)
     where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
@@ -9413,6 +10801,16 @@ begin
     select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
   o_admissions := o_admissions || v_withheld;
   o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
+  perform sync.note_generations(array(
+    select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access)
+  where exists (select 1 from unnest(v_access) as a where a.token_generation is not null);
+  v_tokens := sync.lease_token_requests(p_worker_id, case when p_token_room is null
+    then cardinality(v_tokenless)
+    else p_token_room - jsonb_array_length(o_answer -> 'leases') end,
+    case when p_token_room is null then v_tokenless end);
+  if v_tokens <> '[]' then
+    o_answer := jsonb_build_object('leases', (o_answer -> 'leases') || v_tokens);
+  end if;
   o_admissions := o_admissions || array(
     select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
   o_answer := o_answer || jsonb_build_object(
@@ -9428,7 +10826,7 @@ begin
       from public.sync_budgets as b
       where b.line_due_at is not null and exists (
         select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
-      having count(*) > 0)) end,
+      having count(*) > 0), sync.next_token_ms()) end,
     'versions', public.chunkwise_version());
 end; $function$;
 
@@ -9470,6 +10868,7 @@ declare
   v_alone record;
   v_claim record;
   v_ids bigint[];
+  v_most int;
   v_echo jsonb;
 begin
   perform sync.require_service();
@@ -9487,25 +10886,26 @@ begin
     else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer || v_echo;
+    return (sync.claim_chunks('{}', p_worker_id, 0)).o_answer || v_echo;
   end if;
   perform sync.wake_due_chunks(p_limit);
   perform sync.wake_lines(p_limit);
   v_alone := sync.hold_alone(p_worker_id);
   if v_alone.o_is_alone then
-    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id);
+    v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id, null);
     -- Turned away, it leaves the worker to others at once.
     return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
-  v_ids := sync.pick_fair_shares(p_limit, p_worker_id);
-  if cardinality(v_ids) < p_limit then
+  v_most := p_limit - sync.tokens_due(p_limit);
+  v_ids := case when v_most > 0 then sync.pick_fair_shares(v_most, p_worker_id) else '{}' end;
+  if cardinality(v_ids) < v_most then
     v_ids := (v_ids || array(
-      select id from unnest(sync.pick_ready_chunks(p_limit)) as id where id <> all (v_ids)
-    ))[1:p_limit];
+      select id from unnest(sync.pick_ready_chunks(v_most)) as id where id <> all (v_ids)
+    ))[1:v_most];
   end if;
-  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id)).o_answer, p_worker_id, p_limit)
-    || v_echo;
+  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id, p_limit)).o_answer, p_worker_id,
+    p_limit) || v_echo;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text, p_protocol integer DEFAULT 1)
@@ -9540,7 +10940,7 @@ begin
   end if;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
-    return (sync.claim_chunks('{}', p_worker_id)).o_answer
+    return (sync.claim_chunks('{}', p_worker_id, null)).o_answer
       || '{"reason": "not_due", "look_again_ms": 1000}'::jsonb;
   end if;
   select * into v_chunk from public.chunk_processing_queue
@@ -9558,14 +10958,16 @@ begin
       then 'alone' end;
   end if;
   if v_reason is null then
-    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id);
+    v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id, null);
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
       when 'paused' then 'paused' when 'keyless' then 'paused'
       when 'ending' then 'not_pending' when 'moved' then 'not_pending'
-      when 'unmade' then 'not_pending' end;
+      when 'unmade' then 'not_pending'
+      -- What it needs first may have been leased in its place.
+      when 'token' then case when v_claim.o_answer -> 'leases' = '[]' then 'not_due' end end;
   else
-    v_claim := sync.claim_chunks('{}', p_worker_id);
+    v_claim := sync.claim_chunks('{}', p_worker_id, null);
   end if;
   insert into sync.hinted_claims as h (chunk_id, worker_id, verdict)
   values (p_queue_id, p_worker_id, coalesce(v_reason, 'claimed'))
@@ -9664,7 +11066,8 @@ begin
   if v_lost <> '[]' then
     v_lost := (
       select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
-      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)));
+      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)
+        || sync.extend_tokens(p_leases, v_now)));
   end if;
   update sync.workers as k set last_seen_at = v_now
   from (
@@ -9770,6 +11173,19 @@ meanwhile. Returns: {"schema_version", "protocol_version", "release"}.';
 comment on function sync.origin_of(text) is 'Returns: scheme, host and port of a URL, in the one spelling of parse_url(), or null if it is
 none.';
 
+comment on function sync.strings_of(text) is 'Returns: a secret; if it is JSON every string in it, and if it reads user:password both, but none
+of fewer than 4 characters, which stand in too many words.';
+
+comment on function sync.json_object(text) is 'Returns: a text as the JSON object that it is; null if it is none.';
+
+comment on function sync.wrong_in_secret(text,text,text) is 'Returns: what of a secret is not of the form that its source''s auth takes, in words that show
+nothing of it; null if it fits.';
+
+comment on function sync.secret_form(text) is 'Returns: how a secret reads by a source''s auth, in words.';
+
+comment on function sync.workspace_secret(bigint) is 'Returns: a workspace''s key, with its tokens where it has some; null if there is none that can be
+read.';
+
 comment on column public.sync_sources.auth is 'none; key: the secret as it is; basic: the secret is user:password; oauth2_client and
 oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter, refresh_token.';
 
@@ -9787,6 +11203,67 @@ comment on column public.sync_sources.retry_after_path is 'Where the body of a r
 comment on column public.sync_sources.token_params is 'Of OAuth2: added to the token request''s form.';
 
 comment on column public.sync_sources.token_url is 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
+
+comment on function sync.ensure_scope(bigint,text) is 'A source''s budget of a scope, made with the source''s defaults if new. Returns: its id. Locks: the
+new row.';
+
+comment on column sync.workspace_tokens.base_url is 'The workspace''s base URL when the token was asked for: it is for no other.';
+
+comment on column sync.workspace_tokens.expires_at is 'From when on no page is leased with it; null: the endpoint did not say.';
+
+comment on column sync.workspace_tokens.fingerprint is 'A hash of the grant as it was registered: one grant serves one workspace of a source.';
+
+comment on column sync.workspace_tokens.generation is 'Counts access tokens, and is never taken back: what was sent with an older one says nothing of
+it.';
+
+comment on column sync.workspace_tokens.is_proven is 'Whether the API answered a page with 2xx to
+it.';
+
+comment on column sync.workspace_tokens.issued_at is 'When the request for the token was sent at the earliest; null: there is no token.';
+
+comment on column sync.workspace_tokens.refusal is 'What the token endpoint said then.';
+
+comment on column sync.workspace_tokens.refusals is 'How often in a row the grant was refused.';
+
+comment on column sync.workspace_tokens.refused_until is 'The grant was refused, and until then it is not tried again; null: it was not.';
+
+comment on column sync.workspace_tokens.renewed_at is 'When a 401 last had a proven token renewed.';
+
+comment on column sync.workspace_tokens.secret_id is 'In Vault: access token, rotated refresh token, and both as they were before. Null: none yet.';
+
+comment on table sync.workspace_tokens is 'The grant of each workspace whose source has OAuth2, and how its access token is. The tokens
+themselves are in Vault.';
+
+comment on column sync.token_requests.base_url is 'The workspace''s, when it was made.';
+
+comment on column sync.token_requests.budget_id is 'That of the token endpoint''s host.';
+
+comment on column sync.token_requests.due_at is 'While it is pending: when it is handed out.';
+
+comment on column sync.token_requests.error_message is 'Why it failed last; of no secret.';
+
+comment on column sync.token_requests.failing_since is 'Since when it fails, for reasons that may pass; null: it does not.';
+
+comment on column sync.token_requests.lease_token is 'The last claim''s token.';
+
+comment on column sync.token_requests.outcome is 'What its last holder was told when it ended the lease; null while it has not.';
+
+comment on table sync.token_requests is 'Requests for access tokens: of a workspace, outside of runs and slots, one live at a time. Their
+ids are drawn with the chunks'', so that workers end and extend them by the same verbs.';
+
+comment on function sync.is_oauth(text) is 'Returns: whether an auth of a source has tokens.';
+
+comment on function sync.token_url_of(text,text) is 'Returns: where a workspace''s access tokens come from.';
+
+comment on function sync.fingerprint_of(text,jsonb) is 'Returns: by what grants are told apart: the client, with its refresh token where there is one. A
+client secret that is renewed makes no other grant.';
+
+comment on function sync.forget_token(bigint) is 'A workspace''s tokens leave Vault, and what was asked for is not taken. Its generation stays.
+Locks: its request, then its row.';
+
+comment on function sync.keep_grant(bigint,bigint,text,boolean) is 'A workspace was given a secret: with another one than before its tokens are forgotten, and without
+OAuth2 it has none. The caller holds the workspace and has checked the secret''s form. Raises: SY019
+another workspace of the source has this grant. Locks: its request, its row.';
 
 comment on column public.sync_streams.body is 'What a POST sends as JSON; values may hold templates. Null: no body.';
 
@@ -10094,6 +11571,8 @@ from the top), "low_id": where the chain ends, "pages_below": in a row}.';
 
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1; each list of children has its own.';
 
+comment on column public.chunk_processing_queue.token_generation is 'Which access token its last request carried: sync.workspace_tokens.generation; null: none.';
+
 comment on column sync.seen_pages.disorder is 'What on it is not in the order that was declared, or contradicts that its pages join.';
 
 comment on column sync.seen_pages.ends is 'Of a chained or agreed list: whether its answer says that the list ends here; null: that is for a
@@ -10207,18 +11686,62 @@ comment on function sync.seconds_asked(text) is 'Returns: a number of 0 or more,
 comment on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb) is 'Returns: after how many seconds an answer asks to be asked again: by Retry-After, by the source''s
 reset_header, or in its body; null if it names nothing above 0.';
 
-comment on function sync.in_flight_of(bigint) is 'Returns: leases that draw on a budget, with those of tries.';
+comment on type sync.admission is 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
+again), token (its workspace waits for an access token; send_after likewise), locked (another session
+holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its
+workspace has another source now).';
+
+comment on function sync.in_flight_of(bigint) is 'Returns: leases that draw on a budget, with those of tries and of requests for access tokens.';
 
 comment on type sync.access is 'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
-"value"}]; credentials null: its key cannot be read.';
+"value"}]; credentials null: there is an obstacle, keyless (its secret cannot be read, or is not of
+the form that its source''s auth takes) or token (it has no access token that serves).';
 
-comment on function sync.access_of(public.sync_workspaces,public.sync_sources) is 'Returns: how a workspace''s requests are made now. In a query it sees what the query sees.';
+comment on function sync.is_token_served(sync.workspace_tokens,text) is 'Returns: whether a workspace''s access token serves for a request that is leased now: it is for
+this base URL, and does not expire before the request is sent.';
 
-comment on function sync.read_access(bigint[]) is 'Key and URL of the chunks'' workspaces, in one statement: a registration that commits meanwhile
-gives both or neither. Returns: one each, for a claim''s answer and nothing else.';
+comment on function sync.access_of(public.sync_workspaces,public.sync_sources,sync.workspace_tokens) is 'Returns: how a workspace''s requests are made now, or what keeps them from it. In a query it sees
+what the query sees.';
+
+comment on function sync.access_of_workspaces(bigint[]) is 'Key and URL of workspaces, in one statement: a registration that commits meanwhile gives both or
+neither. Returns: one each, for a claim''s answer and nothing else.';
+
+comment on function sync.read_access(bigint[]) is 'Returns: how the chunks'' workspaces are asked, one each, for a claim''s answer and nothing else.';
+
+comment on function sync.token_budget(public.sync_workspaces,public.sync_sources) is 'Returns: the budget of a workspace''s token endpoint: its own where that is its own instance.
+Locks: a new one''s row.';
+
+comment on function sync.request_tokens(bigint[]) is 'Have access tokens asked for, where none serves, none is asked for already, and the grant was not
+just refused. Locks: the workspaces'' tokens by SKIP LOCKED: whoever holds one sees to it.';
+
+comment on function sync.token_wait(bigint) is 'Returns: after how long to look again at what waits for an access token. Its coming wakes it
+earlier.';
+
+comment on function sync.note_generations(bigint[],sync.access[]) is 'Note with which access token leased chunks are asked for. The caller holds the rows.';
+
+comment on function sync.end_token_request(bigint,text,text,text) is 'A request for a token has ended. The caller holds its row.';
+
+comment on function sync.token_form(public.sync_sources,jsonb,jsonb) is 'Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
+rotated refresh token takes the place of the one that was registered.';
+
+comment on function sync.hold_token_budget(bigint) is 'Reserve a send time for one request for a token. Returns: when it is sent, or after how long to
+look again. Locks: the budget, by SKIP LOCKED.';
+
+comment on function sync.lease_token_request(sync.token_requests,text) is 'Hand out a request for an access token, or say when to look again: while its budget has no room,
+its workspace is paused, or its secret cannot be read. What fails is not repeated for a workspace of
+which nothing runs. The caller holds its row. Returns: the lease, or null. Locks: the budget, by
+SKIP LOCKED.';
+
+comment on function sync.lease_token_requests(text,integer,bigint[]) is 'Hand out requests for access tokens that are due, of any workspace or of these, at most p_room.
+The claim is durable then. Returns: the leases, as docs/worker-protocol.md has them. Locks: the
+requests, then their budgets, last of all; both by SKIP LOCKED.';
+
+comment on function sync.tokens_due(integer) is 'Returns: for how many requests for access tokens a claim keeps room, before it takes chunks.';
+
+comment on function sync.next_token_ms() is 'Returns: in how many milliseconds the next request for an access token is due; null: none is.';
 
 comment on function sync.withheld_chunks(bigint[],sync.access[]) is 'Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
-without a key, nor to another source than its stream''s.';
+without a key or before its access token is there, nor to another source than its stream''s.';
 
 comment on function sync.made_requests(bigint[],sync.access[]) is 'Returns: of the chunks whose requests have templates, what filling them gave.';
 
@@ -10321,6 +11844,13 @@ comment on function sync.asked_wait(sync.page_in_hand) is 'Returns: after how ma
 comment on function sync.judge_error(sync.page_in_hand,text,text,text) is 'What an error of reading or applying a page means: SY010 shape, SY012 data and SY024 a class are
 permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
 database''s own trouble postpones. Returns: the page with outcome, code, and a message with the way out.';
+
+comment on function sync.judge_unauthorized(sync.page_in_hand) is 'A 401 to a request that carried an access token: one that is past, or being renewed, has it only
+sent again; one that no answer has proven is refused for good; one that was is renewed, once for
+this page and once a minute for its workspace. Returns: the page, with what that means.';
+
+comment on function sync.note_tokens(sync.page_in_hand[]) is 'What answers say of access tokens, if they are still the same: a 2xx proves one, a 401 has a
+proven one renewed. Locks: the workspaces'' tokens, after the workspaces.';
 
 comment on function sync.are_headers(jsonb) is 'Returns: whether these are the headers of an answer as a worker hands them over, or none.';
 
@@ -10733,6 +12263,47 @@ requests through again, or was met in a body. That a key is accepted whose owner
 note_key_owners() to find. Locks: workspaces by id, only
 where that changes, then budgets.';
 
+comment on type sync.token_answer is 'What a token endpoint said: an access token, or why not, in a finding of ours and in its own words;
+is_refusal: the grant is no good.';
+
+comment on function sync.read_token_answer(integer,text) is 'Returns: what a token endpoint''s answer says.';
+
+comment on function sync.take_token(sync.token_requests,sync.token_answer) is 'An access token goes to Vault, with the refresh token that came along, and what waited for it is
+ready. The transaction is durable. The caller holds the request. Locks: the workspace''s token; queue
+rows by SKIP LOCKED.';
+
+comment on function sync.refuse_grant(sync.token_requests,text) is 'The token endpoint refuses the grant: it is not tried again for a minute, then longer each time.
+The next sweep ends the runs that need it. The caller holds the request. Locks: the workspace''s
+token.';
+
+comment on function sync.delay_token_request(sync.token_requests,text,text,numeric) is 'A request for a token is sent again: at once if it was not sent (outcome released), else after a
+backoff up to 5 minutes, or what the endpoint asked for. The caller holds it.';
+
+comment on function sync.let_token_probe(bigint) is 'A request for a token was the probe of a blocked budget: a page''s may be next. Locks: the budget,
+by SKIP LOCKED.';
+
+comment on function sync.token_request_of(bigint,bigint) is 'Returns: the request for a token that was leased so last, also if that lease has run out; null:
+there is none. Locks: its row.';
+
+comment on function sync.take_token_answers(sync.page_in_hand[]) is 'Of what the fence refused, the answers of token endpoints are taken: they bypass records, events
+and texts. Returns: the pages, those with their outcomes: completed, failed (the grant is refused),
+retry, cancelled; no wait: no id of a request is ever hinted. Locks: the requests by id, the
+workspaces'' tokens, queue rows and budgets by SKIP LOCKED.';
+
+comment on function sync.fail_token(sync.page_in_hand,text,text,numeric) is 'A request for a token ended without an answer that SQL can read, whatever the class: it is sent
+again. Returns: the outcome, or null if that is no such request, or another''s lease. Locks: its row,
+its budget by SKIP LOCKED.';
+
+comment on function sync.extend_tokens(jsonb,timestamp with time zone) is 'The heartbeat''s part for requests for tokens. Returns: those that are still held. Locks: their
+rows by SKIP LOCKED: what another call holds is being ended.';
+
+comment on function sync.take_back_tokens() is 'Requests for tokens whose lease ran out are sent again, with the refresh token that is in Vault:
+whether the API has rotated it is for it to say. Returns: how many. Locks: their rows by SKIP
+LOCKED.';
+
+comment on function sync.follow_grants() is 'A refused grant is a refused key, and its live runs are ending; so are runs that have waited for
+an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.';
+
 comment on function sync.end_try(bigint,text,text) is 'A try is done or has failed. The caller holds its row.';
 
 comment on function sync.put_off_try(bigint,interval,boolean,text) is 'A try''s request is handed out again later. The caller holds its row.';
@@ -10888,13 +12459,38 @@ comment on function public.get_stream_try(bigint) is 'What came of a try. Return
 "status", "shape", "records", "first_ids", "total", "next", "ends", …}], "error_message"}; no record.
 Raises: SY007 no such try, or older than an hour.';
 
+comment on function sync.store_workspace_key(bigint,bigint,text) is 'Put a workspace''s key into Vault, in place of the one before; where its source takes none there is
+none. The caller holds the workspace. Returns: its secret, and whether it is the same key as before.
+Raises: SY014 not of the form that the source''s auth takes, SY019 another workspace has that grant.
+Locks: the workspace''s token, and a request for one.';
+
+comment on function public.register_workspace(text,text,text,text,text,integer,boolean) is 'Add a workspace, or set the key and slots of one anew and activate it; its source and base URL
+only with p_replace. Without p_source the only declared source is meant. Where the source tells
+whose a key is, the first owner seen becomes its external id if none is given. The key goes to
+Vault. Live runs begin again if key or URL changes, and end if the source does. Returns:
+{"workspace_id", "workspace_name", "created"}. Raises: SY003 unknown source, SY006 bad argument,
+SY014 no key of the source''s form, SY015 refused address, SY019 taken name, external id or grant.
+Locks: as
+rotate_workspace_key().';
+
+comment on function public.rotate_workspace_key(text,text) is 'Give a workspace a new key; claims from now on use it. Live runs begin again, by asking whose key
+it is where the source tells; what is in flight is not applied. The same key again changes nothing.
+Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 no key of the
+source''s form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.';
+
+comment on column public.waiting_runs.why is 'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, token, database (a lock, a
+time limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
+
 comment on function public.get_fleet(text,text[],integer,integer) is 'The fleet, worst first: a row for each workspace and stream, of those whose name, state or reason
 has the text and whose state or tone is named. Returns: {"as_of", "total", "matching", "fresh",
 "states": [{"state", "tone", "count"}] of all, "records", "api_total", "jobs", "rows": at most 500
 from p_offset on, each with "runs": its last 30 runs, newest first, in ms and status:
 "4200 completed,900 failed", null if there is none}. Raises: 42501 no operator.';
 
-comment on function sync.claim_chunks(bigint[],text) is 'The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
+comment on function sync.claim_chunks(bigint[],text,integer) is 'The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
+Where workspaces have no access token that serves, their chunks wait and one request for it is made;
+such requests are leased, too, up to p_token_room with the chunks, or, where that is null, only what
+these chunks wait for.
 Returns: the verdicts, and the claim''s answer. The caller holds
 the rows. The transaction is not durable when it has committed: see docs/decisions/0013.';
 
@@ -10918,6 +12514,30 @@ worker id, SY016 wrong isolation. Locks: the worker''s row and the queue row by 
 budget.';
 
 revoke all on function sync.origin_of(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.json_object(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_in_secret(text,text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.secret_form(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.ensure_scope(bigint,text) from public, anon, authenticated, service_role;
+
+revoke all on table sync.workspace_tokens from public, anon, authenticated, service_role;
+
+revoke all on table sync.token_requests from public, anon, authenticated, service_role;
+grant select on table sync.token_requests to authenticated;
+grant select on table sync.token_requests to service_role;
+
+revoke all on function sync.is_oauth(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.token_url_of(text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fingerprint_of(text,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.forget_token(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.keep_grant(bigint,bigint,text,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.template_default(text) from public, anon, authenticated, service_role;
 
@@ -11100,9 +12720,35 @@ revoke all on function sync.seconds_asked(text) from public, anon, authenticated
 
 revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb) from public, anon, authenticated, service_role;
 
-revoke all on function sync.access_of(public.sync_workspaces,public.sync_sources) from public, anon, authenticated, service_role;
+revoke all on function sync.is_token_served(sync.workspace_tokens,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.access_of(public.sync_workspaces,public.sync_sources,sync.workspace_tokens) from public, anon, authenticated, service_role;
+
+revoke all on function sync.access_of_workspaces(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_access(bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.token_budget(public.sync_workspaces,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.request_tokens(bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.token_wait(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_generations(bigint[],sync.access[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.end_token_request(bigint,text,text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.token_form(public.sync_sources,jsonb,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.hold_token_budget(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.lease_token_request(sync.token_requests,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.lease_token_requests(text,integer,bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.tokens_due(integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.next_token_ms() from public, anon, authenticated, service_role;
 
 revoke all on function sync.withheld_chunks(bigint[],sync.access[]) from public, anon, authenticated, service_role;
 
@@ -11165,6 +12811,10 @@ revoke all on function sync.postpone(sync.page_in_hand,text,text) from public, a
 revoke all on function sync.asked_wait(sync.page_in_hand) from public, anon, authenticated, service_role;
 
 revoke all on function sync.judge_error(sync.page_in_hand,text,text,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.judge_unauthorized(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_tokens(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.are_headers(jsonb) from public, anon, authenticated, service_role;
 
@@ -11398,6 +13048,28 @@ revoke all on function sync.settle_chunks(sync.page_in_hand[]) from public, anon
 
 revoke all on function sync.note_key(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
+revoke all on function sync.read_token_answer(integer,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.take_token(sync.token_requests,sync.token_answer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.refuse_grant(sync.token_requests,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.delay_token_request(sync.token_requests,text,text,numeric) from public, anon, authenticated, service_role;
+
+revoke all on function sync.let_token_probe(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.token_request_of(bigint,bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.take_token_answers(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.fail_token(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
+
+revoke all on function sync.extend_tokens(jsonb,timestamp with time zone) from public, anon, authenticated, service_role;
+
+revoke all on function sync.take_back_tokens() from public, anon, authenticated, service_role;
+
+revoke all on function sync.follow_grants() from public, anon, authenticated, service_role;
+
 revoke all on function sync.end_try(bigint,text,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.put_off_try(bigint,interval,boolean,text) from public, anon, authenticated, service_role;
@@ -11486,6 +13158,10 @@ grant execute on function public.try_stream(jsonb,text,text) to service_role;
 
 revoke all on function public.get_stream_try(bigint) from public, anon, authenticated, service_role;
 grant execute on function public.get_stream_try(bigint) to service_role;
+
+revoke all on function sync.store_workspace_key(bigint,bigint,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.claim_chunks(bigint[],text,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.outdated_protocol(integer) from public, anon, authenticated, service_role;
 

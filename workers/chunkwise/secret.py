@@ -21,6 +21,8 @@ LOOKED_AT_CHARACTERS: Final = 600
 TELLTALE: Final = 8
 # Fewer characters of base64 stand in ordinary words.
 SHORTEST_BASE64: Final = 4
+# What stands in a secret and is shorter stands in too many words.
+SHORTEST_PART: Final = 4
 # Not secret, and common in texts about keys.
 PREFIX: Final = "sb_secret_"
 
@@ -107,13 +109,38 @@ def repeats(text: str, secrets: Iterable[Secret]) -> bool:
 
 def _values_of(secret: Secret) -> Iterator[str]:
     """What of a header's value is secret: not the scheme before it, nor a known prefix; of basic
-    authentication also what it encodes."""
+    authentication also what it encodes; each with its parts."""
     value = secret.reveal()
     scheme, _, rest = value.partition(" ")
-    yield (rest.strip() if rest and scheme.isalpha() else value).removeprefix(PREFIX)
+    bare = (rest.strip() if rest and scheme.isalpha() else value).removeprefix(PREFIX)
+    yield from _strings_of(bare)
     if scheme.lower() == "basic":
         with suppress(ValueError):
-            yield base64.b64decode(rest).decode()
+            yield from _strings_of(base64.b64decode(rest).decode())
+
+
+def _strings_of(value: str) -> Iterator[str]:
+    """A secret, and its parts: the strings of JSON, or user and password. The same as
+    sync.strings_of()."""
+    yield value
+    parts: Iterable[str] = ()
+    if value.lstrip().startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            parts = list(_strings_in(json.loads(value)))
+    elif ":" in value:
+        parts = value.split(":", 1)
+    yield from (part for part in parts if len(part) >= SHORTEST_PART)
+
+
+def _strings_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings_in(inner)
 
 
 def _as_bytes(text: str) -> str:

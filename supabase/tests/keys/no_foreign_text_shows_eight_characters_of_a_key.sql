@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 set local standard_conforming_strings = on;
-select plan(13);
+select plan(17);
 
 create temp table keys (key text primary key);
 insert into keys values
@@ -65,6 +65,14 @@ select is(sync.foreign_text('short s3cr3', 's3cr3t'), 'short s3cr3', 'not in par
 select is(sync.foreign_text('id of planted-client-word',
   '{"client": {"secret": "planted-client-word"}}'),
   '(not shown: it repeats the key)', 'every string of a key in JSON is one');
+select is(sync.foreign_text('of planted-user', 'planted-user:word'),
+  '(not shown: it repeats the key)', 'a user is one');
+select is(sync.foreign_text('its word', 'planted-user:word'), '(not shown: it repeats the key)',
+  'and so is a password');
+select is(sync.foreign_text('any xxx', 'planted-user:xxx'), 'any xxx',
+  'one of three characters stands in too many words');
+select is(sync.foreign_text('code abc', '{"client": {"secret": "abc"}}'), 'code abc',
+  'as does such a string of JSON');
 select is(sync.foreign_text('{not JSON', '{not JSON'), '(not shown: it repeats the key)',
   'what only looks like JSON is the key itself');
 select is(sync.foreign_text(null, 'key'), null, 'no text is none');

@@ -124,3 +124,26 @@ def test_no_text_commands_a_terminal(character: str) -> None:
     shown = as_json({"name": f"a{character}b"}, indent=2)
     assert character not in shown
     assert json.loads(shown) == {"name": f"a{character}b"}
+
+
+GRANT = json.dumps({"client_id": "app-1", "client_secret": "pass", "refresh_token": "1//planted"})
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("planted-user:word", "no planted-user here"),
+        ("planted-user:word", "its password is word"),
+        ("Basic " + base64.b64encode(b"planted-user:word").decode(), "its password is word"),
+        (GRANT, "of client app-1"),
+        (GRANT, f"secret={quote('pass')}"),
+        (GRANT, base64.b64encode(b"1//planted").decode()),
+    ],
+)
+def test_user_password_and_the_strings_of_json_are_secrets_too(secret: str, text: str) -> None:
+    assert foreign(text, [Secret(secret)]) == WITHHELD
+
+
+def test_a_part_of_three_characters_stands_in_too_many_words() -> None:
+    assert foreign("xxx", [Secret("planted-user:xxx")]) == "xxx"
+    assert foreign("planted-user:xxx", [Secret("planted-user:xxx")]) == WITHHELD

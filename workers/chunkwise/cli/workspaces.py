@@ -79,6 +79,9 @@ def add(
     replace: Annotated[
         bool, typer.Option("--replace", help="Give a known one another base URL or source.")
     ] = False,
+    no_key: Annotated[
+        bool, typer.Option("--no-key", help="Its API takes none: the source's auth is none.")
+    ] = False,
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Do not ask the API whose the key is.")
     ] = False,
@@ -87,11 +90,13 @@ def add(
     """Register a workspace, or change it, and ask the API whose its key is.
 
     Its API key comes from CHUNKWISE_WORKSPACE_KEY, from a prompt, or from standard input; it goes
-    to Vault. A new workspace whose key is refused, or another's, is not kept. A file has the fields
-    name, url, source, external_id, max_concurrency and key_env, the variable that has the key;
-    without, keys are prompted for, or are the lines of standard input. What is there as the file
-    has it stays untouched. Exit codes: 0 done, 1 refused, 2 a setting, the file, a key or the
-    connection, 3 schema and program do not fit together.
+    to Vault. It has the form that its source's auth takes: user:password for basic, one line of
+    JSON with client_id, client_secret and refresh_token for OAuth2. A new workspace whose key is
+    refused, or another's, is not kept. A file has the fields name, url, source, external_id,
+    max_concurrency and key_env, the variable that has the key; without, keys are prompted for, or
+    are the lines of standard input. What is there as the file has it stays untouched. Exit codes:
+    0 done, 1 refused, 2 a setting, the file, a key or the connection, 3 schema and program do not
+    fit together.
     """
     settings = Settings.read()
     if from_file is not None:
@@ -101,7 +106,14 @@ def add(
             )
         lines = read_lines(from_file)
         is_whole = asyncio.run(
-            _add_lines(settings, lines, replace=replace, is_checked=not no_check, as_json=as_json)
+            _add_lines(
+                settings,
+                lines,
+                replace=replace,
+                takes_key=not no_key,
+                is_checked=not no_check,
+                as_json=as_json,
+            )
         )
         raise typer.Exit(0 if is_whole else 1)
     if name is None or base_url is None:
@@ -109,7 +121,7 @@ def add(
             f"{'NAME' if name is None else '--base-url'} is missing",
             "chunkwise workspaces add NAME --base-url https://…, or --from FILE.",
         )
-    key = read_key(name)
+    key = Secret("") if no_key else read_key(name)
     given = Registration(name, base_url, key, source, external_id, max_concurrency, replace)
     with masked(key):
         asyncio.run(_add(settings, given, not no_check, as_json))
@@ -172,7 +184,13 @@ async def _register(
 
 
 async def _add_lines(
-    settings: Settings, lines: Sequence[Line], *, replace: bool, is_checked: bool, as_json: bool
+    settings: Settings,
+    lines: Sequence[Line],
+    *,
+    replace: bool,
+    takes_key: bool,
+    is_checked: bool,
+    as_json: bool,
 ) -> bool:
     """One that is refused stops no other. Returns: whether none was."""
     rows: list[Row] = []
@@ -182,7 +200,7 @@ async def _add_lines(
             for workspace in await operator.gateway.workspaces()
         }
         keys = {
-            line.number: read_key(line.name, line.key_env)
+            line.number: read_key(line.name, line.key_env) if takes_key else Secret("")
             for line in lines
             if not _is_there(line, known)
         }

@@ -51,7 +51,8 @@ class _Query(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A workspace to add or change. Without a source the only one that is declared is meant."""
+    """A workspace to add or change. Without a source the only one that is declared is meant; the
+    key is empty where that takes none."""
 
     name: str
     base_url: str

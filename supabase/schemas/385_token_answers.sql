@@ -1,0 +1,330 @@
+-- Token answers: access tokens come in, or do not; nothing of their answers is kept but the tokens,
+-- which go to Vault.
+-- Stands on: keys, classes, admission, token_requests.
+
+create type sync.token_answer as (access_token text, refresh_token text, lifetime interval,
+  is_refusal boolean, finding text, said text);
+comment on type sync.token_answer is
+'What a token endpoint said: an access token, or why not, in a finding of ours and in its own words;
+is_refusal: the grant is no good.';
+
+create function sync.read_token_answer(p_status int, p_body text) returns sync.token_answer
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_answer sync.token_answer;
+  v_body jsonb := sync.json_object(p_body);
+  v_seconds text := v_body ->> 'expires_in';
+  v_code text;
+begin
+  v_answer.is_refusal := false;
+  if p_status between 300 and 399 then
+    v_answer.finding := format('HTTP %s, the token endpoint redirects', p_status);
+    return v_answer;
+  elsif v_body is null then
+    v_answer.finding := format('HTTP %s, the token endpoint''s answer is no JSON object', p_status);
+    return v_answer;
+  end if;
+  if p_status between 200 and 299 and jsonb_typeof(v_body -> 'access_token') = 'string'
+    and v_body ->> 'access_token' ~ '^[\u0021-\u007e]+$' then
+    v_answer.access_token := v_body ->> 'access_token';
+    v_answer.refresh_token := case when jsonb_typeof(v_body -> 'refresh_token') = 'string'
+      then nullif(v_body ->> 'refresh_token', '') end;
+    v_answer.lifetime := case when v_seconds ~ '^[0-9]{1,9}(\.[0-9]{1,9})?$'
+      and v_seconds::numeric > 0 then make_interval(secs => v_seconds::double precision) end;
+    return v_answer;
+  end if;
+  select c.code into v_code from (values
+    (v_body -> 'error'), (v_body #> '{error,code}'), (v_body #> '{error,type}'),
+    (v_body #> '{error,status}'), (v_body -> 'status'), (v_body -> 'code'), (v_body -> 'type')
+  ) as f (said)
+  cross join lateral (select case when jsonb_typeof(f.said) = 'string'
+    then lower(left(f.said #>> '{}', 60)) end) as c (code)
+  where c.code ~ '^[a-z][a-z0-9_.-]*$'
+  order by c.code ~ '^(invalid|bad|expired)_(grant|client|refresh_token)$' desc limit 1;
+  v_answer.is_refusal := coalesce(p_status < 500 and p_status <> 429
+    and v_code ~ '^((invalid|bad|expired)_(grant|client|refresh_token)|unauthorized_client)$',
+    false);
+  -- A code of ours to compare with is no part of a secret; any other may be.
+  v_answer.finding := format('HTTP %s, %s', p_status, case when v_answer.is_refusal then v_code
+    else 'the token endpoint gave no access token' end);
+  v_answer.said := concat_ws(', ', case when not v_answer.is_refusal then v_code end,
+    coalesce(v_body ->> 'error_description', v_body ->> 'message'));
+  return v_answer;
+end; $$;
+comment on function sync.read_token_answer(int, text) is
+$$Returns: what a token endpoint's answer says.$$;
+
+create function sync.take_token(p_request sync.token_requests, p_answer sync.token_answer)
+  returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_token sync.workspace_tokens;
+  v_before jsonb;
+  v_secret_id uuid;
+begin
+  select * into strict v_token from sync.workspace_tokens
+  where workspace_id = p_request.workspace_id for no key update;
+  v_before := coalesce(sync.json_object(sync.read_secret(v_token.secret_id)), '{}');
+  v_secret_id := sync.write_secret('chunkwise/token/' || p_request.workspace_id,
+    jsonb_strip_nulls(jsonb_build_object('access_token', p_answer.access_token,
+      'refresh_token', coalesce(p_answer.refresh_token, v_before ->> 'refresh_token'),
+      -- What is on its way with them may come back in a text.
+      'before', nullif(v_before - 'before', '{}')))::text, 'Tokens of a Chunkwise workspace');
+  update sync.workspace_tokens set secret_id = v_secret_id, base_url = p_request.base_url,
+    generation = generation + 1, issued_at = p_request.requested_at,
+    expires_at = p_request.requested_at + p_answer.lifetime, is_proven = false, refusals = 0,
+    refused_until = null, refusal = null
+  where workspace_id = p_request.workspace_id;
+  perform sync.end_token_request(p_request.id, 'completed', 'completed', null);
+  -- Nowhere else is a refresh token that was just rotated.
+  perform set_config('synchronous_commit', 'on', true);
+  perform sync.wake_workspaces(array[p_request.workspace_id]);
+end; $$;
+comment on function sync.take_token(sync.token_requests, sync.token_answer) is
+$$An access token goes to Vault, with the refresh token that came along, and what waited for it is
+ready. The transaction is durable. The caller holds the request. Locks: the workspace's token; queue
+rows by SKIP LOCKED.$$;
+
+create function sync.refuse_grant(p_request sync.token_requests, p_message text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.workspace_tokens set refusal = p_message, refusals = refusals + 1,
+    refused_until = sync.now() + least(interval '1 hour',
+      interval '1 minute' * 2 ^ least(refusals, 10))
+  where workspace_id = p_request.workspace_id;
+  perform sync.end_token_request(p_request.id, 'failed', 'failed', p_message);
+end; $$;
+comment on function sync.refuse_grant(sync.token_requests, text) is
+$$The token endpoint refuses the grant: it is not tried again for a minute, then longer each time.
+The next sweep ends the runs that need it. The caller holds the request. Locks: the workspace's
+token.$$;
+
+create function sync.delay_token_request(p_request sync.token_requests, p_outcome text,
+  p_message text, p_seconds numeric) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_is_failure boolean := p_outcome = 'retry';
+  v_wait interval := case when p_outcome = 'retry' then make_interval(secs => greatest(
+    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end, (0.5 +
+random() / 2) * least(300,     sync.setting('retry_base_seconds') * 2 ^ least(p_request.failures,
+20)))::double precision)     else interval '0' end;
+begin
+  update sync.token_requests set status = 'pending', outcome = p_outcome,
+    lease_expires_at = null, due_at = sync.now() + v_wait,
+    failures = failures + v_is_failure::int,
+    failing_since = case when v_is_failure then coalesce(failing_since, sync.now())
+    else failing_since end,
+    error_message = case when v_is_failure then p_message else error_message end
+  where id = p_request.id;
+end; $$;
+comment on function sync.delay_token_request(sync.token_requests, text, text, numeric) is
+$$A request for a token is sent again: at once if it was not sent (outcome released), else after a
+backoff up to 5 minutes, or what the endpoint asked for. The caller holds it.$$;
+
+create function sync.let_token_probe(p_budget_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select id from public.sync_budgets where id = p_budget_id and block_level > 0
+    for no key update skip locked
+  ) as free
+  where b.id = free.id;
+end; $$;
+comment on function sync.let_token_probe(bigint) is
+$$A request for a token was the probe of a blocked budget: a page's may be next. Locks: the budget,
+by SKIP LOCKED.$$;
+
+create function sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
+  returns sync.token_requests
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_request sync.token_requests;
+begin
+  select * into v_request from sync.token_requests where id = p_queue_id for no key update;
+  -- Nobody has asked since, so that a late answer is as good as one in time.
+  return case when v_request.lease_token = p_lease_token then v_request end;
+end; $$;
+comment on function sync.token_request_of(bigint, bigint) is
+$$Returns: the request for a token that was leased so last, also if that lease has run out; null:
+there is none. Locks: its row.$$;
+
+create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_request sync.token_requests;
+  v_answer sync.token_answer;
+  v_message text;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_request := case when v_page.outcome = 'refused'
+      then sync.token_request_of(v_page.queue_id, v_page.lease_token) end;
+    if v_request.id is not null then
+      v_page.code := null;
+      v_page.message := null;
+      if coalesce(v_request.outcome, v_request.status) in ('processing', 'pending') then
+        v_answer := sync.read_token_answer(v_page.http_status, v_page.body);
+        v_message := concat_ws(': ', v_answer.finding, sync.foreign_text(
+          nullif(v_answer.said, ''), sync.workspace_secret(v_request.workspace_id)));
+        if v_answer.access_token is not null then
+          perform sync.take_token(v_request, v_answer);
+        elsif v_answer.is_refusal then
+          perform sync.refuse_grant(v_request, v_message);
+        else
+          perform sync.delay_token_request(v_request, 'retry', v_message, null);
+        end if;
+        perform sync.let_token_probe(v_request.budget_id);
+        select * into v_request from sync.token_requests where id = v_request.id;
+      end if;
+      v_page.outcome := coalesce(v_request.outcome, v_request.status);
+      v_page.message := v_request.error_message;
+    end if;
+    v_page.body := null;
+    v_pages := v_pages || v_page;
+  end loop;
+  return v_pages;
+end; $$;
+comment on function sync.take_token_answers(sync.page_in_hand[]) is
+$$Of what the fence refused, the answers of token endpoints are taken: they bypass records, events
+and texts. Returns: the pages, those with their outcomes: completed, failed (the grant is refused),
+retry, cancelled; no wait: no id of a request is ever hinted. Locks: the requests by id, the
+workspaces' tokens, queue rows and budgets by SKIP LOCKED.$$;
+
+create function sync.fail_token(p_page sync.page_in_hand, p_error_class text,
+  p_error_message text, p_retry_after numeric) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_request sync.token_requests := sync.token_request_of(p_page.queue_id, p_page.lease_token);
+  v_source public.sync_sources;
+  v_outcome text := coalesce(v_request.outcome,
+    case when v_request.status = 'cancelled' then 'cancelled' end);
+begin
+  if v_request.id is null then
+    return null;
+  end if;
+  if v_outcome is null then
+    v_outcome := case when p_error_class = 'released'
+      and (p_error_message not like 'no answer%') is not false then 'released' else 'retry' end;
+    select so.* into v_source from public.sync_workspaces as w
+    join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
+    perform sync.delay_token_request(v_request, v_outcome,
+      sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
+      sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body))));
+    perform sync.let_token_probe(v_request.budget_id);
+  end if;
+  return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
+end; $$;
+comment on function sync.fail_token(sync.page_in_hand, text, text, numeric) is
+$$A request for a token ended without an answer that SQL can read, whatever the class: it is sent
+again. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
+its budget by SKIP LOCKED.$$;
+
+create function sync.extend_tokens(p_leases jsonb, p_now timestamptz) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_kept bigint[];
+begin
+  with given as (
+    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
+    from jsonb_array_elements(p_leases) as l
+  ), free as (
+    select r.id from sync.token_requests as r join given using (id, lease_token)
+    where r.status = 'processing' and r.lease_expires_at > p_now
+      and r.started_at + sync.setting_seconds('max_lease_seconds') > p_now
+    order by r.id for no key update of r skip locked
+  ), extended as (
+    update sync.token_requests as r
+    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
+      r.started_at + sync.setting_seconds('max_lease_seconds'))
+    from free where r.id = free.id returning r.id
+  )
+  select coalesce(array_agg(id), '{}') into v_kept from extended;
+  return v_kept || array(
+    select r.id from sync.token_requests as r
+    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = r.id
+      and (l ->> 'lease_token')::bigint = r.lease_token
+    where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
+end; $$;
+comment on function sync.extend_tokens(jsonb, timestamptz) is
+$$The heartbeat's part for requests for tokens. Returns: those that are still held. Locks: their
+rows by SKIP LOCKED: what another call holds is being ended.$$;
+
+create function sync.take_back_tokens() returns int
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+  v_taken_back int;
+begin
+  update sync.token_requests as r set status = 'pending', lease_losses = r.lease_losses + 1,
+    due_at = v_now + case when r.lease_losses = 0 then interval '0'
+    else least(interval '5 minutes', interval '1 second' * 2 ^ least(r.lease_losses, 10)) end,
+    failing_since = coalesce(r.failing_since, v_now),
+    error_message = coalesce(r.error_message, 'its worker fell silent: chunkwise worker says why')
+  from (
+    select id from sync.token_requests
+    where status = 'processing' and lease_expires_at <= v_now
+    order by id for no key update skip locked
+  ) as lost
+  where r.id = lost.id;
+  get diagnostics v_taken_back = row_count;
+  -- The clock may have been set back.
+  update sync.token_requests as r set due_at = least(r.due_at, v_now + interval '15 minutes'),
+    lease_expires_at = least(r.lease_expires_at, v_now + sync.setting_seconds('lease_seconds'))
+  from (
+    select id from sync.token_requests
+    where ended_at is null and (due_at > v_now + greatest(interval '15 minutes',
+        sync.setting_seconds('max_block_seconds'))
+      or lease_expires_at > v_now + greatest(interval '1 minute',
+        sync.setting_seconds('lease_seconds')))
+    for no key update skip locked
+  ) as ahead
+  where r.id = ahead.id;
+  return v_taken_back;
+end; $$;
+comment on function sync.take_back_tokens() is
+$$Requests for tokens whose lease ran out are sent again, with the refresh token that is in Vault:
+whether the API has rotated it is for it to say. Returns: how many. Locks: their rows by SKIP
+LOCKED.$$;
+
+create function sync.follow_grants() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := sync.now();
+begin
+  update public.sync_workspaces as w set key_status = 'refused', key_checked_at = v_now
+  from (
+    select w.id from sync.workspace_tokens as t
+    join public.sync_workspaces as w on w.id = t.workspace_id
+    where t.refused_until > v_now and w.key_status not in ('refused', 'unreadable')
+    order by w.id for no key update of w skip locked
+  ) as refused
+  where w.id = refused.id;
+  -- A job that waited on would hold its name, and with it the next sync of everybody else.
+  update public.workspace_sync_runs as r set ending = 'failed', error_message = waiting.message
+  from (
+    select r.id, coalesce(
+      'its grant is refused: ' || t.refusal || '. rotate_workspace_key() sets another',
+      'it waited ten minutes for an access token: ' || x.error_message) as message
+    from public.workspace_sync_runs as r
+    left join sync.workspace_tokens as t on t.workspace_id = r.workspace_id
+      and t.refused_until > v_now
+    left join sync.token_requests as x on x.workspace_id = r.workspace_id and x.ended_at is null
+      and greatest(x.failing_since, r.started_at) <= v_now - interval '10 minutes'
+    where r.status = 'running' and r.ending is null and (t.workspace_id is not null
+      or x.failing_since is not null)
+    order by r.id for no key update of r skip locked
+  ) as waiting
+  where r.id = waiting.id;
+end; $$;
+comment on function sync.follow_grants() is
+$$A refused grant is a refused key, and its live runs are ending; so are runs that have waited for
+an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
+  sync.let_token_probe, sync.token_request_of, sync.take_token_answers, sync.fail_token,
+  sync.extend_tokens, sync.take_back_tokens, sync.follow_grants
+from public, anon, authenticated, service_role;
