@@ -5314,7 +5314,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_headers jsonb := p_stream.headers;
   v_path text := p_stream.path;
-  v_params jsonb := '{}';
+  v_params jsonb := '{}'::jsonb;
 begin
   case
     when p_chunk.kind = 'connection' then
@@ -5412,7 +5412,7 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if p_stream.class_rules = '[]' and p_source.class_rules = '[]' and p_source.reset_header is null
     and p_stream.next_is <> 'link_header' and not p_stream.conditional then
-    return '["date", "retry-after"]';
+    return '["date", "retry-after"]'::jsonb;
   end if;
   return (
     select jsonb_agg(distinct h.name) from (
@@ -11446,7 +11446,7 @@ declare
   v_result sync.part_result;
 begin
   select case p_stream.completeness when 'single' then s.o_distinct_ids else s.o_total end,
-    s.o_distinct_ids, s.o_finding, false, false
+    s.o_distinct_ids, s.o_finding, false, false, null::jsonb, null::int
   into v_result from sync.add_up_scan(p_part.run_id, p_part.scan) as s;
   return case p_stream.completeness when 'chained' then sync.walk_part(p_part, p_stream, v_result)
     when 'agreed' then sync.compare_part(p_part, p_stream, v_result) else v_result end;
@@ -12668,35 +12668,40 @@ comment on function sync.complaints_of_page(sync.page_in_hand, public.sync_strea
 $$Returns: what does not hold of a page that was read, [{"what", "says"}]; p_shown: what page 1
 showed.$$;
 
+create type sync.tried_answer as (page sync.page_in_hand, shape jsonb, complaints jsonb);
+comment on type sync.tried_answer is
+'An answer of a try, read as far as it can be. shape: null if it is no JSON.';
+
 create function sync.read_try(p_page sync.page_in_hand, p_stream public.sync_streams,
-  p_source public.sync_sources, out o_page sync.page_in_hand, out o_shape jsonb,
-  out o_complaints jsonb)
+  p_source public.sync_sources) returns sync.tried_answer
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
+  v_tried sync.tried_answer;
   v_message text;
   v_hint text;
+  v_records jsonb;
 begin
-  o_page := p_page;
-  o_complaints := '[]';
+  v_tried.page := p_page;
+  v_tried.complaints := '[]'::jsonb;
   begin
-    o_shape := sync.shape_of((sync.read_json(p_page)).answer, 2);
-    o_page := sync.read_page(p_page, p_stream, p_source);
+    v_tried.shape := sync.shape_of((sync.read_json(p_page)).answer, 2);
+    v_tried.page := sync.read_page(p_page, p_stream, p_source);
   exception when others then
     if sync.is_own_trouble(sqlstate) then
       raise;
     end if;
     get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
-    v_message := case when o_shape is null and sqlstate ~ '^22' then 'the body is not JSON'
+    v_message := case when v_tried.shape is null and sqlstate ~ '^22' then 'the body is not JSON'
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
-    o_complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
+    v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
       concat_ws('. ', rtrim(v_message, '.'), nullif(v_hint, ''))));
-    o_page.answer := case when o_shape is not null then nullif(sync.try_json(p_page.body)
-      #> p_stream.records_path, 'null') end;
-    o_page.answer := case when jsonb_typeof(o_page.answer) = 'array' then o_page.answer
-      else '[]' end;
-    o_page.body := null;
-    return;
+    v_records := case when v_tried.shape is not null then sync.try_json(p_page.body)
+      #> p_stream.records_path end;
+    v_tried.page.answer := case when jsonb_typeof(v_records) = 'array' then v_records
+      else '[]'::jsonb end;
+    v_tried.page.body := null;
   end;
+  return v_tried;
 end; $$;
 comment on function sync.read_try(sync.page_in_hand, public.sync_streams, public.sync_sources) is
 $$Read an answer as a sync does. Returns: the page, the answer's shape (null: it is no JSON), and
@@ -13705,7 +13710,7 @@ declare
   v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
   v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
   v_page sync.page_in_hand := p_given;
-  v_read record;
+  v_read sync.tried_answer;
 begin
   v_stream.conditional := false;
   v_page.outcome := null;
@@ -13720,17 +13725,17 @@ begin
   v_page.scan := 1;
   v_page.is_full_scan := true;
   v_read := sync.read_try(v_page, v_stream, v_source);
-  v_page := v_read.o_page;
+  v_page := v_read.page;
   if p_try.kind = 'page' then
-    v_read.o_complaints := v_read.o_complaints
+    v_read.complaints := v_read.complaints
       || sync.complaints_of_page(v_page, v_stream, p_try.shown);
-  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.o_complaints = '[]' then
-    v_read.o_complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
+    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
       format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
   end if;
   update sync.stream_tries set
     steps = steps || jsonb_build_array(
-      sync.step_of(p_try, v_page, v_stream, v_read.o_shape, v_read.o_complaints)
+      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
       || case when jsonb_array_length(steps) = 0
         then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
     shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),

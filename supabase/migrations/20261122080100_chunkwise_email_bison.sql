@@ -937,6 +937,9 @@ from public, anon, authenticated, service_role;
 -- Legacy: the workspaces of an old poller are taken over with their keys.
 -- Stands on: registration.
 
+create type sync.registry_row as (place tid, fields jsonb, api_key text);
+comment on type sync.registry_row is 'A row of an old registry, its key apart.';
+
 create function sync.import_registry_row(p_row jsonb, p_key text) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -959,6 +962,17 @@ comment on function sync.import_registry_row(jsonb, text) is
 $$Register a workspace of an old registry; one that is not active there is not here. Returns: why it
 is refused, or null. Locks: as register_workspace().$$;
 
+create function sync.registry_rows(p_table regclass, p_key_column text)
+  returns setof sync.registry_row
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return query execute format(
+    'select t.ctid, to_jsonb(t) - %1$L, trim(t.%1$I::text) from %2$s as t '
+    'order by t.workspace_name for update of t', p_key_column, p_table);
+end; $$;
+comment on function sync.registry_rows(regclass, text) is
+$$Returns: the rows of an old registry by name. Locks: them.$$;
+
 create function public.import_client_registry(
   p_table regclass default to_regclass('legacy.client_registry'),
   p_key_column text default 'bison_api_key',
@@ -968,10 +982,10 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '60s'
   set default_transaction_isolation = 'read committed' as $$
 declare
-  v_found record;
+  v_found sync.registry_row;
   v_refused text;
   v_registered text[] := array[]::text[];
-  v_faults jsonb := '[]';
+  v_faults jsonb := '[]'::jsonb;
 begin
   perform sync.require_service();
   if p_table is null then
@@ -986,9 +1000,7 @@ begin
         'workspace_name, bison_instance, %s', p_table, p_key_column),
       hint = 'import_client_registry(…, p_key_column => ''its_name'') names the column of the keys.';
   end if;
-  for v_found in execute format(
-    'select t.ctid as place, to_jsonb(t) - %1$L as fields, trim(t.%1$I::text) as api_key from %2$s '
-    'as t order by t.workspace_name for update of t', p_key_column, p_table)
+  for v_found in select * from sync.registry_rows(p_table, p_key_column)
   loop
     v_refused := case when coalesce(v_found.api_key, '') = '' then 'it has no key'
       else sync.import_registry_row(v_found.fields, v_found.api_key) end;
@@ -1013,7 +1025,8 @@ are not imported: the first sync brings them. May be repeated. Returns: {"regist
 "refused": [{"workspace_name", "reason"}]}. Raises: SY006 no such table or column. Locks: its rows,
 then as register_workspace().$$;
 
-revoke all on function sync.import_registry_row, public.import_client_registry
+revoke all on function
+  sync.import_registry_row, sync.registry_rows, public.import_client_registry
 from public, anon, authenticated, service_role;
 grant execute on function public.import_client_registry to service_role;
 

@@ -218,7 +218,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_headers jsonb := p_stream.headers;
   v_path text := p_stream.path;
-  v_params jsonb := '{}';
+  v_params jsonb := '{}'::jsonb;
 begin
   case
     when p_chunk.kind = 'connection' then
@@ -316,7 +316,7 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if p_stream.class_rules = '[]' and p_source.class_rules = '[]' and p_source.reset_header is null
     and p_stream.next_is <> 'link_header' and not p_stream.conditional then
-    return '["date", "retry-after"]';
+    return '["date", "retry-after"]'::jsonb;
   end if;
   return (
     select jsonb_agg(distinct h.name) from (

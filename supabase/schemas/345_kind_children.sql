@@ -344,7 +344,7 @@ declare
   v_result sync.part_result;
 begin
   select case p_stream.completeness when 'single' then s.o_distinct_ids else s.o_total end,
-    s.o_distinct_ids, s.o_finding, false, false
+    s.o_distinct_ids, s.o_finding, false, false, null::jsonb, null::int
   into v_result from sync.add_up_scan(p_part.run_id, p_part.scan) as s;
   return case p_stream.completeness when 'chained' then sync.walk_part(p_part, p_stream, v_result)
     when 'agreed' then sync.compare_part(p_part, p_stream, v_result) else v_result end;

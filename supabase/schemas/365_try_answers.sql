@@ -170,35 +170,40 @@ comment on function sync.complaints_of_page(sync.page_in_hand, public.sync_strea
 $$Returns: what does not hold of a page that was read, [{"what", "says"}]; p_shown: what page 1
 showed.$$;
 
+create type sync.tried_answer as (page sync.page_in_hand, shape jsonb, complaints jsonb);
+comment on type sync.tried_answer is
+'An answer of a try, read as far as it can be. shape: null if it is no JSON.';
+
 create function sync.read_try(p_page sync.page_in_hand, p_stream public.sync_streams,
-  p_source public.sync_sources, out o_page sync.page_in_hand, out o_shape jsonb,
-  out o_complaints jsonb)
+  p_source public.sync_sources) returns sync.tried_answer
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
+  v_tried sync.tried_answer;
   v_message text;
   v_hint text;
+  v_records jsonb;
 begin
-  o_page := p_page;
-  o_complaints := '[]';
+  v_tried.page := p_page;
+  v_tried.complaints := '[]'::jsonb;
   begin
-    o_shape := sync.shape_of((sync.read_json(p_page)).answer, 2);
-    o_page := sync.read_page(p_page, p_stream, p_source);
+    v_tried.shape := sync.shape_of((sync.read_json(p_page)).answer, 2);
+    v_tried.page := sync.read_page(p_page, p_stream, p_source);
   exception when others then
     if sync.is_own_trouble(sqlstate) then
       raise;
     end if;
     get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
-    v_message := case when o_shape is null and sqlstate ~ '^22' then 'the body is not JSON'
+    v_message := case when v_tried.shape is null and sqlstate ~ '^22' then 'the body is not JSON'
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
-    o_complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
+    v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
       concat_ws('. ', rtrim(v_message, '.'), nullif(v_hint, ''))));
-    o_page.answer := case when o_shape is not null then nullif(sync.try_json(p_page.body)
-      #> p_stream.records_path, 'null') end;
-    o_page.answer := case when jsonb_typeof(o_page.answer) = 'array' then o_page.answer
-      else '[]' end;
-    o_page.body := null;
-    return;
+    v_records := case when v_tried.shape is not null then sync.try_json(p_page.body)
+      #> p_stream.records_path end;
+    v_tried.page.answer := case when jsonb_typeof(v_records) = 'array' then v_records
+      else '[]'::jsonb end;
+    v_tried.page.body := null;
   end;
+  return v_tried;
 end; $$;
 comment on function sync.read_try(sync.page_in_hand, public.sync_streams, public.sync_sources) is
 $$Read an answer as a sync does. Returns: the page, the answer's shape (null: it is no JSON), and

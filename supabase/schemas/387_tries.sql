@@ -218,7 +218,7 @@ declare
   v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
   v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
   v_page sync.page_in_hand := p_given;
-  v_read record;
+  v_read sync.tried_answer;
 begin
   v_stream.conditional := false;
   v_page.outcome := null;
@@ -233,17 +233,17 @@ begin
   v_page.scan := 1;
   v_page.is_full_scan := true;
   v_read := sync.read_try(v_page, v_stream, v_source);
-  v_page := v_read.o_page;
+  v_page := v_read.page;
   if p_try.kind = 'page' then
-    v_read.o_complaints := v_read.o_complaints
+    v_read.complaints := v_read.complaints
       || sync.complaints_of_page(v_page, v_stream, p_try.shown);
-  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.o_complaints = '[]' then
-    v_read.o_complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
+    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
       format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
   end if;
   update sync.stream_tries set
     steps = steps || jsonb_build_array(
-      sync.step_of(p_try, v_page, v_stream, v_read.o_shape, v_read.o_complaints)
+      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
       || case when jsonb_array_length(steps) = 0
         then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
     shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),

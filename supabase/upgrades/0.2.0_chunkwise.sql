@@ -253,6 +253,8 @@ create type sync.live_row as (record_id text, raw jsonb);
 
 create type sync.part_result as (total bigint, distinct_ids bigint, finding text, is_final boolean, is_sound boolean, next jsonb, pages integer);
 
+create type sync.tried_answer as (page sync.page_in_hand, shape jsonb, complaints jsonb);
+
 create type sync.token_answer as (access_token text, refresh_token text, lifetime interval, is_refusal boolean, finding text, said text);
 
 alter table public.sync_sources add column auth text default 'key'::text not null;
@@ -2967,7 +2969,7 @@ AS $function$
 declare
   v_headers jsonb := p_stream.headers;
   v_path text := p_stream.path;
-  v_params jsonb := '{}';
+  v_params jsonb := '{}'::jsonb;
 begin
   case
     when p_chunk.kind = 'connection' then
@@ -3059,7 +3061,7 @@ AS $function$
 begin
   if p_stream.class_rules = '[]' and p_source.class_rules = '[]' and p_source.reset_header is null
     and p_stream.next_is <> 'link_header' and not p_stream.conditional then
-    return '["date", "retry-after"]';
+    return '["date", "retry-after"]'::jsonb;
   end if;
   return (
     select jsonb_agg(distinct h.name) from (
@@ -6820,7 +6822,7 @@ declare
   v_result sync.part_result;
 begin
   select case p_stream.completeness when 'single' then s.o_distinct_ids else s.o_total end,
-    s.o_distinct_ids, s.o_finding, false, false
+    s.o_distinct_ids, s.o_finding, false, false, null::jsonb, null::int
   into v_result from sync.add_up_scan(p_part.run_id, p_part.scan) as s;
   return case p_stream.completeness when 'chained' then sync.walk_part(p_part, p_stream, v_result)
     when 'agreed' then sync.compare_part(p_part, p_stream, v_result) else v_result end;
@@ -7948,37 +7950,39 @@ begin
     where c.is_so);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.read_try(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources, OUT o_page sync.page_in_hand, OUT o_shape jsonb, OUT o_complaints jsonb)
- RETURNS record
+CREATE OR REPLACE FUNCTION sync.read_try(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS sync.tried_answer
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  v_tried sync.tried_answer;
   v_message text;
   v_hint text;
+  v_records jsonb;
 begin
-  o_page := p_page;
-  o_complaints := '[]';
+  v_tried.page := p_page;
+  v_tried.complaints := '[]'::jsonb;
   begin
-    o_shape := sync.shape_of((sync.read_json(p_page)).answer, 2);
-    o_page := sync.read_page(p_page, p_stream, p_source);
+    v_tried.shape := sync.shape_of((sync.read_json(p_page)).answer, 2);
+    v_tried.page := sync.read_page(p_page, p_stream, p_source);
   exception when others then
     if sync.is_own_trouble(sqlstate) then
       raise;
     end if;
     get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
-    v_message := case when o_shape is null and sqlstate ~ '^22' then 'the body is not JSON'
+    v_message := case when v_tried.shape is null and sqlstate ~ '^22' then 'the body is not JSON'
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
-    o_complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
+    v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
       concat_ws('. ', rtrim(v_message, '.'), nullif(v_hint, ''))));
-    o_page.answer := case when o_shape is not null then nullif(sync.try_json(p_page.body)
-      #> p_stream.records_path, 'null') end;
-    o_page.answer := case when jsonb_typeof(o_page.answer) = 'array' then o_page.answer
-      else '[]' end;
-    o_page.body := null;
-    return;
+    v_records := case when v_tried.shape is not null then sync.try_json(p_page.body)
+      #> p_stream.records_path end;
+    v_tried.page.answer := case when jsonb_typeof(v_records) = 'array' then v_records
+      else '[]'::jsonb end;
+    v_tried.page.body := null;
   end;
+  return v_tried;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.next_of_try(p_try sync.stream_tries, p_page sync.page_in_hand, p_stream public.sync_streams, OUT o_kind text, OUT o_page integer, OUT o_record_id text, OUT o_reading jsonb)
@@ -8876,7 +8880,7 @@ declare
   v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
   v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
   v_page sync.page_in_hand := p_given;
-  v_read record;
+  v_read sync.tried_answer;
 begin
   v_stream.conditional := false;
   v_page.outcome := null;
@@ -8891,17 +8895,17 @@ begin
   v_page.scan := 1;
   v_page.is_full_scan := true;
   v_read := sync.read_try(v_page, v_stream, v_source);
-  v_page := v_read.o_page;
+  v_page := v_read.page;
   if p_try.kind = 'page' then
-    v_read.o_complaints := v_read.o_complaints
+    v_read.complaints := v_read.complaints
       || sync.complaints_of_page(v_page, v_stream, p_try.shown);
-  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.o_complaints = '[]' then
-    v_read.o_complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
+    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
       format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
   end if;
   update sync.stream_tries set
     steps = steps || jsonb_build_array(
-      sync.step_of(p_try, v_page, v_stream, v_read.o_shape, v_read.o_complaints)
+      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
       || case when jsonb_array_length(steps) = 0
         then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
     shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
@@ -12231,6 +12235,8 @@ comment on function sync.tried_ids(jsonb,public.sync_streams) is 'Returns: the i
 
 comment on function sync.complaints_of_page(sync.page_in_hand,public.sync_streams,jsonb) is 'Returns: what does not hold of a page that was read, [{"what", "says"}]; p_shown: what page 1
 showed.';
+
+comment on type sync.tried_answer is 'An answer of a try, read as far as it can be. shape: null if it is no JSON.';
 
 comment on function sync.read_try(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Read an answer as a sync does. Returns: the page, the answer''s shape (null: it is no JSON), and
 what kept it from being read, as a complaint; then its records are what stands where they should.';

@@ -40,6 +40,8 @@ end; $locks$;
 
 select set_config('check_function_bodies', 'off', true);
 
+create type sync.registry_row as (place tid, fields jsonb, api_key text);
+
 CREATE OR REPLACE FUNCTION sync.apply_sender_emails(p_records sync.incoming_record[])
  RETURNS sync.changed_record[]
  LANGUAGE plpgsql
@@ -343,6 +345,17 @@ exception when others then
   return v_message;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.registry_rows(p_table regclass, p_key_column text)
+ RETURNS SETOF sync.registry_row
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return query execute format(
+    'select t.ctid, to_jsonb(t) - %1$L, trim(t.%1$I::text) from %2$s as t '
+    'order by t.workspace_name for update of t', p_key_column, p_table);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION public.import_client_registry(p_table regclass DEFAULT to_regclass('legacy.client_registry'::text), p_key_column text DEFAULT 'bison_api_key'::text, p_blank_keys boolean DEFAULT false)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -352,10 +365,10 @@ CREATE OR REPLACE FUNCTION public.import_client_registry(p_table regclass DEFAUL
  SET default_transaction_isolation TO 'read committed'
 AS $function$
 declare
-  v_found record;
+  v_found sync.registry_row;
   v_refused text;
   v_registered text[] := array[]::text[];
-  v_faults jsonb := '[]';
+  v_faults jsonb := '[]'::jsonb;
 begin
   perform sync.require_service();
   if p_table is null then
@@ -370,9 +383,7 @@ begin
         'workspace_name, bison_instance, %s', p_table, p_key_column),
       hint = 'import_client_registry(…, p_key_column => ''its_name'') names the column of the keys.';
   end if;
-  for v_found in execute format(
-    'select t.ctid as place, to_jsonb(t) - %1$L as fields, trim(t.%1$I::text) as api_key from %2$s '
-    'as t order by t.workspace_name for update of t', p_key_column, p_table)
+  for v_found in select * from sync.registry_rows(p_table, p_key_column)
   loop
     v_refused := case when coalesce(v_found.api_key, '') = '' then 'it has no key'
       else sync.import_registry_row(v_found.fields, v_found.api_key) end;
@@ -402,8 +413,12 @@ replaces it only with a later date; one that was requested later is the truth in
 others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
 sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
 
+comment on type sync.registry_row is 'A row of an old registry, its key apart.';
+
 comment on function sync.import_registry_row(jsonb,text) is 'Register a workspace of an old registry; one that is not active there is not here. Returns: why it
 is refused, or null. Locks: as register_workspace().';
+
+comment on function sync.registry_rows(regclass,text) is 'Returns: the rows of an old registry by name. Locks: them.';
 
 comment on function public.import_client_registry(regclass,text,boolean) is 'Register the workspaces of an old poller''s table, by its columns workspace_name, bison_instance,
 bison_workspace_id and is_active; the keys, in plain text there, go to Vault. With p_blank_keys they
@@ -413,6 +428,8 @@ are not imported: the first sync brings them. May be repeated. Returns: {"regist
 then as register_workspace().';
 
 revoke all on function sync.import_registry_row(jsonb,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.registry_rows(regclass,text) from public, anon, authenticated, service_role;
 
 revoke all on function public.import_client_registry(regclass,text,boolean) from public, anon, authenticated, service_role;
 grant execute on function public.import_client_registry(regclass,text,boolean) to service_role;
