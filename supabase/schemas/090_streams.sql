@@ -106,12 +106,12 @@ comment on table public.sync_streams is
 'Kinds of record: path, paging, where things stand in an answer, which SQL applies a page. Written
 by declare_stream().';
 comment on column public.sync_streams.completeness is
-'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. chained:
-pages that join, in order_path''s order, to a proven end; may delete. agreed: two scans in a row, of
-which the later one shows all that the one before showed; may delete. feed: newest first, read until the end or the mark of the last complete scan; never deletes. single: one
-answer holds the whole list, or the one record; may delete. items: one request per record that the
-parent stream staged. connection: one request that tells whose key it is
-(id_path, name_path).';
+'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete.
+chained: pages that join, in order_path''s order, to a proven end; may delete. agreed: two scans in
+a row, of which the later one shows all that the one before showed; may delete. feed: newest first,
+read until the end or the mark of the last complete scan; never deletes. single: one answer holds
+the whole list, or the one record; may delete. items: one request per record that the parent stream
+staged. connection: one request that tells whose key it is (id_path, name_path).';
 comment on column public.sync_streams.method is 'GET or POST.';
 comment on column public.sync_streams.headers is
 'Headers of its requests, beside Accept and the credential; values may hold templates.';

@@ -274,8 +274,8 @@ begin
       end);
 end; $$;
 comment on function public.stream_sql(text, text) is
-$$What a stream's records go through, to read or to keep: its table, if it declares one, with rights,
-policy and revokes, and the function that writes it. The source has to be named where
+$$What a stream's records go through, to read or to keep: its table, if it declares one, with
+rights, policy and revokes, and the function that writes it. The source has to be named where
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.$$;
 
 revoke all on function

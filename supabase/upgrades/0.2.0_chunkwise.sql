@@ -11276,12 +11276,12 @@ comment on column public.sync_streams.class_rules is 'As those of its source, an
 comment on column public.sync_streams.columns is 'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records
 go to synced_records or to target_table.';
 
-comment on column public.sync_streams.completeness is 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete. chained:
-pages that join, in order_path''s order, to a proven end; may delete. agreed: two scans in a row, of
-which the later one shows all that the one before showed; may delete. feed: newest first, read until the end or the mark of the last complete scan; never deletes. single: one
-answer holds the whole list, or the one record; may delete. items: one request per record that the
-parent stream staged. connection: one request that tells whose key it is
-(id_path, name_path).';
+comment on column public.sync_streams.completeness is 'counted: every page of one scan, distinct ids = the API''s total, total unmoved; may delete.
+chained: pages that join, in order_path''s order, to a proven end; may delete. agreed: two scans in
+a row, of which the later one shows all that the one before showed; may delete. feed: newest first,
+read until the end or the mark of the last complete scan; never deletes. single: one answer holds
+the whole list, or the one record; may delete. items: one request per record that the parent stream
+staged. connection: one request that tells whose key it is (id_path, name_path).';
 
 comment on column public.sync_streams.conditional is 'Whether requests carry what the last answer said of its version, so that an unchanged page costs no
 body.';
@@ -11506,8 +11506,8 @@ within 2 s. Locks: the stream, its table where that gets columns, its table''s r
 records by key, then runs that hold some back, for one that tells whose a key is the source''s
 workspaces.';
 
-comment on function public.stream_sql(text,text) is 'What a stream''s records go through, to read or to keep: its table, if it declares one, with rights,
-policy and revokes, and the function that writes it. The source has to be named where
+comment on function public.stream_sql(text,text) is 'What a stream''s records go through, to read or to keep: its table, if it declares one, with
+rights, policy and revokes, and the function that writes it. The source has to be named where
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.';
 
 comment on column public.workspace_sync_runs.has_more_parts is 'Whether there may be parents behind that one.';

@@ -14,7 +14,8 @@ create temp table audit as select (start_audit('{acme}') ->> 'job_id')::uuid as 
 select tests.read_list();
 select ok((tests.last_run()).is_full_scan, 'a list that is read since a time is read as a whole');
 select is(get_audit(job_id) #>> '{runs,0,status}', 'completed', 'the audit is complete') from audit;
-select is(get_audit(job_id) #> '{runs,0,surplus}', '["3"]', 'and says what is here only') from audit;
+select is(get_audit(job_id) #> '{runs,0,surplus}', '["3"]',
+  'and says what is here only') from audit;
 select tests.sync_list();
 select ok(not (tests.last_run()).is_full_scan, 'the next sync asks for what changed again');
 

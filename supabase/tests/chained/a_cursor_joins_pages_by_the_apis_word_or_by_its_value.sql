@@ -4,7 +4,8 @@ begin;
 select plan(13);
 
 -- What the fake calls next is an offset: the stream claims that it is a keyset.
-select tests.chained('{"params": {"cursor": "{next}"}, "next_path": ["next"], "cursor_is": "keyset"}');
+select tests.chained('{"params": {"cursor": "{next}"}, "next_path": ["next"],
+  "cursor_is": "keyset"}');
 select tests.fill(1, 30);
 select is(tests.sync_list(), 'completed', 'a chain is complete where next is null');
 select is(tests.requests(), 3::bigint, 'even if its last page is full');

@@ -3,8 +3,8 @@ begin;
 \ir ../support/lists.psql
 select plan(8);
 
-select tests.chained('{"params": {"offset": "{offset}"}, "order_path": ["id"], "total_path": ["total"],
-  "result_cap": 30}');
+select tests.chained('{"params": {"offset": "{offset}"}, "order_path": ["id"],
+  "total_path": ["total"], "result_cap": 30}');
 select tests.fill(1, 29);
 select is(tests.sync_list(), 'completed', 'a list below its cap is complete');
 update tests.habit set extra = '{"total": 40}';

@@ -12,12 +12,14 @@ select is(tests.requests(), 8::bigint, 'of so many pages');
 select tests.start_list();
 select tests.read_list(1);
 create temp table held as select l as lease from tests.claim(10) as l;
-select is((select count(*) from held), 4::bigint, 'after page 1 of the second one all slots have pages');
+select is((select count(*) from held), 4::bigint,
+  'after page 1 of the second one all slots have pages');
 select is((select count(*) from public.chunked_sync_jobs
   where run_id = (tests.last_run()).id and reading ? 'beside'), 6::bigint,
   'as many are planned as the last sync saw');
 -- They are answered in any order.
-select tests.complete(lease, tests.listed((lease).queue_id)::text) from held order by (lease).page desc;
+select tests.complete(lease, tests.listed((lease).queue_id)::text)
+from held order by (lease).page desc;
 select tests.read_list();
 select is((tests.last_run()).status, 'completed', 'whatever the order of the answers');
 select is(tests.requests(), 8::bigint, 'with no more requests');
@@ -51,7 +53,8 @@ begin
     v_lease := null;
   end loop;
 end; $$;
-select is((tests.last_run()).status, 'completed', 'a page that is answered 400, 404 or 422 is past the end');
+select is((tests.last_run()).status, 'completed',
+  'a page that is answered 400, 404 or 422 is past the end');
 select is((tests.last_run()).scan, 1, 'and the scan counts');
 select is((tests.last_run()).distinct_ids, 25::bigint, 'with what is left');
 select is(tests.sync_list(), 'completed', 'the next sync reads what there is');

@@ -7,10 +7,11 @@ select tests.chained('{"params": {"limit": "{size}", "offset": "{offset}"}}');
 select tests.fill(1, 35);
 select is(tests.sync_list(), 'completed', 'a list is complete that was read to its end');
 select is(tests.ids_here(), tests.ids_there(), 'all that it shows is here');
-select results_eq($$select c.page, c.reading - 'guess' from public.chunked_sync_jobs as c order by c.id$$,
-  $$values (1, null::jsonb), (2, '{"offset": 8, "overlap": 2}'), (3, '{"offset": 16, "overlap": 2}'),
-    (4, '{"offset": 24, "overlap": 2}'), (5, '{"offset": 32, "overlap": 2}'),
-    (6, '{"offset": 33, "overlap": 2}')$$,
+select results_eq($$select c.page, c.reading - 'guess'
+  from public.chunked_sync_jobs as c order by c.id$$,
+  $$values (1, null::jsonb), (2, '{"offset": 8, "overlap": 2}'),
+    (3, '{"offset": 16, "overlap": 2}'), (4, '{"offset": 24, "overlap": 2}'),
+    (5, '{"offset": 32, "overlap": 2}'), (6, '{"offset": 33, "overlap": 2}')$$,
   'each page begins before the last key of the one before, and the last one shows no other');
 
 update tests.habit set served = 4;

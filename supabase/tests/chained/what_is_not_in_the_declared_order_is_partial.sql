@@ -32,7 +32,8 @@ insert into tests.items (id, key, fields) values (1, 1, '{"name": "Z"}'), (2, 2,
 select tests.chained('{"params": {"after": "{last}"}, "order_path": ["name"], "order_type": "text",
   "order_direction": "asc"}');
 select is(tests.sync_list(), 'completed', 'capitals come before other letters');
-select tests.chained('{"params": {"after": "{last}"}, "order_path": ["name"], "order_type": "text"}');
+select tests.chained('{"params": {"after": "{last}"}, "order_path": ["name"],
+  "order_type": "text"}');
 update tests.habit set served = 1;
 select is(tests.sync_list(), 'completed', 'also descending, from page to page');
 

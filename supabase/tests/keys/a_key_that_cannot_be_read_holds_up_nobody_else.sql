@@ -23,7 +23,8 @@ select tests.serve('zen', 101, 102, 103);
 select tests.start('acme', 'zen');
 select tests.work(2);
 select tests.break_key('acme');
-create temp table answer as select claim_next_chunk_job_safe('worker-1', 100, p_protocol => 2) as answer;
+create temp table answer as
+select claim_next_chunk_job_safe('worker-1', 100, p_protocol => 2) as answer;
 select results_eq($$select l.workspace from answer, tests.leases_of(answer) as l$$,
   $$values ('zen')$$, 'a claim gives leases for the others');
 select is((select answer -> 'next_look_ms' from answer), '0',

@@ -41,7 +41,8 @@ select tests.workspace('zen');
 select set_budget('email_bison', null, 1);
 select tests.advance(interval '1 hour');
 select start_sync_job('other', null, '{zen}');
-select claim_chunk_job_safe((select min(id) from chunk_processing_queue), 'w', p_protocol => 2) ->> 'claimed';
+select claim_chunk_job_safe((select min(id) from chunk_processing_queue), 'w', p_protocol => 2)
+  ->> 'claimed';
 select count(*) from claim_next_chunk_job_safe('w', 10, p_protocol => 2);
 select results_eq('select workspace_name, why, waits_until, message from waiting_runs', $$
   values ('zen', 'budget', null::timestamptz, 'its budget is used up: set_budget() allows more')

@@ -2,7 +2,8 @@ begin;
 \ir ../support/setup.psql
 select plan(9);
 
-select throws_ok($$select import_client_registry()$$, 'SY006', null, 'there is nothing to take over');
+select throws_ok($$select import_client_registry()$$, 'SY006', null,
+  'there is nothing to take over');
 
 create schema legacy;
 create table legacy.client_registry (

@@ -17,7 +17,8 @@ select tests.chained('{"params": {"since": "{since}", "after": "{last}"}, "last_
   "order_is_unique": true, "order_direction": "asc", "order_moves": "forward",
   "updated_at_path": ["changed"], "since_overlap": 60, "total_path": ["all"]}');
 select tests.fill(1, 20);
-update tests.items set fields = jsonb_build_object('changed', (sync.now() - interval '3 days')::text);
+update tests.items
+set fields = jsonb_build_object('changed', (sync.now() - interval '3 days')::text);
 select tests.change(20, '2 hours');
 select is(tests.sync_list(), 'completed', 'the first run reads everything');
 select ok((tests.last_run()).is_full_scan, 'and says so');
@@ -27,7 +28,8 @@ select tests.advance('1 hour');
 select tests.change(3, '10 minutes');
 select is(tests.sync_list(), 'completed', 'the next one');
 select ok(not (tests.last_run()).is_full_scan, 'does not');
-select is(tests.since(), interval '3 hours 1 minute', 'it asks since the latest change, and the overlap');
+select is(tests.since(), interval '3 hours 1 minute',
+  'it asks since the latest change, and the overlap');
 select is((tests.last_run()).distinct_ids, 2::bigint, 'for what changed only');
 select is((select raw -> 'n' from public.synced_records where id = '3'),
   (select fields -> 'n' from tests.items where id = 3), 'which is here then');
@@ -44,13 +46,15 @@ select tests.change(4, '-5 days');
 select tests.sync_list();
 select tests.advance('30 minutes');
 select tests.sync_list();
-select is(tests.since(), interval '31 minutes', 'no date of the API''s moves it beyond the start of the run');
+select is(tests.since(), interval '31 minutes',
+  'no date of the API''s moves it beyond the start of the run');
 
 -- Full scans.
 select tests.advance('8 days');
 select is(tests.sync_list(), 'completed', 'after full_scan_days');
 select ok((tests.last_run()).is_full_scan, 'everything is read again');
-select is((select array_agg(record_id) from sync.missing_records), '{5}'::text[], 'and what went is missed');
+select is((select array_agg(record_id) from sync.missing_records), '{5}'::text[],
+  'and what went is missed');
 select tests.sync_list();
 select ok(not (tests.last_run()).is_full_scan, 'once');
 select request_full_scan('items', 'acme');
@@ -61,11 +65,13 @@ select throws_ok($$select request_full_scan('nothing', 'acme')$$, 'SY003', null,
 
 -- More than there are.
 update tests.habit set extra = '{"all": 25}';
-select is(tests.sync_list(), 'partial', 'where the API counts more than there are, a run is partial');
+select is(tests.sync_list(), 'partial',
+  'where the API counts more than there are, a run is partial');
 select tests.sync_list();
 select ok((tests.last_run()).is_full_scan, 'and the next one reads everything');
 select is((tests.last_run()).status, 'completed', 'a total only warns where all was read');
-select is(tests.sync_list(), 'completed', 'what a full scan does not show, the next ones do not ask for');
+select is(tests.sync_list(), 'completed',
+  'what a full scan does not show, the next ones do not ask for');
 
 select * from finish();
 rollback;
