@@ -44,7 +44,7 @@ async def test_readme_s_commands_do_what_it_says(
     assert install == "python3 -m venv .venv && .venv/bin/pip install chunkwise-*.whl"
     assert [line.partition("  ")[0] for line in link_and_push] == [
         "npx supabase link --project-ref <ref>",
-        "npx supabase db push",
+        "npx supabase db push --remote",
     ]
     install_wheel(somebodys.folder)
     api = somebodys.stack.serve(somebodys.database)

@@ -10,7 +10,7 @@ THEIRS = "create table public.customers (id int primary key, name text);"
 
 async def test_an_empty_project(somebodys: Somebodys, tmp_path: Path, bison: BisonControl) -> None:
     said = somebodys.chunkwise("init", "--source", "email_bison")
-    assert "npx supabase db push" in said
+    assert "npx supabase db push --remote\n" in said
     somebodys.push()
     assert somebodys.names() == ["chunkwise", "chunkwise_email_bison"]
     await is_well(somebodys, tmp_path, lambda world: world.register(bison))

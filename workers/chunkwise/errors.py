@@ -22,7 +22,7 @@ EXIT_FAILED: Final = 1
 EXIT_SETTINGS: Final = 2
 EXIT_VERSION: Final = 3
 
-SCHEMA_HINT: Final = "Push the migrations with `supabase db push`."
+SCHEMA_HINT: Final = "Push the migrations with `supabase db push --remote`."
 RELOAD_HINT: Final = "Run `notify pgrst, 'reload schema';` in the SQL editor."
 
 

@@ -56,7 +56,7 @@ def init(
             print(f"  npx supabase functions delete {name}")
     print("Next:")
     print("  npx supabase link --project-ref <ref>")
-    print("  npx supabase db push")
+    print("  npx supabase db push --remote")
     if keep_legacy:
         print("  select import_client_registry();   -- in the SQL editor")
     else:
@@ -76,7 +76,7 @@ def upgrade(folder: FolderArgument = HERE) -> None:
     print(f"From Chunkwise {written.version} to {VERSION}:")
     _print(written)
     print("Next:")
-    print("  npx supabase db push")
+    print("  npx supabase db push --remote")
     print(f"  pip install chunkwise=={VERSION}   # where workers run, then start them anew")
     print("  chunkwise doctor")
 

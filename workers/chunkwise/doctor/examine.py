@@ -94,7 +94,7 @@ class Examination:
     def _has_schema(self, database: Database) -> bool:
         with self.of("schema") as found:
             if not database.rows(engine.HAS_VERSION):
-                found("schema", "is not there", "Push the migrations: supabase db push.")
+                found("schema", "is not there", "Push the migrations: supabase db push --remote.")
                 return False
             try:
                 check_versions(_versions_of(database))
