@@ -140,7 +140,7 @@ async def test_versions_and_settings_are_shown_without_secrets(world: World) -> 
         world.chunkwise("config", "--json", CHUNKWISE_WAKE_TOKEN=KEY),
         run_chunkwise(("config",), {}),
     )
-    assert version.out == "chunkwise 0.2.0 (schema 1, protocol 1)\n"
+    assert version.out == "chunkwise 0.2.0 (schema 1, protocol 2)\n"
     shown = {row["name"]: row["value"] for row in config.json}
     assert (shown["SUPABASE_URL"], config.code) == (world.api.url, 0)
     assert {shown["SUPABASE_SECRET_KEY"], shown["CHUNKWISE_WAKE_TOKEN"]} == {"***"}
