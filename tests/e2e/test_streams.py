@@ -40,7 +40,7 @@ async def test_a_file_is_shown_done_listed_and_exported(world: World, tmp_path: 
         assert line in shown.out.splitlines()
     assert "--yes" in shown.err
     assert (done.code, done.out.splitlines()[-1]) == (0, "crm is declared.")
-    assert (again.code, again.out) == (0, f"{file} is what stands; nothing to do.\n")
+    assert (again.code, again.out) == (0, f"{file} changes nothing.\n")
     assert changed.json["changes"] == [
         {
             "what": "stream",

@@ -52,15 +52,15 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     ("name", "text", "said"),
     [
         ("a.json", '{"source": {},\n "streams": [,]}', ", line 2: "),
-        ("a.json", '{"source": {"a": 1, "a": 2}}', "'a' stands there twice"),
+        ("a.json", '{"source": {"a": 1, "a": 2}}', "'a' appears twice"),
         ("a.json", '{"source": NaN}', "NaN"),
-        ("a.json", "[]", "is no object"),
-        ("a.yaml", "source:\n  a: 1\n  a: 2\n", ", line 3: is no YAML of that kind: 'a' stands"),
+        ("a.json", "[]", "is not an object"),
+        ("a.yaml", "source:\n  a: 1\n  a: 2\n", ", line 3: not YAML that can be read: 'a' appears"),
         ("a.yaml", "source:\n\t- x\n", ", line 2: "),
-        ("a.yaml", "source: &x\n  y: *x\n", "too much"),
-        ("a.yml", BOMB, "too much"),
-        ("a.yml", "? [a]\n: 1\n", "a key is no text"),
-        ("a.yml", "\0", "is no YAML"),
+        ("a.yaml", "source: &x\n  y: *x\n", "too many values"),
+        ("a.yml", BOMB, "too many values"),
+        ("a.yml", "? [a]\n: 1\n", "a key is not a text"),
+        ("a.yml", "\0", "not YAML"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(

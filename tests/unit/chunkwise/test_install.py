@@ -138,7 +138,7 @@ def test_files_in_the_way_are_named(project: Project) -> None:
 def test_migrations_without_their_lock_file_are_not_doubled(project: Project) -> None:
     install(project, CARRIED, [], NOW)
     (project.root / "supabase" / "chunkwise.lock").unlink()
-    with pytest.raises(ChunkwiseError, match=r"_chunkwise\.sql is Chunkwise's already"):
+    with pytest.raises(ChunkwiseError, match=r"_chunkwise\.sql is already Chunkwise's"):
         install(project, CARRIED, [], NOW)
     with pytest.raises(ChunkwiseError, match="there is no Chunkwise"):
         upgrade(project, CARRIED, NOW)

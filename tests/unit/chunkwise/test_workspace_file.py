@@ -82,7 +82,7 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ('{"name": "a"', "line 1: is no JSON: "),
+        ('{"name": "a"', "line 1: not JSON: "),
         ('{"name": ["a"], "url": "x"}', "line 1: name is neither text nor a whole number"),
         ('{"name": true, "url": "x"}', "line 1: name is neither text nor a whole number"),
         (f'{{"name": "a", "url": "{URL}", "colour": "red"}}', "line 1: field 'colour' is none of"),

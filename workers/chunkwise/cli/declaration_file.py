@@ -36,7 +36,7 @@ def read_declaration(path: Path) -> Json:
     except ValueError as fault:
         raise SettingsError(f"{path}{fault}", FORM) from None
     if not isinstance(declaration, dict):
-        raise SettingsError(f"{path} is no object with a source and its streams", FORM)
+        raise SettingsError(f"{path} is not an object with a source and its streams", FORM)
     return declaration
 
 
@@ -46,14 +46,14 @@ def _parsed(text: str, *, is_yaml: bool) -> object:
         try:
             return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
         except json.JSONDecodeError as error:
-            raise ValueError(f", line {error.lineno}: is no JSON: {error.msg}") from None
+            raise ValueError(f", line {error.lineno}: not JSON: {error.msg}") from None
     try:
         return _Values().of(yaml.compose(text, yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ValueError(f"{line}: is no YAML of that kind: {error.problem}") from None
+        raise ValueError(f"{line}: not YAML that can be read: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise ValueError(f": is no YAML: {error}") from None
+        raise ValueError(f": not YAML: {error}") from None
 
 
 class _Values:
@@ -68,7 +68,7 @@ class _Values:
         if node is None:
             return None
         if self._left < 0 or depth > DEEPEST:
-            raise _fault(node, "there is too much of it")
+            raise _fault(node, "too many values, or nested too deeply")
         if isinstance(node, yaml.SequenceNode):
             return [self.of(item, depth + 1) for item in node.value]
         if isinstance(node, yaml.MappingNode):
@@ -82,9 +82,9 @@ class _Values:
         fields: dict[str, object] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise _fault(key, "a key is no text")
+                raise _fault(key, "a key is not a text")
             if key.value in fields:
-                raise _fault(key, f"{key.value!r} stands there twice")
+                raise _fault(key, f"{key.value!r} appears twice")
             fields[str(key.value)] = self.of(value, depth + 1)
         return fields
 
@@ -98,9 +98,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f": field {twice!r} stands there twice in one object")
+        raise ValueError(f": field {twice!r} appears twice in one object")
     return fields
 
 
 def _refuse(constant: str) -> object:
-    raise ValueError(f": {constant} is no JSON")
+    raise ValueError(f": {constant} is not JSON")

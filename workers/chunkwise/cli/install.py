@@ -1,4 +1,4 @@
-"""`chunkwise init` and `chunkwise upgrade`: the SQL in a Supabase project, and what is newer."""
+"""`chunkwise init` and `chunkwise upgrade`: the migrations in a Supabase project."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,10 @@ from chunkwise.install.steps import upgrade as write_upgrade
 FolderArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="[DIR]", help="The project's folder, or one in it.", exists=True, file_okay=False
+        metavar="[DIR]",
+        help="The project's folder, or a folder inside it.",
+        exists=True,
+        file_okay=False,
     ),
 ]
 HERE: Final = Path()
@@ -31,19 +34,19 @@ def init(
     folder: FolderArgument = HERE,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", help="Also a source that has tables of its own: email_bison."),
+        typer.Option("--source", help="Also add a source that has tables of its own: email_bison."),
     ] = None,
     keep_legacy: Annotated[
         bool,
         typer.Option(
-            "--keep-legacy", help="Move the tables of an old poller to the schema legacy first."
+            "--keep-legacy", help="First move an old poller's tables to the schema legacy."
         ),
     ] = False,
 ) -> None:
-    """Put Chunkwise's migrations into a Supabase project, after its own.
+    """Add Chunkwise's migrations to a Supabase project, after its own.
 
-    Nothing is fetched, asked or pushed. supabase/config.toml is made if there is none. Exit codes:
-    0 done; 1 refused, nothing is written.
+    It works offline, asks no question and pushes nothing. It creates supabase/config.toml if there
+    is none. Exit codes: 0 done; 1 refused, nothing is written.
     """
     project = Project.find(folder)
     written = install(
@@ -51,7 +54,7 @@ def init(
     )
     _print(written)
     if keep_legacy:
-        print("Before you push, stop what writes to the old tables:")
+        print("Before you push, delete the Edge Functions that write to the old tables:")
         for name in EDGE_FUNCTIONS:
             print(f"  npx supabase functions delete {name}")
     print("Next:")
@@ -66,18 +69,18 @@ def init(
 def upgrade(folder: FolderArgument = HERE) -> None:
     """Add the migrations that lead from the project's release to this program's.
 
-    Files that were edited are named, and nothing is written. Exit codes: 0 done, or there is
-    nothing newer; 1 refused.
+    If a file of Chunkwise's was edited, it is named and nothing is written. Exit codes: 0 done, or
+    nothing to upgrade; 1 refused, nothing is written.
     """
     written = write_upgrade(Project.find(folder), Carried.here(), datetime.now(UTC))
     if not written.paths:
-        print(f"Chunkwise {VERSION} is here: there is nothing newer in this program.")
+        print(f"The project has Chunkwise {VERSION}, the release of this program: nothing to do.")
         return
     print(f"From Chunkwise {written.version} to {VERSION}:")
     _print(written)
     print("Next:")
     print("  npx supabase db push --remote")
-    print(f"  pip install chunkwise=={VERSION}   # where workers run, then start them anew")
+    print(f"  Install the wheel of {VERSION} where workers run, and restart them.")
     print("  chunkwise doctor")
 
 

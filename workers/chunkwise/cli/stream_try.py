@@ -25,17 +25,20 @@ WAITING: Final = "waiting"
 
 def try_streams(
     what: Annotated[
-        str, typer.Argument(metavar="FILE|STREAM", help="A declaration, or a declared stream.")
+        str,
+        typer.Argument(
+            metavar="FILE|STREAM", help="A declaration, or the name of a declared stream."
+        ),
     ],
-    workspace: Annotated[str, typer.Option(help="Whose key asks.")],
+    workspace: Annotated[str, typer.Option(help="The workspace whose key is used.")],
     stream: Annotated[
-        list[str] | None, typer.Option(help="Of a file, only this one; may be repeated.")
+        list[str] | None, typer.Option(help="Try only this stream of the file; may be repeated.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask for pages 1 and 2 and one record as a sync would, and say what does not hold.
+    """Request pages 1 and 2 and one record as a sync would, and name what contradicts the file.
 
-    A worker sends the requests, in the budget; nothing is declared, no record is written. Exit
+    A worker sends the requests, within the budget; nothing is declared, no record is written. Exit
     codes: 0 no complaint; 1 complaints, refused, or the API does not answer; 2 a setting, the file
     or the connection; 3 schema and program do not fit together.
     """
@@ -59,7 +62,7 @@ def _asked(what: str, streams: Sequence[str]) -> tuple[Json, list[str]]:
     path = Path(what)
     if not path.suffix and not path.exists():
         if streams:
-            raise SettingsError("--stream picks one of a file", "Name the stream alone.")
+            raise SettingsError("--stream selects one stream of a file", "Name only the stream.")
         return {"stream_name": what}, [what]
     declaration = read_declaration(path)
     declared = declaration.get("streams")
@@ -80,7 +83,9 @@ async def _tried(operator: Operator, declaration: Json, workspace: str, stream: 
         await asyncio.sleep(LOOK_S)
         waited += LOOK_S
         if PATIENCE_S <= waited < PATIENCE_S + LOOK_S and not answer["steps"]:
-            why = answer["error_message"] or "no worker took it yet, start one: chunkwise worker"
+            why = (
+                answer["error_message"] or "no worker has taken it yet; start one: chunkwise worker"
+            )
             print(printable(f"waiting: {why}"), file=sys.stderr)
     return answer
 

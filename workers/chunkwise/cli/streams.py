@@ -1,4 +1,4 @@
-"""`chunkwise streams list|declare|export|try`: what is read of which API, in files."""
+"""`chunkwise streams list|declare|export|try`: what is read from which API, in files."""
 
 import json
 import sys
@@ -35,7 +35,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def build() -> typer.Typer:
-    app = typer.Typer(help="Declare what is read of which API.", no_args_is_help=True)
+    app = typer.Typer(help="Declare what is read from which API.", no_args_is_help=True)
     app.command("list")(list_streams)
     app.command("declare")(declare)
     app.command("export")(export)
@@ -44,7 +44,7 @@ def build() -> typer.Typer:
 
 
 def list_streams(as_json: JsonOption = False) -> None:
-    """List all streams: what is read of each source, and how.
+    """List all streams: what is read from each source, and how.
 
     Exit codes: 0 done, 2 a setting or the connection, 3 schema and program do not fit together.
     """
@@ -68,16 +68,16 @@ def declare(
     is_agreed: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a file would change of a source and its streams, and do it.
+    """Show what a file would change in a source and its streams, ask, and change it.
 
-    All of it or nothing; streams that the file does not name stay. A file that says what stands
-    changes nothing. Exit codes: 0 done, or nothing to do; 1 refused, or not agreed to; 2 a setting,
-    the file or the connection; 3 schema and program do not fit together.
+    It changes everything or nothing; streams that the file does not name stay as they are. Exit
+    codes: 0 done, or nothing to change; 1 refused, or not confirmed; 2 a setting, the file or the
+    connection; 3 schema and program do not fit together.
     """
     declaration = read_declaration(file)
     answer = ask(lambda operator: operator.apply_declaration(declaration, is_trial=True))
     if not answer["changes"]:
-        tell(answer, f"{file} is what stands; nothing to do.", as_json)
+        tell(answer, f"{file} changes nothing.", as_json)
         return
     if not as_json:
         print("\n".join(printable(line) for line in _told(answer)))
@@ -85,7 +85,7 @@ def declare(
         if as_json or not sys.stdin.isatty():
             if as_json:
                 print_json(answer)
-            raise ChunkwiseError("nothing was declared", "With --yes it is.")
+            raise ChunkwiseError("nothing was declared", "Add --yes to declare it.")
         typer.confirm("Declare this?", abort=True)
     answer = ask(lambda operator: operator.apply_declaration(declaration, is_trial=False))
     tell(answer, f"{answer['source_name']} is declared.", as_json)
@@ -95,11 +95,11 @@ def export(
     source: Annotated[str | None, typer.Argument(help="Only this source.")] = None,
     to: Annotated[
         Path | None,
-        typer.Option(help="A file that is not there yet, or the folder of your migrations."),
+        typer.Option(help="A file that does not exist yet, or the folder of your migrations."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write what is declared as a migration, which a new database or a branch gets it from.
+    """Write what is declared as a migration, for new databases and branches.
 
     Exit codes: 0 done, 1 refused, 2 a setting, the file or the connection, 3 schema and program do
     not fit together.
@@ -117,7 +117,7 @@ def export(
         with path.open("x", encoding="utf-8") as file:
             file.write(f"{text}\n")
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error}", "Name another one.") from None
+        raise SettingsError(f"{path} cannot be written: {error}", "Choose another path.") from None
     print(f"{path} declares {counted(len(answer['declarations']), 'source')}.")
 
 
@@ -147,12 +147,12 @@ def _told(answer: Row) -> Iterator[str]:
             begins = "begins" if change["live_runs"] == 1 else "begin"
             yield f"  {counted(change['live_runs'], 'live run')} {begins} again"
     if answer["untouched"]:
-        yield f"Not in the file, and left as they are: {', '.join(answer['untouched'])}"
+        yield f"Not in the file, and unchanged: {', '.join(answer['untouched'])}"
 
 
 def _statements(declarations: list[Row]) -> Iterator[str]:
-    yield "-- What is read of which API, as `chunkwise streams export` wrote it. What stands there"
-    yield "-- already stays as it is."
+    yield "-- What is read from which API, written by `chunkwise streams export`. Streams that are"
+    yield "-- already declared this way stay as they are."
     for declaration in declarations:
         yield ""
         yield _call("declare_source", declaration["source"])

@@ -95,10 +95,10 @@ def _json_lines(text: str) -> Iterator[tuple[int, Fields | ValueError]]:
         try:
             fields = json.loads(line)
         except ValueError as error:
-            yield number, ValueError(f"is no JSON: {error}")
+            yield number, ValueError(f"not JSON: {error}")
         else:
             is_object = isinstance(fields, dict)
-            yield number, fields if is_object else ValueError("is no JSON object")
+            yield number, fields if is_object else ValueError("not a JSON object")
 
 
 def _line(number: int, fields: Fields | ValueError) -> Line:

@@ -6,7 +6,7 @@ from chunkwise import PROTOCOL_VERSION, SCHEMA_VERSION
 from chunkwise.errors import SCHEMA_HINT, VersionMismatchError
 from chunkwise.gateway.protocol import Versions
 
-UPDATE_HINT: Final = "Update the worker: `git pull`, then `pip install .`."
+UPDATE_HINT: Final = "Update the worker: install the wheel of the project's release."
 
 
 def check_versions(versions: Versions) -> None:

@@ -69,7 +69,7 @@ class Project:
             return Lock.parse(path.read_text())
         except (ValueError, KeyError, TypeError) as error:
             raise ChunkwiseError(
-                f"{LOCK} cannot be read", "Take it from your version control again."
+                f"{LOCK} cannot be read", "Restore it from version control."
             ) from error
 
     def migrations(self) -> dict[str, Path]:

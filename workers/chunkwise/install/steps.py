@@ -82,19 +82,19 @@ def upgrade(project: Project, carried: Carried, now: datetime) -> Written:
     if numbers(lock.version) > numbers(VERSION):
         raise ChunkwiseError(
             f"this project has Chunkwise {lock.version}, newer than this program's {VERSION}",
-            "Update the program: pip install --upgrade chunkwise.",
+            "Update the program: install the wheel of that release.",
         )
     if edited := project.edited(lock):
         raise ChunkwiseError(
-            f"not as Chunkwise wrote {_it(edited)}: {', '.join(sorted(edited))}",
-            "Take them from your version control as they were. A change of your own belongs in a"
-            " migration of your own; a snippet may be deleted: it is written anew.",
+            f"edited since Chunkwise wrote {_it(edited)}: {', '.join(sorted(edited))}",
+            "Restore them from version control. Your own changes belong in migrations of your own."
+            " A snippet may be deleted: it is written again.",
         )
     steps = [version for version in carried.later if numbers(version) > numbers(lock.version)]
     if lock.version != VERSION and (lock.version not in carried.released or not steps):
         raise ChunkwiseError(
-            f"this program knows no way from Chunkwise {lock.version} to {VERSION}",
-            "Install the release in between, and upgrade to it first.",
+            f"this program cannot upgrade Chunkwise {lock.version} to {VERSION}",
+            "Install a release in between, and upgrade to it first.",
         )
     names = [ENGINE, *(migration_of(source) for source in lock.sources)]
     bodies = {
@@ -126,7 +126,7 @@ def _require_known(carried: Carried, sources: Collection[str], *, keep_legacy: b
     if keep_legacy and "email_bison" not in sources:
         raise ChunkwiseError(
             "--keep-legacy moves an old poller of Email Bison",
-            "Say --source email_bison too.",
+            "Add --source email_bison.",
         )
 
 
@@ -139,10 +139,10 @@ def _still_wanted(
         ours = [path for path, file in project.migrations().items() if MARK in file.read_text()]
         if released or ours:
             raise ChunkwiseError(
-                f"{', '.join(released or ours)} {_be(released or ours)} Chunkwise's already",
-                "chunkwise upgrade writes what is newer."
+                f"{', '.join(released or ours)} {_be(released or ours)} already Chunkwise's",
+                "Run chunkwise upgrade to add what is newer."
                 if released
-                else "Take supabase/chunkwise.lock from your version control again.",
+                else "Restore supabase/chunkwise.lock from version control.",
             )
         return sources
     if lock.version != VERSION:
@@ -153,8 +153,8 @@ def _still_wanted(
     wanted = [source for source in sources if source not in lock.sources]
     if not wanted:
         raise ChunkwiseError(
-            f"this project has Chunkwise {lock.version} already",
-            "chunkwise upgrade writes what is newer, once there is something newer.",
+            f"this project already has Chunkwise {lock.version}",
+            "With a newer program, chunkwise upgrade adds what is newer.",
         )
     return wanted
 
@@ -177,7 +177,7 @@ def _adopted(project: Project, carried: Carried) -> Lock:
         raise ChunkwiseError(
             f"there is no Chunkwise in {project.root}: no supabase/chunkwise.lock, and no migration"
             " of a release",
-            "chunkwise init puts it there.",
+            "Install it with chunkwise init.",
         )
     version = max(found, key=numbers)
     files = {path: digest((project.root / path).read_text()) for path in found[version]}
@@ -218,8 +218,8 @@ def _require_free(project: Project, texts: Mapping[str, str]) -> None:
     taken = [path for path in texts if (project.root / path).exists()]
     if taken:
         raise ChunkwiseError(
-            f"{', '.join(taken)} {_be(taken)} here already",
-            "Rename what is yours; remove what is left of an earlier attempt.",
+            f"{', '.join(taken)} {_be(taken)} already here",
+            "Rename files of yours; delete what an earlier attempt left.",
         )
 
 
