@@ -254,6 +254,16 @@ comment on function sync.try_time(text) is
 $$Returns: the time, or null if it is none; without a zone it is the session's, which callers set to
 UTC.$$;
 
+create function sync.try_json(p_text text) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_text::jsonb;
+exception when data_exception or program_limit_exceeded or statement_too_complex then
+  return null;
+end; $$;
+comment on function sync.try_json(text) is
+$$Returns: a text as JSON, null if it is none, or deeper than can be read.$$;
+
 create function sync.shell_word(p_text text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
@@ -267,7 +277,7 @@ revoke all on function
   sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
   sync.try_engine_lock,
   sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
-  sync.in_utc, sync.counted, sync.try_time, sync.shell_word
+  sync.in_utc, sync.counted, sync.try_time, sync.try_json, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.counted, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;
@@ -870,10 +880,10 @@ of fewer than 4 characters, which stand in too many words.$$;
 
 create function sync.json_object(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_value jsonb := sync.try_json(p_text);
 begin
-  return case when jsonb_typeof(p_text::jsonb) = 'object' then p_text::jsonb end;
-exception when data_exception or program_limit_exceeded or statement_too_complex then
-  return null;
+  return case when jsonb_typeof(v_value) = 'object' then v_value end;
 end; $$;
 comment on function sync.json_object(text) is
 $$Returns: a text as the JSON object that it is; null if it is none.$$;
@@ -1964,12 +1974,12 @@ from public, anon, authenticated, service_role;
 -- give.
 
 create type sync.template as (
-  said text, name text, path text array, fallback jsonb, flaw text
+  said text, name text, path text array, flaw text
 );
 comment on type sync.template is
 'A template in a text. said: as it stands there, with its braces; name: page, offset, size, next,
-last, since, id or parent; path: of parent, the keys of {parent.a.b}; fallback: its default, null if
-it has none; flaw: null, name or default: what of it is no template''s.';
+last, since, id or parent; path: of parent, the keys of {parent.a.b}; flaw: null, name or default:
+what of it is no template''s.';
 
 create function sync.template_default(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -1986,7 +1996,7 @@ create function sync.templates_in(p_text text) returns setof sync.template
 language sql immutable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
   select m.part[1], split_part(m.part[2], '.', 1),
-    (string_to_array(m.part[2], '.'))[2:], sync.template_default(m.part[3]),
+    (string_to_array(m.part[2], '.'))[2:],
     case
       when m.part[2] !~ '^(page|offset|size|next|last|since|id|parent(\.[^.]+)+)$' then 'name'
       when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end
@@ -5272,15 +5282,6 @@ end; $$;
 comment on function sync.as_pairs(jsonb) is
 $$Returns: parameters as [[name, value], …], the values as texts.$$;
 
-create function sync.has_position(p_stream public.sync_streams) returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return sync.position_of(p_stream) <> 'page' or sync.has_template(p_stream, 'page');
-end; $$;
-comment on function sync.has_position(public.sync_streams) is
-$$Returns: whether a stream's request names its place in the list by a template or takes the next
-URL from the answer, so that page_param is not added.$$;
-
 create function sync.is_plain(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -5360,7 +5361,8 @@ begin
   if p_chunk.reading ->> 'url' is null then
     v_request := v_request || jsonb_build_object('params', sync.as_pairs(
       sync.filled_json(p_stream.params, v_values) || case
-        when p_chunk.kind = 'page' and sync.has_position(p_stream) then '{}'::jsonb
+        when p_chunk.kind = 'page' and (sync.position_of(p_stream) <> 'page'
+        or sync.has_template(p_stream, 'page')) then '{}'::jsonb
         else sync.position_params(p_chunk, p_stream) end));
   end if;
   return v_request || case when p_stream.body is null or p_stream.method = 'GET' then '{}'::jsonb
@@ -5430,7 +5432,7 @@ $$Returns: which headers of an answer are handed over, their names in lower case
 revoke all on function
   sync.raise_request, sync.template_values, sync.template_value,
   sync.template_parts, sync.filled_text, sync.filled_json, sync.filled_path, sync.filled_headers,
-  sync.as_pairs, sync.has_position, sync.is_plain, sync.position_params, sync.plain_request,
+  sync.as_pairs, sync.is_plain, sync.position_params, sync.plain_request,
   sync.filled_request, sync.make_request, sync.answer_headers
 from public, anon, authenticated, service_role;
 
@@ -5482,15 +5484,6 @@ comment on function sync.class_by_rules(jsonb, int, jsonb, text, jsonb) is
 $$Returns: the class of the first rule that an answer meets in all that it names, or null. p_text:
 where the rules' texts are looked for; p_answer: the body as JSON, null if it is none.$$;
 
-create function sync.try_json(p_text text) returns jsonb
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_text::jsonb;
-exception when data_exception or statement_too_complex then
-  return null;
-end; $$;
-comment on function sync.try_json(text) is $$Returns: a text as JSON, null if it is none.$$;
-
 create function sync.http_date(p_text text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on set timezone = 'UTC' as $$
@@ -5535,8 +5528,8 @@ $$Returns: after how many seconds an answer asks to be asked again: by Retry-Aft
 reset_header, or in its body; null if it names nothing above 0.$$;
 
 revoke all on function
-  sync.status_classes, sync.class_of, sync.class_by_rules, sync.try_json, sync.http_date,
-  sync.seconds_asked, sync.wait_asked_for
+  sync.status_classes, sync.class_of, sync.class_by_rules, sync.http_date, sync.seconds_asked,
+  sync.wait_asked_for
 from public, anon, authenticated, service_role;
 
 -- Admission: which picked chunks may be sent now, and when, so that all workers together keep
@@ -5821,9 +5814,40 @@ line; of a workspace that a 429 held, one request asks first. Nothing is sent on
 another session has locked. Returns: which may be sent and which must wait. Locks: the budgets that
 have a limit, last of all, as lock_budgets().$$;
 
+create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
+  out o_look_after interval)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz;
+  v_budget public.sync_budgets;
+begin
+  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
+    o_look_after := interval '1 second';
+    return;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
+  v_now := sync.now();
+  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
+  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
+    o_look_after := greatest(v_budget.blocked_until - v_now,
+      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
+    o_send_after := null;
+    return;
+  end if;
+  update public.sync_budgets set
+    next_send_at = v_now + o_send_after
+      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
+    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
+      else probe_until end
+  where id = p_budget_id;
+end; $$;
+comment on function sync.hold_budget(bigint, out interval, out interval) is
+$$Reserve a send time for one request of no run, a try's or one for an access token. Returns: when
+it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.$$;
+
 revoke all on function
   sync.in_flight_of, sync.budget_room, sync.send_ahead, sync.wake_lines, sync.wake_lines_of,
-  sync.wake_workspaces, sync.admit_chunks
+  sync.wake_workspaces, sync.admit_chunks, sync.hold_budget
 from public, anon, authenticated, service_role;
 
 -- Alone: a chunk that lost two leases is leased to a worker that holds nothing else, so that what
@@ -6183,6 +6207,20 @@ comment on function sync.let_next_probe(bigint[]) is
 $$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
 answers again: another may go. Locks: the budgets, last of all, as lock_budgets().$$;
 
+create function sync.let_probe(p_budget_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select id from public.sync_budgets where id = p_budget_id and block_level > 0
+    for no key update skip locked
+  ) as free
+  where b.id = free.id;
+end; $$;
+comment on function sync.let_probe(bigint) is
+$$A request of no run, as hold_budget() lets go, was the probe of a blocked budget: a page's may be
+next. Locks: the budget, by SKIP LOCKED.$$;
+
 create function sync.budgets_meant(p_source_id bigint, p_scope_key text) returns bigint[]
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select array(
@@ -6304,8 +6342,8 @@ SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by i
 SKIP LOCKED.$$;
 
 revoke all on function
-  sync.note_refusal, sync.note_answers, sync.let_next_probe, sync.budgets_meant, public.set_budget,
-  sync.unblock_budget, public.unblock_budget
+  sync.note_refusal, sync.note_answers, sync.let_next_probe, sync.let_probe, sync.budgets_meant,
+  public.set_budget, sync.unblock_budget, public.unblock_budget
 from public, anon, authenticated, service_role;
 grant execute on function public.set_budget to service_role;
 grant execute on function
@@ -6686,37 +6724,6 @@ comment on function sync.token_form(public.sync_sources, jsonb, jsonb) is
 $$Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
 rotated refresh token takes the place of the one that was registered.$$;
 
-create function sync.hold_token_budget(p_budget_id bigint, out o_send_after interval,
-  out o_look_after interval)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz;
-  v_budget public.sync_budgets;
-begin
-  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
-    o_look_after := interval '1 second';
-    return;
-  end if;
-  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
-  v_now := sync.now();
-  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
-  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
-    o_look_after := greatest(v_budget.blocked_until - v_now,
-      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
-    o_send_after := null;
-    return;
-  end if;
-  update public.sync_budgets set
-    next_send_at = v_now + o_send_after
-      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
-    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
-      else probe_until end
-  where id = p_budget_id;
-end; $$;
-comment on function sync.hold_token_budget(bigint, out interval, out interval) is
-$$Reserve a send time for one request for a token. Returns: when it is sent, or after how long to
-look again. Locks: the budget, by SKIP LOCKED.$$;
-
 create function sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
   returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6746,7 +6753,7 @@ begin
     update sync.token_requests set due_at = v_now + interval '5 seconds' where id = p_request.id;
     return null;
   end if;
-  v_held := sync.hold_token_budget(p_request.budget_id);
+  v_held := sync.hold_budget(p_request.budget_id);
   if v_held.o_send_after is null then
     update sync.token_requests set due_at = v_now + v_held.o_look_after where id = p_request.id;
     return null;
@@ -6840,8 +6847,8 @@ $$Returns: in how many milliseconds the next request for an access token is due;
 
 revoke all on function
   sync.token_budget, sync.request_tokens, sync.token_wait, sync.note_generations,
-  sync.end_token_request, sync.token_form, sync.hold_token_budget, sync.lease_token_request,
-  sync.lease_token_requests, sync.tokens_due, sync.next_token_ms
+  sync.end_token_request, sync.token_form, sync.lease_token_request, sync.lease_token_requests,
+  sync.tokens_due, sync.next_token_ms
 from public, anon, authenticated, service_role;
 
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
@@ -7117,19 +7124,6 @@ end; $$;
 comment on function sync.raise_shape(text, text) is
 $$Raises: SY010, the answer has the wrong shape.$$;
 
-create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  if (jsonb_typeof(p_answer #> p_path) in ('number', 'string')
-    and p_answer #>> p_path ~ '^[0-9]{1,15}$') is not true then
-    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
-      'The API may page in another mode now; declare_stream() says where the count stands.');
-  end if;
-  return (p_answer #>> p_path)::bigint;
-end; $$;
-comment on function sync.count_at(jsonb, text[]) is
-$$Returns: a whole number of 0 or more at a path, also one in quotes. Raises: SY010.$$;
-
 create function sync.count_in(p_answer jsonb, p_path text[]) returns bigint
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -7138,6 +7132,20 @@ begin
 end; $$;
 comment on function sync.count_in(jsonb, text[]) is
 $$Returns: a whole number of 0 or more at a path, also one in quotes; null if none stands there.$$;
+
+create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_count bigint := sync.count_in(p_answer, p_path);
+begin
+  if v_count is null then
+    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+      'The API may page in another mode now; declare_stream() says where the count stands.');
+  end if;
+  return v_count;
+end; $$;
+comment on function sync.count_at(jsonb, text[]) is
+$$Returns: the same, where one has to stand. Raises: SY010.$$;
 
 create function sync.page_number_in(p_answer jsonb, p_path text[]) returns int
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -7344,8 +7352,7 @@ create function sync.record_time(p_record jsonb, p_stream public.sync_streams) r
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return case p_stream.time_format
-    when 'iso' then nullif(nullif(sync.try_time(p_record #>> p_stream.updated_at_path),
-      'infinity'), '-infinity')
+    when 'iso' then sync.try_time(p_record #>> p_stream.updated_at_path)
     else sync.epoch_time(p_record #>> p_stream.updated_at_path, p_stream.time_format) end;
 end; $$;
 comment on function sync.record_time(jsonb, public.sync_streams) is
@@ -12211,7 +12218,7 @@ from public, anon, authenticated, service_role;
 
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, parts, classes, answers, unchanged, close, begin, lists, kind_counted,
+-- Stands on: keys, streams, parts, answers, unchanged, close, begin, lists, kind_counted,
 --   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_children,
 --   kind_connection, kind_single.
 
@@ -12497,7 +12504,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Tries: what an answer to a declaration that is only tried says, read as a sync reads it.
--- Stands on: keys, templates, declared_fields, classes, answers, stream_kinds.
+-- Stands on: keys, templates, declared_fields, answers, stream_kinds.
 
 create table sync.stream_tries (
   id bigint generated always as identity primary key,
@@ -12997,7 +13004,7 @@ begin
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.plan_window(v_run_id);
-      perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
+        perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
         perform sync.fill_slots(v_run_id);
       elsif v_run.status = 'running' then
         perform sync.cancel_pending(v_run_id,
@@ -13161,7 +13168,7 @@ from public, anon, authenticated, service_role;
 
 -- Token answers: access tokens come in, or do not; nothing of their answers is kept but the tokens,
 -- which go to Vault.
--- Stands on: keys, classes, admission, token_requests.
+-- Stands on: keys, classes, admission, rate_limits, token_requests.
 
 create type sync.token_answer as (access_token text, refresh_token text, lifetime interval,
   is_refusal boolean, finding text, said text);
@@ -13283,20 +13290,6 @@ comment on function sync.delay_token_request(sync.token_requests, text, text, nu
 $$A request for a token is sent again: at once if it was not sent (outcome released), else after a
 backoff up to 5 minutes, or what the endpoint asked for. The caller holds it.$$;
 
-create function sync.let_token_probe(p_budget_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_budgets as b set probe_until = null
-  from (
-    select id from public.sync_budgets where id = p_budget_id and block_level > 0
-    for no key update skip locked
-  ) as free
-  where b.id = free.id;
-end; $$;
-comment on function sync.let_token_probe(bigint) is
-$$A request for a token was the probe of a blocked budget: a page's may be next. Locks: the budget,
-by SKIP LOCKED.$$;
-
 create function sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
   returns sync.token_requests
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -13337,7 +13330,7 @@ begin
         else
           perform sync.delay_token_request(v_request, 'retry', v_message, null);
         end if;
-        perform sync.let_token_probe(v_request.budget_id);
+        perform sync.let_probe(v_request.budget_id);
         select * into v_request from sync.token_requests where id = v_request.id;
       end if;
       v_page.outcome := coalesce(v_request.outcome, v_request.status);
@@ -13374,7 +13367,7 @@ begin
     perform sync.delay_token_request(v_request, v_outcome,
       sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
       sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body))));
-    perform sync.let_token_probe(v_request.budget_id);
+    perform sync.let_probe(v_request.budget_id);
   end if;
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
 end; $$;
@@ -13486,13 +13479,13 @@ an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$
 
 revoke all on function
   sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
-  sync.let_token_probe, sync.token_request_of, sync.take_token_answers, sync.fail_token,
-  sync.extend_tokens, sync.take_back_tokens, sync.follow_grants
+  sync.token_request_of, sync.take_token_answers, sync.fail_token, sync.extend_tokens,
+  sync.take_back_tokens, sync.follow_grants
 from public, anon, authenticated, service_role;
 
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
--- Stands on: keys, budgets, queue, slots, requests, classes, admission, credentials,
+-- Stands on: keys, queue, slots, requests, classes, admission, rate_limits, credentials,
 --   token_requests, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
@@ -13515,51 +13508,6 @@ begin
 end; $$;
 comment on function sync.put_off_try(bigint, interval, boolean, text) is
 $$A try's request is handed out again later. The caller holds its row.$$;
-
-create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
-  out o_look_after interval)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz;
-  v_budget public.sync_budgets;
-begin
-  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
-    o_look_after := interval '1 second';
-    return;
-  end if;
-  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
-  v_now := sync.now();
-  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
-  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
-    o_look_after := greatest(v_budget.blocked_until - v_now,
-      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
-    o_send_after := null;
-    return;
-  end if;
-  update public.sync_budgets set
-    next_send_at = v_now + o_send_after
-      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
-    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
-      else probe_until end
-  where id = p_budget_id;
-end; $$;
-comment on function sync.hold_budget(bigint, out interval, out interval) is
-$$Reserve a send time for one request of no run. Returns: when it is sent, or after how long to look
-again. Locks: the budget, by SKIP LOCKED.$$;
-
-create function sync.let_probe(p_budget_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_budgets as b set probe_until = null
-  from (
-    select id from public.sync_budgets where id = p_budget_id and block_level > 0
-    for no key update skip locked
-  ) as free
-  where b.id = free.id;
-end; $$;
-comment on function sync.let_probe(bigint) is
-$$A request of no run was the probe of a blocked budget: a page's may be next. Locks: the budget, by
-SKIP LOCKED.$$;
 
 create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -13889,10 +13837,9 @@ $$Requests of tries whose lease ran out are sent again; a try that is not over a
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.end_try, sync.put_off_try, sync.hold_budget, sync.let_probe, sync.lease_try,
-  sync.lease_tries, sync.with_tries, sync.try_of, sync.go_on_with_try, sync.note_try,
-  sync.take_try_answers, sync.note_failed_try, sync.fail_try, sync.extend_tries,
-  sync.take_back_tries
+  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.with_tries, sync.try_of,
+  sync.go_on_with_try, sync.note_try, sync.take_try_answers, sync.note_failed_try, sync.fail_try,
+  sync.extend_tries, sync.take_back_tries
 from public, anon, authenticated, service_role;
 
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it

@@ -150,6 +150,16 @@ comment on function sync.try_time(text) is
 $$Returns: the time, or null if it is none; without a zone it is the session's, which callers set to
 UTC.$$;
 
+create function sync.try_json(p_text text) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_text::jsonb;
+exception when data_exception or program_limit_exceeded or statement_too_complex then
+  return null;
+end; $$;
+comment on function sync.try_json(text) is
+$$Returns: a text as JSON, null if it is none, or deeper than can be read.$$;
+
 create function sync.shell_word(p_text text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when p_text ~ '^[A-Za-z0-9_.-]+$' then p_text
@@ -163,7 +173,7 @@ revoke all on function
   sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
   sync.try_engine_lock,
   sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
-  sync.in_utc, sync.counted, sync.try_time, sync.shell_word
+  sync.in_utc, sync.counted, sync.try_time, sync.try_json, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.counted, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;

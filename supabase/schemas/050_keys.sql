@@ -146,10 +146,10 @@ of fewer than 4 characters, which stand in too many words.$$;
 
 create function sync.json_object(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_value jsonb := sync.try_json(p_text);
 begin
-  return case when jsonb_typeof(p_text::jsonb) = 'object' then p_text::jsonb end;
-exception when data_exception or program_limit_exceeded or statement_too_complex then
-  return null;
+  return case when jsonb_typeof(v_value) = 'object' then v_value end;
 end; $$;
 comment on function sync.json_object(text) is
 $$Returns: a text as the JSON object that it is; null if it is none.$$;

@@ -2,12 +2,12 @@
 -- give.
 
 create type sync.template as (
-  said text, name text, path text array, fallback jsonb, flaw text
+  said text, name text, path text array, flaw text
 );
 comment on type sync.template is
 'A template in a text. said: as it stands there, with its braces; name: page, offset, size, next,
-last, since, id or parent; path: of parent, the keys of {parent.a.b}; fallback: its default, null if
-it has none; flaw: null, name or default: what of it is no template''s.';
+last, since, id or parent; path: of parent, the keys of {parent.a.b}; flaw: null, name or default:
+what of it is no template''s.';
 
 create function sync.template_default(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -24,7 +24,7 @@ create function sync.templates_in(p_text text) returns setof sync.template
 language sql immutable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
   select m.part[1], split_part(m.part[2], '.', 1),
-    (string_to_array(m.part[2], '.'))[2:], sync.template_default(m.part[3]),
+    (string_to_array(m.part[2], '.'))[2:],
     case
       when m.part[2] !~ '^(page|offset|size|next|last|since|id|parent(\.[^.]+)+)$' then 'name'
       when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end

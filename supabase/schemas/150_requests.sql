@@ -176,15 +176,6 @@ end; $$;
 comment on function sync.as_pairs(jsonb) is
 $$Returns: parameters as [[name, value], …], the values as texts.$$;
 
-create function sync.has_position(p_stream public.sync_streams) returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return sync.position_of(p_stream) <> 'page' or sync.has_template(p_stream, 'page');
-end; $$;
-comment on function sync.has_position(public.sync_streams) is
-$$Returns: whether a stream's request names its place in the list by a template or takes the next
-URL from the answer, so that page_param is not added.$$;
-
 create function sync.is_plain(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -264,7 +255,8 @@ begin
   if p_chunk.reading ->> 'url' is null then
     v_request := v_request || jsonb_build_object('params', sync.as_pairs(
       sync.filled_json(p_stream.params, v_values) || case
-        when p_chunk.kind = 'page' and sync.has_position(p_stream) then '{}'::jsonb
+        when p_chunk.kind = 'page' and (sync.position_of(p_stream) <> 'page'
+        or sync.has_template(p_stream, 'page')) then '{}'::jsonb
         else sync.position_params(p_chunk, p_stream) end));
   end if;
   return v_request || case when p_stream.body is null or p_stream.method = 'GET' then '{}'::jsonb
@@ -334,6 +326,6 @@ $$Returns: which headers of an answer are handed over, their names in lower case
 revoke all on function
   sync.raise_request, sync.template_values, sync.template_value,
   sync.template_parts, sync.filled_text, sync.filled_json, sync.filled_path, sync.filled_headers,
-  sync.as_pairs, sync.has_position, sync.is_plain, sync.position_params, sync.plain_request,
+  sync.as_pairs, sync.is_plain, sync.position_params, sync.plain_request,
   sync.filled_request, sync.make_request, sync.answer_headers
 from public, anon, authenticated, service_role;

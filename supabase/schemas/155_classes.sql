@@ -46,15 +46,6 @@ comment on function sync.class_by_rules(jsonb, int, jsonb, text, jsonb) is
 $$Returns: the class of the first rule that an answer meets in all that it names, or null. p_text:
 where the rules' texts are looked for; p_answer: the body as JSON, null if it is none.$$;
 
-create function sync.try_json(p_text text) returns jsonb
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_text::jsonb;
-exception when data_exception or statement_too_complex then
-  return null;
-end; $$;
-comment on function sync.try_json(text) is $$Returns: a text as JSON, null if it is none.$$;
-
 create function sync.http_date(p_text text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on set timezone = 'UTC' as $$
@@ -99,6 +90,6 @@ $$Returns: after how many seconds an answer asks to be asked again: by Retry-Aft
 reset_header, or in its body; null if it names nothing above 0.$$;
 
 revoke all on function
-  sync.status_classes, sync.class_of, sync.class_by_rules, sync.try_json, sync.http_date,
-  sync.seconds_asked, sync.wait_asked_for
+  sync.status_classes, sync.class_of, sync.class_by_rules, sync.http_date, sync.seconds_asked,
+  sync.wait_asked_for
 from public, anon, authenticated, service_role;

@@ -280,7 +280,38 @@ line; of a workspace that a 429 held, one request asks first. Nothing is sent on
 another session has locked. Returns: which may be sent and which must wait. Locks: the budgets that
 have a limit, last of all, as lock_budgets().$$;
 
+create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
+  out o_look_after interval)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz;
+  v_budget public.sync_budgets;
+begin
+  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
+    o_look_after := interval '1 second';
+    return;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
+  v_now := sync.now();
+  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
+  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
+    o_look_after := greatest(v_budget.blocked_until - v_now,
+      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
+    o_send_after := null;
+    return;
+  end if;
+  update public.sync_budgets set
+    next_send_at = v_now + o_send_after
+      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
+    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
+      else probe_until end
+  where id = p_budget_id;
+end; $$;
+comment on function sync.hold_budget(bigint, out interval, out interval) is
+$$Reserve a send time for one request of no run, a try's or one for an access token. Returns: when
+it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.$$;
+
 revoke all on function
   sync.in_flight_of, sync.budget_room, sync.send_ahead, sync.wake_lines, sync.wake_lines_of,
-  sync.wake_workspaces, sync.admit_chunks
+  sync.wake_workspaces, sync.admit_chunks, sync.hold_budget
 from public, anon, authenticated, service_role;

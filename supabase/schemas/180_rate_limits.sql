@@ -207,6 +207,20 @@ comment on function sync.let_next_probe(bigint[]) is
 $$A probe (a chunk claimed after the block had passed) ended without saying whether the budget
 answers again: another may go. Locks: the budgets, last of all, as lock_budgets().$$;
 
+create function sync.let_probe(p_budget_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select id from public.sync_budgets where id = p_budget_id and block_level > 0
+    for no key update skip locked
+  ) as free
+  where b.id = free.id;
+end; $$;
+comment on function sync.let_probe(bigint) is
+$$A request of no run, as hold_budget() lets go, was the probe of a blocked budget: a page's may be
+next. Locks: the budget, by SKIP LOCKED.$$;
+
 create function sync.budgets_meant(p_source_id bigint, p_scope_key text) returns bigint[]
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select array(
@@ -328,8 +342,8 @@ SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by i
 SKIP LOCKED.$$;
 
 revoke all on function
-  sync.note_refusal, sync.note_answers, sync.let_next_probe, sync.budgets_meant, public.set_budget,
-  sync.unblock_budget, public.unblock_budget
+  sync.note_refusal, sync.note_answers, sync.let_next_probe, sync.let_probe, sync.budgets_meant,
+  public.set_budget, sync.unblock_budget, public.unblock_budget
 from public, anon, authenticated, service_role;
 grant execute on function public.set_budget to service_role;
 grant execute on function

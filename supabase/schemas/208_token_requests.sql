@@ -101,37 +101,6 @@ comment on function sync.token_form(public.sync_sources, jsonb, jsonb) is
 $$Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
 rotated refresh token takes the place of the one that was registered.$$;
 
-create function sync.hold_token_budget(p_budget_id bigint, out o_send_after interval,
-  out o_look_after interval)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz;
-  v_budget public.sync_budgets;
-begin
-  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
-    o_look_after := interval '1 second';
-    return;
-  end if;
-  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
-  v_now := sync.now();
-  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
-  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
-    o_look_after := greatest(v_budget.blocked_until - v_now,
-      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
-    o_send_after := null;
-    return;
-  end if;
-  update public.sync_budgets set
-    next_send_at = v_now + o_send_after
-      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
-    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
-      else probe_until end
-  where id = p_budget_id;
-end; $$;
-comment on function sync.hold_token_budget(bigint, out interval, out interval) is
-$$Reserve a send time for one request for a token. Returns: when it is sent, or after how long to
-look again. Locks: the budget, by SKIP LOCKED.$$;
-
 create function sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
   returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -161,7 +130,7 @@ begin
     update sync.token_requests set due_at = v_now + interval '5 seconds' where id = p_request.id;
     return null;
   end if;
-  v_held := sync.hold_token_budget(p_request.budget_id);
+  v_held := sync.hold_budget(p_request.budget_id);
   if v_held.o_send_after is null then
     update sync.token_requests set due_at = v_now + v_held.o_look_after where id = p_request.id;
     return null;
@@ -255,6 +224,6 @@ $$Returns: in how many milliseconds the next request for an access token is due;
 
 revoke all on function
   sync.token_budget, sync.request_tokens, sync.token_wait, sync.note_generations,
-  sync.end_token_request, sync.token_form, sync.hold_token_budget, sync.lease_token_request,
-  sync.lease_token_requests, sync.tokens_due, sync.next_token_ms
+  sync.end_token_request, sync.token_form, sync.lease_token_request, sync.lease_token_requests,
+  sync.tokens_due, sync.next_token_ms
 from public, anon, authenticated, service_role;

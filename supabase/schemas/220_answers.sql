@@ -32,19 +32,6 @@ end; $$;
 comment on function sync.raise_shape(text, text) is
 $$Raises: SY010, the answer has the wrong shape.$$;
 
-create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  if (jsonb_typeof(p_answer #> p_path) in ('number', 'string')
-    and p_answer #>> p_path ~ '^[0-9]{1,15}$') is not true then
-    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
-      'The API may page in another mode now; declare_stream() says where the count stands.');
-  end if;
-  return (p_answer #>> p_path)::bigint;
-end; $$;
-comment on function sync.count_at(jsonb, text[]) is
-$$Returns: a whole number of 0 or more at a path, also one in quotes. Raises: SY010.$$;
-
 create function sync.count_in(p_answer jsonb, p_path text[]) returns bigint
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -53,6 +40,20 @@ begin
 end; $$;
 comment on function sync.count_in(jsonb, text[]) is
 $$Returns: a whole number of 0 or more at a path, also one in quotes; null if none stands there.$$;
+
+create function sync.count_at(p_answer jsonb, p_path text[]) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_count bigint := sync.count_in(p_answer, p_path);
+begin
+  if v_count is null then
+    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+      'The API may page in another mode now; declare_stream() says where the count stands.');
+  end if;
+  return v_count;
+end; $$;
+comment on function sync.count_at(jsonb, text[]) is
+$$Returns: the same, where one has to stand. Raises: SY010.$$;
 
 create function sync.page_number_in(p_answer jsonb, p_path text[]) returns int
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -259,8 +260,7 @@ create function sync.record_time(p_record jsonb, p_stream public.sync_streams) r
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return case p_stream.time_format
-    when 'iso' then nullif(nullif(sync.try_time(p_record #>> p_stream.updated_at_path),
-      'infinity'), '-infinity')
+    when 'iso' then sync.try_time(p_record #>> p_stream.updated_at_path)
     else sync.epoch_time(p_record #>> p_stream.updated_at_path, p_stream.time_format) end;
 end; $$;
 comment on function sync.record_time(jsonb, public.sync_streams) is

@@ -1,6 +1,6 @@
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, parts, classes, answers, unchanged, close, begin, lists, kind_counted,
+-- Stands on: keys, streams, parts, answers, unchanged, close, begin, lists, kind_counted,
 --   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_children,
 --   kind_connection, kind_single.
 

@@ -1,5 +1,5 @@
 -- Tries: what an answer to a declaration that is only tried says, read as a sync reads it.
--- Stands on: keys, templates, declared_fields, classes, answers, stream_kinds.
+-- Stands on: keys, templates, declared_fields, answers, stream_kinds.
 
 create table sync.stream_tries (
   id bigint generated always as identity primary key,

@@ -173,7 +173,7 @@ begin
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.plan_window(v_run_id);
-      perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
+        perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
         perform sync.fill_slots(v_run_id);
       elsif v_run.status = 'running' then
         perform sync.cancel_pending(v_run_id,

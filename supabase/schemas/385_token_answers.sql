@@ -1,6 +1,6 @@
 -- Token answers: access tokens come in, or do not; nothing of their answers is kept but the tokens,
 -- which go to Vault.
--- Stands on: keys, classes, admission, token_requests.
+-- Stands on: keys, classes, admission, rate_limits, token_requests.
 
 create type sync.token_answer as (access_token text, refresh_token text, lifetime interval,
   is_refusal boolean, finding text, said text);
@@ -122,20 +122,6 @@ comment on function sync.delay_token_request(sync.token_requests, text, text, nu
 $$A request for a token is sent again: at once if it was not sent (outcome released), else after a
 backoff up to 5 minutes, or what the endpoint asked for. The caller holds it.$$;
 
-create function sync.let_token_probe(p_budget_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_budgets as b set probe_until = null
-  from (
-    select id from public.sync_budgets where id = p_budget_id and block_level > 0
-    for no key update skip locked
-  ) as free
-  where b.id = free.id;
-end; $$;
-comment on function sync.let_token_probe(bigint) is
-$$A request for a token was the probe of a blocked budget: a page's may be next. Locks: the budget,
-by SKIP LOCKED.$$;
-
 create function sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
   returns sync.token_requests
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -176,7 +162,7 @@ begin
         else
           perform sync.delay_token_request(v_request, 'retry', v_message, null);
         end if;
-        perform sync.let_token_probe(v_request.budget_id);
+        perform sync.let_probe(v_request.budget_id);
         select * into v_request from sync.token_requests where id = v_request.id;
       end if;
       v_page.outcome := coalesce(v_request.outcome, v_request.status);
@@ -213,7 +199,7 @@ begin
     perform sync.delay_token_request(v_request, v_outcome,
       sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
       sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body))));
-    perform sync.let_token_probe(v_request.budget_id);
+    perform sync.let_probe(v_request.budget_id);
   end if;
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
 end; $$;
@@ -325,6 +311,6 @@ an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$
 
 revoke all on function
   sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
-  sync.let_token_probe, sync.token_request_of, sync.take_token_answers, sync.fail_token,
-  sync.extend_tokens, sync.take_back_tokens, sync.follow_grants
+  sync.token_request_of, sync.take_token_answers, sync.fail_token, sync.extend_tokens,
+  sync.take_back_tokens, sync.follow_grants
 from public, anon, authenticated, service_role;

@@ -1,6 +1,6 @@
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
--- Stands on: keys, budgets, queue, slots, requests, classes, admission, credentials,
+-- Stands on: keys, queue, slots, requests, classes, admission, rate_limits, credentials,
 --   token_requests, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
@@ -23,51 +23,6 @@ begin
 end; $$;
 comment on function sync.put_off_try(bigint, interval, boolean, text) is
 $$A try's request is handed out again later. The caller holds its row.$$;
-
-create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
-  out o_look_after interval)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz;
-  v_budget public.sync_budgets;
-begin
-  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
-    o_look_after := interval '1 second';
-    return;
-  end if;
-  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
-  v_now := sync.now();
-  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
-  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
-    o_look_after := greatest(v_budget.blocked_until - v_now,
-      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
-    o_send_after := null;
-    return;
-  end if;
-  update public.sync_budgets set
-    next_send_at = v_now + o_send_after
-      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
-    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
-      else probe_until end
-  where id = p_budget_id;
-end; $$;
-comment on function sync.hold_budget(bigint, out interval, out interval) is
-$$Reserve a send time for one request of no run. Returns: when it is sent, or after how long to look
-again. Locks: the budget, by SKIP LOCKED.$$;
-
-create function sync.let_probe(p_budget_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.sync_budgets as b set probe_until = null
-  from (
-    select id from public.sync_budgets where id = p_budget_id and block_level > 0
-    for no key update skip locked
-  ) as free
-  where b.id = free.id;
-end; $$;
-comment on function sync.let_probe(bigint) is
-$$A request of no run was the probe of a blocked budget: a page's may be next. Locks: the budget, by
-SKIP LOCKED.$$;
 
 create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -397,8 +352,7 @@ $$Requests of tries whose lease ran out are sent again; a try that is not over a
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.end_try, sync.put_off_try, sync.hold_budget, sync.let_probe, sync.lease_try,
-  sync.lease_tries, sync.with_tries, sync.try_of, sync.go_on_with_try, sync.note_try,
-  sync.take_try_answers, sync.note_failed_try, sync.fail_try, sync.extend_tries,
-  sync.take_back_tries
+  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.with_tries, sync.try_of,
+  sync.go_on_with_try, sync.note_try, sync.take_try_answers, sync.note_failed_try, sync.fail_try,
+  sync.extend_tries, sync.take_back_tries
 from public, anon, authenticated, service_role;

@@ -235,7 +235,7 @@ drop type sync.incoming_record;
 
 create type sync.incoming_record as (workspace_id bigint, stream_id bigint, record_id text, updated_at timestamp with time zone, record jsonb, turn integer, requested_at timestamp with time zone, is_truth boolean, parent_id text, own_id text);
 
-create type sync.template as (said text, name text, path text[], fallback jsonb, flaw text);
+create type sync.template as (said text, name text, path text[], flaw text);
 
 create type sync.wrong_field as (field text, takes text);
 
@@ -513,6 +513,18 @@ AS $function$
     'release', '0.2.0');
 $function$;
 
+CREATE OR REPLACE FUNCTION sync.try_json(p_text text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_text::jsonb;
+exception when data_exception or program_limit_exceeded or statement_too_complex then
+  return null;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.origin_of(p_url text)
  RETURNS text
  LANGUAGE plpgsql
@@ -551,10 +563,10 @@ CREATE OR REPLACE FUNCTION sync.json_object(p_text text)
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  v_value jsonb := sync.try_json(p_text);
 begin
-  return case when jsonb_typeof(p_text::jsonb) = 'object' then p_text::jsonb end;
-exception when data_exception or program_limit_exceeded or statement_too_complex then
-  return null;
+  return case when jsonb_typeof(v_value) = 'object' then v_value end;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.wrong_in_secret(p_auth text, p_auth_in text, p_secret text)
@@ -781,7 +793,7 @@ CREATE OR REPLACE FUNCTION sync.templates_in(p_text text)
  SET standard_conforming_strings TO 'on'
 AS $function$
   select m.part[1], split_part(m.part[2], '.', 1),
-    (string_to_array(m.part[2], '.'))[2:], sync.template_default(m.part[3]),
+    (string_to_array(m.part[2], '.'))[2:],
     case
       when m.part[2] !~ '^(page|offset|size|next|last|since|id|parent(\.[^.]+)+)$' then 'name'
       when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end
@@ -2921,16 +2933,6 @@ begin
     from jsonb_each_text(p_params) as p);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.has_position(p_stream public.sync_streams)
- RETURNS boolean
- LANGUAGE plpgsql
- IMMUTABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  return sync.position_of(p_stream) <> 'page' or sync.has_template(p_stream, 'page');
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.is_plain(p_stream public.sync_streams)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3016,7 +3018,8 @@ begin
   if p_chunk.reading ->> 'url' is null then
     v_request := v_request || jsonb_build_object('params', sync.as_pairs(
       sync.filled_json(p_stream.params, v_values) || case
-        when p_chunk.kind = 'page' and sync.has_position(p_stream) then '{}'::jsonb
+        when p_chunk.kind = 'page' and (sync.position_of(p_stream) <> 'page'
+        or sync.has_template(p_stream, 'page')) then '{}'::jsonb
         else sync.position_params(p_chunk, p_stream) end));
   end if;
   return v_request || case when p_stream.body is null or p_stream.method = 'GET' then '{}'::jsonb
@@ -3120,18 +3123,6 @@ begin
     order by r.n limit 1);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.try_json(p_text text)
- RETURNS jsonb
- LANGUAGE plpgsql
- IMMUTABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  return p_text::jsonb;
-exception when data_exception or statement_too_complex then
-  return null;
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.http_date(p_text text)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -3211,6 +3202,36 @@ begin
     where t.budget_id = p_budget_id and t.status = 'processing');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.hold_budget(p_budget_id bigint, OUT o_send_after interval, OUT o_look_after interval)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz;
+  v_budget public.sync_budgets;
+begin
+  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
+    o_look_after := interval '1 second';
+    return;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
+  v_now := sync.now();
+  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
+  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
+    o_look_after := greatest(v_budget.blocked_until - v_now,
+      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
+    o_send_after := null;
+    return;
+  end if;
+  update public.sync_budgets set
+    next_send_at = v_now + o_send_after
+      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
+    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
+      else probe_until end
+  where id = p_budget_id;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.holds_chunks(p_worker_id text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3230,6 +3251,20 @@ begin
       select 1 from sync.token_requests as t
       where t.status = 'processing' and t.worker_id = p_worker_id
         and t.lease_expires_at > sync.now());
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.let_probe(p_budget_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.sync_budgets as b set probe_until = null
+  from (
+    select id from public.sync_budgets where id = p_budget_id and block_level > 0
+    for no key update skip locked
+  ) as free
+  where b.id = free.id;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.is_token_served(p_token sync.workspace_tokens, p_base_url text)
@@ -3417,36 +3452,6 @@ AS $function$
       ) as f (name, value) where f.value is not null));
 $function$;
 
-CREATE OR REPLACE FUNCTION sync.hold_token_budget(p_budget_id bigint, OUT o_send_after interval, OUT o_look_after interval)
- RETURNS record
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_now timestamptz;
-  v_budget public.sync_budgets;
-begin
-  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
-    o_look_after := interval '1 second';
-    return;
-  end if;
-  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
-  v_now := sync.now();
-  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
-  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
-    o_look_after := greatest(v_budget.blocked_until - v_now,
-      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
-    o_send_after := null;
-    return;
-  end if;
-  update public.sync_budgets set
-    next_send_at = v_now + o_send_after
-      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
-    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
-      else probe_until end
-  where id = p_budget_id;
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3478,7 +3483,7 @@ begin
     update sync.token_requests set due_at = v_now + interval '5 seconds' where id = p_request.id;
     return null;
   end if;
-  v_held := sync.hold_token_budget(p_request.budget_id);
+  v_held := sync.hold_budget(p_request.budget_id);
   if v_held.o_send_after is null then
     update sync.token_requests set due_at = v_now + v_held.o_look_after where id = p_request.id;
     return null;
@@ -3696,6 +3701,22 @@ begin
     and p_answer #>> p_path ~ '^[0-9]{1,15}$' then (p_answer #>> p_path)::bigint end;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.count_at(p_answer jsonb, p_path text[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_count bigint := sync.count_in(p_answer, p_path);
+begin
+  if v_count is null then
+    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+      'The API may page in another mode now; declare_stream() says where the count stands.');
+  end if;
+  return v_count;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.page_number_in(p_answer jsonb, p_path text[])
  RETURNS integer
  LANGUAGE sql
@@ -3879,8 +3900,7 @@ CREATE OR REPLACE FUNCTION sync.record_time(p_record jsonb, p_stream public.sync
 AS $function$
 begin
   return case p_stream.time_format
-    when 'iso' then nullif(nullif(sync.try_time(p_record #>> p_stream.updated_at_path),
-      'infinity'), '-infinity')
+    when 'iso' then sync.try_time(p_record #>> p_stream.updated_at_path)
     else sync.epoch_time(p_record #>> p_stream.updated_at_path, p_stream.time_format) end;
 end; $function$;
 
@@ -8221,7 +8241,7 @@ begin
       select * into strict v_run from public.workspace_sync_runs where id = v_run_id;
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.plan_window(v_run_id);
-      perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
+        perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
         perform sync.fill_slots(v_run_id);
       elsif v_run.status = 'running' then
         perform sync.cancel_pending(v_run_id,
@@ -8468,20 +8488,6 @@ begin
   where id = p_request.id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.let_token_probe(p_budget_id bigint)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  update public.sync_budgets as b set probe_until = null
-  from (
-    select id from public.sync_budgets where id = p_budget_id and block_level > 0
-    for no key update skip locked
-  ) as free
-  where b.id = free.id;
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
  RETURNS sync.token_requests
  LANGUAGE plpgsql
@@ -8524,7 +8530,7 @@ begin
         else
           perform sync.delay_token_request(v_request, 'retry', v_message, null);
         end if;
-        perform sync.let_token_probe(v_request.budget_id);
+        perform sync.let_probe(v_request.budget_id);
         select * into v_request from sync.token_requests where id = v_request.id;
       end if;
       v_page.outcome := coalesce(v_request.outcome, v_request.status);
@@ -8558,7 +8564,7 @@ begin
     perform sync.delay_token_request(v_request, v_outcome,
       sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
       sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body))));
-    perform sync.let_token_probe(v_request.budget_id);
+    perform sync.let_probe(v_request.budget_id);
   end if;
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
 end; $function$;
@@ -8683,50 +8689,6 @@ begin
   update sync.stream_tries set lease_expires_at = null, due_at = sync.now() + p_wait,
     attempts = attempts + p_is_failure::int, error_message = coalesce(p_message, error_message)
   where id = p_id;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.hold_budget(p_budget_id bigint, OUT o_send_after interval, OUT o_look_after interval)
- RETURNS record
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_now timestamptz;
-  v_budget public.sync_budgets;
-begin
-  if sync.lock_budgets(array[p_budget_id], false) = array[]::bigint[] then
-    o_look_after := interval '1 second';
-    return;
-  end if;
-  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
-  v_now := sync.now();
-  o_send_after := greatest(v_budget.next_send_at, v_now) - v_now;
-  if sync.budget_room(v_budget, v_now) <= 0 or o_send_after > sync.send_ahead(v_budget) then
-    o_look_after := greatest(v_budget.blocked_until - v_now,
-      o_send_after - sync.send_ahead(v_budget) / 2, interval '250 ms');
-    o_send_after := null;
-    return;
-  end if;
-  update public.sync_budgets set
-    next_send_at = v_now + o_send_after
-      + make_interval(secs => (1 / sync.effective_rate(v_budget))::double precision),
-    probe_until = case when block_level > 0 then v_now + sync.setting_seconds('lease_seconds')
-      else probe_until end
-  where id = p_budget_id;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.let_probe(p_budget_id bigint)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  update public.sync_budgets as b set probe_until = null
-  from (
-    select id from public.sync_budgets where id = p_budget_id and block_level > 0
-    for no key update skip locked
-  ) as free
-  where b.id = free.id;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.lease_try(p_try sync.stream_tries, p_worker_id text)
@@ -11174,6 +11136,8 @@ end; $put_back$;
 comment on function public.chunkwise_version() is 'What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version", "release"}.';
 
+comment on function sync.try_json(text) is 'Returns: a text as JSON, null if it is none, or deeper than can be read.';
+
 comment on function sync.origin_of(text) is 'Returns: scheme, host and port of a URL, in the one spelling of parse_url(), or null if it is
 none.';
 
@@ -11351,8 +11315,8 @@ whatever its date is; parent_id: below which parent it was listed; own_id: its i
 which record_id is too unless it is unique below its parent only.';
 
 comment on type sync.template is 'A template in a text. said: as it stands there, with its braces; name: page, offset, size, next,
-last, since, id or parent; path: of parent, the keys of {parent.a.b}; fallback: its default, null if
-it has none; flaw: null, name or default: what of it is no template''s.';
+last, since, id or parent; path: of parent, the keys of {parent.a.b}; flaw: null, name or default:
+what of it is no template''s.';
 
 comment on function sync.template_default(text) is 'Returns: what stands behind the bar of {last|0}; null if it is no JSON text, number or truth.';
 
@@ -11653,9 +11617,6 @@ header may have.';
 
 comment on function sync.as_pairs(jsonb) is 'Returns: parameters as [[name, value], …], the values as texts.';
 
-comment on function sync.has_position(public.sync_streams) is 'Returns: whether a stream''s request names its place in the list by a template or takes the next
-URL from the answer, so that page_param is not added.';
-
 comment on function sync.is_plain(public.sync_streams) is 'Returns: whether a stream''s requests can be put together without a look for templates, as most
 can.';
 
@@ -11681,8 +11642,6 @@ comment on function sync.class_of(jsonb,integer) is 'Returns: the class of a sta
 comment on function sync.class_by_rules(jsonb,integer,jsonb,text,jsonb) is 'Returns: the class of the first rule that an answer meets in all that it names, or null. p_text:
 where the rules'' texts are looked for; p_answer: the body as JSON, null if it is none.';
 
-comment on function sync.try_json(text) is 'Returns: a text as JSON, null if it is none.';
-
 comment on function sync.http_date(text) is 'Returns: the moment that a header names, null if it names none.';
 
 comment on function sync.seconds_asked(text) is 'Returns: a number of 0 or more, null if the text is none.';
@@ -11696,6 +11655,12 @@ holds its budget''s row), paused, ending, keyless (its workspace''s key cannot b
 workspace has another source now).';
 
 comment on function sync.in_flight_of(bigint) is 'Returns: leases that draw on a budget, with those of tries and of requests for access tokens.';
+
+comment on function sync.hold_budget(bigint) is 'Reserve a send time for one request of no run, a try''s or one for an access token. Returns: when
+it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.';
+
+comment on function sync.let_probe(bigint) is 'A request of no run, as hold_budget() lets go, was the probe of a blocked budget: a page''s may be
+next. Locks: the budget, by SKIP LOCKED.';
 
 comment on type sync.access is 'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
 "value"}]; credentials null: there is an obstacle, keyless (its secret cannot be read, or is not of
@@ -11728,9 +11693,6 @@ comment on function sync.end_token_request(bigint,text,text,text) is 'A request 
 comment on function sync.token_form(public.sync_sources,jsonb,jsonb) is 'Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
 rotated refresh token takes the place of the one that was registered.';
 
-comment on function sync.hold_token_budget(bigint) is 'Reserve a send time for one request for a token. Returns: when it is sent, or after how long to
-look again. Locks: the budget, by SKIP LOCKED.';
-
 comment on function sync.lease_token_request(sync.token_requests,text) is 'Hand out a request for an access token, or say when to look again: while its budget has no room,
 its workspace is paused, or its secret cannot be read. What fails is not repeated for a workspace of
 which nothing runs. The caller holds its row. Returns: the lease, or null. Locks: the budget, by
@@ -11756,6 +11718,8 @@ comment on type sync.page_in_hand is 'A chunk on its way through a completing or
 of it, what became of it. part_id, parent_id: of children, of which parent''s list it is a page.';
 
 comment on function sync.count_in(jsonb,text[]) is 'Returns: a whole number of 0 or more at a path, also one in quotes; null if none stands there.';
+
+comment on function sync.count_at(jsonb,text[]) is 'Returns: the same, where one has to stand. Raises: SY010.';
 
 comment on function sync.page_number_in(jsonb,text[]) is 'Returns: the number of a page at a path, 1 or more; null if none stands there.';
 
@@ -12285,9 +12249,6 @@ token.';
 comment on function sync.delay_token_request(sync.token_requests,text,text,numeric) is 'A request for a token is sent again: at once if it was not sent (outcome released), else after a
 backoff up to 5 minutes, or what the endpoint asked for. The caller holds it.';
 
-comment on function sync.let_token_probe(bigint) is 'A request for a token was the probe of a blocked budget: a page''s may be next. Locks: the budget,
-by SKIP LOCKED.';
-
 comment on function sync.token_request_of(bigint,bigint) is 'Returns: the request for a token that was leased so last, also if that lease has run out; null:
 there is none. Locks: its row.';
 
@@ -12313,12 +12274,6 @@ an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.';
 comment on function sync.end_try(bigint,text,text) is 'A try is done or has failed. The caller holds its row.';
 
 comment on function sync.put_off_try(bigint,interval,boolean,text) is 'A try''s request is handed out again later. The caller holds its row.';
-
-comment on function sync.hold_budget(bigint) is 'Reserve a send time for one request of no run. Returns: when it is sent, or after how long to look
-again. Locks: the budget, by SKIP LOCKED.';
-
-comment on function sync.let_probe(bigint) is 'A request of no run was the probe of a blocked budget: a page''s may be next. Locks: the budget, by
-SKIP LOCKED.';
 
 comment on function sync.lease_try(sync.stream_tries,text) is 'Hand out a try''s request, as a sync would send it, or say when to look again: while its workspace
 is paused, waits for an access token, or its budget has no room. The caller holds its row. Returns:
@@ -12519,6 +12474,8 @@ chunk that must be alone), and "look_again_ms" when it pays to ask for it again.
 worker id, SY016 wrong isolation. Locks: the worker''s row and the queue row by SKIP LOCKED, then its
 budget.';
 
+revoke all on function sync.try_json(text) from public, anon, authenticated, service_role;
+
 revoke all on function sync.origin_of(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.json_object(text) from public, anon, authenticated, service_role;
@@ -12698,8 +12655,6 @@ revoke all on function sync.filled_headers(jsonb,jsonb) from public, anon, authe
 
 revoke all on function sync.as_pairs(jsonb) from public, anon, authenticated, service_role;
 
-revoke all on function sync.has_position(public.sync_streams) from public, anon, authenticated, service_role;
-
 revoke all on function sync.is_plain(public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.position_params(public.chunked_sync_jobs,public.sync_streams) from public, anon, authenticated, service_role;
@@ -12718,13 +12673,15 @@ revoke all on function sync.class_of(jsonb,integer) from public, anon, authentic
 
 revoke all on function sync.class_by_rules(jsonb,integer,jsonb,text,jsonb) from public, anon, authenticated, service_role;
 
-revoke all on function sync.try_json(text) from public, anon, authenticated, service_role;
-
 revoke all on function sync.http_date(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.seconds_asked(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.hold_budget(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.let_probe(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.is_token_served(sync.workspace_tokens,text) from public, anon, authenticated, service_role;
 
@@ -12745,8 +12702,6 @@ revoke all on function sync.note_generations(bigint[],sync.access[]) from public
 revoke all on function sync.end_token_request(bigint,text,text,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.token_form(public.sync_sources,jsonb,jsonb) from public, anon, authenticated, service_role;
-
-revoke all on function sync.hold_token_budget(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.lease_token_request(sync.token_requests,text) from public, anon, authenticated, service_role;
 
@@ -13062,8 +13017,6 @@ revoke all on function sync.refuse_grant(sync.token_requests,text) from public, 
 
 revoke all on function sync.delay_token_request(sync.token_requests,text,text,numeric) from public, anon, authenticated, service_role;
 
-revoke all on function sync.let_token_probe(bigint) from public, anon, authenticated, service_role;
-
 revoke all on function sync.token_request_of(bigint,bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.take_token_answers(sync.page_in_hand[]) from public, anon, authenticated, service_role;
@@ -13079,10 +13032,6 @@ revoke all on function sync.follow_grants() from public, anon, authenticated, se
 revoke all on function sync.end_try(bigint,text,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.put_off_try(bigint,interval,boolean,text) from public, anon, authenticated, service_role;
-
-revoke all on function sync.hold_budget(bigint) from public, anon, authenticated, service_role;
-
-revoke all on function sync.let_probe(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.lease_try(sync.stream_tries,text) from public, anon, authenticated, service_role;
 

@@ -24,15 +24,15 @@ from (values
   ('{"completeness": "single"}', 'none')
 ) as t (fields, position);
 
-select results_eq($$select said, name, path, fallback, flaw from sync.templates_in(
+select results_eq($$select said, name, path, flaw from sync.templates_in(
   'a{page}b{last|0}{since|"2020-01-01"}{parent.parent.id}{ x }{nobody}{id|[1]}{parent}')$$,
-  $$values ('{page}', 'page', '{}'::text[], null::jsonb, null::text),
-    ('{last|0}', 'last', '{}', '0', null),
-    ('{since|"2020-01-01"}', 'since', '{}', '"2020-01-01"', null),
-    ('{parent.parent.id}', 'parent', '{parent,id}', null, null),
-    ('{nobody}', 'nobody', '{}', null, 'name'),
-    ('{id|[1]}', 'id', '{}', null, 'default'),
-    ('{parent}', 'parent', '{}', null, 'name')$$, 'templates are read in one place');
+  $$values ('{page}', 'page', '{}'::text[], null::text),
+    ('{last|0}', 'last', '{}', null),
+    ('{since|"2020-01-01"}', 'since', '{}', null),
+    ('{parent.parent.id}', 'parent', '{parent,id}', null),
+    ('{nobody}', 'nobody', '{}', 'name'),
+    ('{id|[1]}', 'id', '{}', 'default'),
+    ('{parent}', 'parent', '{}', 'name')$$, 'templates are read in one place');
 select is_empty($$select * from sync.templates_in('{"a": 1} { page } {} {1}')$$,
   'a brace that no letter follows is text');
 create function tests.has(p_name text) returns boolean language sql as $$

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from chunkwise.cli.advice import BAD_KEYS
-from chunkwise.cli.output import Row, print_json, print_table
+from chunkwise.cli.output import JsonOption, Row, print_json, print_table
 from chunkwise.cli.watch import job_of, watch
 from chunkwise.operator.client import operating
 from chunkwise.settings import Settings
@@ -44,8 +44,6 @@ MISSING_COLUMNS = {
     "last_complete_sync_at": "last complete sync",
     "command": "what helps",
 }
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def audit(

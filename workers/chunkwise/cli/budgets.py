@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
-from chunkwise.cli.output import Row, counted, print_json, print_table, tell
+from chunkwise.cli.output import JsonOption, Row, counted, print_json, print_table, tell
 from chunkwise.cli.question import ask
 from chunkwise.errors import SettingsError
 from chunkwise.gateway.protocol import LARGEST_INTEGER
@@ -28,7 +28,6 @@ COLUMNS = {
 }
 
 Answer = TypeVar("Answer")
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ScopeOption = Annotated[
     str | None, typer.Option("--of", help="Only that of this host, or workspace:<id>.")
 ]

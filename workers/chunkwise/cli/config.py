@@ -1,10 +1,6 @@
 """`chunkwise config`."""
 
-from typing import Annotated
-
-import typer
-
-from chunkwise.cli.output import print_json, print_table
+from chunkwise.cli.output import JsonOption, print_json, print_table
 from chunkwise.secret import MASK
 from chunkwise.settings import FILES, Settings, found_settings
 
@@ -12,7 +8,7 @@ COLUMNS = {"name": "setting", "value": "value", "source": "from"}
 
 
 def config(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the settings as they are read, without secrets, and where each comes from.
 

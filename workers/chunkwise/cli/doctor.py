@@ -2,11 +2,10 @@
 
 import asyncio
 from contextlib import closing
-from typing import Annotated
 
 import typer
 
-from chunkwise.cli.output import print_json, print_table
+from chunkwise.cli.output import JsonOption, print_json, print_table
 from chunkwise.doctor.database import Database
 from chunkwise.doctor.examine import examine
 from chunkwise.doctor.findings import Report
@@ -17,7 +16,7 @@ UNCHECKED_COLUMNS = {"check": "not checked", "reason": "why"}
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Look for what keeps the project from working: through DATABASE_URL and over the API.
 

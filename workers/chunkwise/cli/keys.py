@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chunkwise.cli.output import Row, print_json, print_table
+from chunkwise.cli.output import JsonOption, Row, print_json, print_table
 from chunkwise.cli.secrets import masked, read_key
 from chunkwise.cli.watch import job_of, watch
 from chunkwise.errors import ChunkwiseError
@@ -27,8 +27,6 @@ COLUMNS = {
     "latency_ms": "ms",
     "error_message": "",
 }
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def build() -> typer.Typer:

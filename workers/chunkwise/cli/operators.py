@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from chunkwise.cli.output import Row, print_json, print_table, tell
+from chunkwise.cli.output import JsonOption, Row, print_json, print_table, tell
 from chunkwise.cli.secrets import masked
 from chunkwise.operator.client import operating
 from chunkwise.secret import Secret
 from chunkwise.settings import Settings
 
 EmailArgument = Annotated[str, typer.Argument(help="The user's email address.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 COLUMNS = {"email": "email", "created_at": "since", "last_sign_in_at": "last signed in"}
 
 

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from shlex import quote
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +14,7 @@ from rich.text import Text
 from chunkwise.texts import as_json, printable
 
 Row = Mapping[str, Any]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 FILE_COLUMNS: Final = 200
 MOST_NAMED: Final = 3

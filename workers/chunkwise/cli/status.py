@@ -11,6 +11,7 @@ from chunkwise.cli.output import (
     AUDIT,
     KEY_CHECK,
     SYNC,
+    JsonOption,
     Row,
     print_job,
     print_json,
@@ -40,7 +41,7 @@ def status(
     watching: Annotated[
         bool, typer.Option("--watch", help="Follow the job until it ends.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what runs, what waits and why, what failed and which command helps.
 

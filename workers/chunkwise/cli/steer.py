@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from chunkwise.cli.output import counted, paused_line, tell
+from chunkwise.cli.output import JsonOption, counted, paused_line, tell
 from chunkwise.cli.question import ask
 from chunkwise.cli.reference import HELP, job_id
 from chunkwise.gateway.protocol import Json
 from chunkwise.operator.client import Operator
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SourceOption = Annotated[str | None, typer.Option(help="Only this source.")]
 WorkspaceOption = Annotated[str | None, typer.Option(help="Only this workspace.")]
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import typer
 
 from chunkwise.cli.declaration_file import read_declaration
-from chunkwise.cli.output import Row, counted, print_json
+from chunkwise.cli.output import JsonOption, Row, counted, print_json
 from chunkwise.cli.question import ask
 from chunkwise.errors import SettingsError
 from chunkwise.gateway.protocol import Json
@@ -34,7 +34,7 @@ def try_streams(
     stream: Annotated[
         list[str] | None, typer.Option(help="Try only this stream of the file; may be repeated.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Request pages 1 and 2 and one record as a sync would, and name what contradicts the file.
 

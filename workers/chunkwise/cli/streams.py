@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from chunkwise.cli.declaration_file import read_declaration
-from chunkwise.cli.output import Row, counted, print_json, print_table, tell
+from chunkwise.cli.output import JsonOption, Row, counted, print_json, print_table, tell
 from chunkwise.cli.question import ask
 from chunkwise.cli.stream_try import try_streams
 from chunkwise.errors import ChunkwiseError, SettingsError
@@ -30,8 +30,6 @@ COLUMNS = {
     "revision": "revision",
 }
 MIGRATION: Final = "chunkwise_streams.sql"
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def build() -> typer.Typer:

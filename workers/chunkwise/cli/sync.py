@@ -6,13 +6,11 @@ from typing import Annotated, TextIO
 
 import typer
 
-from chunkwise.cli.output import Row, print_job, print_json
+from chunkwise.cli.output import JsonOption, Row, print_job, print_json
 from chunkwise.cli.watch import exit_code, watch
 from chunkwise.operator.client import operating
 from chunkwise.settings import Settings
 from chunkwise.texts import printable
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def sync(

@@ -12,7 +12,7 @@ import typer
 from chunkwise.cli import audit
 from chunkwise.cli.advice import in_commands
 from chunkwise.cli.key_check import BAD, ask_about_key
-from chunkwise.cli.output import Row, counted, print_json, print_table
+from chunkwise.cli.output import JsonOption, Row, counted, print_json, print_table
 from chunkwise.cli.secrets import masked, read_key
 from chunkwise.cli.workspace_file import Line, read_lines
 from chunkwise.errors import ChunkwiseError, DatabaseError, SettingsError
@@ -85,7 +85,7 @@ def add(
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Do not ask the API whose the key is.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Register a workspace, or change it, and ask the API whose its key is.
 
@@ -132,7 +132,7 @@ def remove(
     delete_records: Annotated[
         bool, typer.Option("--delete-records", help="Delete what was synced of it, too.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Take a workspace out: its key leaves Vault, its live runs end; its rows stay.
 
@@ -152,7 +152,7 @@ def remove(
 
 
 def list_workspaces(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List all workspaces.
 
