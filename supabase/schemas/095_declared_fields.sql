@@ -131,7 +131,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
     when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
     when 'headers' then 'an object of texts without line breaks or letters beyond ASCII, such as '
       '{"Api-Version": "2026-01-01"}'
-    when 'body' then format('a JSON object of at most %s characters', p_field.most)
+    when 'body' then format('a JSON object whose text has a length of at most %s', p_field.most)
     when 'field values' then 'an object of fields and the text, number or truth in each, such as '
       '{"status": "deleted"}'
     when 'columns' then format('an object of at most %s columns, such as {"amount": "bigint", '

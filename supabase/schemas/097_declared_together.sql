@@ -183,7 +183,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('overlap', p_stream.overlap is not null and x.position <> 'offset',
       'nothing unless {offset} stands in the request'),
     ('overlap', p_stream.overlap >= p_stream.page_size,
-      format('fewer than the %s records of a page', p_stream.page_size)),
+      format('less than page_size, which is %s', p_stream.page_size)),
     ('page_size', p_stream.page_size < 2 and x.position = 'offset'
       and p_stream.completeness = 'chained',
       '2 or more, since pages by {offset} overlap where completeness is chained'),
@@ -271,7 +271,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
       'nothing unless completeness is counted, chained or agreed'),
     ('result_cap', p_stream.result_cap < p_stream.page_size,
-      format('at least the %s records of a page', p_stream.page_size)),
+      format('no less than page_size, which is %s', p_stream.page_size)),
     ('deleted_when', p_stream.deleted_when is not null
       and x.completeness not in ('counted', 'chained', 'agreed', 'single'),
       format('nothing where completeness is %s, which never deletes', x.completeness)),

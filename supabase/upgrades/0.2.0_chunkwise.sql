@@ -964,7 +964,7 @@ AS $function$
     when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
     when 'headers' then 'an object of texts without line breaks or letters beyond ASCII, such as '
       '{"Api-Version": "2026-01-01"}'
-    when 'body' then format('a JSON object of at most %s characters', p_field.most)
+    when 'body' then format('a JSON object whose text has a length of at most %s', p_field.most)
     when 'field values' then 'an object of fields and the text, number or truth in each, such as '
       '{"status": "deleted"}'
     when 'columns' then format('an object of at most %s columns, such as {"amount": "bigint", '
@@ -1332,7 +1332,7 @@ AS $function$
     ('overlap', p_stream.overlap is not null and x.position <> 'offset',
       'nothing unless {offset} stands in the request'),
     ('overlap', p_stream.overlap >= p_stream.page_size,
-      format('fewer than the %s records of a page', p_stream.page_size)),
+      format('less than page_size, which is %s', p_stream.page_size)),
     ('page_size', p_stream.page_size < 2 and x.position = 'offset'
       and p_stream.completeness = 'chained',
       '2 or more, since pages by {offset} overlap where completeness is chained'),
@@ -1421,7 +1421,7 @@ AS $function$
     ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
       'nothing unless completeness is counted, chained or agreed'),
     ('result_cap', p_stream.result_cap < p_stream.page_size,
-      format('at least the %s records of a page', p_stream.page_size)),
+      format('no less than page_size, which is %s', p_stream.page_size)),
     ('deleted_when', p_stream.deleted_when is not null
       and x.completeness not in ('counted', 'chained', 'agreed', 'single'),
       format('nothing where completeness is %s, which never deletes', x.completeness)),

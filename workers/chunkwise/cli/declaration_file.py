@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import yaml
 
+from chunkwise.cli.output import counted
 from chunkwise.errors import SettingsError
 from chunkwise.gateway.protocol import Json
 
@@ -27,7 +28,7 @@ def read_declaration(path: Path) -> Json:
     """Raises SettingsError, which names the line if there is one."""
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise SettingsError(f"{path} is longer than {MOST_BYTES:,} bytes", FORM)
+            raise SettingsError(f"{path} is longer than {counted(MOST_BYTES, 'byte')}", FORM)
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}", FORM) from None
