@@ -1784,8 +1784,8 @@ comment on column public.sync_streams.first_page is 'The number of the first pag
 comment on column public.sync_streams.next_path is
 'Where an answer names what comes next, which is {next} in the request or the URL itself.';
 comment on column public.sync_streams.next_is is
-'What stands there: token, for {next}; url: the next request; link_header: no path, the header Link
-with rel="next" says so.';
+'What next_path leads to: token, for {next}; url: the next request; link_header: no path, the header
+Link with rel="next" says so.';
 comment on column public.sync_streams.last_path is
 'Which value of a page''s last record is {last}; null: its id.';
 comment on column public.sync_streams.cursor_is is
@@ -1832,14 +1832,15 @@ comment on column public.sync_streams.parent_stream is
 'Of items, and of lists of children, one below each of its records: the stream whose run must have
 closed first. {parent.id} and the like in a request are fields of its record.';
 comment on column public.sync_streams.order_path is
-'Of a feed: where a record says what its list is ordered by, newest first; null: its id.';
+'Where a record says what its list is ordered by; null: its id. A feed has to be newest first.';
 comment on column public.sync_streams.order_type is
-'What stands there: number or time.';
+'What order_path leads to: number, time or text.';
 comment on column public.sync_streams.overlap_pages is
 'Of a feed: pages read beyond the first one that lies below the mark, which shows nothing that was
 first stored since the last complete scan.';
 comment on column public.sync_streams.full_scan_days is
-'Of a feed: how often a scan ignores the mark. How often an unlisted record is asked for.';
+'How often a run ignores a feed''s mark or {since} and reads everything, and how often an unlisted
+record is asked for.';
 comment on column public.sync_streams.deep_page_limit is
 'The last page the API serves by number; deeper ones are read by cursor.';
 comment on column public.sync_streams.cursor_params is
@@ -1856,9 +1857,10 @@ read and before anything else.';
 comment on column public.sync_streams.max_body_bytes is
 'A longer answer is refused: 8 MB, at most 16.';
 comment on column public.sync_streams.is_default is
-'Whether start_sync_job() without a list of streams takes it.';
+'Whether start_sync_job() without a list of streams, and the scheduled sync, read it.';
 comment on column public.sync_streams.page_size is
-'Records per page as the API serves them; estimates only.';
+'Records per page as the API serves them: {size} in a request, the step of {offset}, and what a page
+is measured by where short_page_ends.';
 comment on column public.sync_streams.item_path is
 'Path of one record with {id} in it: asked before a record is deleted; 404 or 410 confirms.';
 comment on column public.sync_streams.status_classes is 'Additions to the source''s classes.';

@@ -11260,9 +11260,14 @@ changed reads below all at first and every full_scan_days.';
 
 comment on column public.sync_streams.first_page is 'The number of the first page, 0 or 1.';
 
+comment on column public.sync_streams.full_scan_days is 'How often a run ignores a feed''s mark or {since} and reads everything, and how often an unlisted
+record is asked for.';
+
 comment on column public.sync_streams.headers is 'Headers of its requests, beside Accept and the credential; values may hold templates.';
 
 comment on column public.sync_streams.id_scope is 'Whether ids are unique in a workspace (global) or below one parent only (parent).';
+
+comment on column public.sync_streams.is_default is 'Whether start_sync_job() without a list of streams, and the scheduled sync, read it.';
 
 comment on column public.sync_streams.last_path is 'Which value of a page''s last record is {last}; null: its id.';
 
@@ -11274,8 +11279,8 @@ comment on column public.sync_streams.more_path is 'Where an answer says whether
 
 comment on column public.sync_streams.next_absent_ends is 'Whether a full page without anything at next_path is the last one.';
 
-comment on column public.sync_streams.next_is is 'What stands there: token, for {next}; url: the next request; link_header: no path, the header Link
-with rel="next" says so.';
+comment on column public.sync_streams.next_is is 'What next_path leads to: token, for {next}; url: the next request; link_header: no path, the header
+Link with rel="next" says so.';
 
 comment on column public.sync_streams.next_path is 'Where an answer names what comes next, which is {next} in the request or the URL itself.';
 
@@ -11285,7 +11290,14 @@ comment on column public.sync_streams.order_is_unique is 'Whether no two records
 
 comment on column public.sync_streams.order_moves is 'never: a record''s order key stays; forward: it grows with every change, as updated_at does.';
 
+comment on column public.sync_streams.order_path is 'Where a record says what its list is ordered by; null: its id. A feed has to be newest first.';
+
+comment on column public.sync_streams.order_type is 'What order_path leads to: number, time or text.';
+
 comment on column public.sync_streams.overlap is 'By how many records pages by {offset} overlap; null: a tenth of a page, at least 1.';
+
+comment on column public.sync_streams.page_size is 'Records per page as the API serves them: {size} in a request, the step of {offset}, and what a page
+is measured by where short_page_ends.';
 
 comment on column public.sync_streams.parent_stream is 'Of items, and of lists of children, one below each of its records: the stream whose run must have
 closed first. {parent.id} and the like in a request are fields of its record.';
