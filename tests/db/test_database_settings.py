@@ -72,7 +72,7 @@ def test_cron_and_postgrest_say_which_isolation_they_need(
     try:
         answer = httpx.post(
             f"{api.url}/rest/v1/rpc/claim_next_chunk_job_safe",
-            json={"p_worker_id": "worker", "p_limit": 1},
+            json={"p_worker_id": "worker", "p_limit": 1, "p_protocol": 2},
             headers={"apikey": api.secret_key},
         )
     finally:
