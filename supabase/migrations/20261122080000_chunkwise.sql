@@ -5504,8 +5504,8 @@ $$;
 comment on function sync.seconds_asked(text) is
 $$Returns: a number of 0 or more, null if the text is none.$$;
 
-create function sync.wait_asked_for(p_source public.sync_sources, p_headers jsonb, p_answer jsonb)
-  returns numeric
+create function sync.wait_asked_for(p_source public.sync_sources, p_headers jsonb, p_answer jsonb,
+  p_is_rate_limit boolean) returns numeric
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   -- The API's own clock, where it tells it.
@@ -5517,17 +5517,18 @@ begin
     select w.seconds from (values
       (1, coalesce(sync.seconds_asked(v_retry), extract(epoch from sync.http_date(v_retry)
         - v_now))),
-      (2, case p_source.reset_header ->> 'is'
+      -- Every answer may have that header: it says when the present window ends.
+      (2, case when p_is_rate_limit then case p_source.reset_header ->> 'is'
         when 'epoch' then sync.seconds_asked(v_reset) - extract(epoch from v_now)
         when 'seconds' then sync.seconds_asked(v_reset)
-        when 'date' then extract(epoch from sync.http_date(v_reset) - v_now) end),
+        when 'date' then extract(epoch from sync.http_date(v_reset) - v_now) end end),
       (3, sync.seconds_asked(p_answer #>> coalesce(p_source.retry_after_path, '{retry_after}')))
     ) as w (turn, seconds)
     where w.seconds > 0 order by w.turn limit 1);
 end; $$;
-comment on function sync.wait_asked_for(public.sync_sources, jsonb, jsonb) is
-$$Returns: after how many seconds an answer asks to be asked again: by Retry-After, by the source's
-reset_header, or in its body; null if it names nothing above 0.$$;
+comment on function sync.wait_asked_for(public.sync_sources, jsonb, jsonb, boolean) is
+$$Returns: after how many seconds an answer asks to be asked again: by Retry-After, of a rate limit
+by the source's reset_header, or in its body; null if it names nothing above 0.$$;
 
 revoke all on function
   sync.status_classes, sync.class_of, sync.class_by_rules, sync.http_date, sync.seconds_asked,
@@ -7722,16 +7723,17 @@ $$The database itself could not take a page: it comes again, after 1 s and then 
 to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
 postponed and wait, or retry.$$;
 
-create function sync.asked_wait(p_page sync.page_in_hand) returns numeric
+create function sync.asked_wait(p_page sync.page_in_hand, p_is_rate_limit boolean) returns numeric
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_source public.sync_sources;
 begin
   select so.* into strict v_source from public.sync_sources as so
   join public.sync_streams as st on st.source_id = so.id where st.id = p_page.stream_id;
-  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body));
+  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body),
+    p_is_rate_limit);
 end; $$;
-comment on function sync.asked_wait(sync.page_in_hand) is
+comment on function sync.asked_wait(sync.page_in_hand, boolean) is
 $$Returns: after how many seconds an answer asks to be asked again, null if it does not say.$$;
 
 create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
@@ -7744,13 +7746,13 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
-  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page) end;
+  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page, false) end;
   if p_sqlstate = 'SY021' then
     v_page.code := p_sqlstate;
     v_page.message := p_message;
     v_page.outcome := 'delayed';
     v_page.is_permanent := false;
-    v_page.retry_after := sync.asked_wait(v_page);
+    v_page.retry_after := sync.asked_wait(v_page, true);
     v_page.wait := make_interval(secs => least(sync.setting('max_block_seconds'),
       coalesce(v_page.retry_after, sync.setting('retry_base_seconds')))::double precision);
     v_page.answer := null;
@@ -9472,9 +9474,12 @@ begin
   end if;
   v_page.ends := case
     when v_says_more is false then true
-    when p_stream.short_page_ends and p_page.records < p_stream.page_size then true
+    -- What the answer itself says of more counts for more than how long it is; behind an empty page
+    -- nothing comes, whatever it names.
+    when v_says_more is null and p_stream.short_page_ends and p_page.records < p_stream.page_size
+      and (p_page.records = 0 or v_position not in ('next', 'url', 'link')) then true
     -- Where pages begin at 0, the last one may be named by number or by count.
-    when v_page.last_page is not null
+    when v_page.last_page is not null and v_says_more is not true
     then p_page.page >= v_page.last_page + 1 - p_stream.first_page
     when p_page.records > 0 or v_says_more then false
     when v_position in ('page', 'last') then true
@@ -9528,7 +9533,8 @@ begin
 end; $$;
 comment on function sync.with_next(sync.page_in_hand, jsonb, public.sync_streams,
   public.sync_sources) is
-$$Returns: a page with the reading of the one after it, and whether the list ends with it. By
+$$Returns: a page with the reading of the one after it, and whether the list ends with it: a short
+page does not, whatever short_page_ends says, where the answer says or names what follows. By
 offsets a page that shows no more than it shares with the page before may be the end: then ends is null.
 Raises: SY010.$$;
 
@@ -11756,9 +11762,12 @@ declare
   v_scans int[];
   v_are_held boolean[];
 begin
-  -- What no list is known to show counts as missed by a run that proved every list.
-  if p_run.mark is null and not exists (
-    select 1 from sync.run_parts where run_id = p_run.id and state = 'unproven') then
+  -- What no list is known to show counts as missed by a run that proved every list, one at the
+  -- least: without parents nothing was looked at.
+  if p_run.mark is null and exists (
+    select 1 from sync.run_parts where run_id = p_run.id and state = 'proven')
+    and not exists (
+      select 1 from sync.run_parts where run_id = p_run.id and state = 'unproven') then
     execute sync.target_sql('with unlisted as (
         select %3$s as id from %1$s as t where %2$s and t.deleted_at is null
         except
@@ -12343,10 +12352,11 @@ begin
       v_page.body := null;
       return v_page;
     end if;
-    if v_class = 'page' then
-      null;
-    elsif p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+    -- Before class_rules: that a record is gone no rule about lists can say.
+    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
       perform sync.require_own_error(p_page, p_source);
+    elsif v_class = 'page' then
+      null;
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
       perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
@@ -13275,10 +13285,11 @@ create function sync.delay_token_request(p_request sync.token_requests, p_outcom
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_is_failure boolean := p_outcome = 'retry';
-  v_wait interval := case when p_outcome = 'retry' then make_interval(secs => greatest(
-    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end, (0.5 +
-random() / 2) * least(300,     sync.setting('retry_base_seconds') * 2 ^ least(p_request.failures,
-20)))::double precision)     else interval '0' end;
+  v_wait interval := case when v_is_failure then make_interval(secs => greatest(
+    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end,
+    (0.5 + random() / 2) * least(300, sync.setting('retry_base_seconds')
+      * 2 ^ least(p_request.failures, 20)))::double precision)
+    else interval '0' end;
 begin
   update sync.token_requests set status = 'pending', outcome = p_outcome,
     lease_expires_at = null, due_at = sync.now() + v_wait,
@@ -13368,7 +13379,8 @@ begin
     join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
     perform sync.delay_token_request(v_request, v_outcome,
       sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
-      sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body))));
+      sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body),
+      p_error_class = 'rate_limited')));
     perform sync.let_probe(v_request.budget_id);
   end if;
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
@@ -13529,6 +13541,10 @@ begin
   select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
   select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
   v_access := sync.access_of(v_workspace, v_source, v_token);
+  if v_workspace.removed_at is not null or v_workspace.source_id <> v_source.id then
+    perform sync.end_try(p_try.id, 'failed', 'its workspace was removed, or has another source now');
+    return null;
+  end if;
   -- A first answer is wanted, and no word that nothing changed.
   v_stream.conditional := false;
   v_chunk.id := p_try.request_id;
@@ -13612,6 +13628,15 @@ end; $$;
 comment on function sync.lease_tries(text, int) is
 $$Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
 budgets.$$;
+
+create function sync.tries_due() returns int
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (exists (select 1 from sync.stream_tries where due_at <= sync.now()))::int;
+end; $$;
+comment on function sync.tries_due() is
+$$Returns: for how many requests of tries a claim keeps room, before it takes chunks: 1 if any is
+due. Where there are always more chunks than room, none would be sent otherwise.$$;
 
 create function sync.with_tries(p_answer jsonb, p_worker_id text, p_limit int) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -13763,7 +13788,8 @@ begin
   end if;
   v_message := sync.failure_text(p_error_message, v_try.workspace_id);
   v_outcome := case
-    when p_error_class in ('released', 'postponed') then 'released'
+    when p_error_class = 'postponed' or p_error_class = 'released'
+      and (p_error_message not like 'no answer%') is not false then 'released'
     when p_error_class = 'permanent' or v_try.attempts >= 2 then 'failed' else 'retry' end;
   if v_outcome = 'failed' then
     perform sync.note_failed_try(v_try, p_given, v_message);
@@ -13800,11 +13826,15 @@ begin
     from free where t.id = free.id returning t.request_id
   )
   select coalesce(array_agg(request_id), '{}') into v_kept from extended;
-  return v_kept;
+  return v_kept || array(
+    select t.request_id from sync.stream_tries as t
+    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = t.request_id
+      and (l ->> 'lease_token')::bigint = t.lease_token
+    where t.lease_expires_at > p_now and t.request_id <> all (v_kept));
 end; $$;
 comment on function sync.extend_tries(jsonb, timestamptz) is
 $$The heartbeat's part for tries. Returns: requests that are still held. Locks: their rows by SKIP
-LOCKED.$$;
+LOCKED: what another call holds is being ended.$$;
 
 create function sync.take_back_tries() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -13839,9 +13869,9 @@ $$Requests of tries whose lease ran out are sent again; a try that is not over a
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.with_tries, sync.try_of,
-  sync.go_on_with_try, sync.note_try, sync.take_try_answers, sync.note_failed_try, sync.fail_try,
-  sync.extend_tries, sync.take_back_tries
+  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.tries_due,
+  sync.with_tries, sync.try_of, sync.go_on_with_try, sync.note_try, sync.take_try_answers,
+  sync.note_failed_try, sync.fail_try, sync.extend_tries, sync.take_back_tries
 from public, anon, authenticated, service_role;
 
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
@@ -14229,8 +14259,8 @@ begin
     v_class := coalesce(nullif(coalesce(sync.content_class(v_page, v_stream, v_source),
       case when p_page.http_status is not null then sync.class_of(sync.status_classes(v_stream,
         v_source, v_page.kind, v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), v_class);
-    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer),
-      p_retry_after);
+    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer,
+      v_class = 'rate_limited'), p_retry_after);
     v_page.answer := null;
   end if;
   v_page.body := null;
@@ -15417,7 +15447,7 @@ from public, anon, authenticated, service_role;
 grant execute on function public.apply_declaration, public.get_declarations to service_role;
 
 -- Trying a declaration: the verbs.
--- Stands on: templates, declared_fields, targets, declare, declarations.
+-- Stands on: templates, declared_fields, declare, kind_children, declarations.
 
 create function sync.rows_to_try(p_declaration jsonb, p_source_name text, p_stream text,
   out o_source jsonb, out o_stream jsonb)
@@ -15467,20 +15497,22 @@ create function sync.some_parent(p_workspace_id bigint, p_stream jsonb, out o_pa
   out o_id text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_parent public.sync_streams;
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_stream);
+  v_parent public.sync_streams := sync.parent_of(v_stream);
+  v_rows sync.live_row[];
 begin
-  select * into v_parent from public.sync_streams
-  where source_id = (p_stream ->> 'source_id')::bigint
-    and stream_name = p_stream ->> 'parent_stream';
-  if v_parent.id is not null then
-    execute format('select raw, id::text from %s where workspace_id = $1 and deleted_at is null %s
-      order by id limit 1', v_parent.target_table, case when sync.is_shared_target(
-      to_regclass(v_parent.target_table)) then 'and stream_id = $2' else '' end)
-    into o_parent, o_id using p_workspace_id, v_parent.id;
+  if v_parent.id is null then
+    return;
   end if;
+  v_rows := array(
+    select l from sync.live_rows(v_parent.id, p_workspace_id, null, null, 1) as l);
+  o_id := v_rows[1].record_id;
+  o_parent := (sync.parent_values(v_parent, p_workspace_id, v_rows,
+    sync.parent_paths(v_stream)))[1];
 end; $$;
 comment on function sync.some_parent(bigint, jsonb) is
-$$Returns: a live record of a stream's parent in a workspace, and its id; null if there is none.$$;
+$$Returns: of a live record of a stream's parent in a workspace its id, and what the stream's
+templates take of it, as of a list that a run reads, and nothing else; null if there is none.$$;
 
 create function public.try_stream(p_declaration jsonb, p_workspace text,
   p_stream text default null) returns jsonb
@@ -19138,7 +19170,7 @@ begin
     return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
-  v_most := p_limit - sync.tokens_due(p_limit);
+  v_most := p_limit - sync.tokens_due(p_limit) - sync.tries_due();
   v_ids := case when v_most > 0 then sync.pick_fair_shares(v_most, p_worker_id) else '{}' end;
   if cardinality(v_ids) < v_most then
     v_ids := (v_ids || array(
@@ -19247,6 +19279,7 @@ declare
   v_free bigint[];
   v_doubtful bigint[];
   v_lost jsonb;
+  v_others bigint[];
   v_cancelled jsonb;
   v_worker_ids text[];
 begin
@@ -19306,10 +19339,11 @@ begin
   from given left join held using (id)
   left join public.workspace_sync_runs as r on r.id = held.run_id;
   if v_lost <> '[]' then
+    -- Apart: in a condition they would be extended once for each that is lost.
+    v_others := sync.extend_tries(p_leases, v_now) || sync.extend_tokens(p_leases, v_now);
     v_lost := (
       select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
-      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)
-        || sync.extend_tokens(p_leases, v_now)));
+      where l.id::text::bigint <> all (v_others));
   end if;
   update sync.workers as k set last_seen_at = v_now
   from (

@@ -64,8 +64,8 @@ $$;
 comment on function sync.seconds_asked(text) is
 $$Returns: a number of 0 or more, null if the text is none.$$;
 
-create function sync.wait_asked_for(p_source public.sync_sources, p_headers jsonb, p_answer jsonb)
-  returns numeric
+create function sync.wait_asked_for(p_source public.sync_sources, p_headers jsonb, p_answer jsonb,
+  p_is_rate_limit boolean) returns numeric
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   -- The API's own clock, where it tells it.
@@ -77,17 +77,18 @@ begin
     select w.seconds from (values
       (1, coalesce(sync.seconds_asked(v_retry), extract(epoch from sync.http_date(v_retry)
         - v_now))),
-      (2, case p_source.reset_header ->> 'is'
+      -- Every answer may have that header: it says when the present window ends.
+      (2, case when p_is_rate_limit then case p_source.reset_header ->> 'is'
         when 'epoch' then sync.seconds_asked(v_reset) - extract(epoch from v_now)
         when 'seconds' then sync.seconds_asked(v_reset)
-        when 'date' then extract(epoch from sync.http_date(v_reset) - v_now) end),
+        when 'date' then extract(epoch from sync.http_date(v_reset) - v_now) end end),
       (3, sync.seconds_asked(p_answer #>> coalesce(p_source.retry_after_path, '{retry_after}')))
     ) as w (turn, seconds)
     where w.seconds > 0 order by w.turn limit 1);
 end; $$;
-comment on function sync.wait_asked_for(public.sync_sources, jsonb, jsonb) is
-$$Returns: after how many seconds an answer asks to be asked again: by Retry-After, by the source's
-reset_header, or in its body; null if it names nothing above 0.$$;
+comment on function sync.wait_asked_for(public.sync_sources, jsonb, jsonb, boolean) is
+$$Returns: after how many seconds an answer asks to be asked again: by Retry-After, of a rate limit
+by the source's reset_header, or in its body; null if it names nothing above 0.$$;
 
 revoke all on function
   sync.status_classes, sync.class_of, sync.class_by_rules, sync.http_date, sync.seconds_asked,

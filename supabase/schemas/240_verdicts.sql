@@ -98,16 +98,17 @@ $$The database itself could not take a page: it comes again, after 1 s and then 
 to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
 postponed and wait, or retry.$$;
 
-create function sync.asked_wait(p_page sync.page_in_hand) returns numeric
+create function sync.asked_wait(p_page sync.page_in_hand, p_is_rate_limit boolean) returns numeric
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_source public.sync_sources;
 begin
   select so.* into strict v_source from public.sync_sources as so
   join public.sync_streams as st on st.source_id = so.id where st.id = p_page.stream_id;
-  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body));
+  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body),
+    p_is_rate_limit);
 end; $$;
-comment on function sync.asked_wait(sync.page_in_hand) is
+comment on function sync.asked_wait(sync.page_in_hand, boolean) is
 $$Returns: after how many seconds an answer asks to be asked again, null if it does not say.$$;
 
 create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
@@ -120,13 +121,13 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
-  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page) end;
+  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page, false) end;
   if p_sqlstate = 'SY021' then
     v_page.code := p_sqlstate;
     v_page.message := p_message;
     v_page.outcome := 'delayed';
     v_page.is_permanent := false;
-    v_page.retry_after := sync.asked_wait(v_page);
+    v_page.retry_after := sync.asked_wait(v_page, true);
     v_page.wait := make_interval(secs => least(sync.setting('max_block_seconds'),
       coalesce(v_page.retry_after, sync.setting('retry_base_seconds')))::double precision);
     v_page.answer := null;

@@ -201,9 +201,12 @@ begin
   end if;
   v_page.ends := case
     when v_says_more is false then true
-    when p_stream.short_page_ends and p_page.records < p_stream.page_size then true
+    -- What the answer itself says of more counts for more than how long it is; behind an empty page
+    -- nothing comes, whatever it names.
+    when v_says_more is null and p_stream.short_page_ends and p_page.records < p_stream.page_size
+      and (p_page.records = 0 or v_position not in ('next', 'url', 'link')) then true
     -- Where pages begin at 0, the last one may be named by number or by count.
-    when v_page.last_page is not null
+    when v_page.last_page is not null and v_says_more is not true
     then p_page.page >= v_page.last_page + 1 - p_stream.first_page
     when p_page.records > 0 or v_says_more then false
     when v_position in ('page', 'last') then true
@@ -257,7 +260,8 @@ begin
 end; $$;
 comment on function sync.with_next(sync.page_in_hand, jsonb, public.sync_streams,
   public.sync_sources) is
-$$Returns: a page with the reading of the one after it, and whether the list ends with it. By
+$$Returns: a page with the reading of the one after it, and whether the list ends with it: a short
+page does not, whatever short_page_ends says, where the answer says or names what follows. By
 offsets a page that shows no more than it shares with the page before may be the end: then ends is null.
 Raises: SY010.$$;
 

@@ -645,9 +645,12 @@ declare
   v_scans int[];
   v_are_held boolean[];
 begin
-  -- What no list is known to show counts as missed by a run that proved every list.
-  if p_run.mark is null and not exists (
-    select 1 from sync.run_parts where run_id = p_run.id and state = 'unproven') then
+  -- What no list is known to show counts as missed by a run that proved every list, one at the
+  -- least: without parents nothing was looked at.
+  if p_run.mark is null and exists (
+    select 1 from sync.run_parts where run_id = p_run.id and state = 'proven')
+    and not exists (
+      select 1 from sync.run_parts where run_id = p_run.id and state = 'unproven') then
     execute sync.target_sql('with unlisted as (
         select %3$s as id from %1$s as t where %2$s and t.deleted_at is null
         except

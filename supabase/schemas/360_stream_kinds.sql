@@ -123,10 +123,11 @@ begin
       v_page.body := null;
       return v_page;
     end if;
-    if v_class = 'page' then
-      null;
-    elsif p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+    -- Before class_rules: that a record is gone no rule about lists can say.
+    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
       perform sync.require_own_error(p_page, p_source);
+    elsif v_class = 'page' then
+      null;
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
       perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),

@@ -105,10 +105,11 @@ create function sync.delay_token_request(p_request sync.token_requests, p_outcom
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_is_failure boolean := p_outcome = 'retry';
-  v_wait interval := case when p_outcome = 'retry' then make_interval(secs => greatest(
-    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end, (0.5 +
-random() / 2) * least(300,     sync.setting('retry_base_seconds') * 2 ^ least(p_request.failures,
-20)))::double precision)     else interval '0' end;
+  v_wait interval := case when v_is_failure then make_interval(secs => greatest(
+    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end,
+    (0.5 + random() / 2) * least(300, sync.setting('retry_base_seconds')
+      * 2 ^ least(p_request.failures, 20)))::double precision)
+    else interval '0' end;
 begin
   update sync.token_requests set status = 'pending', outcome = p_outcome,
     lease_expires_at = null, due_at = sync.now() + v_wait,
@@ -198,7 +199,8 @@ begin
     join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
     perform sync.delay_token_request(v_request, v_outcome,
       sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
-      sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body))));
+      sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body),
+      p_error_class = 'rate_limited')));
     perform sync.let_probe(v_request.budget_id);
   end if;
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);

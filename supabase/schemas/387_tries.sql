@@ -42,6 +42,10 @@ begin
   select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
   select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
   v_access := sync.access_of(v_workspace, v_source, v_token);
+  if v_workspace.removed_at is not null or v_workspace.source_id <> v_source.id then
+    perform sync.end_try(p_try.id, 'failed', 'its workspace was removed, or has another source now');
+    return null;
+  end if;
   -- A first answer is wanted, and no word that nothing changed.
   v_stream.conditional := false;
   v_chunk.id := p_try.request_id;
@@ -125,6 +129,15 @@ end; $$;
 comment on function sync.lease_tries(text, int) is
 $$Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
 budgets.$$;
+
+create function sync.tries_due() returns int
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (exists (select 1 from sync.stream_tries where due_at <= sync.now()))::int;
+end; $$;
+comment on function sync.tries_due() is
+$$Returns: for how many requests of tries a claim keeps room, before it takes chunks: 1 if any is
+due. Where there are always more chunks than room, none would be sent otherwise.$$;
 
 create function sync.with_tries(p_answer jsonb, p_worker_id text, p_limit int) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -276,7 +289,8 @@ begin
   end if;
   v_message := sync.failure_text(p_error_message, v_try.workspace_id);
   v_outcome := case
-    when p_error_class in ('released', 'postponed') then 'released'
+    when p_error_class = 'postponed' or p_error_class = 'released'
+      and (p_error_message not like 'no answer%') is not false then 'released'
     when p_error_class = 'permanent' or v_try.attempts >= 2 then 'failed' else 'retry' end;
   if v_outcome = 'failed' then
     perform sync.note_failed_try(v_try, p_given, v_message);
@@ -313,11 +327,15 @@ begin
     from free where t.id = free.id returning t.request_id
   )
   select coalesce(array_agg(request_id), '{}') into v_kept from extended;
-  return v_kept;
+  return v_kept || array(
+    select t.request_id from sync.stream_tries as t
+    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = t.request_id
+      and (l ->> 'lease_token')::bigint = t.lease_token
+    where t.lease_expires_at > p_now and t.request_id <> all (v_kept));
 end; $$;
 comment on function sync.extend_tries(jsonb, timestamptz) is
 $$The heartbeat's part for tries. Returns: requests that are still held. Locks: their rows by SKIP
-LOCKED.$$;
+LOCKED: what another call holds is being ended.$$;
 
 create function sync.take_back_tries() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -352,7 +370,7 @@ $$Requests of tries whose lease ran out are sent again; a try that is not over a
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.with_tries, sync.try_of,
-  sync.go_on_with_try, sync.note_try, sync.take_try_answers, sync.note_failed_try, sync.fail_try,
-  sync.extend_tries, sync.take_back_tries
+  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.tries_due,
+  sync.with_tries, sync.try_of, sync.go_on_with_try, sync.note_try, sync.take_try_answers,
+  sync.note_failed_try, sync.fail_try, sync.extend_tries, sync.take_back_tries
 from public, anon, authenticated, service_role;

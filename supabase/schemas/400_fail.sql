@@ -73,8 +73,8 @@ begin
     v_class := coalesce(nullif(coalesce(sync.content_class(v_page, v_stream, v_source),
       case when p_page.http_status is not null then sync.class_of(sync.status_classes(v_stream,
         v_source, v_page.kind, v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), v_class);
-    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer),
-      p_retry_after);
+    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer,
+      v_class = 'rate_limited'), p_retry_after);
     v_page.answer := null;
   end if;
   v_page.body := null;

@@ -1,5 +1,5 @@
 -- Trying a declaration: the verbs.
--- Stands on: templates, declared_fields, targets, declare, declarations.
+-- Stands on: templates, declared_fields, declare, kind_children, declarations.
 
 create function sync.rows_to_try(p_declaration jsonb, p_source_name text, p_stream text,
   out o_source jsonb, out o_stream jsonb)
@@ -49,20 +49,22 @@ create function sync.some_parent(p_workspace_id bigint, p_stream jsonb, out o_pa
   out o_id text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_parent public.sync_streams;
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_stream);
+  v_parent public.sync_streams := sync.parent_of(v_stream);
+  v_rows sync.live_row[];
 begin
-  select * into v_parent from public.sync_streams
-  where source_id = (p_stream ->> 'source_id')::bigint
-    and stream_name = p_stream ->> 'parent_stream';
-  if v_parent.id is not null then
-    execute format('select raw, id::text from %s where workspace_id = $1 and deleted_at is null %s
-      order by id limit 1', v_parent.target_table, case when sync.is_shared_target(
-      to_regclass(v_parent.target_table)) then 'and stream_id = $2' else '' end)
-    into o_parent, o_id using p_workspace_id, v_parent.id;
+  if v_parent.id is null then
+    return;
   end if;
+  v_rows := array(
+    select l from sync.live_rows(v_parent.id, p_workspace_id, null, null, 1) as l);
+  o_id := v_rows[1].record_id;
+  o_parent := (sync.parent_values(v_parent, p_workspace_id, v_rows,
+    sync.parent_paths(v_stream)))[1];
 end; $$;
 comment on function sync.some_parent(bigint, jsonb) is
-$$Returns: a live record of a stream's parent in a workspace, and its id; null if there is none.$$;
+$$Returns: of a live record of a stream's parent in a workspace its id, and what the stream's
+templates take of it, as of a list that a run reads, and nothing else; null if there is none.$$;
 
 create function public.try_stream(p_declaration jsonb, p_workspace text,
   p_stream text default null) returns jsonb

@@ -147,7 +147,7 @@ begin
     return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
-  v_most := p_limit - sync.tokens_due(p_limit);
+  v_most := p_limit - sync.tokens_due(p_limit) - sync.tries_due();
   v_ids := case when v_most > 0 then sync.pick_fair_shares(v_most, p_worker_id) else '{}' end;
   if cardinality(v_ids) < v_most then
     v_ids := (v_ids || array(
@@ -256,6 +256,7 @@ declare
   v_free bigint[];
   v_doubtful bigint[];
   v_lost jsonb;
+  v_others bigint[];
   v_cancelled jsonb;
   v_worker_ids text[];
 begin
@@ -315,10 +316,11 @@ begin
   from given left join held using (id)
   left join public.workspace_sync_runs as r on r.id = held.run_id;
   if v_lost <> '[]' then
+    -- Apart: in a condition they would be extended once for each that is lost.
+    v_others := sync.extend_tries(p_leases, v_now) || sync.extend_tokens(p_leases, v_now);
     v_lost := (
       select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
-      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)
-        || sync.extend_tokens(p_leases, v_now)));
+      where l.id::text::bigint <> all (v_others));
   end if;
   update sync.workers as k set last_seen_at = v_now
   from (

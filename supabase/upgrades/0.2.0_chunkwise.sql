@@ -3146,7 +3146,7 @@ AS $function$
   select case when p_text ~ '^\s*[0-9]{1,12}(\.[0-9]{1,9})?\s*$' then p_text::numeric end;
 $function$;
 
-CREATE OR REPLACE FUNCTION sync.wait_asked_for(p_source public.sync_sources, p_headers jsonb, p_answer jsonb)
+CREATE OR REPLACE FUNCTION sync.wait_asked_for(p_source public.sync_sources, p_headers jsonb, p_answer jsonb, p_is_rate_limit boolean)
  RETURNS numeric
  LANGUAGE plpgsql
  STABLE
@@ -3162,10 +3162,11 @@ begin
     select w.seconds from (values
       (1, coalesce(sync.seconds_asked(v_retry), extract(epoch from sync.http_date(v_retry)
         - v_now))),
-      (2, case p_source.reset_header ->> 'is'
+      -- Every answer may have that header: it says when the present window ends.
+      (2, case when p_is_rate_limit then case p_source.reset_header ->> 'is'
         when 'epoch' then sync.seconds_asked(v_reset) - extract(epoch from v_now)
         when 'seconds' then sync.seconds_asked(v_reset)
-        when 'date' then extract(epoch from sync.http_date(v_reset) - v_now) end),
+        when 'date' then extract(epoch from sync.http_date(v_reset) - v_now) end end),
       (3, sync.seconds_asked(p_answer #>> coalesce(p_source.retry_after_path, '{retry_after}')))
     ) as w (turn, seconds)
     where w.seconds > 0 order by w.turn limit 1);
@@ -4190,7 +4191,7 @@ begin
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.asked_wait(p_page sync.page_in_hand)
+CREATE OR REPLACE FUNCTION sync.asked_wait(p_page sync.page_in_hand, p_is_rate_limit boolean)
  RETURNS numeric
  LANGUAGE plpgsql
  STABLE
@@ -4201,7 +4202,8 @@ declare
 begin
   select so.* into strict v_source from public.sync_sources as so
   join public.sync_streams as st on st.source_id = so.id where st.id = p_page.stream_id;
-  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body));
+  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body),
+    p_is_rate_limit);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text, p_hint text)
@@ -4216,13 +4218,13 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
-  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page) end;
+  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page, false) end;
   if p_sqlstate = 'SY021' then
     v_page.code := p_sqlstate;
     v_page.message := p_message;
     v_page.outcome := 'delayed';
     v_page.is_permanent := false;
-    v_page.retry_after := sync.asked_wait(v_page);
+    v_page.retry_after := sync.asked_wait(v_page, true);
     v_page.wait := make_interval(secs => least(sync.setting('max_block_seconds'),
       coalesce(v_page.retry_after, sync.setting('retry_base_seconds')))::double precision);
     v_page.answer := null;
@@ -5472,9 +5474,12 @@ begin
   end if;
   v_page.ends := case
     when v_says_more is false then true
-    when p_stream.short_page_ends and p_page.records < p_stream.page_size then true
+    -- What the answer itself says of more counts for more than how long it is; behind an empty page
+    -- nothing comes, whatever it names.
+    when v_says_more is null and p_stream.short_page_ends and p_page.records < p_stream.page_size
+      and (p_page.records = 0 or v_position not in ('next', 'url', 'link')) then true
     -- Where pages begin at 0, the last one may be named by number or by count.
-    when v_page.last_page is not null
+    when v_page.last_page is not null and v_says_more is not true
     then p_page.page >= v_page.last_page + 1 - p_stream.first_page
     when p_page.records > 0 or v_says_more then false
     when v_position in ('page', 'last') then true
@@ -7146,9 +7151,12 @@ declare
   v_scans int[];
   v_are_held boolean[];
 begin
-  -- What no list is known to show counts as missed by a run that proved every list.
-  if p_run.mark is null and not exists (
-    select 1 from sync.run_parts where run_id = p_run.id and state = 'unproven') then
+  -- What no list is known to show counts as missed by a run that proved every list, one at the
+  -- least: without parents nothing was looked at.
+  if p_run.mark is null and exists (
+    select 1 from sync.run_parts where run_id = p_run.id and state = 'proven')
+    and not exists (
+      select 1 from sync.run_parts where run_id = p_run.id and state = 'unproven') then
     execute sync.target_sql('with unlisted as (
         select %3$s as id from %1$s as t where %2$s and t.deleted_at is null
         except
@@ -7699,10 +7707,11 @@ begin
       v_page.body := null;
       return v_page;
     end if;
-    if v_class = 'page' then
-      null;
-    elsif p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
+    -- Before class_rules: that a record is gone no rule about lists can say.
+    if p_page.kind in ('confirmation', 'item') and p_page.http_status in (404, 410) then
       perform sync.require_own_error(p_page, p_source);
+    elsif v_class = 'page' then
+      null;
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
       perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
@@ -8474,10 +8483,11 @@ CREATE OR REPLACE FUNCTION sync.delay_token_request(p_request sync.token_request
 AS $function$
 declare
   v_is_failure boolean := p_outcome = 'retry';
-  v_wait interval := case when p_outcome = 'retry' then make_interval(secs => greatest(
-    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end, (0.5 +
-random() / 2) * least(300,     sync.setting('retry_base_seconds') * 2 ^ least(p_request.failures,
-20)))::double precision)     else interval '0' end;
+  v_wait interval := case when v_is_failure then make_interval(secs => greatest(
+    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end,
+    (0.5 + random() / 2) * least(300, sync.setting('retry_base_seconds')
+      * 2 ^ least(p_request.failures, 20)))::double precision)
+    else interval '0' end;
 begin
   update sync.token_requests set status = 'pending', outcome = p_outcome,
     lease_expires_at = null, due_at = sync.now() + v_wait,
@@ -8563,7 +8573,8 @@ begin
     join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
     perform sync.delay_token_request(v_request, v_outcome,
       sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
-      sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body))));
+      sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body),
+      p_error_class = 'rate_limited')));
     perform sync.let_probe(v_request.budget_id);
   end if;
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
@@ -8712,6 +8723,10 @@ begin
   select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
   select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
   v_access := sync.access_of(v_workspace, v_source, v_token);
+  if v_workspace.removed_at is not null or v_workspace.source_id <> v_source.id then
+    perform sync.end_try(p_try.id, 'failed', 'its workspace was removed, or has another source now');
+    return null;
+  end if;
   -- A first answer is wanted, and no word that nothing changed.
   v_stream.conditional := false;
   v_chunk.id := p_try.request_id;
@@ -8790,6 +8805,16 @@ begin
     end if;
   end loop;
   return v_leases;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.tries_due()
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (exists (select 1 from sync.stream_tries where due_at <= sync.now()))::int;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.with_tries(p_answer jsonb, p_worker_id text, p_limit integer)
@@ -8943,7 +8968,8 @@ begin
   end if;
   v_message := sync.failure_text(p_error_message, v_try.workspace_id);
   v_outcome := case
-    when p_error_class in ('released', 'postponed') then 'released'
+    when p_error_class = 'postponed' or p_error_class = 'released'
+      and (p_error_message not like 'no answer%') is not false then 'released'
     when p_error_class = 'permanent' or v_try.attempts >= 2 then 'failed' else 'retry' end;
   if v_outcome = 'failed' then
     perform sync.note_failed_try(v_try, p_given, v_message);
@@ -8980,7 +9006,11 @@ begin
     from free where t.id = free.id returning t.request_id
   )
   select coalesce(array_agg(request_id), '{}') into v_kept from extended;
-  return v_kept;
+  return v_kept || array(
+    select t.request_id from sync.stream_tries as t
+    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = t.request_id
+      and (l ->> 'lease_token')::bigint = t.lease_token
+    where t.lease_expires_at > p_now and t.request_id <> all (v_kept));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.take_back_tries()
@@ -9314,8 +9344,8 @@ begin
     v_class := coalesce(nullif(coalesce(sync.content_class(v_page, v_stream, v_source),
       case when p_page.http_status is not null then sync.class_of(sync.status_classes(v_stream,
         v_source, v_page.kind, v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), v_class);
-    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer),
-      p_retry_after);
+    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer,
+      v_class = 'rate_limited'), p_retry_after);
     v_page.answer := null;
   end if;
   v_page.body := null;
@@ -9900,17 +9930,18 @@ CREATE OR REPLACE FUNCTION sync.some_parent(p_workspace_id bigint, p_stream json
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_parent public.sync_streams;
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_stream);
+  v_parent public.sync_streams := sync.parent_of(v_stream);
+  v_rows sync.live_row[];
 begin
-  select * into v_parent from public.sync_streams
-  where source_id = (p_stream ->> 'source_id')::bigint
-    and stream_name = p_stream ->> 'parent_stream';
-  if v_parent.id is not null then
-    execute format('select raw, id::text from %s where workspace_id = $1 and deleted_at is null %s
-      order by id limit 1', v_parent.target_table, case when sync.is_shared_target(
-      to_regclass(v_parent.target_table)) then 'and stream_id = $2' else '' end)
-    into o_parent, o_id using p_workspace_id, v_parent.id;
+  if v_parent.id is null then
+    return;
   end if;
+  v_rows := array(
+    select l from sync.live_rows(v_parent.id, p_workspace_id, null, null, 1) as l);
+  o_id := v_rows[1].record_id;
+  o_parent := (sync.parent_values(v_parent, p_workspace_id, v_rows,
+    sync.parent_paths(v_stream)))[1];
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.try_stream(p_declaration jsonb, p_workspace text, p_stream text DEFAULT NULL::text)
@@ -10863,7 +10894,7 @@ begin
     return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
-  v_most := p_limit - sync.tokens_due(p_limit);
+  v_most := p_limit - sync.tokens_due(p_limit) - sync.tries_due();
   v_ids := case when v_most > 0 then sync.pick_fair_shares(v_most, p_worker_id) else '{}' end;
   if cardinality(v_ids) < v_most then
     v_ids := (v_ids || array(
@@ -10971,6 +11002,7 @@ declare
   v_free bigint[];
   v_doubtful bigint[];
   v_lost jsonb;
+  v_others bigint[];
   v_cancelled jsonb;
   v_worker_ids text[];
 begin
@@ -11030,10 +11062,11 @@ begin
   from given left join held using (id)
   left join public.workspace_sync_runs as r on r.id = held.run_id;
   if v_lost <> '[]' then
+    -- Apart: in a condition they would be extended once for each that is lost.
+    v_others := sync.extend_tries(p_leases, v_now) || sync.extend_tokens(p_leases, v_now);
     v_lost := (
       select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
-      where l.id::text::bigint <> all (sync.extend_tries(p_leases, v_now)
-        || sync.extend_tokens(p_leases, v_now)));
+      where l.id::text::bigint <> all (v_others));
   end if;
   update sync.workers as k set last_seen_at = v_now
   from (
@@ -11658,8 +11691,8 @@ comment on function sync.http_date(text) is 'Returns: the moment that a header n
 
 comment on function sync.seconds_asked(text) is 'Returns: a number of 0 or more, null if the text is none.';
 
-comment on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb) is 'Returns: after how many seconds an answer asks to be asked again: by Retry-After, by the source''s
-reset_header, or in its body; null if it names nothing above 0.';
+comment on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb,boolean) is 'Returns: after how many seconds an answer asks to be asked again: by Retry-After, of a rate limit
+by the source''s reset_header, or in its body; null if it names nothing above 0.';
 
 comment on type sync.admission is 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
 again), token (its workspace waits for an access token; send_after likewise), locked (another session
@@ -11819,7 +11852,7 @@ comment on function sync.postpone(sync.page_in_hand,text,text) is 'The database 
 to 15 s; no attempt is burnt, unless it recurs for this page only. Returns: the page with outcome
 postponed and wait, or retry.';
 
-comment on function sync.asked_wait(sync.page_in_hand) is 'Returns: after how many seconds an answer asks to be asked again, null if it does not say.';
+comment on function sync.asked_wait(sync.page_in_hand,boolean) is 'Returns: after how many seconds an answer asks to be asked again, null if it does not say.';
 
 comment on function sync.judge_error(sync.page_in_hand,text,text,text) is 'What an error of reading or applying a page means: SY010 shape, SY012 data and SY024 a class are
 permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
@@ -11934,7 +11967,8 @@ overlap that is the first page again: if it shows the same, there was no other.'
 comment on function sync.says_more(jsonb,public.sync_streams) is 'Returns: whether an answer says that more follows; null where the stream does not say that it
 does. Raises: SY010.';
 
-comment on function sync.with_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) is 'Returns: a page with the reading of the one after it, and whether the list ends with it. By
+comment on function sync.with_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) is 'Returns: a page with the reading of the one after it, and whether the list ends with it: a short
+page does not, whatever short_page_ends says, where the answer says or names what follows. By
 offsets a page that shows no more than it shares with the page before may be the end: then ends is null.
 Raises: SY010.';
 
@@ -12294,6 +12328,9 @@ the lease, or null. Locks: the budget, by SKIP LOCKED.';
 comment on function sync.lease_tries(text,integer) is 'Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
 budgets.';
 
+comment on function sync.tries_due() is 'Returns: for how many requests of tries a claim keeps room, before it takes chunks: 1 if any is
+due. Where there are always more chunks than room, none would be sent otherwise.';
+
 comment on function sync.with_tries(jsonb,text,integer) is 'Returns: a claim''s answer with what tries ask for, behind its chunks. Locks: as lease_tries().';
 
 comment on function sync.try_of(bigint,bigint) is 'Returns: the try whose request is leased so; null if there is none. Locks: its row.';
@@ -12314,7 +12351,7 @@ comment on function sync.fail_try(sync.page_in_hand,text,text,numeric) is 'A try
 null if that is no such request, or another''s lease. Locks: its row, its budget by SKIP LOCKED.';
 
 comment on function sync.extend_tries(jsonb,timestamp with time zone) is 'The heartbeat''s part for tries. Returns: requests that are still held. Locks: their rows by SKIP
-LOCKED.';
+LOCKED: what another call holds is being ended.';
 
 comment on function sync.take_back_tries() is 'Requests of tries whose lease ran out are sent again; a try that is not over after ten minutes has
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.';
@@ -12417,7 +12454,8 @@ apply_declaration() takes it. Raises: SY003 unknown source. Locks: nothing that 
 comment on function sync.rows_to_try(jsonb,text,text) is 'Returns: the rows of a source and a stream as they would be declared, or are; they are taken back.
 Raises: SY003 no such stream, SY006 as declaring does.';
 
-comment on function sync.some_parent(bigint,jsonb) is 'Returns: a live record of a stream''s parent in a workspace, and its id; null if there is none.';
+comment on function sync.some_parent(bigint,jsonb) is 'Returns: of a live record of a stream''s parent in a workspace its id, and what the stream''s
+templates take of it, as of a list that a run reads, and nothing else; null if there is none.';
 
 comment on function public.try_stream(jsonb,text,text) is 'Try a declaration with a workspace''s key: a stream as declare_stream() takes it, {"stream_name"}
 of one that is declared, or a source with its streams, of which p_stream names one. Nothing is declared
@@ -12689,7 +12727,7 @@ revoke all on function sync.http_date(text) from public, anon, authenticated, se
 
 revoke all on function sync.seconds_asked(text) from public, anon, authenticated, service_role;
 
-revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb) from public, anon, authenticated, service_role;
+revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.hold_budget(bigint) from public, anon, authenticated, service_role;
 
@@ -12781,7 +12819,7 @@ revoke all on function sync.is_pages_own_trouble(sync.page_in_hand,text) from pu
 
 revoke all on function sync.postpone(sync.page_in_hand,text,text) from public, anon, authenticated, service_role;
 
-revoke all on function sync.asked_wait(sync.page_in_hand) from public, anon, authenticated, service_role;
+revoke all on function sync.asked_wait(sync.page_in_hand,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.judge_error(sync.page_in_hand,text,text,text) from public, anon, authenticated, service_role;
 
@@ -13048,6 +13086,8 @@ revoke all on function sync.put_off_try(bigint,interval,boolean,text) from publi
 revoke all on function sync.lease_try(sync.stream_tries,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.lease_tries(text,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.tries_due() from public, anon, authenticated, service_role;
 
 revoke all on function sync.with_tries(jsonb,text,integer) from public, anon, authenticated, service_role;
 

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(6);
+select plan(8);
 
 select tests.workspace('acme');
 select tests.workspace('zen');
@@ -33,6 +33,23 @@ select results_eq($$select distinct lease_expires_at - started_at
 select tests.advance('1 minute');
 select is(tests.beat() -> 'lost', (select jsonb_agg(queue_id order by queue_id) from held),
   'then it is lost, also before any sweep');
+
+-- What is no chunk's.
+create table tests.extended (n int);
+create function tests.note_extended() returns trigger language plpgsql as $$
+begin
+  insert into tests.extended values (1);
+  return null;
+end; $$;
+create trigger extended after update on sync.token_requests
+for each row execute function tests.note_extended();
+insert into sync.token_requests (id, workspace_id, budget_id, base_url, status, lease_token,
+  lease_expires_at, started_at)
+select 900, id, budget_id, base_url, 'processing', 5, sync.now() + interval '9 seconds', sync.now()
+from public.sync_workspaces where workspace_name = 'acme';
+select is(extend_chunk_leases('[{"queue_id": 900, "lease_token": 5},
+  {"queue_id": 901, "lease_token": 5}, {"queue_id": 902, "lease_token": 5}]') -> 'lost', '[901, 902]', 'a token''s request is kept');
+select is((select count(*) from tests.extended), 1::bigint, 'and extended once, whatever is lost');
 
 select * from finish();
 rollback;

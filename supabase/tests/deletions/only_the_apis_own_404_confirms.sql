@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(10);
+select plan(12);
 
 select tests.workspace('acme');
 create function tests.ask(p_status int, p_body text) returns text language plpgsql as $$
@@ -27,6 +27,13 @@ select is(tests.ask(410, '"gone"'), 'failed: {1,2}', 'nor a bare string');
 select is(tests.ask(404, '{"message": null}'), 'failed: {1,2}', 'nor a message that is none');
 select is(tests.ask(404, '{"message": "Record not found."}'), 'completed: {1}', 'its own 404 does');
 select is(tests.ask(410, '{"message": "Gone."}'), 'completed: {1}', 'as does its own 410');
+-- A rule about lists makes no proof of it.
+update public.sync_sources
+set class_rules = '[{"status": 404, "text": "not found", "class": "page"}]'
+where source_name = 'email_bison';
+select is(tests.ask(404, '<html>Not Found</html>'), 'retry: {1,2}',
+  'a proxy''s page does not, whatever class_rules call a page');
+select is(tests.ask(404, '{"message": "Record not found."}'), 'completed: {1}', 'its own 404 does');
 select is((select count(*) from public.workspace_sync_runs where status <> 'completed'), 0::bigint,
   'no run fails of it');
 select tests.serve('acme', 1, 2);

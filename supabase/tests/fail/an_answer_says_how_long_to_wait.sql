@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(18);
+select plan(21);
 
 select declare_source('{"source_name": "epoch", "reset_header": {"name": "X-Reset", "is": "epoch"},
   "retry_after_path": ["error", "wait"]}');
@@ -8,7 +8,7 @@ select declare_source('{"source_name": "seconds", "reset_header": {"name": "x-re
   "seconds"}}');
 select declare_source('{"source_name": "date", "reset_header": {"name": "x-reset", "is": "date"}}');
 
-select is(sync.wait_asked_for(so, headers::jsonb, body::jsonb), wanted,
+select is(sync.wait_asked_for(so, headers::jsonb, body::jsonb, true), wanted,
   format('%s: %s %s', source, headers, body))
 from (values
   ('epoch', '{"retry-after": "7"}', '{}', 7::numeric),
@@ -34,11 +34,27 @@ join public.sync_sources as so on so.source_name = t.source;
 
 -- The database's clock is the API's, where that does not tell its own.
 select is(sync.wait_asked_for(so, jsonb_build_object('x-reset',
-  ceil(extract(epoch from sync.now()))::bigint + 60), null) between 60 and 61, true, 'in a minute')
+  ceil(extract(epoch from sync.now()))::bigint + 60), null, true) between 60 and 61, true,
+  'in a minute')
 from public.sync_sources as so where source_name = 'epoch';
 
+-- Of any other answer that header only says when the present window ends.
+select is(sync.wait_asked_for(so, headers::jsonb, null, false), wanted,
+  'no rate limit: ' || headers)
+from (values ('{"x-reset": "99999999999"}', null::numeric),
+  ('{"x-reset": "99999999999", "retry-after": "7"}', 7)) as t (headers, wanted),
+  public.sync_sources as so where so.source_name = 'epoch';
+
+update public.sync_sources set reset_header = '{"name": "x-reset", "is": "seconds"}'
+where source_name = 'email_bison';
 select tests.workspace('acme');
 select tests.start('acme');
+create temp table broken as select fail_chunk_job_safe(l.queue_id, l.lease_token, 'transient',
+  'HTTP 502: bad', p_answer => '{"status": 502, "headers": {"x-reset": "3000"}}') as outcome
+  from tests.claim() as l;
+select ok((select (outcome ->> 'look_again_ms')::bigint from broken) < 60000,
+  'a failure is tried again after its own backoff');
+select tests.advance('1 minute');
 create temp table failed as select fail_chunk_job_safe(l.queue_id, l.lease_token, 'permanent',
   'HTTP 429: slow down', p_answer => '{"status": 429, "headers": {"retry-after": "86400"}}')
   as outcome from tests.claim() as l;
