@@ -13795,14 +13795,17 @@ begin
     perform sync.note_failed_try(v_try, p_given, v_message);
   else
     perform sync.put_off_try(v_try.id, case v_outcome when 'released' then interval '0'
-      else make_interval(secs => least(60, greatest(1, p_retry_after))::double precision) end,
+      else make_interval(secs => least(60, greatest(1, p_retry_after, sync.wait_asked_for(
+        jsonb_populate_record(null::public.sync_sources, v_try.source), p_given.headers,
+        sync.json_object(p_given.body), p_error_class = 'rate_limited')))::double precision) end,
       v_outcome = 'retry', v_message);
   end if;
   perform sync.let_probe(v_try.budget_id);
   return jsonb_build_object('queue_id', p_given.queue_id, 'outcome', v_outcome);
 end; $$;
 comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is
-$$A try's request ended without a page: it is sent three times at most. Returns: the outcome, or
+$$A try's request ended without a page: it is sent three times at most, and no earlier than its
+answer asks for, up to a minute. Returns: the outcome, or
 null if that is no such request, or another's lease. Locks: its row, its budget by SKIP LOCKED.$$;
 
 create function sync.extend_tries(p_leases jsonb, p_now timestamptz) returns bigint[]

@@ -8975,7 +8975,9 @@ begin
     perform sync.note_failed_try(v_try, p_given, v_message);
   else
     perform sync.put_off_try(v_try.id, case v_outcome when 'released' then interval '0'
-      else make_interval(secs => least(60, greatest(1, p_retry_after))::double precision) end,
+      else make_interval(secs => least(60, greatest(1, p_retry_after, sync.wait_asked_for(
+        jsonb_populate_record(null::public.sync_sources, v_try.source), p_given.headers,
+        sync.json_object(p_given.body), p_error_class = 'rate_limited')))::double precision) end,
       v_outcome = 'retry', v_message);
   end if;
   perform sync.let_probe(v_try.budget_id);
@@ -12347,7 +12349,8 @@ pages, those with outcome completed. Locks: the tries by request, budgets by SKI
 comment on function sync.note_failed_try(sync.stream_tries,sync.page_in_hand,text) is 'A try''s request failed for good: without page 1 the try has failed, otherwise it goes on. A page
 that was only guessed and is refused lies past the end. The caller holds the try.';
 
-comment on function sync.fail_try(sync.page_in_hand,text,text,numeric) is 'A try''s request ended without a page: it is sent three times at most. Returns: the outcome, or
+comment on function sync.fail_try(sync.page_in_hand,text,text,numeric) is 'A try''s request ended without a page: it is sent three times at most, and no earlier than its
+answer asks for, up to a minute. Returns: the outcome, or
 null if that is no such request, or another''s lease. Locks: its row, its budget by SKIP LOCKED.';
 
 comment on function sync.extend_tries(jsonb,timestamp with time zone) is 'The heartbeat''s part for tries. Returns: requests that are still held. Locks: their rows by SKIP

@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/tries.psql
-select plan(6);
+select plan(7);
 
 select tests.workspace('acme');
 select tests.workspace('zen');
@@ -30,6 +30,13 @@ begin
 end; $$;
 select is(array[tests.drop_it(), tests.drop_it(), tests.drop_it()], '{retry,retry,failed}'::text[],
   'what met a closed connection, too, but three times at most');
+
+select tests.tried('{}', variadic '{}'::jsonb[]);
+select tests.lease_one();
+select fail_chunk_job_safe(request_id, lease_token, 'rate_limited', 'HTTP 429: slow down',
+  p_answer => '{"status": 429, "headers": {"retry-after": "40"}}') from sync.stream_tries;
+select is((select due_at from sync.stream_tries), sync.now() + interval '40 seconds',
+  'a refusal says when it is sent again');
 
 select tests.tried('{}', variadic '{}'::jsonb[]);
 update sync_sources set auth = 'none';
