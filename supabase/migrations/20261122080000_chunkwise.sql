@@ -11115,10 +11115,8 @@ revoke all on function
   sync.joined_items, sync.cover_items, sync.plan_items
 from public, anon, authenticated, service_role;
 
--- Children: below each record of the parent's stream a list, read once the parent's run has closed.
--- Each list is a part of the run, planned in a window and proven by itself.
--- Stands on: streams, templates, targets, slots, answers, record_parents, missing, close,
---   deletions, lists, kind_counted, kind_agreed, kind_items.
+-- Parent rows: which rows of a parent's stream there are, and what the lists below take of each.
+-- Stands on: templates, targets, answers, missing.
 
 create function sync.parent_of(p_stream public.sync_streams) returns public.sync_streams
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -11233,68 +11231,13 @@ end; $$;
 comment on function sync.parent_paths(public.sync_streams) is
 $$Returns: what of its parent a stream's requests need, as a.b.$$;
 
-create function sync.takes_all_parents(p_run public.workspace_sync_runs,
-  p_stream public.sync_streams) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_stream.fan_out = 'all' or coalesce((
-    select s.marks -> 'of' <> sync.feed_identity(w, p_stream)
-      or (s.marks ->> 'all_parents_at')::timestamptz
-        < sync.now() - make_interval(days => p_stream.full_scan_days)
-    from public.sync_workspace_streams as s
-    join public.sync_workspaces as w on w.id = s.workspace_id
-    where s.workspace_id = p_run.workspace_id and s.stream_id = p_stream.id), true);
-end; $$;
-comment on function sync.takes_all_parents(public.workspace_sync_runs, public.sync_streams) is
-$$Returns: whether a run reads the children of all parents that live. Of those that follow what
-changed the first run of an address, owner and declaration does, and one every full_scan_days.$$;
+revoke all on function
+  sync.parent_of, sync.live_rows, sync.picked, sync.parent_values, sync.parent_paths
+from public, anon, authenticated, service_role;
 
-create function sync.add_parts(p_run_id bigint, p_limit int) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_stream public.sync_streams;
-  v_parent public.sync_streams;
-  v_rows sync.live_row[];
-  v_staged_ids bigint[];
-  v_record_ids text[];
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
-  v_parent := sync.parent_of(v_stream);
-  if v_run.mark is null then
-    v_rows := array(
-      select l from sync.live_rows(v_parent.id, v_run.workspace_id, null, v_run.parts_mark, p_limit)
-        as l);
-    v_record_ids := array(select x.record_id from unnest(v_rows) as x);
-  else
-    select o_ids, o_record_ids into v_staged_ids, v_record_ids
-    from sync.next_staged(v_run, p_limit);
-    v_record_ids := coalesce(v_record_ids, '{}');
-    v_rows := array(
-      select l from sync.live_rows(v_parent.id, v_run.workspace_id, v_record_ids) as l);
-    -- What is deleted has no list; its children go with it.
-    update sync.staged_items as s set processed_at = sync.now()
-    where s.id = any (v_staged_ids) and s.processed_at is null
-      and s.record_id <> all (array(select x.record_id from unnest(v_rows) as x));
-  end if;
-  insert into sync.run_parts (run_id, scan, parent_id, parent)
-  select v_run.id, greatest(v_run.scan, v_run.last_part_scan) + x.n, v_rows[x.n].record_id, x.value
-  from unnest(sync.parent_values(v_parent, v_run.workspace_id, v_rows,
-    sync.parent_paths(v_stream))) with ordinality as x (value, n)
-  order by x.n
-  on conflict (run_id, parent_id, attempt) do nothing;
-  update public.workspace_sync_runs set
-    last_part_scan = greatest(scan, last_part_scan) + cardinality(v_rows),
-    has_more_parts = cardinality(v_record_ids) = p_limit,
-    parts_mark = coalesce(v_record_ids[cardinality(v_record_ids)], parts_mark),
-    mark = coalesce(v_staged_ids[cardinality(v_staged_ids)], mark)
-  where id = v_run.id;
-end; $$;
-comment on function sync.add_parts(bigint, int) is
-$$The next lists of a run: of parents that live, in the order of their table, or of those that
-changed, staged first first. The caller holds the run's lock. Locks: staged rows of parents that are
-deleted.$$;
+-- Part scans: the list below one parent is queued, read on, scanned again, and ends with a finding
+-- of its own.
+-- Stands on: templates, lists, kind_counted, kind_agreed.
 
 create function sync.queue_below(p_run public.workspace_sync_runs, p_kind text, p_scans int[],
   p_pages int[], p_record_ids text[], p_readings jsonb[]) returns bigint[]
@@ -11584,121 +11527,14 @@ comment on function sync.end_parts(public.workspace_sync_runs) is
 $$End the lists of a run of which nothing is live. The caller holds its lock. Locks: queue rows and
 staged rows by SKIP LOCKED.$$;
 
-create function sync.plan_parts(p_run_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_ahead int;
-  v_waiting bigint[];
-  v_is_rest boolean;
-begin
-  select * into v_run from public.workspace_sync_runs
-  where id = p_run_id and status = 'running' and ending is null and phase = 'parts';
-  if v_run.id is null then
-    return;
-  end if;
-  perform sync.end_parts(v_run);
-  v_ahead := sync.pages_ahead(v_run.max_concurrency);
-  -- What waits was planned last: the bound skips index entries of what waited before.
-  v_waiting := array(
-    select id from public.chunk_processing_queue
-    where (run_id, id) >= (p_run_id, coalesce(v_run.window_turn, 0)) and run_id = p_run_id
-      and status = 'pending' and slot is null order by id);
-  if cardinality(v_waiting) > v_ahead / 2 then
-    return;
-  end if;
-  if v_run.has_more_parts and (
-    select count(*) from sync.run_parts where run_id = p_run_id and state = 'waiting') < v_ahead
-  then
-    perform sync.add_parts(p_run_id, 1000);
-  end if;
-  v_waiting := v_waiting || sync.queue_parts(v_run, v_ahead - cardinality(v_waiting));
-  select not (r.has_more_parts or exists (
-    select 1 from sync.run_parts as p where p.run_id = r.id and (p.state = 'waiting'
-      or (p.state = 'reading' and p.planned_pages < p.known_pages))))
-  into v_is_rest from public.workspace_sync_runs as r where r.id = p_run_id;
-  update public.workspace_sync_runs set window_turn = case when not v_is_rest then coalesce(
-    v_waiting[greatest(1, cardinality(v_waiting) - v_run.max_concurrency - v_ahead / 2)], 0) end
-  where id = p_run_id;
-end; $$;
-comment on function sync.plan_parts(bigint) is
-$$End lists that were read, and queue the next pages of others, once half of those that waited are
-used up: 100,000 parents do not make 100,000 chunks at once. The caller holds the run's lock, and
-fills its slots.$$;
+revoke all on function
+  sync.queue_below, sync.queue_parts, sync.cancel_part, sync.walk_part, sync.compare_part,
+  sync.add_up_part, sync.repeat_part, sync.read_part_on, sync.note_processed, sync.end_part,
+  sync.end_parts
+from public, anon, authenticated, service_role;
 
-create function sync.plan_children(p_pages sync.page_in_hand[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand;
-  v_part sync.run_parts;
-  v_run public.workspace_sync_runs;
-begin
-  for v_page in
-    select p.* from unnest(p_pages) as p
-    join public.sync_streams as st on st.id = p.stream_id
-      and st.completeness in ('chained', 'agreed')
-    where p.kind = 'page' and p.ends is false and p.next is not null order by p.turn
-  loop
-    select * into v_part from sync.run_parts
-    where id = v_page.part_id and state = 'reading' and known_pages = v_page.page;
-    if found then
-      select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
-      perform sync.read_part_on(v_part, v_run,
-        v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next)
-      where v_run.ending is null;
-    end if;
-  end loop;
-  update sync.run_parts as p set known_pages = greatest(p.known_pages, said.last_page),
-    step = coalesce(p.step, said.step)
-  from (
-    select x.part_id, max(x.last_page) as last_page, max(x.records) filter (
-      where x.page = 1 and x.records between 1 and st.page_size - 1
-        and sync.position_of(st) = 'offset') as step
-    from unnest(p_pages) as x
-    join public.sync_streams as st on st.id = x.stream_id
-      and st.completeness not in ('chained', 'agreed')
-    where x.reveals_pages group by x.part_id
-  ) as said
-  where p.id = said.part_id and p.state = 'reading';
-end; $$;
-comment on function sync.plan_children(sync.page_in_hand[]) is
-$$Know of the pages up to the last one that completed pages of lists name, or queue what comes after
-them. The caller holds the runs' locks.$$;
-
-create function sync.begin_children(p_run_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_run public.workspace_sync_runs;
-  v_stream public.sync_streams;
-  v_takes_all boolean;
-  v_parents bigint;
-begin
-  for v_run in
-    select * from public.workspace_sync_runs where id = any (p_run_ids)
-    order by id for no key update
-  loop
-    select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
-    v_takes_all := sync.takes_all_parents(v_run, v_stream);
-    if v_takes_all then
-      execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null',
-        (sync.parent_of(v_stream)).id)
-      into v_parents using v_run.workspace_id, (sync.parent_of(v_stream)).id;
-    else
-      select count(*) into v_parents from sync.staged_items
-      where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-        and processed_at is null;
-    end if;
-    delete from sync.run_parts where run_id = v_run.id;
-    update public.workspace_sync_runs set phase = 'parts', parts_total = v_parents, parts_ended = 0,
-      parts_mark = null, has_more_parts = true, window_turn = 0,
-      mark = case when not v_takes_all then 0 end, known_pages = 0, planned_pages = 0,
-      progress_total = greatest(1, v_parents)
-    where id = v_run.id returning * into v_run;
-    perform sync.advance_children(v_run);
-  end loop;
-end; $$;
-comment on function sync.begin_children(bigint[]) is
-$$The first lists of runs, or their end where no parent has any. Locks: the runs by id.$$;
+-- Missing below: which children no list shows any more, what holds them back, and who is asked.
+-- Stands on: answers, record_parents, missing, parent_rows, part_scans.
 
 create function sync.miss_below(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -11928,6 +11764,195 @@ comment on function sync.reject_below(public.workspace_sync_runs, text) is
 $$Children that their lists missed answered for themselves: what these lists missed is forgotten,
 and they are read again. The caller holds the run's lock. Returns: whether any is.$$;
 
+revoke all on function
+  sync.miss_below, sync.note_emptied, sync.note_missing_below, sync.revive_shown_below,
+  sync.ask_below, sync.reject_below
+from public, anon, authenticated, service_role;
+
+-- Children: below each record of the parent's stream a list, read once the parent's run has closed.
+-- Each list is a part of the run, planned in a window and proven by itself.
+-- Stands on: streams, templates, slots, missing, close, deletions, kind_items, parent_rows,
+--   part_scans, missing_below.
+
+create function sync.takes_all_parents(p_run public.workspace_sync_runs,
+  p_stream public.sync_streams) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_stream.fan_out = 'all' or coalesce((
+    select s.marks -> 'of' <> sync.feed_identity(w, p_stream)
+      or (s.marks ->> 'all_parents_at')::timestamptz
+        < sync.now() - make_interval(days => p_stream.full_scan_days)
+    from public.sync_workspace_streams as s
+    join public.sync_workspaces as w on w.id = s.workspace_id
+    where s.workspace_id = p_run.workspace_id and s.stream_id = p_stream.id), true);
+end; $$;
+comment on function sync.takes_all_parents(public.workspace_sync_runs, public.sync_streams) is
+$$Returns: whether a run reads the children of all parents that live. Of those that follow what
+changed the first run of an address, owner and declaration does, and one every full_scan_days.$$;
+
+create function sync.add_parts(p_run_id bigint, p_limit int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_parent public.sync_streams;
+  v_rows sync.live_row[];
+  v_staged_ids bigint[];
+  v_record_ids text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
+  v_parent := sync.parent_of(v_stream);
+  if v_run.mark is null then
+    v_rows := array(
+      select l from sync.live_rows(v_parent.id, v_run.workspace_id, null, v_run.parts_mark, p_limit)
+        as l);
+    v_record_ids := array(select x.record_id from unnest(v_rows) as x);
+  else
+    select o_ids, o_record_ids into v_staged_ids, v_record_ids
+    from sync.next_staged(v_run, p_limit);
+    v_record_ids := coalesce(v_record_ids, '{}');
+    v_rows := array(
+      select l from sync.live_rows(v_parent.id, v_run.workspace_id, v_record_ids) as l);
+    -- What is deleted has no list; its children go with it.
+    update sync.staged_items as s set processed_at = sync.now()
+    where s.id = any (v_staged_ids) and s.processed_at is null
+      and s.record_id <> all (array(select x.record_id from unnest(v_rows) as x));
+  end if;
+  insert into sync.run_parts (run_id, scan, parent_id, parent)
+  select v_run.id, greatest(v_run.scan, v_run.last_part_scan) + x.n, v_rows[x.n].record_id, x.value
+  from unnest(sync.parent_values(v_parent, v_run.workspace_id, v_rows,
+    sync.parent_paths(v_stream))) with ordinality as x (value, n)
+  order by x.n
+  on conflict (run_id, parent_id, attempt) do nothing;
+  update public.workspace_sync_runs set
+    last_part_scan = greatest(scan, last_part_scan) + cardinality(v_rows),
+    has_more_parts = cardinality(v_record_ids) = p_limit,
+    parts_mark = coalesce(v_record_ids[cardinality(v_record_ids)], parts_mark),
+    mark = coalesce(v_staged_ids[cardinality(v_staged_ids)], mark)
+  where id = v_run.id;
+end; $$;
+comment on function sync.add_parts(bigint, int) is
+$$The next lists of a run: of parents that live, in the order of their table, or of those that
+changed, staged first first. The caller holds the run's lock. Locks: staged rows of parents that are
+deleted.$$;
+
+create function sync.plan_parts(p_run_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_ahead int;
+  v_waiting bigint[];
+  v_is_rest boolean;
+begin
+  select * into v_run from public.workspace_sync_runs
+  where id = p_run_id and status = 'running' and ending is null and phase = 'parts';
+  if v_run.id is null then
+    return;
+  end if;
+  perform sync.end_parts(v_run);
+  v_ahead := sync.pages_ahead(v_run.max_concurrency);
+  -- What waits was planned last: the bound skips index entries of what waited before.
+  v_waiting := array(
+    select id from public.chunk_processing_queue
+    where (run_id, id) >= (p_run_id, coalesce(v_run.window_turn, 0)) and run_id = p_run_id
+      and status = 'pending' and slot is null order by id);
+  if cardinality(v_waiting) > v_ahead / 2 then
+    return;
+  end if;
+  if v_run.has_more_parts and (
+    select count(*) from sync.run_parts where run_id = p_run_id and state = 'waiting') < v_ahead
+  then
+    perform sync.add_parts(p_run_id, 1000);
+  end if;
+  v_waiting := v_waiting || sync.queue_parts(v_run, v_ahead - cardinality(v_waiting));
+  select not (r.has_more_parts or exists (
+    select 1 from sync.run_parts as p where p.run_id = r.id and (p.state = 'waiting'
+      or (p.state = 'reading' and p.planned_pages < p.known_pages))))
+  into v_is_rest from public.workspace_sync_runs as r where r.id = p_run_id;
+  update public.workspace_sync_runs set window_turn = case when not v_is_rest then coalesce(
+    v_waiting[greatest(1, cardinality(v_waiting) - v_run.max_concurrency - v_ahead / 2)], 0) end
+  where id = p_run_id;
+end; $$;
+comment on function sync.plan_parts(bigint) is
+$$End lists that were read, and queue the next pages of others, once half of those that waited are
+used up: 100,000 parents do not make 100,000 chunks at once. The caller holds the run's lock, and
+fills its slots.$$;
+
+create function sync.plan_children(p_pages sync.page_in_hand[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_part sync.run_parts;
+  v_run public.workspace_sync_runs;
+begin
+  for v_page in
+    select p.* from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id
+      and st.completeness in ('chained', 'agreed')
+    where p.kind = 'page' and p.ends is false and p.next is not null order by p.turn
+  loop
+    select * into v_part from sync.run_parts
+    where id = v_page.part_id and state = 'reading' and known_pages = v_page.page;
+    if found then
+      select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
+      perform sync.read_part_on(v_part, v_run,
+        v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next)
+      where v_run.ending is null;
+    end if;
+  end loop;
+  update sync.run_parts as p set known_pages = greatest(p.known_pages, said.last_page),
+    step = coalesce(p.step, said.step)
+  from (
+    select x.part_id, max(x.last_page) as last_page, max(x.records) filter (
+      where x.page = 1 and x.records between 1 and st.page_size - 1
+        and sync.position_of(st) = 'offset') as step
+    from unnest(p_pages) as x
+    join public.sync_streams as st on st.id = x.stream_id
+      and st.completeness not in ('chained', 'agreed')
+    where x.reveals_pages group by x.part_id
+  ) as said
+  where p.id = said.part_id and p.state = 'reading';
+end; $$;
+comment on function sync.plan_children(sync.page_in_hand[]) is
+$$Know of the pages up to the last one that completed pages of lists name, or queue what comes after
+them. The caller holds the runs' locks.$$;
+
+create function sync.begin_children(p_run_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_takes_all boolean;
+  v_parents bigint;
+begin
+  for v_run in
+    select * from public.workspace_sync_runs where id = any (p_run_ids)
+    order by id for no key update
+  loop
+    select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
+    v_takes_all := sync.takes_all_parents(v_run, v_stream);
+    if v_takes_all then
+      execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null',
+        (sync.parent_of(v_stream)).id)
+      into v_parents using v_run.workspace_id, (sync.parent_of(v_stream)).id;
+    else
+      select count(*) into v_parents from sync.staged_items
+      where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+        and processed_at is null;
+    end if;
+    delete from sync.run_parts where run_id = v_run.id;
+    update public.workspace_sync_runs set phase = 'parts', parts_total = v_parents, parts_ended = 0,
+      parts_mark = null, has_more_parts = true, window_turn = 0,
+      mark = case when not v_takes_all then 0 end, known_pages = 0, planned_pages = 0,
+      progress_total = greatest(1, v_parents)
+    where id = v_run.id returning * into v_run;
+    perform sync.advance_children(v_run);
+  end loop;
+end; $$;
+comment on function sync.begin_children(bigint[]) is
+$$The first lists of runs, or their end where no parent has any. Locks: the runs by id.$$;
+
 create function sync.close_children(p_run_id bigint, p_warning text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -12028,12 +12053,7 @@ $$The next step of a run of children of which nothing is live: more lists, what 
 end. The caller holds its lock.$$;
 
 revoke all on function
-  sync.parent_of, sync.live_rows, sync.picked, sync.parent_values, sync.parent_paths,
-  sync.takes_all_parents, sync.add_parts, sync.queue_below, sync.queue_parts, sync.cancel_part,
-  sync.walk_part, sync.compare_part, sync.add_up_part, sync.repeat_part, sync.read_part_on,
-  sync.note_processed, sync.end_part, sync.end_parts,
-  sync.plan_parts, sync.plan_children, sync.begin_children, sync.miss_below, sync.note_emptied,
-  sync.note_missing_below, sync.revive_shown_below, sync.ask_below, sync.reject_below,
+  sync.takes_all_parents, sync.add_parts, sync.plan_parts, sync.plan_children, sync.begin_children,
   sync.close_children, sync.advance_children
 from public, anon, authenticated, service_role;
 
@@ -15450,7 +15470,7 @@ from public, anon, authenticated, service_role;
 grant execute on function public.apply_declaration, public.get_declarations to service_role;
 
 -- Trying a declaration: the verbs.
--- Stands on: templates, declared_fields, declare, kind_children, declarations.
+-- Stands on: templates, declared_fields, declare, parent_rows, declarations.
 
 create function sync.rows_to_try(p_declaration jsonb, p_source_name text, p_stream text,
   out o_source jsonb, out o_stream jsonb)

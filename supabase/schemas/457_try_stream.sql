@@ -1,5 +1,5 @@
 -- Trying a declaration: the verbs.
--- Stands on: templates, declared_fields, declare, kind_children, declarations.
+-- Stands on: templates, declared_fields, declare, parent_rows, declarations.
 
 create function sync.rows_to_try(p_declaration jsonb, p_source_name text, p_stream text,
   out o_source jsonb, out o_stream jsonb)

@@ -6622,68 +6622,6 @@ begin
       p_stream.headers, p_stream.body)) as t where t.name = 'parent');
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.takes_all_parents(p_run public.workspace_sync_runs, p_stream public.sync_streams)
- RETURNS boolean
- LANGUAGE plpgsql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  return p_stream.fan_out = 'all' or coalesce((
-    select s.marks -> 'of' <> sync.feed_identity(w, p_stream)
-      or (s.marks ->> 'all_parents_at')::timestamptz
-        < sync.now() - make_interval(days => p_stream.full_scan_days)
-    from public.sync_workspace_streams as s
-    join public.sync_workspaces as w on w.id = s.workspace_id
-    where s.workspace_id = p_run.workspace_id and s.stream_id = p_stream.id), true);
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.add_parts(p_run_id bigint, p_limit integer)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_run public.workspace_sync_runs;
-  v_stream public.sync_streams;
-  v_parent public.sync_streams;
-  v_rows sync.live_row[];
-  v_staged_ids bigint[];
-  v_record_ids text[];
-begin
-  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
-  v_parent := sync.parent_of(v_stream);
-  if v_run.mark is null then
-    v_rows := array(
-      select l from sync.live_rows(v_parent.id, v_run.workspace_id, null, v_run.parts_mark, p_limit)
-        as l);
-    v_record_ids := array(select x.record_id from unnest(v_rows) as x);
-  else
-    select o_ids, o_record_ids into v_staged_ids, v_record_ids
-    from sync.next_staged(v_run, p_limit);
-    v_record_ids := coalesce(v_record_ids, '{}');
-    v_rows := array(
-      select l from sync.live_rows(v_parent.id, v_run.workspace_id, v_record_ids) as l);
-    -- What is deleted has no list; its children go with it.
-    update sync.staged_items as s set processed_at = sync.now()
-    where s.id = any (v_staged_ids) and s.processed_at is null
-      and s.record_id <> all (array(select x.record_id from unnest(v_rows) as x));
-  end if;
-  insert into sync.run_parts (run_id, scan, parent_id, parent)
-  select v_run.id, greatest(v_run.scan, v_run.last_part_scan) + x.n, v_rows[x.n].record_id, x.value
-  from unnest(sync.parent_values(v_parent, v_run.workspace_id, v_rows,
-    sync.parent_paths(v_stream))) with ordinality as x (value, n)
-  order by x.n
-  on conflict (run_id, parent_id, attempt) do nothing;
-  update public.workspace_sync_runs set
-    last_part_scan = greatest(scan, last_part_scan) + cardinality(v_rows),
-    has_more_parts = cardinality(v_record_ids) = p_limit,
-    parts_mark = coalesce(v_record_ids[cardinality(v_record_ids)], parts_mark),
-    mark = coalesce(v_staged_ids[cardinality(v_staged_ids)], mark)
-  where id = v_run.id;
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.queue_below(p_run public.workspace_sync_runs, p_kind text, p_scans integer[], p_pages integer[], p_record_ids text[], p_readings jsonb[])
  RETURNS bigint[]
  LANGUAGE plpgsql
@@ -6966,122 +6904,6 @@ begin
   end loop;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.plan_parts(p_run_id bigint)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_run public.workspace_sync_runs;
-  v_ahead int;
-  v_waiting bigint[];
-  v_is_rest boolean;
-begin
-  select * into v_run from public.workspace_sync_runs
-  where id = p_run_id and status = 'running' and ending is null and phase = 'parts';
-  if v_run.id is null then
-    return;
-  end if;
-  perform sync.end_parts(v_run);
-  v_ahead := sync.pages_ahead(v_run.max_concurrency);
-  -- What waits was planned last: the bound skips index entries of what waited before.
-  v_waiting := array(
-    select id from public.chunk_processing_queue
-    where (run_id, id) >= (p_run_id, coalesce(v_run.window_turn, 0)) and run_id = p_run_id
-      and status = 'pending' and slot is null order by id);
-  if cardinality(v_waiting) > v_ahead / 2 then
-    return;
-  end if;
-  if v_run.has_more_parts and (
-    select count(*) from sync.run_parts where run_id = p_run_id and state = 'waiting') < v_ahead
-  then
-    perform sync.add_parts(p_run_id, 1000);
-  end if;
-  v_waiting := v_waiting || sync.queue_parts(v_run, v_ahead - cardinality(v_waiting));
-  select not (r.has_more_parts or exists (
-    select 1 from sync.run_parts as p where p.run_id = r.id and (p.state = 'waiting'
-      or (p.state = 'reading' and p.planned_pages < p.known_pages))))
-  into v_is_rest from public.workspace_sync_runs as r where r.id = p_run_id;
-  update public.workspace_sync_runs set window_turn = case when not v_is_rest then coalesce(
-    v_waiting[greatest(1, cardinality(v_waiting) - v_run.max_concurrency - v_ahead / 2)], 0) end
-  where id = p_run_id;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.plan_children(p_pages sync.page_in_hand[])
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_page sync.page_in_hand;
-  v_part sync.run_parts;
-  v_run public.workspace_sync_runs;
-begin
-  for v_page in
-    select p.* from unnest(p_pages) as p
-    join public.sync_streams as st on st.id = p.stream_id
-      and st.completeness in ('chained', 'agreed')
-    where p.kind = 'page' and p.ends is false and p.next is not null order by p.turn
-  loop
-    select * into v_part from sync.run_parts
-    where id = v_page.part_id and state = 'reading' and known_pages = v_page.page;
-    if found then
-      select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
-      perform sync.read_part_on(v_part, v_run,
-        v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next)
-      where v_run.ending is null;
-    end if;
-  end loop;
-  update sync.run_parts as p set known_pages = greatest(p.known_pages, said.last_page),
-    step = coalesce(p.step, said.step)
-  from (
-    select x.part_id, max(x.last_page) as last_page, max(x.records) filter (
-      where x.page = 1 and x.records between 1 and st.page_size - 1
-        and sync.position_of(st) = 'offset') as step
-    from unnest(p_pages) as x
-    join public.sync_streams as st on st.id = x.stream_id
-      and st.completeness not in ('chained', 'agreed')
-    where x.reveals_pages group by x.part_id
-  ) as said
-  where p.id = said.part_id and p.state = 'reading';
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.begin_children(p_run_ids bigint[])
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_run public.workspace_sync_runs;
-  v_stream public.sync_streams;
-  v_takes_all boolean;
-  v_parents bigint;
-begin
-  for v_run in
-    select * from public.workspace_sync_runs where id = any (p_run_ids)
-    order by id for no key update
-  loop
-    select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
-    v_takes_all := sync.takes_all_parents(v_run, v_stream);
-    if v_takes_all then
-      execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null',
-        (sync.parent_of(v_stream)).id)
-      into v_parents using v_run.workspace_id, (sync.parent_of(v_stream)).id;
-    else
-      select count(*) into v_parents from sync.staged_items
-      where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-        and processed_at is null;
-    end if;
-    delete from sync.run_parts where run_id = v_run.id;
-    update public.workspace_sync_runs set phase = 'parts', parts_total = v_parents, parts_ended = 0,
-      parts_mark = null, has_more_parts = true, window_turn = 0,
-      mark = case when not v_takes_all then 0 end, known_pages = 0, planned_pages = 0,
-      progress_total = greatest(1, v_parents)
-    where id = v_run.id returning * into v_run;
-    perform sync.advance_children(v_run);
-  end loop;
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.miss_below(p_run public.workspace_sync_runs)
  RETURNS void
  LANGUAGE plpgsql
@@ -7315,6 +7137,184 @@ begin
     where id = p_run.id;
   end if;
   return v_is_any_repeated;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.takes_all_parents(p_run public.workspace_sync_runs, p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_stream.fan_out = 'all' or coalesce((
+    select s.marks -> 'of' <> sync.feed_identity(w, p_stream)
+      or (s.marks ->> 'all_parents_at')::timestamptz
+        < sync.now() - make_interval(days => p_stream.full_scan_days)
+    from public.sync_workspace_streams as s
+    join public.sync_workspaces as w on w.id = s.workspace_id
+    where s.workspace_id = p_run.workspace_id and s.stream_id = p_stream.id), true);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.add_parts(p_run_id bigint, p_limit integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_parent public.sync_streams;
+  v_rows sync.live_row[];
+  v_staged_ids bigint[];
+  v_record_ids text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
+  v_parent := sync.parent_of(v_stream);
+  if v_run.mark is null then
+    v_rows := array(
+      select l from sync.live_rows(v_parent.id, v_run.workspace_id, null, v_run.parts_mark, p_limit)
+        as l);
+    v_record_ids := array(select x.record_id from unnest(v_rows) as x);
+  else
+    select o_ids, o_record_ids into v_staged_ids, v_record_ids
+    from sync.next_staged(v_run, p_limit);
+    v_record_ids := coalesce(v_record_ids, '{}');
+    v_rows := array(
+      select l from sync.live_rows(v_parent.id, v_run.workspace_id, v_record_ids) as l);
+    -- What is deleted has no list; its children go with it.
+    update sync.staged_items as s set processed_at = sync.now()
+    where s.id = any (v_staged_ids) and s.processed_at is null
+      and s.record_id <> all (array(select x.record_id from unnest(v_rows) as x));
+  end if;
+  insert into sync.run_parts (run_id, scan, parent_id, parent)
+  select v_run.id, greatest(v_run.scan, v_run.last_part_scan) + x.n, v_rows[x.n].record_id, x.value
+  from unnest(sync.parent_values(v_parent, v_run.workspace_id, v_rows,
+    sync.parent_paths(v_stream))) with ordinality as x (value, n)
+  order by x.n
+  on conflict (run_id, parent_id, attempt) do nothing;
+  update public.workspace_sync_runs set
+    last_part_scan = greatest(scan, last_part_scan) + cardinality(v_rows),
+    has_more_parts = cardinality(v_record_ids) = p_limit,
+    parts_mark = coalesce(v_record_ids[cardinality(v_record_ids)], parts_mark),
+    mark = coalesce(v_staged_ids[cardinality(v_staged_ids)], mark)
+  where id = v_run.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_parts(p_run_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_ahead int;
+  v_waiting bigint[];
+  v_is_rest boolean;
+begin
+  select * into v_run from public.workspace_sync_runs
+  where id = p_run_id and status = 'running' and ending is null and phase = 'parts';
+  if v_run.id is null then
+    return;
+  end if;
+  perform sync.end_parts(v_run);
+  v_ahead := sync.pages_ahead(v_run.max_concurrency);
+  -- What waits was planned last: the bound skips index entries of what waited before.
+  v_waiting := array(
+    select id from public.chunk_processing_queue
+    where (run_id, id) >= (p_run_id, coalesce(v_run.window_turn, 0)) and run_id = p_run_id
+      and status = 'pending' and slot is null order by id);
+  if cardinality(v_waiting) > v_ahead / 2 then
+    return;
+  end if;
+  if v_run.has_more_parts and (
+    select count(*) from sync.run_parts where run_id = p_run_id and state = 'waiting') < v_ahead
+  then
+    perform sync.add_parts(p_run_id, 1000);
+  end if;
+  v_waiting := v_waiting || sync.queue_parts(v_run, v_ahead - cardinality(v_waiting));
+  select not (r.has_more_parts or exists (
+    select 1 from sync.run_parts as p where p.run_id = r.id and (p.state = 'waiting'
+      or (p.state = 'reading' and p.planned_pages < p.known_pages))))
+  into v_is_rest from public.workspace_sync_runs as r where r.id = p_run_id;
+  update public.workspace_sync_runs set window_turn = case when not v_is_rest then coalesce(
+    v_waiting[greatest(1, cardinality(v_waiting) - v_run.max_concurrency - v_ahead / 2)], 0) end
+  where id = p_run_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_children(p_pages sync.page_in_hand[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_part sync.run_parts;
+  v_run public.workspace_sync_runs;
+begin
+  for v_page in
+    select p.* from unnest(p_pages) as p
+    join public.sync_streams as st on st.id = p.stream_id
+      and st.completeness in ('chained', 'agreed')
+    where p.kind = 'page' and p.ends is false and p.next is not null order by p.turn
+  loop
+    select * into v_part from sync.run_parts
+    where id = v_page.part_id and state = 'reading' and known_pages = v_page.page;
+    if found then
+      select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
+      perform sync.read_part_on(v_part, v_run,
+        v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next)
+      where v_run.ending is null;
+    end if;
+  end loop;
+  update sync.run_parts as p set known_pages = greatest(p.known_pages, said.last_page),
+    step = coalesce(p.step, said.step)
+  from (
+    select x.part_id, max(x.last_page) as last_page, max(x.records) filter (
+      where x.page = 1 and x.records between 1 and st.page_size - 1
+        and sync.position_of(st) = 'offset') as step
+    from unnest(p_pages) as x
+    join public.sync_streams as st on st.id = x.stream_id
+      and st.completeness not in ('chained', 'agreed')
+    where x.reveals_pages group by x.part_id
+  ) as said
+  where p.id = said.part_id and p.state = 'reading';
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_children(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_takes_all boolean;
+  v_parents bigint;
+begin
+  for v_run in
+    select * from public.workspace_sync_runs where id = any (p_run_ids)
+    order by id for no key update
+  loop
+    select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
+    v_takes_all := sync.takes_all_parents(v_run, v_stream);
+    if v_takes_all then
+      execute sync.target_sql('select count(*) from %1$s as t where %2$s and t.deleted_at is null',
+        (sync.parent_of(v_stream)).id)
+      into v_parents using v_run.workspace_id, (sync.parent_of(v_stream)).id;
+    else
+      select count(*) into v_parents from sync.staged_items
+      where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
+        and processed_at is null;
+    end if;
+    delete from sync.run_parts where run_id = v_run.id;
+    update public.workspace_sync_runs set phase = 'parts', parts_total = v_parents, parts_ended = 0,
+      parts_mark = null, has_more_parts = true, window_turn = 0,
+      mark = case when not v_takes_all then 0 end, known_pages = 0, planned_pages = 0,
+      progress_total = greatest(1, v_parents)
+    where id = v_run.id returning * into v_run;
+    perform sync.advance_children(v_run);
+  end loop;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.close_children(p_run_id bigint, p_warning text)
@@ -12107,13 +12107,6 @@ record above it.';
 
 comment on function sync.parent_paths(public.sync_streams) is 'Returns: what of its parent a stream''s requests need, as a.b.';
 
-comment on function sync.takes_all_parents(public.workspace_sync_runs,public.sync_streams) is 'Returns: whether a run reads the children of all parents that live. Of those that follow what
-changed the first run of an address, owner and declaration does, and one every full_scan_days.';
-
-comment on function sync.add_parts(bigint,integer) is 'The next lists of a run: of parents that live, in the order of their table, or of those that
-changed, staged first first. The caller holds the run''s lock. Locks: staged rows of parents that are
-deleted.';
-
 comment on function sync.queue_below(public.workspace_sync_runs,text,integer[],integer[],text[],jsonb[]) is 'Queue pages of lists, or confirmations, as waiting chunks. The caller holds the run''s lock and has
 checked that it lives. Returns: them.';
 
@@ -12147,15 +12140,6 @@ follows what changed takes it up. The caller holds the run''s lock.';
 comment on function sync.end_parts(public.workspace_sync_runs) is 'End the lists of a run of which nothing is live. The caller holds its lock. Locks: queue rows and
 staged rows by SKIP LOCKED.';
 
-comment on function sync.plan_parts(bigint) is 'End lists that were read, and queue the next pages of others, once half of those that waited are
-used up: 100,000 parents do not make 100,000 chunks at once. The caller holds the run''s lock, and
-fills its slots.';
-
-comment on function sync.plan_children(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages of lists name, or queue what comes after
-them. The caller holds the runs'' locks.';
-
-comment on function sync.begin_children(bigint[]) is 'The first lists of runs, or their end where no parent has any. Locks: the runs by id.';
-
 comment on function sync.miss_below(public.workspace_sync_runs) is 'What lists that were proven did not show, they have missed; that a parent is gone was proven
 twice, so its list has missed all it had. The caller holds the run''s lock.';
 
@@ -12173,6 +12157,22 @@ holds the run''s lock.';
 
 comment on function sync.reject_below(public.workspace_sync_runs,text) is 'Children that their lists missed answered for themselves: what these lists missed is forgotten,
 and they are read again. The caller holds the run''s lock. Returns: whether any is.';
+
+comment on function sync.takes_all_parents(public.workspace_sync_runs,public.sync_streams) is 'Returns: whether a run reads the children of all parents that live. Of those that follow what
+changed the first run of an address, owner and declaration does, and one every full_scan_days.';
+
+comment on function sync.add_parts(bigint,integer) is 'The next lists of a run: of parents that live, in the order of their table, or of those that
+changed, staged first first. The caller holds the run''s lock. Locks: staged rows of parents that are
+deleted.';
+
+comment on function sync.plan_parts(bigint) is 'End lists that were read, and queue the next pages of others, once half of those that waited are
+used up: 100,000 parents do not make 100,000 chunks at once. The caller holds the run''s lock, and
+fills its slots.';
+
+comment on function sync.plan_children(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages of lists name, or queue what comes after
+them. The caller holds the runs'' locks.';
+
+comment on function sync.begin_children(bigint[]) is 'The first lists of runs, or their end where no parent has any. Locks: the runs by id.';
 
 comment on function sync.close_children(bigint,text) is 'Close a run of children: completed if each of its lists is proven, else partial, with the numbers;
 those that are count all the same. The caller holds its lock.';
@@ -12966,10 +12966,6 @@ revoke all on function sync.parent_values(public.sync_streams,bigint,sync.live_r
 
 revoke all on function sync.parent_paths(public.sync_streams) from public, anon, authenticated, service_role;
 
-revoke all on function sync.takes_all_parents(public.workspace_sync_runs,public.sync_streams) from public, anon, authenticated, service_role;
-
-revoke all on function sync.add_parts(bigint,integer) from public, anon, authenticated, service_role;
-
 revoke all on function sync.queue_below(public.workspace_sync_runs,text,integer[],integer[],text[],jsonb[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.queue_parts(public.workspace_sync_runs,integer) from public, anon, authenticated, service_role;
@@ -12992,12 +12988,6 @@ revoke all on function sync.end_part(sync.run_parts,public.workspace_sync_runs,p
 
 revoke all on function sync.end_parts(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.plan_parts(bigint) from public, anon, authenticated, service_role;
-
-revoke all on function sync.plan_children(sync.page_in_hand[]) from public, anon, authenticated, service_role;
-
-revoke all on function sync.begin_children(bigint[]) from public, anon, authenticated, service_role;
-
 revoke all on function sync.miss_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.note_emptied(public.workspace_sync_runs) from public, anon, authenticated, service_role;
@@ -13009,6 +12999,16 @@ revoke all on function sync.revive_shown_below(public.workspace_sync_runs) from 
 revoke all on function sync.ask_below(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.reject_below(public.workspace_sync_runs,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.takes_all_parents(public.workspace_sync_runs,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.add_parts(bigint,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_parts(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_children(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.begin_children(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.close_children(bigint,text) from public, anon, authenticated, service_role;
 
