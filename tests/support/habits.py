@@ -105,7 +105,7 @@ class Tenant:
             "select register_workspace(:name, :url, :key, :name)",
             name=self.name,
             url=self.running.origin,
-            key=self.running.desk.secret,
+            key=None if self.running.api.auth.kind == "none" else self.running.desk.secret,
         )
 
     def _declare(self, what: str, declaration: Mapping[str, Any]) -> None:
