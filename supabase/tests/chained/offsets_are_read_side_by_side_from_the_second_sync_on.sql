@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/lists.psql
-select plan(13);
+select plan(14);
 
 select tests.chained('{"params": {"offset": "{offset}"}, "order_path": ["id"],
   "order_direction": "asc"}');
@@ -58,6 +58,12 @@ select is((tests.last_run()).status, 'completed',
 select is((tests.last_run()).scan, 1, 'and the scan counts');
 select is((tests.last_run()).distinct_ids, 25::bigint, 'with what is left');
 select is(tests.sync_list(), 'completed', 'the next sync reads what there is');
+
+-- Something else answers in place of the API.
+select tests.start_list();
+select tests.read_list(1);
+select is((select tests.complete(l, '<html>Not Found</html>', 404) from tests.claim(1) as l),
+  'retry', 'a 404 that is no JSON says nothing of where the list ends');
 
 select * from finish();
 rollback;
