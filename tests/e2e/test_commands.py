@@ -304,8 +304,8 @@ async def test_a_wrong_address_or_key_is_one_sentence(
 @pytest.mark.parametrize(
     ("command", "versions", "sentence", "way_out"),
     [
-        ("worker", (0, 1), "schema 0, older", "supabase db push"),
-        ("sync", (99, 1), "schema 99, newer", "Update the worker"),
+        ("worker", (0, 2), "schema 0, older", "supabase db push"),
+        ("sync", (99, 2), "schema 99, newer", "Update the worker"),
         ("worker", (1, 99), "protocol 99, newer", "Update the worker"),
         ("status", None, "no Chunkwise schema", "supabase db push"),
     ],
