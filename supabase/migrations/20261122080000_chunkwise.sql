@@ -677,6 +677,17 @@ $$Returns: loopback, private or public, as far as a host's name tells: the worke
 the address that it connects to. Names of one word and under domains that no registry gives out are
 private.$$;
 
+create function sync.reach_below(p_base_url text, p_is_anywhere_allowed boolean) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when p_is_anywhere_allowed then 'any'
+    when p_base_url ~ '^https?://(localhost|127[.][0-9.]+|[[]::1[]])([:/]|$)' then 'loopback'
+    else 'public' end;
+end; $$;
+comment on function sync.reach_below(text, boolean) is
+$$Returns: how far a request below a base URL, as it is stored, may reach: see
+docs/worker-protocol.md.$$;
+
 create function sync.checked_url(p_url text, p_takes_private_http boolean default false)
   returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -729,7 +740,7 @@ or for any other end.$$;
 
 revoke all on function
   sync.parse_url, sync.host_and_port, sync.host_of, sync.normal_url, sync.origin_of,
-  sync.reach_of_address, sync.reach_of, sync.checked_url, sync.checked_base_url
+  sync.reach_of_address, sync.reach_of, sync.reach_below, sync.checked_url, sync.checked_base_url
 from public, anon, authenticated, service_role;
 
 -- Keys: secrets in Vault, and texts without them.
@@ -6855,7 +6866,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
--- Stands on: queue, requests, classes.
+-- Stands on: addresses, queue, requests, classes.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -6960,8 +6971,7 @@ paused. Locks: the workspaces by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
   p_access sync.access[], p_made sync.made_request[]) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
@@ -7009,9 +7019,7 @@ begin
       'max_body_bytes', st.max_body_bytes,
       'request', coalesce(made.request,
         sync.plain_request(c, st, access.base_url || so.base_path)) || jsonb_build_object(
-        'reach', case when v_is_anywhere_allowed then 'any'
-          when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
-          else 'public' end),
+        'reach', sync.reach_below(w.base_url, v_is_anywhere_allowed)),
       'origin', access.origin, 'credentials', access.credentials,
       'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading,
         made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
@@ -10186,6 +10194,7 @@ declare
   v_scans int := sync.setting('max_scans') + 1;
   v_stream public.sync_streams;
   v_walk sync.walk;
+  v_repeated text;
   v_finding text;
 begin
   if p_run.phase = 'confirm' then
@@ -10198,21 +10207,21 @@ begin
     perform sync.read_on(p_run, v_walk);
     return;
   end if;
-  v_finding := coalesce(v_walk.flaw,
-    format('record %s stands on two pages', sync.repeated_id(p_run)));
-  if v_walk.flaw is null and sync.repeated_id(p_run) is null then
-    v_finding := null;
+  v_repeated := case when v_walk.flaw is null then sync.repeated_id(p_run) end;
+  v_finding := coalesce(v_walk.flaw, 'record ' || v_repeated || ' stands on two pages');
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding, v_scans);
+    return;
   end if;
+  v_finding := case when p_run.sound_scan is not null then sync.disagreement(p_run) end;
   case
-    when v_finding is not null then
-      perform sync.scan_again(p_run.id, v_finding, v_scans);
     when p_run.sound_scan is null and p_run.scan - p_run.begun_again < v_scans then
       perform sync.next_scan(p_run.id, p_run.scan);
     when p_run.sound_scan is null then
       perform sync.close_run(p_run.id, 'partial', format('after %s: only the last one can be '
         'compared', sync.counted(v_scans, 'scan')));
-    when sync.disagreement(p_run) is not null then
-      perform sync.scan_again(p_run.id, sync.disagreement(p_run), v_scans, p_run.scan);
+    when v_finding is not null then
+      perform sync.scan_again(p_run.id, v_finding, v_scans, p_run.scan);
     else
       perform sync.close_list(p_run.id, v_walk.pages);
   end case;
@@ -12574,7 +12583,8 @@ comment on table sync.stream_tries is
 'Declarations that are tried: pages 1 and 2 and one item, one request after the other, outside of
 runs. Kept for an hour. Records are never stored here.';
 comment on column sync.stream_tries.source is 'The row of sync_sources as it would be declared.';
-comment on column sync.stream_tries.stream is 'The row of sync_streams as it would be declared.';
+comment on column sync.stream_tries.stream is
+'The row of sync_streams as it would be declared, but that conditional is off.';
 comment on column sync.stream_tries.steps is 'What each answer said, see get_stream_try().';
 comment on column sync.stream_tries.shown is
 'What page 2 is compared with, of page 1: its ids and where its order began and ended; null once the
@@ -13521,7 +13531,7 @@ from public, anon, authenticated, service_role;
 
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
--- Stands on: keys, queue, slots, requests, classes, admission, rate_limits, credentials,
+-- Stands on: addresses, keys, queue, slots, requests, classes, admission, rate_limits, credentials,
 --   token_requests, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
@@ -13546,8 +13556,7 @@ comment on function sync.put_off_try(bigint, interval, boolean, text) is
 $$A try's request is handed out again later. The caller holds its row.$$;
 
 create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_workspace public.sync_workspaces;
@@ -13567,8 +13576,6 @@ begin
     perform sync.end_try(p_try.id, 'failed', 'its workspace was removed, or has another source now');
     return null;
   end if;
-  -- A first answer is wanted, and no word that nothing changed.
-  v_stream.conditional := false;
   v_chunk.id := p_try.request_id;
   v_chunk.kind := p_try.kind;
   v_chunk.page := p_try.page;
@@ -13611,10 +13618,8 @@ begin
     'workspace_id', v_workspace.id, 'stream', v_stream.stream_name,
     'attempt', p_try.attempts + 1, 'timeout_ms', v_stream.timeout_ms,
     'max_body_bytes', v_stream.max_body_bytes,
-    'request', v_made.request || jsonb_build_object('reach', case
-      when sync.is_switched_on('allow_private_addresses') then 'any'
-      when v_workspace.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)'
-      then 'loopback' else 'public' end),
+    'request', v_made.request || jsonb_build_object('reach',
+      sync.reach_below(v_workspace.base_url, sync.is_switched_on('allow_private_addresses'))),
     'origin', v_access.origin, 'credentials', v_access.credentials,
     'status_classes', sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
       p_try.reading, false),
@@ -13709,7 +13714,6 @@ declare
   v_page sync.page_in_hand := p_given;
   v_read sync.tried_answer;
 begin
-  v_stream.conditional := false;
   v_page.outcome := null;
   v_page.code := null;
   v_page.message := null;
@@ -15575,17 +15579,17 @@ begin
   v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
   v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
   v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
-  if v_rows.o_stream ->> 'parent_stream' is not null then
-    if v_parent.o_id is null then
-      raise exception using errcode = 'SY005',
-        message = format('stream %L is read of each record of %L, and workspace %L has none',
-          v_rows.o_stream ->> 'stream_name', v_rows.o_stream ->> 'parent_stream', p_workspace),
-        hint = 'start_sync_job() reads the parents first.';
-    end if;
+  if v_rows.o_stream ->> 'parent_stream' is not null and v_parent.o_id is null then
+    raise exception using errcode = 'SY005',
+      message = format('stream %L is read of each record of %L, and workspace %L has none',
+        v_rows.o_stream ->> 'stream_name', v_rows.o_stream ->> 'parent_stream', p_workspace),
+      hint = 'start_sync_job() reads the parents first.';
   end if;
   insert into sync.stream_tries (workspace_id, budget_id, source, stream, request_id, kind, page,
     record_id, reading)
-  values (v_workspace.id, v_workspace.budget_id, v_rows.o_source, v_rows.o_stream,
+  -- A first answer is wanted, and no word that nothing changed.
+  values (v_workspace.id, v_workspace.budget_id, v_rows.o_source,
+    v_rows.o_stream || '{"conditional": false}',
     nextval('public.chunked_sync_jobs_id_seq'), case when v_is_item then 'item'
     else 'page' end, case when not v_is_item then 1 end,
     case when v_is_item then v_parent.o_id end,

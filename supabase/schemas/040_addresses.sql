@@ -131,6 +131,17 @@ $$Returns: loopback, private or public, as far as a host's name tells: the worke
 the address that it connects to. Names of one word and under domains that no registry gives out are
 private.$$;
 
+create function sync.reach_below(p_base_url text, p_is_anywhere_allowed boolean) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when p_is_anywhere_allowed then 'any'
+    when p_base_url ~ '^https?://(localhost|127[.][0-9.]+|[[]::1[]])([:/]|$)' then 'loopback'
+    else 'public' end;
+end; $$;
+comment on function sync.reach_below(text, boolean) is
+$$Returns: how far a request below a base URL, as it is stored, may reach: see
+docs/worker-protocol.md.$$;
+
 create function sync.checked_url(p_url text, p_takes_private_http boolean default false)
   returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -183,5 +194,5 @@ or for any other end.$$;
 
 revoke all on function
   sync.parse_url, sync.host_and_port, sync.host_of, sync.normal_url, sync.origin_of,
-  sync.reach_of_address, sync.reach_of, sync.checked_url, sync.checked_base_url
+  sync.reach_of_address, sync.reach_of, sync.reach_below, sync.checked_url, sync.checked_base_url
 from public, anon, authenticated, service_role;

@@ -1,5 +1,5 @@
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
--- Stands on: queue, requests, classes.
+-- Stands on: addresses, queue, requests, classes.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -104,8 +104,7 @@ paused. Locks: the workspaces by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
   p_access sync.access[], p_made sync.made_request[]) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
@@ -153,9 +152,7 @@ begin
       'max_body_bytes', st.max_body_bytes,
       'request', coalesce(made.request,
         sync.plain_request(c, st, access.base_url || so.base_path)) || jsonb_build_object(
-        'reach', case when v_is_anywhere_allowed then 'any'
-          when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
-          else 'public' end),
+        'reach', sync.reach_below(w.base_url, v_is_anywhere_allowed)),
       'origin', access.origin, 'credentials', access.credentials,
       'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading,
         made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),

@@ -52,6 +52,7 @@ declare
   v_scans int := sync.setting('max_scans') + 1;
   v_stream public.sync_streams;
   v_walk sync.walk;
+  v_repeated text;
   v_finding text;
 begin
   if p_run.phase = 'confirm' then
@@ -64,21 +65,21 @@ begin
     perform sync.read_on(p_run, v_walk);
     return;
   end if;
-  v_finding := coalesce(v_walk.flaw,
-    format('record %s stands on two pages', sync.repeated_id(p_run)));
-  if v_walk.flaw is null and sync.repeated_id(p_run) is null then
-    v_finding := null;
+  v_repeated := case when v_walk.flaw is null then sync.repeated_id(p_run) end;
+  v_finding := coalesce(v_walk.flaw, 'record ' || v_repeated || ' stands on two pages');
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding, v_scans);
+    return;
   end if;
+  v_finding := case when p_run.sound_scan is not null then sync.disagreement(p_run) end;
   case
-    when v_finding is not null then
-      perform sync.scan_again(p_run.id, v_finding, v_scans);
     when p_run.sound_scan is null and p_run.scan - p_run.begun_again < v_scans then
       perform sync.next_scan(p_run.id, p_run.scan);
     when p_run.sound_scan is null then
       perform sync.close_run(p_run.id, 'partial', format('after %s: only the last one can be '
         'compared', sync.counted(v_scans, 'scan')));
-    when sync.disagreement(p_run) is not null then
-      perform sync.scan_again(p_run.id, sync.disagreement(p_run), v_scans, p_run.scan);
+    when v_finding is not null then
+      perform sync.scan_again(p_run.id, v_finding, v_scans, p_run.scan);
     else
       perform sync.close_list(p_run.id, v_walk.pages);
   end case;

@@ -35,7 +35,8 @@ comment on table sync.stream_tries is
 'Declarations that are tried: pages 1 and 2 and one item, one request after the other, outside of
 runs. Kept for an hour. Records are never stored here.';
 comment on column sync.stream_tries.source is 'The row of sync_sources as it would be declared.';
-comment on column sync.stream_tries.stream is 'The row of sync_streams as it would be declared.';
+comment on column sync.stream_tries.stream is
+'The row of sync_streams as it would be declared, but that conditional is off.';
 comment on column sync.stream_tries.steps is 'What each answer said, see get_stream_try().';
 comment on column sync.stream_tries.shown is
 'What page 2 is compared with, of page 1: its ids and where its order began and ended; null once the

@@ -1,6 +1,6 @@
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
--- Stands on: keys, queue, slots, requests, classes, admission, rate_limits, credentials,
+-- Stands on: addresses, keys, queue, slots, requests, classes, admission, rate_limits, credentials,
 --   token_requests, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
@@ -25,8 +25,7 @@ comment on function sync.put_off_try(bigint, interval, boolean, text) is
 $$A try's request is handed out again later. The caller holds its row.$$;
 
 create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_workspace public.sync_workspaces;
@@ -46,8 +45,6 @@ begin
     perform sync.end_try(p_try.id, 'failed', 'its workspace was removed, or has another source now');
     return null;
   end if;
-  -- A first answer is wanted, and no word that nothing changed.
-  v_stream.conditional := false;
   v_chunk.id := p_try.request_id;
   v_chunk.kind := p_try.kind;
   v_chunk.page := p_try.page;
@@ -90,10 +87,8 @@ begin
     'workspace_id', v_workspace.id, 'stream', v_stream.stream_name,
     'attempt', p_try.attempts + 1, 'timeout_ms', v_stream.timeout_ms,
     'max_body_bytes', v_stream.max_body_bytes,
-    'request', v_made.request || jsonb_build_object('reach', case
-      when sync.is_switched_on('allow_private_addresses') then 'any'
-      when v_workspace.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)'
-      then 'loopback' else 'public' end),
+    'request', v_made.request || jsonb_build_object('reach',
+      sync.reach_below(v_workspace.base_url, sync.is_switched_on('allow_private_addresses'))),
     'origin', v_access.origin, 'credentials', v_access.credentials,
     'status_classes', sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
       p_try.reading, false),
@@ -188,7 +183,6 @@ declare
   v_page sync.page_in_hand := p_given;
   v_read sync.tried_answer;
 begin
-  v_stream.conditional := false;
   v_page.outcome := null;
   v_page.code := null;
   v_page.message := null;

@@ -102,17 +102,17 @@ begin
   v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
   v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
   v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
-  if v_rows.o_stream ->> 'parent_stream' is not null then
-    if v_parent.o_id is null then
-      raise exception using errcode = 'SY005',
-        message = format('stream %L is read of each record of %L, and workspace %L has none',
-          v_rows.o_stream ->> 'stream_name', v_rows.o_stream ->> 'parent_stream', p_workspace),
-        hint = 'start_sync_job() reads the parents first.';
-    end if;
+  if v_rows.o_stream ->> 'parent_stream' is not null and v_parent.o_id is null then
+    raise exception using errcode = 'SY005',
+      message = format('stream %L is read of each record of %L, and workspace %L has none',
+        v_rows.o_stream ->> 'stream_name', v_rows.o_stream ->> 'parent_stream', p_workspace),
+      hint = 'start_sync_job() reads the parents first.';
   end if;
   insert into sync.stream_tries (workspace_id, budget_id, source, stream, request_id, kind, page,
     record_id, reading)
-  values (v_workspace.id, v_workspace.budget_id, v_rows.o_source, v_rows.o_stream,
+  -- A first answer is wanted, and no word that nothing changed.
+  values (v_workspace.id, v_workspace.budget_id, v_rows.o_source,
+    v_rows.o_stream || '{"conditional": false}',
     nextval('public.chunked_sync_jobs_id_seq'), case when v_is_item then 'item'
     else 'page' end, case when not v_is_item then 1 end,
     case when v_is_item then v_parent.o_id end,

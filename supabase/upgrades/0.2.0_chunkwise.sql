@@ -537,6 +537,18 @@ begin
   return v_url.scheme || '://' || sync.host_and_port(v_url);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.reach_below(p_base_url text, p_is_anywhere_allowed boolean)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case when p_is_anywhere_allowed then 'any'
+    when p_base_url ~ '^https?://(localhost|127[.][0-9.]+|[[]::1[]])([:/]|$)' then 'loopback'
+    else 'public' end;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.strings_of(p_secret text)
  RETURNS SETOF text
  LANGUAGE plpgsql
@@ -3621,7 +3633,6 @@ CREATE OR REPLACE FUNCTION sync.lease_chunks(p_admissions sync.admission[], p_wo
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET standard_conforming_strings TO 'on'
 AS $function$
 declare
   v_now timestamptz := sync.now();
@@ -3670,9 +3681,7 @@ begin
       'max_body_bytes', st.max_body_bytes,
       'request', coalesce(made.request,
         sync.plain_request(c, st, access.base_url || so.base_path)) || jsonb_build_object(
-        'reach', case when v_is_anywhere_allowed then 'any'
-          when w.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)' then 'loopback'
-          else 'public' end),
+        'reach', sync.reach_below(w.base_url, v_is_anywhere_allowed)),
       'origin', access.origin, 'credentials', access.credentials,
       'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading,
         made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
@@ -6145,6 +6154,7 @@ declare
   v_scans int := sync.setting('max_scans') + 1;
   v_stream public.sync_streams;
   v_walk sync.walk;
+  v_repeated text;
   v_finding text;
 begin
   if p_run.phase = 'confirm' then
@@ -6157,21 +6167,21 @@ begin
     perform sync.read_on(p_run, v_walk);
     return;
   end if;
-  v_finding := coalesce(v_walk.flaw,
-    format('record %s stands on two pages', sync.repeated_id(p_run)));
-  if v_walk.flaw is null and sync.repeated_id(p_run) is null then
-    v_finding := null;
+  v_repeated := case when v_walk.flaw is null then sync.repeated_id(p_run) end;
+  v_finding := coalesce(v_walk.flaw, 'record ' || v_repeated || ' stands on two pages');
+  if v_finding is not null then
+    perform sync.scan_again(p_run.id, v_finding, v_scans);
+    return;
   end if;
+  v_finding := case when p_run.sound_scan is not null then sync.disagreement(p_run) end;
   case
-    when v_finding is not null then
-      perform sync.scan_again(p_run.id, v_finding, v_scans);
     when p_run.sound_scan is null and p_run.scan - p_run.begun_again < v_scans then
       perform sync.next_scan(p_run.id, p_run.scan);
     when p_run.sound_scan is null then
       perform sync.close_run(p_run.id, 'partial', format('after %s: only the last one can be '
         'compared', sync.counted(v_scans, 'scan')));
-    when sync.disagreement(p_run) is not null then
-      perform sync.scan_again(p_run.id, sync.disagreement(p_run), v_scans, p_run.scan);
+    when v_finding is not null then
+      perform sync.scan_again(p_run.id, v_finding, v_scans, p_run.scan);
     else
       perform sync.close_list(p_run.id, v_walk.pages);
   end case;
@@ -8708,7 +8718,6 @@ CREATE OR REPLACE FUNCTION sync.lease_try(p_try sync.stream_tries, p_worker_id t
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET standard_conforming_strings TO 'on'
 AS $function$
 declare
   v_now timestamptz := sync.now();
@@ -8729,8 +8738,6 @@ begin
     perform sync.end_try(p_try.id, 'failed', 'its workspace was removed, or has another source now');
     return null;
   end if;
-  -- A first answer is wanted, and no word that nothing changed.
-  v_stream.conditional := false;
   v_chunk.id := p_try.request_id;
   v_chunk.kind := p_try.kind;
   v_chunk.page := p_try.page;
@@ -8773,10 +8780,8 @@ begin
     'workspace_id', v_workspace.id, 'stream', v_stream.stream_name,
     'attempt', p_try.attempts + 1, 'timeout_ms', v_stream.timeout_ms,
     'max_body_bytes', v_stream.max_body_bytes,
-    'request', v_made.request || jsonb_build_object('reach', case
-      when sync.is_switched_on('allow_private_addresses') then 'any'
-      when v_workspace.base_url ~ '^https?://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)'
-      then 'loopback' else 'public' end),
+    'request', v_made.request || jsonb_build_object('reach',
+      sync.reach_below(v_workspace.base_url, sync.is_switched_on('allow_private_addresses'))),
     'origin', v_access.origin, 'credentials', v_access.credentials,
     'status_classes', sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
       p_try.reading, false),
@@ -8871,7 +8876,6 @@ declare
   v_page sync.page_in_hand := p_given;
   v_read sync.tried_answer;
 begin
-  v_stream.conditional := false;
   v_page.outcome := null;
   v_page.code := null;
   v_page.message := null;
@@ -9987,17 +9991,17 @@ begin
   v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
   v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
   v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
-  if v_rows.o_stream ->> 'parent_stream' is not null then
-    if v_parent.o_id is null then
-      raise exception using errcode = 'SY005',
-        message = format('stream %L is read of each record of %L, and workspace %L has none',
-          v_rows.o_stream ->> 'stream_name', v_rows.o_stream ->> 'parent_stream', p_workspace),
-        hint = 'start_sync_job() reads the parents first.';
-    end if;
+  if v_rows.o_stream ->> 'parent_stream' is not null and v_parent.o_id is null then
+    raise exception using errcode = 'SY005',
+      message = format('stream %L is read of each record of %L, and workspace %L has none',
+        v_rows.o_stream ->> 'stream_name', v_rows.o_stream ->> 'parent_stream', p_workspace),
+      hint = 'start_sync_job() reads the parents first.';
   end if;
   insert into sync.stream_tries (workspace_id, budget_id, source, stream, request_id, kind, page,
     record_id, reading)
-  values (v_workspace.id, v_workspace.budget_id, v_rows.o_source, v_rows.o_stream,
+  -- A first answer is wanted, and no word that nothing changed.
+  values (v_workspace.id, v_workspace.budget_id, v_rows.o_source,
+    v_rows.o_stream || '{"conditional": false}',
     nextval('public.chunked_sync_jobs_id_seq'), case when v_is_item then 'item'
     else 'page' end, case when not v_is_item then 1 end,
     case when v_is_item then v_parent.o_id end,
@@ -11178,6 +11182,9 @@ comment on function sync.try_json(text) is 'Returns: a text as JSON, null if it 
 comment on function sync.origin_of(text) is 'Returns: scheme, host and port of a URL, in the one spelling of parse_url(), or null if it is
 none.';
 
+comment on function sync.reach_below(text,boolean) is 'Returns: how far a request below a base URL, as it is stored, may reach: see
+docs/worker-protocol.md.';
+
 comment on function sync.strings_of(text) is 'Returns: a secret; if it is JSON every string in it, and if it reads user:password both, but none
 of fewer than 4 characters, which stand in too many words.';
 
@@ -12235,7 +12242,7 @@ comment on column sync.stream_tries.source is 'The row of sync_sources as it wou
 
 comment on column sync.stream_tries.steps is 'What each answer said, see get_stream_try().';
 
-comment on column sync.stream_tries.stream is 'The row of sync_streams as it would be declared.';
+comment on column sync.stream_tries.stream is 'The row of sync_streams as it would be declared, but that conditional is off.';
 
 comment on table sync.stream_tries is 'Declarations that are tried: pages 1 and 2 and one item, one request after the other, outside of
 runs. Kept for an hour. Records are never stored here.';
@@ -12532,6 +12539,8 @@ budget.';
 revoke all on function sync.try_json(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.origin_of(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.reach_below(text,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.json_object(text) from public, anon, authenticated, service_role;
 
