@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.accounts import Answer
 from tests.support.db import Db
-from tests.support.setup import job_status, stop_clock, sweep_only_when_asked
+from tests.support.setup import job_status, keep_unanalyzed, stop_clock, sweep_only_when_asked
 from tests.support.sql_worker import NewWorker
 
 STREAMS = "{sender_emails,replies,conversation_threads}"
@@ -82,6 +82,7 @@ def fleet(db: Db, new_worker: NewWorker) -> Fleet:
     # What is done every few seconds, however many runs end meanwhile, is no cost of a run.
     stop_clock(db)
     sweep_only_when_asked(db)
+    keep_unanalyzed(db)
     return Fleet(db, new_worker)
 
 

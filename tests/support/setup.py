@@ -40,6 +40,16 @@ def set_settings(db: Db, **settings: float | bool) -> None:
         )
 
 
+def keep_unanalyzed(db: Db) -> None:
+    """Autovacuum leaves the tables alone, so that plans, and the rows they read, stay the same
+    from run to run."""
+    for table in db.column(
+        "select oid::regclass::text from pg_class where relkind = 'r' "
+        "and relnamespace in ('public'::regnamespace, 'sync'::regnamespace)"
+    ):
+        db.run(f"alter table {table} set (autovacuum_enabled = false)")
+
+
 def plan_ahead(db: Db, pages: int) -> None:
     """So many pages wait at most, so that a short list needs several windows."""
     db.run(
