@@ -10,7 +10,7 @@ import pytest
 from chunkwise import VERSION
 from chunkwise.errors import ChunkwiseError
 from chunkwise.install.carried import Carried
-from chunkwise.install.project import Project, digest
+from chunkwise.install.project import SNIPPETS, Lock, Project, digest
 from chunkwise.install.steps import install, upgrade
 
 NOW = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)
@@ -20,7 +20,8 @@ PLATFORM = "-- chunkwise: look first\ndo $platform$\nbegin\nend; $platform$;\n"
 CARRIED = Carried(
     migrations={
         "chunkwise": f"{PLATFORM}\n{ENGINE_NAMES}\ncreate the engine;\n",
-        "chunkwise_email_bison": f"-- chunkwise: the engine\n{SOURCE_NAMES}\ncreate the source;\n",
+        "chunkwise_email_bison": "-- chunkwise: the engine comes first\n"
+        f"{SOURCE_NAMES}\ncreate the source;\n",
     },
     snippets={"what_is_running": "select 1;\n"},
     upgrades={(VERSION, "chunkwise"): "from 0.1.0;\n"},
@@ -60,12 +61,25 @@ def test_ours_come_after_theirs(project: Project) -> None:
     ]
 
 
-@pytest.mark.parametrize("number", ["0001", "99999999999999"])
-def test_a_number_that_is_no_time_comes_before_ours_too(project: Project, number: str) -> None:
+@pytest.mark.parametrize(
+    "number",
+    ["0001", "9", "2027010100", "20269900000000", "99991231235958", "99991231235959"],
+)
+def test_a_number_that_is_no_time_or_the_last_comes_before_ours_too(
+    project: Project, number: str
+) -> None:
+    """As the CLI compares them: as text."""
     put(project, f"{number}_first.sql")
+    install(project, CARRIED, ["email_bison"], NOW)
+    ours = [name.split("_", 1) for name in migrations(project) if "chunkwise" in name]
+    engine, source = sorted(ours, key=lambda parts: parts[1])
+    assert number < engine[0] < source[0]
+
+
+def test_a_file_that_has_our_time_comes_before_ours(project: Project) -> None:
+    put(project, "20261128100000_theirs.sql")
     install(project, CARRIED, [], NOW)
-    assert len({int(name.partition("_")[0]) > int(number) for name in migrations(project)}) == 2
-    assert len(migrations(project)) == 2
+    assert migrations(project) == ["20261128100000_theirs.sql", "20261128100001_chunkwise.sql"]
 
 
 def test_what_is_in_the_way_of_a_source_stops_the_engine_too(project: Project) -> None:
@@ -140,8 +154,16 @@ def test_migrations_without_their_lock_file_are_not_doubled(project: Project) ->
     (project.root / "supabase" / "chunkwise.lock").unlink()
     with pytest.raises(ChunkwiseError, match=r"_chunkwise\.sql is already Chunkwise's"):
         install(project, CARRIED, [], NOW)
-    with pytest.raises(ChunkwiseError, match="there is no Chunkwise"):
+    with pytest.raises(ChunkwiseError, match=r"_chunkwise\.sql is already Chunkwise's") as refused:
         upgrade(project, CARRIED, NOW)
+    assert "version control" in f"{refused.value.hint}"
+
+
+def test_a_project_without_chunkwise_has_nothing_to_upgrade(project: Project) -> None:
+    put(project, "20240101000000_theirs.sql")
+    with pytest.raises(ChunkwiseError, match="there is no Chunkwise") as refused:
+        upgrade(project, CARRIED, NOW)
+    assert "chunkwise init" in f"{refused.value.hint}"
 
 
 def test_a_release_that_was_pushed_without_a_lock_file_is_known(project: Project) -> None:
@@ -181,6 +203,96 @@ def test_a_snippet_that_was_deleted_or_is_newer_is_written_anew(project: Project
     assert snippet.read_text() == "select 2;\n"
 
 
+def test_their_files_may_be_anything(project: Project) -> None:
+    """In another encoding, with other ends of lines, folders, links that lead nowhere."""
+    put(project, "20240101000000_latin.sql").write_bytes("-- Größe\r\n".encode("latin-1"))
+    put(project, "20240102000000_of_ours.sql", "-- chunkwise: rights of our own\n")
+    (project.root / MIGRATIONS / "20240103000000_folder.sql").mkdir()
+    (project.root / MIGRATIONS / "20240104000000_link.sql").symlink_to("nowhere")
+    install(project, CARRIED, [], NOW)
+    assert migrations(project)[-1] == "20261128100000_chunkwise.sql"
+
+
+def test_files_of_ours_may_get_other_ends_of_lines(project: Project) -> None:
+    """As git does on Windows."""
+    install(project, CARRIED, [], NOW)
+    for path in project.root.rglob("*.*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert upgrade(project, CARRIED, NOW).paths == ()
+
+
+def test_a_folder_that_links_elsewhere_is_written_through(project: Project) -> None:
+    elsewhere = project.root / "elsewhere"
+    elsewhere.mkdir()
+    (project.root / "supabase").mkdir()
+    (project.root / MIGRATIONS).symlink_to(elsewhere)
+    install(project, CARRIED, [], NOW)
+    assert [path.name for path in elsewhere.iterdir()] == ["20261128100000_chunkwise.sql"]
+
+
+@pytest.mark.parametrize("path", ["supabase", "supabase/migrations", "supabase/snippets"])
+def test_a_file_in_place_of_a_folder_is_named(project: Project, path: str) -> None:
+    file = project.root / path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("theirs")
+    before = sorted(project.root.rglob("*"))
+    with pytest.raises(ChunkwiseError, match=path) as refused:
+        install(project, CARRIED, [], NOW)
+    assert "Nothing was changed" in f"{refused.value.hint}"
+    assert sorted(project.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("path", ["config.toml", "snippets/chunkwise_what_is_running.sql"])
+def test_a_link_that_leads_nowhere_is_in_the_way(project: Project, path: str) -> None:
+    link = project.root / "supabase" / path
+    link.parent.mkdir(parents=True)
+    link.symlink_to(project.root / "nowhere")
+    with pytest.raises(ChunkwiseError, match=link.name):
+        install(project, CARRIED, [], NOW)
+    assert everything(project) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "<<<<<<< ours",
+        '{"version": "next", "sources": [], "files": {}}',
+        '{"version": "0.2.0", "sources": "email_bison", "files": {}}',
+        '{"version": "0.2.0", "sources": [], "files": {"a": 1}}',
+    ],
+)
+def test_a_lock_file_of_another_shape_is_named(project: Project, text: str) -> None:
+    install(project, CARRIED, [], NOW)
+    lock = project.root / "supabase" / "chunkwise.lock"
+    lock.write_text(text)
+    before = everything(project)
+    with pytest.raises(ChunkwiseError, match=r"chunkwise\.lock"):
+        install(project, CARRIED, ["email_bison"], NOW)
+    with pytest.raises(ChunkwiseError, match=r"chunkwise\.lock") as refused:
+        upgrade(project, CARRIED, NOW)
+    assert "version control" in f"{refused.value.hint}"
+    assert everything(project) == before
+
+
+def test_a_lock_file_of_a_newer_release_asks_for_a_newer_program(project: Project) -> None:
+    """Of `init` as well, which would otherwise send to `upgrade`."""
+    install(project, CARRIED, [], NOW)
+    lock = project.root / "supabase" / "chunkwise.lock"
+    lock.write_text(lock.read_text().replace(VERSION, "99.0.0"))
+    with pytest.raises(ChunkwiseError, match=r"99\.0\.0") as refused:
+        install(project, CARRIED, ["email_bison"], NOW)
+    assert "Update the program" in f"{refused.value.hint}"
+
+
+def test_a_lock_file_that_is_a_folder_is_named(project: Project) -> None:
+    (project.root / "supabase" / "chunkwise.lock").mkdir(parents=True)
+    with pytest.raises(ChunkwiseError, match=r"chunkwise\.lock cannot be read: Is a directory"):
+        install(project, CARRIED, [], NOW)
+
+
 @pytest.mark.parametrize(("version", "way_out"), [("99.0.0", "Update"), ("0.0.9", "in between")])
 def test_a_release_that_no_way_leads_from_is_named(
     project: Project, version: str, way_out: str
@@ -198,15 +310,40 @@ def test_a_disk_that_refuses_leaves_nothing(
 ) -> None:
     write = Path.write_text
 
-    def refuse(self: Path, text: str) -> int:
-        if self.suffix == ".lock":
+    def refuse(self: Path, text: str, encoding: str) -> int:
+        if ".lock" in self.name:
             raise OSError(28, "No space left on device", f"{self}")
-        return write(self, text)
+        return write(self, text, encoding)
 
     monkeypatch.setattr(Path, "write_text", refuse)
     with pytest.raises(ChunkwiseError, match="No space left"):
         install(project, CARRIED, [], NOW)
-    assert everything(project) == {}
+    assert list(project.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("after", range(3))
+def test_an_interrupt_leaves_what_was_there(
+    project: Project, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Also where files are replaced: an upgrade writes newer snippets over older ones."""
+    put(project, "20261122080000_chunkwise.sql", "old engine")
+    snippets = project.root / "supabase" / "snippets"
+    snippets.mkdir()
+    (snippets / "chunkwise_what_is_running.sql").write_text("select 0;\n")
+    lock = Lock("0.1.0", (), {f"{SNIPPETS}/chunkwise_what_is_running.sql": digest("select 0;\n")})
+    project.write({}, lock)
+    before = everything(project)
+    move, calls = Path.replace, iter(range(3))
+
+    def interrupt(self: Path, target: Path) -> Path:
+        if next(calls) == after:
+            raise KeyboardInterrupt
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        upgrade(project, CARRIED, NOW)
+    assert everything(project) == before
 
 
 def test_what_travels_with_the_program_is_complete() -> None:

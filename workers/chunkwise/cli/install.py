@@ -57,7 +57,7 @@ def init(
         print("Before you push, delete the Edge Functions that write to the old tables:")
         for name in EDGE_FUNCTIONS:
             print(f"  npx supabase functions delete {name}")
-    print("Next:")
+    print(_next(written))
     print("  npx supabase link --project-ref <ref>")
     print("  npx supabase db push --remote")
     if keep_legacy:
@@ -78,12 +78,21 @@ def upgrade(folder: FolderArgument = HERE) -> None:
         return
     print(f"From Chunkwise {written.version} to {VERSION}:")
     _print(written)
-    print("Next:")
+    print(_next(written))
     print("  npx supabase db push --remote")
     print(f"  Install the wheel of {VERSION} where workers run, and restart them.")
     print("  chunkwise doctor")
 
 
 def _print(written: Written) -> None:
+    folder = Path() if _is_here(written) else written.root
     for path in (*written.paths, f"{LOCK}"):
-        print(f"Wrote {path}")
+        print(f"Wrote {folder / path}")
+
+
+def _next(written: Written) -> str:
+    return "Next:" if _is_here(written) else f"Next, in {written.root}:"
+
+
+def _is_here(written: Written) -> bool:
+    return written.root == Path.cwd()

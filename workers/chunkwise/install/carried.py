@@ -39,12 +39,12 @@ class Carried:
         upgrades = {}
         for path in sorted((folder / "upgrades").glob("*.sql")):
             version, _, name = path.stem.partition("_")
-            upgrades[version, name] = path.read_text()
+            upgrades[version, name] = path.read_text(encoding="utf-8")
         return cls(
             {STAMP.sub("", name): text for name, text in _texts(folder / "migrations").items()},
             _texts(folder / "snippets"),
             upgrades,
-            json.loads((folder / "upgrades" / "releases.json").read_text()),
+            json.loads((folder / "upgrades" / "releases.json").read_text(encoding="utf-8")),
             _texts(folder / "legacy"),
         )
 
@@ -84,4 +84,4 @@ def _folder() -> Path:
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    return {path.stem: path.read_text() for path in sorted(folder.glob("*.sql"))}
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))}

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Final, Self
+
+from pydantic import Field, TypeAdapter
 
 from chunkwise.errors import ChunkwiseError
 
@@ -17,20 +20,22 @@ MIGRATIONS: Final = Path("supabase", "migrations")
 SNIPPETS: Final = Path("supabase", "snippets")
 VERSION: Final = re.compile(r"^(\d+)_.*\.sql$")
 TIME: Final = "%Y%m%d%H%M%S"
+DIGITS_OF_A_TIME: Final = 14
+SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
     """`files`: path from the project's folder → hash of what was written there."""
 
-    version: str
+    version: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
     sources: tuple[str, ...]
     files: Mapping[str, str]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        fields = json.loads(text)
-        return cls(str(fields["version"]), tuple(fields["sources"]), dict(fields["files"]))
+        """Raises ValueError."""
+        return TypeAdapter(cls).validate_json(text)
 
     def text(self) -> str:
         fields = {
@@ -53,8 +58,10 @@ class Project:
         else the folder, which gets one."""
         start = folder.resolve()
         for candidate in (start, *start.parents):
-            if (candidate / CONFIG).exists():
-                return cls(candidate)
+            # A folder of somebody else's, that one may not look into, is nobody's project here.
+            with suppress(PermissionError):
+                if (candidate / CONFIG).exists():
+                    return cls(candidate)
         return cls(start)
 
     @property
@@ -66,10 +73,12 @@ class Project:
         if not path.exists():
             return None
         try:
-            return Lock.parse(path.read_text())
-        except (ValueError, KeyError, TypeError) as error:
+            return Lock.parse(text_in(path))
+        except ValueError as error:
             raise ChunkwiseError(
-                f"{LOCK} cannot be read", "Restore it from version control."
+                f"{LOCK} is not as Chunkwise wrote it",
+                "Restore it from version control. If a newer Chunkwise wrote it, update this"
+                " program.",
             ) from error
 
     def migrations(self) -> dict[str, Path]:
@@ -78,26 +87,31 @@ class Project:
         return {
             f"{path.relative_to(self.root)}": path
             for path in sorted(folder.glob("*.sql"))
-            if VERSION.match(path.name)
+            if VERSION.match(path.name) and path.is_file()
         }
 
     def stamps(self, now: datetime, count: int) -> list[str]:
-        """Versions for migrations that come after all that are here."""
+        """Versions for migrations that come after all that are here: the CLI compares them as
+        text."""
         found = [VERSION.match(path.name) for path in self.migrations().values()]
-        newest = max((int(match[1]) for match in found if match), default=0)
+        newest = max((match[1] for match in found if match), default="")
         first = now.astimezone(UTC)
-        if newest >= int(f"{first:{TIME}}"):
-            try:
-                first = datetime.strptime(f"{newest}", TIME).replace(tzinfo=UTC)
-            except ValueError:
-                # A number that is no time: the next ones.
-                return [f"{newest + step}" for step in range(1, count + 1)]
-            first += timedelta(seconds=1)
-        return [f"{first + timedelta(seconds=step):{TIME}}" for step in range(count)]
+        try:
+            if f"{first:{TIME}}" <= newest:
+                first = _time(newest) + SECOND
+            return [f"{first + step * SECOND:{TIME}}" for step in range(count)]
+        except (ValueError, OverflowError):
+            # After a number that is no time, or the last one, come those that begin with it.
+            return [f"{newest}{step}" for step in range(1, count + 1)]
 
     def text_of(self, path: str) -> str | None:
         file = self.root / path
-        return file.read_text() if file.is_file() else None
+        return text_in(file) if file.is_file() else None
+
+    def taken(self, path: str) -> bool:
+        """By whatever it is: a link that leads nowhere, too."""
+        file = self.root / path
+        return file.exists() or file.is_symlink()
 
     def edited(self, lock: Lock) -> list[str]:
         """Files of Chunkwise's that are not as they were written; a snippet may be missing."""
@@ -109,28 +123,87 @@ class Project:
         ]
 
     def write(self, texts: Mapping[str, str], lock: Lock) -> None:
-        """All of them, the lock file last; what was written is taken back if one cannot be."""
-        before = {path: self.text_of(path) for path in texts}
+        """All of them beside where they belong, and then each in its place, the lock file last: no
+        file is ever half written. If one cannot be, nothing is left of any."""
+        wanted = {
+            (self.root / path).resolve(): text
+            for path, text in (*texts.items(), (f"{LOCK}", lock.text()))
+        }
+        made: list[Path] = []
+        before: dict[Path, bytes | None] = {}
         try:
-            for path, text in (*texts.items(), (f"{LOCK}", lock.text())):
-                file = self.root / path
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text)
-        except OSError as error:
-            for path, old in before.items():
-                _restore(self.root / path, old)
-            raise ChunkwiseError(f"{error.filename} cannot be written: {error.strerror}") from error
+            for place, text in wanted.items():
+                _make_folder(place.parent, made)
+                made.append(_unfinished(place))
+                made[-1].write_text(text, encoding="utf-8")
+            for place in wanted:
+                before[place] = place.read_bytes() if place.is_file() else None
+                _unfinished(place).replace(place)
+        except BaseException as error:
+            _take_back(before, made)
+            if isinstance(error, OSError):
+                raise ChunkwiseError(
+                    f"{error.filename} cannot be written: {error.strerror}",
+                    "Nothing was changed. Run it again when that can be written.",
+                ) from error
+            raise
+
+
+@contextmanager
+def names_files() -> Iterator[None]:
+    """An error of the system is a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise ChunkwiseError(
+            f"{error.filename} cannot be read: {error.strerror}",
+            "Nothing was changed. Run it again when that can be read.",
+        ) from error
+
+
+def text_in(file: Path) -> str:
+    """With any ends of lines; bytes that are no UTF-8 are nothing of Chunkwise's."""
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+def _time(version: str) -> datetime:
+    """Raises ValueError."""
+    if len(version) != DIGITS_OF_A_TIME:
+        raise ValueError(version)
+    return datetime.strptime(version, TIME).replace(tzinfo=UTC)
 
 
 def _is_snippet(path: str) -> bool:
     return Path(path).is_relative_to(SNIPPETS)
 
 
-def _restore(file: Path, text: str | None) -> None:
-    if text is None:
-        file.unlink(missing_ok=True)
-    elif file.read_text() != text:
-        file.write_text(text)
+def _unfinished(file: Path) -> Path:
+    """Neither the CLI nor `migrations` takes it for one of theirs."""
+    return file.with_name(f".{file.name}.unfinished")
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """With those above it; what was missing is added, the deepest last."""
+    for path in (*reversed(folder.parents), folder):
+        if not path.exists():
+            path.mkdir()
+            made.append(path)
+
+
+def _take_back(before: Mapping[Path, bytes | None], made: Sequence[Path]) -> None:
+    """What was in a place, and what was not there at all."""
+    for place, old in before.items():
+        with suppress(OSError):
+            if old is None:
+                place.unlink()
+            else:
+                place.write_bytes(old)
+    for path in reversed(made):
+        with suppress(OSError):
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink()
 
 
 def digest(text: str) -> str:

@@ -17,7 +17,16 @@ from chunkwise.install.carried import (
     numbers,
     platform_guard,
 )
-from chunkwise.install.project import CONFIG, MIGRATIONS, SNIPPETS, Lock, Project, digest
+from chunkwise.install.project import (
+    CONFIG,
+    MIGRATIONS,
+    SNIPPETS,
+    Lock,
+    Project,
+    digest,
+    names_files,
+    text_in,
+)
 
 LOCAL_CONFIG: Final = """\
 #:schema https://supabase.com/schemas/config/v1.json
@@ -30,7 +39,7 @@ schemas = ["public"]
 major_version = 17
 """
 # In every migration of Chunkwise's.
-MARK: Final = "-- chunkwise: "
+MARK: Final = re.compile(r"(?m)^-- chunkwise: (?:look first|the engine comes first)$")
 # Chunkwise's among the snippets of the project.
 SNIPPET: Final = "chunkwise_"
 
@@ -44,6 +53,7 @@ class Written:
     paths: tuple[str, ...]
 
 
+@names_files()
 def install(
     project: Project,
     carried: Carried,
@@ -66,24 +76,21 @@ def install(
     texts = _stamped(project, bodies, now)
     if lock is None:
         texts |= _snippets(carried)
-    _require_free(project, texts)
     files = {**(lock.files if lock else {}), **{path: digest(t) for path, t in texts.items()}}
     if not project.has_config:
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", project.root.name) or "project"
         texts = {f"{CONFIG}": LOCAL_CONFIG.format(name=name), **texts}
+    _require_free(project, texts)
     all_sources = {*(lock.sources if lock else ()), *sources}
     project.write(texts, Lock(VERSION, tuple(sorted(all_sources)), files))
     return Written(project.root, VERSION, tuple(texts))
 
 
+@names_files()
 def upgrade(project: Project, carried: Carried, now: datetime) -> Written:
     """Raises ChunkwiseError."""
     lock = project.lock() or _adopted(project, carried)
-    if numbers(lock.version) > numbers(VERSION):
-        raise ChunkwiseError(
-            f"this project has Chunkwise {lock.version}, newer than this program's {VERSION}",
-            "Update the program: install the wheel of that release.",
-        )
+    _require_not_newer(lock)
     if edited := project.edited(lock):
         raise ChunkwiseError(
             f"edited since Chunkwise wrote {_it(edited)}: {', '.join(sorted(edited))}",
@@ -115,6 +122,14 @@ def upgrade(project: Project, carried: Carried, now: datetime) -> Written:
     return Written(project.root, lock.version, tuple(texts))
 
 
+def _require_not_newer(lock: Lock) -> None:
+    if numbers(lock.version) > numbers(VERSION):
+        raise ChunkwiseError(
+            f"this project has Chunkwise {lock.version}, newer than this program's {VERSION}",
+            "Update the program: install the wheel of that release.",
+        )
+
+
 def _require_known(carried: Carried, sources: Collection[str], *, keep_legacy: bool) -> None:
     for source in sources:
         if source not in carried.sources:
@@ -136,15 +151,14 @@ def _still_wanted(
     """The sources that this project does not have; all, if it has no Chunkwise."""
     if lock is None:
         released = [path for paths in _released_files(project, carried).values() for path in paths]
-        ours = [path for path, file in project.migrations().items() if MARK in file.read_text()]
-        if released or ours:
+        if released:
             raise ChunkwiseError(
-                f"{', '.join(released or ours)} {_be(released or ours)} already Chunkwise's",
-                "Run chunkwise upgrade to add what is newer."
-                if released
-                else "Restore supabase/chunkwise.lock from version control.",
+                f"{', '.join(released)} {_be(released)} already Chunkwise's",
+                "Run chunkwise upgrade to add what is newer.",
             )
+        _require_none_of_ours(project)
         return sources
+    _require_not_newer(lock)
     if lock.version != VERSION:
         raise ChunkwiseError(
             f"this project has Chunkwise {lock.version}, this program is {VERSION}",
@@ -159,11 +173,22 @@ def _still_wanted(
     return wanted
 
 
+def _require_none_of_ours(project: Project) -> None:
+    """Where there is no lock file."""
+    ours = [path for path, file in project.migrations().items() if MARK.search(text_in(file))]
+    if ours:
+        raise ChunkwiseError(
+            f"{', '.join(ours)} {_be(ours)} already Chunkwise's",
+            "Restore supabase/chunkwise.lock from version control. If nothing was pushed yet, you"
+            " may delete what is named instead.",
+        )
+
+
 def _released_files(project: Project, carried: Carried) -> dict[str, list[str]]:
     """Release → migrations here that are what it shipped."""
     found: dict[str, list[str]] = {}
     for path, file in project.migrations().items():
-        known = digest(file.read_text())
+        known = digest(text_in(file))
         for version, hashes in carried.released.items():
             if known in hashes.values():
                 found.setdefault(version, []).append(path)
@@ -174,13 +199,14 @@ def _adopted(project: Project, carried: Carried) -> Lock:
     """For a project that was pushed before there was a lock file."""
     found = _released_files(project, carried)
     if not found:
+        _require_none_of_ours(project)
         raise ChunkwiseError(
             f"there is no Chunkwise in {project.root}: no supabase/chunkwise.lock, and no migration"
             " of a release",
             "Install it with chunkwise init.",
         )
     version = max(found, key=numbers)
-    files = {path: digest((project.root / path).read_text()) for path in found[version]}
+    files = {path: digest(text_in(project.root / path)) for path in found[version]}
     names = {name for name, known in carried.released[version].items() if known in files.values()}
     prefix = f"{ENGINE}_"
     sources = sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
@@ -215,7 +241,7 @@ def _snippets(carried: Carried) -> dict[str, str]:
 
 
 def _require_free(project: Project, texts: Mapping[str, str]) -> None:
-    taken = [path for path in texts if (project.root / path).exists()]
+    taken = [path for path in texts if project.taken(path)]
     if taken:
         raise ChunkwiseError(
             f"{', '.join(taken)} {_be(taken)} already here",
