@@ -1,6 +1,5 @@
 """A migration looks before it changes anything: each thing in its way is one sentence."""
 
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -30,13 +29,6 @@ IN_THE_WAY = {
     "no pg_net": ("drop schema net cascade", "Enable pg_net"),
     "no Supabase": ("drop schema auth cascade", "no Supabase database"),
 }
-
-
-@pytest.fixture
-def bare(stack: Stack, database_numbers: Iterator[int]) -> Iterator[Database]:
-    database = stack.create_bare_database(f"t{next(database_numbers)}")
-    yield database
-    database.drop()
 
 
 def refused(database: Database, sql: str) -> str:

@@ -1,27 +1,24 @@
 """An upgrade from the last release and a fresh install give the same schema."""
 
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from local.catalog import Catalog, apply_sql
 from local.cluster import binaries
 from local.migration import release
-from local.stack import Database, Stack
+from local.stack import Database
 from local.upgrade import NAMES, RELEASES, UPGRADES, last_release
 
 
 @pytest.fixture
-def upgraded(stack: Stack, database_numbers: Iterator[int]) -> Iterator[Database]:
-    database = stack.create_bare_database(f"t{next(database_numbers)}")
+def upgraded(bare: Database) -> Database:
     for name in NAMES:
-        apply_sql(database.dsn, (RELEASES / last_release() / f"{name}.sql").read_text())
+        apply_sql(bare.dsn, (RELEASES / last_release() / f"{name}.sql").read_text())
     for name in NAMES:
         if (path := UPGRADES / f"{release()}_{name}.sql").exists():
-            apply_sql(database.dsn, path.read_text())
-    yield database
-    database.drop()
+            apply_sql(bare.dsn, path.read_text())
+    return bare
 
 
 def test_both_ways_lead_to_the_same_schema(upgraded: Database, database: Database) -> None:

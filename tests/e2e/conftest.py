@@ -59,7 +59,7 @@ def new_world(stack: Stack, database: Database, logs: Path) -> Iterator[World]:
 @pytest.fixture
 def somebodys(stack: Stack, tmp_path: Path, database_numbers: Iterator[int]) -> Iterator[Somebodys]:
     """An empty folder, and a project that nothing was pushed to."""
-    folder = tmp_path / "project"
+    folder = tmp_path / "their project"
     folder.mkdir()
     database = stack.create_bare_database(f"t{next(database_numbers)}")
     yield Somebodys(folder, database, stack)
