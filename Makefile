@@ -11,7 +11,8 @@ on_stack := $(python) -m local.stack
 # PG=17, with every target: PostgreSQL 17 in place of 15
 export PG ?= 15
 ifeq ($(PG),17)
-export CHUNKWISE_PG_BIN := $(shell local/postgres17.sh bin)
+# Asked for each command: what set-up installs may be it.
+export CHUNKWISE_PG_BIN = $(shell local/postgres17.sh bin)
 endif
 
 help: ## Show this

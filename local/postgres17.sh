@@ -46,7 +46,8 @@ apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
   sort -u |
   sed "s|^|deb [signed-by=$keys] |" >"$apt/sources.list"
 if ! [[ -s $apt/sources.list ]]; then
-  echo 'apt knows no mirror of Debian 12 here: run `apt-get update`.' >&2
+  echo 'apt knows no mirror of Debian 12 here: run `apt-get update`. On another system, install' \
+    "${packages[*]} yourself." >&2
   exit 1
 fi
 

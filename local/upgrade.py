@@ -21,7 +21,7 @@ from typing import Any
 
 from local.catalog import Catalog, Thing, apply_sql
 from local.folders import CHECKOUT
-from local.guard import OF_AN_UPGRADE
+from local.guard import OF_AN_UPGRADE, OF_THE_ENGINE
 from local.migration import EMAIL_BISON, ENGINE, FOOTER, MIGRATIONS, release
 from local.stack import Database, Stack
 
@@ -269,8 +269,9 @@ class Upgrade:
 
     def _guard(self) -> str:
         """The engine's file leads from one release to the next, others come after it."""
-        before = self.before if self.name == "chunkwise" else release()
-        return OF_AN_UPGRADE.format(before=before, after=release())
+        if self.name == "chunkwise":
+            return OF_AN_UPGRADE.format(before=self.before, after=release())
+        return OF_THE_ENGINE.format(release=release())
 
     def _statement(self, thing: Thing) -> str:
         """A view as it is written: each version of Postgres gives back another text."""

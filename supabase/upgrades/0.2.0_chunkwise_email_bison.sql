@@ -1,20 +1,20 @@
 -- From Chunkwise 0.1.0 to 0.2.0. Made by `make migration`; what is done by hand stands
 -- in supabase/upgrade.
 
--- chunkwise: look first
-do $before$
+-- chunkwise: the engine comes first
+do $engine$
+declare
+  v_release text;
 begin
-  if to_regprocedure('public.chunkwise_version()') is null then
-    raise exception using errcode = '55000', message = 'Chunkwise is not in this database, so that '
-      'there is nothing to upgrade. Push the migrations before this one first.';
+  if to_regprocedure('public.chunkwise_version()') is not null then
+    v_release := public.chunkwise_version() ->> 'release';
   end if;
-  if coalesce(public.chunkwise_version() ->> 'release', '0.1.0') <> '0.2.0' then
-    raise exception using errcode = '55000', message = format('this file leads from Chunkwise '
-      '0.2.0 to 0.2.0, and the database has %s. Push what comes before it first, or remove '
-      'it if the database is past it.',
-      coalesce(public.chunkwise_version() ->> 'release', '0.1.0'));
+  if v_release is distinct from '0.2.0' then
+    raise exception using errcode = '55000', message = 'this file needs Chunkwise 0.2.0 in the '
+      'database. Push the migration chunkwise of the same release first: chunkwise init writes '
+      'both, chunkwise upgrade what is newer.';
   end if;
-end; $before$;
+end; $engine$;
 
 -- Nobody works while it changes. With less than the deadlock timeout it is we who step back.
 do $locks$

@@ -6,8 +6,9 @@ import pytest
 
 from local.catalog import apply_sql
 from local.cluster import DatabaseError
-from local.migration import EMAIL_BISON, ENGINE, MIGRATIONS
+from local.migration import EMAIL_BISON, ENGINE, MIGRATIONS, release
 from local.stack import Database, Stack
+from local.upgrade import UPGRADES
 from tests.support.db import Db
 
 ENGINE_SQL = (MIGRATIONS / ENGINE).read_text()
@@ -57,6 +58,16 @@ def test_a_source_needs_the_engine_of_its_release(bare: Database, database: Data
             ' stable as $$ select \'{"release": "0.0.1"}\'::jsonb $$'
         )
     assert "needs Chunkwise" in refused(database, SOURCE_SQL)
+
+
+def test_an_upgrade_needs_the_release_before(bare: Database, database: Database) -> None:
+    engine, source = (
+        (UPGRADES / f"{release()}_{name}.sql").read_text()
+        for name in ("chunkwise", "chunkwise_email_bison")
+    )
+    assert "nothing to upgrade" in refused(bare, engine)
+    assert f"the database has {release()}" in refused(database, engine)
+    assert f"needs Chunkwise {release()}" in refused(bare, source)
 
 
 def test_an_installation_is_not_repeated(database: Database) -> None:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from chunkwise import PROTOCOL_VERSION, SCHEMA_VERSION, VERSION
 from local.bison import BisonControl, Hold, Status
 from tests.e2e.world import Ended, World, run_chunkwise
 
@@ -140,7 +141,9 @@ async def test_versions_and_settings_are_shown_without_secrets(world: World) -> 
         world.chunkwise("config", "--json", CHUNKWISE_WAKE_TOKEN=KEY),
         run_chunkwise(("config",), {}),
     )
-    assert version.out == "chunkwise 0.2.0 (schema 1, protocol 2)\n"
+    assert version.out == (
+        f"chunkwise {VERSION} (schema {SCHEMA_VERSION}, protocol {PROTOCOL_VERSION})\n"
+    )
     shown = {row["name"]: row["value"] for row in config.json}
     assert (shown["SUPABASE_URL"], config.code) == (world.api.url, 0)
     assert {shown["SUPABASE_SECRET_KEY"], shown["CHUNKWISE_WAKE_TOKEN"]} == {"***"}

@@ -260,8 +260,8 @@ def test_a_link_that_leads_nowhere_is_in_the_way(project: Project, path: str) ->
         "[]",
         "<<<<<<< ours",
         '{"version": "next", "sources": [], "files": {}}',
-        '{"version": "0.2.0", "sources": "email_bison", "files": {}}',
-        '{"version": "0.2.0", "sources": [], "files": {"a": 1}}',
+        '{"version": "1.0.0", "sources": "email_bison", "files": {}}',
+        '{"version": "1.0.0", "sources": [], "files": {"a": 1}}',
     ],
 )
 def test_a_lock_file_of_another_shape_is_named(project: Project, text: str) -> None:
