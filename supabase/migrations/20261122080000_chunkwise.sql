@@ -1608,6 +1608,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.token_requests set status = 'cancelled', ended_at = sync.now()
   where workspace_id = p_workspace_id and ended_at is null;
+  perform 1 from sync.workspace_tokens where workspace_id = p_workspace_id for no key update;
   delete from vault.secrets where name = 'chunkwise/token/' || p_workspace_id;
   update sync.workspace_tokens set secret_id = null, base_url = null, issued_at = null,
     expires_at = null, is_proven = false, renewed_at = null, refusals = 0, refused_until = null,
@@ -1616,7 +1617,8 @@ begin
 end; $$;
 comment on function sync.forget_token(bigint) is
 $$A workspace's tokens leave Vault, and what was asked for is not taken. Its generation stays.
-Locks: its request, then its row.$$;
+The caller holds the workspace. Locks: its request, its row, what Vault has of it, in the order in
+which an answer takes them.$$;
 
 create function sync.keep_grant(p_workspace_id bigint, p_source_id bigint, p_secret text,
   p_is_same boolean) returns void
@@ -6016,53 +6018,40 @@ from public, anon, authenticated, service_role;
 -- docs/decisions/0023 has the figures.
 -- Stands on: addresses, budgets, admission.
 
-create function sync.note_refusal(p_workspace_id bigint, p_queue_id bigint, p_retry_after numeric)
-  returns interval
+create function sync.refusal_wait(p_retry_after numeric, p_level int) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return make_interval(secs => least(sync.setting('max_block_seconds'), coalesce(
+    case when p_retry_after > 0 then p_retry_after end, least(sync.setting('retry_cap_seconds'),
+    sync.setting('retry_base_seconds') * 2 ^ least(p_level, 10))))::double precision);
+end; $$;
+comment on function sync.refusal_wait(numeric, int) is
+$$Returns: how long whoever met a 429 waits: for as long as the API asks (at most
+max_block_seconds), or for a backoff where it named nothing above 0.$$;
+
+create function sync.slow_down(p_budget_id bigint, p_send_at timestamptz, p_until timestamptz,
+  p_may_wait boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_asked_at timestamptz := sync.now();
   v_now timestamptz;
-  v_send_at timestamptz;
-  v_budget_id bigint;
+  v_send_at constant timestamptz := p_send_at;
+  v_until constant timestamptz := p_until;
   v_budget public.sync_budgets;
-  v_until timestamptz;
   v_seconds double precision;
   v_seen int;
   v_rate numeric;
   v_is_first boolean;
   v_is_clear boolean;
 begin
-  select requested_at into v_send_at from public.chunk_processing_queue where id = p_queue_id;
-  update public.sync_workspaces as w set
-    rate_limited_until = greatest(w.rate_limited_until, v_asked_at + make_interval(
-      secs => least(sync.setting('max_block_seconds'), coalesce(
-      case when p_retry_after > 0 then p_retry_after end,
-      least(sync.setting('retry_cap_seconds'),
-      sync.setting('retry_base_seconds') * 2 ^ least(w.rate_limit_level, 10))
-      ))::double precision)),
-    rate_limit_level = w.rate_limit_level + case when w.rate_limited_until > v_asked_at then 0
-      else 1 end
-  where id = p_workspace_id returning rate_limited_until into v_until;
-  -- Out of the budget's line, where they would take the places of those that may be sent.
-  update public.chunk_processing_queue as q set line_budget_id = null, next_retry_at = v_until
-  from (
-    select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-    where r.workspace_id = p_workspace_id and r.status = 'running'
-      and x.line_budget_id is not null
-    order by x.id for no key update of x skip locked
-  ) as held
-  where q.id = held.id;
-  select budget_id into strict v_budget_id from public.sync_workspaces where id = p_workspace_id;
-  if sync.lock_budgets(array[v_budget_id], true) = array[]::bigint[] then
-    return v_until - v_asked_at;
+  if sync.lock_budgets(array[p_budget_id], p_may_wait) = array[]::bigint[] then
+    return;
   end if;
-  select * into strict v_budget from public.sync_budgets where id = v_budget_id;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
   v_now := sync.now();
   v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
     and v_budget.block_level = 0;
   if not v_is_first and v_send_at <= v_budget.reduced_at or v_budget.blocked_until > v_now then
-    return v_until - v_asked_at;
+    return;
   end if;
   if v_is_first then
     v_budget.answers := 0;
@@ -6076,7 +6065,7 @@ begin
     or v_budget.refusals >= 3 and v_budget.refusals >= 0.12 * v_seen);
   if not (v_is_first or v_is_clear or v_budget.answers >= 50) then
     update public.sync_budgets set refusals = v_budget.refusals where id = v_budget.id;
-    return v_until - v_asked_at;
+    return;
   end if;
   v_seconds := greatest(0.05, extract(epoch from v_send_at - v_budget.reduced_at));
   v_rate := sync.effective_rate(v_budget);
@@ -6120,63 +6109,73 @@ begin
       else b.blocked_at end,
     probe_until = null
   where b.id = v_budget.id;
-  return v_until - v_asked_at;
 end; $$;
-comment on function sync.note_refusal(bigint, bigint, numeric) is
-$$A 429: its workspace waits for as long as the API asks (at most max_block_seconds), or for a
-backoff where it named nothing above 0. The budget goes down to half of what is in flight and to a
-lower rate, once for what was sent since it last did; it stops for all where nothing sent since is
-answered. A budget that another session has locked learns nothing of it. Returns: how long the chunk
-waits. Locks: the workspace, its waiting chunks by SKIP LOCKED, then its budget, last of all, as
-lock_budgets().$$;
+comment on function sync.slow_down(bigint, timestamptz, timestamptz, boolean) is
+$$A 429 to a request that was sent at a moment on a budget, whatever it asked for: the budget goes
+down to half of what is in flight and to a lower rate, once for what was sent since it last did; it
+stops for all, until p_until, where nothing sent since is answered. A budget that another session
+has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().$$;
 
-create function sync.note_answers(p_queue_ids bigint[]) returns void
+create function sync.note_refusal(p_workspace_id bigint, p_send_at timestamptz,
+  p_retry_after numeric, p_may_wait boolean default true) returns interval
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_asked_at timestamptz := sync.now();
+  v_workspace public.sync_workspaces;
+begin
+  if not p_may_wait then
+    perform 1 from public.sync_workspaces where id = p_workspace_id for no key update skip locked;
+    if not found then
+      return sync.refusal_wait(p_retry_after, 0);
+    end if;
+  end if;
+  update public.sync_workspaces as w set
+    rate_limited_until = greatest(w.rate_limited_until,
+      v_asked_at + sync.refusal_wait(p_retry_after, w.rate_limit_level)),
+    rate_limit_level = w.rate_limit_level + case when w.rate_limited_until > v_asked_at then 0
+      else 1 end
+  where id = p_workspace_id returning * into strict v_workspace;
+  -- Out of the budget's line, where they would take the places of those that may be sent.
+  update public.chunk_processing_queue as q
+  set line_budget_id = null, next_retry_at = v_workspace.rate_limited_until
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.workspace_id = p_workspace_id and r.status = 'running'
+      and x.line_budget_id is not null
+    order by x.id for no key update of x skip locked
+  ) as held
+  where q.id = held.id;
+  perform sync.slow_down(v_workspace.budget_id, p_send_at, v_workspace.rate_limited_until,
+    p_may_wait);
+  return v_workspace.rate_limited_until - v_asked_at;
+end; $$;
+comment on function sync.note_refusal(bigint, timestamptz, numeric, boolean) is
+$$A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
+down. Of a workspace or budget that another session has locked, a call that may not wait notes
+nothing. Returns: how long the request waits. Locks: the workspace, its waiting chunks by SKIP
+LOCKED, then its budget, last of all, as lock_budgets().$$;
+
+create function sync.give_back(p_budget_ids bigint[], p_sent_at timestamptz[], p_may_wait boolean)
+  returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
-  v_freed bigint[];
-  v_locked_ids bigint[];
-begin
-  with answered as (
-    select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    where q.id = any (p_queue_ids) group by 1
-  ), held as (
-    select w.id from public.sync_workspaces as w join answered as a on a.workspace_id = w.id
-    where a.requested_at >= w.rate_limited_until order by w.id for no key update of w
-  ), freed as (
-    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
-    from held where w.id = held.id returning w.id
-  )
-  select coalesce(array_agg(id), '{}') into v_freed from freed;
-  v_locked_ids := sync.lock_budgets(array(
+  v_locked_ids bigint[] := sync.lock_budgets(array(
     select b.id from public.sync_budgets as b
-    where b.id in (
-      select w.budget_id from public.chunk_processing_queue as q
-      join public.workspace_sync_runs as r on r.id = q.run_id
-      join public.sync_workspaces as w on w.id = r.workspace_id
-      where q.id = any (p_queue_ids))
+    where b.id = any (p_budget_ids)
       and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)),
-    true);
+    p_may_wait);
+begin
   with locked as (
     select * from public.sync_budgets
     where id = any (v_locked_ids)
       and (block_level > 0 or reduced_in_flight is not null or learned_rate is not null)
   ), counted as (
-    select l.id, count(*) filter (where q.requested_at > l.reduced_at) as answers,
-      bool_or(q.requested_at >= l.blocked_until) as is_probed
-    from unnest(p_queue_ids) as p (id)
-    cross join lateral (
-      select x.run_id, x.requested_at from public.chunk_processing_queue as x
-      where x.id = p.id offset 0
-    ) as q
-    cross join lateral (
-      select x.workspace_id from public.workspace_sync_runs as x where x.id = q.run_id offset 0
-    ) as r
-    cross join lateral (
-      select x.budget_id from public.sync_workspaces as x where x.id = r.workspace_id offset 0
-    ) as w
-    join locked as l on l.id = w.budget_id
+    select l.id, count(*) filter (where a.sent_at > l.reduced_at) as answers,
+      bool_or(a.sent_at >= l.blocked_until) as is_probed
+    from unnest(p_budget_ids, p_sent_at) as a (budget_id, sent_at)
+    join locked as l on l.id = a.budget_id
     group by l.id
   ), next as (
     select l.id, c.answers, c.is_probed and l.blocked_until <= v_now as is_probed,
@@ -6194,14 +6193,75 @@ begin
     learned_rate = case when n.rate < b.requests_per_second
       or b.requests_per_second is null and b.answers < 1000 then n.rate end
   from next as n where b.id = n.id;
+end; $$;
+comment on function sync.give_back(bigint[], timestamptz[], boolean) is
+$$Requests on budgets were answered, each sent at its moment: the budgets get back a place and a
+little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
+request sent before says nothing, nor does any to a budget that another session has locked. Locks:
+budgets by id as lock_budgets(), last of all.$$;
+
+create function sync.note_answers(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_freed bigint[];
+  v_budget_ids bigint[];
+  v_sent_at timestamptz[];
+begin
+  with answered as (
+    select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (p_queue_ids) group by 1
+  ), held as (
+    select w.id from public.sync_workspaces as w join answered as a on a.workspace_id = w.id
+    where a.requested_at >= w.rate_limited_until order by w.id for no key update of w
+  ), freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from held where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_freed from freed;
+  select array_agg(w.budget_id), array_agg(q.requested_at) into v_budget_ids, v_sent_at
+  from unnest(p_queue_ids) as p (id)
+  cross join lateral (
+    select x.run_id, x.requested_at from public.chunk_processing_queue as x
+    where x.id = p.id offset 0
+  ) as q
+  cross join lateral (
+    select x.workspace_id from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+  ) as r
+  cross join lateral (
+    select x.budget_id from public.sync_workspaces as x where x.id = r.workspace_id offset 0
+  ) as w;
+  perform sync.give_back(v_budget_ids, v_sent_at, true);
   perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
 end; $$;
 comment on function sync.note_answers(bigint[]) is
-$$Requests were answered: their workspaces wait no longer, their budgets get back a place and a
-little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
-request sent before says nothing, nor does any to a budget that another session has locked. Locks:
-workspaces by id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP
-LOCKED.$$;
+$$Requests of chunks were answered: their workspaces wait no longer, their budgets get back what
+give_back() says. An answer to a request sent before the last 429 says nothing. Locks: workspaces by
+id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP LOCKED.$$;
+
+create function sync.note_lone_answer(p_workspace_id bigint, p_budget_id bigint,
+  p_sent_at timestamptz) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_freed bigint[];
+begin
+  with freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from (
+      select id from public.sync_workspaces
+      where id = p_workspace_id and p_sent_at >= rate_limited_until
+      for no key update skip locked
+    ) as held
+    where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_freed from freed;
+  perform sync.give_back(array[p_budget_id], array[p_sent_at], false);
+  perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
+end; $$;
+comment on function sync.note_lone_answer(bigint, bigint, timestamptz) is
+$$As note_answers(), for one request of no run; without a workspace it says something of its budget
+alone. The caller may hold budgets, so it waits for nobody. Locks: the workspace, the budget and
+queue rows by SKIP LOCKED.$$;
 
 create function sync.let_next_probe(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6356,7 +6416,8 @@ SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by i
 SKIP LOCKED.$$;
 
 revoke all on function
-  sync.note_refusal, sync.note_answers, sync.let_next_probe, sync.let_probe, sync.budgets_meant,
+  sync.refusal_wait, sync.slow_down, sync.note_refusal, sync.give_back, sync.note_answers,
+  sync.note_lone_answer, sync.let_next_probe, sync.let_probe, sync.budgets_meant,
   public.set_budget, sync.unblock_budget, public.unblock_budget
 from public, anon, authenticated, service_role;
 grant execute on function public.set_budget to service_role;
@@ -7744,6 +7805,48 @@ end; $$;
 comment on function sync.asked_wait(sync.page_in_hand, boolean) is
 $$Returns: after how many seconds an answer asks to be asked again, null if it does not say.$$;
 
+create function sync.class_of_failure(p_page sync.page_in_hand, p_is_answer boolean,
+  p_class text, p_stream public.sync_streams, p_source public.sync_sources, out o_class text,
+  out o_retry_after numeric)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  o_class := p_class;
+  if v_page.http_status is null or p_class not in ('transient', 'rate_limited', 'permanent') then
+    return;
+  end if;
+  v_page.answer := sync.try_json(v_page.body);
+  -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
+  o_class := coalesce(nullif(coalesce(sync.content_class(v_page, p_stream, p_source),
+    case when p_is_answer then sync.class_of(sync.status_classes(p_stream, p_source, v_page.kind,
+      v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), p_class);
+  o_retry_after := sync.wait_asked_for(p_source, v_page.headers, v_page.answer,
+    o_class = 'rate_limited');
+end; $$;
+comment on function sync.class_of_failure(sync.page_in_hand, boolean, text, public.sync_streams,
+  public.sync_sources) is
+$$Of a request that failed: its class, by class_rules and, where an answer was handed over, by
+status classes, else as its worker says; and after how many seconds the answer asks to be asked again, null
+if it does not say. Returns: both.$$;
+
+create function sync.is_page_by_rules(p_page sync.page_in_hand, p_error_class text,
+  p_stream public.sync_streams, p_source public.sync_sources) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if p_page.body is null or p_error_class in ('postponed', 'released')
+    or coalesce(p_page.http_status between 200 and 299, true) then
+    return false;
+  end if;
+  v_page.answer := sync.try_json(v_page.body);
+  return coalesce(sync.content_class(v_page, p_stream, p_source) = 'page', false);
+end; $$;
+comment on function sync.is_page_by_rules(sync.page_in_hand, text, public.sync_streams,
+  public.sync_sources) is
+$$Returns: whether an answer whose status is a failure is a page by class_rules: an empty one.$$;
+
 create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
   p_hint text) returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -7801,12 +7904,13 @@ database's own trouble postpones. Returns: the page with outcome, code, and a me
 
 revoke all on function
   sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,
-  sync.asked_wait, sync.judge_error
+  sync.asked_wait, sync.class_of_failure, sync.is_page_by_rules, sync.judge_error
 from public, anon, authenticated, service_role;
 
 -- Token verdicts: what the API's answers to pages say of an access token.
 
-create function sync.judge_unauthorized(p_page sync.page_in_hand) returns sync.page_in_hand
+create function sync.judge_unauthorized(p_page sync.page_in_hand, p_has_renewed boolean)
+  returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
@@ -7823,10 +7927,7 @@ begin
   elsif not v_token.is_proven then
     v_page.outcome := 'retry';
     v_page.is_permanent := true;
-  elsif v_token.renewed_at > sync.now() - interval '1 minute' or exists (
-    select 1 from public.chunk_events as e
-    where e.chunk_id = p_page.queue_id and e.event = 'delayed'
-      and e.details ->> 'http_status' = '401') then
+  elsif v_token.renewed_at > sync.now() - interval '1 minute' or p_has_renewed then
     -- A new token was no help: the page itself is refused.
     v_page.outcome := 'retry';
     v_page.is_permanent := false;
@@ -7839,40 +7940,47 @@ begin
   end if;
   return v_page;
 end; $$;
-comment on function sync.judge_unauthorized(sync.page_in_hand) is
+comment on function sync.judge_unauthorized(sync.page_in_hand, boolean) is
 $$A 401 to a request that carried an access token: one that is past, or being renewed, has it only
 sent again; one that no answer has proven is refused for good; one that was is renewed, once for
-this page and once a minute for its workspace. Returns: the page, with what that means.$$;
+this page (p_has_renewed: it was) and once a minute for its workspace. Returns: the page, with what
+that means.$$;
 
-create function sync.note_tokens(p_pages sync.page_in_hand[]) returns void
+create function sync.renew_token(p_page sync.page_in_hand) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_ids bigint[] := array(
-    select p.workspace_id from unnest(p_pages) as p
-    where p.token_generation is not null and not p.is_repeat and (
-      p.outcome = 'completed' and not p.is_token_proven
-      or p.outcome = 'delayed' and p.http_status = 401));
 begin
-  if v_ids = array[]::bigint[] then
-    return;
-  end if;
-  perform 1 from sync.workspace_tokens where workspace_id = any (v_ids)
-    order by workspace_id for no key update;
-  update sync.workspace_tokens as t set is_proven = true
-  from unnest(p_pages) as p
-  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
-    and p.outcome = 'completed' and p.http_status between 200 and 299 and not t.is_proven;
   update sync.workspace_tokens as t set expires_at = sync.now(), renewed_at = sync.now()
-  from unnest(p_pages) as p
-  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
-    and p.outcome = 'delayed' and p.http_status = 401
+  where t.workspace_id = p_page.workspace_id and t.generation = p_page.token_generation
+    and p_page.outcome = 'delayed' and p_page.http_status = 401 and p_page.wait = interval '0'
     and (t.expires_at > sync.now()) is not false;
 end; $$;
-comment on function sync.note_tokens(sync.page_in_hand[]) is
-$$What answers say of access tokens, if they are still the same: a 2xx proves one, a 401 has a
-proven one renewed. Locks: the workspaces' tokens, after the workspaces.$$;
+comment on function sync.renew_token(sync.page_in_hand) is
+$$A 401 that judge_unauthorized() took for the token's has it renewed, if it is still the same. A
+401 that class_rules call a rate limit has a wait, and is none. Locks: the workspace's token, after
+workspaces and budgets.$$;
 
-revoke all on function sync.judge_unauthorized, sync.note_tokens
+create function sync.prove_tokens(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (select 1 from unnest(p_pages) as p where p.token_generation is not null
+    and p.outcome = 'completed' and not p.is_token_proven) then
+    update sync.workspace_tokens as t set is_proven = true
+    from (
+      select x.workspace_id from sync.workspace_tokens as x
+      where not x.is_proven and (x.workspace_id, x.generation) in (
+        select p.workspace_id, p.token_generation from unnest(p_pages) as p
+        where p.outcome = 'completed' and p.http_status between 200 and 299 and not p.is_repeat)
+      order by x.workspace_id for no key update skip locked
+    ) as free
+    where t.workspace_id = free.workspace_id;
+  end if;
+  return p_pages;
+end; $$;
+comment on function sync.prove_tokens(sync.page_in_hand[]) is
+$$A 2xx proves an access token, if it is still the same. Returns: the pages, as they are. Locks: the
+workspaces' tokens by SKIP LOCKED: whoever holds one gives it another, or the next 2xx proves it.$$;
+
+revoke all on function sync.judge_unauthorized, sync.renew_token, sync.prove_tokens
 from public, anon, authenticated, service_role;
 
 -- Fence: what a holder hands over, whether it still holds its lease, what it is told.
@@ -12568,7 +12676,10 @@ create table sync.stream_tries (
   lease_token bigint,
   lease_expires_at timestamptz,
   started_at timestamptz,
+  requested_at timestamptz,
   worker_id text,
+  token_generation bigint,
+  has_renewed boolean not null default false,
   attempts int not null default 0,
   error_message text,
   created_at timestamptz not null default sync.now(),
@@ -12598,6 +12709,12 @@ comment on column sync.stream_tries.request is
 'The present request as it was leased, without its credential.';
 comment on column sync.stream_tries.due_at is 'When it is handed out; null: it is leased, or over.';
 comment on column sync.stream_tries.attempts is 'Failures of the present request.';
+comment on column sync.stream_tries.requested_at is
+'When its present request was sent at the earliest.';
+comment on column sync.stream_tries.token_generation is
+'With which access token that is; null: the source has none.';
+comment on column sync.stream_tries.has_renewed is
+'Whether a 401 to the present request has had the access token renewed: once is enough.';
 create index stream_tries_due_idx on sync.stream_tries (due_at) where due_at is not null;
 create index stream_tries_leased_idx on sync.stream_tries (lease_expires_at)
 where lease_expires_at is not null;
@@ -12742,6 +12859,7 @@ begin
       raise;
     end if;
     get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+    v_tried.page.code := sqlstate;
     v_message := case when v_tried.shape is null and sqlstate ~ '^22' then 'the body is not JSON'
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
     v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
@@ -12875,7 +12993,7 @@ from public, anon, authenticated, service_role;
 
 -- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
 -- failures end or delay.
--- Stands on: keys, slots, rate_limits, token_verdicts, close, kind_items, kind_children,
+-- Stands on: keys, slots, rate_limits, close, kind_items, kind_children,
 --   kind_connection, stream_kinds, begin_again.
 
 create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
@@ -13148,8 +13266,6 @@ begin
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);
-  perform sync.note_tokens(v_ended)
-  where exists (select 1 from unnest(v_ended) as p where p.token_generation is not null);
   return v_pages;
 end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is
@@ -13189,8 +13305,11 @@ begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.queue_id, p.retry_after) from unnest(p_pages) as p
-    where p.code = 'SY021' and not p.is_repeat;
+    perform sync.note_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
+      select x.* from unnest(p_pages) as x
+      join public.sync_workspaces as w on w.id = x.workspace_id
+      where x.code = 'SY021' and not x.is_repeat order by w.budget_id, w.id, x.turn
+    ) as p;
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
     perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
@@ -13292,11 +13411,18 @@ begin
   -- Nowhere else is a refresh token that was just rotated.
   perform set_config('synchronous_commit', 'on', true);
   perform sync.wake_workspaces(array[p_request.workspace_id]);
+  update sync.stream_tries as t set due_at = sync.now()
+  from (
+    select id from sync.stream_tries
+    where workspace_id = p_request.workspace_id and due_at > sync.now()
+    order by id for no key update skip locked
+  ) as waiting
+  where t.id = waiting.id;
 end; $$;
 comment on function sync.take_token(sync.token_requests, sync.token_answer) is
 $$An access token goes to Vault, with the refresh token that came along, and what waited for it is
 ready. The transaction is durable. The caller holds the request. Locks: the workspace's token; queue
-rows by SKIP LOCKED.$$;
+rows and tries by SKIP LOCKED.$$;
 
 create function sync.refuse_grant(p_request sync.token_requests, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -13313,27 +13439,32 @@ The next sweep ends the runs that need it. The caller holds the request. Locks: 
 token.$$;
 
 create function sync.delay_token_request(p_request sync.token_requests, p_outcome text,
-  p_message text, p_seconds numeric) returns void
+  p_message text, p_seconds numeric) returns interval
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_is_failure boolean := p_outcome = 'retry';
-  v_wait interval := case when v_is_failure then make_interval(secs => greatest(
-    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end,
-    (0.5 + random() / 2) * least(300, sync.setting('retry_base_seconds')
-      * 2 ^ least(p_request.failures, 20)))::double precision)
+  v_is_failure constant boolean := p_outcome in ('retry', 'delayed');
+  v_wait constant interval := case
+    when v_is_failure then make_interval(secs => greatest(
+      case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end,
+      (0.5 + random() / 2) * least(300, sync.setting('retry_base_seconds')
+        * 2 ^ least(p_request.failures, 20)))::double precision)
+    when p_outcome = 'postponed' then interval '1 second'
     else interval '0' end;
 begin
   update sync.token_requests set status = 'pending', outcome = p_outcome,
     lease_expires_at = null, due_at = sync.now() + v_wait,
     failures = failures + v_is_failure::int,
-    failing_since = case when v_is_failure then coalesce(failing_since, sync.now())
+    failing_since = case when p_outcome = 'retry' then coalesce(failing_since, sync.now())
     else failing_since end,
-    error_message = case when v_is_failure then p_message else error_message end
+    error_message = coalesce(p_message, error_message)
   where id = p_request.id;
+  return v_wait;
 end; $$;
 comment on function sync.delay_token_request(sync.token_requests, text, text, numeric) is
-$$A request for a token is sent again: at once if it was not sent (outcome released), else after a
-backoff up to 5 minutes, or what the endpoint asked for. The caller holds it.$$;
+$$A request for a token is sent again: at once if it was not sent (outcome released), soon if the
+database could not take its answer (postponed), else after a backoff up to 5 minutes, or what the
+endpoint asked for. Whom the endpoint tells to wait (delayed) is not failing. The caller holds it.
+Returns: after how long.$$;
 
 create function sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
   returns sync.token_requests
@@ -13349,48 +13480,118 @@ comment on function sync.token_request_of(bigint, bigint) is
 $$Returns: the request for a token that was leased so last, also if that lease has run out; null:
 there is none. Locks: its row.$$;
 
-create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+create function sync.hold_token_requests(p_pages sync.page_in_hand[]) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+declare
+  v_ids bigint[] := array(
+    select r.id from unnest(p_pages) as p
+    join sync.token_requests as r on r.id = p.queue_id and r.lease_token = p.lease_token
+    where p.outcome = 'refused');
+begin
+  if v_ids = array[]::bigint[] then
+    return v_ids;
+  end if;
+  begin
+    perform 1 from sync.token_requests where id = any (v_ids) order by id for no key update;
+    perform 1 from sync.workspace_tokens where workspace_id in (
+      select workspace_id from sync.token_requests where id = any (v_ids))
+      order by workspace_id for no key update;
+    return v_ids;
+  exception when lock_not_available then
+    null;
+  end;
+  -- Whoever holds one for so long has only that one wait.
+  v_ids := array(
+    select id from sync.token_requests where id = any (v_ids)
+    order by id for no key update skip locked);
+  return array(
+    select r.id from sync.token_requests as r
+    join sync.workspace_tokens as t on t.workspace_id = r.workspace_id
+    where r.id = any (v_ids) order by t.workspace_id for no key update of t skip locked);
+end; $$;
+comment on function sync.hold_token_requests(sync.page_in_hand[]) is
+$$Of what the fence refused, lock the requests for tokens that these are answers to, and then their
+workspaces' tokens. A rotation in another session is waited for, for 5 s: its answer may be the only
+place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
+tokens by workspace.$$;
+
+create function sync.take_token_answer(p_page sync.page_in_hand, p_is_held boolean)
+  returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_page sync.page_in_hand;
+  v_page sync.page_in_hand := p_page;
   v_request sync.token_requests;
   v_answer sync.token_answer;
   v_message text;
+begin
+  -- Nobody has asked since, so that a late answer is as good as one in time.
+  select * into v_request from sync.token_requests
+  where id = p_page.queue_id and lease_token = p_page.lease_token;
+  v_page.body := null;
+  if v_request.id is null then
+    return v_page;
+  end if;
+  v_page.code := null;
+  v_page.message := null;
+  begin
+    if not p_is_held then
+      raise exception using errcode = 'lock_not_available',
+        message = 'another session holds the workspace''s tokens';
+    end if;
+    if coalesce(v_request.outcome, v_request.status) in ('processing', 'pending', 'postponed') then
+      v_answer := sync.read_token_answer(p_page.http_status, p_page.body);
+      v_message := concat_ws(': ', v_answer.finding, sync.foreign_text(
+        nullif(v_answer.said, ''), sync.workspace_secret(v_request.workspace_id)));
+      if v_answer.access_token is not null then
+        perform sync.take_token(v_request, v_answer);
+      elsif v_answer.is_refusal then
+        perform sync.refuse_grant(v_request, v_message);
+      else
+        perform sync.delay_token_request(v_request, 'retry', v_message, null);
+      end if;
+      if v_answer.access_token is not null or v_answer.is_refusal then
+        perform sync.note_lone_answer(null, v_request.budget_id, v_request.requested_at);
+      end if;
+      perform sync.let_probe(v_request.budget_id);
+      select * into v_request from sync.token_requests where id = v_request.id;
+    end if;
+    v_page.outcome := coalesce(v_request.outcome, v_request.status);
+    v_page.message := v_request.error_message;
+  exception when others then
+    v_page.code := sqlstate;
+    v_page.outcome := case when sync.is_own_trouble(sqlstate) then 'postponed' else 'retry' end;
+    -- Of what stands in the answer nothing is known here, so nothing of the error's text is kept.
+    v_page.message := format('the token endpoint''s answer could not be kept (SQLSTATE %s)',
+      sqlstate);
+    perform sync.delay_token_request(v_request, v_page.outcome, v_page.message, null)
+      where p_is_held;
+  end;
+  return v_page;
+end; $$;
+comment on function sync.take_token_answer(sync.page_in_hand, boolean) is
+$$Take a token endpoint's answer; p_is_held: whether the caller holds the request and the token of
+its workspace. What fails takes nothing with it: the request is sent again, after trouble of the database's
+own (postponed) without counting as a failure. Returns: the page, with its outcome if it is such an
+answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.$$;
+
+create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_held bigint[] := sync.hold_token_requests(p_pages);
+  v_page sync.page_in_hand;
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_request := case when v_page.outcome = 'refused'
-      then sync.token_request_of(v_page.queue_id, v_page.lease_token) end;
-    if v_request.id is not null then
-      v_page.code := null;
-      v_page.message := null;
-      if coalesce(v_request.outcome, v_request.status) in ('processing', 'pending') then
-        v_answer := sync.read_token_answer(v_page.http_status, v_page.body);
-        v_message := concat_ws(': ', v_answer.finding, sync.foreign_text(
-          nullif(v_answer.said, ''), sync.workspace_secret(v_request.workspace_id)));
-        if v_answer.access_token is not null then
-          perform sync.take_token(v_request, v_answer);
-        elsif v_answer.is_refusal then
-          perform sync.refuse_grant(v_request, v_message);
-        else
-          perform sync.delay_token_request(v_request, 'retry', v_message, null);
-        end if;
-        perform sync.let_probe(v_request.budget_id);
-        select * into v_request from sync.token_requests where id = v_request.id;
-      end if;
-      v_page.outcome := coalesce(v_request.outcome, v_request.status);
-      v_page.message := v_request.error_message;
-    end if;
-    v_page.body := null;
-    v_pages := v_pages || v_page;
+    v_pages := v_pages || case when v_page.outcome = 'refused'
+      then sync.take_token_answer(v_page, v_page.queue_id = any (v_held)) else v_page end;
   end loop;
   return v_pages;
 end; $$;
 comment on function sync.take_token_answers(sync.page_in_hand[]) is
 $$Of what the fence refused, the answers of token endpoints are taken: they bypass records, events
 and texts. Returns: the pages, those with their outcomes: completed, failed (the grant is refused),
-retry, cancelled; no wait: no id of a request is ever hinted. Locks: the requests by id, the
-workspaces' tokens, queue rows and budgets by SKIP LOCKED.$$;
+retry, postponed, cancelled; no wait: no id of a request is ever hinted. Locks: the requests by id,
+the workspaces' tokens by id; workspaces, queue rows and budgets by SKIP LOCKED.$$;
 
 create function sync.fail_token(p_page sync.page_in_hand, p_error_class text,
   p_error_message text, p_retry_after numeric) returns jsonb
@@ -13400,26 +13601,33 @@ declare
   v_source public.sync_sources;
   v_outcome text := coalesce(v_request.outcome,
     case when v_request.status = 'cancelled' then 'cancelled' end);
+  v_wait interval;
 begin
   if v_request.id is null then
     return null;
   end if;
   if v_outcome is null then
-    v_outcome := case when p_error_class = 'released'
-      and (p_error_message not like 'no answer%') is not false then 'released' else 'retry' end;
+    v_outcome := case
+      when p_error_class = 'postponed' then 'postponed'
+      when p_error_class = 'released'
+        and (p_error_message not like 'no answer%') is not false then 'released'
+      when p_error_class = 'rate_limited' then 'delayed' else 'retry' end;
     select so.* into v_source from public.sync_workspaces as w
     join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
-    perform sync.delay_token_request(v_request, v_outcome,
-      sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
+    v_wait := sync.delay_token_request(v_request, v_outcome, case when v_outcome <> 'released'
+      then sync.failure_text(p_error_message, v_request.workspace_id) end, coalesce(
       sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body),
-      p_error_class = 'rate_limited')));
-    perform sync.let_probe(v_request.budget_id);
+      v_outcome = 'delayed'), p_retry_after));
+    perform sync.slow_down(v_request.budget_id, v_request.requested_at, sync.now() + v_wait, false)
+      where v_outcome = 'delayed';
+    perform sync.let_probe(v_request.budget_id) where v_outcome <> 'delayed';
   end if;
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
 end; $$;
 comment on function sync.fail_token(sync.page_in_hand, text, text, numeric) is
-$$A request for a token ended without an answer that SQL can read, whatever the class: it is sent
-again. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
+$$A request for a token ended without an answer that SQL can read: it is sent again. A 429 teaches
+the budget of the token endpoint's host, whoever else draws on it; its workspace waits for the token
+anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
 its budget by SKIP LOCKED.$$;
 
 create function sync.extend_tokens(p_leases jsonb, p_now timestamptz) returns bigint[]
@@ -13525,14 +13733,15 @@ an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$
 
 revoke all on function
   sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
-  sync.token_request_of, sync.take_token_answers, sync.fail_token, sync.extend_tokens,
+  sync.token_request_of, sync.hold_token_requests, sync.take_token_answer, sync.take_token_answers,
+  sync.fail_token, sync.extend_tokens,
   sync.take_back_tokens, sync.follow_grants
 from public, anon, authenticated, service_role;
 
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
 -- Stands on: addresses, keys, queue, slots, requests, classes, admission, rate_limits, credentials,
---   token_requests, try_answers.
+--   token_requests, verdicts, token_verdicts, fence, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -13581,10 +13790,16 @@ begin
   v_chunk.page := p_try.page;
   v_chunk.record_id := p_try.record_id;
   v_chunk.reading := p_try.reading;
-  if v_access.obstacle = 'token' then
+  if v_access.obstacle = 'token' and v_token.refused_until > v_now then
+    perform sync.end_try(p_try.id, 'failed', format('its grant is refused: %s. '
+      'rotate_workspace_key() sets another', v_token.refusal));
+    return null;
+  elsif v_access.obstacle = 'token' then
     perform sync.request_tokens(array[v_workspace.id]);
-    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false,
-      'it waits for an access token');
+    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false, concat_ws(': ',
+      'it waits for an access token', (
+        select error_message from sync.token_requests where workspace_id = v_workspace.id
+        order by id desc limit 1)));
     return null;
   elsif v_access.credentials is null then
     perform sync.end_try(p_try.id, 'failed', 'the workspace''s key cannot be read: '
@@ -13593,6 +13808,10 @@ begin
   elsif sync.is_paused(v_workspace.id) then
     perform sync.put_off_try(p_try.id, interval '5 seconds', false,
       'its workspace is paused: resume_sync() goes on');
+    return null;
+  elsif v_workspace.rate_limited_until > v_now then
+    perform sync.put_off_try(p_try.id, v_workspace.rate_limited_until - v_now, false,
+      'its workspace met a rate limit and waits');
     return null;
   end if;
   v_made := sync.make_request(v_chunk, v_stream, v_source, v_workspace.base_url);
@@ -13608,6 +13827,7 @@ begin
   v_lease_token := sync.new_token();
   update sync.stream_tries set lease_token = v_lease_token, due_at = null, started_at = v_now,
     lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), worker_id = p_worker_id,
+    requested_at = v_now + v_held.o_send_after, token_generation = v_access.token_generation,
     request = v_made.request
   where id = p_try.id;
   return jsonb_build_object(
@@ -13627,7 +13847,7 @@ begin
 end; $$;
 comment on function sync.lease_try(sync.stream_tries, text) is
 $$Hand out a try's request, as a sync would send it, or say when to look again: while its workspace
-is paused, waits for an access token, or its budget has no room. The caller holds its row. Returns:
+is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its row. Returns:
 the lease, or null. Locks: the budget, by SKIP LOCKED.$$;
 
 create function sync.lease_tries(p_worker_id text, p_room int) returns jsonb
@@ -13655,6 +13875,41 @@ end; $$;
 comment on function sync.lease_tries(text, int) is
 $$Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
 budgets.$$;
+
+create function sync.claim_try(p_request_id bigint, p_worker_id text, out o_leases jsonb,
+  out o_reason text, out o_look_again_ms bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_try sync.stream_tries;
+  v_lease jsonb;
+  v_wait interval;
+begin
+  o_leases := '[]'::jsonb;
+  o_reason := 'not_pending';
+  select * into v_try from sync.stream_tries
+  where request_id = p_request_id for no key update skip locked;
+  if v_try.due_at is null then
+    return;
+  elsif v_try.due_at <= sync.now() then
+    v_lease := sync.lease_try(v_try, p_worker_id);
+    -- What it needs first may be leased in its place.
+    o_leases := case when v_lease is not null then jsonb_build_array(v_lease)
+      else sync.lease_token_requests(p_worker_id, 1, array[v_try.workspace_id]) end;
+    if o_leases <> '[]' then
+      o_reason := null;
+      return;
+    end if;
+  end if;
+  v_wait := sync.wait_of_try(v_try.id);
+  if v_wait is not null then
+    o_reason := 'not_due';
+    o_look_again_ms := ceil(extract(epoch from v_wait) * 1000);
+  end if;
+end; $$;
+comment on function sync.claim_try(bigint, text) is
+$$Take exactly the request of a try that has this id. Returns: the leases, that one or the request
+for the access token that it needs first; without one the reason, as claim_chunk_job_safe() has it.
+Locks: as lease_tries().$$;
 
 create function sync.tries_due() returns int
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -13692,8 +13947,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_next record := sync.next_of_try(p_try, p_page, p_stream);
 begin
-  update sync.stream_tries set error_message = null, attempts = 0, lease_expires_at = null,
-    due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
+  update sync.stream_tries set error_message = null, attempts = 0, has_renewed = false,
+    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
     record_id = v_next.o_record_id, reading = v_next.o_reading,
     request_id = nextval('public.chunked_sync_jobs_id_seq')
   where id = p_try.id and v_next.o_kind is not null;
@@ -13706,73 +13961,40 @@ comment on function sync.go_on_with_try(sync.stream_tries, sync.page_in_hand,
 $$Ask for what comes after an answer; with nothing more to ask for the try is done. The caller holds
 it.$$;
 
-create function sync.note_try(p_try sync.stream_tries, p_given sync.page_in_hand) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function sync.page_of_try(p_try sync.stream_tries, p_given sync.page_in_hand)
+  returns sync.page_in_hand
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
-  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
   v_page sync.page_in_hand := p_given;
-  v_read sync.tried_answer;
 begin
   v_page.outcome := null;
   v_page.code := null;
   v_page.message := null;
   v_page.workspace_id := p_try.workspace_id;
-  v_page.stream_id := v_stream.id;
+  v_page.stream_id := (p_try.stream ->> 'id')::bigint;
   v_page.kind := p_try.kind;
   v_page.page := p_try.page;
   v_page.record_id := p_try.record_id;
   v_page.reading := p_try.reading;
   v_page.scan := 1;
   v_page.is_full_scan := true;
-  v_read := sync.read_try(v_page, v_stream, v_source);
-  v_page := v_read.page;
-  if p_try.kind = 'page' then
-    v_read.complaints := v_read.complaints
-      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
-  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
-    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
-      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
-  end if;
-  update sync.stream_tries set
-    steps = steps || jsonb_build_array(
-      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
-      || case when jsonb_array_length(steps) = 0
-        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
-    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
-      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
-  where id = p_try.id;
-  perform sync.go_on_with_try(p_try, v_page, v_stream);
+  v_page.requested_at := p_try.requested_at;
+  v_page.token_generation := p_try.token_generation;
+  v_page.is_token_proven := false;
+  v_page.is_repeat := false;
+  return v_page;
 end; $$;
-comment on function sync.note_try(sync.stream_tries, sync.page_in_hand) is
-$$Take up what an answer says, and what is asked for next. The caller holds the try. Raises: the
-database's own trouble.$$;
+comment on function sync.page_of_try(sync.stream_tries, sync.page_in_hand) is
+$$Returns: an answer to a try as the fence gives one to a chunk: with what it was asked for.$$;
 
-create function sync.take_try_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand;
-  v_try sync.stream_tries;
-  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+create function sync.wait_of_try(p_id bigint) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_try := case when v_page.outcome = 'refused'
-      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
-    if v_try.id is not null then
-      perform sync.note_try(v_try, v_page);
-      perform sync.let_probe(v_try.budget_id);
-      v_page.outcome := 'completed';
-      v_page.code := null;
-      v_page.message := null;
-      v_page.body := null;
-    end if;
-    v_pages := v_pages || v_page;
-  end loop;
-  return v_pages;
+  return (
+    select greatest(due_at - sync.now(), interval '0') from sync.stream_tries where id = p_id);
 end; $$;
-comment on function sync.take_try_answers(sync.page_in_hand[]) is
-$$Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
-pages, those with outcome completed. Locks: the tries by request, budgets by SKIP LOCKED.$$;
+comment on function sync.wait_of_try(bigint) is
+$$Returns: after how long a try's request is handed out; null: it is leased, or over.$$;
 
 create function sync.note_failed_try(p_try sync.stream_tries, p_given sync.page_in_hand,
   p_message text) returns void
@@ -13801,38 +14023,172 @@ comment on function sync.note_failed_try(sync.stream_tries, sync.page_in_hand, t
 $$A try's request failed for good: without page 1 the try has failed, otherwise it goes on. A page
 that was only guessed and is refused lies past the end. The caller holds the try.$$;
 
-create function sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text,
-  p_retry_after numeric) returns jsonb
+create function sync.hold_back_try(p_try sync.stream_tries, p_retry_after numeric,
+  p_message text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.put_off_try(p_try.id, sync.note_refusal(p_try.workspace_id, p_try.requested_at,
+    p_retry_after, false), false, p_message);
+  return 'delayed';
+end; $$;
+comment on function sync.hold_back_try(sync.stream_tries, numeric, text) is
+$$A try met a rate limit, which is one for its workspace and budget as any request's. The caller
+holds it. Returns: the outcome. Locks: the workspace, its waiting chunks and its budget by SKIP
+LOCKED.$$;
+
+create function sync.note_try(p_try sync.stream_tries, p_page sync.page_in_hand) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand;
+  v_read sync.tried_answer;
+begin
+  v_read := sync.read_try(p_page, v_stream, v_source);
+  v_page := v_read.page;
+  if v_page.code = 'SY021' then
+    return sync.hold_back_try(p_try, sync.wait_asked_for(v_source, p_page.headers,
+      sync.try_json(p_page.body), true), v_read.complaints #>> '{0,says}');
+  elsif v_page.code = 'SY013' and p_try.attempts < 2 then
+    perform sync.put_off_try(p_try.id, interval '1 second', true,
+      v_read.complaints #>> '{0,says}');
+    return 'retry';
+  elsif p_try.kind = 'page' then
+    v_read.complaints := v_read.complaints
+      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
+    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
+  end if;
+  update sync.stream_tries set
+    steps = steps || jsonb_build_array(
+      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
+      || case when jsonb_array_length(steps) = 0
+        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
+    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
+      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
+  where id = p_try.id;
+  perform sync.go_on_with_try(p_try, v_page, v_stream);
+  perform sync.note_lone_answer(p_try.workspace_id, p_try.budget_id, p_try.requested_at);
+  return 'completed';
+end; $$;
+comment on function sync.note_try(sync.stream_tries, sync.page_in_hand) is
+$$Take up what an answer says, and what is asked for next; an answer that class_rules call no page is
+a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
+completed, delayed or retry. Raises: the database's own trouble. Locks: the workspace, its waiting
+chunks and its budget by SKIP LOCKED.$$;
+
+create function sync.take_try_answer(p_try sync.stream_tries, p_page sync.page_in_hand)
+  returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := sync.page_of_try(p_try, p_page);
   v_message text;
-  v_outcome text;
+begin
+  begin
+    v_page.outcome := sync.note_try(p_try, v_page);
+  exception when others then
+    get stacked diagnostics v_message = message_text;
+    v_page.code := sqlstate;
+    v_page.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
+    if sync.is_own_trouble(sqlstate) then
+      perform sync.put_off_try(p_try.id, interval '1 second', false, v_page.message);
+      v_page.outcome := 'postponed';
+    else
+      perform sync.end_try(p_try.id, 'failed', v_page.message);
+      v_page.outcome := 'failed';
+    end if;
+  end;
+  perform sync.let_probe(p_try.budget_id) where v_page.outcome <> 'delayed';
+  v_page.wait := case when v_page.outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
+  v_page.body := null;
+  return v_page;
+end; $$;
+comment on function sync.take_try_answer(sync.stream_tries, sync.page_in_hand) is
+$$Take one answer to a try, which the caller holds. What fails takes nothing with it: after trouble
+of the database's own the request is sent again, otherwise the try has failed. Returns: the page with
+its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.$$;
+
+create function sync.take_try_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_try sync.stream_tries;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_try := case when v_page.outcome = 'refused'
+      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
+    v_pages := v_pages || case when v_try.id is null then v_page
+      else sync.take_try_answer(v_try, v_page) end;
+  end loop;
+  return v_pages;
+end; $$;
+comment on function sync.take_try_answers(sync.page_in_hand[]) is
+$$Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
+pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and budgets
+by SKIP LOCKED.$$;
+
+create function sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text,
+  p_retry_after numeric) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, v_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_try.stream);
+  v_page sync.page_in_hand := sync.page_of_try(v_try, p_given);
+  v_found record;
 begin
   if v_try.id is null then
     return null;
+  elsif sync.is_page_by_rules(v_page, p_error_class, v_stream, v_source) then
+    v_page := sync.take_try_answer(v_try, v_page);
+    perform sync.prove_tokens(array[v_page]);
+    return sync.outcome_of(v_page);
   end if;
-  v_message := sync.failure_text(p_error_message, v_try.workspace_id);
-  v_outcome := case
-    when p_error_class = 'postponed' or p_error_class = 'released'
-      and (p_error_message not like 'no answer%') is not false then 'released'
-    when p_error_class = 'permanent' or v_try.attempts >= 2 then 'failed' else 'retry' end;
-  if v_outcome = 'failed' then
-    perform sync.note_failed_try(v_try, p_given, v_message);
+  v_page.message := sync.failure_text(p_error_message, v_try.workspace_id);
+  v_page.body := coalesce(v_page.body, p_error_message);
+  v_page.http_status := coalesce(v_page.http_status,
+    (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
+  v_found := sync.class_of_failure(v_page, p_given.http_status is not null, p_error_class, v_stream,
+    v_source);
+  if v_found.o_class = 'permanent' and v_page.http_status = 401
+    and v_page.token_generation is not null then
+    v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
   else
-    perform sync.put_off_try(v_try.id, case v_outcome when 'released' then interval '0'
-      else make_interval(secs => least(60, greatest(1, p_retry_after, sync.wait_asked_for(
-        jsonb_populate_record(null::public.sync_sources, v_try.source), p_given.headers,
-        sync.json_object(p_given.body), p_error_class = 'rate_limited')))::double precision) end,
-      v_outcome = 'retry', v_message);
+    v_page.outcome := case
+      when p_error_class = 'postponed' or p_error_class = 'released'
+        and (p_error_message not like 'no answer%') is not false then 'released'
+      when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
+    v_page.is_permanent := v_found.o_class = 'permanent';
   end if;
-  perform sync.let_probe(v_try.budget_id);
-  return jsonb_build_object('queue_id', p_given.queue_id, 'outcome', v_outcome);
+  if v_page.outcome = 'released' then
+    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.outcome = 'delayed' and v_found.o_class = 'rate_limited' then
+    perform sync.hold_back_try(v_try, coalesce(v_found.o_retry_after, p_retry_after),
+      v_page.message);
+  elsif v_page.outcome = 'delayed' then
+    perform sync.renew_token(v_page);
+    update sync.stream_tries set has_renewed = true where id = v_try.id;
+    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.is_permanent or v_try.attempts >= 2 then
+    v_page.outcome := 'failed';
+    perform sync.note_failed_try(v_try, v_page, v_page.message);
+  else
+    perform sync.put_off_try(v_try.id, make_interval(secs => least(60, greatest(1, p_retry_after,
+      v_found.o_retry_after))::double precision), true, v_page.message);
+  end if;
+  perform sync.let_probe(v_try.budget_id) where v_found.o_class <> 'rate_limited';
+  v_page.wait := sync.wait_of_try(v_try.id);
+  return sync.outcome_of(v_page);
 end; $$;
 comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is
-$$A try's request ended without a page: it is sent three times at most, and no earlier than its
-answer asks for, up to a minute. Returns: the outcome, or
-null if that is no such request, or another's lease. Locks: its row, its budget by SKIP LOCKED.$$;
+$$A try's request ended without a page, and that means what it means for a sync: a rate limit is its
+workspace's and its budget's, a 401 may have the access token renewed; what fails is sent three times
+at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or null if
+that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and budget by
+SKIP LOCKED; then the workspace's token.$$;
 
 create function sync.extend_tries(p_leases jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -13898,15 +14254,16 @@ $$Requests of tries whose lease ran out are sent again; a try that is not over a
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.tries_due,
-  sync.with_tries, sync.try_of, sync.go_on_with_try, sync.note_try, sync.take_try_answers,
+  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.claim_try, sync.tries_due,
+  sync.with_tries, sync.try_of, sync.go_on_with_try, sync.page_of_try, sync.wait_of_try,
+  sync.hold_back_try, sync.note_try, sync.take_try_answer, sync.take_try_answers,
   sync.note_failed_try, sync.fail_try, sync.extend_tries, sync.take_back_tries
 from public, anon, authenticated, service_role;
 
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
--- Stands on: budgets, answers, fields, unchanged, verdicts, fence, record_parents, deletions,
---   kind_items, stream_kinds, settle, token_answers, tries.
+-- Stands on: budgets, answers, fields, unchanged, verdicts, token_verdicts, fence, record_parents,
+--   deletions, kind_items, stream_kinds, settle, token_answers, tries.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -14168,6 +14525,7 @@ begin
   if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
     v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
+  v_pages := sync.prove_tokens(v_pages);
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
@@ -14177,7 +14535,8 @@ $$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body"
 the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
 outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
 alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
-rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
+rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets, and
+last what is no chunk's: tries, requests for tokens, tokens.$$;
 
 create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
   p_page jsonb) returns jsonb
@@ -14214,8 +14573,8 @@ grant execute on function
 to service_role;
 
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, token_verdicts, fence,
---   settle, token_answers, tries, complete.
+-- Stands on: keys, budgets, queue, rate_limits, verdicts, token_verdicts, fence, settle,
+--   token_answers, tries, complete.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -14265,6 +14624,7 @@ declare
   v_class text := p_error_class;
   v_stream public.sync_streams;
   v_source public.sync_sources;
+  v_found record;
   v_retry_after numeric := p_retry_after;
 begin
   if v_page.outcome is not null then
@@ -14283,29 +14643,28 @@ begin
   if v_page.http_status is not null and v_class in ('transient', 'rate_limited', 'permanent') then
     select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
     select * into strict v_source from public.sync_sources where id = v_stream.source_id;
-    v_page.answer := sync.try_json(v_page.body);
-    -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
-    v_class := coalesce(nullif(coalesce(sync.content_class(v_page, v_stream, v_source),
-      case when p_page.http_status is not null then sync.class_of(sync.status_classes(v_stream,
-        v_source, v_page.kind, v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), v_class);
-    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer,
-      v_class = 'rate_limited'), p_retry_after);
-    v_page.answer := null;
+    v_found := sync.class_of_failure(v_page, p_page.http_status is not null, v_class, v_stream,
+      v_source);
+    v_class := v_found.o_class;
+    v_retry_after := coalesce(v_found.o_retry_after, p_retry_after);
   end if;
   v_page.body := null;
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
   v_page.is_permanent := v_class = 'permanent';
   if v_class = 'permanent' and v_page.http_status = 401 and v_page.token_generation is not null then
-    return sync.judge_unauthorized(v_page);
+    return sync.judge_unauthorized(v_page, exists (
+      select 1 from public.chunk_events as e
+      where e.chunk_id = v_page.queue_id and e.event = 'delayed'
+        and e.details ->> 'http_status' = '401'));
   end if;
   v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
   v_page.wait := case v_class
-    when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
-      v_retry_after)
+    when 'rate_limited' then sync.note_refusal(v_page.workspace_id,
+      v_page.requested_at, v_retry_after)
     when 'transient' then case when v_retry_after > 0
     then make_interval(secs => least(v_retry_after,
       sync.setting('max_block_seconds'))::double precision) end end;
@@ -14321,10 +14680,13 @@ create function sync.fail_chunk(
 ) returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
+  v_page sync.page_in_hand;
   v_message text;
 begin
-  return (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
+  v_page := (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
     p_retry_after)]))[1];
+  perform sync.renew_token(v_page) where v_page.token_generation is not null;
+  return v_page;
 exception when others then
   if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
     raise;
@@ -14335,7 +14697,8 @@ end; $$;
 comment on function sync.fail_chunk(sync.page_in_hand, text, text, numeric) is
 $$Judge a failure and settle its chunk. What meets trouble of the database's own, such as a row of
 its workspace that another session has locked, is postponed. Returns: the page with its final
-outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.$$;
+outcome. Locks: as settle_chunks(), then the workspace's token; for a lock that others hold it waits
+500 ms.$$;
 
 create function sync.given_failure(p_queue_id bigint, p_lease_token bigint, p_answer jsonb)
   returns sync.page_in_hand
@@ -14371,22 +14734,18 @@ create function sync.is_page_all_the_same(p_page sync.page_in_hand, p_error_clas
   returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_page sync.page_in_hand := p_page;
   v_stream public.sync_streams;
   v_source public.sync_sources;
 begin
-  if p_page.outcome is not null or p_page.body is null
-    or p_error_class in ('postponed', 'released')
-    or coalesce(p_page.http_status between 200 and 299, true) then
+  if p_page.outcome is not null or p_page.body is null then
     return false;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   select * into strict v_source from public.sync_sources where id = v_stream.source_id;
-  v_page.answer := sync.try_json(v_page.body);
-  return coalesce(sync.content_class(v_page, v_stream, v_source) = 'page', false);
+  return sync.is_page_by_rules(p_page, p_error_class, v_stream, v_source);
 end; $$;
 comment on function sync.is_page_all_the_same(sync.page_in_hand, text) is
-$$Returns: whether an answer whose status is a failure is a page by class_rules: an empty one.$$;
+$$Returns: whether a chunk's answer whose status is a failure is a page by class_rules.$$;
 
 create function sync.fail_unmade(p_made sync.made_request[], p_worker_id text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
@@ -14462,7 +14821,7 @@ begin
       hint = 'Stop: another worker owns it.';
   end if;
   v_pages := case when sync.is_page_all_the_same(v_pages[1], p_error_class)
-    then sync.complete_pages(v_pages)
+    then sync.prove_tokens(sync.complete_pages(v_pages))
     else array[sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after)] end;
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
     sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
@@ -16410,18 +16769,26 @@ begin
       timeout_milliseconds => 2000),
     c.attempt, sync.now()
   from (
-    select q.*, st.stream_name, st.completeness = 'items' as is_item,
-      1 + (select count(*) from sync.hints as h where h.chunk_id = q.id)::int as attempt
-    from public.chunk_processing_queue as q
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_streams as st on st.id = r.stream_id
-    where q.id = any (p_queue_ids)
-    order by q.ready_seq limit (select greatest(0, sync.room_for_posts()))
+    select ready.*,
+      1 + (select count(*) from sync.hints as h where h.chunk_id = ready.id)::int as attempt
+    from (
+      select q.id, q.status, q.attempts, q.created_at, q.ready_seq, st.stream_name,
+        st.completeness = 'items' as is_item
+      from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      join public.sync_streams as st on st.id = r.stream_id
+      where q.id = any (p_queue_ids)
+      union all
+      -- What is tried may be declared nowhere yet: whoever is woken for some stream will do.
+      select t.request_id, 'pending', t.attempts, t.created_at, null, null, t.kind = 'item'
+      from sync.stream_tries as t where t.request_id = any (p_queue_ids)
+    ) as ready
+    order by ready.ready_seq limit (select greatest(0, sync.room_for_posts()))
   ) as c
   cross join lateral (
     select x.*, row_number() over (order by x.id) - 1 as position, count(*) over () as endpoints
     from reachable as x
-    where x.streams is null or c.stream_name = any (x.streams)
+    where x.streams is null or c.stream_name is null or c.stream_name = any (x.streams)
   ) as e
   where e.position = (c.id + c.attempt) % e.endpoints
   order by c.ready_seq;
@@ -16434,7 +16801,7 @@ exception when others then
   return 0;
 end; $$;
 comment on function sync.push_chunks(bigint[]) is
-$$Post one wake-up per chunk, spread over the endpoints; each further attempt goes to the next one.
+$$Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt goes to the next one.
 One whose wake token cannot be read gets none.
 pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
 sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
@@ -16463,6 +16830,28 @@ reaches the statement.$$;
 create trigger chunk_processing_queue_hint after update on public.chunk_processing_queue
 referencing new table as changed
 for each statement execute function sync.hint_ready_chunks();
+
+create function sync.hint_try() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'sync.stream_tries');
+  if new.due_at <= sync.now() then
+    begin
+      perform sync.broadcast_work(interval '250 milliseconds');
+    exception when others then
+      perform sync.note_hint_failure('realtime', sqlerrm);
+    end;
+    if exists (select 1 from public.worker_endpoints where is_active) then
+      perform sync.push_chunks(array[new.request_id]);
+    end if;
+  end if;
+  return null;
+end; $$;
+comment on function sync.hint_try() is
+$$Trigger: a try has a request that may be handed out. A failure is noted in sync.hint_state and
+never reaches the statement.$$;
+create trigger stream_tries_hint after insert or update of due_at on sync.stream_tries
+for each row execute function sync.hint_try();
 
 create function sync.hint_progress() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -16580,13 +16969,15 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_ready bigint[];
+  v_tries bigint[] := array(
+    select request_id from sync.stream_tries where due_at <= v_now order by id limit 100);
 begin
   select coalesce(array_agg(q.id order by q.ready_seq), '{}') into v_ready
   from public.workspace_sync_runs as r
   join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
     and q.ready_seq is not null
   where r.status = 'running';
-  if cardinality(v_ready) = 0 then
+  if cardinality(v_ready || v_tries) = 0 then
     return 0;
   end if;
   perform sync.broadcast_work(case when p_at_once then interval '0' else interval '250 milliseconds'
@@ -16594,7 +16985,7 @@ begin
   if exists (select 1 from public.worker_endpoints where is_active)
     and to_regclass('net.http_request_queue') is not null then
     perform sync.push_chunks(array(
-      select c.ready_id from unnest(v_ready) as c (ready_id)
+      select c.ready_id from unnest(v_tries || v_ready) as c (ready_id)
       where (p_at_once or not exists (
           select 1 from sync.hints as h where h.chunk_id = c.ready_id
           having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
@@ -16606,7 +16997,8 @@ begin
 end; $$;
 comment on function sync.resend_hints(boolean) is
 $$Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once; not
-those whose last post pg_net did not send yet. Returns: chunks that are ready.$$;
+those whose last post pg_net did not send yet; requests of tries likewise. Returns: chunks that are
+ready.$$;
 
 create function sync.tend_hints() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -16653,7 +17045,7 @@ end; $$;
 
 revoke all on function
   sync.note_hint_failure, sync.broadcast_work, sync.held_posts, sync.room_for_posts,
-  sync.push_chunks, sync.hint_ready_chunks, sync.hint_progress, sync.settle_hints,
+  sync.push_chunks, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress, sync.settle_hints,
   sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
   public.trigger_next_chunk_processing
 from public, anon, authenticated, service_role;
@@ -19231,6 +19623,8 @@ declare
   v_chunk public.chunk_processing_queue;
   v_alone record;
   v_claim record;
+  v_try record;
+  v_look_again_ms bigint;
   v_reason text;
 begin
   perform sync.require_service();
@@ -19253,16 +19647,24 @@ begin
   v_reason := case
     when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
     where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null and exists (select 1 from sync.stream_tries
+    where request_id = p_queue_id) then 'try'
     when v_chunk.id is null then 'not_found'
     when v_chunk.status <> 'pending' then 'not_pending'
     when v_chunk.next_retry_at = 'infinity' then 'paused'
     when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
-  if v_reason is null then
+  if v_reason is null or v_reason = 'try' then
     v_alone := sync.hold_alone(p_worker_id, p_queue_id);
     v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
-      then 'alone' end;
+      then 'alone' else v_reason end;
   end if;
-  if v_reason is null then
+  if v_reason = 'try' then
+    v_claim := sync.claim_chunks('{}', p_worker_id, null);
+    v_try := sync.claim_try(p_queue_id, p_worker_id);
+    v_claim.o_answer := v_claim.o_answer || jsonb_build_object('leases', v_try.o_leases);
+    v_reason := v_try.o_reason;
+    v_look_again_ms := v_try.o_look_again_ms;
+  elsif v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id, null);
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
@@ -19282,13 +19684,15 @@ begin
     chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
     occurred_at = excluded.occurred_at;
   return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
-    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
-      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
-      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
+    'reason', v_reason, 'look_again_ms', case
+      when v_look_again_ms is not null then v_look_again_ms
+      when v_reason in ('budget', 'not_due') then (
+        select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+        from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text, int) is
-$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
 not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
 chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
 worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its

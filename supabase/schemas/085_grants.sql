@@ -116,6 +116,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.token_requests set status = 'cancelled', ended_at = sync.now()
   where workspace_id = p_workspace_id and ended_at is null;
+  perform 1 from sync.workspace_tokens where workspace_id = p_workspace_id for no key update;
   delete from vault.secrets where name = 'chunkwise/token/' || p_workspace_id;
   update sync.workspace_tokens set secret_id = null, base_url = null, issued_at = null,
     expires_at = null, is_proven = false, renewed_at = null, refusals = 0, refused_until = null,
@@ -124,7 +125,8 @@ begin
 end; $$;
 comment on function sync.forget_token(bigint) is
 $$A workspace's tokens leave Vault, and what was asked for is not taken. Its generation stays.
-Locks: its request, then its row.$$;
+The caller holds the workspace. Locks: its request, its row, what Vault has of it, in the order in
+which an answer takes them.$$;
 
 create function sync.keep_grant(p_workspace_id bigint, p_source_id bigint, p_secret text,
   p_is_same boolean) returns void

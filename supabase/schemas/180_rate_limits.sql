@@ -2,53 +2,40 @@
 -- docs/decisions/0023 has the figures.
 -- Stands on: addresses, budgets, admission.
 
-create function sync.note_refusal(p_workspace_id bigint, p_queue_id bigint, p_retry_after numeric)
-  returns interval
+create function sync.refusal_wait(p_retry_after numeric, p_level int) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return make_interval(secs => least(sync.setting('max_block_seconds'), coalesce(
+    case when p_retry_after > 0 then p_retry_after end, least(sync.setting('retry_cap_seconds'),
+    sync.setting('retry_base_seconds') * 2 ^ least(p_level, 10))))::double precision);
+end; $$;
+comment on function sync.refusal_wait(numeric, int) is
+$$Returns: how long whoever met a 429 waits: for as long as the API asks (at most
+max_block_seconds), or for a backoff where it named nothing above 0.$$;
+
+create function sync.slow_down(p_budget_id bigint, p_send_at timestamptz, p_until timestamptz,
+  p_may_wait boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_asked_at timestamptz := sync.now();
   v_now timestamptz;
-  v_send_at timestamptz;
-  v_budget_id bigint;
+  v_send_at constant timestamptz := p_send_at;
+  v_until constant timestamptz := p_until;
   v_budget public.sync_budgets;
-  v_until timestamptz;
   v_seconds double precision;
   v_seen int;
   v_rate numeric;
   v_is_first boolean;
   v_is_clear boolean;
 begin
-  select requested_at into v_send_at from public.chunk_processing_queue where id = p_queue_id;
-  update public.sync_workspaces as w set
-    rate_limited_until = greatest(w.rate_limited_until, v_asked_at + make_interval(
-      secs => least(sync.setting('max_block_seconds'), coalesce(
-      case when p_retry_after > 0 then p_retry_after end,
-      least(sync.setting('retry_cap_seconds'),
-      sync.setting('retry_base_seconds') * 2 ^ least(w.rate_limit_level, 10))
-      ))::double precision)),
-    rate_limit_level = w.rate_limit_level + case when w.rate_limited_until > v_asked_at then 0
-      else 1 end
-  where id = p_workspace_id returning rate_limited_until into v_until;
-  -- Out of the budget's line, where they would take the places of those that may be sent.
-  update public.chunk_processing_queue as q set line_budget_id = null, next_retry_at = v_until
-  from (
-    select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-    where r.workspace_id = p_workspace_id and r.status = 'running'
-      and x.line_budget_id is not null
-    order by x.id for no key update of x skip locked
-  ) as held
-  where q.id = held.id;
-  select budget_id into strict v_budget_id from public.sync_workspaces where id = p_workspace_id;
-  if sync.lock_budgets(array[v_budget_id], true) = array[]::bigint[] then
-    return v_until - v_asked_at;
+  if sync.lock_budgets(array[p_budget_id], p_may_wait) = array[]::bigint[] then
+    return;
   end if;
-  select * into strict v_budget from public.sync_budgets where id = v_budget_id;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
   v_now := sync.now();
   v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
     and v_budget.block_level = 0;
   if not v_is_first and v_send_at <= v_budget.reduced_at or v_budget.blocked_until > v_now then
-    return v_until - v_asked_at;
+    return;
   end if;
   if v_is_first then
     v_budget.answers := 0;
@@ -62,7 +49,7 @@ begin
     or v_budget.refusals >= 3 and v_budget.refusals >= 0.12 * v_seen);
   if not (v_is_first or v_is_clear or v_budget.answers >= 50) then
     update public.sync_budgets set refusals = v_budget.refusals where id = v_budget.id;
-    return v_until - v_asked_at;
+    return;
   end if;
   v_seconds := greatest(0.05, extract(epoch from v_send_at - v_budget.reduced_at));
   v_rate := sync.effective_rate(v_budget);
@@ -106,63 +93,73 @@ begin
       else b.blocked_at end,
     probe_until = null
   where b.id = v_budget.id;
-  return v_until - v_asked_at;
 end; $$;
-comment on function sync.note_refusal(bigint, bigint, numeric) is
-$$A 429: its workspace waits for as long as the API asks (at most max_block_seconds), or for a
-backoff where it named nothing above 0. The budget goes down to half of what is in flight and to a
-lower rate, once for what was sent since it last did; it stops for all where nothing sent since is
-answered. A budget that another session has locked learns nothing of it. Returns: how long the chunk
-waits. Locks: the workspace, its waiting chunks by SKIP LOCKED, then its budget, last of all, as
-lock_budgets().$$;
+comment on function sync.slow_down(bigint, timestamptz, timestamptz, boolean) is
+$$A 429 to a request that was sent at a moment on a budget, whatever it asked for: the budget goes
+down to half of what is in flight and to a lower rate, once for what was sent since it last did; it
+stops for all, until p_until, where nothing sent since is answered. A budget that another session
+has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().$$;
 
-create function sync.note_answers(p_queue_ids bigint[]) returns void
+create function sync.note_refusal(p_workspace_id bigint, p_send_at timestamptz,
+  p_retry_after numeric, p_may_wait boolean default true) returns interval
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_asked_at timestamptz := sync.now();
+  v_workspace public.sync_workspaces;
+begin
+  if not p_may_wait then
+    perform 1 from public.sync_workspaces where id = p_workspace_id for no key update skip locked;
+    if not found then
+      return sync.refusal_wait(p_retry_after, 0);
+    end if;
+  end if;
+  update public.sync_workspaces as w set
+    rate_limited_until = greatest(w.rate_limited_until,
+      v_asked_at + sync.refusal_wait(p_retry_after, w.rate_limit_level)),
+    rate_limit_level = w.rate_limit_level + case when w.rate_limited_until > v_asked_at then 0
+      else 1 end
+  where id = p_workspace_id returning * into strict v_workspace;
+  -- Out of the budget's line, where they would take the places of those that may be sent.
+  update public.chunk_processing_queue as q
+  set line_budget_id = null, next_retry_at = v_workspace.rate_limited_until
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.workspace_id = p_workspace_id and r.status = 'running'
+      and x.line_budget_id is not null
+    order by x.id for no key update of x skip locked
+  ) as held
+  where q.id = held.id;
+  perform sync.slow_down(v_workspace.budget_id, p_send_at, v_workspace.rate_limited_until,
+    p_may_wait);
+  return v_workspace.rate_limited_until - v_asked_at;
+end; $$;
+comment on function sync.note_refusal(bigint, timestamptz, numeric, boolean) is
+$$A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
+down. Of a workspace or budget that another session has locked, a call that may not wait notes
+nothing. Returns: how long the request waits. Locks: the workspace, its waiting chunks by SKIP
+LOCKED, then its budget, last of all, as lock_budgets().$$;
+
+create function sync.give_back(p_budget_ids bigint[], p_sent_at timestamptz[], p_may_wait boolean)
+  returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
-  v_freed bigint[];
-  v_locked_ids bigint[];
-begin
-  with answered as (
-    select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    where q.id = any (p_queue_ids) group by 1
-  ), held as (
-    select w.id from public.sync_workspaces as w join answered as a on a.workspace_id = w.id
-    where a.requested_at >= w.rate_limited_until order by w.id for no key update of w
-  ), freed as (
-    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
-    from held where w.id = held.id returning w.id
-  )
-  select coalesce(array_agg(id), '{}') into v_freed from freed;
-  v_locked_ids := sync.lock_budgets(array(
+  v_locked_ids bigint[] := sync.lock_budgets(array(
     select b.id from public.sync_budgets as b
-    where b.id in (
-      select w.budget_id from public.chunk_processing_queue as q
-      join public.workspace_sync_runs as r on r.id = q.run_id
-      join public.sync_workspaces as w on w.id = r.workspace_id
-      where q.id = any (p_queue_ids))
+    where b.id = any (p_budget_ids)
       and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)),
-    true);
+    p_may_wait);
+begin
   with locked as (
     select * from public.sync_budgets
     where id = any (v_locked_ids)
       and (block_level > 0 or reduced_in_flight is not null or learned_rate is not null)
   ), counted as (
-    select l.id, count(*) filter (where q.requested_at > l.reduced_at) as answers,
-      bool_or(q.requested_at >= l.blocked_until) as is_probed
-    from unnest(p_queue_ids) as p (id)
-    cross join lateral (
-      select x.run_id, x.requested_at from public.chunk_processing_queue as x
-      where x.id = p.id offset 0
-    ) as q
-    cross join lateral (
-      select x.workspace_id from public.workspace_sync_runs as x where x.id = q.run_id offset 0
-    ) as r
-    cross join lateral (
-      select x.budget_id from public.sync_workspaces as x where x.id = r.workspace_id offset 0
-    ) as w
-    join locked as l on l.id = w.budget_id
+    select l.id, count(*) filter (where a.sent_at > l.reduced_at) as answers,
+      bool_or(a.sent_at >= l.blocked_until) as is_probed
+    from unnest(p_budget_ids, p_sent_at) as a (budget_id, sent_at)
+    join locked as l on l.id = a.budget_id
     group by l.id
   ), next as (
     select l.id, c.answers, c.is_probed and l.blocked_until <= v_now as is_probed,
@@ -180,14 +177,75 @@ begin
     learned_rate = case when n.rate < b.requests_per_second
       or b.requests_per_second is null and b.answers < 1000 then n.rate end
   from next as n where b.id = n.id;
+end; $$;
+comment on function sync.give_back(bigint[], timestamptz[], boolean) is
+$$Requests on budgets were answered, each sent at its moment: the budgets get back a place and a
+little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
+request sent before says nothing, nor does any to a budget that another session has locked. Locks:
+budgets by id as lock_budgets(), last of all.$$;
+
+create function sync.note_answers(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_freed bigint[];
+  v_budget_ids bigint[];
+  v_sent_at timestamptz[];
+begin
+  with answered as (
+    select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (p_queue_ids) group by 1
+  ), held as (
+    select w.id from public.sync_workspaces as w join answered as a on a.workspace_id = w.id
+    where a.requested_at >= w.rate_limited_until order by w.id for no key update of w
+  ), freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from held where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_freed from freed;
+  select array_agg(w.budget_id), array_agg(q.requested_at) into v_budget_ids, v_sent_at
+  from unnest(p_queue_ids) as p (id)
+  cross join lateral (
+    select x.run_id, x.requested_at from public.chunk_processing_queue as x
+    where x.id = p.id offset 0
+  ) as q
+  cross join lateral (
+    select x.workspace_id from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+  ) as r
+  cross join lateral (
+    select x.budget_id from public.sync_workspaces as x where x.id = r.workspace_id offset 0
+  ) as w;
+  perform sync.give_back(v_budget_ids, v_sent_at, true);
   perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
 end; $$;
 comment on function sync.note_answers(bigint[]) is
-$$Requests were answered: their workspaces wait no longer, their budgets get back a place and a
-little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
-request sent before says nothing, nor does any to a budget that another session has locked. Locks:
-workspaces by id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP
-LOCKED.$$;
+$$Requests of chunks were answered: their workspaces wait no longer, their budgets get back what
+give_back() says. An answer to a request sent before the last 429 says nothing. Locks: workspaces by
+id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP LOCKED.$$;
+
+create function sync.note_lone_answer(p_workspace_id bigint, p_budget_id bigint,
+  p_sent_at timestamptz) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_freed bigint[];
+begin
+  with freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from (
+      select id from public.sync_workspaces
+      where id = p_workspace_id and p_sent_at >= rate_limited_until
+      for no key update skip locked
+    ) as held
+    where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_freed from freed;
+  perform sync.give_back(array[p_budget_id], array[p_sent_at], false);
+  perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
+end; $$;
+comment on function sync.note_lone_answer(bigint, bigint, timestamptz) is
+$$As note_answers(), for one request of no run; without a workspace it says something of its budget
+alone. The caller may hold budgets, so it waits for nobody. Locks: the workspace, the budget and
+queue rows by SKIP LOCKED.$$;
 
 create function sync.let_next_probe(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -342,7 +400,8 @@ SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by i
 SKIP LOCKED.$$;
 
 revoke all on function
-  sync.note_refusal, sync.note_answers, sync.let_next_probe, sync.let_probe, sync.budgets_meant,
+  sync.refusal_wait, sync.slow_down, sync.note_refusal, sync.give_back, sync.note_answers,
+  sync.note_lone_answer, sync.let_next_probe, sync.let_probe, sync.budgets_meant,
   public.set_budget, sync.unblock_budget, public.unblock_budget
 from public, anon, authenticated, service_role;
 grant execute on function public.set_budget to service_role;

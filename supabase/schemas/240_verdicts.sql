@@ -111,6 +111,48 @@ end; $$;
 comment on function sync.asked_wait(sync.page_in_hand, boolean) is
 $$Returns: after how many seconds an answer asks to be asked again, null if it does not say.$$;
 
+create function sync.class_of_failure(p_page sync.page_in_hand, p_is_answer boolean,
+  p_class text, p_stream public.sync_streams, p_source public.sync_sources, out o_class text,
+  out o_retry_after numeric)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  o_class := p_class;
+  if v_page.http_status is null or p_class not in ('transient', 'rate_limited', 'permanent') then
+    return;
+  end if;
+  v_page.answer := sync.try_json(v_page.body);
+  -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
+  o_class := coalesce(nullif(coalesce(sync.content_class(v_page, p_stream, p_source),
+    case when p_is_answer then sync.class_of(sync.status_classes(p_stream, p_source, v_page.kind,
+      v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), p_class);
+  o_retry_after := sync.wait_asked_for(p_source, v_page.headers, v_page.answer,
+    o_class = 'rate_limited');
+end; $$;
+comment on function sync.class_of_failure(sync.page_in_hand, boolean, text, public.sync_streams,
+  public.sync_sources) is
+$$Of a request that failed: its class, by class_rules and, where an answer was handed over, by
+status classes, else as its worker says; and after how many seconds the answer asks to be asked again, null
+if it does not say. Returns: both.$$;
+
+create function sync.is_page_by_rules(p_page sync.page_in_hand, p_error_class text,
+  p_stream public.sync_streams, p_source public.sync_sources) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if p_page.body is null or p_error_class in ('postponed', 'released')
+    or coalesce(p_page.http_status between 200 and 299, true) then
+    return false;
+  end if;
+  v_page.answer := sync.try_json(v_page.body);
+  return coalesce(sync.content_class(v_page, p_stream, p_source) = 'page', false);
+end; $$;
+comment on function sync.is_page_by_rules(sync.page_in_hand, text, public.sync_streams,
+  public.sync_sources) is
+$$Returns: whether an answer whose status is a failure is a page by class_rules: an empty one.$$;
+
 create function sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text,
   p_hint text) returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -168,5 +210,5 @@ database's own trouble postpones. Returns: the page with outcome, code, and a me
 
 revoke all on function
   sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,
-  sync.asked_wait, sync.judge_error
+  sync.asked_wait, sync.class_of_failure, sync.is_page_by_rules, sync.judge_error
 from public, anon, authenticated, service_role;

@@ -1,6 +1,7 @@
 -- Token verdicts: what the API's answers to pages say of an access token.
 
-create function sync.judge_unauthorized(p_page sync.page_in_hand) returns sync.page_in_hand
+create function sync.judge_unauthorized(p_page sync.page_in_hand, p_has_renewed boolean)
+  returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
@@ -17,10 +18,7 @@ begin
   elsif not v_token.is_proven then
     v_page.outcome := 'retry';
     v_page.is_permanent := true;
-  elsif v_token.renewed_at > sync.now() - interval '1 minute' or exists (
-    select 1 from public.chunk_events as e
-    where e.chunk_id = p_page.queue_id and e.event = 'delayed'
-      and e.details ->> 'http_status' = '401') then
+  elsif v_token.renewed_at > sync.now() - interval '1 minute' or p_has_renewed then
     -- A new token was no help: the page itself is refused.
     v_page.outcome := 'retry';
     v_page.is_permanent := false;
@@ -33,38 +31,45 @@ begin
   end if;
   return v_page;
 end; $$;
-comment on function sync.judge_unauthorized(sync.page_in_hand) is
+comment on function sync.judge_unauthorized(sync.page_in_hand, boolean) is
 $$A 401 to a request that carried an access token: one that is past, or being renewed, has it only
 sent again; one that no answer has proven is refused for good; one that was is renewed, once for
-this page and once a minute for its workspace. Returns: the page, with what that means.$$;
+this page (p_has_renewed: it was) and once a minute for its workspace. Returns: the page, with what
+that means.$$;
 
-create function sync.note_tokens(p_pages sync.page_in_hand[]) returns void
+create function sync.renew_token(p_page sync.page_in_hand) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_ids bigint[] := array(
-    select p.workspace_id from unnest(p_pages) as p
-    where p.token_generation is not null and not p.is_repeat and (
-      p.outcome = 'completed' and not p.is_token_proven
-      or p.outcome = 'delayed' and p.http_status = 401));
 begin
-  if v_ids = array[]::bigint[] then
-    return;
-  end if;
-  perform 1 from sync.workspace_tokens where workspace_id = any (v_ids)
-    order by workspace_id for no key update;
-  update sync.workspace_tokens as t set is_proven = true
-  from unnest(p_pages) as p
-  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
-    and p.outcome = 'completed' and p.http_status between 200 and 299 and not t.is_proven;
   update sync.workspace_tokens as t set expires_at = sync.now(), renewed_at = sync.now()
-  from unnest(p_pages) as p
-  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
-    and p.outcome = 'delayed' and p.http_status = 401
+  where t.workspace_id = p_page.workspace_id and t.generation = p_page.token_generation
+    and p_page.outcome = 'delayed' and p_page.http_status = 401 and p_page.wait = interval '0'
     and (t.expires_at > sync.now()) is not false;
 end; $$;
-comment on function sync.note_tokens(sync.page_in_hand[]) is
-$$What answers say of access tokens, if they are still the same: a 2xx proves one, a 401 has a
-proven one renewed. Locks: the workspaces' tokens, after the workspaces.$$;
+comment on function sync.renew_token(sync.page_in_hand) is
+$$A 401 that judge_unauthorized() took for the token's has it renewed, if it is still the same. A
+401 that class_rules call a rate limit has a wait, and is none. Locks: the workspace's token, after
+workspaces and budgets.$$;
 
-revoke all on function sync.judge_unauthorized, sync.note_tokens
+create function sync.prove_tokens(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (select 1 from unnest(p_pages) as p where p.token_generation is not null
+    and p.outcome = 'completed' and not p.is_token_proven) then
+    update sync.workspace_tokens as t set is_proven = true
+    from (
+      select x.workspace_id from sync.workspace_tokens as x
+      where not x.is_proven and (x.workspace_id, x.generation) in (
+        select p.workspace_id, p.token_generation from unnest(p_pages) as p
+        where p.outcome = 'completed' and p.http_status between 200 and 299 and not p.is_repeat)
+      order by x.workspace_id for no key update skip locked
+    ) as free
+    where t.workspace_id = free.workspace_id;
+  end if;
+  return p_pages;
+end; $$;
+comment on function sync.prove_tokens(sync.page_in_hand[]) is
+$$A 2xx proves an access token, if it is still the same. Returns: the pages, as they are. Locks: the
+workspaces' tokens by SKIP LOCKED: whoever holds one gives it another, or the next 2xx proves it.$$;
+
+revoke all on function sync.judge_unauthorized, sync.renew_token, sync.prove_tokens
 from public, anon, authenticated, service_role;

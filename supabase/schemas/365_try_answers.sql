@@ -20,7 +20,10 @@ create table sync.stream_tries (
   lease_token bigint,
   lease_expires_at timestamptz,
   started_at timestamptz,
+  requested_at timestamptz,
   worker_id text,
+  token_generation bigint,
+  has_renewed boolean not null default false,
   attempts int not null default 0,
   error_message text,
   created_at timestamptz not null default sync.now(),
@@ -50,6 +53,12 @@ comment on column sync.stream_tries.request is
 'The present request as it was leased, without its credential.';
 comment on column sync.stream_tries.due_at is 'When it is handed out; null: it is leased, or over.';
 comment on column sync.stream_tries.attempts is 'Failures of the present request.';
+comment on column sync.stream_tries.requested_at is
+'When its present request was sent at the earliest.';
+comment on column sync.stream_tries.token_generation is
+'With which access token that is; null: the source has none.';
+comment on column sync.stream_tries.has_renewed is
+'Whether a 401 to the present request has had the access token renewed: once is enough.';
 create index stream_tries_due_idx on sync.stream_tries (due_at) where due_at is not null;
 create index stream_tries_leased_idx on sync.stream_tries (lease_expires_at)
 where lease_expires_at is not null;
@@ -194,6 +203,7 @@ begin
       raise;
     end if;
     get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+    v_tried.page.code := sqlstate;
     v_message := case when v_tried.shape is null and sqlstate ~ '^22' then 'the body is not JSON'
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
     v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',

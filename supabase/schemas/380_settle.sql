@@ -1,6 +1,6 @@
 -- Settle: a chunk's end gives its slot to the run's next chunk; what was revealed is planned;
 -- failures end or delay.
--- Stands on: keys, slots, rate_limits, token_verdicts, close, kind_items, kind_children,
+-- Stands on: keys, slots, rate_limits, close, kind_items, kind_children,
 --   kind_connection, stream_kinds, begin_again.
 
 create function sync.decide_failures(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
@@ -273,8 +273,6 @@ begin
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);
-  perform sync.note_tokens(v_ended)
-  where exists (select 1 from unnest(v_ended) as p where p.token_generation is not null);
   return v_pages;
 end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is
@@ -314,8 +312,11 @@ begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.queue_id, p.retry_after) from unnest(p_pages) as p
-    where p.code = 'SY021' and not p.is_repeat;
+    perform sync.note_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
+      select x.* from unnest(p_pages) as x
+      join public.sync_workspaces as w on w.id = x.workspace_id
+      where x.code = 'SY021' and not x.is_repeat order by w.budget_id, w.id, x.turn
+    ) as p;
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
     perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p

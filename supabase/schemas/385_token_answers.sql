@@ -80,11 +80,18 @@ begin
   -- Nowhere else is a refresh token that was just rotated.
   perform set_config('synchronous_commit', 'on', true);
   perform sync.wake_workspaces(array[p_request.workspace_id]);
+  update sync.stream_tries as t set due_at = sync.now()
+  from (
+    select id from sync.stream_tries
+    where workspace_id = p_request.workspace_id and due_at > sync.now()
+    order by id for no key update skip locked
+  ) as waiting
+  where t.id = waiting.id;
 end; $$;
 comment on function sync.take_token(sync.token_requests, sync.token_answer) is
 $$An access token goes to Vault, with the refresh token that came along, and what waited for it is
 ready. The transaction is durable. The caller holds the request. Locks: the workspace's token; queue
-rows by SKIP LOCKED.$$;
+rows and tries by SKIP LOCKED.$$;
 
 create function sync.refuse_grant(p_request sync.token_requests, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -101,27 +108,32 @@ The next sweep ends the runs that need it. The caller holds the request. Locks: 
 token.$$;
 
 create function sync.delay_token_request(p_request sync.token_requests, p_outcome text,
-  p_message text, p_seconds numeric) returns void
+  p_message text, p_seconds numeric) returns interval
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_is_failure boolean := p_outcome = 'retry';
-  v_wait interval := case when v_is_failure then make_interval(secs => greatest(
-    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end,
-    (0.5 + random() / 2) * least(300, sync.setting('retry_base_seconds')
-      * 2 ^ least(p_request.failures, 20)))::double precision)
+  v_is_failure constant boolean := p_outcome in ('retry', 'delayed');
+  v_wait constant interval := case
+    when v_is_failure then make_interval(secs => greatest(
+      case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end,
+      (0.5 + random() / 2) * least(300, sync.setting('retry_base_seconds')
+        * 2 ^ least(p_request.failures, 20)))::double precision)
+    when p_outcome = 'postponed' then interval '1 second'
     else interval '0' end;
 begin
   update sync.token_requests set status = 'pending', outcome = p_outcome,
     lease_expires_at = null, due_at = sync.now() + v_wait,
     failures = failures + v_is_failure::int,
-    failing_since = case when v_is_failure then coalesce(failing_since, sync.now())
+    failing_since = case when p_outcome = 'retry' then coalesce(failing_since, sync.now())
     else failing_since end,
-    error_message = case when v_is_failure then p_message else error_message end
+    error_message = coalesce(p_message, error_message)
   where id = p_request.id;
+  return v_wait;
 end; $$;
 comment on function sync.delay_token_request(sync.token_requests, text, text, numeric) is
-$$A request for a token is sent again: at once if it was not sent (outcome released), else after a
-backoff up to 5 minutes, or what the endpoint asked for. The caller holds it.$$;
+$$A request for a token is sent again: at once if it was not sent (outcome released), soon if the
+database could not take its answer (postponed), else after a backoff up to 5 minutes, or what the
+endpoint asked for. Whom the endpoint tells to wait (delayed) is not failing. The caller holds it.
+Returns: after how long.$$;
 
 create function sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
   returns sync.token_requests
@@ -137,48 +149,118 @@ comment on function sync.token_request_of(bigint, bigint) is
 $$Returns: the request for a token that was leased so last, also if that lease has run out; null:
 there is none. Locks: its row.$$;
 
-create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+create function sync.hold_token_requests(p_pages sync.page_in_hand[]) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+declare
+  v_ids bigint[] := array(
+    select r.id from unnest(p_pages) as p
+    join sync.token_requests as r on r.id = p.queue_id and r.lease_token = p.lease_token
+    where p.outcome = 'refused');
+begin
+  if v_ids = array[]::bigint[] then
+    return v_ids;
+  end if;
+  begin
+    perform 1 from sync.token_requests where id = any (v_ids) order by id for no key update;
+    perform 1 from sync.workspace_tokens where workspace_id in (
+      select workspace_id from sync.token_requests where id = any (v_ids))
+      order by workspace_id for no key update;
+    return v_ids;
+  exception when lock_not_available then
+    null;
+  end;
+  -- Whoever holds one for so long has only that one wait.
+  v_ids := array(
+    select id from sync.token_requests where id = any (v_ids)
+    order by id for no key update skip locked);
+  return array(
+    select r.id from sync.token_requests as r
+    join sync.workspace_tokens as t on t.workspace_id = r.workspace_id
+    where r.id = any (v_ids) order by t.workspace_id for no key update of t skip locked);
+end; $$;
+comment on function sync.hold_token_requests(sync.page_in_hand[]) is
+$$Of what the fence refused, lock the requests for tokens that these are answers to, and then their
+workspaces' tokens. A rotation in another session is waited for, for 5 s: its answer may be the only
+place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
+tokens by workspace.$$;
+
+create function sync.take_token_answer(p_page sync.page_in_hand, p_is_held boolean)
+  returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_page sync.page_in_hand;
+  v_page sync.page_in_hand := p_page;
   v_request sync.token_requests;
   v_answer sync.token_answer;
   v_message text;
+begin
+  -- Nobody has asked since, so that a late answer is as good as one in time.
+  select * into v_request from sync.token_requests
+  where id = p_page.queue_id and lease_token = p_page.lease_token;
+  v_page.body := null;
+  if v_request.id is null then
+    return v_page;
+  end if;
+  v_page.code := null;
+  v_page.message := null;
+  begin
+    if not p_is_held then
+      raise exception using errcode = 'lock_not_available',
+        message = 'another session holds the workspace''s tokens';
+    end if;
+    if coalesce(v_request.outcome, v_request.status) in ('processing', 'pending', 'postponed') then
+      v_answer := sync.read_token_answer(p_page.http_status, p_page.body);
+      v_message := concat_ws(': ', v_answer.finding, sync.foreign_text(
+        nullif(v_answer.said, ''), sync.workspace_secret(v_request.workspace_id)));
+      if v_answer.access_token is not null then
+        perform sync.take_token(v_request, v_answer);
+      elsif v_answer.is_refusal then
+        perform sync.refuse_grant(v_request, v_message);
+      else
+        perform sync.delay_token_request(v_request, 'retry', v_message, null);
+      end if;
+      if v_answer.access_token is not null or v_answer.is_refusal then
+        perform sync.note_lone_answer(null, v_request.budget_id, v_request.requested_at);
+      end if;
+      perform sync.let_probe(v_request.budget_id);
+      select * into v_request from sync.token_requests where id = v_request.id;
+    end if;
+    v_page.outcome := coalesce(v_request.outcome, v_request.status);
+    v_page.message := v_request.error_message;
+  exception when others then
+    v_page.code := sqlstate;
+    v_page.outcome := case when sync.is_own_trouble(sqlstate) then 'postponed' else 'retry' end;
+    -- Of what stands in the answer nothing is known here, so nothing of the error's text is kept.
+    v_page.message := format('the token endpoint''s answer could not be kept (SQLSTATE %s)',
+      sqlstate);
+    perform sync.delay_token_request(v_request, v_page.outcome, v_page.message, null)
+      where p_is_held;
+  end;
+  return v_page;
+end; $$;
+comment on function sync.take_token_answer(sync.page_in_hand, boolean) is
+$$Take a token endpoint's answer; p_is_held: whether the caller holds the request and the token of
+its workspace. What fails takes nothing with it: the request is sent again, after trouble of the database's
+own (postponed) without counting as a failure. Returns: the page, with its outcome if it is such an
+answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.$$;
+
+create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_held bigint[] := sync.hold_token_requests(p_pages);
+  v_page sync.page_in_hand;
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_request := case when v_page.outcome = 'refused'
-      then sync.token_request_of(v_page.queue_id, v_page.lease_token) end;
-    if v_request.id is not null then
-      v_page.code := null;
-      v_page.message := null;
-      if coalesce(v_request.outcome, v_request.status) in ('processing', 'pending') then
-        v_answer := sync.read_token_answer(v_page.http_status, v_page.body);
-        v_message := concat_ws(': ', v_answer.finding, sync.foreign_text(
-          nullif(v_answer.said, ''), sync.workspace_secret(v_request.workspace_id)));
-        if v_answer.access_token is not null then
-          perform sync.take_token(v_request, v_answer);
-        elsif v_answer.is_refusal then
-          perform sync.refuse_grant(v_request, v_message);
-        else
-          perform sync.delay_token_request(v_request, 'retry', v_message, null);
-        end if;
-        perform sync.let_probe(v_request.budget_id);
-        select * into v_request from sync.token_requests where id = v_request.id;
-      end if;
-      v_page.outcome := coalesce(v_request.outcome, v_request.status);
-      v_page.message := v_request.error_message;
-    end if;
-    v_page.body := null;
-    v_pages := v_pages || v_page;
+    v_pages := v_pages || case when v_page.outcome = 'refused'
+      then sync.take_token_answer(v_page, v_page.queue_id = any (v_held)) else v_page end;
   end loop;
   return v_pages;
 end; $$;
 comment on function sync.take_token_answers(sync.page_in_hand[]) is
 $$Of what the fence refused, the answers of token endpoints are taken: they bypass records, events
 and texts. Returns: the pages, those with their outcomes: completed, failed (the grant is refused),
-retry, cancelled; no wait: no id of a request is ever hinted. Locks: the requests by id, the
-workspaces' tokens, queue rows and budgets by SKIP LOCKED.$$;
+retry, postponed, cancelled; no wait: no id of a request is ever hinted. Locks: the requests by id,
+the workspaces' tokens by id; workspaces, queue rows and budgets by SKIP LOCKED.$$;
 
 create function sync.fail_token(p_page sync.page_in_hand, p_error_class text,
   p_error_message text, p_retry_after numeric) returns jsonb
@@ -188,26 +270,33 @@ declare
   v_source public.sync_sources;
   v_outcome text := coalesce(v_request.outcome,
     case when v_request.status = 'cancelled' then 'cancelled' end);
+  v_wait interval;
 begin
   if v_request.id is null then
     return null;
   end if;
   if v_outcome is null then
-    v_outcome := case when p_error_class = 'released'
-      and (p_error_message not like 'no answer%') is not false then 'released' else 'retry' end;
+    v_outcome := case
+      when p_error_class = 'postponed' then 'postponed'
+      when p_error_class = 'released'
+        and (p_error_message not like 'no answer%') is not false then 'released'
+      when p_error_class = 'rate_limited' then 'delayed' else 'retry' end;
     select so.* into v_source from public.sync_workspaces as w
     join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
-    perform sync.delay_token_request(v_request, v_outcome,
-      sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
+    v_wait := sync.delay_token_request(v_request, v_outcome, case when v_outcome <> 'released'
+      then sync.failure_text(p_error_message, v_request.workspace_id) end, coalesce(
       sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body),
-      p_error_class = 'rate_limited')));
-    perform sync.let_probe(v_request.budget_id);
+      v_outcome = 'delayed'), p_retry_after));
+    perform sync.slow_down(v_request.budget_id, v_request.requested_at, sync.now() + v_wait, false)
+      where v_outcome = 'delayed';
+    perform sync.let_probe(v_request.budget_id) where v_outcome <> 'delayed';
   end if;
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
 end; $$;
 comment on function sync.fail_token(sync.page_in_hand, text, text, numeric) is
-$$A request for a token ended without an answer that SQL can read, whatever the class: it is sent
-again. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
+$$A request for a token ended without an answer that SQL can read: it is sent again. A 429 teaches
+the budget of the token endpoint's host, whoever else draws on it; its workspace waits for the token
+anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
 its budget by SKIP LOCKED.$$;
 
 create function sync.extend_tokens(p_leases jsonb, p_now timestamptz) returns bigint[]
@@ -313,6 +402,7 @@ an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$
 
 revoke all on function
   sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
-  sync.token_request_of, sync.take_token_answers, sync.fail_token, sync.extend_tokens,
+  sync.token_request_of, sync.hold_token_requests, sync.take_token_answer, sync.take_token_answers,
+  sync.fail_token, sync.extend_tokens,
   sync.take_back_tokens, sync.follow_grants
 from public, anon, authenticated, service_role;

@@ -1,7 +1,7 @@
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
 -- Stands on: addresses, keys, queue, slots, requests, classes, admission, rate_limits, credentials,
---   token_requests, try_answers.
+--   token_requests, verdicts, token_verdicts, fence, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -50,10 +50,16 @@ begin
   v_chunk.page := p_try.page;
   v_chunk.record_id := p_try.record_id;
   v_chunk.reading := p_try.reading;
-  if v_access.obstacle = 'token' then
+  if v_access.obstacle = 'token' and v_token.refused_until > v_now then
+    perform sync.end_try(p_try.id, 'failed', format('its grant is refused: %s. '
+      'rotate_workspace_key() sets another', v_token.refusal));
+    return null;
+  elsif v_access.obstacle = 'token' then
     perform sync.request_tokens(array[v_workspace.id]);
-    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false,
-      'it waits for an access token');
+    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false, concat_ws(': ',
+      'it waits for an access token', (
+        select error_message from sync.token_requests where workspace_id = v_workspace.id
+        order by id desc limit 1)));
     return null;
   elsif v_access.credentials is null then
     perform sync.end_try(p_try.id, 'failed', 'the workspace''s key cannot be read: '
@@ -62,6 +68,10 @@ begin
   elsif sync.is_paused(v_workspace.id) then
     perform sync.put_off_try(p_try.id, interval '5 seconds', false,
       'its workspace is paused: resume_sync() goes on');
+    return null;
+  elsif v_workspace.rate_limited_until > v_now then
+    perform sync.put_off_try(p_try.id, v_workspace.rate_limited_until - v_now, false,
+      'its workspace met a rate limit and waits');
     return null;
   end if;
   v_made := sync.make_request(v_chunk, v_stream, v_source, v_workspace.base_url);
@@ -77,6 +87,7 @@ begin
   v_lease_token := sync.new_token();
   update sync.stream_tries set lease_token = v_lease_token, due_at = null, started_at = v_now,
     lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), worker_id = p_worker_id,
+    requested_at = v_now + v_held.o_send_after, token_generation = v_access.token_generation,
     request = v_made.request
   where id = p_try.id;
   return jsonb_build_object(
@@ -96,7 +107,7 @@ begin
 end; $$;
 comment on function sync.lease_try(sync.stream_tries, text) is
 $$Hand out a try's request, as a sync would send it, or say when to look again: while its workspace
-is paused, waits for an access token, or its budget has no room. The caller holds its row. Returns:
+is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its row. Returns:
 the lease, or null. Locks: the budget, by SKIP LOCKED.$$;
 
 create function sync.lease_tries(p_worker_id text, p_room int) returns jsonb
@@ -124,6 +135,41 @@ end; $$;
 comment on function sync.lease_tries(text, int) is
 $$Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
 budgets.$$;
+
+create function sync.claim_try(p_request_id bigint, p_worker_id text, out o_leases jsonb,
+  out o_reason text, out o_look_again_ms bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_try sync.stream_tries;
+  v_lease jsonb;
+  v_wait interval;
+begin
+  o_leases := '[]'::jsonb;
+  o_reason := 'not_pending';
+  select * into v_try from sync.stream_tries
+  where request_id = p_request_id for no key update skip locked;
+  if v_try.due_at is null then
+    return;
+  elsif v_try.due_at <= sync.now() then
+    v_lease := sync.lease_try(v_try, p_worker_id);
+    -- What it needs first may be leased in its place.
+    o_leases := case when v_lease is not null then jsonb_build_array(v_lease)
+      else sync.lease_token_requests(p_worker_id, 1, array[v_try.workspace_id]) end;
+    if o_leases <> '[]' then
+      o_reason := null;
+      return;
+    end if;
+  end if;
+  v_wait := sync.wait_of_try(v_try.id);
+  if v_wait is not null then
+    o_reason := 'not_due';
+    o_look_again_ms := ceil(extract(epoch from v_wait) * 1000);
+  end if;
+end; $$;
+comment on function sync.claim_try(bigint, text) is
+$$Take exactly the request of a try that has this id. Returns: the leases, that one or the request
+for the access token that it needs first; without one the reason, as claim_chunk_job_safe() has it.
+Locks: as lease_tries().$$;
 
 create function sync.tries_due() returns int
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -161,8 +207,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_next record := sync.next_of_try(p_try, p_page, p_stream);
 begin
-  update sync.stream_tries set error_message = null, attempts = 0, lease_expires_at = null,
-    due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
+  update sync.stream_tries set error_message = null, attempts = 0, has_renewed = false,
+    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
     record_id = v_next.o_record_id, reading = v_next.o_reading,
     request_id = nextval('public.chunked_sync_jobs_id_seq')
   where id = p_try.id and v_next.o_kind is not null;
@@ -175,73 +221,40 @@ comment on function sync.go_on_with_try(sync.stream_tries, sync.page_in_hand,
 $$Ask for what comes after an answer; with nothing more to ask for the try is done. The caller holds
 it.$$;
 
-create function sync.note_try(p_try sync.stream_tries, p_given sync.page_in_hand) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function sync.page_of_try(p_try sync.stream_tries, p_given sync.page_in_hand)
+  returns sync.page_in_hand
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
-  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
   v_page sync.page_in_hand := p_given;
-  v_read sync.tried_answer;
 begin
   v_page.outcome := null;
   v_page.code := null;
   v_page.message := null;
   v_page.workspace_id := p_try.workspace_id;
-  v_page.stream_id := v_stream.id;
+  v_page.stream_id := (p_try.stream ->> 'id')::bigint;
   v_page.kind := p_try.kind;
   v_page.page := p_try.page;
   v_page.record_id := p_try.record_id;
   v_page.reading := p_try.reading;
   v_page.scan := 1;
   v_page.is_full_scan := true;
-  v_read := sync.read_try(v_page, v_stream, v_source);
-  v_page := v_read.page;
-  if p_try.kind = 'page' then
-    v_read.complaints := v_read.complaints
-      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
-  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
-    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
-      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
-  end if;
-  update sync.stream_tries set
-    steps = steps || jsonb_build_array(
-      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
-      || case when jsonb_array_length(steps) = 0
-        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
-    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
-      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
-  where id = p_try.id;
-  perform sync.go_on_with_try(p_try, v_page, v_stream);
+  v_page.requested_at := p_try.requested_at;
+  v_page.token_generation := p_try.token_generation;
+  v_page.is_token_proven := false;
+  v_page.is_repeat := false;
+  return v_page;
 end; $$;
-comment on function sync.note_try(sync.stream_tries, sync.page_in_hand) is
-$$Take up what an answer says, and what is asked for next. The caller holds the try. Raises: the
-database's own trouble.$$;
+comment on function sync.page_of_try(sync.stream_tries, sync.page_in_hand) is
+$$Returns: an answer to a try as the fence gives one to a chunk: with what it was asked for.$$;
 
-create function sync.take_try_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand;
-  v_try sync.stream_tries;
-  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+create function sync.wait_of_try(p_id bigint) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_try := case when v_page.outcome = 'refused'
-      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
-    if v_try.id is not null then
-      perform sync.note_try(v_try, v_page);
-      perform sync.let_probe(v_try.budget_id);
-      v_page.outcome := 'completed';
-      v_page.code := null;
-      v_page.message := null;
-      v_page.body := null;
-    end if;
-    v_pages := v_pages || v_page;
-  end loop;
-  return v_pages;
+  return (
+    select greatest(due_at - sync.now(), interval '0') from sync.stream_tries where id = p_id);
 end; $$;
-comment on function sync.take_try_answers(sync.page_in_hand[]) is
-$$Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
-pages, those with outcome completed. Locks: the tries by request, budgets by SKIP LOCKED.$$;
+comment on function sync.wait_of_try(bigint) is
+$$Returns: after how long a try's request is handed out; null: it is leased, or over.$$;
 
 create function sync.note_failed_try(p_try sync.stream_tries, p_given sync.page_in_hand,
   p_message text) returns void
@@ -270,38 +283,172 @@ comment on function sync.note_failed_try(sync.stream_tries, sync.page_in_hand, t
 $$A try's request failed for good: without page 1 the try has failed, otherwise it goes on. A page
 that was only guessed and is refused lies past the end. The caller holds the try.$$;
 
-create function sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text,
-  p_retry_after numeric) returns jsonb
+create function sync.hold_back_try(p_try sync.stream_tries, p_retry_after numeric,
+  p_message text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.put_off_try(p_try.id, sync.note_refusal(p_try.workspace_id, p_try.requested_at,
+    p_retry_after, false), false, p_message);
+  return 'delayed';
+end; $$;
+comment on function sync.hold_back_try(sync.stream_tries, numeric, text) is
+$$A try met a rate limit, which is one for its workspace and budget as any request's. The caller
+holds it. Returns: the outcome. Locks: the workspace, its waiting chunks and its budget by SKIP
+LOCKED.$$;
+
+create function sync.note_try(p_try sync.stream_tries, p_page sync.page_in_hand) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand;
+  v_read sync.tried_answer;
+begin
+  v_read := sync.read_try(p_page, v_stream, v_source);
+  v_page := v_read.page;
+  if v_page.code = 'SY021' then
+    return sync.hold_back_try(p_try, sync.wait_asked_for(v_source, p_page.headers,
+      sync.try_json(p_page.body), true), v_read.complaints #>> '{0,says}');
+  elsif v_page.code = 'SY013' and p_try.attempts < 2 then
+    perform sync.put_off_try(p_try.id, interval '1 second', true,
+      v_read.complaints #>> '{0,says}');
+    return 'retry';
+  elsif p_try.kind = 'page' then
+    v_read.complaints := v_read.complaints
+      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
+    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
+  end if;
+  update sync.stream_tries set
+    steps = steps || jsonb_build_array(
+      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
+      || case when jsonb_array_length(steps) = 0
+        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
+    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
+      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
+  where id = p_try.id;
+  perform sync.go_on_with_try(p_try, v_page, v_stream);
+  perform sync.note_lone_answer(p_try.workspace_id, p_try.budget_id, p_try.requested_at);
+  return 'completed';
+end; $$;
+comment on function sync.note_try(sync.stream_tries, sync.page_in_hand) is
+$$Take up what an answer says, and what is asked for next; an answer that class_rules call no page is
+a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
+completed, delayed or retry. Raises: the database's own trouble. Locks: the workspace, its waiting
+chunks and its budget by SKIP LOCKED.$$;
+
+create function sync.take_try_answer(p_try sync.stream_tries, p_page sync.page_in_hand)
+  returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := sync.page_of_try(p_try, p_page);
   v_message text;
-  v_outcome text;
+begin
+  begin
+    v_page.outcome := sync.note_try(p_try, v_page);
+  exception when others then
+    get stacked diagnostics v_message = message_text;
+    v_page.code := sqlstate;
+    v_page.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
+    if sync.is_own_trouble(sqlstate) then
+      perform sync.put_off_try(p_try.id, interval '1 second', false, v_page.message);
+      v_page.outcome := 'postponed';
+    else
+      perform sync.end_try(p_try.id, 'failed', v_page.message);
+      v_page.outcome := 'failed';
+    end if;
+  end;
+  perform sync.let_probe(p_try.budget_id) where v_page.outcome <> 'delayed';
+  v_page.wait := case when v_page.outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
+  v_page.body := null;
+  return v_page;
+end; $$;
+comment on function sync.take_try_answer(sync.stream_tries, sync.page_in_hand) is
+$$Take one answer to a try, which the caller holds. What fails takes nothing with it: after trouble
+of the database's own the request is sent again, otherwise the try has failed. Returns: the page with
+its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.$$;
+
+create function sync.take_try_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_try sync.stream_tries;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_try := case when v_page.outcome = 'refused'
+      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
+    v_pages := v_pages || case when v_try.id is null then v_page
+      else sync.take_try_answer(v_try, v_page) end;
+  end loop;
+  return v_pages;
+end; $$;
+comment on function sync.take_try_answers(sync.page_in_hand[]) is
+$$Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
+pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and budgets
+by SKIP LOCKED.$$;
+
+create function sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text,
+  p_retry_after numeric) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, v_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_try.stream);
+  v_page sync.page_in_hand := sync.page_of_try(v_try, p_given);
+  v_found record;
 begin
   if v_try.id is null then
     return null;
+  elsif sync.is_page_by_rules(v_page, p_error_class, v_stream, v_source) then
+    v_page := sync.take_try_answer(v_try, v_page);
+    perform sync.prove_tokens(array[v_page]);
+    return sync.outcome_of(v_page);
   end if;
-  v_message := sync.failure_text(p_error_message, v_try.workspace_id);
-  v_outcome := case
-    when p_error_class = 'postponed' or p_error_class = 'released'
-      and (p_error_message not like 'no answer%') is not false then 'released'
-    when p_error_class = 'permanent' or v_try.attempts >= 2 then 'failed' else 'retry' end;
-  if v_outcome = 'failed' then
-    perform sync.note_failed_try(v_try, p_given, v_message);
+  v_page.message := sync.failure_text(p_error_message, v_try.workspace_id);
+  v_page.body := coalesce(v_page.body, p_error_message);
+  v_page.http_status := coalesce(v_page.http_status,
+    (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
+  v_found := sync.class_of_failure(v_page, p_given.http_status is not null, p_error_class, v_stream,
+    v_source);
+  if v_found.o_class = 'permanent' and v_page.http_status = 401
+    and v_page.token_generation is not null then
+    v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
   else
-    perform sync.put_off_try(v_try.id, case v_outcome when 'released' then interval '0'
-      else make_interval(secs => least(60, greatest(1, p_retry_after, sync.wait_asked_for(
-        jsonb_populate_record(null::public.sync_sources, v_try.source), p_given.headers,
-        sync.json_object(p_given.body), p_error_class = 'rate_limited')))::double precision) end,
-      v_outcome = 'retry', v_message);
+    v_page.outcome := case
+      when p_error_class = 'postponed' or p_error_class = 'released'
+        and (p_error_message not like 'no answer%') is not false then 'released'
+      when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
+    v_page.is_permanent := v_found.o_class = 'permanent';
   end if;
-  perform sync.let_probe(v_try.budget_id);
-  return jsonb_build_object('queue_id', p_given.queue_id, 'outcome', v_outcome);
+  if v_page.outcome = 'released' then
+    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.outcome = 'delayed' and v_found.o_class = 'rate_limited' then
+    perform sync.hold_back_try(v_try, coalesce(v_found.o_retry_after, p_retry_after),
+      v_page.message);
+  elsif v_page.outcome = 'delayed' then
+    perform sync.renew_token(v_page);
+    update sync.stream_tries set has_renewed = true where id = v_try.id;
+    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.is_permanent or v_try.attempts >= 2 then
+    v_page.outcome := 'failed';
+    perform sync.note_failed_try(v_try, v_page, v_page.message);
+  else
+    perform sync.put_off_try(v_try.id, make_interval(secs => least(60, greatest(1, p_retry_after,
+      v_found.o_retry_after))::double precision), true, v_page.message);
+  end if;
+  perform sync.let_probe(v_try.budget_id) where v_found.o_class <> 'rate_limited';
+  v_page.wait := sync.wait_of_try(v_try.id);
+  return sync.outcome_of(v_page);
 end; $$;
 comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is
-$$A try's request ended without a page: it is sent three times at most, and no earlier than its
-answer asks for, up to a minute. Returns: the outcome, or
-null if that is no such request, or another's lease. Locks: its row, its budget by SKIP LOCKED.$$;
+$$A try's request ended without a page, and that means what it means for a sync: a rate limit is its
+workspace's and its budget's, a 401 may have the access token renewed; what fails is sent three times
+at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or null if
+that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and budget by
+SKIP LOCKED; then the workspace's token.$$;
 
 create function sync.extend_tries(p_leases jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -367,7 +514,8 @@ $$Requests of tries whose lease ran out are sent again; a try that is not over a
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.tries_due,
-  sync.with_tries, sync.try_of, sync.go_on_with_try, sync.note_try, sync.take_try_answers,
+  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.claim_try, sync.tries_due,
+  sync.with_tries, sync.try_of, sync.go_on_with_try, sync.page_of_try, sync.wait_of_try,
+  sync.hold_back_try, sync.note_try, sync.take_try_answer, sync.take_try_answers,
   sync.note_failed_try, sync.fail_try, sync.extend_tries, sync.take_back_tries
 from public, anon, authenticated, service_role;

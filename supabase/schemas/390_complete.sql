@@ -1,7 +1,7 @@
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
--- Stands on: budgets, answers, fields, unchanged, verdicts, fence, record_parents, deletions,
---   kind_items, stream_kinds, settle, token_answers, tries.
+-- Stands on: budgets, answers, fields, unchanged, verdicts, token_verdicts, fence, record_parents,
+--   deletions, kind_items, stream_kinds, settle, token_answers, tries.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -263,6 +263,7 @@ begin
   if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
     v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
+  v_pages := sync.prove_tokens(v_pages);
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
@@ -272,7 +273,8 @@ $$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body"
 the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
 outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
 alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
-rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets.$$;
+rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets, and
+last what is no chunk's: tries, requests for tokens, tokens.$$;
 
 create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
   p_page jsonb) returns jsonb

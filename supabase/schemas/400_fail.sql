@@ -1,6 +1,6 @@
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: keys, budgets, queue, classes, rate_limits, answers, verdicts, token_verdicts, fence,
---   settle, token_answers, tries, complete.
+-- Stands on: keys, budgets, queue, rate_limits, verdicts, token_verdicts, fence, settle,
+--   token_answers, tries, complete.
 
 create function sync.way_out(p_http_status int, p_error_message text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -50,6 +50,7 @@ declare
   v_class text := p_error_class;
   v_stream public.sync_streams;
   v_source public.sync_sources;
+  v_found record;
   v_retry_after numeric := p_retry_after;
 begin
   if v_page.outcome is not null then
@@ -68,29 +69,28 @@ begin
   if v_page.http_status is not null and v_class in ('transient', 'rate_limited', 'permanent') then
     select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
     select * into strict v_source from public.sync_sources where id = v_stream.source_id;
-    v_page.answer := sync.try_json(v_page.body);
-    -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
-    v_class := coalesce(nullif(coalesce(sync.content_class(v_page, v_stream, v_source),
-      case when p_page.http_status is not null then sync.class_of(sync.status_classes(v_stream,
-        v_source, v_page.kind, v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), v_class);
-    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer,
-      v_class = 'rate_limited'), p_retry_after);
-    v_page.answer := null;
+    v_found := sync.class_of_failure(v_page, p_page.http_status is not null, v_class, v_stream,
+      v_source);
+    v_class := v_found.o_class;
+    v_retry_after := coalesce(v_found.o_retry_after, p_retry_after);
   end if;
   v_page.body := null;
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
   v_page.is_permanent := v_class = 'permanent';
   if v_class = 'permanent' and v_page.http_status = 401 and v_page.token_generation is not null then
-    return sync.judge_unauthorized(v_page);
+    return sync.judge_unauthorized(v_page, exists (
+      select 1 from public.chunk_events as e
+      where e.chunk_id = v_page.queue_id and e.event = 'delayed'
+        and e.details ->> 'http_status' = '401'));
   end if;
   v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
   v_page.wait := case v_class
-    when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
-      v_retry_after)
+    when 'rate_limited' then sync.note_refusal(v_page.workspace_id,
+      v_page.requested_at, v_retry_after)
     when 'transient' then case when v_retry_after > 0
     then make_interval(secs => least(v_retry_after,
       sync.setting('max_block_seconds'))::double precision) end end;
@@ -106,10 +106,13 @@ create function sync.fail_chunk(
 ) returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
+  v_page sync.page_in_hand;
   v_message text;
 begin
-  return (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
+  v_page := (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
     p_retry_after)]))[1];
+  perform sync.renew_token(v_page) where v_page.token_generation is not null;
+  return v_page;
 exception when others then
   if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
     raise;
@@ -120,7 +123,8 @@ end; $$;
 comment on function sync.fail_chunk(sync.page_in_hand, text, text, numeric) is
 $$Judge a failure and settle its chunk. What meets trouble of the database's own, such as a row of
 its workspace that another session has locked, is postponed. Returns: the page with its final
-outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.$$;
+outcome. Locks: as settle_chunks(), then the workspace's token; for a lock that others hold it waits
+500 ms.$$;
 
 create function sync.given_failure(p_queue_id bigint, p_lease_token bigint, p_answer jsonb)
   returns sync.page_in_hand
@@ -156,22 +160,18 @@ create function sync.is_page_all_the_same(p_page sync.page_in_hand, p_error_clas
   returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_page sync.page_in_hand := p_page;
   v_stream public.sync_streams;
   v_source public.sync_sources;
 begin
-  if p_page.outcome is not null or p_page.body is null
-    or p_error_class in ('postponed', 'released')
-    or coalesce(p_page.http_status between 200 and 299, true) then
+  if p_page.outcome is not null or p_page.body is null then
     return false;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   select * into strict v_source from public.sync_sources where id = v_stream.source_id;
-  v_page.answer := sync.try_json(v_page.body);
-  return coalesce(sync.content_class(v_page, v_stream, v_source) = 'page', false);
+  return sync.is_page_by_rules(p_page, p_error_class, v_stream, v_source);
 end; $$;
 comment on function sync.is_page_all_the_same(sync.page_in_hand, text) is
-$$Returns: whether an answer whose status is a failure is a page by class_rules: an empty one.$$;
+$$Returns: whether a chunk's answer whose status is a failure is a page by class_rules.$$;
 
 create function sync.fail_unmade(p_made sync.made_request[], p_worker_id text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
@@ -247,7 +247,7 @@ begin
       hint = 'Stop: another worker owns it.';
   end if;
   v_pages := case when sync.is_page_all_the_same(v_pages[1], p_error_class)
-    then sync.complete_pages(v_pages)
+    then sync.prove_tokens(sync.complete_pages(v_pages))
     else array[sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after)] end;
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
     sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));

@@ -95,18 +95,26 @@ begin
       timeout_milliseconds => 2000),
     c.attempt, sync.now()
   from (
-    select q.*, st.stream_name, st.completeness = 'items' as is_item,
-      1 + (select count(*) from sync.hints as h where h.chunk_id = q.id)::int as attempt
-    from public.chunk_processing_queue as q
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_streams as st on st.id = r.stream_id
-    where q.id = any (p_queue_ids)
-    order by q.ready_seq limit (select greatest(0, sync.room_for_posts()))
+    select ready.*,
+      1 + (select count(*) from sync.hints as h where h.chunk_id = ready.id)::int as attempt
+    from (
+      select q.id, q.status, q.attempts, q.created_at, q.ready_seq, st.stream_name,
+        st.completeness = 'items' as is_item
+      from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      join public.sync_streams as st on st.id = r.stream_id
+      where q.id = any (p_queue_ids)
+      union all
+      -- What is tried may be declared nowhere yet: whoever is woken for some stream will do.
+      select t.request_id, 'pending', t.attempts, t.created_at, null, null, t.kind = 'item'
+      from sync.stream_tries as t where t.request_id = any (p_queue_ids)
+    ) as ready
+    order by ready.ready_seq limit (select greatest(0, sync.room_for_posts()))
   ) as c
   cross join lateral (
     select x.*, row_number() over (order by x.id) - 1 as position, count(*) over () as endpoints
     from reachable as x
-    where x.streams is null or c.stream_name = any (x.streams)
+    where x.streams is null or c.stream_name is null or c.stream_name = any (x.streams)
   ) as e
   where e.position = (c.id + c.attempt) % e.endpoints
   order by c.ready_seq;
@@ -119,7 +127,7 @@ exception when others then
   return 0;
 end; $$;
 comment on function sync.push_chunks(bigint[]) is
-$$Post one wake-up per chunk, spread over the endpoints; each further attempt goes to the next one.
+$$Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt goes to the next one.
 One whose wake token cannot be read gets none.
 pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
 sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
@@ -148,6 +156,28 @@ reaches the statement.$$;
 create trigger chunk_processing_queue_hint after update on public.chunk_processing_queue
 referencing new table as changed
 for each statement execute function sync.hint_ready_chunks();
+
+create function sync.hint_try() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'sync.stream_tries');
+  if new.due_at <= sync.now() then
+    begin
+      perform sync.broadcast_work(interval '250 milliseconds');
+    exception when others then
+      perform sync.note_hint_failure('realtime', sqlerrm);
+    end;
+    if exists (select 1 from public.worker_endpoints where is_active) then
+      perform sync.push_chunks(array[new.request_id]);
+    end if;
+  end if;
+  return null;
+end; $$;
+comment on function sync.hint_try() is
+$$Trigger: a try has a request that may be handed out. A failure is noted in sync.hint_state and
+never reaches the statement.$$;
+create trigger stream_tries_hint after insert or update of due_at on sync.stream_tries
+for each row execute function sync.hint_try();
 
 create function sync.hint_progress() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -265,13 +295,15 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_ready bigint[];
+  v_tries bigint[] := array(
+    select request_id from sync.stream_tries where due_at <= v_now order by id limit 100);
 begin
   select coalesce(array_agg(q.id order by q.ready_seq), '{}') into v_ready
   from public.workspace_sync_runs as r
   join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
     and q.ready_seq is not null
   where r.status = 'running';
-  if cardinality(v_ready) = 0 then
+  if cardinality(v_ready || v_tries) = 0 then
     return 0;
   end if;
   perform sync.broadcast_work(case when p_at_once then interval '0' else interval '250 milliseconds'
@@ -279,7 +311,7 @@ begin
   if exists (select 1 from public.worker_endpoints where is_active)
     and to_regclass('net.http_request_queue') is not null then
     perform sync.push_chunks(array(
-      select c.ready_id from unnest(v_ready) as c (ready_id)
+      select c.ready_id from unnest(v_tries || v_ready) as c (ready_id)
       where (p_at_once or not exists (
           select 1 from sync.hints as h where h.chunk_id = c.ready_id
           having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
@@ -291,7 +323,8 @@ begin
 end; $$;
 comment on function sync.resend_hints(boolean) is
 $$Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once; not
-those whose last post pg_net did not send yet. Returns: chunks that are ready.$$;
+those whose last post pg_net did not send yet; requests of tries likewise. Returns: chunks that are
+ready.$$;
 
 create function sync.tend_hints() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -338,7 +371,7 @@ end; $$;
 
 revoke all on function
   sync.note_hint_failure, sync.broadcast_work, sync.held_posts, sync.room_for_posts,
-  sync.push_chunks, sync.hint_ready_chunks, sync.hint_progress, sync.settle_hints,
+  sync.push_chunks, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress, sync.settle_hints,
   sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
   public.trigger_next_chunk_processing
 from public, anon, authenticated, service_role;

@@ -179,6 +179,8 @@ declare
   v_chunk public.chunk_processing_queue;
   v_alone record;
   v_claim record;
+  v_try record;
+  v_look_again_ms bigint;
   v_reason text;
 begin
   perform sync.require_service();
@@ -201,16 +203,24 @@ begin
   v_reason := case
     when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
     where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null and exists (select 1 from sync.stream_tries
+    where request_id = p_queue_id) then 'try'
     when v_chunk.id is null then 'not_found'
     when v_chunk.status <> 'pending' then 'not_pending'
     when v_chunk.next_retry_at = 'infinity' then 'paused'
     when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
-  if v_reason is null then
+  if v_reason is null or v_reason = 'try' then
     v_alone := sync.hold_alone(p_worker_id, p_queue_id);
     v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
-      then 'alone' end;
+      then 'alone' else v_reason end;
   end if;
-  if v_reason is null then
+  if v_reason = 'try' then
+    v_claim := sync.claim_chunks('{}', p_worker_id, null);
+    v_try := sync.claim_try(p_queue_id, p_worker_id);
+    v_claim.o_answer := v_claim.o_answer || jsonb_build_object('leases', v_try.o_leases);
+    v_reason := v_try.o_reason;
+    v_look_again_ms := v_try.o_look_again_ms;
+  elsif v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id, null);
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
@@ -230,13 +240,15 @@ begin
     chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
     occurred_at = excluded.occurred_at;
   return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
-    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
-      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
-      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
+    'reason', v_reason, 'look_again_ms', case
+      when v_look_again_ms is not null then v_look_again_ms
+      when v_reason in ('budget', 'not_due') then (
+        select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+        from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text, int) is
-$$Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
 not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
 chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
 worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its

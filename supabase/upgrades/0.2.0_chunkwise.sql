@@ -196,6 +196,8 @@ drop function sync.withheld_chunks(bigint[],sync.access[]);
 
 drop function sync.read_access(bigint[]);
 
+drop function sync.note_refusal(bigint,bigint,numeric);
+
 drop function sync.require_fields_together(jsonb);
 
 drop function sync.require_parents(bigint);
@@ -425,7 +427,10 @@ create table sync.stream_tries (
   lease_token bigint,
   lease_expires_at timestamp with time zone,
   started_at timestamp with time zone,
+  requested_at timestamp with time zone,
   worker_id text,
+  token_generation bigint,
+  has_renewed boolean default false not null,
   attempts integer default 0 not null,
   error_message text,
   created_at timestamp with time zone default sync.now() not null,
@@ -732,6 +737,7 @@ AS $function$
 begin
   update sync.token_requests set status = 'cancelled', ended_at = sync.now()
   where workspace_id = p_workspace_id and ended_at is null;
+  perform 1 from sync.workspace_tokens where workspace_id = p_workspace_id for no key update;
   delete from vault.secrets where name = 'chunkwise/token/' || p_workspace_id;
   update sync.workspace_tokens set secret_id = null, base_url = null, issued_at = null,
     expires_at = null, is_proven = false, renewed_at = null, refusals = 0, refused_until = null,
@@ -3266,6 +3272,240 @@ begin
         and t.lease_expires_at > sync.now());
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.refusal_wait(p_retry_after numeric, p_level integer)
+ RETURNS interval
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return make_interval(secs => least(sync.setting('max_block_seconds'), coalesce(
+    case when p_retry_after > 0 then p_retry_after end, least(sync.setting('retry_cap_seconds'),
+    sync.setting('retry_base_seconds') * 2 ^ least(p_level, 10))))::double precision);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.slow_down(p_budget_id bigint, p_send_at timestamp with time zone, p_until timestamp with time zone, p_may_wait boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz;
+  v_send_at constant timestamptz := p_send_at;
+  v_until constant timestamptz := p_until;
+  v_budget public.sync_budgets;
+  v_seconds double precision;
+  v_seen int;
+  v_rate numeric;
+  v_is_first boolean;
+  v_is_clear boolean;
+begin
+  if sync.lock_budgets(array[p_budget_id], p_may_wait) = array[]::bigint[] then
+    return;
+  end if;
+  select * into strict v_budget from public.sync_budgets where id = p_budget_id;
+  v_now := sync.now();
+  v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
+    and v_budget.block_level = 0;
+  if not v_is_first and v_send_at <= v_budget.reduced_at or v_budget.blocked_until > v_now then
+    return;
+  end if;
+  if v_is_first then
+    v_budget.answers := 0;
+    v_budget.refusals := 0;
+  end if;
+  v_budget.refusals := v_budget.refusals + 1;
+  v_seen := v_budget.answers + v_budget.refusals;
+  -- More of what was sent since is refused than chance would have it.
+  v_is_clear := not v_is_first and (v_budget.answers = 0
+    or v_budget.refusals >= 2 and v_budget.refusals >= 0.2 * v_seen
+    or v_budget.refusals >= 3 and v_budget.refusals >= 0.12 * v_seen);
+  if not (v_is_first or v_is_clear or v_budget.answers >= 50) then
+    update public.sync_budgets set refusals = v_budget.refusals where id = v_budget.id;
+    return;
+  end if;
+  v_seconds := greatest(0.05, extract(epoch from v_send_at - v_budget.reduced_at));
+  v_rate := sync.effective_rate(v_budget);
+  if v_is_first then
+    -- Only where the pace holds sends back is the rate that is set the one that was refused.
+    if v_budget.requests_per_second is not null and v_budget.next_send_at > v_now then
+      v_budget.learned_rate := 0.8 * v_rate;
+    end if;
+    v_budget.is_rate_measured := false;
+  elsif v_rate is null then
+    v_budget.learned_rate := case when v_is_clear and v_seen >= 5
+      then (0.8 * v_seen / v_seconds)::numeric end;
+    v_budget.is_rate_measured := false;
+  elsif not v_is_clear and v_budget.is_rate_measured and v_budget.refusals > 0.03 * v_seen then
+    -- Below what passes, and refused as before: the rate is not the reason.
+    v_budget.learned_rate := 1.3 * v_rate;
+    v_budget.is_rate_measured := false;
+  elsif v_budget.next_send_at > v_now and v_seen >= 5 then
+    v_budget.learned_rate := greatest(0.5 * v_rate,
+      least(0.97 * v_rate, (0.93 * v_budget.answers / v_seconds)::numeric));
+    v_budget.is_rate_measured := true;
+  else
+    v_budget.learned_rate := 0.8 * v_rate;
+    v_budget.is_rate_measured := false;
+  end if;
+  v_budget.learned_rate := round(greatest(v_budget.learned_rate,
+    case when v_budget.learned_rate is not null
+    then least(0.5, v_budget.requests_per_second) end), 4);
+  update public.sync_budgets as b set
+    reduced_at = v_now, answers = 0, refusals = 0,
+    reduced_in_flight = greatest(1,
+      least(v_budget.reduced_in_flight, sync.in_flight_of(b.id)::int) / 2),
+    learned_rate = v_budget.learned_rate, is_rate_measured = v_budget.is_rate_measured,
+    next_send_at = least(b.next_send_at, v_now + make_interval(
+      secs => coalesce(1 / least(b.requests_per_second, v_budget.learned_rate), 0)
+      ::double precision)),
+    blocked_until = case when v_is_clear and v_budget.answers < v_budget.refusals then v_until
+      else b.blocked_until end,
+    block_level = b.block_level + (v_is_clear and v_budget.answers < v_budget.refusals)::int,
+    blocked_at = case when v_is_clear and v_budget.answers < v_budget.refusals then v_now
+      else b.blocked_at end,
+    probe_until = null
+  where b.id = v_budget.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_refusal(p_workspace_id bigint, p_send_at timestamp with time zone, p_retry_after numeric, p_may_wait boolean DEFAULT true)
+ RETURNS interval
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_asked_at timestamptz := sync.now();
+  v_workspace public.sync_workspaces;
+begin
+  if not p_may_wait then
+    perform 1 from public.sync_workspaces where id = p_workspace_id for no key update skip locked;
+    if not found then
+      return sync.refusal_wait(p_retry_after, 0);
+    end if;
+  end if;
+  update public.sync_workspaces as w set
+    rate_limited_until = greatest(w.rate_limited_until,
+      v_asked_at + sync.refusal_wait(p_retry_after, w.rate_limit_level)),
+    rate_limit_level = w.rate_limit_level + case when w.rate_limited_until > v_asked_at then 0
+      else 1 end
+  where id = p_workspace_id returning * into strict v_workspace;
+  -- Out of the budget's line, where they would take the places of those that may be sent.
+  update public.chunk_processing_queue as q
+  set line_budget_id = null, next_retry_at = v_workspace.rate_limited_until
+  from (
+    select x.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    where r.workspace_id = p_workspace_id and r.status = 'running'
+      and x.line_budget_id is not null
+    order by x.id for no key update of x skip locked
+  ) as held
+  where q.id = held.id;
+  perform sync.slow_down(v_workspace.budget_id, p_send_at, v_workspace.rate_limited_until,
+    p_may_wait);
+  return v_workspace.rate_limited_until - v_asked_at;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.give_back(p_budget_ids bigint[], p_sent_at timestamp with time zone[], p_may_wait boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_locked_ids bigint[] := sync.lock_budgets(array(
+    select b.id from public.sync_budgets as b
+    where b.id = any (p_budget_ids)
+      and (b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null)),
+    p_may_wait);
+begin
+  with locked as (
+    select * from public.sync_budgets
+    where id = any (v_locked_ids)
+      and (block_level > 0 or reduced_in_flight is not null or learned_rate is not null)
+  ), counted as (
+    select l.id, count(*) filter (where a.sent_at > l.reduced_at) as answers,
+      bool_or(a.sent_at >= l.blocked_until) as is_probed
+    from unnest(p_budget_ids, p_sent_at) as a (budget_id, sent_at)
+    join locked as l on l.id = a.budget_id
+    group by l.id
+  ), next as (
+    select l.id, c.answers, c.is_probed and l.blocked_until <= v_now as is_probed,
+      l.reduced_in_flight + c.answers as in_flight,
+      -- Rounded, or each answer would add three digits to it.
+      round(l.learned_rate + c.answers * greatest(0.01, 0.002 * l.learned_rate), 4) as rate
+    from locked as l join counted as c using (id)
+  )
+  update public.sync_budgets as b set
+    answers = b.answers + n.answers,
+    block_level = case when n.is_probed then 0 else b.block_level end,
+    blocked_until = case when n.is_probed then null else b.blocked_until end,
+    probe_until = case when n.is_probed then null else b.probe_until end,
+    reduced_in_flight = case when n.in_flight < coalesce(b.max_in_flight, 128) then n.in_flight end,
+    learned_rate = case when n.rate < b.requests_per_second
+      or b.requests_per_second is null and b.answers < 1000 then n.rate end
+  from next as n where b.id = n.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_answers(p_queue_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_freed bigint[];
+  v_budget_ids bigint[];
+  v_sent_at timestamptz[];
+begin
+  with answered as (
+    select r.workspace_id, max(q.requested_at) as requested_at from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (p_queue_ids) group by 1
+  ), held as (
+    select w.id from public.sync_workspaces as w join answered as a on a.workspace_id = w.id
+    where a.requested_at >= w.rate_limited_until order by w.id for no key update of w
+  ), freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from held where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_freed from freed;
+  select array_agg(w.budget_id), array_agg(q.requested_at) into v_budget_ids, v_sent_at
+  from unnest(p_queue_ids) as p (id)
+  cross join lateral (
+    select x.run_id, x.requested_at from public.chunk_processing_queue as x
+    where x.id = p.id offset 0
+  ) as q
+  cross join lateral (
+    select x.workspace_id from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+  ) as r
+  cross join lateral (
+    select x.budget_id from public.sync_workspaces as x where x.id = r.workspace_id offset 0
+  ) as w;
+  perform sync.give_back(v_budget_ids, v_sent_at, true);
+  perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_lone_answer(p_workspace_id bigint, p_budget_id bigint, p_sent_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_freed bigint[];
+begin
+  with freed as (
+    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
+    from (
+      select id from public.sync_workspaces
+      where id = p_workspace_id and p_sent_at >= rate_limited_until
+      for no key update skip locked
+    ) as held
+    where w.id = held.id returning w.id
+  )
+  select coalesce(array_agg(id), '{}') into v_freed from freed;
+  perform sync.give_back(array[p_budget_id], array[p_sent_at], false);
+  perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.let_probe(p_budget_id bigint)
  RETURNS void
  LANGUAGE plpgsql
@@ -4215,6 +4455,45 @@ begin
     p_is_rate_limit);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.class_of_failure(p_page sync.page_in_hand, p_is_answer boolean, p_class text, p_stream public.sync_streams, p_source public.sync_sources, OUT o_class text, OUT o_retry_after numeric)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  o_class := p_class;
+  if v_page.http_status is null or p_class not in ('transient', 'rate_limited', 'permanent') then
+    return;
+  end if;
+  v_page.answer := sync.try_json(v_page.body);
+  -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
+  o_class := coalesce(nullif(coalesce(sync.content_class(v_page, p_stream, p_source),
+    case when p_is_answer then sync.class_of(sync.status_classes(p_stream, p_source, v_page.kind,
+      v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), p_class);
+  o_retry_after := sync.wait_asked_for(p_source, v_page.headers, v_page.answer,
+    o_class = 'rate_limited');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_page_by_rules(p_page sync.page_in_hand, p_error_class text, p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if p_page.body is null or p_error_class in ('postponed', 'released')
+    or coalesce(p_page.http_status between 200 and 299, true) then
+    return false;
+  end if;
+  v_page.answer := sync.try_json(v_page.body);
+  return coalesce(sync.content_class(v_page, p_stream, p_source) = 'page', false);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.judge_error(p_page sync.page_in_hand, p_sqlstate text, p_message text, p_hint text)
  RETURNS sync.page_in_hand
  LANGUAGE plpgsql
@@ -4268,7 +4547,7 @@ begin
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.judge_unauthorized(p_page sync.page_in_hand)
+CREATE OR REPLACE FUNCTION sync.judge_unauthorized(p_page sync.page_in_hand, p_has_renewed boolean)
  RETURNS sync.page_in_hand
  LANGUAGE plpgsql
  STABLE
@@ -4289,10 +4568,7 @@ begin
   elsif not v_token.is_proven then
     v_page.outcome := 'retry';
     v_page.is_permanent := true;
-  elsif v_token.renewed_at > sync.now() - interval '1 minute' or exists (
-    select 1 from public.chunk_events as e
-    where e.chunk_id = p_page.queue_id and e.event = 'delayed'
-      and e.details ->> 'http_status' = '401') then
+  elsif v_token.renewed_at > sync.now() - interval '1 minute' or p_has_renewed then
     -- A new token was no help: the page itself is refused.
     v_page.outcome := 'retry';
     v_page.is_permanent := false;
@@ -4306,32 +4582,37 @@ begin
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_tokens(p_pages sync.page_in_hand[])
+CREATE OR REPLACE FUNCTION sync.renew_token(p_page sync.page_in_hand)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-declare
-  v_ids bigint[] := array(
-    select p.workspace_id from unnest(p_pages) as p
-    where p.token_generation is not null and not p.is_repeat and (
-      p.outcome = 'completed' and not p.is_token_proven
-      or p.outcome = 'delayed' and p.http_status = 401));
 begin
-  if v_ids = array[]::bigint[] then
-    return;
-  end if;
-  perform 1 from sync.workspace_tokens where workspace_id = any (v_ids)
-    order by workspace_id for no key update;
-  update sync.workspace_tokens as t set is_proven = true
-  from unnest(p_pages) as p
-  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
-    and p.outcome = 'completed' and p.http_status between 200 and 299 and not t.is_proven;
   update sync.workspace_tokens as t set expires_at = sync.now(), renewed_at = sync.now()
-  from unnest(p_pages) as p
-  where t.workspace_id = p.workspace_id and t.generation = p.token_generation
-    and p.outcome = 'delayed' and p.http_status = 401
+  where t.workspace_id = p_page.workspace_id and t.generation = p_page.token_generation
+    and p_page.outcome = 'delayed' and p_page.http_status = 401 and p_page.wait = interval '0'
     and (t.expires_at > sync.now()) is not false;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.prove_tokens(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if exists (select 1 from unnest(p_pages) as p where p.token_generation is not null
+    and p.outcome = 'completed' and not p.is_token_proven) then
+    update sync.workspace_tokens as t set is_proven = true
+    from (
+      select x.workspace_id from sync.workspace_tokens as x
+      where not x.is_proven and (x.workspace_id, x.generation) in (
+        select p.workspace_id, p.token_generation from unnest(p_pages) as p
+        where p.outcome = 'completed' and p.http_status between 200 and 299 and not p.is_repeat)
+      order by x.workspace_id for no key update skip locked
+    ) as free
+    where t.workspace_id = free.workspace_id;
+  end if;
+  return p_pages;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.are_headers(p_headers jsonb)
@@ -8013,6 +8294,7 @@ begin
       raise;
     end if;
     get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+    v_tried.page.code := sqlstate;
     v_message := case when v_tried.shape is null and sqlstate ~ '^22' then 'the body is not JSON'
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
     v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
@@ -8347,8 +8629,6 @@ begin
     perform sync.settle_runs(v_run_ids);
   end if;
   perform sync.note_key(v_ended);
-  perform sync.note_tokens(v_ended)
-  where exists (select 1 from unnest(v_ended) as p where p.token_generation is not null);
   return v_pages;
 end; $function$;
 
@@ -8386,8 +8666,11 @@ begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.queue_id, p.retry_after) from unnest(p_pages) as p
-    where p.code = 'SY021' and not p.is_repeat;
+    perform sync.note_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
+      select x.* from unnest(p_pages) as x
+      join public.sync_workspaces as w on w.id = x.workspace_id
+      where x.code = 'SY021' and not x.is_repeat order by w.budget_id, w.id, x.turn
+    ) as p;
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
     perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
@@ -8473,6 +8756,13 @@ begin
   -- Nowhere else is a refresh token that was just rotated.
   perform set_config('synchronous_commit', 'on', true);
   perform sync.wake_workspaces(array[p_request.workspace_id]);
+  update sync.stream_tries as t set due_at = sync.now()
+  from (
+    select id from sync.stream_tries
+    where workspace_id = p_request.workspace_id and due_at > sync.now()
+    order by id for no key update skip locked
+  ) as waiting
+  where t.id = waiting.id;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.refuse_grant(p_request sync.token_requests, p_message text)
@@ -8489,25 +8779,28 @@ begin
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.delay_token_request(p_request sync.token_requests, p_outcome text, p_message text, p_seconds numeric)
- RETURNS void
+ RETURNS interval
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_is_failure boolean := p_outcome = 'retry';
-  v_wait interval := case when v_is_failure then make_interval(secs => greatest(
-    case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end,
-    (0.5 + random() / 2) * least(300, sync.setting('retry_base_seconds')
-      * 2 ^ least(p_request.failures, 20)))::double precision)
+  v_is_failure constant boolean := p_outcome in ('retry', 'delayed');
+  v_wait constant interval := case
+    when v_is_failure then make_interval(secs => greatest(
+      case when p_seconds > 0 then least(p_seconds, sync.setting('max_block_seconds')) end,
+      (0.5 + random() / 2) * least(300, sync.setting('retry_base_seconds')
+        * 2 ^ least(p_request.failures, 20)))::double precision)
+    when p_outcome = 'postponed' then interval '1 second'
     else interval '0' end;
 begin
   update sync.token_requests set status = 'pending', outcome = p_outcome,
     lease_expires_at = null, due_at = sync.now() + v_wait,
     failures = failures + v_is_failure::int,
-    failing_since = case when v_is_failure then coalesce(failing_since, sync.now())
+    failing_since = case when p_outcome = 'retry' then coalesce(failing_since, sync.now())
     else failing_since end,
-    error_message = case when v_is_failure then p_message else error_message end
+    error_message = coalesce(p_message, error_message)
   where id = p_request.id;
+  return v_wait;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
@@ -8523,43 +8816,109 @@ begin
   return case when v_request.lease_token = p_lease_token then v_request end;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.hold_token_requests(p_pages sync.page_in_hand[])
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '5s'
+AS $function$
+declare
+  v_ids bigint[] := array(
+    select r.id from unnest(p_pages) as p
+    join sync.token_requests as r on r.id = p.queue_id and r.lease_token = p.lease_token
+    where p.outcome = 'refused');
+begin
+  if v_ids = array[]::bigint[] then
+    return v_ids;
+  end if;
+  begin
+    perform 1 from sync.token_requests where id = any (v_ids) order by id for no key update;
+    perform 1 from sync.workspace_tokens where workspace_id in (
+      select workspace_id from sync.token_requests where id = any (v_ids))
+      order by workspace_id for no key update;
+    return v_ids;
+  exception when lock_not_available then
+    null;
+  end;
+  -- Whoever holds one for so long has only that one wait.
+  v_ids := array(
+    select id from sync.token_requests where id = any (v_ids)
+    order by id for no key update skip locked);
+  return array(
+    select r.id from sync.token_requests as r
+    join sync.workspace_tokens as t on t.workspace_id = r.workspace_id
+    where r.id = any (v_ids) order by t.workspace_id for no key update of t skip locked);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_token_answer(p_page sync.page_in_hand, p_is_held boolean)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+  v_request sync.token_requests;
+  v_answer sync.token_answer;
+  v_message text;
+begin
+  -- Nobody has asked since, so that a late answer is as good as one in time.
+  select * into v_request from sync.token_requests
+  where id = p_page.queue_id and lease_token = p_page.lease_token;
+  v_page.body := null;
+  if v_request.id is null then
+    return v_page;
+  end if;
+  v_page.code := null;
+  v_page.message := null;
+  begin
+    if not p_is_held then
+      raise exception using errcode = 'lock_not_available',
+        message = 'another session holds the workspace''s tokens';
+    end if;
+    if coalesce(v_request.outcome, v_request.status) in ('processing', 'pending', 'postponed') then
+      v_answer := sync.read_token_answer(p_page.http_status, p_page.body);
+      v_message := concat_ws(': ', v_answer.finding, sync.foreign_text(
+        nullif(v_answer.said, ''), sync.workspace_secret(v_request.workspace_id)));
+      if v_answer.access_token is not null then
+        perform sync.take_token(v_request, v_answer);
+      elsif v_answer.is_refusal then
+        perform sync.refuse_grant(v_request, v_message);
+      else
+        perform sync.delay_token_request(v_request, 'retry', v_message, null);
+      end if;
+      if v_answer.access_token is not null or v_answer.is_refusal then
+        perform sync.note_lone_answer(null, v_request.budget_id, v_request.requested_at);
+      end if;
+      perform sync.let_probe(v_request.budget_id);
+      select * into v_request from sync.token_requests where id = v_request.id;
+    end if;
+    v_page.outcome := coalesce(v_request.outcome, v_request.status);
+    v_page.message := v_request.error_message;
+  exception when others then
+    v_page.code := sqlstate;
+    v_page.outcome := case when sync.is_own_trouble(sqlstate) then 'postponed' else 'retry' end;
+    -- Of what stands in the answer nothing is known here, so nothing of the error's text is kept.
+    v_page.message := format('the token endpoint''s answer could not be kept (SQLSTATE %s)',
+      sqlstate);
+    perform sync.delay_token_request(v_request, v_page.outcome, v_page.message, null)
+      where p_is_held;
+  end;
+  return v_page;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.take_token_answers(p_pages sync.page_in_hand[])
  RETURNS sync.page_in_hand[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  v_held bigint[] := sync.hold_token_requests(p_pages);
   v_page sync.page_in_hand;
-  v_request sync.token_requests;
-  v_answer sync.token_answer;
-  v_message text;
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_request := case when v_page.outcome = 'refused'
-      then sync.token_request_of(v_page.queue_id, v_page.lease_token) end;
-    if v_request.id is not null then
-      v_page.code := null;
-      v_page.message := null;
-      if coalesce(v_request.outcome, v_request.status) in ('processing', 'pending') then
-        v_answer := sync.read_token_answer(v_page.http_status, v_page.body);
-        v_message := concat_ws(': ', v_answer.finding, sync.foreign_text(
-          nullif(v_answer.said, ''), sync.workspace_secret(v_request.workspace_id)));
-        if v_answer.access_token is not null then
-          perform sync.take_token(v_request, v_answer);
-        elsif v_answer.is_refusal then
-          perform sync.refuse_grant(v_request, v_message);
-        else
-          perform sync.delay_token_request(v_request, 'retry', v_message, null);
-        end if;
-        perform sync.let_probe(v_request.budget_id);
-        select * into v_request from sync.token_requests where id = v_request.id;
-      end if;
-      v_page.outcome := coalesce(v_request.outcome, v_request.status);
-      v_page.message := v_request.error_message;
-    end if;
-    v_page.body := null;
-    v_pages := v_pages || v_page;
+    v_pages := v_pages || case when v_page.outcome = 'refused'
+      then sync.take_token_answer(v_page, v_page.queue_id = any (v_held)) else v_page end;
   end loop;
   return v_pages;
 end; $function$;
@@ -8574,20 +8933,26 @@ declare
   v_source public.sync_sources;
   v_outcome text := coalesce(v_request.outcome,
     case when v_request.status = 'cancelled' then 'cancelled' end);
+  v_wait interval;
 begin
   if v_request.id is null then
     return null;
   end if;
   if v_outcome is null then
-    v_outcome := case when p_error_class = 'released'
-      and (p_error_message not like 'no answer%') is not false then 'released' else 'retry' end;
+    v_outcome := case
+      when p_error_class = 'postponed' then 'postponed'
+      when p_error_class = 'released'
+        and (p_error_message not like 'no answer%') is not false then 'released'
+      when p_error_class = 'rate_limited' then 'delayed' else 'retry' end;
     select so.* into v_source from public.sync_workspaces as w
     join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
-    perform sync.delay_token_request(v_request, v_outcome,
-      sync.failure_text(p_error_message, v_request.workspace_id), coalesce(p_retry_after,
+    v_wait := sync.delay_token_request(v_request, v_outcome, case when v_outcome <> 'released'
+      then sync.failure_text(p_error_message, v_request.workspace_id) end, coalesce(
       sync.wait_asked_for(v_source, p_page.headers, sync.json_object(p_page.body),
-      p_error_class = 'rate_limited')));
-    perform sync.let_probe(v_request.budget_id);
+      v_outcome = 'delayed'), p_retry_after));
+    perform sync.slow_down(v_request.budget_id, v_request.requested_at, sync.now() + v_wait, false)
+      where v_outcome = 'delayed';
+    perform sync.let_probe(v_request.budget_id) where v_outcome <> 'delayed';
   end if;
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
 end; $function$;
@@ -8743,10 +9108,16 @@ begin
   v_chunk.page := p_try.page;
   v_chunk.record_id := p_try.record_id;
   v_chunk.reading := p_try.reading;
-  if v_access.obstacle = 'token' then
+  if v_access.obstacle = 'token' and v_token.refused_until > v_now then
+    perform sync.end_try(p_try.id, 'failed', format('its grant is refused: %s. '
+      'rotate_workspace_key() sets another', v_token.refusal));
+    return null;
+  elsif v_access.obstacle = 'token' then
     perform sync.request_tokens(array[v_workspace.id]);
-    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false,
-      'it waits for an access token');
+    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false, concat_ws(': ',
+      'it waits for an access token', (
+        select error_message from sync.token_requests where workspace_id = v_workspace.id
+        order by id desc limit 1)));
     return null;
   elsif v_access.credentials is null then
     perform sync.end_try(p_try.id, 'failed', 'the workspace''s key cannot be read: '
@@ -8755,6 +9126,10 @@ begin
   elsif sync.is_paused(v_workspace.id) then
     perform sync.put_off_try(p_try.id, interval '5 seconds', false,
       'its workspace is paused: resume_sync() goes on');
+    return null;
+  elsif v_workspace.rate_limited_until > v_now then
+    perform sync.put_off_try(p_try.id, v_workspace.rate_limited_until - v_now, false,
+      'its workspace met a rate limit and waits');
     return null;
   end if;
   v_made := sync.make_request(v_chunk, v_stream, v_source, v_workspace.base_url);
@@ -8770,6 +9145,7 @@ begin
   v_lease_token := sync.new_token();
   update sync.stream_tries set lease_token = v_lease_token, due_at = null, started_at = v_now,
     lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), worker_id = p_worker_id,
+    requested_at = v_now + v_held.o_send_after, token_generation = v_access.token_generation,
     request = v_made.request
   where id = p_try.id;
   return jsonb_build_object(
@@ -8814,6 +9190,39 @@ begin
   return v_leases;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.claim_try(p_request_id bigint, p_worker_id text, OUT o_leases jsonb, OUT o_reason text, OUT o_look_again_ms bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_try sync.stream_tries;
+  v_lease jsonb;
+  v_wait interval;
+begin
+  o_leases := '[]'::jsonb;
+  o_reason := 'not_pending';
+  select * into v_try from sync.stream_tries
+  where request_id = p_request_id for no key update skip locked;
+  if v_try.due_at is null then
+    return;
+  elsif v_try.due_at <= sync.now() then
+    v_lease := sync.lease_try(v_try, p_worker_id);
+    -- What it needs first may be leased in its place.
+    o_leases := case when v_lease is not null then jsonb_build_array(v_lease)
+      else sync.lease_token_requests(p_worker_id, 1, array[v_try.workspace_id]) end;
+    if o_leases <> '[]' then
+      o_reason := null;
+      return;
+    end if;
+  end if;
+  v_wait := sync.wait_of_try(v_try.id);
+  if v_wait is not null then
+    o_reason := 'not_due';
+    o_look_again_ms := ceil(extract(epoch from v_wait) * 1000);
+  end if;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.tries_due()
  RETURNS integer
  LANGUAGE plpgsql
@@ -8855,8 +9264,8 @@ AS $function$
 declare
   v_next record := sync.next_of_try(p_try, p_page, p_stream);
 begin
-  update sync.stream_tries set error_message = null, attempts = 0, lease_expires_at = null,
-    due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
+  update sync.stream_tries set error_message = null, attempts = 0, has_renewed = false,
+    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
     record_id = v_next.o_record_id, reading = v_next.o_reading,
     request_id = nextval('public.chunked_sync_jobs_id_seq')
   where id = p_try.id and v_next.o_kind is not null;
@@ -8865,72 +9274,42 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_try(p_try sync.stream_tries, p_given sync.page_in_hand)
- RETURNS void
+CREATE OR REPLACE FUNCTION sync.page_of_try(p_try sync.stream_tries, p_given sync.page_in_hand)
+ RETURNS sync.page_in_hand
  LANGUAGE plpgsql
+ IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
-  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
   v_page sync.page_in_hand := p_given;
-  v_read sync.tried_answer;
 begin
   v_page.outcome := null;
   v_page.code := null;
   v_page.message := null;
   v_page.workspace_id := p_try.workspace_id;
-  v_page.stream_id := v_stream.id;
+  v_page.stream_id := (p_try.stream ->> 'id')::bigint;
   v_page.kind := p_try.kind;
   v_page.page := p_try.page;
   v_page.record_id := p_try.record_id;
   v_page.reading := p_try.reading;
   v_page.scan := 1;
   v_page.is_full_scan := true;
-  v_read := sync.read_try(v_page, v_stream, v_source);
-  v_page := v_read.page;
-  if p_try.kind = 'page' then
-    v_read.complaints := v_read.complaints
-      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
-  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
-    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
-      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
-  end if;
-  update sync.stream_tries set
-    steps = steps || jsonb_build_array(
-      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
-      || case when jsonb_array_length(steps) = 0
-        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
-    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
-      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
-  where id = p_try.id;
-  perform sync.go_on_with_try(p_try, v_page, v_stream);
+  v_page.requested_at := p_try.requested_at;
+  v_page.token_generation := p_try.token_generation;
+  v_page.is_token_proven := false;
+  v_page.is_repeat := false;
+  return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.take_try_answers(p_pages sync.page_in_hand[])
- RETURNS sync.page_in_hand[]
+CREATE OR REPLACE FUNCTION sync.wait_of_try(p_id bigint)
+ RETURNS interval
  LANGUAGE plpgsql
+ STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-declare
-  v_page sync.page_in_hand;
-  v_try sync.stream_tries;
-  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
-  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_try := case when v_page.outcome = 'refused'
-      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
-    if v_try.id is not null then
-      perform sync.note_try(v_try, v_page);
-      perform sync.let_probe(v_try.budget_id);
-      v_page.outcome := 'completed';
-      v_page.code := null;
-      v_page.message := null;
-      v_page.body := null;
-    end if;
-    v_pages := v_pages || v_page;
-  end loop;
-  return v_pages;
+  return (
+    select greatest(due_at - sync.now(), interval '0') from sync.stream_tries where id = p_id);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.note_failed_try(p_try sync.stream_tries, p_given sync.page_in_hand, p_message text)
@@ -8959,35 +9338,160 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
- RETURNS jsonb
+CREATE OR REPLACE FUNCTION sync.hold_back_try(p_try sync.stream_tries, p_retry_after numeric, p_message text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.put_off_try(p_try.id, sync.note_refusal(p_try.workspace_id, p_try.requested_at,
+    p_retry_after, false), false, p_message);
+  return 'delayed';
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_try(p_try sync.stream_tries, p_page sync.page_in_hand)
+ RETURNS text
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand;
+  v_read sync.tried_answer;
+begin
+  v_read := sync.read_try(p_page, v_stream, v_source);
+  v_page := v_read.page;
+  if v_page.code = 'SY021' then
+    return sync.hold_back_try(p_try, sync.wait_asked_for(v_source, p_page.headers,
+      sync.try_json(p_page.body), true), v_read.complaints #>> '{0,says}');
+  elsif v_page.code = 'SY013' and p_try.attempts < 2 then
+    perform sync.put_off_try(p_try.id, interval '1 second', true,
+      v_read.complaints #>> '{0,says}');
+    return 'retry';
+  elsif p_try.kind = 'page' then
+    v_read.complaints := v_read.complaints
+      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
+    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
+  end if;
+  update sync.stream_tries set
+    steps = steps || jsonb_build_array(
+      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
+      || case when jsonb_array_length(steps) = 0
+        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
+    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
+      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
+  where id = p_try.id;
+  perform sync.go_on_with_try(p_try, v_page, v_stream);
+  perform sync.note_lone_answer(p_try.workspace_id, p_try.budget_id, p_try.requested_at);
+  return 'completed';
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_try_answer(p_try sync.stream_tries, p_page sync.page_in_hand)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := sync.page_of_try(p_try, p_page);
   v_message text;
-  v_outcome text;
+begin
+  begin
+    v_page.outcome := sync.note_try(p_try, v_page);
+  exception when others then
+    get stacked diagnostics v_message = message_text;
+    v_page.code := sqlstate;
+    v_page.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
+    if sync.is_own_trouble(sqlstate) then
+      perform sync.put_off_try(p_try.id, interval '1 second', false, v_page.message);
+      v_page.outcome := 'postponed';
+    else
+      perform sync.end_try(p_try.id, 'failed', v_page.message);
+      v_page.outcome := 'failed';
+    end if;
+  end;
+  perform sync.let_probe(p_try.budget_id) where v_page.outcome <> 'delayed';
+  v_page.wait := case when v_page.outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
+  v_page.body := null;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_try_answers(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_try sync.stream_tries;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_try := case when v_page.outcome = 'refused'
+      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
+    v_pages := v_pages || case when v_try.id is null then v_page
+      else sync.take_try_answer(v_try, v_page) end;
+  end loop;
+  return v_pages;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, v_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_try.stream);
+  v_page sync.page_in_hand := sync.page_of_try(v_try, p_given);
+  v_found record;
 begin
   if v_try.id is null then
     return null;
+  elsif sync.is_page_by_rules(v_page, p_error_class, v_stream, v_source) then
+    v_page := sync.take_try_answer(v_try, v_page);
+    perform sync.prove_tokens(array[v_page]);
+    return sync.outcome_of(v_page);
   end if;
-  v_message := sync.failure_text(p_error_message, v_try.workspace_id);
-  v_outcome := case
-    when p_error_class = 'postponed' or p_error_class = 'released'
-      and (p_error_message not like 'no answer%') is not false then 'released'
-    when p_error_class = 'permanent' or v_try.attempts >= 2 then 'failed' else 'retry' end;
-  if v_outcome = 'failed' then
-    perform sync.note_failed_try(v_try, p_given, v_message);
+  v_page.message := sync.failure_text(p_error_message, v_try.workspace_id);
+  v_page.body := coalesce(v_page.body, p_error_message);
+  v_page.http_status := coalesce(v_page.http_status,
+    (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
+  v_found := sync.class_of_failure(v_page, p_given.http_status is not null, p_error_class, v_stream,
+    v_source);
+  if v_found.o_class = 'permanent' and v_page.http_status = 401
+    and v_page.token_generation is not null then
+    v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
   else
-    perform sync.put_off_try(v_try.id, case v_outcome when 'released' then interval '0'
-      else make_interval(secs => least(60, greatest(1, p_retry_after, sync.wait_asked_for(
-        jsonb_populate_record(null::public.sync_sources, v_try.source), p_given.headers,
-        sync.json_object(p_given.body), p_error_class = 'rate_limited')))::double precision) end,
-      v_outcome = 'retry', v_message);
+    v_page.outcome := case
+      when p_error_class = 'postponed' or p_error_class = 'released'
+        and (p_error_message not like 'no answer%') is not false then 'released'
+      when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
+    v_page.is_permanent := v_found.o_class = 'permanent';
   end if;
-  perform sync.let_probe(v_try.budget_id);
-  return jsonb_build_object('queue_id', p_given.queue_id, 'outcome', v_outcome);
+  if v_page.outcome = 'released' then
+    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.outcome = 'delayed' and v_found.o_class = 'rate_limited' then
+    perform sync.hold_back_try(v_try, coalesce(v_found.o_retry_after, p_retry_after),
+      v_page.message);
+  elsif v_page.outcome = 'delayed' then
+    perform sync.renew_token(v_page);
+    update sync.stream_tries set has_renewed = true where id = v_try.id;
+    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.is_permanent or v_try.attempts >= 2 then
+    v_page.outcome := 'failed';
+    perform sync.note_failed_try(v_try, v_page, v_page.message);
+  else
+    perform sync.put_off_try(v_try.id, make_interval(secs => least(60, greatest(1, p_retry_after,
+      v_found.o_retry_after))::double precision), true, v_page.message);
+  end if;
+  perform sync.let_probe(v_try.budget_id) where v_found.o_class <> 'rate_limited';
+  v_page.wait := sync.wait_of_try(v_try.id);
+  return sync.outcome_of(v_page);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.extend_tries(p_leases jsonb, p_now timestamp with time zone)
@@ -9313,6 +9817,7 @@ begin
   if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
     v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
+  v_pages := sync.prove_tokens(v_pages);
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
@@ -9329,6 +9834,7 @@ declare
   v_class text := p_error_class;
   v_stream public.sync_streams;
   v_source public.sync_sources;
+  v_found record;
   v_retry_after numeric := p_retry_after;
 begin
   if v_page.outcome is not null then
@@ -9347,29 +9853,28 @@ begin
   if v_page.http_status is not null and v_class in ('transient', 'rate_limited', 'permanent') then
     select * into strict v_stream from public.sync_streams where id = v_page.stream_id;
     select * into strict v_source from public.sync_sources where id = v_stream.source_id;
-    v_page.answer := sync.try_json(v_page.body);
-    -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
-    v_class := coalesce(nullif(coalesce(sync.content_class(v_page, v_stream, v_source),
-      case when p_page.http_status is not null then sync.class_of(sync.status_classes(v_stream,
-        v_source, v_page.kind, v_page.page, v_page.reading, false), v_page.http_status) end), 'page'), v_class);
-    v_retry_after := coalesce(sync.wait_asked_for(v_source, v_page.headers, v_page.answer,
-      v_class = 'rate_limited'), p_retry_after);
-    v_page.answer := null;
+    v_found := sync.class_of_failure(v_page, p_page.http_status is not null, v_class, v_stream,
+      v_source);
+    v_class := v_found.o_class;
+    v_retry_after := coalesce(v_found.o_retry_after, p_retry_after);
   end if;
   v_page.body := null;
   v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
   v_page.is_permanent := v_class = 'permanent';
   if v_class = 'permanent' and v_page.http_status = 401 and v_page.token_generation is not null then
-    return sync.judge_unauthorized(v_page);
+    return sync.judge_unauthorized(v_page, exists (
+      select 1 from public.chunk_events as e
+      where e.chunk_id = v_page.queue_id and e.event = 'delayed'
+        and e.details ->> 'http_status' = '401'));
   end if;
   v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
   v_page.wait := case v_class
-    when 'rate_limited' then sync.note_refusal(v_page.workspace_id, v_page.queue_id,
-      v_retry_after)
+    when 'rate_limited' then sync.note_refusal(v_page.workspace_id,
+      v_page.requested_at, v_retry_after)
     when 'transient' then case when v_retry_after > 0
     then make_interval(secs => least(v_retry_after,
       sync.setting('max_block_seconds'))::double precision) end end;
@@ -9383,10 +9888,13 @@ CREATE OR REPLACE FUNCTION sync.fail_chunk(p_page sync.page_in_hand, p_error_cla
  SET lock_timeout TO '500ms'
 AS $function$
 declare
+  v_page sync.page_in_hand;
   v_message text;
 begin
-  return (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
+  v_page := (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
     p_retry_after)]))[1];
+  perform sync.renew_token(v_page) where v_page.token_generation is not null;
+  return v_page;
 exception when others then
   if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
     raise;
@@ -9432,19 +9940,15 @@ CREATE OR REPLACE FUNCTION sync.is_page_all_the_same(p_page sync.page_in_hand, p
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_page sync.page_in_hand := p_page;
   v_stream public.sync_streams;
   v_source public.sync_sources;
 begin
-  if p_page.outcome is not null or p_page.body is null
-    or p_error_class in ('postponed', 'released')
-    or coalesce(p_page.http_status between 200 and 299, true) then
+  if p_page.outcome is not null or p_page.body is null then
     return false;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   select * into strict v_source from public.sync_sources where id = v_stream.source_id;
-  v_page.answer := sync.try_json(v_page.body);
-  return coalesce(sync.content_class(v_page, v_stream, v_source) = 'page', false);
+  return sync.is_page_by_rules(p_page, p_error_class, v_stream, v_source);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.fail_unmade(p_made sync.made_request[], p_worker_id text)
@@ -9525,7 +10029,7 @@ begin
       hint = 'Stop: another worker owns it.';
   end if;
   v_pages := case when sync.is_page_all_the_same(v_pages[1], p_error_class)
-    then sync.complete_pages(v_pages)
+    then sync.prove_tokens(sync.complete_pages(v_pages))
     else array[sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after)] end;
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
     sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
@@ -10255,6 +10759,127 @@ begin
   return null;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.push_chunks(p_queue_ids bigint[])
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_sent int;
+begin
+  if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
+    return 0;
+  end if;
+  with reachable as materialized (
+    select x.id, x.url, x.streams, x.token from (
+      select e.id, e.url, e.streams, sync.read_secret(e.secret_id) as token
+      from public.worker_endpoints as e
+      where e.is_active and (e.resting_until is null or e.resting_until <= sync.now()) offset 0
+    ) as x where x.token is not null
+  )
+  insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
+  select c.id, e.id, net.http_post(
+      url => e.url,
+      body => jsonb_build_object('type', 'UPDATE', 'table',
+      case when c.is_item then 'chunk_processing_queue' else 'sync_page_queue' end, 'schema',
+      'public',
+        'record', jsonb_build_object('id', c.id, 'status', c.status, 'attempts', c.attempts,
+        'created_at', c.created_at), 'old_record', null),
+      headers => jsonb_build_object('Content-Type', 'application/json', 'Authorization',
+        'Bearer ' || e.token, 'Chunkwise-Message', 'hint/' || c.id),
+      timeout_milliseconds => 2000),
+    c.attempt, sync.now()
+  from (
+    select ready.*,
+      1 + (select count(*) from sync.hints as h where h.chunk_id = ready.id)::int as attempt
+    from (
+      select q.id, q.status, q.attempts, q.created_at, q.ready_seq, st.stream_name,
+        st.completeness = 'items' as is_item
+      from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      join public.sync_streams as st on st.id = r.stream_id
+      where q.id = any (p_queue_ids)
+      union all
+      -- What is tried may be declared nowhere yet: whoever is woken for some stream will do.
+      select t.request_id, 'pending', t.attempts, t.created_at, null, null, t.kind = 'item'
+      from sync.stream_tries as t where t.request_id = any (p_queue_ids)
+    ) as ready
+    order by ready.ready_seq limit (select greatest(0, sync.room_for_posts()))
+  ) as c
+  cross join lateral (
+    select x.*, row_number() over (order by x.id) - 1 as position, count(*) over () as endpoints
+    from reachable as x
+    where x.streams is null or c.stream_name is null or c.stream_name = any (x.streams)
+  ) as e
+  where e.position = (c.id + c.attempt) % e.endpoints
+  order by c.ready_seq;
+  get diagnostics v_sent = row_count;
+  perform sync.note_hint_failure('push', null)
+  where exists (select 1 from sync.hint_state where last_push_error is not null);
+  return v_sent;
+exception when others then
+  perform sync.note_hint_failure('push', sqlerrm);
+  return 0;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.hint_try()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.require_trigger_of(tg_relid, 'sync.stream_tries');
+  if new.due_at <= sync.now() then
+    begin
+      perform sync.broadcast_work(interval '250 milliseconds');
+    exception when others then
+      perform sync.note_hint_failure('realtime', sqlerrm);
+    end;
+    if exists (select 1 from public.worker_endpoints where is_active) then
+      perform sync.push_chunks(array[new.request_id]);
+    end if;
+  end if;
+  return null;
+end; $function$;
+
+CREATE TRIGGER stream_tries_hint AFTER INSERT OR UPDATE OF due_at ON sync.stream_tries FOR EACH ROW EXECUTE FUNCTION sync.hint_try();
+
+CREATE OR REPLACE FUNCTION sync.resend_hints(p_at_once boolean)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_ready bigint[];
+  v_tries bigint[] := array(
+    select request_id from sync.stream_tries where due_at <= v_now order by id limit 100);
+begin
+  select coalesce(array_agg(q.id order by q.ready_seq), '{}') into v_ready
+  from public.workspace_sync_runs as r
+  join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    and q.ready_seq is not null
+  where r.status = 'running';
+  if cardinality(v_ready || v_tries) = 0 then
+    return 0;
+  end if;
+  perform sync.broadcast_work(case when p_at_once then interval '0' else interval '250 milliseconds'
+    end);
+  if exists (select 1 from public.worker_endpoints where is_active)
+    and to_regclass('net.http_request_queue') is not null then
+    perform sync.push_chunks(array(
+      select c.ready_id from unnest(v_tries || v_ready) as c (ready_id)
+      where (p_at_once or not exists (
+          select 1 from sync.hints as h where h.chunk_id = c.ready_id
+          having max(h.sent_at) > v_now - least(5 * 2 ^ least(count(*) - 1, 6),
+            300) * interval '1 second'))
+        and c.ready_id not in (select p.chunk_id from sync.held_posts() as p)
+      limit 200));
+  end if;
+  return cardinality(v_ready);
+end; $function$;
+
 create or replace view sync.run_progress with (security_invoker = true) as
 select
   r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
@@ -10931,6 +11556,8 @@ declare
   v_chunk public.chunk_processing_queue;
   v_alone record;
   v_claim record;
+  v_try record;
+  v_look_again_ms bigint;
   v_reason text;
 begin
   perform sync.require_service();
@@ -10953,16 +11580,24 @@ begin
   v_reason := case
     when v_chunk.id is null and exists (select 1 from public.chunk_processing_queue
     where id = p_queue_id) then 'not_pending'
+    when v_chunk.id is null and exists (select 1 from sync.stream_tries
+    where request_id = p_queue_id) then 'try'
     when v_chunk.id is null then 'not_found'
     when v_chunk.status <> 'pending' then 'not_pending'
     when v_chunk.next_retry_at = 'infinity' then 'paused'
     when v_chunk.slot is null or v_chunk.next_retry_at > sync.now() then 'not_due' end;
-  if v_reason is null then
+  if v_reason is null or v_reason = 'try' then
     v_alone := sync.hold_alone(p_worker_id, p_queue_id);
     v_reason := case when v_alone.o_is_alone and v_alone.o_queue_id is distinct from p_queue_id
-      then 'alone' end;
+      then 'alone' else v_reason end;
   end if;
-  if v_reason is null then
+  if v_reason = 'try' then
+    v_claim := sync.claim_chunks('{}', p_worker_id, null);
+    v_try := sync.claim_try(p_queue_id, p_worker_id);
+    v_claim.o_answer := v_claim.o_answer || jsonb_build_object('leases', v_try.o_leases);
+    v_reason := v_try.o_reason;
+    v_look_again_ms := v_try.o_look_again_ms;
+  elsif v_reason is null then
     v_claim := sync.claim_chunks(array[p_queue_id], p_worker_id, null);
     v_reason := case (v_claim.o_admissions)[1].verdict
       when 'budget' then 'budget' when 'workspace' then 'budget' when 'locked' then 'budget'
@@ -10982,9 +11617,11 @@ begin
     chunk_id = excluded.chunk_id, worker_id = excluded.worker_id,
     occurred_at = excluded.occurred_at;
   return v_claim.o_answer || case when v_reason is null then '{}'::jsonb else jsonb_build_object(
-    'reason', v_reason, 'look_again_ms', case when v_reason in ('budget', 'not_due') then (
-      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
-      from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
+    'reason', v_reason, 'look_again_ms', case
+      when v_look_again_ms is not null then v_look_again_ms
+      when v_reason in ('budget', 'not_due') then (
+        select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+        from public.chunk_processing_queue where id = p_queue_id and next_retry_at < 'infinity')
       when v_reason = 'alone' then 1000 end) end;
 end; $function$;
 
@@ -11271,7 +11908,8 @@ comment on function sync.fingerprint_of(text,jsonb) is 'Returns: by what grants 
 client secret that is renewed makes no other grant.';
 
 comment on function sync.forget_token(bigint) is 'A workspace''s tokens leave Vault, and what was asked for is not taken. Its generation stays.
-Locks: its request, then its row.';
+The caller holds the workspace. Locks: its request, its row, what Vault has of it, in the order in
+which an answer takes them.';
 
 comment on function sync.keep_grant(bigint,bigint,text,boolean) is 'A workspace was given a secret: with another one than before its tokens are forgotten, and without
 OAuth2 it has none. The caller holds the workspace and has checked the secret''s form. Raises: SY019
@@ -11715,6 +12353,32 @@ comment on function sync.in_flight_of(bigint) is 'Returns: leases that draw on a
 comment on function sync.hold_budget(bigint) is 'Reserve a send time for one request of no run, a try''s or one for an access token. Returns: when
 it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.';
 
+comment on function sync.refusal_wait(numeric,integer) is 'Returns: how long whoever met a 429 waits: for as long as the API asks (at most
+max_block_seconds), or for a backoff where it named nothing above 0.';
+
+comment on function sync.slow_down(bigint,timestamp with time zone,timestamp with time zone,boolean) is 'A 429 to a request that was sent at a moment on a budget, whatever it asked for: the budget goes
+down to half of what is in flight and to a lower rate, once for what was sent since it last did; it
+stops for all, until p_until, where nothing sent since is answered. A budget that another session
+has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().';
+
+comment on function sync.note_refusal(bigint,timestamp with time zone,numeric,boolean) is 'A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
+down. Of a workspace or budget that another session has locked, a call that may not wait notes
+nothing. Returns: how long the request waits. Locks: the workspace, its waiting chunks by SKIP
+LOCKED, then its budget, last of all, as lock_budgets().';
+
+comment on function sync.give_back(bigint[],timestamp with time zone[],boolean) is 'Requests on budgets were answered, each sent at its moment: the budgets get back a place and a
+little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
+request sent before says nothing, nor does any to a budget that another session has locked. Locks:
+budgets by id as lock_budgets(), last of all.';
+
+comment on function sync.note_answers(bigint[]) is 'Requests of chunks were answered: their workspaces wait no longer, their budgets get back what
+give_back() says. An answer to a request sent before the last 429 says nothing. Locks: workspaces by
+id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP LOCKED.';
+
+comment on function sync.note_lone_answer(bigint,bigint,timestamp with time zone) is 'As note_answers(), for one request of no run; without a workspace it says something of its budget
+alone. The caller may hold budgets, so it waits for nobody. Locks: the workspace, the budget and
+queue rows by SKIP LOCKED.';
+
 comment on function sync.let_probe(bigint) is 'A request of no run, as hold_budget() lets go, was the probe of a blocked budget: a page''s may be
 next. Locks: the budget, by SKIP LOCKED.';
 
@@ -11865,16 +12529,27 @@ postponed and wait, or retry.';
 
 comment on function sync.asked_wait(sync.page_in_hand,boolean) is 'Returns: after how many seconds an answer asks to be asked again, null if it does not say.';
 
+comment on function sync.class_of_failure(sync.page_in_hand,boolean,text,public.sync_streams,public.sync_sources) is 'Of a request that failed: its class, by class_rules and, where an answer was handed over, by
+status classes, else as its worker says; and after how many seconds the answer asks to be asked again, null
+if it does not say. Returns: both.';
+
+comment on function sync.is_page_by_rules(sync.page_in_hand,text,public.sync_streams,public.sync_sources) is 'Returns: whether an answer whose status is a failure is a page by class_rules: an empty one.';
+
 comment on function sync.judge_error(sync.page_in_hand,text,text,text) is 'What an error of reading or applying a page means: SY010 shape, SY012 data and SY024 a class are
 permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
 database''s own trouble postpones. Returns: the page with outcome, code, and a message with the way out.';
 
-comment on function sync.judge_unauthorized(sync.page_in_hand) is 'A 401 to a request that carried an access token: one that is past, or being renewed, has it only
+comment on function sync.judge_unauthorized(sync.page_in_hand,boolean) is 'A 401 to a request that carried an access token: one that is past, or being renewed, has it only
 sent again; one that no answer has proven is refused for good; one that was is renewed, once for
-this page and once a minute for its workspace. Returns: the page, with what that means.';
+this page (p_has_renewed: it was) and once a minute for its workspace. Returns: the page, with what
+that means.';
 
-comment on function sync.note_tokens(sync.page_in_hand[]) is 'What answers say of access tokens, if they are still the same: a 2xx proves one, a 401 has a
-proven one renewed. Locks: the workspaces'' tokens, after the workspaces.';
+comment on function sync.renew_token(sync.page_in_hand) is 'A 401 that judge_unauthorized() took for the token''s has it renewed, if it is still the same. A
+401 that class_rules call a rate limit has a wait, and is none. Locks: the workspace''s token, after
+workspaces and budgets.';
+
+comment on function sync.prove_tokens(sync.page_in_hand[]) is 'A 2xx proves an access token, if it is still the same. Returns: the pages, as they are. Locks: the
+workspaces'' tokens by SKIP LOCKED: whoever holds one gives it another, or the next 2xx proves it.';
 
 comment on function sync.are_headers(jsonb) is 'Returns: whether these are the headers of an answer as a worker hands them over, or none.';
 
@@ -12228,12 +12903,16 @@ comment on column sync.stream_tries.attempts is 'Failures of the present request
 
 comment on column sync.stream_tries.due_at is 'When it is handed out; null: it is leased, or over.';
 
+comment on column sync.stream_tries.has_renewed is 'Whether a 401 to the present request has had the access token renewed: once is enough.';
+
 comment on column sync.stream_tries.kind is 'As of a chunk: page, confirmation (a record''s own GET) or item.';
 
 comment on column sync.stream_tries.request is 'The present request as it was leased, without its credential.';
 
 comment on column sync.stream_tries.request_id is 'The id of its present request, drawn with the chunks'', so that workers end and extend it by the
 same verbs.';
+
+comment on column sync.stream_tries.requested_at is 'When its present request was sent at the earliest.';
 
 comment on column sync.stream_tries.shown is 'What page 2 is compared with, of page 1: its ids and where its order began and ended; null once the
 try has ended.';
@@ -12243,6 +12922,8 @@ comment on column sync.stream_tries.source is 'The row of sync_sources as it wou
 comment on column sync.stream_tries.steps is 'What each answer said, see get_stream_try().';
 
 comment on column sync.stream_tries.stream is 'The row of sync_streams as it would be declared, but that conditional is off.';
+
+comment on column sync.stream_tries.token_generation is 'With which access token that is; null: the source has none.';
 
 comment on table sync.stream_tries is 'Declarations that are tried: pages 1 and 2 and one item, one request after the other, outside of
 runs. Kept for an hour. Records are never stored here.';
@@ -12297,25 +12978,38 @@ comment on function sync.read_token_answer(integer,text) is 'Returns: what a tok
 
 comment on function sync.take_token(sync.token_requests,sync.token_answer) is 'An access token goes to Vault, with the refresh token that came along, and what waited for it is
 ready. The transaction is durable. The caller holds the request. Locks: the workspace''s token; queue
-rows by SKIP LOCKED.';
+rows and tries by SKIP LOCKED.';
 
 comment on function sync.refuse_grant(sync.token_requests,text) is 'The token endpoint refuses the grant: it is not tried again for a minute, then longer each time.
 The next sweep ends the runs that need it. The caller holds the request. Locks: the workspace''s
 token.';
 
-comment on function sync.delay_token_request(sync.token_requests,text,text,numeric) is 'A request for a token is sent again: at once if it was not sent (outcome released), else after a
-backoff up to 5 minutes, or what the endpoint asked for. The caller holds it.';
+comment on function sync.delay_token_request(sync.token_requests,text,text,numeric) is 'A request for a token is sent again: at once if it was not sent (outcome released), soon if the
+database could not take its answer (postponed), else after a backoff up to 5 minutes, or what the
+endpoint asked for. Whom the endpoint tells to wait (delayed) is not failing. The caller holds it.
+Returns: after how long.';
 
 comment on function sync.token_request_of(bigint,bigint) is 'Returns: the request for a token that was leased so last, also if that lease has run out; null:
 there is none. Locks: its row.';
 
+comment on function sync.hold_token_requests(sync.page_in_hand[]) is 'Of what the fence refused, lock the requests for tokens that these are answers to, and then their
+workspaces'' tokens. A rotation in another session is waited for, for 5 s: its answer may be the only
+place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
+tokens by workspace.';
+
+comment on function sync.take_token_answer(sync.page_in_hand,boolean) is 'Take a token endpoint''s answer; p_is_held: whether the caller holds the request and the token of
+its workspace. What fails takes nothing with it: the request is sent again, after trouble of the database''s
+own (postponed) without counting as a failure. Returns: the page, with its outcome if it is such an
+answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.';
+
 comment on function sync.take_token_answers(sync.page_in_hand[]) is 'Of what the fence refused, the answers of token endpoints are taken: they bypass records, events
 and texts. Returns: the pages, those with their outcomes: completed, failed (the grant is refused),
-retry, cancelled; no wait: no id of a request is ever hinted. Locks: the requests by id, the
-workspaces'' tokens, queue rows and budgets by SKIP LOCKED.';
+retry, postponed, cancelled; no wait: no id of a request is ever hinted. Locks: the requests by id,
+the workspaces'' tokens by id; workspaces, queue rows and budgets by SKIP LOCKED.';
 
-comment on function sync.fail_token(sync.page_in_hand,text,text,numeric) is 'A request for a token ended without an answer that SQL can read, whatever the class: it is sent
-again. Returns: the outcome, or null if that is no such request, or another''s lease. Locks: its row,
+comment on function sync.fail_token(sync.page_in_hand,text,text,numeric) is 'A request for a token ended without an answer that SQL can read: it is sent again. A 429 teaches
+the budget of the token endpoint''s host, whoever else draws on it; its workspace waits for the token
+anyway. Returns: the outcome, or null if that is no such request, or another''s lease. Locks: its row,
 its budget by SKIP LOCKED.';
 
 comment on function sync.extend_tokens(jsonb,timestamp with time zone) is 'The heartbeat''s part for requests for tokens. Returns: those that are still held. Locks: their
@@ -12333,11 +13027,15 @@ comment on function sync.end_try(bigint,text,text) is 'A try is done or has fail
 comment on function sync.put_off_try(bigint,interval,boolean,text) is 'A try''s request is handed out again later. The caller holds its row.';
 
 comment on function sync.lease_try(sync.stream_tries,text) is 'Hand out a try''s request, as a sync would send it, or say when to look again: while its workspace
-is paused, waits for an access token, or its budget has no room. The caller holds its row. Returns:
+is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its row. Returns:
 the lease, or null. Locks: the budget, by SKIP LOCKED.';
 
 comment on function sync.lease_tries(text,integer) is 'Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
 budgets.';
+
+comment on function sync.claim_try(bigint,text) is 'Take exactly the request of a try that has this id. Returns: the leases, that one or the request
+for the access token that it needs first; without one the reason, as claim_chunk_job_safe() has it.
+Locks: as lease_tries().';
 
 comment on function sync.tries_due() is 'Returns: for how many requests of tries a claim keeps room, before it takes chunks: 1 if any is
 due. Where there are always more chunks than room, none would be sent otherwise.';
@@ -12349,18 +13047,35 @@ comment on function sync.try_of(bigint,bigint) is 'Returns: the try whose reques
 comment on function sync.go_on_with_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) is 'Ask for what comes after an answer; with nothing more to ask for the try is done. The caller holds
 it.';
 
-comment on function sync.note_try(sync.stream_tries,sync.page_in_hand) is 'Take up what an answer says, and what is asked for next. The caller holds the try. Raises: the
-database''s own trouble.';
+comment on function sync.page_of_try(sync.stream_tries,sync.page_in_hand) is 'Returns: an answer to a try as the fence gives one to a chunk: with what it was asked for.';
 
-comment on function sync.take_try_answers(sync.page_in_hand[]) is 'Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
-pages, those with outcome completed. Locks: the tries by request, budgets by SKIP LOCKED.';
+comment on function sync.wait_of_try(bigint) is 'Returns: after how long a try''s request is handed out; null: it is leased, or over.';
 
 comment on function sync.note_failed_try(sync.stream_tries,sync.page_in_hand,text) is 'A try''s request failed for good: without page 1 the try has failed, otherwise it goes on. A page
 that was only guessed and is refused lies past the end. The caller holds the try.';
 
-comment on function sync.fail_try(sync.page_in_hand,text,text,numeric) is 'A try''s request ended without a page: it is sent three times at most, and no earlier than its
-answer asks for, up to a minute. Returns: the outcome, or
-null if that is no such request, or another''s lease. Locks: its row, its budget by SKIP LOCKED.';
+comment on function sync.hold_back_try(sync.stream_tries,numeric,text) is 'A try met a rate limit, which is one for its workspace and budget as any request''s. The caller
+holds it. Returns: the outcome. Locks: the workspace, its waiting chunks and its budget by SKIP
+LOCKED.';
+
+comment on function sync.note_try(sync.stream_tries,sync.page_in_hand) is 'Take up what an answer says, and what is asked for next; an answer that class_rules call no page is
+a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
+completed, delayed or retry. Raises: the database''s own trouble. Locks: the workspace, its waiting
+chunks and its budget by SKIP LOCKED.';
+
+comment on function sync.take_try_answer(sync.stream_tries,sync.page_in_hand) is 'Take one answer to a try, which the caller holds. What fails takes nothing with it: after trouble
+of the database''s own the request is sent again, otherwise the try has failed. Returns: the page with
+its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.';
+
+comment on function sync.take_try_answers(sync.page_in_hand[]) is 'Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
+pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and budgets
+by SKIP LOCKED.';
+
+comment on function sync.fail_try(sync.page_in_hand,text,text,numeric) is 'A try''s request ended without a page, and that means what it means for a sync: a rate limit is its
+workspace''s and its budget''s, a 401 may have the access token renewed; what fails is sent three times
+at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or null if
+that is no such request, or another''s lease. Locks: its row; workspace, waiting chunks and budget by
+SKIP LOCKED; then the workspace''s token.';
 
 comment on function sync.extend_tries(jsonb,timestamp with time zone) is 'The heartbeat''s part for tries. Returns: requests that are still held. Locks: their rows by SKIP
 LOCKED: what another call holds is being ended.';
@@ -12397,18 +13112,26 @@ lock records out of key order. What meets trouble of the database''s own is post
 the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page''s
 fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.';
 
+comment on function public.complete_chunk_jobs_safe(jsonb) is 'Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
+the body is the answer''s text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
+outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
+alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
+rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets, and
+last what is no chunk''s: tries, requests for tokens, tokens.';
+
 comment on function sync.judge_failure(sync.page_in_hand,text,text,numeric) is 'What a failed fetch means for its chunk: of an answer that came, what the class_rules and status
 classes say, else what its worker says. Returns: the page with outcome retry, delayed, postponed or
 released. Locks: for rate_limited, the workspace and its budget.';
 
 comment on function sync.fail_chunk(sync.page_in_hand,text,text,numeric) is 'Judge a failure and settle its chunk. What meets trouble of the database''s own, such as a row of
 its workspace that another session has locked, is postponed. Returns: the page with its final
-outcome. Locks: as settle_chunks(); for a lock that others hold it waits 500 ms.';
+outcome. Locks: as settle_chunks(), then the workspace''s token; for a lock that others hold it waits
+500 ms.';
 
 comment on function sync.given_failure(bigint,bigint,jsonb) is 'Returns: the arguments of fail_chunk_job_safe() about a chunk and its answer, checked. Raises:
 SY006.';
 
-comment on function sync.is_page_all_the_same(sync.page_in_hand,text) is 'Returns: whether an answer whose status is a failure is a page by class_rules: an empty one.';
+comment on function sync.is_page_all_the_same(sync.page_in_hand,text) is 'Returns: whether a chunk''s answer whose status is a failure is a page by class_rules.';
 
 comment on function sync.fail_unmade(sync.made_request[],text) is 'Chunks whose requests cannot be made fail for good, as if a worker had them and said so. What the
 database''s own trouble keeps from it stays as it was, for the next claim. The caller holds the queue
@@ -12501,6 +13224,19 @@ it is where the source tells; what is in flight is not applied. The same key aga
 Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 no key of the
 source''s form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.';
 
+comment on function sync.push_chunks(bigint[]) is 'Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt goes to the next one.
+One whose wake token cannot be read gets none.
+pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
+sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
+Returns: how many.';
+
+comment on function sync.hint_try() is 'Trigger: a try has a request that may be handed out. A failure is noted in sync.hint_state and
+never reaches the statement.';
+
+comment on function sync.resend_hints(boolean) is 'Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once; not
+those whose last post pg_net did not send yet; requests of tries likewise. Returns: chunks that are
+ready.';
+
 comment on column public.waiting_runs.why is 'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, token, database (a lock, a
 time limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
 
@@ -12530,7 +13266,7 @@ protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "
 "next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker''s
 row and queue rows by SKIP LOCKED, then budgets.';
 
-comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
 not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
 chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
 worker id, SY016 wrong isolation. Locks: the worker''s row and the queue row by SKIP LOCKED, then its
@@ -12745,6 +13481,16 @@ revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb,boole
 
 revoke all on function sync.hold_budget(bigint) from public, anon, authenticated, service_role;
 
+revoke all on function sync.refusal_wait(numeric,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.slow_down(bigint,timestamp with time zone,timestamp with time zone,boolean) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_refusal(bigint,timestamp with time zone,numeric,boolean) from public, anon, authenticated, service_role;
+
+revoke all on function sync.give_back(bigint[],timestamp with time zone[],boolean) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_lone_answer(bigint,bigint,timestamp with time zone) from public, anon, authenticated, service_role;
+
 revoke all on function sync.let_probe(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.is_token_served(sync.workspace_tokens,text) from public, anon, authenticated, service_role;
@@ -12835,11 +13581,17 @@ revoke all on function sync.postpone(sync.page_in_hand,text,text) from public, a
 
 revoke all on function sync.asked_wait(sync.page_in_hand,boolean) from public, anon, authenticated, service_role;
 
+revoke all on function sync.class_of_failure(sync.page_in_hand,boolean,text,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_page_by_rules(sync.page_in_hand,text,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
 revoke all on function sync.judge_error(sync.page_in_hand,text,text,text) from public, anon, authenticated, service_role;
 
-revoke all on function sync.judge_unauthorized(sync.page_in_hand) from public, anon, authenticated, service_role;
+revoke all on function sync.judge_unauthorized(sync.page_in_hand,boolean) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_tokens(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+revoke all on function sync.renew_token(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.prove_tokens(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.are_headers(jsonb) from public, anon, authenticated, service_role;
 
@@ -13083,6 +13835,10 @@ revoke all on function sync.delay_token_request(sync.token_requests,text,text,nu
 
 revoke all on function sync.token_request_of(bigint,bigint) from public, anon, authenticated, service_role;
 
+revoke all on function sync.hold_token_requests(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.take_token_answer(sync.page_in_hand,boolean) from public, anon, authenticated, service_role;
+
 revoke all on function sync.take_token_answers(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.fail_token(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
@@ -13101,6 +13857,8 @@ revoke all on function sync.lease_try(sync.stream_tries,text) from public, anon,
 
 revoke all on function sync.lease_tries(text,integer) from public, anon, authenticated, service_role;
 
+revoke all on function sync.claim_try(bigint,text) from public, anon, authenticated, service_role;
+
 revoke all on function sync.tries_due() from public, anon, authenticated, service_role;
 
 revoke all on function sync.with_tries(jsonb,text,integer) from public, anon, authenticated, service_role;
@@ -13109,11 +13867,19 @@ revoke all on function sync.try_of(bigint,bigint) from public, anon, authenticat
 
 revoke all on function sync.go_on_with_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_try(sync.stream_tries,sync.page_in_hand) from public, anon, authenticated, service_role;
+revoke all on function sync.page_of_try(sync.stream_tries,sync.page_in_hand) from public, anon, authenticated, service_role;
 
-revoke all on function sync.take_try_answers(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+revoke all on function sync.wait_of_try(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.note_failed_try(sync.stream_tries,sync.page_in_hand,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.hold_back_try(sync.stream_tries,numeric,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_try(sync.stream_tries,sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.take_try_answer(sync.stream_tries,sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.take_try_answers(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.fail_try(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
 
@@ -13181,6 +13947,8 @@ revoke all on function public.get_stream_try(bigint) from public, anon, authenti
 grant execute on function public.get_stream_try(bigint) to service_role;
 
 revoke all on function sync.store_workspace_key(bigint,bigint,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.hint_try() from public, anon, authenticated, service_role;
 
 revoke all on function sync.claim_chunks(bigint[],text,integer) from public, anon, authenticated, service_role;
 

@@ -8,13 +8,11 @@ $$;
 create function pg_temp.refuse(p_seconds double precision, p_times int default 1)
   returns void language plpgsql as $$
 declare
-  v_queue_id bigint := (select min(queue_id) from held);
   v_workspace_id bigint := (select id from public.sync_workspaces where workspace_name = 'acme');
 begin
-  update public.chunk_processing_queue
-  set requested_at = sync.now() + make_interval(secs => p_seconds) where id = v_queue_id;
   for v_time in 1 .. p_times loop
-    perform sync.note_refusal(v_workspace_id, v_queue_id, 1);
+    perform sync.note_refusal(v_workspace_id,
+      sync.now() + make_interval(secs => p_seconds), 1);
   end loop;
 end; $$;
 create function pg_temp.answer(p_times int) returns void language plpgsql as $$
