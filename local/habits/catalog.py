@@ -399,6 +399,7 @@ HABITS: Mapping[str, Habit] = {
                 "item_path": "/repos/acme/widgets/issues/{id}",
                 "item_record_path": [],
                 "next_is": "link_header",
+                "next_absent_ends": True,
                 "conditional": True,
                 "completeness": "agreed",
             }

@@ -4582,6 +4582,7 @@ create table sync.seen_pages (
   first_key numeric,
   last_key numeric,
   disorder text,
+  refusal text,
   first_text text collate ucs_basic,
   last_text text collate ucs_basic,
   next jsonb,
@@ -4603,6 +4604,8 @@ comment on column sync.seen_pages.first_text is
 'By what its first record is ordered, where that is a text; last_text: its last.';
 comment on column sync.seen_pages.disorder is
 'What on it is not in the order that was declared, or contradicts that its pages join.';
+comment on column sync.seen_pages.refusal is
+'What the API answered in place of a page that others had led to: its scan does not count.';
 comment on column sync.seen_pages.next is
 'Of a chained or agreed list: the reading of the page after it, as its answer says; null: it says
 none.';
@@ -5454,6 +5457,18 @@ from public, anon, authenticated, service_role;
 -- Classes: what an answer means by its status, its headers and its content, and for how long it
 -- asks to wait.
 
+create function sync.may_be_gone(p_stream public.sync_streams, p_kind text, p_page int,
+  p_reading jsonb) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_kind = 'page' and (coalesce(p_reading ?| '{guess,beside}', false)
+    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed')));
+end; $$;
+comment on function sync.may_be_gone(public.sync_streams, text, int, jsonb) is
+$$Returns: whether an API may answer that there is no such page, and nothing has failed: it was asked
+for on the chance that it exists, or because of what pages before it said, and the list has changed
+since.$$;
+
 create function sync.status_classes(p_stream public.sync_streams, p_source public.sync_sources,
   p_kind text, p_page int, p_reading jsonb, p_is_conditional boolean) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -5462,14 +5477,35 @@ begin
     when p_kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
     when p_kind = 'page' and p_page > 1 and p_stream.cursor_params is not null
     then '{"422": "page"}'::jsonb
-    when p_kind = 'page' and p_reading ?| '{guess,beside}'
+    when sync.may_be_gone(p_stream, p_kind, p_page, p_reading)
     then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
     || case when p_is_conditional then '{"304": "page"}'::jsonb else '{}'::jsonb end;
 end; $$;
 comment on function sync.status_classes(public.sync_streams, public.sync_sources, text, int, jsonb,
   boolean) is
 $$Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
-page, of one that may lie past the end 400 too, of a conditional request 304 is.$$;
+page, of one that may be gone 400 and 422 too, of a conditional request 304 is.$$;
+
+create function sync.way_out(p_http_status int, p_error_message text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case
+    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
+    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
+      'may.'
+    when p_error_message like '%max_body_bytes = %' then 'Nothing of the page was written: let the '
+      'API serve smaller pages, or allow larger ones: declare_stream() takes a max_body_bytes up to '
+      '16777216.'
+    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
+      'corrected.'
+    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
+      'deep: the list cannot be read whole by page number.'
+    when p_http_status between 300 and 399 or p_http_status = 404
+    then 'Look at the workspace''s base URL.'
+    when p_error_message like 'no answer%'
+    then 'Look at the workspace''s base URL, and whether its host answers.' end;
+$$;
+comment on function sync.way_out(int, text) is
+$$Returns: what to do about a failed fetch, null where the message says it all.$$;
 
 create function sync.class_of(p_status_classes jsonb, p_http_status int) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -5544,7 +5580,7 @@ $$Returns: after how many seconds an answer asks to be asked again: by Retry-Aft
 by the source's reset_header, or in its body; null if it names nothing above 0.$$;
 
 revoke all on function
-  sync.status_classes, sync.class_of, sync.class_by_rules, sync.http_date, sync.seconds_asked,
+  sync.may_be_gone, sync.status_classes, sync.way_out, sync.class_of, sync.class_by_rules, sync.http_date, sync.seconds_asked,
   sync.wait_asked_for
 from public, anon, authenticated, service_role;
 
@@ -7177,7 +7213,7 @@ create type sync.page_in_hand as (
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int, reveals_pages boolean,
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
-  first_key numeric, last_key numeric, disorder text,
+  first_key numeric, last_key numeric, disorder text, refusal text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
   uses_up_window boolean, part_id bigint, parent_id text,
   first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz,
@@ -9763,6 +9799,24 @@ end; $$;
 comment on function sync.read_past_end(sync.page_in_hand, public.sync_streams) is
 $$Returns: a page that was asked for on the chance that it exists, and does not.$$;
 
+create function sync.read_refused(p_page sync.page_in_hand, p_source public.sync_sources)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.refusal := concat_ws('. ', rtrim(format('HTTP %s for page %s: %s', p_page.http_status,
+    p_page.page, coalesce(sync.foreign_text(sync.try_json(p_page.body) #>> p_source.message_path,
+    sync.workspace_secret(p_page.workspace_id)), 'it says no more')), '.'),
+    sync.way_out(p_page.http_status, null));
+  v_page.records := 0;
+  v_page.reveals_pages := true;
+  return v_page;
+end; $$;
+comment on function sync.read_refused(sync.page_in_hand, public.sync_sources) is
+$$Returns: a page that others led to, by a total, a cursor or their last record, and that does not
+exist any more. That is no failure: its scan does not count.$$;
+
 create type sync.walk as (pages int, is_ended boolean, flaw text, is_final boolean, next jsonb);
 comment on type sync.walk is
 'How far a scan of a list got. pages: how many in a row it read, up to the end; flaw: what speaks
@@ -9780,7 +9834,7 @@ declare
   v_way int := case p_stream.order_direction when 'asc' then 1 else -1 end;
 begin
   with shown as (
-    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.first_key, s.last_key, s.first_text,
+    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key, s.first_text,
       s.last_text, row_number() over (order by s.page) as n
     from sync.seen_pages as s
     where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
@@ -9796,6 +9850,7 @@ begin
   ), walked as (
     select s.page, s.next, coalesce(s.ends, s.record_ids <@ f.ids_before, false) as is_end,
       format('page %s is not in order: ', s.page) || s.disorder as disorder, case
+        when s.refusal is not null then s.refusal
         when not v_is_chained or f.page_before is null then null
         -- The first page was asked again, after an empty one.
         when v_overlaps and s.page = 2 and s.record_ids = f.ids_before then null
@@ -9987,6 +10042,7 @@ revoke all on function
   sync.is_order_unique, sync.in_order, sync.moved_record, sync.named_next, sync.least_overlap,
   sync.next_offset,
   sync.says_more, sync.with_next, sync.check_progress, sync.read_listed, sync.read_past_end,
+  sync.read_refused,
   sync.walk_list, sync.read_on, sync.plan_beside, sync.plan_listed, sync.next_scan,
   sync.close_since, sync.close_list
 from public, anon, authenticated, service_role;
@@ -10076,6 +10132,7 @@ begin
   )
   select min(total) as first_total, max(total) as total, max(last_page) as last_page,
     count(*) filter (where page <= (select max(last_page) from pages)) as pages,
+    min(refusal) as refusal,
     (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
     as distinct_ids
   into v_scan from pages;
@@ -10087,6 +10144,7 @@ begin
       join public.sync_streams as st on st.id = r.stream_id
       where r.id = p_run_id and r.stream_revision <> st.revision)
     then 'its stream was declared anew'
+    when v_scan.refusal is not null then v_scan.refusal
     when v_scan.last_page is null then 'no page was read'
     when v_scan.pages < v_scan.last_page
     then format('%s of %s read', v_scan.pages,
@@ -10125,7 +10183,13 @@ begin
   set warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding)
   where id = p_run_id and scan - begun_again < v_scans
   returning * into v_run;
-  if v_run.id is null then
+  if v_run.id is null and (
+    select count(distinct s.scan) from sync.seen_pages as s
+    join public.workspace_sync_runs as r on r.id = s.run_id and s.scan > r.begun_again
+    where s.run_id = p_run_id and s.refusal is not null) >= v_scans then
+    update public.workspace_sync_runs set error_message = p_finding where id = p_run_id;
+    perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
       format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
   else
@@ -10134,8 +10198,8 @@ begin
 end; $$;
 comment on function sync.scan_again(bigint, text, int, int) is
 $$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
-have (max_scans, or p_scans). p_sound_scan: which scan the next one is compared with. The caller
-holds the run's lock.$$;
+have (max_scans, or p_scans); as failed, where the API refused a page of each of them.
+p_sound_scan: which scan the next one is compared with. The caller holds the run's lock.$$;
 
 create function sync.plan_counted(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -10146,12 +10210,19 @@ begin
   join public.sync_streams as st on st.id = p.stream_id and st.page_size <> p.records
   where r.id = p.run_id and p.page = 1 and p.reveals_pages and p.total > p.records
     and p.records > 0 and sync.position_of(st) = 'offset';
+  perform sync.cancel_pending(p.run_id, 'a page is gone: the list is read again')
+  from unnest(p_pages) as p where p.refusal is not null group by p.run_id;
+  update public.workspace_sync_runs as r set known_pages = r.planned_pages
+  from unnest(p_pages) as p where r.id = p.run_id and p.refusal is not null;
   perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
-  where p.reveals_pages group by p.run_id;
+  where p.reveals_pages and not exists (
+    select 1 from sync.seen_pages as s
+    where s.run_id = p.run_id and s.scan = p.scan and s.refusal is not null)
+  group by p.run_id;
 end; $$;
 comment on function sync.plan_counted(sync.page_in_hand[]) is
 $$Know of the pages up to the last one that completed pages name; by offsets they are as long as the
-first one was received. The caller holds the runs' locks.$$;
+first one was received. Where one is gone, no other is read: the scan does not count. The caller holds the runs' locks.$$;
 
 create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -12018,6 +12089,9 @@ begin
       where v_run.ending is null;
     end if;
   end loop;
+  perform sync.cancel_part(p, 'a page is gone: the list is read again')
+  from sync.run_parts as p
+  where p.id in (select x.part_id from unnest(p_pages) as x where x.refusal is not null);
   update sync.run_parts as p set known_pages = greatest(p.known_pages, said.last_page),
     step = coalesce(p.step, said.step)
   from (
@@ -12027,13 +12101,16 @@ begin
     from unnest(p_pages) as x
     join public.sync_streams as st on st.id = x.stream_id
       and st.completeness not in ('chained', 'agreed')
-    where x.reveals_pages group by x.part_id
+    where x.reveals_pages and not exists (
+        select 1 from sync.seen_pages as s
+        where s.run_id = x.run_id and s.scan = x.scan and s.refusal is not null)
+    group by x.part_id
   ) as said
   where p.id = said.part_id and p.state = 'reading';
 end; $$;
 comment on function sync.plan_children(sync.page_in_hand[]) is
 $$Know of the pages up to the last one that completed pages of lists name, or queue what comes after
-them. The caller holds the runs' locks.$$;
+them. Where one is gone, no other of its list is read. The caller holds the runs' locks.$$;
 
 create function sync.begin_children(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -12366,7 +12443,7 @@ from public, anon, authenticated, service_role;
 
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, parts, answers, unchanged, close, begin, lists, kind_counted,
+-- Stands on: keys, streams, parts, classes, answers, unchanged, close, begin, lists, kind_counted,
 --   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_children,
 --   kind_connection, kind_single.
 
@@ -12468,6 +12545,7 @@ declare
   v_page sync.page_in_hand := p_page;
   v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
   v_class text;
+  v_is_guess boolean := coalesce(p_page.reading ?| '{guess,beside}', false);
 begin
   if p_page.http_status = 304 then
     v_page := sync.read_unchanged(p_page, p_stream, p_source);
@@ -12482,11 +12560,12 @@ begin
       v_class := sync.content_class(v_page, p_stream, p_source);
       perform sync.require_page(v_class, v_page, p_source);
     end if;
-    if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
-      and p_page.reading ?| '{guess,beside}' then
+    if p_page.http_status in (400, 404, 422) and (v_is_guess or v_class is distinct from 'page')
+      and sync.may_be_gone(p_stream, p_page.kind, p_page.page, p_page.reading) then
       -- A proxy's page says nothing of where a list ends.
       perform sync.read_json(p_page) where btrim(p_page.body) <> '';
-      v_page := sync.read_past_end(p_page, p_stream);
+      v_page := case when v_is_guess then sync.read_past_end(p_page, p_stream)
+        else sync.read_refused(p_page, p_source) end;
       v_page.answer := '[]';
       v_page.body := null;
       return v_page;
@@ -12548,7 +12627,7 @@ comment on function sync.read_page(sync.page_in_hand, public.sync_streams, publi
 $$Cast a body and check it by its stream. 304 is the page as it was read before. A status that the
 stream counts as a page although it is
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
-where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
+of a page that may be gone 400, 404 and 422 say that it is. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
 pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, SY021 and SY024 another
 class by class_rules, 22P02 not JSON.$$;
@@ -12794,6 +12873,7 @@ begin
         '%s of page %s were on page 1 already', sync.counted(v_again, 'id'), p_page.page)),
       (3, 'ids', (select count(distinct id) < count(id) from unnest(v_ids) as id),
         'ids repeat on one page'),
+      (8, 'answer', p_page.refusal is not null, p_page.refusal),
       (4, 'order', p_page.disorder is not null,
         'the order does not hold: ' || p_page.disorder),
       (5, 'order', p_page.page > 1 and v_again < v_count and case
@@ -14340,11 +14420,11 @@ declare
     select p.turn from unnest(p_pages) as p where p.ends is not null or p.next is not null);
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder, first_text, last_text, next, ends,
+    first_key, last_key, disorder, refusal, first_text, last_text, next, ends,
     latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(p.seen_ids, f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key,
-    p.last_key, p.disorder, p.first_text, p.last_text, p.next, p.ends, p.latest_at
+    p.last_key, p.disorder, p.refusal, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
@@ -14575,27 +14655,6 @@ to service_role;
 -- Fail: a lease ends without a page, by one of four classes.
 -- Stands on: keys, budgets, queue, rate_limits, verdicts, token_verdicts, fence, settle,
 --   token_answers, tries, complete.
-
-create function sync.way_out(p_http_status int, p_error_message text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case
-    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
-    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
-      'may.'
-    when p_error_message like '%max_body_bytes = %' then 'Nothing of the page was written: let the '
-      'API serve smaller pages, or allow larger ones: declare_stream() takes a max_body_bytes up to '
-      '16777216.'
-    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
-      'corrected.'
-    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
-      'deep: the list cannot be read whole by page number.'
-    when p_http_status between 300 and 399 or p_http_status = 404
-    then 'Look at the workspace''s base URL.'
-    when p_error_message like 'no answer%'
-    then 'Look at the workspace''s base URL, and whether its host answers.' end;
-$$;
-comment on function sync.way_out(int, text) is
-$$Returns: what to do about a failed fetch, null where the message says it all.$$;
 
 create function sync.may_be_sent_again(p_queue_id bigint, p_error_message text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14840,7 +14899,7 @@ Raises: SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolati
 run, job, workspace, budget.$$;
 
 revoke all on function
-  sync.way_out, sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk, sync.given_failure,
+  sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk, sync.given_failure,
   sync.is_page_all_the_same, sync.fail_unmade,
   public.fail_chunk_job_safe
 from public, anon, authenticated, service_role;

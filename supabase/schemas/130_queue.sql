@@ -222,6 +222,7 @@ create table sync.seen_pages (
   first_key numeric,
   last_key numeric,
   disorder text,
+  refusal text,
   first_text text collate ucs_basic,
   last_text text collate ucs_basic,
   next jsonb,
@@ -243,6 +244,8 @@ comment on column sync.seen_pages.first_text is
 'By what its first record is ordered, where that is a text; last_text: its last.';
 comment on column sync.seen_pages.disorder is
 'What on it is not in the order that was declared, or contradicts that its pages join.';
+comment on column sync.seen_pages.refusal is
+'What the API answered in place of a page that others had led to: its scan does not count.';
 comment on column sync.seen_pages.next is
 'Of a chained or agreed list: the reading of the page after it, as its answer says; null: it says
 none.';

@@ -1,6 +1,18 @@
 -- Classes: what an answer means by its status, its headers and its content, and for how long it
 -- asks to wait.
 
+create function sync.may_be_gone(p_stream public.sync_streams, p_kind text, p_page int,
+  p_reading jsonb) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_kind = 'page' and (coalesce(p_reading ?| '{guess,beside}', false)
+    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed')));
+end; $$;
+comment on function sync.may_be_gone(public.sync_streams, text, int, jsonb) is
+$$Returns: whether an API may answer that there is no such page, and nothing has failed: it was
+asked for on the chance that it exists, or because of what pages before it said, and the list has
+changed since.$$;
+
 create function sync.status_classes(p_stream public.sync_streams, p_source public.sync_sources,
   p_kind text, p_page int, p_reading jsonb, p_is_conditional boolean) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -9,14 +21,35 @@ begin
     when p_kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
     when p_kind = 'page' and p_page > 1 and p_stream.cursor_params is not null
     then '{"422": "page"}'::jsonb
-    when p_kind = 'page' and p_reading ?| '{guess,beside}'
+    when sync.may_be_gone(p_stream, p_kind, p_page, p_reading)
     then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
     || case when p_is_conditional then '{"304": "page"}'::jsonb else '{}'::jsonb end;
 end; $$;
 comment on function sync.status_classes(public.sync_streams, public.sync_sources, text, int, jsonb,
   boolean) is
 $$Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
-page, of one that may lie past the end 400 too, of a conditional request 304 is.$$;
+page, of one that may be gone 400 and 422 too, of a conditional request 304 is.$$;
+
+create function sync.way_out(p_http_status int, p_error_message text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case
+    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
+    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
+      'may.'
+    when p_error_message like '%max_body_bytes = %' then 'Nothing of the page was written: let the '
+      'API serve smaller pages, or allow larger ones: declare_stream() takes a max_body_bytes up to '
+      '16777216.'
+    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
+      'corrected.'
+    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
+      'deep: the list cannot be read whole by page number.'
+    when p_http_status between 300 and 399 or p_http_status = 404
+    then 'Look at the workspace''s base URL.'
+    when p_error_message like 'no answer%'
+    then 'Look at the workspace''s base URL, and whether its host answers.' end;
+$$;
+comment on function sync.way_out(int, text) is
+$$Returns: what to do about a failed fetch, null where the message says it all.$$;
 
 create function sync.class_of(p_status_classes jsonb, p_http_status int) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -91,6 +124,7 @@ $$Returns: after how many seconds an answer asks to be asked again: by Retry-Aft
 by the source's reset_header, or in its body; null if it names nothing above 0.$$;
 
 revoke all on function
-  sync.status_classes, sync.class_of, sync.class_by_rules, sync.http_date, sync.seconds_asked,
+  sync.may_be_gone, sync.status_classes, sync.way_out, sync.class_of, sync.class_by_rules,
+  sync.http_date, sync.seconds_asked,
   sync.wait_asked_for
 from public, anon, authenticated, service_role;

@@ -13,7 +13,7 @@ create type sync.page_in_hand as (
   outcome text, code text, message text, wait interval, is_permanent boolean,
   records int, changed int, total bigint, last_page int, reveals_pages boolean,
   reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
-  first_key numeric, last_key numeric, disorder text,
+  first_key numeric, last_key numeric, disorder text, refusal text,
   key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
   uses_up_window boolean, part_id bigint, parent_id text,
   first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz,

@@ -374,6 +374,24 @@ end; $$;
 comment on function sync.read_past_end(sync.page_in_hand, public.sync_streams) is
 $$Returns: a page that was asked for on the chance that it exists, and does not.$$;
 
+create function sync.read_refused(p_page sync.page_in_hand, p_source public.sync_sources)
+  returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.refusal := concat_ws('. ', rtrim(format('HTTP %s for page %s: %s', p_page.http_status,
+    p_page.page, coalesce(sync.foreign_text(sync.try_json(p_page.body) #>> p_source.message_path,
+    sync.workspace_secret(p_page.workspace_id)), 'it says no more')), '.'),
+    sync.way_out(p_page.http_status, null));
+  v_page.records := 0;
+  v_page.reveals_pages := true;
+  return v_page;
+end; $$;
+comment on function sync.read_refused(sync.page_in_hand, public.sync_sources) is
+$$Returns: a page that others led to, by a total, a cursor or their last record, and that does not
+exist any more. That is no failure: its scan does not count.$$;
+
 create type sync.walk as (pages int, is_ended boolean, flaw text, is_final boolean, next jsonb);
 comment on type sync.walk is
 'How far a scan of a list got. pages: how many in a row it read, up to the end; flaw: what speaks
@@ -391,8 +409,8 @@ declare
   v_way int := case p_stream.order_direction when 'asc' then 1 else -1 end;
 begin
   with shown as (
-    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.first_key, s.last_key, s.first_text,
-      s.last_text, row_number() over (order by s.page) as n
+    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key,
+      s.first_text, s.last_text, row_number() over (order by s.page) as n
     from sync.seen_pages as s
     where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
   ), filled as (
@@ -407,6 +425,7 @@ begin
   ), walked as (
     select s.page, s.next, coalesce(s.ends, s.record_ids <@ f.ids_before, false) as is_end,
       format('page %s is not in order: ', s.page) || s.disorder as disorder, case
+        when s.refusal is not null then s.refusal
         when not v_is_chained or f.page_before is null then null
         -- The first page was asked again, after an empty one.
         when v_overlaps and s.page = 2 and s.record_ids = f.ids_before then null
@@ -598,6 +617,7 @@ revoke all on function
   sync.is_order_unique, sync.in_order, sync.moved_record, sync.named_next, sync.least_overlap,
   sync.next_offset,
   sync.says_more, sync.with_next, sync.check_progress, sync.read_listed, sync.read_past_end,
+  sync.read_refused,
   sync.walk_list, sync.read_on, sync.plan_beside, sync.plan_listed, sync.next_scan,
   sync.close_since, sync.close_list
 from public, anon, authenticated, service_role;

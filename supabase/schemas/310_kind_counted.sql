@@ -83,6 +83,7 @@ begin
   )
   select min(total) as first_total, max(total) as total, max(last_page) as last_page,
     count(*) filter (where page <= (select max(last_page) from pages)) as pages,
+    min(refusal) as refusal,
     (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
     as distinct_ids
   into v_scan from pages;
@@ -94,6 +95,7 @@ begin
       join public.sync_streams as st on st.id = r.stream_id
       where r.id = p_run_id and r.stream_revision <> st.revision)
     then 'its stream was declared anew'
+    when v_scan.refusal is not null then v_scan.refusal
     when v_scan.last_page is null then 'no page was read'
     when v_scan.pages < v_scan.last_page
     then format('%s of %s read', v_scan.pages,
@@ -132,7 +134,13 @@ begin
   set warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding)
   where id = p_run_id and scan - begun_again < v_scans
   returning * into v_run;
-  if v_run.id is null then
+  if v_run.id is null and (
+    select count(distinct s.scan) from sync.seen_pages as s
+    join public.workspace_sync_runs as r on r.id = s.run_id and s.scan > r.begun_again
+    where s.run_id = p_run_id and s.refusal is not null) >= v_scans then
+    update public.workspace_sync_runs set error_message = p_finding where id = p_run_id;
+    perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
       format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
   else
@@ -141,8 +149,8 @@ begin
 end; $$;
 comment on function sync.scan_again(bigint, text, int, int) is
 $$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
-have (max_scans, or p_scans). p_sound_scan: which scan the next one is compared with. The caller
-holds the run's lock.$$;
+have (max_scans, or p_scans); as failed, where the API refused a page of each of them.
+p_sound_scan: which scan the next one is compared with. The caller holds the run's lock.$$;
 
 create function sync.plan_counted(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -153,12 +161,20 @@ begin
   join public.sync_streams as st on st.id = p.stream_id and st.page_size <> p.records
   where r.id = p.run_id and p.page = 1 and p.reveals_pages and p.total > p.records
     and p.records > 0 and sync.position_of(st) = 'offset';
+  perform sync.cancel_pending(p.run_id, 'a page is gone: the list is read again')
+  from unnest(p_pages) as p where p.refusal is not null group by p.run_id;
+  update public.workspace_sync_runs as r set known_pages = r.planned_pages
+  from unnest(p_pages) as p where r.id = p.run_id and p.refusal is not null;
   perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
-  where p.reveals_pages group by p.run_id;
+  where p.reveals_pages and not exists (
+    select 1 from sync.seen_pages as s
+    where s.run_id = p.run_id and s.scan = p.scan and s.refusal is not null)
+  group by p.run_id;
 end; $$;
 comment on function sync.plan_counted(sync.page_in_hand[]) is
 $$Know of the pages up to the last one that completed pages name; by offsets they are as long as the
-first one was received. The caller holds the runs' locks.$$;
+first one was received. Where one is gone, no other is read: the scan does not count. The caller
+holds the runs' locks.$$;
 
 create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

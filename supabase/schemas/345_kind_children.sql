@@ -130,6 +130,9 @@ begin
       where v_run.ending is null;
     end if;
   end loop;
+  perform sync.cancel_part(p, 'a page is gone: the list is read again')
+  from sync.run_parts as p
+  where p.id in (select x.part_id from unnest(p_pages) as x where x.refusal is not null);
   update sync.run_parts as p set known_pages = greatest(p.known_pages, said.last_page),
     step = coalesce(p.step, said.step)
   from (
@@ -139,13 +142,16 @@ begin
     from unnest(p_pages) as x
     join public.sync_streams as st on st.id = x.stream_id
       and st.completeness not in ('chained', 'agreed')
-    where x.reveals_pages group by x.part_id
+    where x.reveals_pages and not exists (
+        select 1 from sync.seen_pages as s
+        where s.run_id = x.run_id and s.scan = x.scan and s.refusal is not null)
+    group by x.part_id
   ) as said
   where p.id = said.part_id and p.state = 'reading';
 end; $$;
 comment on function sync.plan_children(sync.page_in_hand[]) is
 $$Know of the pages up to the last one that completed pages of lists name, or queue what comes after
-them. The caller holds the runs' locks.$$;
+them. Where one is gone, no other of its list is read. The caller holds the runs' locks.$$;
 
 create function sync.begin_children(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

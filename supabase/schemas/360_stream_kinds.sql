@@ -1,6 +1,6 @@
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, parts, answers, unchanged, close, begin, lists, kind_counted,
+-- Stands on: keys, streams, parts, classes, answers, unchanged, close, begin, lists, kind_counted,
 --   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_children,
 --   kind_connection, kind_single.
 
@@ -102,6 +102,7 @@ declare
   v_page sync.page_in_hand := p_page;
   v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
   v_class text;
+  v_is_guess boolean := coalesce(p_page.reading ?| '{guess,beside}', false);
 begin
   if p_page.http_status = 304 then
     v_page := sync.read_unchanged(p_page, p_stream, p_source);
@@ -116,11 +117,12 @@ begin
       v_class := sync.content_class(v_page, p_stream, p_source);
       perform sync.require_page(v_class, v_page, p_source);
     end if;
-    if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
-      and p_page.reading ?| '{guess,beside}' then
+    if p_page.http_status in (400, 404, 422) and (v_is_guess or v_class is distinct from 'page')
+      and sync.may_be_gone(p_stream, p_page.kind, p_page.page, p_page.reading) then
       -- A proxy's page says nothing of where a list ends.
       perform sync.read_json(p_page) where btrim(p_page.body) <> '';
-      v_page := sync.read_past_end(p_page, p_stream);
+      v_page := case when v_is_guess then sync.read_past_end(p_page, p_stream)
+        else sync.read_refused(p_page, p_source) end;
       v_page.answer := '[]';
       v_page.body := null;
       return v_page;
@@ -182,7 +184,7 @@ comment on function sync.read_page(sync.page_in_hand, public.sync_streams, publi
 $$Cast a body and check it by its stream. 304 is the page as it was read before. A status that the
 stream counts as a page although it is
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
-where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
+of a page that may be gone 400, 404 and 422 say that it is. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
 pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, SY021 and SY024 another
 class by class_rules, 22P02 not JSON.$$;

@@ -138,6 +138,7 @@ begin
         '%s of page %s were on page 1 already', sync.counted(v_again, 'id'), p_page.page)),
       (3, 'ids', (select count(distinct id) < count(id) from unnest(v_ids) as id),
         'ids repeat on one page'),
+      (8, 'answer', p_page.refusal is not null, p_page.refusal),
       (4, 'order', p_page.disorder is not null,
         'the order does not hold: ' || p_page.disorder),
       (5, 'order', p_page.page > 1 and v_again < v_count and case

@@ -78,11 +78,11 @@ declare
     select p.turn from unnest(p_pages) as p where p.ends is not null or p.next is not null);
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder, first_text, last_text, next, ends,
+    first_key, last_key, disorder, refusal, first_text, last_text, next, ends,
     latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(p.seen_ids, f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key,
-    p.last_key, p.disorder, p.first_text, p.last_text, p.next, p.ends, p.latest_at
+    p.last_key, p.disorder, p.refusal, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids

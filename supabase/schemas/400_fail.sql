@@ -2,27 +2,6 @@
 -- Stands on: keys, budgets, queue, rate_limits, verdicts, token_verdicts, fence, settle,
 --   token_answers, tries, complete.
 
-create function sync.way_out(p_http_status int, p_error_message text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case
-    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
-    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
-      'may.'
-    when p_error_message like '%max_body_bytes = %' then 'Nothing of the page was written: let the '
-      'API serve smaller pages, or allow larger ones: declare_stream() takes a max_body_bytes up to '
-      '16777216.'
-    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
-      'corrected.'
-    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
-      'deep: the list cannot be read whole by page number.'
-    when p_http_status between 300 and 399 or p_http_status = 404
-    then 'Look at the workspace''s base URL.'
-    when p_error_message like 'no answer%'
-    then 'Look at the workspace''s base URL, and whether its host answers.' end;
-$$;
-comment on function sync.way_out(int, text) is
-$$Returns: what to do about a failed fetch, null where the message says it all.$$;
-
 create function sync.may_be_sent_again(p_queue_id bigint, p_error_message text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -266,7 +245,7 @@ Raises: SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolati
 run, job, workspace, budget.$$;
 
 revoke all on function
-  sync.way_out, sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk, sync.given_failure,
+  sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk, sync.given_failure,
   sync.is_page_all_the_same, sync.fail_unmade,
   public.fail_chunk_job_safe
 from public, anon, authenticated, service_role;
