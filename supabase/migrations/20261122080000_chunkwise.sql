@@ -5465,9 +5465,9 @@ begin
     or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed')));
 end; $$;
 comment on function sync.may_be_gone(public.sync_streams, text, int, jsonb) is
-$$Returns: whether an API may answer that there is no such page, and nothing has failed: it was asked
-for on the chance that it exists, or because of what pages before it said, and the list has changed
-since.$$;
+$$Returns: whether an API may answer that there is no such page, and nothing has failed: it was
+asked for on the chance that it exists, or because of what pages before it said, and the list has
+changed since.$$;
 
 create function sync.status_classes(p_stream public.sync_streams, p_source public.sync_sources,
   p_kind text, p_page int, p_reading jsonb, p_is_conditional boolean) returns jsonb
@@ -5580,7 +5580,8 @@ $$Returns: after how many seconds an answer asks to be asked again: by Retry-Aft
 by the source's reset_header, or in its body; null if it names nothing above 0.$$;
 
 revoke all on function
-  sync.may_be_gone, sync.status_classes, sync.way_out, sync.class_of, sync.class_by_rules, sync.http_date, sync.seconds_asked,
+  sync.may_be_gone, sync.status_classes, sync.way_out, sync.class_of, sync.class_by_rules,
+  sync.http_date, sync.seconds_asked,
   sync.wait_asked_for
 from public, anon, authenticated, service_role;
 
@@ -9834,8 +9835,8 @@ declare
   v_way int := case p_stream.order_direction when 'asc' then 1 else -1 end;
 begin
   with shown as (
-    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key, s.first_text,
-      s.last_text, row_number() over (order by s.page) as n
+    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key,
+      s.first_text, s.last_text, row_number() over (order by s.page) as n
     from sync.seen_pages as s
     where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
   ), filled as (
@@ -10222,7 +10223,8 @@ begin
 end; $$;
 comment on function sync.plan_counted(sync.page_in_hand[]) is
 $$Know of the pages up to the last one that completed pages name; by offsets they are as long as the
-first one was received. Where one is gone, no other is read: the scan does not count. The caller holds the runs' locks.$$;
+first one was received. Where one is gone, no other is read: the scan does not count. The caller
+holds the runs' locks.$$;
 
 create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -5975,8 +5975,8 @@ declare
   v_way int := case p_stream.order_direction when 'asc' then 1 else -1 end;
 begin
   with shown as (
-    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key, s.first_text,
-      s.last_text, row_number() over (order by s.page) as n
+    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key,
+      s.first_text, s.last_text, row_number() over (order by s.page) as n
     from sync.seen_pages as s
     where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
   ), filled as (
@@ -12385,9 +12385,9 @@ code and message of what keeps it from being made.';
 
 comment on function sync.answer_headers(public.sync_streams,public.sync_sources) is 'Returns: which headers of an answer are handed over, their names in lower case.';
 
-comment on function sync.may_be_gone(public.sync_streams,text,integer,jsonb) is 'Returns: whether an API may answer that there is no such page, and nothing has failed: it was asked
-for on the chance that it exists, or because of what pages before it said, and the list has changed
-since.';
+comment on function sync.may_be_gone(public.sync_streams,text,integer,jsonb) is 'Returns: whether an API may answer that there is no such page, and nothing has failed: it was
+asked for on the chance that it exists, or because of what pages before it said, and the list has
+changed since.';
 
 comment on function sync.status_classes(public.sync_streams,public.sync_sources,text,integer,jsonb,boolean) is 'Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
 page, of one that may be gone 400 and 422 too, of a conditional request 304 is.';
@@ -12778,7 +12778,8 @@ have (max_scans, or p_scans); as failed, where the API refused a page of each of
 p_sound_scan: which scan the next one is compared with. The caller holds the run''s lock.';
 
 comment on function sync.plan_counted(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages name; by offsets they are as long as the
-first one was received. Where one is gone, no other is read: the scan does not count. The caller holds the runs'' locks.';
+first one was received. Where one is gone, no other is read: the scan does not count. The caller
+holds the runs'' locks.';
 
 comment on function sync.begin_listed(bigint[]) is 'Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
 or made them.';
