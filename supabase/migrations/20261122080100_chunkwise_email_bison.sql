@@ -45,8 +45,11 @@ begin
   ) as t;
   if v_taken is not null then
     raise exception using errcode = '55000', message = format('the schema public has %s already, '
-      'and Chunkwise makes its own. Rename what you keep and drop the rest, or have chunkwise init '
-      '--source email_bison --keep-legacy move an old poller to the schema legacy.', v_taken);
+      'and Chunkwise makes its own. Rename what you keep and drop the rest. If an old poller made '
+      'them, delete %s, and run chunkwise init --source email_bison --keep-legacy: what it adds '
+      'moves them to the schema legacy.', v_taken,
+      case when to_regprocedure('public.chunkwise_version()') is null
+        then 'supabase/chunkwise.lock and the files that it lists' else 'this file' end);
   end if;
 end; $names$;
 

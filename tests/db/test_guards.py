@@ -4,6 +4,7 @@ from contextlib import closing
 
 import pytest
 
+from chunkwise.install.carried import names_guards
 from local.catalog import apply_sql
 from local.cluster import DatabaseError
 from local.migration import EMAIL_BISON, ENGINE, MIGRATIONS, release
@@ -13,6 +14,7 @@ from tests.support.db import Db
 
 ENGINE_SQL = (MIGRATIONS / ENGINE).read_text()
 SOURCE_SQL = (MIGRATIONS / EMAIL_BISON).read_text()
+SOURCE_NAMES = names_guards(SOURCE_SQL)
 IN_THE_WAY = {
     "a table": ("create table public.sync_sources ()", "table sync_sources"),
     "a view": ("create view public.queue_health as select 1 as a", "view queue_health"),
@@ -50,6 +52,14 @@ def test_what_is_in_the_way_is_named(stack: Stack, bare: Database, what: str) ->
     assert len([line for line in said.splitlines() if "ERROR" in line]) == 1
 
 
+def test_what_an_old_poller_made_can_be_moved_after_a_new_start(bare: Database) -> None:
+    with closing(Db.connect(bare.dsn)) as db:
+        db.run("create table public.client_registry ()")
+    said = refused(bare, SOURCE_NAMES)
+    assert "table client_registry" in said
+    assert "delete supabase/chunkwise.lock and the files that it lists" in said
+
+
 def test_a_source_needs_the_engine_of_its_release(bare: Database, database: Database) -> None:
     assert "needs Chunkwise" in refused(bare, SOURCE_SQL)
     with closing(Db.connect(database.dsn)) as db:
@@ -72,4 +82,6 @@ def test_an_upgrade_needs_the_release_before(bare: Database, database: Database)
 
 def test_an_installation_is_not_repeated(database: Database) -> None:
     assert "Run chunkwise upgrade" in refused(database, ENGINE_SQL)
-    assert "view sender_emails" in refused(database, SOURCE_SQL)
+    again = refused(database, SOURCE_SQL)
+    assert "view sender_emails" in again
+    assert "delete this file" in again

@@ -128,6 +128,35 @@ def test_a_source_is_added_later(project: Project) -> None:
         install(project, CARRIED, ["email_bison"], NOW)
 
 
+def test_a_source_whose_file_was_deleted_is_added_anew(project: Project) -> None:
+    """As the guard says: an old poller is in the way of a source, the engine is pushed."""
+    install(project, CARRIED, [], NOW)
+    added = install(project, CARRIED, ["email_bison"], NOW)
+    (project.root / added.paths[0]).unlink()
+    install(project, CARRIED, ["email_bison"], NOW, keep_legacy=True)
+    assert migrations(project) == [
+        "20261128100000_chunkwise.sql",
+        "20261128100001_chunkwise_keep_legacy.sql",
+        "20261128100002_chunkwise_email_bison.sql",
+    ]
+    lock = project.lock()
+    assert lock is not None
+    assert project.edited(lock) == []
+
+
+def test_an_old_poller_that_shows_at_the_push_is_moved_after_a_new_start(project: Project) -> None:
+    install(project, CARRIED, ["email_bison"], NOW)
+    with pytest.raises(ChunkwiseError) as refused:
+        install(project, CARRIED, ["email_bison"], NOW, keep_legacy=True)
+    assert "delete supabase/chunkwise.lock and the files that it lists" in f"{refused.value.hint}"
+    lock = project.lock()
+    assert lock is not None
+    for path in ("supabase/chunkwise.lock", *lock.files):
+        (project.root / path).unlink()
+    install(project, CARRIED, ["email_bison"], NOW, keep_legacy=True)
+    assert len(migrations(project)) == 3
+
+
 @pytest.mark.parametrize(
     ("sources", "keep_legacy", "named"),
     [(["hubspot"], False, "hubspot"), ([], True, "--keep-legacy")],

@@ -113,6 +113,14 @@ class Project:
         file = self.root / path
         return file.exists() or file.is_symlink()
 
+    def missing(self, lock: Lock, name: str) -> list[str]:
+        """Migrations of that name that were written here and are not any more."""
+        return [
+            path
+            for path in lock.files
+            if re.fullmatch(rf"\d+_{name}\.sql", Path(path).name) and not self.taken(path)
+        ]
+
     def edited(self, lock: Lock) -> list[str]:
         """Files of Chunkwise's that are not as they were written; a snippet may be missing."""
         found = {path: self.text_of(path) for path in lock.files}

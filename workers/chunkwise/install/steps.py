@@ -65,7 +65,7 @@ def install(
     """Raises ChunkwiseError."""
     _require_known(carried, sources, keep_legacy=keep_legacy)
     lock = project.lock()
-    wanted = _still_wanted(project, carried, sorted(sources), lock)
+    wanted = _still_wanted(project, carried, sorted(sources), lock, keep_legacy=keep_legacy)
     names = [*([] if lock else [ENGINE]), *(migration_of(source) for source in wanted)]
     bodies = {name: carried.migrations[name] for name in names}
     if keep_legacy:
@@ -76,7 +76,9 @@ def install(
     texts = _stamped(project, bodies, now)
     if lock is None:
         texts |= _snippets(carried)
-    files = {**(lock.files if lock else {}), **{path: digest(t) for path, t in texts.items()}}
+    gone = [path for source in wanted if lock for path in _missing(project, lock, source)]
+    kept = {path: known for path, known in (lock.files if lock else {}).items() if path not in gone}
+    files = {**kept, **{path: digest(text) for path, text in texts.items()}}
     if not project.has_config:
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", project.root.name) or "project"
         texts = {f"{CONFIG}": LOCAL_CONFIG.format(name=name), **texts}
@@ -146,9 +148,10 @@ def _require_known(carried: Carried, sources: Collection[str], *, keep_legacy: b
 
 
 def _still_wanted(
-    project: Project, carried: Carried, sources: list[str], lock: Lock | None
+    project: Project, carried: Carried, sources: list[str], lock: Lock | None, *, keep_legacy: bool
 ) -> list[str]:
-    """The sources that this project does not have; all, if it has no Chunkwise."""
+    """The sources that this project does not have, or whose file was deleted; all, if it has no
+    Chunkwise."""
     if lock is None:
         released = [path for paths in _released_files(project, carried).values() for path in paths]
         if released:
@@ -164,13 +167,24 @@ def _still_wanted(
             f"this project has Chunkwise {lock.version}, this program is {VERSION}",
             "Run chunkwise upgrade first.",
         )
-    wanted = [source for source in sources if source not in lock.sources]
+    wanted = [s for s in sources if s not in lock.sources or _missing(project, lock, s)]
+    if not wanted and keep_legacy:
+        raise ChunkwiseError(
+            f"this project already has Chunkwise {lock.version}, which comes before what would"
+            " move an old poller",
+            "If nothing was pushed yet, delete supabase/chunkwise.lock and the files that it"
+            " lists, then run this again.",
+        )
     if not wanted:
         raise ChunkwiseError(
             f"this project already has Chunkwise {lock.version}",
             "With a newer program, chunkwise upgrade adds what is newer.",
         )
     return wanted
+
+
+def _missing(project: Project, lock: Lock, source: str) -> list[str]:
+    return project.missing(lock, migration_of(source))
 
 
 def _require_none_of_ours(project: Project) -> None:
