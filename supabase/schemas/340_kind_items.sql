@@ -231,15 +231,29 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   -- Apart: to lock rows that are joined with pages would carry each page's body with each row.
   v_queue_ids bigint[] := array(select queue_id from unnest(p_pages) where kind = 'item');
+  v_found record;
+  v_ids bigint[];
 begin
-  update sync.staged_items as s set processed_at = sync.now()
-  from (
-    select t.id from public.chunk_processing_queue as q
-    join sync.staged_items as t on t.chunk_id = q.id and t.staged_at <= q.started_at
-    where q.id = any (v_queue_ids) and t.processed_at is null
-    order by t.workspace_id, t.stream_id, t.record_id for no key update of t
-  ) as done
-  where s.id = done.id;
+  -- Offset 0: one look by key for each, whatever the planner knows of the tables; and found first,
+  -- or it may look through all that is staged, because that has the order in which to lock.
+  select array_agg(s.id order by s.workspace_id, s.stream_id, s.record_id) as ids,
+    array_agg(q.started_at order by s.workspace_id, s.stream_id, s.record_id) as asked_at
+  into v_found from unnest(v_queue_ids) as given (id)
+  cross join lateral (
+    select x.started_at from public.chunk_processing_queue as x where x.id = given.id offset 0
+  ) as q
+  cross join lateral (
+    select x.id, x.workspace_id, x.stream_id, x.record_id from sync.staged_items as x
+    where x.chunk_id = given.id and x.processed_at is null offset 0
+  ) as s;
+  -- By id alone: what else they are would offer indices that the id only comes last in.
+  v_ids := array(
+    select t.id from unnest(v_found.ids, v_found.asked_at) as f (id, asked_at)
+    cross join lateral (
+      select x.id from sync.staged_items as x
+      where x.id = f.id and x.staged_at <= f.asked_at for no key update offset 0
+    ) as t);
+  update sync.staged_items set processed_at = sync.now() where id = any (v_ids);
 end; $$;
 comment on function sync.note_items(sync.page_in_hand[]) is
 $$Staged records whose item was fetched are processed, but for those staged again after it was asked
