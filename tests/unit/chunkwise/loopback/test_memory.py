@@ -33,8 +33,7 @@ async def test_one_answer_costs_at_most_64_mb(what: str) -> None:
             *(sys.executable, "-P", str(PROCESS), f"{url}/small", f"{url}/large"),
             stdout=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(90):
-            grown, _ = await process.communicate()
+        grown, _ = await process.communicate()
     assert process.returncode == 0
     assert int(grown) < MOST_BYTES
 
