@@ -1992,12 +1992,12 @@ from public, anon, authenticated, service_role;
 -- give.
 
 create type sync.template as (
-  said text, name text, path text array, flaw text
+  said text, name text, path text array, flaw text, fallback jsonb
 );
 comment on type sync.template is
 'A template in a text. said: as it stands there, with its braces; name: page, offset, size, next,
 last, since, id or parent; path: of parent, the keys of {parent.a.b}; flaw: null, name or default:
-what of it is no template''s.';
+what of it is no template''s; fallback: what stands behind its bar.';
 
 create function sync.template_default(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -2017,14 +2017,22 @@ language sql immutable set search_path = pg_catalog, pg_temp
     (string_to_array(m.part[2], '.'))[2:],
     case
       when m.part[2] !~ '^(page|offset|size|next|last|since|id|parent(\.[^.]+)+)$' then 'name'
-      when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end
-  from regexp_matches(p_text, '(\{([A-Za-z_][^{}|]*)(?:\|([^{}]*))?\})', 'g')
-    with ordinality as m (part, n)
+      when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end,
+    sync.template_default(m.part[3])
+  from (values ('(\{([A-Za-z_][^{}|]*)(?:\|([^{}]*))?\})')) as x (pattern)
+  cross join lateral (
+    select w.part, w.n from regexp_matches(p_text, x.pattern, 'g') with ordinality as w (part, n)
+    union all
+    -- What begins as a template and is not closed as one.
+    select array[o.part[1], o.part[1]], null
+    from regexp_matches(regexp_replace(p_text, x.pattern, ' ', 'g'),
+      '(\{[A-Za-z_\u0080-\uffff][^{}]{0,20})', 'g') as o (part)
+  ) as m
   order by m.n;
 $$;
 comment on function sync.templates_in(text) is
-$$Returns: the templates of a text, in order: {name}, {name|default} or {parent.key.key}. A brace
-that no letter follows is text.$$;
+$$Returns: the templates of a text, in order: {name}, {name|default} or {parent.key.key}; last what
+begins as one and ends as none. A brace that no letter follows is text.$$;
 
 create function sync.has_template(p_stream public.sync_streams, p_name text) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -2058,6 +2066,107 @@ revoke all on function
   sync.template_default, sync.templates_in, sync.has_template, sync.position_of
 from public, anon, authenticated, service_role;
 
+-- Declared templates: where in a declaration templates may stand, and which need a default. Each
+-- rule names the field that is wrong and what it takes.
+-- Stands on: templates.
+
+create type sync.wrong_field as (field text, takes text);
+comment on type sync.wrong_field is
+'A field of a declaration that does not go with the others, and what it would take.';
+
+create function sync.placed_templates(p_stream public.sync_streams)
+  returns table (field text, said text, name text, flaw text, fallback jsonb, path text[])
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select f.field, t.said, t.name, t.flaw, t.fallback, t.path
+  from (
+    select 'path', p_stream.path
+    union all select 'item_path', p_stream.item_path
+    union all select 'params', p.value #>> '{}' from jsonb_each(p_stream.params) as p
+    union all select 'headers', h.value #>> '{}' from jsonb_each(p_stream.headers) as h
+    union all select 'body', b #>> '{}'
+    from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "string")') as b
+  ) as f (field, text)
+  cross join sync.templates_in(f.text) as t;
+$$;
+comment on function sync.placed_templates(public.sync_streams) is
+$$Returns: the templates of a stream's requests, each with the field in which it stands.$$;
+
+create function sync.wrong_templates(p_stream public.sync_streams) returns setof sync.wrong_field
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select t.field, r.takes from sync.placed_templates(p_stream) as t
+  cross join lateral (values
+    (t.flaw = 'name', format('the templates {page}, {offset}, {size}, {next}, {last}, {since}, '
+      '{id} and {parent.key}, and %s is none of them; a brace with a blank behind it is text',
+      t.said)),
+    (t.flaw = 'default', format('behind the bar of a template a JSON text, number or truth, as in '
+      '{last|0} or {since|"2020-01-01"}, and not %s', t.said)),
+    (t.field in ('path', 'item_path') and t.fallback #>> '{}' ~ '^$|(^|[/\\])\.{1,2}([/\\]|$)',
+      format('behind the bar of a template a text that names no folder such as "..", and not %s',
+        t.said)),
+    (t.field = 'headers' and t.fallback #>> '{}' !~ '^[\x20-\x7e]*$',
+      format('behind the bar of a template printable ASCII, and not %s', t.said)),
+    (t.field in ('path', 'headers') and t.name in ('next', 'last', 'since')
+      and t.fallback is null,
+      format('a default behind the bar, as in {%s|0}: a first request has no %s', t.name, t.said)),
+    (t.field in ('path', 'headers') and t.name = 'since' and sync.has_template(p_stream, 'next'),
+      'no {since} beside {next}, whose value takes its place; it stands in params or body then'),
+    (t.field = 'headers' and t.name in ('page', 'offset') and p_stream.item_path is not null
+      and t.fallback is null,
+      format('a default behind the bar, as in {%s|0}: the request of item_path has no %s', t.name,
+        t.said)),
+    (t.field = 'item_path' and t.name not in ('id', 'parent'),
+      format('the templates {id} and {parent.key} only, and not %s', t.said)),
+    (t.field <> 'item_path' and t.name = 'id',
+      'no {id}: that stands in item_path, the path of one record'),
+    (t.name = 'parent' and p_stream.parent_stream is null,
+      format('no %s unless parent_stream names the stream of the parents', t.said)),
+    (t.name in ('page', 'offset', 'next', 'last', 'since')
+      and p_stream.completeness in ('single', 'items', 'connection'),
+      format('no %s where completeness is %s, which is one answer', t.said,
+        p_stream.completeness)),
+    (t.name = 'since' and p_stream.updated_at_path is null,
+      'no {since} unless updated_at_path says where a record''s time of change stands'),
+    (t.name = 'since' and p_stream.completeness = 'feed',
+      'no {since} where completeness is feed: a feed is read down to its mark'),
+    (t.name in ('page', 'offset', 'next', 'last') and t.name <> sync.position_of(p_stream),
+      format('one position only: the list is paged by %s already, and %s is a second one',
+        case sync.position_of(p_stream) when 'url' then 'next_is "url"'
+        when 'link' then 'next_is "link_header"'
+        else '{' || sync.position_of(p_stream) || '}' end, t.said))
+  ) as r (is_wrong, takes)
+  where r.is_wrong
+  union all
+  select 'body', 'templates in values only, and "' || k.key || '" is the name of one'
+  from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "object").keyvalue().key') as b
+  cross join lateral (select b #>> '{}') as k (key)
+  where exists (select from sync.templates_in(k.key))
+  union all
+  select f.field, 'templates in values only, and "' || n.name || '" is the name of one'
+  from (values ('params', p_stream.params), ('headers', p_stream.headers)) as f (field, object)
+  cross join jsonb_object_keys(f.object) as n (name)
+  where exists (select from sync.templates_in(n.name));
+$$;
+comment on function sync.wrong_templates(public.sync_streams) is
+$$Returns: fields with templates that are unknown, stand where they have no value, or are a second
+position.$$;
+
+create function sync.wrong_places(p_given jsonb) returns setof sync.wrong_field
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select g.key, 'no template: those stand in values of path, params, headers and body'
+  from jsonb_each(p_given) as g
+  where g.key <> all ('{path,item_path,params,headers,body,class_rules}')
+    and g.value::text
+      ~ '\{((page|offset|size|next|last|since|id)(\|[^{}]*)?|parent\.[^{}]*)\}';
+$$;
+comment on function sync.wrong_places(jsonb) is
+$$Returns: fields with a template that no request has.$$;
+
+revoke all on function
+  sync.placed_templates, sync.wrong_templates, sync.wrong_places
+from public, anon, authenticated, service_role;
+
 -- Declared fields: what each field of a declaration takes, and what a refusal says of it.
 -- Stands on: addresses, keys.
 
@@ -2071,7 +2180,7 @@ characters of a text, of the keys of a list; one_of: the values of a choice.';
 create function sync.declared_fields(p_what text) returns setof sync.declared_field
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select f.field, f.kind, f.least, f.most, f.one_of::text[] from (values
-    ('source', 'source_name', 'text', 1, 100, null),
+    ('source', 'source_name', 'title', 1, 100, null),
     ('source', 'base_path', 'base path', null, 1000, null),
     ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
     ('source', 'token_url', 'token url', null, 1000, null),
@@ -2088,8 +2197,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('source', 'success_path', 'keys', 1, 100, null),
     ('source', 'message_path', 'keys', 1, 100, null),
     ('source', 'class_rules', 'class rules', null, null, null),
-    ('stream', 'source_name', 'text', 1, 100, null),
-    ('stream', 'stream_name', 'text', 1, 100, null),
+    ('stream', 'source_name', 'title', 1, 100, null),
+    ('stream', 'stream_name', 'title', 1, 100, null),
     ('stream', 'is_default', 'boolean', null, null, null),
     ('stream', 'completeness', 'choice', null, null,
       '{counted,chained,agreed,feed,single,items,connection}'),
@@ -2133,7 +2242,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('stream', 'item_record_path', 'keys', 0, 100, null),
     ('stream', 'name_path', 'keys', 1, 100, null),
     ('stream', 'drop_paths', 'lists of keys', null, null, null),
-    ('stream', 'parent_stream', 'text', 1, 100, null),
+    ('stream', 'parent_stream', 'title', 1, 100, null),
     ('stream', 'order_path', 'keys', 1, 100, null),
     ('stream', 'order_type', 'choice', null, null, '{number,time,text}'),
     ('stream', 'overlap_pages', 'whole number', 0, 100, null),
@@ -2184,6 +2293,8 @@ language sql immutable set search_path = pg_catalog, pg_temp
     when 'whole number' then format('a whole number from %s to %s', p_field.least, p_field.most)
     when 'number' then format('a number from %s to %s', p_field.least, p_field.most)
     when 'text' then format('a text of %s to %s printable characters', p_field.least, p_field.most)
+    when 'title' then format('a text of %s to %s printable characters, without blanks at its ends or '
+      'any but a space', p_field.least, p_field.most)
     when 'name' then 'the name of a header or parameter, of letters, digits, "_", "-" and "."'
     when 'keys' then 'a list of keys, such as ["data", "id"]'
       || case p_field.least when 0 then ', or []' else '' end
@@ -2191,7 +2302,8 @@ language sql immutable set search_path = pg_catalog, pg_temp
     when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
     when 'headers' then 'an object of texts without line breaks or letters beyond ASCII, such as '
       '{"Api-Version": "2026-01-01"}'
-    when 'body' then format('a JSON object whose text has a length of at most %s', p_field.most)
+    when 'body' then format('a JSON object whose text has a length of at most %s, nested at most 50 '
+      'deep', p_field.most)
     when 'field values' then 'an object of fields and the text, number or truth in each, such as '
       '{"status": "deleted"}'
     when 'columns' then format('an object of at most %s columns, such as {"amount": "bigint", '
@@ -2313,12 +2425,15 @@ begin
   end if;
   return case case p_field.kind when 'field values' then 'parameters' else p_field.kind end
     when 'boolean' then true
-    when 'whole number' then v_text::numeric between p_field.least and p_field.most
-      and v_text::numeric = trunc(v_text::numeric)
+    when 'whole number' then v_text ~ '^[0-9]+$'
+      and v_text::numeric between p_field.least and p_field.most
     when 'number' then v_text::numeric between p_field.least and p_field.most
     when 'choice' then v_text = any (p_field.one_of)
     when 'text' then length(v_text) between p_field.least and p_field.most
       and btrim(v_text) = sync.one_line(v_text) and (btrim(v_text) <> '' or v_text = '')
+    when 'title' then length(v_text) between p_field.least and p_field.most
+      and v_text = sync.one_line(v_text)
+      and v_text !~ '[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]'
     when 'name' then length(v_text) between p_field.least and p_field.most
       and v_text ~ '^[A-Za-z0-9_.-]+$'
     when 'path' then sync.is_path(sync.without_templates(v_text), p_field.most)
@@ -2336,6 +2451,7 @@ begin
       select from jsonb_each(p_value) as p
       where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
     when 'body' then length(v_text) <= p_field.most
+      and not jsonb_path_exists(p_value, 'strict $.**{51}')
     when 'headers' then not exists (
       select from jsonb_each(p_value) as p
       where p.key !~ '^[A-Za-z0-9_.-]{1,100}$' or jsonb_typeof(p.value) <> 'string'
@@ -2349,7 +2465,8 @@ begin
         and p_value -> 'is' in ('"epoch"', '"seconds"', '"date"'), false)
     when 'token url' then length(v_text) <= p_field.most
       and (sync.is_path(v_text, p_field.most)
-        or (sync.parse_url(v_text)).scheme = 'https' and (sync.parse_url(v_text)).path !~ '[?#]')
+        or (sync.parse_url(v_text)).scheme = 'https' and ((sync.parse_url(v_text)).path = ''
+          or sync.is_path((sync.parse_url(v_text)).path, p_field.most)))
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
@@ -2409,6 +2526,12 @@ begin
   if found then
     perform sync.refuse_field(p_what, p_given, v_wrong.field, sync.takes(v_wrong));
   end if;
+  select f.* into v_wrong from sync.declared_fields(p_what) as f
+  where length((p_given -> f.field)::text) > 100000 limit 1;
+  if found then
+    perform sync.refuse_field(p_what, p_given, v_wrong.field,
+      'at most 100000 characters of JSON in all');
+  end if;
 end; $$;
 comment on function sync.require_fields(text, jsonb, text[]) is
 $$Raises: SY006 naming fields that are unknown or missing, or the first one that does not take its
@@ -2428,11 +2551,14 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_missing text;
 begin
-  select string_agg(c, ', ') into v_missing
-  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
+  select string_agg(concat_ws(' ', c.name, 'as ' || c.type), ', ' order by c.n) into v_missing
+  from (values (1, 'workspace_id', 'bigint'), (2, 'id', null), (3, 'raw', 'jsonb'),
+    (4, 'last_changed_at', 'timestamptz'), (5, 'deleted_at', 'timestamptz'),
+    (6, 'unlisted_at', 'timestamptz')) as c (n, name, type)
   where not exists (
     select 1 from pg_catalog.pg_attribute as a
-    where a.attrelid = p_target and a.attname = c and not a.attisdropped);
+    where a.attrelid = p_target and a.attname = c.name and not a.attisdropped
+      and a.atttypid = coalesce(c.type::regtype, a.atttypid));
   if v_missing is not null then
     raise exception using errcode = 'SY006',
       message = format('table %s lacks: %s', p_target, v_missing),
@@ -2442,11 +2568,21 @@ end; $$;
 comment on function sync.require_target_columns(regclass) is
 $$Raises: SY006 unless a table has the columns that closing needs.$$;
 
+create function sync.named_table(p_name text) returns regclass
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return to_regclass(p_name);
+exception when data_exception or syntax_error_or_access_rule_violation then
+  return null;  -- no name at all
+end; $$;
+comment on function sync.named_table(text) is
+$$Returns: the table or other relation of a name, null if there is none or that is no name.$$;
+
 create function sync.register_target_table(p_table text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
 declare
-  v_target regclass := to_regclass(p_table);
+  v_target regclass := sync.named_table(p_table);
 begin
   if v_target is null or not exists (
     select 1 from pg_catalog.pg_class as c
@@ -2501,14 +2637,9 @@ create function sync.require_target_table(p_stream jsonb, p_source_id bigint) re
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
-  v_target regclass;
+  v_target regclass := sync.named_table(v_name);
   v_owner text;
 begin
-  begin
-    v_target := to_regclass(v_name);
-  exception when data_exception or syntax_error_or_access_rule_violation then
-    v_target := null;  -- no name at all
-  end;
   perform 1 from sync.target_tables where target = v_target for update;
   if not found then
     perform sync.refuse_field('stream', p_stream, 'target_table', 'a table that the database''s '
@@ -2530,17 +2661,13 @@ $$Returns: the name of a registered table that a stream may write to. Raises: SY
 columns missing, or another stream's. Locks: its registration.$$;
 
 revoke all on function
-  sync.require_target_columns, sync.register_target_table, sync.qualified_name,
+  sync.require_target_columns, sync.named_table, sync.register_target_table, sync.qualified_name,
   sync.is_shared_target, sync.is_keyed_by_parent, sync.require_target_table
 from public, anon, authenticated, service_role;
 
--- Declared together: which fields of a declaration go with which others, where templates may stand,
--- which headers are the engine's own. Each rule names the field that is wrong and what it takes.
--- Stands on: addresses, templates, declared_fields.
-
-create type sync.wrong_field as (field text, takes text);
-comment on type sync.wrong_field is
-'A field of a declaration that does not go with the others, and what it would take.';
+-- Declared together: which fields of a declaration go with which others, and which headers are the
+-- engine's own. Each rule names the field that is wrong and what it takes.
+-- Stands on: addresses, templates, declared_templates, declared_fields.
 
 create function sync.default_values(p_table regclass) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -2578,81 +2705,6 @@ $$;
 comment on function sync.is_reserved_header(text) is
 $$Returns: whether a header is one that only the engine or the HTTP library writes.$$;
 
-create function sync.placed_templates(p_stream public.sync_streams)
-  returns table (field text, said text, name text, flaw text)
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select f.field, t.said, t.name, t.flaw
-  from (
-    select 'path', p_stream.path
-    union all select 'item_path', p_stream.item_path
-    union all select 'params', p.value #>> '{}' from jsonb_each(p_stream.params) as p
-    union all select 'headers', h.value #>> '{}' from jsonb_each(p_stream.headers) as h
-    union all select 'body', b #>> '{}'
-    from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "string")') as b
-  ) as f (field, text)
-  cross join sync.templates_in(f.text) as t;
-$$;
-comment on function sync.placed_templates(public.sync_streams) is
-$$Returns: the templates of a stream's requests, each with the field in which it stands.$$;
-
-create function sync.wrong_templates(p_stream public.sync_streams) returns setof sync.wrong_field
-language sql immutable set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
-  select t.field, r.takes from sync.placed_templates(p_stream) as t
-  cross join lateral (values
-    (t.flaw = 'name', format('the templates {page}, {offset}, {size}, {next}, {last}, {since}, '
-      '{id} and {parent.key}, and %s is none of them; a brace with a blank behind it is text',
-      t.said)),
-    (t.flaw = 'default', format('behind the bar of a template a JSON text, number or truth, as in '
-      '{last|0} or {since|"2020-01-01"}, and not %s', t.said)),
-    (t.field = 'item_path' and t.name not in ('id', 'parent'),
-      format('the templates {id} and {parent.key} only, and not %s', t.said)),
-    (t.field <> 'item_path' and t.name = 'id',
-      'no {id}: that stands in item_path, the path of one record'),
-    (t.name = 'parent' and p_stream.parent_stream is null,
-      format('no %s unless parent_stream names the stream of the parents', t.said)),
-    (t.name in ('page', 'offset', 'next', 'last', 'since')
-      and p_stream.completeness in ('single', 'items', 'connection'),
-      format('no %s where completeness is %s, which is one answer', t.said,
-        p_stream.completeness)),
-    (t.name = 'since' and p_stream.updated_at_path is null,
-      'no {since} unless updated_at_path says where a record''s time of change stands'),
-    (t.name = 'since' and p_stream.completeness = 'feed',
-      'no {since} where completeness is feed: a feed is read down to its mark'),
-    (t.name in ('page', 'offset', 'next', 'last') and t.name <> sync.position_of(p_stream),
-      format('one position only: the list is paged by %s already, and %s is a second one',
-        case sync.position_of(p_stream) when 'url' then 'next_is "url"'
-        when 'link' then 'next_is "link_header"'
-        else '{' || sync.position_of(p_stream) || '}' end, t.said))
-  ) as r (is_wrong, takes)
-  where r.is_wrong
-  union all
-  select 'body', 'templates in values only, and "' || k.key || '" is the name of one'
-  from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "object").keyvalue().key') as b
-  cross join lateral (select b #>> '{}') as k (key)
-  where exists (select from sync.templates_in(k.key))
-  union all
-  select f.field, 'templates in values only, and "' || n.name || '" is the name of one'
-  from (values ('params', p_stream.params), ('headers', p_stream.headers)) as f (field, object)
-  cross join jsonb_object_keys(f.object) as n (name)
-  where exists (select from sync.templates_in(n.name));
-$$;
-comment on function sync.wrong_templates(public.sync_streams) is
-$$Returns: fields with templates that are unknown, stand where they have no value, or are a second
-position.$$;
-
-create function sync.wrong_places(p_given jsonb) returns setof sync.wrong_field
-language sql immutable set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
-  select g.key, 'no template: those stand in values of path, params, headers and body'
-  from jsonb_each(p_given) as g
-  where g.key <> all ('{path,item_path,params,headers,body,class_rules}')
-    and g.value::text
-      ~ '\{((page|offset|size|next|last|since|id)(\|[^{}]*)?|parent\.[^{}]*)\}';
-$$;
-comment on function sync.wrong_places(jsonb) is
-$$Returns: fields with a template that no request has.$$;
-
 create function sync.wrong_requests(p_stream public.sync_streams, p_default public.sync_streams,
   p_source public.sync_sources) returns setof sync.wrong_field
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -2669,10 +2721,22 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         || p_stream.cursor_params) ? p_stream.cursor_param,
       'a name that params and cursor_params do not have'),
     ('cursor_params', p_stream.cursor_params is not null
-      and sync.position_of(p_stream) <> 'page',
-      'nothing unless the list is paged by number, whose deep pages it is for'),
+      and (p_stream.completeness <> 'feed' or sync.position_of(p_stream) <> 'page'),
+      'nothing unless completeness is feed and the list is paged by number, whose deep pages it '
+        'is for'),
     ('deep_page_limit', p_stream.deep_page_limit is not null
-      and sync.position_of(p_stream) <> 'page', 'nothing unless the list is paged by number'),
+      and (p_stream.completeness <> 'feed' or sync.position_of(p_stream) <> 'page'),
+      'nothing unless completeness is feed and the list is paged by number'),
+    ('method', p_stream.method <> 'GET' and p_stream.completeness in ('items', 'connection'),
+      format('GET, where completeness is %s', p_stream.completeness)),
+    ('params', p_stream.params <> '{}' and p_stream.completeness in ('items', 'connection'),
+      format('nothing where completeness is %s, whose request is its path alone',
+        p_stream.completeness)),
+    ('path', p_stream.completeness = 'connection' and strpos(p_stream.path, '{') > 0,
+      'no template where completeness is connection'),
+    ('headers', p_stream.completeness = 'connection'
+      and strpos(substr(p_stream.headers::text, 2), '{') > 0,
+      'no template where completeness is connection'),
     ('params', p_source.auth_in = 'query' and p_source.auth in ('key', 'oauth2_client',
         'oauth2_refresh') and p_stream.params ? p_source.auth_name,
       format('no parameter %s, in which the source sends the key', to_jsonb(p_source.auth_name))),
@@ -2802,6 +2866,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       'nothing unless the list has pages'),
     ('order_is_unique', p_stream.order_is_unique is not null and p_stream.order_path is null,
       'nothing unless order_path is given'),
+    ('order_type', x.completeness = 'feed' and p_stream.order_type = 'text',
+      'number or time, where completeness is feed'),
     ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer',
       'integer, where completeness is feed'),
     ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
@@ -2857,7 +2923,13 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
           or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
           or (jsonb_array_length(path) = 1 and p_stream.deleted_when ? (path ->> 0))),
       'paths that spare a record''s id, its updated_at and the fields of deleted_when, which are '
-        'needed after the cut')
+        'needed after the cut'),
+    ('columns', exists (
+        select 1 from jsonb_each(p_stream.columns) as c
+        cross join jsonb_array_elements(p_stream.drop_paths) as d (path)
+        where starts_with(btrim(coalesce(c.value -> 'path', jsonb_build_array(c.key))::text, '[]')
+          || ', ', btrim(d.path::text, '[]') || ', ')),
+      'columns of what drop_paths leaves')
   ) as r (field, is_wrong, takes) where r.is_wrong;
 $$;
 comment on function sync.wrong_relations(public.sync_streams, public.sync_streams) is
@@ -2905,6 +2977,8 @@ language sql stable set search_path = pg_catalog, pg_temp
       'nothing where auth is none'),
     ('auth_name', p_source.auth_name <> p_default.auth_name and p_source.auth = 'none',
       'nothing where auth is none'),
+    ('auth_prefix', p_source.auth_in = 'header' and p_source.auth_prefix !~ '^[ -~]*$',
+      'printable ASCII, in a header'),
     ('auth_prefix', p_source.auth_prefix <> p_default.auth_prefix and p_source.auth = 'none',
       'nothing where auth is none'),
     ('token_url', p_source.token_url is null and x.is_oauth,
@@ -2964,10 +3038,9 @@ comment on function sync.require_source_together(jsonb) is
 $$Raises: SY006 naming a field of a source that does not go with the others, or with its streams.$$;
 
 revoke all on function
-  sync.default_values, sync.without_nulls, sync.is_reserved_header, sync.placed_templates,
-  sync.wrong_templates, sync.wrong_places, sync.wrong_requests, sync.wrong_pages,
-  sync.wrong_proofs, sync.wrong_relations, sync.require_fields_together, sync.wrong_source,
-  sync.require_source_together
+  sync.default_values, sync.without_nulls, sync.is_reserved_header, sync.wrong_requests,
+  sync.wrong_pages, sync.wrong_proofs, sync.wrong_relations, sync.require_fields_together,
+  sync.wrong_source, sync.require_source_together
 from public, anon, authenticated, service_role;
 
 -- Records: where pages go of streams without a typed table, and the one upsert that every target
@@ -3164,6 +3237,8 @@ declare
 create or replace function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on
   set timezone = 'UTC' set datestyle = 'ISO, MDY' as $body$
+-- A column may have the name of a variable.
+#variable_conflict use_variable
 declare
   v_now timestamptz := sync.now();
   v_judged sync.judged_record[];
@@ -3455,6 +3530,30 @@ $$;
 comment on function sync.access_sql(text, jsonb) is
 $$Returns: the statements that say what a declared table is and who reads it: operators.$$;
 
+create function sync.flaw_of_table(p_given jsonb, p_target regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select f.flaw from (
+    select format('a column %I that is always generated', a.attname) as flaw, a.attnum as place
+    from pg_catalog.pg_attribute as a
+    join sync.table_form(p_given) as f on f.name = a.attname
+    where a.attrelid = p_target and a.attidentity = 'a'
+    union all
+    select format('a column %I that takes no null', a.attname), a.attnum
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attnotnull and not a.attisdropped
+      and (a.attname in ('updated_at', 'deleted_at', 'unlisted_at')
+        or a.attnum > 0 and not a.atthasdef and a.attidentity = ''
+        and a.attname not in (select f.name from sync.table_form(p_given) as f))
+    union all
+    select 'a key that is deferrable', null
+    from pg_catalog.pg_index as i
+    where i.indrelid = p_target and i.indisprimary and not i.indimmediate
+  ) as f order by f.place limit 1;
+$$;
+comment on function sync.flaw_of_table(jsonb, regclass) is
+$$Returns: what of a table, whose columns are of the declared types, refuses every record; null if
+nothing does.$$;
+
 create function sync.require_adoptable(p_given jsonb, p_target regclass) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -3464,6 +3563,7 @@ declare
     join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
     where i.indrelid = p_target and i.indisprimary order by k.n);
   v_wrong record;
+  v_flaw text := sync.flaw_of_table(p_given, p_target);
 begin
   if not exists (
     select 1 from pg_catalog.pg_class as c
@@ -3481,8 +3581,11 @@ begin
   where (a.attname is null and d.name is null) or a.atttypid <> f.type::regtype
     or a.attgenerated <> ''
   order by f.place limit 1;
-  if not found and v_key = sync.table_key(p_given) then
+  if not found and v_key = sync.table_key(p_given) and v_flaw is null then
     return;
+  elsif not found and v_key = sync.table_key(p_given) then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('a table that records can be written to: %s has %s', p_target, v_flaw));
   elsif v_wrong.is_declared then
     perform sync.refuse_field('stream', p_given, 'columns', format('for %I the type %s, which it '
       'has in %s: a type does not change; declare a column of another name, or drop this one',
@@ -3545,12 +3648,22 @@ declare
   v_target regclass := to_regclass(v_table);
   v_given jsonb := p_given || jsonb_build_object('target_table', v_table);
   v_added text[] := '{}'::text[];
+  v_written regclass;
 begin
   if coalesce(p_given ->> 'apply_function', v_upsert) <> v_upsert then
     perform sync.refuse_field('stream', p_given, 'apply_function',
       format('nothing where columns is given: %s is made of it', v_upsert));
   end if;
-  if v_target is null then
+  select t.target into v_written
+  from sync.target_tables as t join pg_catalog.pg_class as c on c.oid = t.target
+  where t.upsert_name = v_upsert and t.target is distinct from v_target;
+  if found then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('another name: %s would be made of it, and that writes %s', v_upsert, v_written));
+  elsif v_target is null and to_regtype(v_table) is not null then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('another name: %s is a type', v_table));
+  elsif v_target is null then
     execute sync.table_sql(v_table, v_given);
     v_target := to_regclass(v_table);
   else
@@ -3708,12 +3821,12 @@ by SKIP LOCKED, then rows in key order.$$;
 revoke all on table sync.column_fills from public, anon, authenticated, service_role;
 revoke all on function
   sync.declared_table, sync.upsert_name, sync.type_of_id, sync.table_form, sync.table_key,
-  sync.table_sql, sync.access_sql, sync.require_adoptable, sync.add_columns, sync.make_table,
-  sync.write_columns, sync.picked_rows, sync.fill_rows, sync.fill_columns
+  sync.table_sql, sync.access_sql, sync.flaw_of_table, sync.require_adoptable, sync.add_columns,
+  sync.make_table, sync.write_columns, sync.picked_rows, sync.fill_rows, sync.fill_columns
 from public, anon, authenticated, service_role;
 
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: declared_fields, targets, declared_together, records, columns.
+-- Stands on: declared_templates, declared_fields, targets, declared_together, records, columns.
 
 create function public.declare_source(p_source jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -3787,9 +3900,10 @@ begin
     v_function := null;  -- no name at all
   end;
   if not exists (
-    select 1 from pg_catalog.pg_proc
-    where oid = v_function
-      and prorettype = p_return_type and proretset = (p_return_type = 'record'::regtype)
+    select 1 from pg_catalog.pg_proc as f
+    join pg_catalog.pg_namespace as n on n.oid = f.pronamespace
+    where f.oid = v_function and f.prokind = 'f' and not starts_with(n.nspname, 'pg_')
+      and f.prorettype = p_return_type and f.proretset = (p_return_type = 'record'::regtype)
   ) then
     perform sync.refuse_field('stream', p_stream, p_field, format('the name, with its schema, of an '
       'existing function of (%s) that returns %s', p_argument_types,
@@ -3799,6 +3913,57 @@ end; $$;
 comment on function sync.require_function(jsonb, text, text, regtype) is
 $$Raises: SY006 unless the function that a field names, if it names one, takes such arguments and
 returns one such value, or, of type record, a table.$$;
+
+create function sync.require_own_upsert(p_stream jsonb) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := coalesce(p_stream ->> 'apply_function', 'sync.apply_synced_records');
+  v_function regprocedure := to_regprocedure(v_name || '(sync.incoming_record[])');
+  v_written regclass;
+begin
+  select t.target into v_written from sync.target_tables as t
+  join pg_catalog.pg_class as c on c.oid = t.target
+  where to_regprocedure(t.upsert_name || '(sync.incoming_record[])') = v_function
+    and t.target is distinct from to_regclass(p_stream ->> 'target_table');
+  if found then
+    perform sync.refuse_field('stream', p_stream, 'apply_function', format('the function that '
+      'writes target_table, which is %s; %s writes %s', p_stream ->> 'target_table', v_name,
+      v_written));
+  end if;
+end; $$;
+comment on function sync.require_own_upsert(jsonb) is
+$$Raises: SY006 where the apply function of a stream is one that was made for another table than its
+own.$$;
+
+create function sync.require_uncut_parents(p_given jsonb, p_source_id bigint) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_cut record;
+begin
+  select child.stream_name, parent.stream_name as parent_name, t.field, t.said into v_cut
+  from public.sync_streams as child
+  join public.sync_streams as parent on parent.source_id = child.source_id
+    and parent.stream_name = child.parent_stream
+  cross join jsonb_array_elements(parent.drop_paths) as d (path)
+  cross join sync.placed_templates(child) as t
+  where child.source_id = p_source_id and t.name = 'parent'
+    and p_given ->> 'stream_name' in (child.stream_name, parent.stream_name)
+    and (parent.parent_stream is null or t.path[1] <> 'parent')
+    and to_jsonb(t.path[:jsonb_array_length(d.path)]) = d.path
+  order by child.id limit 1;
+  if v_cut.stream_name = p_given ->> 'stream_name' then
+    perform sync.refuse_field('stream', p_given, v_cut.field,
+      format('what the parents keep: drop_paths of the stream %L cuts %s', v_cut.parent_name,
+        v_cut.said));
+  elsif found then
+    perform sync.refuse_field('stream', p_given, 'drop_paths',
+      format('paths that spare %s, which stands in %s of the stream %L', v_cut.said, v_cut.field,
+        v_cut.stream_name));
+  end if;
+end; $$;
+comment on function sync.require_uncut_parents(jsonb, bigint) is
+$$Raises: SY006 where requests of a stream, or of its children, take of a parent what its drop_paths
+cut.$$;
 
 create function sync.require_parents(p_given jsonb, p_source_id bigint) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -3815,10 +3980,8 @@ begin
     perform sync.refuse_field('stream', p_given, 'parent_stream',
       'the name of a list of the same source, declared before its children');
   elsif found then
-    raise exception using errcode = 'SY006',
-      message = format('stream %L: parent_stream is %L, and that is no list of the source',
-        v_wrong.stream_name, v_wrong.parent_stream),
-      hint = 'The parent is a list of the same source, declared before its children.';
+    perform sync.refuse_field('stream', p_given, 'completeness',
+      format('that of a list: the stream %L has it as its parents', v_wrong.stream_name));
   end if;
   with recursive above as (
     select s.stream_name, s.parent_stream, array[s.stream_name] as below
@@ -3913,7 +4076,9 @@ begin
     ('stage_function', 'bigint, text[]', 'record'),
     ('shown_function', 'bigint[], bigint[], text[]', 'record'),
     ('warn_function', 'bigint', 'text[]')) as f (field, takes, gives);
+  perform sync.require_own_upsert(v_given);
   perform sync.require_parents(p_stream, v_source_id);
+  perform sync.require_uncut_parents(p_stream, v_source_id);
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
@@ -3993,7 +4158,8 @@ rights, policy and revokes, and the function that writes it. The source has to b
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_function, sync.require_parents, public.declare_source,
+  sync.write_stream, sync.require_function, sync.require_own_upsert, sync.require_uncut_parents,
+  sync.require_parents, public.declare_source,
   public.declare_stream, public.stream_sql
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -15786,7 +15952,7 @@ begin
   begin
     perform sync.declare_all(p_declaration);
     v_after := sync.rows_of_source(v_name);
-    if p_is_trial then
+    if coalesce(p_is_trial, true) then
       raise exception 'this was a trial';
     end if;
   exception when raise_exception then
@@ -15812,7 +15978,7 @@ begin
     ) as d (n, what, name, before, after, given)
   ) as c
   where c.before is null or c.fields <> '[]';
-  return jsonb_build_object('source_name', v_name, 'is_applied', not p_is_trial,
+  return jsonb_build_object('source_name', v_name, 'is_applied', not coalesce(p_is_trial, true),
     'changes', v_changes, 'untouched', (
       select coalesce(jsonb_agg(k order by k), '[]')
       from jsonb_object_keys(coalesce(v_before -> 'streams', '{}')) as k
@@ -15828,14 +15994,16 @@ it does not name}. Raises: SY006 as declare_source() and declare_stream(). Locks
 
 create function sync.undeclared_rows(out o_source jsonb, out o_stream jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := 'defaults ' || gen_random_uuid();
 begin
   begin
-    perform public.declare_source('{"source_name": "a source of defaults"}');
-    perform public.declare_stream('{"source_name": "a source of defaults",
-      "stream_name": "a stream of defaults", "path": "/", "page_size": 1}');
+    perform public.declare_source(jsonb_build_object('source_name', v_name));
+    perform public.declare_stream(jsonb_build_object('source_name', v_name, 'stream_name', v_name,
+      'path', '/', 'page_size', 1));
     select to_jsonb(so), to_jsonb(st) into strict o_source, o_stream
     from public.sync_sources as so join public.sync_streams as st on st.source_id = so.id
-    where so.source_name = 'a source of defaults';
+    where so.source_name = v_name;
     raise exception 'this was a trial';
   exception when raise_exception then
     if o_stream is null then

@@ -2,12 +2,12 @@
 -- give.
 
 create type sync.template as (
-  said text, name text, path text array, flaw text
+  said text, name text, path text array, flaw text, fallback jsonb
 );
 comment on type sync.template is
 'A template in a text. said: as it stands there, with its braces; name: page, offset, size, next,
 last, since, id or parent; path: of parent, the keys of {parent.a.b}; flaw: null, name or default:
-what of it is no template''s.';
+what of it is no template''s; fallback: what stands behind its bar.';
 
 create function sync.template_default(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -27,14 +27,22 @@ language sql immutable set search_path = pg_catalog, pg_temp
     (string_to_array(m.part[2], '.'))[2:],
     case
       when m.part[2] !~ '^(page|offset|size|next|last|since|id|parent(\.[^.]+)+)$' then 'name'
-      when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end
-  from regexp_matches(p_text, '(\{([A-Za-z_][^{}|]*)(?:\|([^{}]*))?\})', 'g')
-    with ordinality as m (part, n)
+      when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end,
+    sync.template_default(m.part[3])
+  from (values ('(\{([A-Za-z_][^{}|]*)(?:\|([^{}]*))?\})')) as x (pattern)
+  cross join lateral (
+    select w.part, w.n from regexp_matches(p_text, x.pattern, 'g') with ordinality as w (part, n)
+    union all
+    -- What begins as a template and is not closed as one.
+    select array[o.part[1], o.part[1]], null
+    from regexp_matches(regexp_replace(p_text, x.pattern, ' ', 'g'),
+      '(\{[A-Za-z_\u0080-\uffff][^{}]{0,20})', 'g') as o (part)
+  ) as m
   order by m.n;
 $$;
 comment on function sync.templates_in(text) is
-$$Returns: the templates of a text, in order: {name}, {name|default} or {parent.key.key}. A brace
-that no letter follows is text.$$;
+$$Returns: the templates of a text, in order: {name}, {name|default} or {parent.key.key}; last what
+begins as one and ends as none. A brace that no letter follows is text.$$;
 
 create function sync.has_template(p_stream public.sync_streams, p_name text) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp

@@ -11,7 +11,7 @@ characters of a text, of the keys of a list; one_of: the values of a choice.';
 create function sync.declared_fields(p_what text) returns setof sync.declared_field
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select f.field, f.kind, f.least, f.most, f.one_of::text[] from (values
-    ('source', 'source_name', 'text', 1, 100, null),
+    ('source', 'source_name', 'title', 1, 100, null),
     ('source', 'base_path', 'base path', null, 1000, null),
     ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
     ('source', 'token_url', 'token url', null, 1000, null),
@@ -28,8 +28,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('source', 'success_path', 'keys', 1, 100, null),
     ('source', 'message_path', 'keys', 1, 100, null),
     ('source', 'class_rules', 'class rules', null, null, null),
-    ('stream', 'source_name', 'text', 1, 100, null),
-    ('stream', 'stream_name', 'text', 1, 100, null),
+    ('stream', 'source_name', 'title', 1, 100, null),
+    ('stream', 'stream_name', 'title', 1, 100, null),
     ('stream', 'is_default', 'boolean', null, null, null),
     ('stream', 'completeness', 'choice', null, null,
       '{counted,chained,agreed,feed,single,items,connection}'),
@@ -73,7 +73,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('stream', 'item_record_path', 'keys', 0, 100, null),
     ('stream', 'name_path', 'keys', 1, 100, null),
     ('stream', 'drop_paths', 'lists of keys', null, null, null),
-    ('stream', 'parent_stream', 'text', 1, 100, null),
+    ('stream', 'parent_stream', 'title', 1, 100, null),
     ('stream', 'order_path', 'keys', 1, 100, null),
     ('stream', 'order_type', 'choice', null, null, '{number,time,text}'),
     ('stream', 'overlap_pages', 'whole number', 0, 100, null),
@@ -124,6 +124,8 @@ language sql immutable set search_path = pg_catalog, pg_temp
     when 'whole number' then format('a whole number from %s to %s', p_field.least, p_field.most)
     when 'number' then format('a number from %s to %s', p_field.least, p_field.most)
     when 'text' then format('a text of %s to %s printable characters', p_field.least, p_field.most)
+    when 'title' then format('a text of %s to %s printable characters, without blanks at its ends or '
+      'any but a space', p_field.least, p_field.most)
     when 'name' then 'the name of a header or parameter, of letters, digits, "_", "-" and "."'
     when 'keys' then 'a list of keys, such as ["data", "id"]'
       || case p_field.least when 0 then ', or []' else '' end
@@ -131,7 +133,8 @@ language sql immutable set search_path = pg_catalog, pg_temp
     when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
     when 'headers' then 'an object of texts without line breaks or letters beyond ASCII, such as '
       '{"Api-Version": "2026-01-01"}'
-    when 'body' then format('a JSON object whose text has a length of at most %s', p_field.most)
+    when 'body' then format('a JSON object whose text has a length of at most %s, nested at most 50 '
+      'deep', p_field.most)
     when 'field values' then 'an object of fields and the text, number or truth in each, such as '
       '{"status": "deleted"}'
     when 'columns' then format('an object of at most %s columns, such as {"amount": "bigint", '
@@ -253,12 +256,15 @@ begin
   end if;
   return case case p_field.kind when 'field values' then 'parameters' else p_field.kind end
     when 'boolean' then true
-    when 'whole number' then v_text::numeric between p_field.least and p_field.most
-      and v_text::numeric = trunc(v_text::numeric)
+    when 'whole number' then v_text ~ '^[0-9]+$'
+      and v_text::numeric between p_field.least and p_field.most
     when 'number' then v_text::numeric between p_field.least and p_field.most
     when 'choice' then v_text = any (p_field.one_of)
     when 'text' then length(v_text) between p_field.least and p_field.most
       and btrim(v_text) = sync.one_line(v_text) and (btrim(v_text) <> '' or v_text = '')
+    when 'title' then length(v_text) between p_field.least and p_field.most
+      and v_text = sync.one_line(v_text)
+      and v_text !~ '[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]'
     when 'name' then length(v_text) between p_field.least and p_field.most
       and v_text ~ '^[A-Za-z0-9_.-]+$'
     when 'path' then sync.is_path(sync.without_templates(v_text), p_field.most)
@@ -276,6 +282,7 @@ begin
       select from jsonb_each(p_value) as p
       where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
     when 'body' then length(v_text) <= p_field.most
+      and not jsonb_path_exists(p_value, 'strict $.**{51}')
     when 'headers' then not exists (
       select from jsonb_each(p_value) as p
       where p.key !~ '^[A-Za-z0-9_.-]{1,100}$' or jsonb_typeof(p.value) <> 'string'
@@ -289,7 +296,8 @@ begin
         and p_value -> 'is' in ('"epoch"', '"seconds"', '"date"'), false)
     when 'token url' then length(v_text) <= p_field.most
       and (sync.is_path(v_text, p_field.most)
-        or (sync.parse_url(v_text)).scheme = 'https' and (sync.parse_url(v_text)).path !~ '[?#]')
+        or (sync.parse_url(v_text)).scheme = 'https' and ((sync.parse_url(v_text)).path = ''
+          or sync.is_path((sync.parse_url(v_text)).path, p_field.most)))
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
@@ -348,6 +356,12 @@ begin
   where p_given ->> f.field is not null and not sync.fits(f, p_given -> f.field) limit 1;
   if found then
     perform sync.refuse_field(p_what, p_given, v_wrong.field, sync.takes(v_wrong));
+  end if;
+  select f.* into v_wrong from sync.declared_fields(p_what) as f
+  where length((p_given -> f.field)::text) > 100000 limit 1;
+  if found then
+    perform sync.refuse_field(p_what, p_given, v_wrong.field,
+      'at most 100000 characters of JSON in all');
   end if;
 end; $$;
 comment on function sync.require_fields(text, jsonb, text[]) is

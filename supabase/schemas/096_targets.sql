@@ -6,11 +6,14 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_missing text;
 begin
-  select string_agg(c, ', ') into v_missing
-  from unnest('{workspace_id,id,raw,last_changed_at,deleted_at,unlisted_at}'::text[]) as c
+  select string_agg(concat_ws(' ', c.name, 'as ' || c.type), ', ' order by c.n) into v_missing
+  from (values (1, 'workspace_id', 'bigint'), (2, 'id', null), (3, 'raw', 'jsonb'),
+    (4, 'last_changed_at', 'timestamptz'), (5, 'deleted_at', 'timestamptz'),
+    (6, 'unlisted_at', 'timestamptz')) as c (n, name, type)
   where not exists (
     select 1 from pg_catalog.pg_attribute as a
-    where a.attrelid = p_target and a.attname = c and not a.attisdropped);
+    where a.attrelid = p_target and a.attname = c.name and not a.attisdropped
+      and a.atttypid = coalesce(c.type::regtype, a.atttypid));
   if v_missing is not null then
     raise exception using errcode = 'SY006',
       message = format('table %s lacks: %s', p_target, v_missing),
@@ -20,11 +23,21 @@ end; $$;
 comment on function sync.require_target_columns(regclass) is
 $$Raises: SY006 unless a table has the columns that closing needs.$$;
 
+create function sync.named_table(p_name text) returns regclass
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return to_regclass(p_name);
+exception when data_exception or syntax_error_or_access_rule_violation then
+  return null;  -- no name at all
+end; $$;
+comment on function sync.named_table(text) is
+$$Returns: the table or other relation of a name, null if there is none or that is no name.$$;
+
 create function sync.register_target_table(p_table text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
 declare
-  v_target regclass := to_regclass(p_table);
+  v_target regclass := sync.named_table(p_table);
 begin
   if v_target is null or not exists (
     select 1 from pg_catalog.pg_class as c
@@ -79,14 +92,9 @@ create function sync.require_target_table(p_stream jsonb, p_source_id bigint) re
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
-  v_target regclass;
+  v_target regclass := sync.named_table(v_name);
   v_owner text;
 begin
-  begin
-    v_target := to_regclass(v_name);
-  exception when data_exception or syntax_error_or_access_rule_violation then
-    v_target := null;  -- no name at all
-  end;
   perform 1 from sync.target_tables where target = v_target for update;
   if not found then
     perform sync.refuse_field('stream', p_stream, 'target_table', 'a table that the database''s '
@@ -108,6 +116,6 @@ $$Returns: the name of a registered table that a stream may write to. Raises: SY
 columns missing, or another stream's. Locks: its registration.$$;
 
 revoke all on function
-  sync.require_target_columns, sync.register_target_table, sync.qualified_name,
+  sync.require_target_columns, sync.named_table, sync.register_target_table, sync.qualified_name,
   sync.is_shared_target, sync.is_keyed_by_parent, sync.require_target_table
 from public, anon, authenticated, service_role;

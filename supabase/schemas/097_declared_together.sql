@@ -1,10 +1,6 @@
--- Declared together: which fields of a declaration go with which others, where templates may stand,
--- which headers are the engine's own. Each rule names the field that is wrong and what it takes.
--- Stands on: addresses, templates, declared_fields.
-
-create type sync.wrong_field as (field text, takes text);
-comment on type sync.wrong_field is
-'A field of a declaration that does not go with the others, and what it would take.';
+-- Declared together: which fields of a declaration go with which others, and which headers are the
+-- engine's own. Each rule names the field that is wrong and what it takes.
+-- Stands on: addresses, templates, declared_templates, declared_fields.
 
 create function sync.default_values(p_table regclass) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -42,81 +38,6 @@ $$;
 comment on function sync.is_reserved_header(text) is
 $$Returns: whether a header is one that only the engine or the HTTP library writes.$$;
 
-create function sync.placed_templates(p_stream public.sync_streams)
-  returns table (field text, said text, name text, flaw text)
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select f.field, t.said, t.name, t.flaw
-  from (
-    select 'path', p_stream.path
-    union all select 'item_path', p_stream.item_path
-    union all select 'params', p.value #>> '{}' from jsonb_each(p_stream.params) as p
-    union all select 'headers', h.value #>> '{}' from jsonb_each(p_stream.headers) as h
-    union all select 'body', b #>> '{}'
-    from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "string")') as b
-  ) as f (field, text)
-  cross join sync.templates_in(f.text) as t;
-$$;
-comment on function sync.placed_templates(public.sync_streams) is
-$$Returns: the templates of a stream's requests, each with the field in which it stands.$$;
-
-create function sync.wrong_templates(p_stream public.sync_streams) returns setof sync.wrong_field
-language sql immutable set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
-  select t.field, r.takes from sync.placed_templates(p_stream) as t
-  cross join lateral (values
-    (t.flaw = 'name', format('the templates {page}, {offset}, {size}, {next}, {last}, {since}, '
-      '{id} and {parent.key}, and %s is none of them; a brace with a blank behind it is text',
-      t.said)),
-    (t.flaw = 'default', format('behind the bar of a template a JSON text, number or truth, as in '
-      '{last|0} or {since|"2020-01-01"}, and not %s', t.said)),
-    (t.field = 'item_path' and t.name not in ('id', 'parent'),
-      format('the templates {id} and {parent.key} only, and not %s', t.said)),
-    (t.field <> 'item_path' and t.name = 'id',
-      'no {id}: that stands in item_path, the path of one record'),
-    (t.name = 'parent' and p_stream.parent_stream is null,
-      format('no %s unless parent_stream names the stream of the parents', t.said)),
-    (t.name in ('page', 'offset', 'next', 'last', 'since')
-      and p_stream.completeness in ('single', 'items', 'connection'),
-      format('no %s where completeness is %s, which is one answer', t.said,
-        p_stream.completeness)),
-    (t.name = 'since' and p_stream.updated_at_path is null,
-      'no {since} unless updated_at_path says where a record''s time of change stands'),
-    (t.name = 'since' and p_stream.completeness = 'feed',
-      'no {since} where completeness is feed: a feed is read down to its mark'),
-    (t.name in ('page', 'offset', 'next', 'last') and t.name <> sync.position_of(p_stream),
-      format('one position only: the list is paged by %s already, and %s is a second one',
-        case sync.position_of(p_stream) when 'url' then 'next_is "url"'
-        when 'link' then 'next_is "link_header"'
-        else '{' || sync.position_of(p_stream) || '}' end, t.said))
-  ) as r (is_wrong, takes)
-  where r.is_wrong
-  union all
-  select 'body', 'templates in values only, and "' || k.key || '" is the name of one'
-  from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "object").keyvalue().key') as b
-  cross join lateral (select b #>> '{}') as k (key)
-  where exists (select from sync.templates_in(k.key))
-  union all
-  select f.field, 'templates in values only, and "' || n.name || '" is the name of one'
-  from (values ('params', p_stream.params), ('headers', p_stream.headers)) as f (field, object)
-  cross join jsonb_object_keys(f.object) as n (name)
-  where exists (select from sync.templates_in(n.name));
-$$;
-comment on function sync.wrong_templates(public.sync_streams) is
-$$Returns: fields with templates that are unknown, stand where they have no value, or are a second
-position.$$;
-
-create function sync.wrong_places(p_given jsonb) returns setof sync.wrong_field
-language sql immutable set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
-  select g.key, 'no template: those stand in values of path, params, headers and body'
-  from jsonb_each(p_given) as g
-  where g.key <> all ('{path,item_path,params,headers,body,class_rules}')
-    and g.value::text
-      ~ '\{((page|offset|size|next|last|since|id)(\|[^{}]*)?|parent\.[^{}]*)\}';
-$$;
-comment on function sync.wrong_places(jsonb) is
-$$Returns: fields with a template that no request has.$$;
-
 create function sync.wrong_requests(p_stream public.sync_streams, p_default public.sync_streams,
   p_source public.sync_sources) returns setof sync.wrong_field
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -133,10 +54,22 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         || p_stream.cursor_params) ? p_stream.cursor_param,
       'a name that params and cursor_params do not have'),
     ('cursor_params', p_stream.cursor_params is not null
-      and sync.position_of(p_stream) <> 'page',
-      'nothing unless the list is paged by number, whose deep pages it is for'),
+      and (p_stream.completeness <> 'feed' or sync.position_of(p_stream) <> 'page'),
+      'nothing unless completeness is feed and the list is paged by number, whose deep pages it '
+        'is for'),
     ('deep_page_limit', p_stream.deep_page_limit is not null
-      and sync.position_of(p_stream) <> 'page', 'nothing unless the list is paged by number'),
+      and (p_stream.completeness <> 'feed' or sync.position_of(p_stream) <> 'page'),
+      'nothing unless completeness is feed and the list is paged by number'),
+    ('method', p_stream.method <> 'GET' and p_stream.completeness in ('items', 'connection'),
+      format('GET, where completeness is %s', p_stream.completeness)),
+    ('params', p_stream.params <> '{}' and p_stream.completeness in ('items', 'connection'),
+      format('nothing where completeness is %s, whose request is its path alone',
+        p_stream.completeness)),
+    ('path', p_stream.completeness = 'connection' and strpos(p_stream.path, '{') > 0,
+      'no template where completeness is connection'),
+    ('headers', p_stream.completeness = 'connection'
+      and strpos(substr(p_stream.headers::text, 2), '{') > 0,
+      'no template where completeness is connection'),
     ('params', p_source.auth_in = 'query' and p_source.auth in ('key', 'oauth2_client',
         'oauth2_refresh') and p_stream.params ? p_source.auth_name,
       format('no parameter %s, in which the source sends the key', to_jsonb(p_source.auth_name))),
@@ -266,6 +199,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       'nothing unless the list has pages'),
     ('order_is_unique', p_stream.order_is_unique is not null and p_stream.order_path is null,
       'nothing unless order_path is given'),
+    ('order_type', x.completeness = 'feed' and p_stream.order_type = 'text',
+      'number or time, where completeness is feed'),
     ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer',
       'integer, where completeness is feed'),
     ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
@@ -321,7 +256,13 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
           or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
           or (jsonb_array_length(path) = 1 and p_stream.deleted_when ? (path ->> 0))),
       'paths that spare a record''s id, its updated_at and the fields of deleted_when, which are '
-        'needed after the cut')
+        'needed after the cut'),
+    ('columns', exists (
+        select 1 from jsonb_each(p_stream.columns) as c
+        cross join jsonb_array_elements(p_stream.drop_paths) as d (path)
+        where starts_with(btrim(coalesce(c.value -> 'path', jsonb_build_array(c.key))::text, '[]')
+          || ', ', btrim(d.path::text, '[]') || ', ')),
+      'columns of what drop_paths leaves')
   ) as r (field, is_wrong, takes) where r.is_wrong;
 $$;
 comment on function sync.wrong_relations(public.sync_streams, public.sync_streams) is
@@ -369,6 +310,8 @@ language sql stable set search_path = pg_catalog, pg_temp
       'nothing where auth is none'),
     ('auth_name', p_source.auth_name <> p_default.auth_name and p_source.auth = 'none',
       'nothing where auth is none'),
+    ('auth_prefix', p_source.auth_in = 'header' and p_source.auth_prefix !~ '^[ -~]*$',
+      'printable ASCII, in a header'),
     ('auth_prefix', p_source.auth_prefix <> p_default.auth_prefix and p_source.auth = 'none',
       'nothing where auth is none'),
     ('token_url', p_source.token_url is null and x.is_oauth,
@@ -428,8 +371,7 @@ comment on function sync.require_source_together(jsonb) is
 $$Raises: SY006 naming a field of a source that does not go with the others, or with its streams.$$;
 
 revoke all on function
-  sync.default_values, sync.without_nulls, sync.is_reserved_header, sync.placed_templates,
-  sync.wrong_templates, sync.wrong_places, sync.wrong_requests, sync.wrong_pages,
-  sync.wrong_proofs, sync.wrong_relations, sync.require_fields_together, sync.wrong_source,
-  sync.require_source_together
+  sync.default_values, sync.without_nulls, sync.is_reserved_header, sync.wrong_requests,
+  sync.wrong_pages, sync.wrong_proofs, sync.wrong_relations, sync.require_fields_together,
+  sync.wrong_source, sync.require_source_together
 from public, anon, authenticated, service_role;

@@ -192,6 +192,8 @@ declare
 create or replace function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on
   set timezone = 'UTC' set datestyle = 'ISO, MDY' as $body$
+-- A column may have the name of a variable.
+#variable_conflict use_variable
 declare
   v_now timestamptz := sync.now();
   v_judged sync.judged_record[];

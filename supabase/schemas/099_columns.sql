@@ -121,6 +121,30 @@ $$;
 comment on function sync.access_sql(text, jsonb) is
 $$Returns: the statements that say what a declared table is and who reads it: operators.$$;
 
+create function sync.flaw_of_table(p_given jsonb, p_target regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select f.flaw from (
+    select format('a column %I that is always generated', a.attname) as flaw, a.attnum as place
+    from pg_catalog.pg_attribute as a
+    join sync.table_form(p_given) as f on f.name = a.attname
+    where a.attrelid = p_target and a.attidentity = 'a'
+    union all
+    select format('a column %I that takes no null', a.attname), a.attnum
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attnotnull and not a.attisdropped
+      and (a.attname in ('updated_at', 'deleted_at', 'unlisted_at')
+        or a.attnum > 0 and not a.atthasdef and a.attidentity = ''
+        and a.attname not in (select f.name from sync.table_form(p_given) as f))
+    union all
+    select 'a key that is deferrable', null
+    from pg_catalog.pg_index as i
+    where i.indrelid = p_target and i.indisprimary and not i.indimmediate
+  ) as f order by f.place limit 1;
+$$;
+comment on function sync.flaw_of_table(jsonb, regclass) is
+$$Returns: what of a table, whose columns are of the declared types, refuses every record; null if
+nothing does.$$;
+
 create function sync.require_adoptable(p_given jsonb, p_target regclass) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -130,6 +154,7 @@ declare
     join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
     where i.indrelid = p_target and i.indisprimary order by k.n);
   v_wrong record;
+  v_flaw text := sync.flaw_of_table(p_given, p_target);
 begin
   if not exists (
     select 1 from pg_catalog.pg_class as c
@@ -147,8 +172,11 @@ begin
   where (a.attname is null and d.name is null) or a.atttypid <> f.type::regtype
     or a.attgenerated <> ''
   order by f.place limit 1;
-  if not found and v_key = sync.table_key(p_given) then
+  if not found and v_key = sync.table_key(p_given) and v_flaw is null then
     return;
+  elsif not found and v_key = sync.table_key(p_given) then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('a table that records can be written to: %s has %s', p_target, v_flaw));
   elsif v_wrong.is_declared then
     perform sync.refuse_field('stream', p_given, 'columns', format('for %I the type %s, which it '
       'has in %s: a type does not change; declare a column of another name, or drop this one',
@@ -211,12 +239,22 @@ declare
   v_target regclass := to_regclass(v_table);
   v_given jsonb := p_given || jsonb_build_object('target_table', v_table);
   v_added text[] := '{}'::text[];
+  v_written regclass;
 begin
   if coalesce(p_given ->> 'apply_function', v_upsert) <> v_upsert then
     perform sync.refuse_field('stream', p_given, 'apply_function',
       format('nothing where columns is given: %s is made of it', v_upsert));
   end if;
-  if v_target is null then
+  select t.target into v_written
+  from sync.target_tables as t join pg_catalog.pg_class as c on c.oid = t.target
+  where t.upsert_name = v_upsert and t.target is distinct from v_target;
+  if found then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('another name: %s would be made of it, and that writes %s', v_upsert, v_written));
+  elsif v_target is null and to_regtype(v_table) is not null then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('another name: %s is a type', v_table));
+  elsif v_target is null then
     execute sync.table_sql(v_table, v_given);
     v_target := to_regclass(v_table);
   else
@@ -374,6 +412,6 @@ by SKIP LOCKED, then rows in key order.$$;
 revoke all on table sync.column_fills from public, anon, authenticated, service_role;
 revoke all on function
   sync.declared_table, sync.upsert_name, sync.type_of_id, sync.table_form, sync.table_key,
-  sync.table_sql, sync.access_sql, sync.require_adoptable, sync.add_columns, sync.make_table,
-  sync.write_columns, sync.picked_rows, sync.fill_rows, sync.fill_columns
+  sync.table_sql, sync.access_sql, sync.flaw_of_table, sync.require_adoptable, sync.add_columns,
+  sync.make_table, sync.write_columns, sync.picked_rows, sync.fill_rows, sync.fill_columns
 from public, anon, authenticated, service_role;

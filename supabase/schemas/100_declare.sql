@@ -1,5 +1,5 @@
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: declared_fields, targets, declared_together, records, columns.
+-- Stands on: declared_templates, declared_fields, targets, declared_together, records, columns.
 
 create function public.declare_source(p_source jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -73,9 +73,10 @@ begin
     v_function := null;  -- no name at all
   end;
   if not exists (
-    select 1 from pg_catalog.pg_proc
-    where oid = v_function
-      and prorettype = p_return_type and proretset = (p_return_type = 'record'::regtype)
+    select 1 from pg_catalog.pg_proc as f
+    join pg_catalog.pg_namespace as n on n.oid = f.pronamespace
+    where f.oid = v_function and f.prokind = 'f' and not starts_with(n.nspname, 'pg_')
+      and f.prorettype = p_return_type and f.proretset = (p_return_type = 'record'::regtype)
   ) then
     perform sync.refuse_field('stream', p_stream, p_field, format('the name, with its schema, of an '
       'existing function of (%s) that returns %s', p_argument_types,
@@ -85,6 +86,57 @@ end; $$;
 comment on function sync.require_function(jsonb, text, text, regtype) is
 $$Raises: SY006 unless the function that a field names, if it names one, takes such arguments and
 returns one such value, or, of type record, a table.$$;
+
+create function sync.require_own_upsert(p_stream jsonb) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := coalesce(p_stream ->> 'apply_function', 'sync.apply_synced_records');
+  v_function regprocedure := to_regprocedure(v_name || '(sync.incoming_record[])');
+  v_written regclass;
+begin
+  select t.target into v_written from sync.target_tables as t
+  join pg_catalog.pg_class as c on c.oid = t.target
+  where to_regprocedure(t.upsert_name || '(sync.incoming_record[])') = v_function
+    and t.target is distinct from to_regclass(p_stream ->> 'target_table');
+  if found then
+    perform sync.refuse_field('stream', p_stream, 'apply_function', format('the function that '
+      'writes target_table, which is %s; %s writes %s', p_stream ->> 'target_table', v_name,
+      v_written));
+  end if;
+end; $$;
+comment on function sync.require_own_upsert(jsonb) is
+$$Raises: SY006 where the apply function of a stream is one that was made for another table than its
+own.$$;
+
+create function sync.require_uncut_parents(p_given jsonb, p_source_id bigint) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_cut record;
+begin
+  select child.stream_name, parent.stream_name as parent_name, t.field, t.said into v_cut
+  from public.sync_streams as child
+  join public.sync_streams as parent on parent.source_id = child.source_id
+    and parent.stream_name = child.parent_stream
+  cross join jsonb_array_elements(parent.drop_paths) as d (path)
+  cross join sync.placed_templates(child) as t
+  where child.source_id = p_source_id and t.name = 'parent'
+    and p_given ->> 'stream_name' in (child.stream_name, parent.stream_name)
+    and (parent.parent_stream is null or t.path[1] <> 'parent')
+    and to_jsonb(t.path[:jsonb_array_length(d.path)]) = d.path
+  order by child.id limit 1;
+  if v_cut.stream_name = p_given ->> 'stream_name' then
+    perform sync.refuse_field('stream', p_given, v_cut.field,
+      format('what the parents keep: drop_paths of the stream %L cuts %s', v_cut.parent_name,
+        v_cut.said));
+  elsif found then
+    perform sync.refuse_field('stream', p_given, 'drop_paths',
+      format('paths that spare %s, which stands in %s of the stream %L', v_cut.said, v_cut.field,
+        v_cut.stream_name));
+  end if;
+end; $$;
+comment on function sync.require_uncut_parents(jsonb, bigint) is
+$$Raises: SY006 where requests of a stream, or of its children, take of a parent what its drop_paths
+cut.$$;
 
 create function sync.require_parents(p_given jsonb, p_source_id bigint) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -101,10 +153,8 @@ begin
     perform sync.refuse_field('stream', p_given, 'parent_stream',
       'the name of a list of the same source, declared before its children');
   elsif found then
-    raise exception using errcode = 'SY006',
-      message = format('stream %L: parent_stream is %L, and that is no list of the source',
-        v_wrong.stream_name, v_wrong.parent_stream),
-      hint = 'The parent is a list of the same source, declared before its children.';
+    perform sync.refuse_field('stream', p_given, 'completeness',
+      format('that of a list: the stream %L has it as its parents', v_wrong.stream_name));
   end if;
   with recursive above as (
     select s.stream_name, s.parent_stream, array[s.stream_name] as below
@@ -199,7 +249,9 @@ begin
     ('stage_function', 'bigint, text[]', 'record'),
     ('shown_function', 'bigint[], bigint[], text[]', 'record'),
     ('warn_function', 'bigint', 'text[]')) as f (field, takes, gives);
+  perform sync.require_own_upsert(v_given);
   perform sync.require_parents(p_stream, v_source_id);
+  perform sync.require_uncut_parents(p_stream, v_source_id);
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
@@ -279,7 +331,8 @@ rights, policy and revokes, and the function that writes it. The source has to b
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_function, sync.require_parents, public.declare_source,
+  sync.write_stream, sync.require_function, sync.require_own_upsert, sync.require_uncut_parents,
+  sync.require_parents, public.declare_source,
   public.declare_stream, public.stream_sql
 from public, anon, authenticated, service_role;
 grant execute on function

@@ -147,7 +147,7 @@ begin
   begin
     perform sync.declare_all(p_declaration);
     v_after := sync.rows_of_source(v_name);
-    if p_is_trial then
+    if coalesce(p_is_trial, true) then
       raise exception 'this was a trial';
     end if;
   exception when raise_exception then
@@ -173,7 +173,7 @@ begin
     ) as d (n, what, name, before, after, given)
   ) as c
   where c.before is null or c.fields <> '[]';
-  return jsonb_build_object('source_name', v_name, 'is_applied', not p_is_trial,
+  return jsonb_build_object('source_name', v_name, 'is_applied', not coalesce(p_is_trial, true),
     'changes', v_changes, 'untouched', (
       select coalesce(jsonb_agg(k order by k), '[]')
       from jsonb_object_keys(coalesce(v_before -> 'streams', '{}')) as k
@@ -189,14 +189,16 @@ it does not name}. Raises: SY006 as declare_source() and declare_stream(). Locks
 
 create function sync.undeclared_rows(out o_source jsonb, out o_stream jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := 'defaults ' || gen_random_uuid();
 begin
   begin
-    perform public.declare_source('{"source_name": "a source of defaults"}');
-    perform public.declare_stream('{"source_name": "a source of defaults",
-      "stream_name": "a stream of defaults", "path": "/", "page_size": 1}');
+    perform public.declare_source(jsonb_build_object('source_name', v_name));
+    perform public.declare_stream(jsonb_build_object('source_name', v_name, 'stream_name', v_name,
+      'path', '/', 'page_size', 1));
     select to_jsonb(so), to_jsonb(st) into strict o_source, o_stream
     from public.sync_sources as so join public.sync_streams as st on st.source_id = so.id
-    where so.source_name = 'a source of defaults';
+    where so.source_name = v_name;
     raise exception 'this was a trial';
   exception when raise_exception then
     if o_stream is null then

@@ -237,7 +237,7 @@ drop type sync.incoming_record;
 
 create type sync.incoming_record as (workspace_id bigint, stream_id bigint, record_id text, updated_at timestamp with time zone, record jsonb, turn integer, requested_at timestamp with time zone, is_truth boolean, parent_id text, own_id text);
 
-create type sync.template as (said text, name text, path text[], flaw text);
+create type sync.template as (said text, name text, path text[], flaw text, fallback jsonb);
 
 create type sync.wrong_field as (field text, takes text);
 
@@ -815,9 +815,17 @@ AS $function$
     (string_to_array(m.part[2], '.'))[2:],
     case
       when m.part[2] !~ '^(page|offset|size|next|last|since|id|parent(\.[^.]+)+)$' then 'name'
-      when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end
-  from regexp_matches(p_text, '(\{([A-Za-z_][^{}|]*)(?:\|([^{}]*))?\})', 'g')
-    with ordinality as m (part, n)
+      when m.part[3] is not null and sync.template_default(m.part[3]) is null then 'default' end,
+    sync.template_default(m.part[3])
+  from (values ('(\{([A-Za-z_][^{}|]*)(?:\|([^{}]*))?\})')) as x (pattern)
+  cross join lateral (
+    select w.part, w.n from regexp_matches(p_text, x.pattern, 'g') with ordinality as w (part, n)
+    union all
+    -- What begins as a template and is not closed as one.
+    select array[o.part[1], o.part[1]], null
+    from regexp_matches(regexp_replace(p_text, x.pattern, ' ', 'g'),
+      '(\{[A-Za-z_\u0080-\uffff][^{}]{0,20})', 'g') as o (part)
+  ) as m
   order by m.n;
 $function$;
 
@@ -851,6 +859,99 @@ begin
       case when p_stream.completeness in ('counted', 'feed') then 'page' else 'none' end) end;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.placed_templates(p_stream public.sync_streams)
+ RETURNS TABLE(field text, said text, name text, flaw text, fallback jsonb, path text[])
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select f.field, t.said, t.name, t.flaw, t.fallback, t.path
+  from (
+    select 'path', p_stream.path
+    union all select 'item_path', p_stream.item_path
+    union all select 'params', p.value #>> '{}' from jsonb_each(p_stream.params) as p
+    union all select 'headers', h.value #>> '{}' from jsonb_each(p_stream.headers) as h
+    union all select 'body', b #>> '{}'
+    from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "string")') as b
+  ) as f (field, text)
+  cross join sync.templates_in(f.text) as t;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_templates(p_stream public.sync_streams)
+ RETURNS SETOF sync.wrong_field
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select t.field, r.takes from sync.placed_templates(p_stream) as t
+  cross join lateral (values
+    (t.flaw = 'name', format('the templates {page}, {offset}, {size}, {next}, {last}, {since}, '
+      '{id} and {parent.key}, and %s is none of them; a brace with a blank behind it is text',
+      t.said)),
+    (t.flaw = 'default', format('behind the bar of a template a JSON text, number or truth, as in '
+      '{last|0} or {since|"2020-01-01"}, and not %s', t.said)),
+    (t.field in ('path', 'item_path') and t.fallback #>> '{}' ~ '^$|(^|[/\\])\.{1,2}([/\\]|$)',
+      format('behind the bar of a template a text that names no folder such as "..", and not %s',
+        t.said)),
+    (t.field = 'headers' and t.fallback #>> '{}' !~ '^[\x20-\x7e]*$',
+      format('behind the bar of a template printable ASCII, and not %s', t.said)),
+    (t.field in ('path', 'headers') and t.name in ('next', 'last', 'since')
+      and t.fallback is null,
+      format('a default behind the bar, as in {%s|0}: a first request has no %s', t.name, t.said)),
+    (t.field in ('path', 'headers') and t.name = 'since' and sync.has_template(p_stream, 'next'),
+      'no {since} beside {next}, whose value takes its place; it stands in params or body then'),
+    (t.field = 'headers' and t.name in ('page', 'offset') and p_stream.item_path is not null
+      and t.fallback is null,
+      format('a default behind the bar, as in {%s|0}: the request of item_path has no %s', t.name,
+        t.said)),
+    (t.field = 'item_path' and t.name not in ('id', 'parent'),
+      format('the templates {id} and {parent.key} only, and not %s', t.said)),
+    (t.field <> 'item_path' and t.name = 'id',
+      'no {id}: that stands in item_path, the path of one record'),
+    (t.name = 'parent' and p_stream.parent_stream is null,
+      format('no %s unless parent_stream names the stream of the parents', t.said)),
+    (t.name in ('page', 'offset', 'next', 'last', 'since')
+      and p_stream.completeness in ('single', 'items', 'connection'),
+      format('no %s where completeness is %s, which is one answer', t.said,
+        p_stream.completeness)),
+    (t.name = 'since' and p_stream.updated_at_path is null,
+      'no {since} unless updated_at_path says where a record''s time of change stands'),
+    (t.name = 'since' and p_stream.completeness = 'feed',
+      'no {since} where completeness is feed: a feed is read down to its mark'),
+    (t.name in ('page', 'offset', 'next', 'last') and t.name <> sync.position_of(p_stream),
+      format('one position only: the list is paged by %s already, and %s is a second one',
+        case sync.position_of(p_stream) when 'url' then 'next_is "url"'
+        when 'link' then 'next_is "link_header"'
+        else '{' || sync.position_of(p_stream) || '}' end, t.said))
+  ) as r (is_wrong, takes)
+  where r.is_wrong
+  union all
+  select 'body', 'templates in values only, and "' || k.key || '" is the name of one'
+  from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "object").keyvalue().key') as b
+  cross join lateral (select b #>> '{}') as k (key)
+  where exists (select from sync.templates_in(k.key))
+  union all
+  select f.field, 'templates in values only, and "' || n.name || '" is the name of one'
+  from (values ('params', p_stream.params), ('headers', p_stream.headers)) as f (field, object)
+  cross join jsonb_object_keys(f.object) as n (name)
+  where exists (select from sync.templates_in(n.name));
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.wrong_places(p_given jsonb)
+ RETURNS SETOF sync.wrong_field
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select g.key, 'no template: those stand in values of path, params, headers and body'
+  from jsonb_each(p_given) as g
+  where g.key <> all ('{path,item_path,params,headers,body,class_rules}')
+    and g.value::text
+      ~ '\{((page|offset|size|next|last|since|id)(\|[^{}]*)?|parent\.[^{}]*)\}';
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.declared_fields(p_what text)
  RETURNS SETOF sync.declared_field
  LANGUAGE sql
@@ -858,7 +959,7 @@ CREATE OR REPLACE FUNCTION sync.declared_fields(p_what text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
   select f.field, f.kind, f.least, f.most, f.one_of::text[] from (values
-    ('source', 'source_name', 'text', 1, 100, null),
+    ('source', 'source_name', 'title', 1, 100, null),
     ('source', 'base_path', 'base path', null, 1000, null),
     ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
     ('source', 'token_url', 'token url', null, 1000, null),
@@ -875,8 +976,8 @@ AS $function$
     ('source', 'success_path', 'keys', 1, 100, null),
     ('source', 'message_path', 'keys', 1, 100, null),
     ('source', 'class_rules', 'class rules', null, null, null),
-    ('stream', 'source_name', 'text', 1, 100, null),
-    ('stream', 'stream_name', 'text', 1, 100, null),
+    ('stream', 'source_name', 'title', 1, 100, null),
+    ('stream', 'stream_name', 'title', 1, 100, null),
     ('stream', 'is_default', 'boolean', null, null, null),
     ('stream', 'completeness', 'choice', null, null,
       '{counted,chained,agreed,feed,single,items,connection}'),
@@ -920,7 +1021,7 @@ AS $function$
     ('stream', 'item_record_path', 'keys', 0, 100, null),
     ('stream', 'name_path', 'keys', 1, 100, null),
     ('stream', 'drop_paths', 'lists of keys', null, null, null),
-    ('stream', 'parent_stream', 'text', 1, 100, null),
+    ('stream', 'parent_stream', 'title', 1, 100, null),
     ('stream', 'order_path', 'keys', 1, 100, null),
     ('stream', 'order_type', 'choice', null, null, '{number,time,text}'),
     ('stream', 'overlap_pages', 'whole number', 0, 100, null),
@@ -976,6 +1077,8 @@ AS $function$
     when 'whole number' then format('a whole number from %s to %s', p_field.least, p_field.most)
     when 'number' then format('a number from %s to %s', p_field.least, p_field.most)
     when 'text' then format('a text of %s to %s printable characters', p_field.least, p_field.most)
+    when 'title' then format('a text of %s to %s printable characters, without blanks at its ends or '
+      'any but a space', p_field.least, p_field.most)
     when 'name' then 'the name of a header or parameter, of letters, digits, "_", "-" and "."'
     when 'keys' then 'a list of keys, such as ["data", "id"]'
       || case p_field.least when 0 then ', or []' else '' end
@@ -983,7 +1086,8 @@ AS $function$
     when 'parameters' then 'an object of texts, numbers and truths, such as {"per_page": 100}'
     when 'headers' then 'an object of texts without line breaks or letters beyond ASCII, such as '
       '{"Api-Version": "2026-01-01"}'
-    when 'body' then format('a JSON object whose text has a length of at most %s', p_field.most)
+    when 'body' then format('a JSON object whose text has a length of at most %s, nested at most 50 '
+      'deep', p_field.most)
     when 'field values' then 'an object of fields and the text, number or truth in each, such as '
       '{"status": "deleted"}'
     when 'columns' then format('an object of at most %s columns, such as {"amount": "bigint", '
@@ -1104,12 +1208,15 @@ begin
   end if;
   return case case p_field.kind when 'field values' then 'parameters' else p_field.kind end
     when 'boolean' then true
-    when 'whole number' then v_text::numeric between p_field.least and p_field.most
-      and v_text::numeric = trunc(v_text::numeric)
+    when 'whole number' then v_text ~ '^[0-9]+$'
+      and v_text::numeric between p_field.least and p_field.most
     when 'number' then v_text::numeric between p_field.least and p_field.most
     when 'choice' then v_text = any (p_field.one_of)
     when 'text' then length(v_text) between p_field.least and p_field.most
       and btrim(v_text) = sync.one_line(v_text) and (btrim(v_text) <> '' or v_text = '')
+    when 'title' then length(v_text) between p_field.least and p_field.most
+      and v_text = sync.one_line(v_text)
+      and v_text !~ '[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]'
     when 'name' then length(v_text) between p_field.least and p_field.most
       and v_text ~ '^[A-Za-z0-9_.-]+$'
     when 'path' then sync.is_path(sync.without_templates(v_text), p_field.most)
@@ -1127,6 +1234,7 @@ begin
       select from jsonb_each(p_value) as p
       where p.key = '' or jsonb_typeof(p.value) not in ('string', 'number', 'boolean'))
     when 'body' then length(v_text) <= p_field.most
+      and not jsonb_path_exists(p_value, 'strict $.**{51}')
     when 'headers' then not exists (
       select from jsonb_each(p_value) as p
       where p.key !~ '^[A-Za-z0-9_.-]{1,100}$' or jsonb_typeof(p.value) <> 'string'
@@ -1140,13 +1248,115 @@ begin
         and p_value -> 'is' in ('"epoch"', '"seconds"', '"date"'), false)
     when 'token url' then length(v_text) <= p_field.most
       and (sync.is_path(v_text, p_field.most)
-        or (sync.parse_url(v_text)).scheme = 'https' and (sync.parse_url(v_text)).path !~ '[?#]')
+        or (sync.parse_url(v_text)).scheme = 'https' and ((sync.parse_url(v_text)).path = ''
+          or sync.is_path((sync.parse_url(v_text)).path, p_field.most)))
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
         or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent'))
     else not exists (
       select from jsonb_array_elements(p_value) as r where not sync.is_class_rule(r)) end is true;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.require_fields(p_what text, p_given jsonb, p_required text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_known text[] := array(select field from sync.declared_fields(p_what));
+  v_unknown text;
+  v_missing text;
+  v_wrong sync.declared_field;
+begin
+  if coalesce(jsonb_typeof(p_given), 'null') <> 'object' then
+    raise exception using errcode = 'SY006',
+      message = format('the declaration is %s and no JSON object',
+        coalesce(sync.shown(p_given), 'null')),
+      hint = 'Fields: ' || array_to_string(v_known, ', ');
+  end if;
+  select string_agg(sync.shown(to_jsonb(k)), ', ') into v_unknown
+  from jsonb_object_keys(p_given) as k where k <> all (v_known);
+  select string_agg(k, ', ') into v_missing from unnest(p_required) as k
+  where p_given ->> k is null;
+  if v_unknown is not null or v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = concat_ws('; ', 'unknown fields: ' || v_unknown, 'missing fields: ' || v_missing),
+      hint = 'Fields: ' || array_to_string(v_known, ', ');
+  end if;
+  select f.* into v_wrong from sync.declared_fields(p_what) as f
+  where p_given ->> f.field is not null and not sync.fits(f, p_given -> f.field) limit 1;
+  if found then
+    perform sync.refuse_field(p_what, p_given, v_wrong.field, sync.takes(v_wrong));
+  end if;
+  select f.* into v_wrong from sync.declared_fields(p_what) as f
+  where length((p_given -> f.field)::text) > 100000 limit 1;
+  if found then
+    perform sync.refuse_field(p_what, p_given, v_wrong.field,
+      'at most 100000 characters of JSON in all');
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.require_target_columns(p_target regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_missing text;
+begin
+  select string_agg(concat_ws(' ', c.name, 'as ' || c.type), ', ' order by c.n) into v_missing
+  from (values (1, 'workspace_id', 'bigint'), (2, 'id', null), (3, 'raw', 'jsonb'),
+    (4, 'last_changed_at', 'timestamptz'), (5, 'deleted_at', 'timestamptz'),
+    (6, 'unlisted_at', 'timestamptz')) as c (n, name, type)
+  where not exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = c.name and not a.attisdropped
+      and a.atttypid = coalesce(c.type::regtype, a.atttypid));
+  if v_missing is not null then
+    raise exception using errcode = 'SY006',
+      message = format('table %s lacks: %s', p_target, v_missing),
+      hint = 'An apply function fills it; these are what closing needs.';
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.named_table(p_name text)
+ RETURNS regclass
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return to_regclass(p_name);
+exception when data_exception or syntax_error_or_access_rule_violation then
+  return null;  -- no name at all
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.register_target_table(p_table text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_target regclass := sync.named_table(p_table);
+begin
+  if v_target is null or not exists (
+    select 1 from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = v_target and c.relkind in ('r', 'p')
+      and n.nspname not in ('auth', 'vault', 'sync', 'information_schema')
+      and n.nspname not like 'pg\_%'
+  ) then
+    raise exception using errcode = 'SY006',
+      message = format('%L is no table that streams may write to', p_table),
+      hint = 'Name an existing table with its schema; auth, vault and sync are closed.';
+  end if;
+  perform sync.require_target_columns(v_target);
+  insert into sync.target_tables (target) values (v_target) on conflict (target) do nothing;
+  return jsonb_build_object('target_table', sync.qualified_name(v_target));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.is_keyed_by_parent(p_target regclass)
@@ -1160,6 +1370,33 @@ AS $function$
     join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
     where i.indrelid = p_target and i.indisprimary and a.attname = 'parent_id');
 $function$;
+
+CREATE OR REPLACE FUNCTION sync.require_target_table(p_stream jsonb, p_source_id bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
+  v_target regclass := sync.named_table(v_name);
+  v_owner text;
+begin
+  perform 1 from sync.target_tables where target = v_target for update;
+  if not found then
+    perform sync.refuse_field('stream', p_stream, 'target_table', 'a table that the database''s '
+      'owner registered: select sync.register_target_table(''…'')');
+  end if;
+  perform sync.require_target_columns(v_target);
+  select stream_name into v_owner from public.sync_streams
+  where (source_id, stream_name) <> (p_source_id, p_stream ->> 'stream_name')
+    and to_regclass(target_table) = v_target;
+  if v_owner is not null and not sync.is_shared_target(v_target) then
+    perform sync.refuse_field('stream', p_stream, 'target_table', format('a table of its own, and '
+      'this is the stream %L''s; one that streams share has a column stream_id, and every '
+      'statement filters by it', v_owner));
+  end if;
+  return sync.qualified_name(v_target);
+end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.default_values(p_table regclass)
  RETURNS jsonb
@@ -1203,85 +1440,6 @@ AS $function$
     via}'::text[]);
 $function$;
 
-CREATE OR REPLACE FUNCTION sync.placed_templates(p_stream public.sync_streams)
- RETURNS TABLE(field text, said text, name text, flaw text)
- LANGUAGE sql
- IMMUTABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-  select f.field, t.said, t.name, t.flaw
-  from (
-    select 'path', p_stream.path
-    union all select 'item_path', p_stream.item_path
-    union all select 'params', p.value #>> '{}' from jsonb_each(p_stream.params) as p
-    union all select 'headers', h.value #>> '{}' from jsonb_each(p_stream.headers) as h
-    union all select 'body', b #>> '{}'
-    from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "string")') as b
-  ) as f (field, text)
-  cross join sync.templates_in(f.text) as t;
-$function$;
-
-CREATE OR REPLACE FUNCTION sync.wrong_templates(p_stream public.sync_streams)
- RETURNS SETOF sync.wrong_field
- LANGUAGE sql
- IMMUTABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET standard_conforming_strings TO 'on'
-AS $function$
-  select t.field, r.takes from sync.placed_templates(p_stream) as t
-  cross join lateral (values
-    (t.flaw = 'name', format('the templates {page}, {offset}, {size}, {next}, {last}, {since}, '
-      '{id} and {parent.key}, and %s is none of them; a brace with a blank behind it is text',
-      t.said)),
-    (t.flaw = 'default', format('behind the bar of a template a JSON text, number or truth, as in '
-      '{last|0} or {since|"2020-01-01"}, and not %s', t.said)),
-    (t.field = 'item_path' and t.name not in ('id', 'parent'),
-      format('the templates {id} and {parent.key} only, and not %s', t.said)),
-    (t.field <> 'item_path' and t.name = 'id',
-      'no {id}: that stands in item_path, the path of one record'),
-    (t.name = 'parent' and p_stream.parent_stream is null,
-      format('no %s unless parent_stream names the stream of the parents', t.said)),
-    (t.name in ('page', 'offset', 'next', 'last', 'since')
-      and p_stream.completeness in ('single', 'items', 'connection'),
-      format('no %s where completeness is %s, which is one answer', t.said,
-        p_stream.completeness)),
-    (t.name = 'since' and p_stream.updated_at_path is null,
-      'no {since} unless updated_at_path says where a record''s time of change stands'),
-    (t.name = 'since' and p_stream.completeness = 'feed',
-      'no {since} where completeness is feed: a feed is read down to its mark'),
-    (t.name in ('page', 'offset', 'next', 'last') and t.name <> sync.position_of(p_stream),
-      format('one position only: the list is paged by %s already, and %s is a second one',
-        case sync.position_of(p_stream) when 'url' then 'next_is "url"'
-        when 'link' then 'next_is "link_header"'
-        else '{' || sync.position_of(p_stream) || '}' end, t.said))
-  ) as r (is_wrong, takes)
-  where r.is_wrong
-  union all
-  select 'body', 'templates in values only, and "' || k.key || '" is the name of one'
-  from jsonb_path_query(p_stream.body, 'strict $.** ? (@.type() == "object").keyvalue().key') as b
-  cross join lateral (select b #>> '{}') as k (key)
-  where exists (select from sync.templates_in(k.key))
-  union all
-  select f.field, 'templates in values only, and "' || n.name || '" is the name of one'
-  from (values ('params', p_stream.params), ('headers', p_stream.headers)) as f (field, object)
-  cross join jsonb_object_keys(f.object) as n (name)
-  where exists (select from sync.templates_in(n.name));
-$function$;
-
-CREATE OR REPLACE FUNCTION sync.wrong_places(p_given jsonb)
- RETURNS SETOF sync.wrong_field
- LANGUAGE sql
- IMMUTABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET standard_conforming_strings TO 'on'
-AS $function$
-  select g.key, 'no template: those stand in values of path, params, headers and body'
-  from jsonb_each(p_given) as g
-  where g.key <> all ('{path,item_path,params,headers,body,class_rules}')
-    and g.value::text
-      ~ '\{((page|offset|size|next|last|since|id)(\|[^{}]*)?|parent\.[^{}]*)\}';
-$function$;
-
 CREATE OR REPLACE FUNCTION sync.wrong_requests(p_stream public.sync_streams, p_default public.sync_streams, p_source public.sync_sources)
  RETURNS SETOF sync.wrong_field
  LANGUAGE sql
@@ -1301,10 +1459,22 @@ AS $function$
         || p_stream.cursor_params) ? p_stream.cursor_param,
       'a name that params and cursor_params do not have'),
     ('cursor_params', p_stream.cursor_params is not null
-      and sync.position_of(p_stream) <> 'page',
-      'nothing unless the list is paged by number, whose deep pages it is for'),
+      and (p_stream.completeness <> 'feed' or sync.position_of(p_stream) <> 'page'),
+      'nothing unless completeness is feed and the list is paged by number, whose deep pages it '
+        'is for'),
     ('deep_page_limit', p_stream.deep_page_limit is not null
-      and sync.position_of(p_stream) <> 'page', 'nothing unless the list is paged by number'),
+      and (p_stream.completeness <> 'feed' or sync.position_of(p_stream) <> 'page'),
+      'nothing unless completeness is feed and the list is paged by number'),
+    ('method', p_stream.method <> 'GET' and p_stream.completeness in ('items', 'connection'),
+      format('GET, where completeness is %s', p_stream.completeness)),
+    ('params', p_stream.params <> '{}' and p_stream.completeness in ('items', 'connection'),
+      format('nothing where completeness is %s, whose request is its path alone',
+        p_stream.completeness)),
+    ('path', p_stream.completeness = 'connection' and strpos(p_stream.path, '{') > 0,
+      'no template where completeness is connection'),
+    ('headers', p_stream.completeness = 'connection'
+      and strpos(substr(p_stream.headers::text, 2), '{') > 0,
+      'no template where completeness is connection'),
     ('params', p_source.auth_in = 'query' and p_source.auth in ('key', 'oauth2_client',
         'oauth2_refresh') and p_stream.params ? p_source.auth_name,
       format('no parameter %s, in which the source sends the key', to_jsonb(p_source.auth_name))),
@@ -1435,6 +1605,8 @@ AS $function$
       'nothing unless the list has pages'),
     ('order_is_unique', p_stream.order_is_unique is not null and p_stream.order_path is null,
       'nothing unless order_path is given'),
+    ('order_type', x.completeness = 'feed' and p_stream.order_type = 'text',
+      'number or time, where completeness is feed'),
     ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer',
       'integer, where completeness is feed'),
     ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
@@ -1491,7 +1663,13 @@ AS $function$
           or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
           or (jsonb_array_length(path) = 1 and p_stream.deleted_when ? (path ->> 0))),
       'paths that spare a record''s id, its updated_at and the fields of deleted_when, which are '
-        'needed after the cut')
+        'needed after the cut'),
+    ('columns', exists (
+        select 1 from jsonb_each(p_stream.columns) as c
+        cross join jsonb_array_elements(p_stream.drop_paths) as d (path)
+        where starts_with(btrim(coalesce(c.value -> 'path', jsonb_build_array(c.key))::text, '[]')
+          || ', ', btrim(d.path::text, '[]') || ', ')),
+      'columns of what drop_paths leaves')
   ) as r (field, is_wrong, takes) where r.is_wrong;
 $function$;
 
@@ -1540,6 +1718,8 @@ AS $function$
       'nothing where auth is none'),
     ('auth_name', p_source.auth_name <> p_default.auth_name and p_source.auth = 'none',
       'nothing where auth is none'),
+    ('auth_prefix', p_source.auth_in = 'header' and p_source.auth_prefix !~ '^[ -~]*$',
+      'printable ASCII, in a header'),
     ('auth_prefix', p_source.auth_prefix <> p_default.auth_prefix and p_source.auth = 'none',
       'nothing where auth is none'),
     ('token_url', p_source.token_url is null and x.is_oauth,
@@ -1748,6 +1928,8 @@ declare
 create or replace function <name>(p_records sync.incoming_record[]) returns sync.changed_record[]
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on
   set timezone = 'UTC' set datestyle = 'ISO, MDY' as $body$
+-- A column may have the name of a variable.
+#variable_conflict use_variable
 declare
   v_now timestamptz := sync.now();
   v_judged sync.judged_record[];
@@ -1908,6 +2090,8 @@ CREATE OR REPLACE FUNCTION sync.apply_synced_records(p_records sync.incoming_rec
  SET "TimeZone" TO 'UTC'
  SET "DateStyle" TO 'ISO, MDY'
 AS $function$
+-- A column may have the name of a variable.
+#variable_conflict use_variable
 declare
   v_now timestamptz := sync.now();
   v_judged sync.judged_record[];
@@ -2083,6 +2267,31 @@ $sql$, p_table,
       'as it serves it.', p_given -> 'stream_name', p_given -> 'source_name')));
 $function$;
 
+CREATE OR REPLACE FUNCTION sync.flaw_of_table(p_given jsonb, p_target regclass)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select f.flaw from (
+    select format('a column %I that is always generated', a.attname) as flaw, a.attnum as place
+    from pg_catalog.pg_attribute as a
+    join sync.table_form(p_given) as f on f.name = a.attname
+    where a.attrelid = p_target and a.attidentity = 'a'
+    union all
+    select format('a column %I that takes no null', a.attname), a.attnum
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attnotnull and not a.attisdropped
+      and (a.attname in ('updated_at', 'deleted_at', 'unlisted_at')
+        or a.attnum > 0 and not a.atthasdef and a.attidentity = ''
+        and a.attname not in (select f.name from sync.table_form(p_given) as f))
+    union all
+    select 'a key that is deferrable', null
+    from pg_catalog.pg_index as i
+    where i.indrelid = p_target and i.indisprimary and not i.indimmediate
+  ) as f order by f.place limit 1;
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.require_adoptable(p_given jsonb, p_target regclass)
  RETURNS void
  LANGUAGE plpgsql
@@ -2096,6 +2305,7 @@ declare
     join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
     where i.indrelid = p_target and i.indisprimary order by k.n);
   v_wrong record;
+  v_flaw text := sync.flaw_of_table(p_given, p_target);
 begin
   if not exists (
     select 1 from pg_catalog.pg_class as c
@@ -2113,8 +2323,11 @@ begin
   where (a.attname is null and d.name is null) or a.atttypid <> f.type::regtype
     or a.attgenerated <> ''
   order by f.place limit 1;
-  if not found and v_key = sync.table_key(p_given) then
+  if not found and v_key = sync.table_key(p_given) and v_flaw is null then
     return;
+  elsif not found and v_key = sync.table_key(p_given) then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('a table that records can be written to: %s has %s', p_target, v_flaw));
   elsif v_wrong.is_declared then
     perform sync.refuse_field('stream', p_given, 'columns', format('for %I the type %s, which it '
       'has in %s: a type does not change; declare a column of another name, or drop this one',
@@ -2177,12 +2390,22 @@ declare
   v_target regclass := to_regclass(v_table);
   v_given jsonb := p_given || jsonb_build_object('target_table', v_table);
   v_added text[] := '{}'::text[];
+  v_written regclass;
 begin
   if coalesce(p_given ->> 'apply_function', v_upsert) <> v_upsert then
     perform sync.refuse_field('stream', p_given, 'apply_function',
       format('nothing where columns is given: %s is made of it', v_upsert));
   end if;
-  if v_target is null then
+  select t.target into v_written
+  from sync.target_tables as t join pg_catalog.pg_class as c on c.oid = t.target
+  where t.upsert_name = v_upsert and t.target is distinct from v_target;
+  if found then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('another name: %s would be made of it, and that writes %s', v_upsert, v_written));
+  elsif v_target is null and to_regtype(v_table) is not null then
+    perform sync.refuse_field('stream', p_given, 'target_table',
+      format('another name: %s is a type', v_table));
+  elsif v_target is null then
     execute sync.table_sql(v_table, v_given);
     v_target := to_regclass(v_table);
   else
@@ -2388,6 +2611,89 @@ begin
   return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.require_function(p_stream jsonb, p_field text, p_argument_types text, p_return_type regtype)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_call text := format('%s(%s)', p_stream ->> p_field, p_argument_types);
+  v_function regprocedure;
+begin
+  if p_stream ->> p_field is null then
+    return;
+  end if;
+  begin
+    v_function := to_regprocedure(v_call);
+  exception when data_exception or syntax_error_or_access_rule_violation then
+    v_function := null;  -- no name at all
+  end;
+  if not exists (
+    select 1 from pg_catalog.pg_proc as f
+    join pg_catalog.pg_namespace as n on n.oid = f.pronamespace
+    where f.oid = v_function and f.prokind = 'f' and not starts_with(n.nspname, 'pg_')
+      and f.prorettype = p_return_type and f.proretset = (p_return_type = 'record'::regtype)
+  ) then
+    perform sync.refuse_field('stream', p_stream, p_field, format('the name, with its schema, of an '
+      'existing function of (%s) that returns %s', p_argument_types,
+      case p_return_type when 'record'::regtype then 'a table' else p_return_type::text end));
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.require_own_upsert(p_stream jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_name text := coalesce(p_stream ->> 'apply_function', 'sync.apply_synced_records');
+  v_function regprocedure := to_regprocedure(v_name || '(sync.incoming_record[])');
+  v_written regclass;
+begin
+  select t.target into v_written from sync.target_tables as t
+  join pg_catalog.pg_class as c on c.oid = t.target
+  where to_regprocedure(t.upsert_name || '(sync.incoming_record[])') = v_function
+    and t.target is distinct from to_regclass(p_stream ->> 'target_table');
+  if found then
+    perform sync.refuse_field('stream', p_stream, 'apply_function', format('the function that '
+      'writes target_table, which is %s; %s writes %s', p_stream ->> 'target_table', v_name,
+      v_written));
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.require_uncut_parents(p_given jsonb, p_source_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_cut record;
+begin
+  select child.stream_name, parent.stream_name as parent_name, t.field, t.said into v_cut
+  from public.sync_streams as child
+  join public.sync_streams as parent on parent.source_id = child.source_id
+    and parent.stream_name = child.parent_stream
+  cross join jsonb_array_elements(parent.drop_paths) as d (path)
+  cross join sync.placed_templates(child) as t
+  where child.source_id = p_source_id and t.name = 'parent'
+    and p_given ->> 'stream_name' in (child.stream_name, parent.stream_name)
+    and (parent.parent_stream is null or t.path[1] <> 'parent')
+    and to_jsonb(t.path[:jsonb_array_length(d.path)]) = d.path
+  order by child.id limit 1;
+  if v_cut.stream_name = p_given ->> 'stream_name' then
+    perform sync.refuse_field('stream', p_given, v_cut.field,
+      format('what the parents keep: drop_paths of the stream %L cuts %s', v_cut.parent_name,
+        v_cut.said));
+  elsif found then
+    perform sync.refuse_field('stream', p_given, 'drop_paths',
+      format('paths that spare %s, which stands in %s of the stream %L', v_cut.said, v_cut.field,
+        v_cut.stream_name));
+  end if;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.require_parents(p_given jsonb, p_source_id bigint)
  RETURNS void
  LANGUAGE plpgsql
@@ -2407,10 +2713,8 @@ begin
     perform sync.refuse_field('stream', p_given, 'parent_stream',
       'the name of a list of the same source, declared before its children');
   elsif found then
-    raise exception using errcode = 'SY006',
-      message = format('stream %L: parent_stream is %L, and that is no list of the source',
-        v_wrong.stream_name, v_wrong.parent_stream),
-      hint = 'The parent is a list of the same source, declared before its children.';
+    perform sync.refuse_field('stream', p_given, 'completeness',
+      format('that of a list: the stream %L has it as its parents', v_wrong.stream_name));
   end if;
   with recursive above as (
     select s.stream_name, s.parent_stream, array[s.stream_name] as below
@@ -2476,7 +2780,9 @@ begin
     ('stage_function', 'bigint, text[]', 'record'),
     ('shown_function', 'bigint[], bigint[], text[]', 'record'),
     ('warn_function', 'bigint', 'text[]')) as f (field, takes, gives);
+  perform sync.require_own_upsert(v_given);
   perform sync.require_parents(p_stream, v_source_id);
+  perform sync.require_uncut_parents(p_stream, v_source_id);
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
@@ -10346,7 +10652,7 @@ begin
   begin
     perform sync.declare_all(p_declaration);
     v_after := sync.rows_of_source(v_name);
-    if p_is_trial then
+    if coalesce(p_is_trial, true) then
       raise exception 'this was a trial';
     end if;
   exception when raise_exception then
@@ -10372,7 +10678,7 @@ begin
     ) as d (n, what, name, before, after, given)
   ) as c
   where c.before is null or c.fields <> '[]';
-  return jsonb_build_object('source_name', v_name, 'is_applied', not p_is_trial,
+  return jsonb_build_object('source_name', v_name, 'is_applied', not coalesce(p_is_trial, true),
     'changes', v_changes, 'untouched', (
       select coalesce(jsonb_agg(k order by k), '[]')
       from jsonb_object_keys(coalesce(v_before -> 'streams', '{}')) as k
@@ -10385,14 +10691,16 @@ CREATE OR REPLACE FUNCTION sync.undeclared_rows(OUT o_source jsonb, OUT o_stream
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  v_name text := 'defaults ' || gen_random_uuid();
 begin
   begin
-    perform public.declare_source('{"source_name": "a source of defaults"}');
-    perform public.declare_stream('{"source_name": "a source of defaults",
-      "stream_name": "a stream of defaults", "path": "/", "page_size": 1}');
+    perform public.declare_source(jsonb_build_object('source_name', v_name));
+    perform public.declare_stream(jsonb_build_object('source_name', v_name, 'stream_name', v_name,
+      'path', '/', 'page_size', 1));
     select to_jsonb(so), to_jsonb(st) into strict o_source, o_stream
     from public.sync_sources as so join public.sync_streams as st on st.source_id = so.id
-    where so.source_name = 'a source of defaults';
+    where so.source_name = v_name;
     raise exception 'this was a trial';
   exception when raise_exception then
     if o_stream is null then
@@ -12079,18 +12387,27 @@ which record_id is too unless it is unique below its parent only.';
 
 comment on type sync.template is 'A template in a text. said: as it stands there, with its braces; name: page, offset, size, next,
 last, since, id or parent; path: of parent, the keys of {parent.a.b}; flaw: null, name or default:
-what of it is no template''s.';
+what of it is no template''s; fallback: what stands behind its bar.';
 
 comment on function sync.template_default(text) is 'Returns: what stands behind the bar of {last|0}; null if it is no JSON text, number or truth.';
 
-comment on function sync.templates_in(text) is 'Returns: the templates of a text, in order: {name}, {name|default} or {parent.key.key}. A brace
-that no letter follows is text.';
+comment on function sync.templates_in(text) is 'Returns: the templates of a text, in order: {name}, {name|default} or {parent.key.key}; last what
+begins as one and ends as none. A brace that no letter follows is text.';
 
 comment on function sync.has_template(public.sync_streams,text) is 'Returns: whether a stream''s requests have the template of that name, for instance since.';
 
 comment on function sync.position_of(public.sync_streams) is 'What decides how a list is paged. Returns: page, offset, next or last, the template that its
 requests have; url or link, where an answer names the whole next request; none: one answer. A
 counted list or a feed without any has its page in page_param.';
+
+comment on type sync.wrong_field is 'A field of a declaration that does not go with the others, and what it would take.';
+
+comment on function sync.placed_templates(public.sync_streams) is 'Returns: the templates of a stream''s requests, each with the field in which it stands.';
+
+comment on function sync.wrong_templates(public.sync_streams) is 'Returns: fields with templates that are unknown, stand where they have no value, or are a second
+position.';
+
+comment on function sync.wrong_places(jsonb) is 'Returns: fields with a template that no request has.';
 
 comment on function sync.column_types() is 'Returns: the types that a declared column may have.';
 
@@ -12106,22 +12423,15 @@ format.';
 comment on function sync.is_class_rule(jsonb) is 'Returns: whether the value is a rule that says what an answer means by its text, a header or a
 value in its body.';
 
-comment on function sync.is_keyed_by_parent(regclass) is 'Returns: whether rows of a target table are kept apart by parent, with its id in a column.';
+comment on function sync.named_table(text) is 'Returns: the table or other relation of a name, null if there is none or that is no name.';
 
-comment on type sync.wrong_field is 'A field of a declaration that does not go with the others, and what it would take.';
+comment on function sync.is_keyed_by_parent(regclass) is 'Returns: whether rows of a target table are kept apart by parent, with its id in a column.';
 
 comment on function sync.default_values(regclass) is 'Returns: the defaults of a table''s columns.';
 
 comment on function sync.without_nulls(jsonb) is 'Returns: a declaration without fields that are null, which are as if left out.';
 
 comment on function sync.is_reserved_header(text) is 'Returns: whether a header is one that only the engine or the HTTP library writes.';
-
-comment on function sync.placed_templates(public.sync_streams) is 'Returns: the templates of a stream''s requests, each with the field in which it stands.';
-
-comment on function sync.wrong_templates(public.sync_streams) is 'Returns: fields with templates that are unknown, stand where they have no value, or are a second
-position.';
-
-comment on function sync.wrong_places(jsonb) is 'Returns: fields with a template that no request has.';
 
 comment on function sync.wrong_requests(public.sync_streams,public.sync_streams,public.sync_sources) is 'Returns: fields that a request cannot have together.';
 
@@ -12199,6 +12509,9 @@ comment on function sync.table_sql(text,jsonb) is 'Returns: the statement that m
 
 comment on function sync.access_sql(text,jsonb) is 'Returns: the statements that say what a declared table is and who reads it: operators.';
 
+comment on function sync.flaw_of_table(jsonb,regclass) is 'Returns: what of a table, whose columns are of the declared types, refuses every record; null if
+nothing does.';
+
 comment on function sync.require_adoptable(jsonb,regclass) is 'Raises: SY006 unless a table that stands is one that the declaration would make, but for columns
 that it lacks or has besides.';
 
@@ -12220,6 +12533,12 @@ comment on function sync.fill_rows(public.sync_streams,text[],sync.judged_record
 comment on function sync.fill_columns(integer) is 'Fill new columns of one table from what its rows were made of, at most so many rows; those that
 hold it already cost no row version. Returns: rows looked at. Locks: the table''s row of column_fills
 by SKIP LOCKED, then rows in key order.';
+
+comment on function sync.require_own_upsert(jsonb) is 'Raises: SY006 where the apply function of a stream is one that was made for another table than its
+own.';
+
+comment on function sync.require_uncut_parents(jsonb,bigint) is 'Raises: SY006 where requests of a stream, or of its children, take of a parent what its drop_paths
+cut.';
 
 comment on function sync.require_parents(jsonb,bigint) is 'Raises: SY006 unless the parents that streams of a source name are lists of it, and none is its
 own.';
@@ -13389,6 +13708,12 @@ revoke all on function sync.has_template(public.sync_streams,text) from public, 
 
 revoke all on function sync.position_of(public.sync_streams) from public, anon, authenticated, service_role;
 
+revoke all on function sync.placed_templates(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_templates(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wrong_places(jsonb) from public, anon, authenticated, service_role;
+
 revoke all on function sync.column_types() from public, anon, authenticated, service_role;
 
 revoke all on function sync.own_columns() from public, anon, authenticated, service_role;
@@ -13401,6 +13726,8 @@ revoke all on function sync.is_column(text,jsonb) from public, anon, authenticat
 
 revoke all on function sync.is_class_rule(jsonb) from public, anon, authenticated, service_role;
 
+revoke all on function sync.named_table(text) from public, anon, authenticated, service_role;
+
 revoke all on function sync.is_keyed_by_parent(regclass) from public, anon, authenticated, service_role;
 
 revoke all on function sync.default_values(regclass) from public, anon, authenticated, service_role;
@@ -13408,12 +13735,6 @@ revoke all on function sync.default_values(regclass) from public, anon, authenti
 revoke all on function sync.without_nulls(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.is_reserved_header(text) from public, anon, authenticated, service_role;
-
-revoke all on function sync.placed_templates(public.sync_streams) from public, anon, authenticated, service_role;
-
-revoke all on function sync.wrong_templates(public.sync_streams) from public, anon, authenticated, service_role;
-
-revoke all on function sync.wrong_places(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.wrong_requests(public.sync_streams,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
@@ -13471,6 +13792,8 @@ revoke all on function sync.table_sql(text,jsonb) from public, anon, authenticat
 
 revoke all on function sync.access_sql(text,jsonb) from public, anon, authenticated, service_role;
 
+revoke all on function sync.flaw_of_table(jsonb,regclass) from public, anon, authenticated, service_role;
+
 revoke all on function sync.require_adoptable(jsonb,regclass) from public, anon, authenticated, service_role;
 
 revoke all on function sync.add_columns(jsonb,regclass) from public, anon, authenticated, service_role;
@@ -13484,6 +13807,10 @@ revoke all on function sync.picked_rows(public.sync_streams,sync.column_fills,in
 revoke all on function sync.fill_rows(public.sync_streams,text[],sync.judged_record[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.fill_columns(integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_own_upsert(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_uncut_parents(jsonb,bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.require_parents(jsonb,bigint) from public, anon, authenticated, service_role;
 

@@ -50,6 +50,8 @@ CREATE OR REPLACE FUNCTION sync.apply_sender_emails(p_records sync.incoming_reco
  SET "TimeZone" TO 'UTC'
  SET "DateStyle" TO 'ISO, MDY'
 AS $function$
+-- A column may have the name of a variable.
+#variable_conflict use_variable
 declare
   v_now timestamptz := sync.now();
   v_judged sync.judged_record[];
@@ -136,6 +138,8 @@ CREATE OR REPLACE FUNCTION sync.upsert_email_replies(p_records sync.incoming_rec
  SET "TimeZone" TO 'UTC'
  SET "DateStyle" TO 'ISO, MDY'
 AS $function$
+-- A column may have the name of a variable.
+#variable_conflict use_variable
 declare
   v_now timestamptz := sync.now();
   v_judged sync.judged_record[];

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(26);
+select plan(27);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null}');
 create function tests.declare(p_more jsonb default '{}') returns jsonb language sql as $$
@@ -96,6 +96,17 @@ select tests.declare('{"target_table": "synced.folk", "id_type": "text"}');
 select results_eq($$select count(*), pg_typeof(min(id))::text from synced.folk$$,
   $$values (0::bigint, 'text')$$, 'another name is another table');
 select is((select count(*) from synced.crm_people), 4::bigint, 'nothing is dropped');
+
+-- The function that writes a table has variables, and a record may have fields of their names.
+select declare_stream('{"source_name": "crm", "stream_name": "odd", "path": "/odd",
+  "page_size": 2, "columns": {"v_now": "text", "v_judged": "text", "v_rows": "text",
+  "p_records": "text", "excluded": "text", "t": "text", "user": "text", "name": "text"}}');
+update tests.accounts set fields = fields || '{"v_now": "a", "v_judged": "b", "user": "c"}';
+select tests.start('acme');
+select tests.work();
+select is((select count(*) from synced.crm_odd as o where o.v_now = 'a' and o.v_judged = 'b'
+    and to_jsonb(o) ->> 'user' = 'c' and o.excluded is null),
+  (select count(*) from tests.accounts), 'a column may have any name but ours');
 
 select * from finish();
 rollback;

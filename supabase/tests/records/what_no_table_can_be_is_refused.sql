@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(24);
+select plan(30);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null}');
 create function tests.refusal(p_more jsonb) returns text language plpgsql as $$
@@ -25,6 +25,7 @@ from (values
   ('target_table', '{"target_table": "synced.a; drop table x"}'),
   ('target_table', jsonb_build_object('target_table', 'synced.' || repeat('x', 48))),
   ('target_table', '{"target_table": "synced.crm_people", "columns": null}'),
+  ('target_table', '{"target_table": "synced.records"}'),
   ('apply_function', '{"apply_function": "sync.apply_synced_records"}')
 ) as w (field, given);
 select ok(tests.refusal(jsonb_build_object('stream_name', repeat('x', 60))) like
@@ -47,12 +48,21 @@ create table synced.keyless (like synced.made);
 create table synced.mistyped (like synced.made including all);
 alter table synced.mistyped alter column raw type text;
 create view synced.seen as select * from synced.made;
+create table synced.generated (like synced.made including all);
+alter table synced.generated alter column id add generated always as identity;
+create table synced.undeletable (like synced.made including all);
+alter table synced.undeletable alter column deleted_at set not null;
+create table synced.strict (like synced.made including all);
+alter table synced.strict alter column color set not null;
+create table synced.deferred (like synced.made, primary key (workspace_id, id) deferrable);
+create type synced.typed as enum ('a');
 create function tests.refused_table(p_name text) returns boolean language sql as $$
   select tests.refusal(jsonb_build_object('stream_name', 'made', 'target_table',
     'synced.' || p_name)) ~ '^stream "made": (target_table|id_scope) is ';
 $$;
 select ok(tests.refused_table(name), format('a table that is %s is not adopted', name))
-from unnest('{lacking,keyless,mistyped,seen}'::text[]) as name;
+from unnest('{lacking,keyless,mistyped,seen,generated,undeletable,strict,deferred,typed}'::text[])
+  as name;
 select is(tests.refusal('{"stream_name": "made", "target_table": "synced.made",
   "columns": {"name": "text", "size": "integer"}}'), 'taken', 'one that fits is adopted');
 select has_column('synced', 'made', 'size', 'gets what it lacks');

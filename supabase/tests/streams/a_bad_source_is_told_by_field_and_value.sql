@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(86);
+select plan(95);
 
 create function tests.refusal(p_given jsonb) returns text language plpgsql as $$
 begin
@@ -43,7 +43,12 @@ insert into tests.wrong (field, given) values
 ('auth_name', '"{page}"'), ('auth_prefix', '"{since|0}"'),
 ('token_url', '"oauth/token"'), ('token_url', '"http://auth.example/token"'),
 ('token_url', '"https://auth.example/token?a=b"'), ('token_url', '"https://me@auth.example/"'),
-('token_url', '"/a/../token"'), ('token_url', '{}'), ('token_url', '"/oauth/token"'),
+('token_url', '"/a/../token"'), ('token_url', '"https://auth.example/a/../b"'),
+('token_url', '"https://auth.example/a//b"'), ('token_url', '"https://auth.example/%zz"'),
+('token_url', '"https://auth.example/\\a"'), ('auth_prefix', '"Bearér "'),
+('max_in_flight', '3.0'), ('source_name', '" crm"'), ('source_name', '"\u00a0"'),
+('token_params', jsonb_build_object('a', repeat('x', 100001))),
+ ('token_url', '{}'), ('token_url', '"/oauth/token"'),
 ('token_params', '[]'), ('token_params', '{"scope": ["a"]}'), ('token_params', '{"scope": "a"}'),
 ('reset_header', '"x-reset"'), ('reset_header', '{"name": "x reset", "is": "epoch"}'),
 ('reset_header', '{"name": "x-reset"}'), ('reset_header', '{"name": "x-reset", "is": "soon"}'),

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(256);
+select plan(300);
 
 select declare_source('{"source_name": "crm", "auth_in": "query", "auth_name": "key"}');
 select declare_stream('{"source_name": "crm", "stream_name": "me", "path": "/me", "page_size": 1,
@@ -150,7 +150,57 @@ insert into tests.wrong values
 ('cursor_params', '{}', '{"next_cursor_path": ["n"], "params": {"a": "{offset}"}}'),
 ('cursor_param', '"mode"', '{"next_cursor_path": ["n"], "cursor_params": {"mode": "cursor"}}'),
 ('deep_page_limit', '5', '{"params": {"a": "{offset}"}}'),
-('next_cursor_path', 'null', '{"cursor_params": {}}');
+('next_cursor_path', 'null', '{"cursor_params": {}, "completeness": "feed"}');
+
+-- What a program may make of a number, a name or a long list.
+insert into tests.wrong (field, given) values
+('page_size', '50.0'), ('page_size', '1e131000'), ('first_page', '1.0'), ('timeout_ms', '100.0'),
+('stream_name', '" people"'), ('stream_name', '"people "'), ('stream_name', '"\u00a0"'),
+('stream_name', '"a\u3000b"'), ('parent_stream', '" "'),
+('params', jsonb_build_object('a', repeat('x', 100001))), ('params', '{"a": 1e100001}'),
+('deleted_when', jsonb_build_object('a', repeat('x', 100001))),
+('records_path', jsonb_build_array(repeat('x', 100001))),
+('class_rules', (select jsonb_agg('{"text": "too many", "class": "transient"}'::jsonb)
+  from generate_series(1, 3000))),
+('headers', (select jsonb_object_agg('X-' || n, 'a') from generate_series(1, 10000) as n)),
+-- Templates that are not closed, or have no value in the first request.
+('params', '{"p": "{page"}'), ('params', '{"p": "{page|{\"a\": 1}}"}'), ('params', '{"p": "{é}"}'),
+('params', '{"q": "a {b {c"}'),
+('params', '{"a": 1}'), ('columns', '{"token": "text"}'),
+('columns', '{"t": {"path": ["a", "b"], "type": "text"}}'),
+('deep_page_limit', '5'), ('cursor_params', '{"by": "cursor"}');
+update tests.wrong set besides = '{"completeness": "connection"}'
+where (field, given) = ('params', '{"a": 1}');
+update tests.wrong set besides = '{"drop_paths": [["token"], ["a"]]}'
+where field = 'columns' and given in ('{"token": "text"}',
+  '{"t": {"path": ["a", "b"], "type": "text"}}');
+update tests.wrong set besides = '{"next_cursor_path": ["next"]}'
+where (field, given) = ('cursor_params', '{"by": "cursor"}');
+insert into tests.wrong values
+('path', '"/a/{next}"', '{"completeness": "agreed", "next_path": ["n"]}'),
+('path', '"/a/{last}"', '{"completeness": "agreed"}'),
+('path', '"/a/{last|\"\"}"', '{"completeness": "agreed"}'),
+('path', '"/a/{last|\"..\"}"', '{"completeness": "agreed"}'),
+('path', '"/a/{since}"', '{"updated_at_path": ["u"]}'),
+('path', '"/a/{since|0}"', '{"updated_at_path": ["u"], "completeness": "agreed",
+  "params": {"n": "{next}"}, "next_path": ["n"]}'),
+('headers', '{"X-After": "{last}"}', '{"completeness": "agreed"}'),
+('headers', '{"X-After": "{last|\"é\"}"}', '{"completeness": "agreed"}'),
+('headers', '{"X-After": "{last|\"a\\r\\nb\"}"}', '{"completeness": "agreed"}'),
+('headers', '{"X-Page": "{page}"}', '{"completeness": "agreed", "item_path": "/a/{id}"}'),
+('headers', '{"X-Size": "{size}"}', '{"completeness": "connection"}'),
+('path', '"/me/{size}"', '{"completeness": "connection"}'),
+('params', '{"a": 1}', '{"completeness": "items", "parent_stream": "x", "item_path": "/a/{id}"}'),
+('method', '"POST"', '{"completeness": "connection"}'),
+('body', jsonb_build_object('a', (repeat('[', 60) || repeat(']', 60))::jsonb),
+  '{"method": "POST"}'),
+('body', jsonb_build_object('a', (repeat('[', 4000) || repeat(']', 4000))::jsonb),
+  '{"method": "POST"}'),
+('order_type', '"text"', '{"completeness": "feed", "order_path": ["n"]}'),
+('close_function', '"pg_catalog.pg_advisory_lock"', '{}'),
+('close_function', '"tests.closes"', '{}'),
+('apply_function', '"sync.apply_sender_emails"', '{}');
+create procedure tests.closes(bigint) language sql as 'select 1';
 
 select ok(said like format('stream %%: %s is %%; it takes %%', field)
   and said !~ '_check|constraint|invalid input|out of range' and length(said) < 1000

@@ -1,12 +1,16 @@
 begin;
 \ir ../support/setup.psql
-select plan(15);
+select plan(24);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null}');
-create function tests.declare(p_name text, p_table text) returns jsonb language sql as $$
+create function tests.declare(p_name text, p_table text, p_function text default 'tests.writes')
+  returns jsonb language sql as $$
   select declare_stream(jsonb_build_object('source_name', 'crm', 'stream_name', p_name,
-    'path', '/' || p_name, 'page_size', 2, 'target_table', p_table));
+    'path', '/' || p_name, 'page_size', 2, 'target_table', p_table,
+    'apply_function', p_function));
 $$;
+create function tests.writes(p sync.incoming_record[]) returns sync.changed_record[] language sql
+as 'select array[]::sync.changed_record[]';
 create function tests.target_of(p_name text) returns text language sql as $$
   select target_table from public.sync_streams where stream_name = p_name;
 $$;
@@ -38,6 +42,32 @@ select lives_ok($$select tests.declare('people', 'public.people')$$,
   'which may be declared anew');
 select lives_ok($$select tests.declare(n, 'public.shared') from unnest('{a,b}'::text[]) as n$$,
   'with stream_id it may have several');
+
+-- The function that was made for another table would write to that one.
+create function tests.refusal(p_table text, p_function text) returns text language plpgsql as $$
+begin
+  perform tests.declare('people', p_table, p_function);
+  return 'taken';
+exception when sqlstate 'SY006' then
+  return sqlerrm;
+end; $$;
+select ok(tests.refusal('public.people', null) like
+  'stream "people": apply_function is left out; it takes %public.people%',
+  'a table of one''s own needs a function of its own');
+select ok(tests.refusal('public.people', '"sync".apply_synced_records') like
+  '%: apply_function is %', 'that of synced_records is none, however its name is written');
+select declare_stream('{"source_name": "crm", "stream_name": "typed", "path": "/t", "page_size": 2,
+  "columns": {"name": "text"}}');
+select ok(tests.refusal('public.synced_records', 'sync.apply_synced_crm_typed') like
+  '%: apply_function is %', 'nor is a declared table''s');
+select is(tests.target_of('people'), 'public.people', 'the stream is as it was');
+
+-- What is no name, or no table that closing could read.
+create table public.mistyped (like public.people);
+alter table public.mistyped alter column deleted_at type text;
+select throws_ok(format('select sync.register_target_table(%L)', name), 'SY006', null,
+  format('%L cannot be registered', name))
+from unnest(array['', 'a b"', '...', null, 'public.mistyped']) as name;
 
 select * from finish();
 rollback;

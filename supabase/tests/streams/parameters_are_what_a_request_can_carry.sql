@@ -14,8 +14,8 @@ select throws_ok($$select tests.declare('{"cursor_params": {}, "params": {"page"
   'SY006', null, 'so is a parameter without a value');
 select is_empty($$select 1 from public.sync_streams where stream_name = 'things'$$,
   'nothing of these is declared');
-select lives_ok($$select tests.declare(
-  '{"params": {"n": 100, "is_on": false, "name": "a"}, "cursor_params": {"mode": "cursor"}}')$$,
+select lives_ok($$select tests.declare('{"completeness": "feed",
+  "params": {"n": 100, "is_on": false, "name": "a"}, "cursor_params": {"mode": "cursor"}}')$$,
   'texts, numbers and truths are taken');
 
 select * from finish();

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(20);
+select plan(21);
 
 create function tests.position(p_fields jsonb) returns text language sql as $$
   select sync.position_of(jsonb_populate_record(null::public.sync_streams, '{"path": "/a",
@@ -33,6 +33,10 @@ select results_eq($$select said, name, path, flaw from sync.templates_in(
     ('{nobody}', 'nobody', '{}', 'name'),
     ('{id|[1]}', 'id', '{}', 'default'),
     ('{parent}', 'parent', '{}', 'name')$$, 'templates are read in one place');
+select results_eq($$select said, flaw from sync.templates_in(
+  '{page {last|{"a": 1}} {size} {é} {{page}}')$$,
+  $$values ('{size}', null::text), ('{page}', null), ('{page ', 'name'), ('{last|', 'name'),
+    ('{é', 'name')$$, 'what begins as a template is one or has a flaw');
 select is_empty($$select * from sync.templates_in('{"a": 1} { page } {} {1}')$$,
   'a brace that no letter follows is text');
 create function tests.has(p_name text) returns boolean language sql as $$

@@ -61,6 +61,16 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a.yml", BOMB, "too many values"),
         ("a.yml", "? [a]\n: 1\n", "a key is not a text"),
         ("a.yml", "\0", "not YAML"),
+        ("a.json", '{"a":' * 5000 + "1" + "}" * 5000, "nested too deeply"),
+        ("a.json", "[" * 60 + "]" * 60, "nested too deeply"),
+        ("a.yml", "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("a.json", '{"a": 1e999}', "too large"),
+        ("a.yml", "a: -1e999", "too large"),
+        ("a.json", f'{{"a": {"9" * 5000}}}', "more than 100 characters"),
+        ("a.yml", f"a: 0.{'9' * 5000}", "more than 100 characters"),
+        ("a.json", r'{"a": "\ud800"}', "no database stores"),
+        ("a.json", r'{"\u0000": 1}', "no database stores"),
+        ("a.yml", r'a: "\0"', "no database stores"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(

@@ -3,6 +3,7 @@ database knows."""
 
 import json
 import re
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ FORM: Final = (
 )
 MOST_VALUES: Final = 100_000
 DEEPEST: Final = 50
+LONGEST_NUMBER: Final = 100
+UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 WORDS: Final = {"true": True, "false": False, "null": None, "~": None, "": None}
 
@@ -34,6 +37,9 @@ def read_declaration(path: Path) -> Json:
         raise SettingsError(f"{path} cannot be read: {error}", FORM) from None
     try:
         declaration = _parsed(text, is_yaml=path.suffix.lower() in YAML_ENDINGS)
+        _require_sendable(declaration)
+    except RecursionError:
+        raise SettingsError(f"{path}: nested too deeply", FORM) from None
     except ValueError as fault:
         raise SettingsError(f"{path}{fault}", FORM) from None
     if not isinstance(declaration, dict):
@@ -41,11 +47,41 @@ def read_declaration(path: Path) -> Json:
     return declaration
 
 
+def _require_sendable(value: object, depth: int = 0) -> None:
+    """Raises ValueError where JSON or Postgres has no such value."""
+    if depth > DEEPEST:
+        raise ValueError(": nested too deeply")
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(": a number is too large")
+    if isinstance(value, str) and UNSTORABLE.search(value):
+        raise ValueError(f": {value!r} has a character that no database stores")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _require_sendable(key, depth + 1)
+            _require_sendable(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _require_sendable(item, depth + 1)
+
+
+def _number(text: str) -> float | int:
+    """Raises ValueError where a number is one that no field takes."""
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f": a number has more than {LONGEST_NUMBER} characters")
+    return float(text) if set(text) & set(".eE") else int(text)
+
+
 def _parsed(text: str, *, is_yaml: bool) -> object:
     """Raises ValueError, to be read behind the file's name."""
     if not is_yaml:
         try:
-            return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+            return json.loads(
+                text,
+                object_pairs_hook=_once,
+                parse_constant=_refuse,
+                parse_int=_number,
+                parse_float=_number,
+            )
         except json.JSONDecodeError as error:
             raise ValueError(f", line {error.lineno}: not JSON: {error.msg}") from None
     try:
@@ -77,7 +113,7 @@ class _Values:
         text = str(node.value)
         if node.style is not None:
             return text
-        return json.loads(text) if NUMBER.fullmatch(text) else WORDS.get(text, text)
+        return _number(text) if NUMBER.fullmatch(text) else WORDS.get(text, text)
 
     def _object(self, node: yaml.MappingNode, depth: int) -> dict[str, object]:
         fields: dict[str, object] = {}
