@@ -1,8 +1,8 @@
 import { useState } from "preact/hooks";
 import type { AskError, Project } from "./project";
-import { jobPath, go } from "./router";
-import { useWorld, type Question } from "./screen";
-import { count, counted, short } from "./time";
+import { go, jobPath } from "./router";
+import { type Question, useWorld } from "./screen";
+import { count, counted, short, zoneLabel } from "./time";
 import type { Held, HeldRecord } from "./types";
 import { Copy, Failure, Name } from "./ui";
 
@@ -12,16 +12,27 @@ interface Started {
   message: string;
 }
 
-async function start(project: Project, name: string, workspaces: string[] | null, streams: string[] | null) {
+async function start(
+  project: Project,
+  name: string,
+  workspaces: string[] | null,
+  streams: string[] | null,
+) {
   const args: Record<string, unknown> = { p_job_name: name };
   if (workspaces) args.p_workspaces = workspaces;
   if (streams) args.p_streams = streams;
   return project.ask<Started>("start_sync_job", args);
 }
 
-export async function syncWorkspace(project: Project, name: string, stream?: string): Promise<string> {
+export async function syncWorkspace(
+  project: Project,
+  name: string,
+  stream?: string,
+): Promise<string> {
   const started = await start(project, `sync ${name}`, [name], stream ? [stream] : null);
-  return started.status === "accepted" ? `Sync of ${name} started` : `${name} is being synced already`;
+  return started.status === "accepted"
+    ? `Sync of ${name} started`
+    : `${name} is being synced already`;
 }
 
 export function syncAll(project: Project): Question {
@@ -29,15 +40,17 @@ export function syncAll(project: Project): Question {
     title: "Sync all workspaces",
     body: (
       <p>
-        Starts a sync of every active workspace, as the schedule does. What is being synced already is left
-        alone.
+        Starts a sync of every active workspace, as the schedule does. What is being synced already
+        is left alone.
       </p>
     ),
     button: "Sync all workspaces",
     act: async () => {
       const started = await start(project, "sync", null, null);
       go(jobPath(started.job_id));
-      return started.status === "accepted" ? "Sync of all workspaces started" : "A sync of all is running already";
+      return started.status === "accepted"
+        ? "Sync of all workspaces started"
+        : "A sync of all is running already";
     },
   };
 }
@@ -48,7 +61,12 @@ export async function retry(project: Project, jobId: string): Promise<string> {
   return "Retry started";
 }
 
-export function cancel(project: Project, jobId: string, name: string, processing: number): Question {
+export function cancel(
+  project: Project,
+  jobId: string,
+  name: string,
+  processing: number,
+): Question {
   return {
     title: `Cancel job ${name}`,
     body: (
@@ -69,7 +87,12 @@ export function cancel(project: Project, jobId: string, name: string, processing
 export function pauseAll(project: Project): Question {
   return {
     title: "Pause everything",
-    body: <p>No page is handed out any more, of any workspace, until somebody resumes. What is in flight ends.</p>,
+    body: (
+      <p>
+        No page is handed out any more, of any workspace, until somebody resumes. What is in flight
+        ends.
+      </p>
+    ),
     button: "Pause everything",
     act: async () => {
       await project.ask("pause_sync");
@@ -98,8 +121,8 @@ export function unblock(project: Project, source: string, scope: string): Questi
     title: `Lift the block of ${scope}`,
     body: (
       <p>
-        Requests to {scope} go out again at once, at the rate that was set. If the API still refuses them, the
-        block comes back.
+        Requests to {scope} go out again at once, at the rate that was set. If the API still refuses
+        them, the block comes back.
       </p>
     ),
     button: `Unblock ${scope}`,
@@ -118,8 +141,9 @@ export async function approval(project: Project, name: string, runId: number): P
     body: (
       <>
         <p>
-          A complete scan did not show {held.count === 1 ? "this record" : "these records"}. Deleting marks them
-          as deleted here; the API is not touched, and a record that is seen again comes back.
+          A complete scan did not show {held.count === 1 ? "this record" : "these records"}.
+          Deleting marks them as deleted here; the API is not touched, and a record that is seen
+          again comes back.
         </p>
         <HeldList project={project} runId={runId} first={held} />
       </>
@@ -149,7 +173,12 @@ function HeldList({ project, runId, first }: { project: Project; runId: number; 
   };
   return (
     <>
-      <div class="held-scroll" tabIndex={0} role="region" aria-label="Records that would be deleted">
+      <div
+        class="held-scroll"
+        tabIndex={0}
+        role="region"
+        aria-label="Records that would be deleted"
+      >
         <HeldTable records={records} />
       </div>
       {records.length < first.count && (
@@ -173,7 +202,7 @@ export function HeldTable({ records }: { records: HeldRecord[] }) {
           <th>Record</th>
           <th>Id</th>
           <th>Status</th>
-          <th>Last seen</th>
+          <th>Last seen, {zoneLabel}</th>
         </tr>
       </thead>
       <tbody>
@@ -218,18 +247,32 @@ export function Press({
     setIsBusy(false);
   };
   return (
-    <button type="button" class={className ?? ""} disabled={isBusy} onClick={press} {...(label ? { "aria-label": label } : {})}>
+    <button
+      type="button"
+      class={className ?? ""}
+      disabled={isBusy}
+      onClick={press}
+      {...(label ? { "aria-label": label } : {})}
+    >
       {children}
     </button>
   );
 }
 
-function refused(error: AskError, act: () => Promise<string>): Question {
+export function refused(error: AskError, act: () => Promise<string>): Question {
   return { title: "Refused", body: <Failure error={error} />, button: "Try again", act };
 }
 
 /** A question is asked of the database before it can be put. */
-export function Approve({ name, runId, waiting }: { name: string; runId: number; waiting: number }) {
+export function Approve({
+  name,
+  runId,
+  waiting,
+}: {
+  name: string;
+  runId: number;
+  waiting: number;
+}) {
   const { project, confirm } = useWorld();
   return (
     <Press

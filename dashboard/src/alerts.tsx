@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { Press, approval, retry, syncWorkspace } from "./acts";
+import { approval, Press, retry, syncWorkspace } from "./acts";
 import type { AskError } from "./project";
 import { jobPath, workspacePath } from "./router";
 import { useScreen, useWorld } from "./screen";
@@ -19,8 +19,13 @@ export function AlertsScreen() {
   const ended = [...answer.ended, ...(older?.ended ?? []).filter((alert) => !seen.has(alert.id))];
   const more = async () => {
     try {
-      const next = await project.ask<Alerts>("get_alerts_page", { p_before: ended.at(-1)?.id ?? null });
-      setOlder({ ended: [...(older?.ended ?? answer.ended), ...next.ended], hasMore: next.has_more });
+      const next = await project.ask<Alerts>("get_alerts_page", {
+        p_before: ended.at(-1)?.id ?? null,
+      });
+      setOlder({
+        ended: [...(older?.ended ?? answer.ended), ...next.ended],
+        hasMore: next.has_more,
+      });
     } catch (failure) {
       setRefusal(failure as AskError);
     }
@@ -49,14 +54,14 @@ export function AlertsScreen() {
       )}
       {ended.length > 0 && (
         <table class="list">
-          <caption>Over</caption>
+          <caption>Ended</caption>
           <thead>
             <tr>
               <th>What</th>
               <th>About</th>
               <th>Opened</th>
               <th>Lasted</th>
-              <th>In words</th>
+              <th class="rest">In words</th>
             </tr>
           </thead>
           <tbody>
@@ -69,7 +74,9 @@ export function AlertsScreen() {
                 <td>
                   <Ago at={alert.opened_at} now={now} />
                 </td>
-                <td class="number">{duration(Date.parse(alert.resolved_at) - Date.parse(alert.opened_at))}</td>
+                <td class="number">
+                  {duration(Date.parse(alert.resolved_at) - Date.parse(alert.opened_at))}
+                </td>
                 <td>
                   <Fold text={alert.message} />
                 </td>
@@ -103,7 +110,12 @@ function OpenAlert({ alert, now }: { alert: Alert; now: number }) {
           <Name>{alert.subject}</Name>
         )}
         <span class="muted">
-          opened <Ago at={alert.opened_at} now={now} />, seen again <Ago at={alert.last_seen_at} now={now} />
+          opened <Ago at={alert.opened_at} now={now} />
+          {alert.repeats > 0 && (
+            <>
+              , last seen <Ago at={alert.last_seen_at} now={now} />
+            </>
+          )}
         </span>
         <span class="push">
           <Help alert={alert} />
@@ -131,7 +143,9 @@ function Help({ alert }: { alert: Alert }) {
     return (
       <Press
         act={async () => {
-          const found = await project.ask<Workspace>("get_workspace_page", { p_workspace_name: name });
+          const found = await project.ask<Workspace>("get_workspace_page", {
+            p_workspace_name: name,
+          });
           const held = found.streams.find((stream) => stream.held_run_id !== null);
           if (held?.held_run_id) confirm(await approval(project, name, held.held_run_id));
           return held ? "" : "Nothing waits any more";

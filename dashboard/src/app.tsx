@@ -3,10 +3,18 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { AlertsScreen } from "./alerts";
 import { EngineScreen } from "./engine";
 import { FleetScreen } from "./fleet";
-import { JobScreen, JobsScreen } from "./jobs";
+import { JobScreen } from "./job";
+import { JobsScreen } from "./jobs";
 import type { Project } from "./project";
-import { SEARCH, followLink, go, searching, useRoute, type Route } from "./router";
-import { GREY_AFTER_MS, WorldContext, useTick, type Question, type Seen, type World } from "./screen";
+import { followLink, go, type Route, SEARCH, searching, useRoute } from "./router";
+import {
+  GREY_AFTER_MS,
+  type Question,
+  type Seen,
+  useTick,
+  type World,
+  WorldContext,
+} from "./screen";
 import { NoOperator, SignIn } from "./signin";
 import { Socket, type SocketState } from "./socket";
 import { SourcesScreen } from "./sources";
@@ -139,11 +147,15 @@ function Signed({
           </Link>
           <Link to="/jobs" screen="jobs" now={route}>
             Jobs
-            {seen.head && seen.head.live_jobs > 0 && <span class="badge tone-working">{count(seen.head.live_jobs)}</span>}
+            {seen.head && seen.head.live_jobs > 0 && (
+              <span class="badge tone-working">{count(seen.head.live_jobs)}</span>
+            )}
           </Link>
           <Link to="/alerts" screen="alerts" now={route}>
             Alerts
-            {seen.head && seen.head.alerts > 0 && <span class="badge tone-wrong">{count(seen.head.alerts)}</span>}
+            {seen.head && seen.head.alerts > 0 && (
+              <span class="badge tone-wrong">{count(seen.head.alerts)}</span>
+            )}
           </Link>
           <Link to="/engine" screen="engine" now={route}>
             Engine
@@ -170,7 +182,9 @@ function Signed({
           </p>
         )}
       </div>
-      {question && <Confirm key={question.title} question={question} close={() => setQuestion(null)} />}
+      {question && (
+        <Confirm key={question.title} question={question} close={() => setQuestion(null)} />
+      )}
       {isHelpOpen && <Help close={() => setIsHelpOpen(false)} />}
     </WorldContext.Provider>
   );
@@ -224,7 +238,10 @@ function Link({
   now: Route;
   children: preact.ComponentChildren;
 }) {
-  const isHere = now.screen === name || (name === "jobs" && now.screen === "job") || (name === "fleet" && now.screen === "workspace");
+  const isHere =
+    now.screen === name ||
+    (name === "jobs" && now.screen === "job") ||
+    (name === "fleet" && now.screen === "workspace");
   return (
     <a href={to} {...(isHere ? { "aria-current": "page" as const } : {})}>
       {children}
@@ -241,9 +258,21 @@ function Freshness({ seen, socket, name }: { seen: Seen; socket: SocketState; na
     <span class="freshness" title={`Times are in ${zone}`}>
       <bdi class="project">{name}</bdi>
       <span class="muted" data-test="age">
-        {seen.head === null ? "asking" : isOld ? `shown as of ${span(age)} ago` : `updated ${age < 1_000 ? "now" : `${span(age)} ago`}`}
+        {seen.head === null
+          ? "asking"
+          : isOld
+            ? `shown as of ${span(age)} ago`
+            : `updated ${age < 1_000 ? "now" : `${span(age)} ago`}`}
       </span>
-      <span class={`socket ${socket}`} data-test="socket" title={socket === "live" ? "Changes arrive as they happen" : "The live socket is down: asking at an interval"}>
+      <span
+        class={`socket ${socket}`}
+        data-test="socket"
+        title={
+          socket === "live"
+            ? "Changes arrive as they happen"
+            : "The live socket is down: asking at an interval"
+        }
+      >
         {socket === "live" ? "live" : "polling"}
       </span>
     </span>
@@ -255,14 +284,16 @@ function Trouble({ seen }: { seen: Seen }) {
   useTick();
   const error = seen.error;
   if (!error || error.isNoOperator) return null;
-  const age = seen.head ? `What is shown is ${span(performance.now() - seen.receivedAt)} old. ` : "";
+  const age = seen.head
+    ? `What is shown is ${span(performance.now() - seen.receivedAt)} old. `
+    : "";
   const words = error.isUnreachable
     ? `${error.message}. ${age}The page tries again by itself.`
     : error.isKeyRefused
       ? `The project refuses this page's key: ${error.message}. ${age}config.json needs the present publishable key.`
-    : error.isExpired
-      ? `The session is refused: ${error.message}. It is being renewed.`
-      : `${error.message}. ${error.hint} ${age}`;
+      : error.isExpired
+        ? `The session is refused: ${error.message}. It is being renewed.`
+        : `${error.message}. ${error.hint} ${age}`;
   return (
     <div class="trouble" role="alert" data-test="trouble">
       <State tone={error.isUnreachable ? "waiting" : "wrong"}>{words}</State>
@@ -271,7 +302,9 @@ function Trouble({ seen }: { seen: Seen }) {
 }
 
 function Account({ session, leave }: { session: Session; leave: () => void }) {
-  const until = session.expires_at ? absolute(new Date(session.expires_at * 1_000).toISOString()) : "";
+  const until = session.expires_at
+    ? absolute(new Date(session.expires_at * 1_000).toISOString())
+    : "";
   return (
     <details class="account">
       <summary>
@@ -322,7 +355,13 @@ function Help({ close }: { close: () => void }) {
   );
 }
 
-const PLACES: Record<string, string> = { f: "/", j: "/jobs", a: "/alerts", e: "/engine", s: "/sources" };
+const PLACES: Record<string, string> = {
+  f: "/",
+  j: "/jobs",
+  a: "/alerts",
+  e: "/engine",
+  s: "/sources",
+};
 
 function useKeys(toggleHelp: () => void) {
   const goes = useRef(false);
@@ -331,7 +370,13 @@ function useKeys(toggleHelp: () => void) {
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
-      if (event.metaKey || event.ctrlKey || event.altKey || target.closest("input, textarea, select, dialog")) return;
+      if (
+        event.metaKey ||
+        event.ctrlKey ||
+        event.altKey ||
+        target.closest("input, textarea, select, dialog")
+      )
+        return;
       const place = goes.current ? PLACES[event.key] : undefined;
       goes.current = event.key === "g";
       if (place) {

@@ -4,12 +4,14 @@ import { useEffect, useRef } from "preact/hooks";
 import { duration, zone } from "./time";
 
 // Seconds, minutes, hours, days: never parts of a second.
-const STEPS_S = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 604800];
+const STEPS_S = [
+  1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 604800,
+];
 const MOST_RUNS = 30;
 const WIDTH = 120;
 const HEIGHT = 20;
 
-/** The last runs as bars of their duration, from zero; what failed is marked by shape and colour. */
+/** The last runs as bars of their duration, from zero; what failed is marked by shape and color. */
 export function Sparkline({ runs }: { runs: string | null }) {
   if (!runs) return <span class="muted">no run yet</span>;
   const past = runs.split(",").map((run) => {
@@ -23,14 +25,21 @@ export function Sparkline({ runs }: { runs: string | null }) {
     `; the last took ${duration(past[0]?.ms ?? null)}, the longest ${duration(longest)}`;
   const step = WIDTH / MOST_RUNS;
   return (
-    <svg class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} role="img" aria-label={label}>
+    <svg
+      class="spark"
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      width={WIDTH}
+      height={HEIGHT}
+      role="img"
+      aria-label={label}
+    >
       <title>{label}</title>
       {past.map((run, index) => {
         const x = WIDTH - (index + 1) * step;
         const height = run.isBad ? 4 : Math.max(1, (run.ms / longest) * (HEIGHT - 2));
         return (
           <rect
-            key={index}
+            key={x}
             class={run.isBad ? "spark-bad" : "spark-run"}
             x={x}
             y={HEIGHT - height}
@@ -98,7 +107,11 @@ export function Chart({ series, height = 150 }: { series: Series; height?: numbe
         </span>
       </figcaption>
       {known < 2 ? (
-        <p class="chart-number">{last === undefined || last === null ? "–" : `${Math.round(last * 10) / 10} ${series.unit}`}</p>
+        <p class="chart-number">
+          {last === undefined || last === null
+            ? "–"
+            : `${Math.round(last * 10) / 10} ${series.unit}`}
+        </p>
       ) : (
         <div ref={root} role="img" aria-label={summary} />
       )}
@@ -106,16 +119,27 @@ export function Chart({ series, height = 150 }: { series: Series; height?: numbe
   );
 }
 
-const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const time = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
 const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
-const exact = new Intl.DateTimeFormat(undefined, { minute: "2-digit", second: "2-digit", hour: "2-digit", hourCycle: "h23" });
+const exact = new Intl.DateTimeFormat(undefined, {
+  minute: "2-digit",
+  second: "2-digit",
+  hour: "2-digit",
+  hourCycle: "h23",
+});
 
 function ticks(_: uPlot, at: number[], __: number, ___: number, step: number): string[] {
   return at.map((seconds) => {
     const moment = new Date(seconds * 1_000);
     if (step < 60) return exact.format(moment);
-    return moment.getHours() === 0 && moment.getMinutes() === 0 ? day.format(moment) : time.format(moment);
+    return moment.getHours() === 0 && moment.getMinutes() === 0
+      ? day.format(moment)
+      : time.format(moment);
   });
 }
 
@@ -125,25 +149,44 @@ function data(series: Series): uPlot.AlignedData {
   return [series.times, ...rows] as uPlot.AlignedData;
 }
 
+/** Round numbers from zero on, the last of them not below `most`. */
+function steps(most: number): { top: number; at: number[] } {
+  const rough = (most || 1) / 3;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5].find((factor) => factor * power >= rough * 0.999) ?? 10);
+  const count = Math.ceil((most || 1) / step - 0.001);
+  return { top: count * step, at: Array.from({ length: count + 1 }, (_, index) => index * step) };
+}
+
 function options(series: Series, width: number, height: number): uPlot.Options {
   const color = colors();
   const bad = new Set(series.bad ?? []);
   const font = "11px system-ui, sans-serif";
-  const axis = { stroke: color.text, font, grid: { stroke: color.grid, width: 1 }, ticks: { show: false } };
+  const axis = {
+    stroke: color.text,
+    font,
+    grid: { stroke: color.grid, width: 1 },
+    ticks: { show: false },
+  };
   const lines: uPlot.Series[] = [
     {},
-    { stroke: color.line, width: 1.5, points: { show: series.times.length < 60, size: 4, fill: color.line } },
+    {
+      stroke: color.line,
+      width: 1.5,
+      points: { show: series.times.length < 60, size: 4, fill: color.line },
+    },
   ];
-  if (series.limit) lines.push({ stroke: color.text, width: 1, dash: [4, 4], points: { show: false } });
+  if (series.limit)
+    lines.push({ stroke: color.text, width: 1, dash: [4, 4], points: { show: false } });
   return {
     width,
     height,
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_, __, max) => [0, Math.max(max || 1, series.limit ?? 0) * 1.1] } },
+    scales: { y: { range: (_, __, max) => [0, steps(Math.max(max, series.limit ?? 0)).top] } },
     axes: [
       { ...axis, grid: { show: false }, size: 26, space: 80, incrs: STEPS_S, values: ticks },
-      { ...axis, size: 48, space: 28 },
+      { ...axis, size: 48, splits: (_, __, ___, top) => steps(top).at },
     ],
     series: lines,
     hooks: {

@@ -39,7 +39,11 @@ export function EngineScreen() {
             <span class="number big">{count(queue.delayed_chunks)}</span>
           </Fact>
           <Fact label="Oldest ready">
-            {answer.oldest_ready_at ? span(now - Date.parse(answer.oldest_ready_at)) : <span class="muted">none</span>}
+            {answer.oldest_ready_at ? (
+              span(now - Date.parse(answer.oldest_ready_at))
+            ) : (
+              <span class="muted">none</span>
+            )}
           </Fact>
           <Fact label="Last sweep">
             <Ago at={queue.last_sweep_at} now={now} />
@@ -57,13 +61,15 @@ export function EngineScreen() {
         </h2>
         {answer.workers.length === 0 ? (
           <Empty title="No worker in the last day">
-            <p>A worker fetches pages. Start one, anywhere, with the project's URL and secret key:</p>
+            <p>
+              A worker fetches pages. Start one, anywhere, with the project's URL and secret key:
+            </p>
             <p>
               <Copy text="chunkwise worker" />
             </p>
           </Empty>
         ) : (
-          <table class="list">
+          <table class="list snug">
             <thead>
               <tr>
                 <th>Worker</th>
@@ -80,8 +86,14 @@ export function EngineScreen() {
                     <Name>{worker.worker_id}</Name>
                   </td>
                   <td>
-                    {worker.is_alive ? <State tone="fresh">Alive</State> : <State tone="off">Gone</State>}
-                    {worker.alone_with !== null && <span class="muted"> alone with page {worker.alone_with}</span>}
+                    {worker.is_alive ? (
+                      <State tone="fresh">Alive</State>
+                    ) : (
+                      <State tone="off">Gone</State>
+                    )}
+                    {worker.alone_with !== null && (
+                      <span class="muted"> alone with page {worker.alone_with}</span>
+                    )}
                   </td>
                   <td>
                     <Ago at={worker.last_seen_at} now={now} />
@@ -99,9 +111,11 @@ export function EngineScreen() {
       <section aria-label="Budgets">
         <h2>Budgets</h2>
         {answer.budgets.length === 0 ? (
-          <p class="muted">No instance is known yet: each gets a budget with its first workspace.</p>
+          <p class="muted">
+            No instance is known yet: each gets a budget with its first workspace.
+          </p>
         ) : (
-          <table class="list">
+          <table class="list snug">
             <thead>
               <tr>
                 <th>Instance</th>
@@ -117,11 +131,14 @@ export function EngineScreen() {
                 return (
                   <tr key={`${budget.source_name} ${budget.scope_key}`}>
                     <td>
-                      <Name>{budget.scope_key}</Name> <span class="muted">{budget.source_name}</span>
+                      <Name>{budget.scope_key}</Name>{" "}
+                      <span class="muted">{budget.source_name}</span>
                     </td>
                     <td>
                       {budget.blocked_until ? (
-                        <State tone="waiting">Blocked, {span(Date.parse(budget.blocked_until) - now)} left</State>
+                        <State tone="waiting">
+                          Blocked, {span(Date.parse(budget.blocked_until) - now)} left
+                        </State>
                       ) : isReduced ? (
                         <State tone="waiting">Slowed down by 429s</State>
                       ) : (
@@ -132,18 +149,22 @@ export function EngineScreen() {
                       {count(budget.in_flight)}
                       <span class="muted">
                         {" "}
-                        of {budget.reduced_in_flight ?? budget.max_in_flight ?? "any number"}
+                        of {budget.reduced_in_flight ?? budget.max_in_flight ?? "∞"}
                       </span>
                     </td>
                     <td class="number right">
                       {budget.learned_rate ?? budget.requests_per_second ?? "no limit"}
-                      {budget.learned_rate !== null && <span class="muted"> of {budget.requests_per_second ?? "no limit"}</span>}
+                      {budget.learned_rate !== null && (
+                        <span class="muted"> of {budget.requests_per_second ?? "no limit"}</span>
+                      )}
                     </td>
                     <td class="right">
                       {(budget.blocked_until || isReduced) && (
                         <button
                           type="button"
-                          onClick={() => confirm(unblock(project, budget.source_name, budget.scope_key))}
+                          onClick={() =>
+                            confirm(unblock(project, budget.source_name, budget.scope_key))
+                          }
                           aria-label={`Unblock ${budget.scope_key}`}
                         >
                           Unblock…
@@ -168,7 +189,9 @@ export function EngineScreen() {
             ) : hints.takes_broadcasts ? (
               <State tone="fresh">Takes broadcasts</State>
             ) : (
-              <State tone={hints.expect_realtime ? "waiting" : "off"}>No client was connected today</State>
+              <State tone={hints.expect_realtime ? "waiting" : "off"}>
+                No client was connected today
+              </State>
             )}
           </Fact>
           <Fact label="Last broadcast">
@@ -183,7 +206,9 @@ export function EngineScreen() {
               </span>
             )}
           </Fact>
-          {posts.median_ms !== null && <Fact label="Median answer">{count(posts.median_ms)} ms</Fact>}
+          {posts.median_ms !== null && (
+            <Fact label="Median answer">{count(posts.median_ms)} ms</Fact>
+          )}
         </dl>
         {answer.endpoints.map((endpoint) => (
           <p key={endpoint.url}>
@@ -201,7 +226,8 @@ export function EngineScreen() {
         <h2>
           Cron{" "}
           <span class="muted">
-            heard of <Ago at={cron.beat_at} now={now} />, health checked <Ago at={cron.checked_at} now={now} />
+            heard of <Ago at={cron.beat_at} now={now} />, health checked{" "}
+            <Ago at={cron.checked_at} now={now} />
           </span>
         </h2>
         {cron.last_error && (
@@ -209,7 +235,7 @@ export function EngineScreen() {
             <Fold text={cron.last_error} />
           </State>
         )}
-        <table class="list">
+        <table class="list snug">
           <thead>
             <tr>
               <th>Job</th>
@@ -240,7 +266,7 @@ export function EngineScreen() {
             ))}
           </tbody>
         </table>
-        <p class="muted">
+        <p class="muted versions">
           Schema {answer.versions.schema_version}, protocol {answer.versions.protocol_version}
         </p>
       </section>

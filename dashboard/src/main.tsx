@@ -1,7 +1,12 @@
 import { render } from "preact";
 import { App } from "./app";
 import { Project } from "./project";
-import "./style.css";
+import "./style/base.css";
+import "./style/frame.css";
+import "./style/fleet.css";
+import "./style/lists.css";
+import "./style/layers.css";
+import "./style/phone.css";
 
 const root = document.getElementById("app");
 if (root) {

@@ -35,6 +35,11 @@ export class AskError extends Error {
   get isExpired(): boolean {
     return this.status === 401 && !this.isNoOperator && !this.isKeyRefused;
   }
+
+  /** It keeps every screen from knowing; else it is an answer to what one screen asked. */
+  get isOfThePage(): boolean {
+    return this.isUnreachable || this.isNoOperator || this.isKeyRefused || this.isExpired;
+  }
 }
 
 const PATIENCE_MS = 15_000;
@@ -48,7 +53,8 @@ export class Project {
       auth: { flowType: "pkce", detectSessionInUrl: true, persistSession: true },
     });
     const host = new URL(config.url).hostname;
-    this.name = config.name || (/^[\d.]+$|^localhost$/.test(host) ? "local" : (host.split(".")[0] ?? host));
+    this.name =
+      config.name || (/^[\d.]+$|^localhost$/.test(host) ? "local" : (host.split(".")[0] ?? host));
   }
 
   static async load(): Promise<Project> {
@@ -61,7 +67,9 @@ export class Project {
       throw new Error('config.json has no "url" and "publishableKey".');
     }
     if (config.publishableKey.startsWith("sb_secret_")) {
-      throw new Error("config.json holds a secret key. Take it out, and rotate it: it was served to anyone.");
+      throw new Error(
+        "config.json holds a secret key. Take it out, and rotate it: it was served to anyone.",
+      );
     }
     return new Project(config);
   }

@@ -10,7 +10,8 @@ export type Route =
   | { screen: "sources" }
   | { screen: "none" };
 
-const MOVED = "chunkwise:moved";
+/** The address was changed from within the page. */
+export const MOVED = "chunkwise:moved";
 export const SEARCH = "chunkwise:search";
 /** Somebody asked for the search box, perhaps before it is there. */
 export const searching = { isWanted: false };
@@ -46,9 +47,17 @@ export function go(path: string): void {
 
 /** Links of this page change the screen without loading it anew. */
 export function followLink(event: MouseEvent): void {
-  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  if (
+    event.defaultPrevented ||
+    event.button !== 0 ||
+    event.metaKey ||
+    event.ctrlKey ||
+    event.shiftKey
+  )
+    return;
   const link = (event.target as Element | null)?.closest?.("a");
-  if (!link || link.target || link.origin !== location.origin || link.hasAttribute("download")) return;
+  if (!link || link.target || link.origin !== location.origin || link.hasAttribute("download"))
+    return;
   event.preventDefault();
   go(link.pathname + link.search);
 }
@@ -65,4 +74,20 @@ export function useRoute(): Route {
     };
   }, []);
   return parse(path);
+}
+
+/** Parts of the address's query; what is not there is empty. */
+export function query<Name extends string>(...names: Name[]): Record<Name, string> {
+  const found = new URLSearchParams(location.search);
+  return Object.fromEntries(names.map((name) => [name, found.get(name) ?? ""])) as Record<
+    Name,
+    string
+  >;
+}
+
+/** Without a step in the history: what was typed is no place to go back to. */
+export function setQuery(parts: Record<string, string>): void {
+  const said = Object.entries(parts).filter(([, value]) => value !== "");
+  const text = new URLSearchParams(said).toString();
+  history.replaceState(null, "", location.pathname + (text && `?${text}`));
 }

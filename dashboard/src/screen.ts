@@ -39,10 +39,10 @@ export function useWorld(): World {
 
 export interface Screen<Answer> {
   answer: Answer | null;
+  /** Why there is no answer, unless the frame around the screen says so. */
   error: AskError | null;
   /** The database's time now, in ms, by the last answer's. */
   now: number;
-  refresh: () => void;
 }
 
 export const GREY_AFTER_MS = 30_000;
@@ -57,12 +57,20 @@ function pause(failures: number, isLive: boolean, socket: SocketState): number {
 }
 
 /** Ask at once, then again by message and by interval, never while the tab is hidden. `key` says
- * what is asked: another one begins anew. */
-export function useScreen<Answer extends Head>(key: string, ask: () => Promise<Answer>): Screen<Answer> {
+ * what is asked: another one begins anew. `part` says which part of it: another one is asked for at
+ * once too, and until it is here the last answer stays. */
+export function useScreen<Answer extends Head>(
+  key: string,
+  ask: () => Promise<Answer>,
+  part = "",
+): Screen<Answer> {
   const { socket, report } = useWorld();
-  const [state, setState] = useState<{ key: string; answer: Answer | null; error: AskError | null; at: number }>(
-    { key, answer: null, error: null, at: 0 },
-  );
+  const [state, setState] = useState<{
+    key: string;
+    answer: Answer | null;
+    error: AskError | null;
+    at: number;
+  }>({ key, answer: null, error: null, at: 0 });
   const latest = useRef(ask);
   latest.current = ask;
   const look = useRef<() => void>(() => undefined);
@@ -70,11 +78,12 @@ export function useScreen<Answer extends Head>(key: string, ask: () => Promise<A
   useEffect(() => {
     let isOver = false;
     let isAsking = false;
-    let isAskedAgain = false;
+    let again: "no" | "soon" | "now" = "no";
     let timer = 0;
     let failures = 0;
     let rest = LEAST_GAP_MS;
     let isLive = false;
+    let isAnswered = false;
     let askedAt = -Infinity;
 
     const schedule = (ms: number) => {
@@ -85,7 +94,7 @@ export function useScreen<Answer extends Head>(key: string, ask: () => Promise<A
       clearTimeout(timer);
       if (isOver || document.hidden) return;
       if (isAsking) {
-        isAskedAgain = true;
+        again = "now";
         return;
       }
       isAsking = true;
@@ -96,23 +105,27 @@ export function useScreen<Answer extends Head>(key: string, ask: () => Promise<A
         const at = performance.now();
         rest = Math.max(LEAST_GAP_MS, (at - askedAt) * REST_PER_COST);
         failures = 0;
+        isAnswered = true;
         isLive = answer.live_jobs > 0;
         setState({ key, answer, error: null, at });
         report({ head: answer, receivedAt: at, error: null });
       } catch (error) {
         if (isOver) return;
         failures += 1;
-        setState((before) => ({ ...before, key, error: error as AskError }));
-        report({ head: null, receivedAt: 0, error: error as AskError });
+        const refusal = error as AskError;
+        // Said once: around the screen, or in it where nothing else is.
+        const isAround = isAnswered || refusal.isOfThePage;
+        setState((before) => ({ ...before, key, error: isAround ? null : refusal }));
+        report({ head: null, receivedAt: 0, error: isAround ? refusal : null });
       }
       isAsking = false;
       const usual = Math.max(pause(failures, isLive, socket.state), failures ? 0 : rest);
-      schedule(isAskedAgain ? Math.min(usual, rest) : usual);
-      isAskedAgain = false;
+      schedule(again === "now" ? 0 : again === "soon" ? Math.min(usual, rest) : usual);
+      again = "no";
     };
     const hear = (_: SocketState, moved: boolean) => {
       if (!moved) return;
-      if (isAsking) isAskedAgain = true;
+      if (isAsking) again = again === "now" ? "now" : "soon";
       else schedule(Math.max(0, askedAt + Math.min(rest, 5_000) - performance.now()));
     };
     const show = () => {
@@ -130,12 +143,19 @@ export function useScreen<Answer extends Head>(key: string, ask: () => Promise<A
       document.removeEventListener("visibilitychange", show);
       window.removeEventListener("online", show);
     };
-  }, [key, socket]);
+  }, [key, socket, report]);
+
+  const askedPart = useRef(part);
+  useEffect(() => {
+    if (askedPart.current === part) return;
+    askedPart.current = part;
+    look.current();
+  }, [part]);
 
   const isCurrent = state.key === key;
   const answer = isCurrent ? state.answer : null;
   const now = answer ? Date.parse(answer.as_of) + (performance.now() - state.at) : Date.now();
-  return { answer, error: isCurrent ? state.error : null, now, refresh: () => look.current() };
+  return { answer, error: isCurrent ? state.error : null, now };
 }
 
 /** Renders again every second while it is seen. */

@@ -24,7 +24,10 @@ export function SignIn({ project, reason }: { project: Project; reason: string }
         ? await auth.signInWithPassword({ email, password: secret })
         : await auth.signInWithOtp({
             email,
-            options: { shouldCreateUser: false, emailRedirectTo: location.origin + location.pathname },
+            options: {
+              shouldCreateUser: false,
+              emailRedirectTo: location.origin + location.pathname,
+            },
           });
     setIsBusy(false);
     setIsWrong(error !== null);
@@ -76,7 +79,11 @@ export function SignIn({ project, reason }: { project: Project; reason: string }
         <button type="submit" class="primary" disabled={isBusy}>
           {how === "link" && !isSent ? "Send a link" : "Sign in"}
         </button>
-        <button type="button" class="quiet" onClick={() => choose(how === "link" ? "password" : "link")}>
+        <button
+          type="button"
+          class="quiet"
+          onClick={() => choose(how === "link" ? "password" : "link")}
+        >
           {how === "link" ? "Use a password" : "Use a magic link"}
         </button>
         <p aria-live="polite" class="signin-said">
@@ -109,7 +116,9 @@ function PublicJobs({ project }: { project: Project }) {
       if (document.hidden) return;
       const { data } = await project.client
         .from("polling_job_status")
-        .select("id, job_name, status, started_at, duration_ms, workspaces_processed, total_workspaces, total_accounts_synced")
+        .select(
+          "id, job_name, status, started_at, duration_ms, workspaces_processed, total_workspaces, total_accounts_synced",
+        )
         .order("started_at", { ascending: false })
         .limit(MOST_PUBLIC);
       setJobs((data as PublicJob[] | null) ?? []);
@@ -167,8 +176,8 @@ export function NoOperator({ project, email }: { project: Project; email: string
     <div class="empty">
       <h2>You are no operator yet</h2>
       <p>
-        <Name>{email}</Name> is signed in, and may read and steer nothing here. Someone with the project's secret key
-        can appoint you, from a terminal:
+        <Name>{email}</Name> is signed in, and may read and steer nothing here. Someone with the
+        project's secret key can appoint you, from a terminal:
       </p>
       <p>
         <Copy text={`chunkwise operators add ${email}`} />

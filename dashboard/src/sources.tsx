@@ -3,15 +3,21 @@ import { count, counted } from "./time";
 import type { Sources } from "./types";
 import { Ago, Copy, Empty, Fact, Failure, Name, State } from "./ui";
 
+/** What a stream's completeness promises. */
 const COMPLETE: Record<string, string> = {
-  counted: "Every page of one scan; the ids add up to the API's total",
-  feed: "Newest first, to the end or the mark of the last complete scan",
-  items: "One request for each record that its parent staged",
+  counted: "every page of one scan, and as many ids as the API counts",
+  chained: "page after page, each proven to follow the one before, to the end",
+  agreed: "two scans of all pages that show the same",
+  feed: "newest first, to the end or the mark of the last complete scan",
+  items: "one request for each record that its parent staged",
+  single: "one answer",
 };
 
 export function SourcesScreen() {
   const { project } = useWorld();
-  const { answer, error, now } = useScreen<Sources>("sources", () => project.ask("get_sources_page"));
+  const { answer, error, now } = useScreen<Sources>("sources", () =>
+    project.ask("get_sources_page"),
+  );
   if (!answer) return error ? <Failure error={error} /> : <div class="loading" aria-busy="true" />;
   if (answer.sources.length === 0) {
     return (
@@ -42,8 +48,10 @@ export function SourcesScreen() {
             </Fact>
             <Fact label={`Budget of each ${source.budget_scope}`}>
               <span class="number">
-                {source.requests_per_second === null ? "no limit" : `${source.requests_per_second} requests/s`},{" "}
-                {source.max_in_flight === null ? "any number" : source.max_in_flight} in flight
+                {source.requests_per_second === null
+                  ? "no limit"
+                  : `${counted(source.requests_per_second, "request")}/s`}
+                , {source.max_in_flight ?? "any number"} in flight
               </span>
             </Fact>
           </dl>
@@ -64,25 +72,37 @@ export function SourcesScreen() {
                 <tr key={stream.stream}>
                   <td>
                     {stream.stream}
-                    {!stream.is_default && <span class="muted"> on request</span>}
+                    {!stream.is_default && <span class="muted"> · on request</span>}
                   </td>
                   <td>
-                    <code>{stream.parent_stream ? (stream.item_path ?? stream.path) : stream.path}</code>
+                    <code>
+                      {stream.parent_stream ? (stream.item_path ?? stream.path) : stream.path}
+                    </code>
                     <span class="muted">
                       {" "}
-                      {stream.parent_stream ? `after ${stream.parent_stream}` : `${stream.page_size} a page`}
+                      {stream.parent_stream
+                        ? `after ${stream.parent_stream}`
+                        : `${stream.page_size} a page`}
                     </span>
                   </td>
-                  <td title={COMPLETE[stream.completeness] ?? ""}>{stream.completeness}</td>
+                  <td class="words">
+                    {stream.completeness}
+                    <span class="muted">: {COMPLETE[stream.completeness]}</span>
+                  </td>
                   <td>
                     <code>{stream.target_table}</code>
                   </td>
-                  <td class="number right">{stream.records === null ? "–" : count(stream.records)}</td>
+                  <td class="number right">
+                    {stream.records === null ? "–" : count(stream.records)}
+                  </td>
                   <td>
                     <Ago at={stream.last_complete_sync_at} now={now} />
                   </td>
                   <td>
-                    <Copy text={stream.command} />
+                    <Copy
+                      text={stream.command}
+                      label={stream.command.replace(/ --workspace.*/, " …")}
+                    />
                   </td>
                 </tr>
               ))}

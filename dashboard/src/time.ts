@@ -16,10 +16,20 @@ const dayAndTime = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit",
   minute: "2-digit",
 });
+const hours = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const number = new Intl.NumberFormat("en-US");
+
+/** The zone in a few letters, for the head of a column. */
+export const zoneLabel =
+  new Intl.DateTimeFormat(undefined, { timeZoneName: "short" })
+    .formatToParts()
+    .find((part) => part.type === "timeZoneName")?.value ?? zone;
 
 export const absolute = (iso: string): string => full.format(new Date(iso));
 export const short = (iso: string): string => dayAndTime.format(new Date(iso));
+export const clock = (iso: string): string => hours.format(new Date(iso));
+export const isSameDay = (iso: string, now: number): boolean =>
+  new Date(iso).toDateString() === new Date(now).toDateString();
 export const count = (value: number): string => number.format(value);
 
 export function counted(value: number, noun: string, plural = `${noun}s`): string {
@@ -32,14 +42,14 @@ export function span(ms: number): string {
   if (seconds < 60) return `${Math.floor(seconds)} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`;
-  return `${Math.floor(seconds / 86_400)} days`;
+  return counted(Math.floor(seconds / 86_400), "day");
 }
 
 /** How long something took: "0.4 s", "2 min 5 s". */
 export function duration(ms: number | null): string {
   if (ms === null) return "–";
-  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
-  if (ms < 60_000) return `${Math.round(ms / 1000)} s`;
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 59_500) return `${Math.round(ms / 1000)} s`;
   const minutes = Math.floor(ms / 60_000);
   if (minutes < 60) return `${minutes} min ${Math.round((ms % 60_000) / 1000)} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;

@@ -1,8 +1,8 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { AskError } from "./project";
-import { useWorld, type Question } from "./screen";
-import { absolute, short, span } from "./time";
+import { type Question, useWorld } from "./screen";
+import { absolute, clock, isSameDay, short, span } from "./time";
 import type { Tone } from "./types";
 
 const SHAPES: Record<Tone, JSX.Element> = {
@@ -18,7 +18,7 @@ const SHAPES: Record<Tone, JSX.Element> = {
   off: <circle cx="6" cy="6" r="3.5" class="hollow" />,
 };
 
-/** A state: its colour, its shape and its word. */
+/** A state: its color, its shape and its word. */
 export function State({ tone, children }: { tone: Tone; children: ComponentChildren }) {
   return (
     <span class={`state tone-${tone}`}>
@@ -51,14 +51,33 @@ export function Name({ children, class: className }: { children: string; class?:
   return <bdi class={className ?? ""}>{children}</bdi>;
 }
 
+const SHOWN_AS_DATE_MS = 60 * 86_400_000;
+
 /** How long ago, with the absolute time for who asks. */
-export function Ago({ at, now, none = "never" }: { at: string | null; now: number; none?: string }) {
+export function Ago({
+  at,
+  now,
+  none = "never",
+}: {
+  at: string | null;
+  now: number;
+  none?: string;
+}) {
   if (!at) return <span class="muted">{none}</span>;
   const ms = now - Date.parse(at);
   const text = ms < 0 ? `in ${span(-ms)}` : ms < 1_000 ? "now" : `${span(ms)} ago`;
   return (
     <time dateTime={at} title={absolute(at)} tabIndex={-1}>
-      {ms > 7 * 86_400_000 ? short(at) : text}
+      {ms > SHOWN_AS_DATE_MS ? short(at) : text}
+    </time>
+  );
+}
+
+/** The time itself, with its day unless that is today. The head of its column names the zone. */
+export function At({ at, now }: { at: string; now: number }) {
+  return (
+    <time dateTime={at} title={absolute(at)}>
+      {isSameDay(at, now) ? clock(at) : short(at)}
     </time>
   );
 }
@@ -78,7 +97,7 @@ export function Copy({ text, label }: { text: string; label?: string }) {
   };
   return (
     <span class="copy">
-      <code>
+      <code title={label ? text : ""}>
         <bdi>{label ?? text}</bdi>
       </code>
       <button type="button" class="quiet" onClick={copy} aria-label={`Copy ${text}`}>
@@ -98,7 +117,12 @@ export function Fold({ text }: { text: string }) {
     <span class="fold">
       <bdi class={isLong && !isOpen ? "clamped" : ""}>{text}</bdi>
       {isLong && (
-        <button type="button" class="quiet" aria-expanded={isOpen} onClick={() => setIsOpen(!isOpen)}>
+        <button
+          type="button"
+          class="quiet"
+          aria-expanded={isOpen}
+          onClick={() => setIsOpen(!isOpen)}
+        >
           {isOpen ? "Less" : "All of it"}
         </button>
       )}

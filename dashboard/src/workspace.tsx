@@ -1,12 +1,20 @@
 import { useMemo } from "preact/hooks";
-import { Approve, HeldTable, Press, pauseWorkspace, resumeWorkspace, retry, syncWorkspace } from "./acts";
+import {
+  Approve,
+  HeldTable,
+  Press,
+  pauseWorkspace,
+  resumeWorkspace,
+  retry,
+  syncWorkspace,
+} from "./acts";
 import { Chart } from "./charts";
-import { FailedChunks } from "./jobs";
+import { FailedChunks } from "./job";
 import { jobPath } from "./router";
 import { useScreen, useWorld } from "./screen";
-import { count, counted, duration, span } from "./time";
+import { count, counted, duration, span, zoneLabel } from "./time";
 import type { PastRun, StreamDetail, Workspace } from "./types";
-import { Ago, Copy, Fact, Failure, Fold, Name, State, Status, sentence, toneOf } from "./ui";
+import { Ago, At, Copy, Fact, Failure, Fold, Name, State, Status, sentence, toneOf } from "./ui";
 
 const KEY_TONES = {
   accepted: "fresh",
@@ -47,7 +55,13 @@ export function WorkspaceScreen({ name }: { name: string }) {
         </span>
       </header>
       {answer.streams.map((stream) => (
-        <Stream key={stream.stream} workspace={answer} stream={stream} now={now} isOnly={answer.streams.length === 1} />
+        <Stream
+          key={stream.stream}
+          workspace={answer}
+          stream={stream}
+          now={now}
+          isOnly={answer.streams.length === 1}
+        />
       ))}
       <FailedChunks chunks={answer.failed} now={now} />
       <section aria-label="Access">
@@ -57,7 +71,11 @@ export function WorkspaceScreen({ name }: { name: string }) {
             <State tone={keyTone}>{sentence(answer.key_status.replaceAll("_", " "))}</State>
           </Fact>
           <Fact label="Its owner">
-            {answer.key_owner ? <Name>{answer.key_owner}</Name> : <span class="muted">not asked yet</span>}
+            {answer.key_owner ? (
+              <Name>{answer.key_owner}</Name>
+            ) : (
+              <span class="muted">not asked yet</span>
+            )}
           </Fact>
           {answer.external_id && (
             <Fact label="Id in the API">
@@ -98,7 +116,10 @@ function Stream({
 }) {
   const { project } = useWorld();
   const name = workspace.workspace_name;
-  const ended = useMemo(() => stream.history.filter((run) => run.completed_at !== null), [stream.history]);
+  const ended = useMemo(
+    () => stream.history.filter((run) => run.completed_at !== null),
+    [stream.history],
+  );
   return (
     <section class="stream" aria-label={stream.stream}>
       {!isOnly && <h2>{stream.stream}</h2>}
@@ -116,7 +137,9 @@ function Stream({
         {stream.act === "retry" && stream.retry_job_id && (
           <Press act={() => retry(project, stream.retry_job_id ?? "")}>Retry</Press>
         )}
-        {stream.held_run_id && <Approve name={name} runId={stream.held_run_id} waiting={stream.deletions_waiting} />}
+        {stream.held_run_id && (
+          <Approve name={name} runId={stream.held_run_id} waiting={stream.deletions_waiting} />
+        )}
         {stream.live_job_id && (
           <a class="button" href={jobPath(stream.live_job_id)}>
             Watch
@@ -128,7 +151,9 @@ function Stream({
           <strong class="number big">{count(stream.rows_here ?? 0)}</strong>
         </Fact>
         <Fact label="At the API">
-          <strong class="number big">{stream.api_total === null ? "?" : count(stream.api_total)}</strong>
+          <strong class="number big">
+            {stream.api_total === null ? "?" : count(stream.api_total)}
+          </strong>
         </Fact>
         <Fact label="Last complete sync">
           <Ago at={stream.last_complete_sync_at} now={now} />
@@ -148,7 +173,10 @@ function Stream({
       )}
       {stream.unlisted.length > 0 && (
         <details>
-          <summary>{counted(stream.unlisted_count, "unlisted record")}: no page shows them, their own address answers</summary>
+          <summary>
+            {counted(stream.unlisted_count, "unlisted record")}: no page shows them, their own
+            address answers
+          </summary>
           <ul class="names">
             {stream.unlisted.map((record) => (
               <li key={record.id}>
@@ -167,10 +195,23 @@ function History({ runs }: { runs: PastRun[] }) {
   const { took, rows } = useMemo(() => {
     const times = runs.map((run) => Date.parse(run.started_at) / 1_000);
     const bad = runs.flatMap((run, index) => (toneOf(run.status) === "wrong" ? [index] : []));
-    const good = (value: (run: PastRun) => number) => runs.map((run) => (run.status === "completed" ? value(run) : null));
+    const good = (value: (run: PastRun) => number) =>
+      runs.map((run) => (run.status === "completed" ? value(run) : null));
     return {
-      took: { label: "Duration per run", unit: "s", times, bad, values: good((run) => run.duration_ms / 1_000) },
-      rows: { label: "Records per run", unit: "records", times, bad, values: good((run) => run.records) },
+      took: {
+        label: "Duration per run",
+        unit: "s",
+        times,
+        bad,
+        values: good((run) => run.duration_ms / 1_000),
+      },
+      rows: {
+        label: "Records per run",
+        unit: "records",
+        times,
+        bad,
+        values: good((run) => run.records),
+      },
     };
   }, [runs]);
   if (runs.length === 0) return null;
@@ -189,13 +230,13 @@ function Runs({ runs, now }: { runs: PastRun[]; now: number }) {
       <thead>
         <tr>
           <th>Outcome</th>
-          <th>Started</th>
+          <th colSpan={2}>Started, {zoneLabel}</th>
           <th class="right">Took</th>
           <th class="right">Records</th>
           <th class="right">Changed</th>
           <th class="right">Deleted</th>
           <th class="right">Scans</th>
-          <th>What it found</th>
+          <th class="rest">What it found</th>
         </tr>
       </thead>
       <tbody>
@@ -209,12 +250,17 @@ function Runs({ runs, now }: { runs: PastRun[]; now: number }) {
                 </a>
               </td>
               <td>
+                <At at={run.started_at} now={now} />
+              </td>
+              <td class="muted">
                 <Ago at={run.started_at} now={now} />
               </td>
               <td class="number right">{duration(run.duration_ms)}</td>
               <td class="number right">
                 {count(run.records)}
-                <span class="muted">{run.expected_total !== null && ` of ${count(run.expected_total)}`}</span>
+                <span class="muted">
+                  {run.expected_total !== null && ` of ${count(run.expected_total)}`}
+                </span>
               </td>
               <td class="number right">{count(run.changed)}</td>
               <td class="number right">{count(run.deleted)}</td>

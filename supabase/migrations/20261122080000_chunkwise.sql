@@ -236,10 +236,11 @@ comment on function sync.in_utc(timestamptz) is
 $$Returns: a moment as messages name it, whatever the time zone of the session.$$;
 
 create function sync.counted(p_number numeric, p_one text, p_many text default null) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select format('%s %s', p_number, case when p_number = 1 then p_one
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return format('%s %s', p_number, case when p_number = 1 then p_one
     else coalesce(p_many, p_one || 's') end);
-$$;
+end; $$;
 comment on function sync.counted(numeric, text, text) is
 $$Returns: a number and what it counts, in the singular or plural.$$;
 
@@ -500,9 +501,10 @@ comment on function sync.setting_seconds(text) is
 $$Returns: a setting given in seconds, as an interval.$$;
 
 create function sync.is_switched_on(p_name text) returns boolean
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select value = 'true'::jsonb from public.sync_settings where name = p_name;
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select value = 'true'::jsonb from public.sync_settings where name = p_name);
+end; $$;
 comment on function sync.is_switched_on(text) is
 $$Returns: a boolean setting. Definer, because a policy for anonymous visitors asks it.$$;
 
@@ -4425,8 +4427,10 @@ create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id, 
 create index workspace_sync_runs_live_job_idx on public.workspace_sync_runs (job_id)
   where status = 'running';
 -- By time, not by id: a limit on the order of ids would tempt the planner to walk the primary key.
+-- How the last runs went is read from the index alone.
 create index workspace_sync_runs_workspace_idx
-  on public.workspace_sync_runs (workspace_id, stream_id, started_at, id);
+  on public.workspace_sync_runs (workspace_id, stream_id, started_at, id)
+  include (completed_at, status);
 create index workspace_sync_runs_stream_idx on public.workspace_sync_runs (stream_id);
 create index workspace_sync_runs_parent_idx on public.workspace_sync_runs (parent_run_id);
 create index workspace_sync_runs_running_idx on public.workspace_sync_runs (id)
@@ -17302,7 +17306,7 @@ grant execute on function public.trigger_next_chunk_processing to service_role;
 create view sync.run_progress with (security_invoker = true) as
 select
   r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
-  r.close_error, r.phase, r.scan,
+  r.close_error, r.phase, r.scan, r.expected_total,
   r.planned_chunks + case when r.status = 'running' and r.ending is null
     then r.known_pages - r.planned_pages else 0 end as planned,
   r.chunks_completed + coalesce(c.completed, 0) as completed,
@@ -17649,11 +17653,10 @@ comment on column public.queue_health.last_sweep_error is 'Why that failed.';
 
 -- Words are made for the reason that holds only, and few tables are joined: most of the time goes
 -- into planning.
-create view public.waiting_runs with (security_invoker = true) as
+create view sync.live_runs with (security_invoker = true) as
 select
-  p.job_id, p.run_id, w.workspace_name,
-  (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
-  found.why,
+  p.job_id, p.run_id, p.workspace_id, p.stream_id, w.workspace_name, p.planned, p.completed,
+  p.progress_done, p.progress_total, p.expected_total, found.why,
   case when found.why = 'rate_limited' then limited.until
     when found.why = 'token' then asked.due_at
     when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
@@ -17701,6 +17704,7 @@ cross join lateral (
 left join sync.token_requests as asked on asked.workspace_id = w.id and asked.ended_at is null
 cross join lateral (
   select case
+    when p.processing > 0 then null
     when p.ending is not null then 'ending'
     when w.key_status = 'unreadable' then 'no_key'
     when p.is_paused then 'paused'
@@ -17724,7 +17728,18 @@ cross join lateral (
     else 'turn' end as why
   order by why limit 1
 ) as found
-where p.status = 'running' and p.processing = 0;
+where p.status = 'running';
+comment on view sync.live_runs is
+'Live runs: how far they are, and of those of which nothing is in flight, why. Who asks for both
+reads each of them once.';
+
+create view public.waiting_runs with (security_invoker = true) as
+select
+  l.job_id, l.run_id, l.workspace_name,
+  (select st.stream_name from public.sync_streams as st where st.id = l.stream_id) as stream,
+  l.why, l.waits_until, l.message
+from sync.live_runs as l
+where l.why is not null;
 comment on view public.waiting_runs is
 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 comment on column public.waiting_runs.why is
@@ -17740,10 +17755,11 @@ comment on column public.waiting_runs.message is 'The same in words, with what h
 
 revoke all on table
   public.failed_chunks, public.sync_page_queue, public.worker_health, public.queue_health,
-  public.waiting_runs
+  sync.live_runs, public.waiting_runs
 from public, anon, authenticated, service_role;
 grant select on table
-  public.failed_chunks, public.worker_health, public.queue_health, public.waiting_runs
+  public.failed_chunks, public.worker_health, public.queue_health, sync.live_runs,
+  public.waiting_runs
 to authenticated, service_role;
 grant select, insert, update, delete on table public.sync_page_queue to service_role;
 grant select on table public.sync_page_queue to authenticated;
@@ -18230,7 +18246,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       count(*) as runs
     from public.waiting_runs as w where w.job_id = p_job_id group by 1
     union all
-    select format('requests are in flight and do not end: %s', sum(p.processing)), count(*)
+    select sync.counted(sum(p.processing), 'request is in flight and does not end',
+      'requests are in flight and do not end'), count(*)
     from sync.run_progress as p
     where p.job_id = p_job_id and p.status = 'running' and p.processing > 0
     having count(*) > 0
@@ -18278,8 +18295,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
   from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
   union all
-  select 'keys_unreadable', 'vault', format('keys that are not in Vault, cannot be '
-    'read there, or are not of the form that their source''s auth takes: %s (%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
+  select 'keys_unreadable', 'vault', format('%s not in Vault, unreadable there, or not of the form '
+    'that the auth of the source takes (%s%s); chunkwise keys rotate gives a workspace its key '
+    'again', sync.counted(count(*), 'key is', 'keys are'),
     string_agg(w.workspace_name, ', ' order by w.workspace_name) filter (where w.n <= 10),
     case when count(*) > 10 then ', …' end)
   from (
@@ -18301,8 +18319,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   where w.is_active and r.status = 'partial'
   union all
   select 'deletions_waiting', format('%s %s', h.workspace_name, h.stream), format(
-    'rows that would be deleted: %s; approve_deletions(%s) lets them go', h.deletions_waiting,
-    h.last_complete_run_id)
+    '%s would be deleted; approve_deletions(%s) lets that happen',
+    sync.counted(h.deletions_waiting, 'row'), h.last_complete_run_id)
   from public.workspace_health as h where h.is_active and h.deletions_waiting > 0;
 $$;
 comment on function sync.workspace_causes() is
@@ -18363,7 +18381,8 @@ message and raises nothing. It files them by the time of the database, not by ou
 create function sync.engine_causes() returns setof sync.cause
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'no_worker', 'workers', format(
-    'chunks that are ready: %s; no worker was heard of since %s', q.ready_chunks,
+    '%s; no worker was heard of since %s',
+    sync.counted(q.ready_chunks, 'chunk is ready', 'chunks are ready'),
     coalesce(sync.in_utc((select max(last_seen_at) from sync.workers)), 'ever'))
   from public.queue_health as q
   where q.ready_chunks > 0 and q.workers_alive = 0
@@ -18507,45 +18526,43 @@ revoke all on function
   sync.check_health_if_late
 from public, anon, authenticated, service_role;
 
--- Page: what the dashboard asks, one function for each screen. Each answers with one jsonb: a row
--- limit of the API cuts no list and no count.
--- Stands on: workspaces, targets, jobs, admission, missing, steer, views_progress, views_queue,
---   cron, health.
+-- Page: the fleet, and what every screen shows. The dashboard asks one function for each screen;
+-- each answers with one jsonb: a row limit of the API cuts no list and no count.
+-- Stands on: workspaces, targets, views_progress, views_queue.
 
 -- Most of what these cost is planning: a session plans each of their statements once.
 
 create type sync.fleet_row as (
-  workspace_id bigint, stream_id bigint, workspace_name text, source_name text, stream text,
-  is_counted boolean, state text, tone text, severity int, reason text, remedy text, act text,
-  command text, waits_until timestamptz, is_fresh boolean, is_stale boolean,
-  last_complete_sync_at timestamptz, last_sync_duration_ms bigint, record_count bigint,
-  api_total bigint, live_run_id bigint, live_job_id uuid, percentage numeric, pages_done bigint,
-  pages_planned bigint, retry_job_id uuid, held_run_id bigint, deletions_waiting bigint
+  workspace_id bigint, stream_id bigint, workspace_name text, stream text, is_counted boolean,
+  state text, tone text, severity int, reason text, remedy text, act text, command text,
+  waits_until timestamptz, is_fresh boolean, is_stale boolean, last_complete_sync_at timestamptz,
+  last_sync_duration_ms bigint, record_count bigint, api_total bigint, live_job_id uuid,
+  percentage numeric, pages_done bigint, pages_planned bigint, retry_job_id uuid,
+  held_run_id bigint, deletions_waiting bigint
 );
 comment on type sync.fleet_row is
 'A workspace and stream as the dashboard shows it. state: what it is in a word; tone: fresh,
 working, waiting, wrong (somebody has to act) or off; severity: worst first; reason and remedy in
 words; act: what an operator can press (sync, retry, resume, approve, command).';
 
+-- Without nested loops: the planner expects one live run, and would compare each with each row.
 create function sync.fleet_rows(p_workspace_id bigint) returns setof sync.fleet_row
 language plpgsql stable set search_path = pg_catalog, pg_temp
-  set plan_cache_mode = force_generic_plan as $$
+  set plan_cache_mode = force_generic_plan set enable_nestloop = off set enable_hashjoin = on
+  set jit = off as $$
 declare
-  v_now timestamptz := sync.now();
-  v_fresh_since timestamptz := v_now - make_interval(hours => sync.setting('stale_after_hours')::int);
+  v_stale_after int := sync.setting('stale_after_hours');
+  v_fresh_since timestamptz := sync.now() - make_interval(hours => v_stale_after);
   v_is_paused boolean := sync.is_switched_on('paused');
 begin
   return query
   with live as materialized (
-    select p.workspace_id, p.stream_id, p.run_id, p.job_id, p.completed, p.planned,
-      trunc(100.0 * p.progress_done / p.progress_total, 1) as percentage,
-      x.expected_total, v.why, v.message, v.waits_until
-    from sync.run_progress as p
-    join public.workspace_sync_runs as x on x.id = p.run_id
-    left join public.waiting_runs as v on v.run_id = p.run_id
-    where p.status = 'running' and (p_workspace_id is null or p.workspace_id = p_workspace_id)
+    select x.workspace_id, x.stream_id, x.job_id, x.completed, x.planned,
+      trunc(100.0 * x.progress_done / x.progress_total, 1) as percentage, x.expected_total,
+      x.why, x.message, x.waits_until
+    from sync.live_runs as x where p_workspace_id is null or x.workspace_id = p_workspace_id
   )
-  select w.id, st.id, w.workspace_name, so.source_name, st.stream_name,
+  select w.id, st.id, w.workspace_name, st.stream_name,
     st.completeness = 'counted', f.state, t.tone, t.severity,
     case f.state
       when 'key refused' then 'the API refuses its key'
@@ -18558,10 +18575,10 @@ begin
       when 'partial' then coalesce(nullif(array_to_string(e.warnings, '; '), ''),
         'its last run found other numbers than the API names')
       when 'stale' then case when s.last_complete_sync_at is null then 'never synced completely'
-        else 'last complete sync at ' || sync.in_utc(s.last_complete_sync_at) end
+        else 'no complete sync within ' || sync.counted(v_stale_after, 'hour') end
       when 'never synced' then 'registered, and not synced yet'
-      when 'deletions held' then format('rows that would be deleted: %s', h.deletions_waiting)
-      when 'paused' then 'pause_sync() holds it'
+      when 'awaiting approval' then sync.counted(h.deletions_waiting, 'row') || ' would be deleted'
+      when 'paused' then 'it was paused and waits to be resumed'
     end,
     case f.state
       when 'key refused' then 'chunkwise keys rotate sets a new one'
@@ -18571,7 +18588,7 @@ begin
       when 'partial' then 'a sync reads it again'
       when 'stale' then 'a sync reads it now'
       when 'never synced' then 'a sync reads it now'
-      when 'deletions held' then 'look at them, then approve or leave them'
+      when 'awaiting approval' then 'look at them, then approve or leave them'
       when 'paused' then 'resuming lets it go on'
       when 'no worker' then 'chunkwise worker starts one'
     end,
@@ -18579,7 +18596,7 @@ begin
       when f.state like 'key %' or f.state = 'no worker' then 'command'
       when f.state = 'failed' then 'retry'
       when f.state in ('partial', 'stale', 'never synced', 'fresh') then 'sync'
-      when f.state = 'deletions held' then 'approve'
+      when f.state = 'awaiting approval' then 'approve'
       when f.state = 'paused' or l.why = 'paused' then 'resume'
     end,
     case
@@ -18589,22 +18606,24 @@ begin
     l.waits_until,
     f.is_in_time and t.tone not in ('wrong', 'off'), w.is_active and not f.is_in_time,
     s.last_complete_sync_at, s.last_sync_duration_ms, s.record_count,
-    coalesce(l.expected_total, e.expected_total), l.run_id, l.job_id, l.percentage,
-    l.completed::bigint, l.planned, case when f.state = 'failed' then e.job_id end,
-    case when h.deletions_waiting > 0 then h.id end, coalesce(h.deletions_waiting, 0)
+    coalesce(l.expected_total, e.expected_total), l.job_id, l.percentage, l.completed::bigint,
+    l.planned, case when f.state = 'failed' then e.job_id end, h.id,
+    coalesce(h.deletions_waiting, 0)
   from public.sync_workspaces as w
   join public.sync_sources as so on so.id = w.source_id
   join public.sync_streams as st on st.source_id = w.source_id and st.completeness <> 'connection'
   left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
   left join live as l on l.workspace_id = w.id and l.stream_id = st.id
   left join lateral (
-    select x.status, x.job_id, x.error_message, x.warnings, x.expected_total, x.completed_at
+    select x.status, x.job_id, x.error_message, x.warnings, x.expected_total
     from public.workspace_sync_runs as x
     where x.workspace_id = w.id and x.stream_id = st.id and x.status in ('completed', 'partial',
       'failed')
     order by x.started_at desc, x.id desc limit 1
   ) as e on true
-  left join public.workspace_sync_runs as h on h.id = s.last_complete_run_id
+  left join public.workspace_sync_runs as h
+    on h.id = s.last_complete_run_id and h.deletions_waiting > 0
+  -- Offset 0: a state is found once, not wherever it is named.
   cross join lateral (
     select coalesce(s.last_complete_sync_at, '-infinity') >= v_fresh_since as is_in_time,
       case
@@ -18615,58 +18634,55 @@ begin
         when l.why = 'no_worker' then 'no worker'
         when l.why in ('paused', 'closing_failed', 'rate_limited', 'database', 'retry')
           then 'waiting'
-        when l.run_id is not null then 'syncing'
+        when l.job_id is not null then 'syncing'
         when v_is_paused or w.paused_at is not null or so.paused_at is not null then 'paused'
         when e.status = 'failed' then 'failed'
         when e.status = 'partial' then 'partial'
         when coalesce(s.last_complete_sync_at, w.created_at) < v_fresh_since then 'stale'
         when s.last_complete_sync_at is null then 'never synced'
-        when h.deletions_waiting > 0 then 'deletions held'
+        when h.deletions_waiting > 0 then 'awaiting approval'
         else 'fresh'
       end as state
+    offset 0
   ) as f
   cross join lateral (
     select case
         when f.state in ('key refused', 'key of another workspace', 'key unreadable', 'no worker',
           'failed', 'partial', 'stale') then 'wrong'
-        when f.state in ('waiting', 'paused', 'never synced', 'deletions held') then 'waiting'
+        when f.state in ('waiting', 'paused', 'never synced', 'awaiting approval') then 'waiting'
         when f.state = 'syncing' then 'working'
         when f.state = 'fresh' then 'fresh'
         else 'off' end as tone,
       case f.state
         when 'key refused' then 10 when 'key of another workspace' then 11
         when 'key unreadable' then 12 when 'no worker' then 20 when 'failed' then 30
-        when 'partial' then 31 when 'stale' then 32 when 'deletions held' then 40
+        when 'partial' then 31 when 'stale' then 32 when 'awaiting approval' then 40
         when 'waiting' then 41 when 'never synced' then 42 when 'paused' then 43
         when 'syncing' then 50 when 'fresh' then 60 else 70 end as severity
+    offset 0
   ) as t
   where w.removed_at is null and (p_workspace_id is null or w.id = p_workspace_id)
-    and (st.is_default or s.workspace_id is not null or l.run_id is not null or e.status is not null);
+    and (st.is_default or s.workspace_id is not null or l.job_id is not null or e.status is not null);
 end; $$;
 comment on function sync.fleet_rows(bigint) is
 $$Returns: each workspace and stream that syncs take by default or ever took, of one workspace or
 (null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
 complete sync is.$$;
 
-create function sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[]) returns jsonb
+create function sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
+returns table (workspace_id bigint, row_count bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_target text := (select target_table from public.sync_streams where id = p_stream_id);
-  v_counts jsonb;
 begin
-  -- Grouped before it is joined: each row is looked at once, and compared with no list of ids.
-  execute format('select jsonb_object_agg(w.id, coalesce(c.row_count, 0)) from unnest($1) as w (id)
-    left join (
-      select t.workspace_id, count(*) as row_count from %s as t
-      where %s and t.deleted_at is null group by t.workspace_id
-    ) as c on c.workspace_id = w.id',
-    v_target, case when sync.is_shared_target(to_regclass(v_target)) then 't.stream_id = $2'
-    else '$2 is not null' end)
-  into v_counts using p_workspace_ids, p_stream_id;
-  return v_counts;
+  return query execute format('select t.workspace_id, count(*) from %s as t
+    where t.workspace_id = any ($1) and t.deleted_at is null and %s group by 1', v_target,
+    case when sync.is_shared_target(to_regclass(v_target)) then 't.stream_id = $2'
+    else '$2 is not null' end) using p_workspace_ids, p_stream_id;
 end; $$;
 comment on function sync.count_rows(bigint, bigint[]) is
-$$Returns: {workspace id: how many rows of a stream it has here that are not deleted}.$$;
+$$Returns: how many rows of a stream that are not deleted each workspace has here; of one that has
+none, no row.$$;
 
 create function sync.page_head() returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -18689,84 +18705,104 @@ create function sync.get_fleet(p_search text, p_states text[], p_limit int, p_of
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan as $$
 declare
-  v_rows sync.fleet_row[];
-  v_page sync.fleet_row[];
-  v_matching bigint;
-  v_search text;
+  v_search text := lower(coalesce(sync.trim_blanks(p_search), ''));
+  v_offset int := greatest(p_offset, 0);
+  v_limit int := least(p_limit, 500);
 begin
   perform sync.require_operator();
-  v_search := lower(sync.trim_blanks(coalesce(p_search, '')));
-  v_rows := array(select f from sync.fleet_rows(null) as f);
-  select coalesce(array_agg(row(m.*)::sync.fleet_row order by m.severity,
-      m.last_complete_sync_at nulls first, m.workspace_name, m.stream), '{}')
-  into v_page
-  from unnest(v_rows) as m
-  where (v_search = '' or position(v_search in lower(m.workspace_name)) > 0
-      or position(v_search in m.state) > 0 or position(v_search in lower(m.reason)) > 0)
-    and (p_states is null or m.state = any (p_states) or m.tone = any (p_states));
-  v_matching := cardinality(v_page);
-  v_page := v_page[greatest(p_offset, 0) + 1 : greatest(p_offset, 0) + least(p_limit, 500)];
-  return sync.page_head() || jsonb_build_object(
-    'total', cardinality(v_rows), 'matching', v_matching,
-    'fresh', (select count(*) from unnest(v_rows) as r where r.is_fresh),
-    'states', (
-      select coalesce(jsonb_agg(jsonb_build_object('state', s.state, 'tone', s.tone, 'count',
-        s.count) order by s.severity), '[]')
+  return sync.page_head() || (
+    with fleet as materialized (
+      select * from sync.fleet_rows(null)
+    ), matching as materialized (
+      -- What is well stays where it is while it is looked at.
+      select m.*, row_number() over (order by m.severity,
+        case when m.tone in ('wrong', 'waiting') then m.last_complete_sync_at end nulls first,
+        m.workspace_name, m.stream) as n
+      from fleet as m
+      where (v_search = '' or position(v_search in lower(m.workspace_name)) > 0
+          or position(v_search in m.state) > 0 or position(v_search in lower(m.reason)) > 0)
+        and (p_states is null or m.state = any (p_states) or m.tone = any (p_states))
+    ), page as materialized (
+      select * from matching where n > v_offset and n <= v_offset + v_limit
+    ), counted as materialized (
+      select c.stream_id, r.workspace_id, r.row_count
       from (
-        select r.state, r.tone, r.severity, count(*) as count from unnest(v_rows) as r
-        group by 1, 2, 3
-      ) as s),
-    'records', (select sum(r.record_count) from unnest(v_rows) as r),
-    'api_total', (select sum(coalesce(r.api_total, r.record_count)) from unnest(v_rows) as r),
-    'jobs', (
-      select coalesce(jsonb_agg(jsonb_build_object('job_id', p.job_id, 'job_name', p.job_name,
-        'percentage', p.percentage, 'workspaces_completed', p.workspaces_completed,
-        'total_workspaces', p.total_workspaces) order by p.updated_at), '[]')
-      from sync.job_progress as p where p.status = 'running'),
-    'rows', (
-      with counted as (
-        select p.stream_id, sync.count_rows(p.stream_id, array_agg(p.workspace_id)) as rows_by_id
-        from unnest(v_page) as p where p.is_counted group by p.stream_id
-      )
-      select coalesce(jsonb_agg(to_jsonb(p) - '{workspace_id,stream_id,severity}'::text[]
-        || jsonb_build_object(
-          'rows_here', case when p.is_counted
-            then (c.rows_by_id ->> p.workspace_id::text)::bigint else p.record_count end,
-          'runs', past.runs) order by p.n), '[]')
-      from unnest(v_page) with ordinality as p (workspace_id, stream_id, workspace_name,
-        source_name, stream, is_counted, state, tone, severity, reason, remedy, act, command,
-        waits_until, is_fresh, is_stale, last_complete_sync_at, last_sync_duration_ms,
-        record_count, api_total, live_run_id, live_job_id, percentage, pages_done, pages_planned,
-        retry_job_id, held_run_id, deletions_waiting, n)
-      left join counted as c on c.stream_id = p.stream_id
-      cross join lateral (
-        -- One text: an array costs as much as all else of a row.
-        select string_agg(concat((date_part('epoch', r.completed_at - r.started_at) * 1000)::bigint,
-          ' ', r.status), ',') as runs
+        select p.stream_id, array_agg(p.workspace_id) as workspace_ids
+        from page as p where p.is_counted group by 1
+      ) as c
+      cross join lateral sync.count_rows(c.stream_id, c.workspace_ids) as r
+    )
+    select jsonb_build_object(
+      'total', count(*), 'matching', (select count(*) from matching),
+      'fresh', count(*) filter (where f.is_fresh),
+      'states', (
+        select coalesce(jsonb_agg(jsonb_build_object('state', s.state, 'tone', s.tone, 'count',
+          s.count) order by s.severity), '[]')
         from (
-          select x.started_at, x.completed_at, x.status
-          from public.workspace_sync_runs as x
-          where x.workspace_id = p.workspace_id and x.stream_id = p.stream_id
-            and x.status <> 'running'
-          order by x.started_at desc, x.id desc limit 30
-        ) as r
-      ) as past));
+          select r.state, r.tone, r.severity, count(*) as count from fleet as r group by 1, 2, 3
+        ) as s),
+      'records', sum(f.record_count),
+      'api_total', sum(coalesce(f.api_total, f.record_count)),
+      'jobs', (
+        select coalesce(jsonb_agg(jsonb_build_object('job_id', j.id, 'job_name', j.job_name,
+          'percentage', a.percentage, 'workspaces_completed', a.workspaces_completed,
+          'total_workspaces', j.total_workspaces) order by j.started_at, j.id), '[]')
+        from public.polling_job_status as j cross join lateral sync.add_up_runs(j.id) as a
+        where j.status = 'running'),
+      'rows', (
+        select coalesce(jsonb_agg(jsonb_build_object('workspace_name', p.workspace_name,
+          'stream', p.stream, 'is_counted', p.is_counted, 'state', p.state, 'tone', p.tone,
+          'reason', p.reason, 'remedy', p.remedy, 'act', p.act, 'waits_until', p.waits_until,
+          'is_stale', p.is_stale, 'last_complete_sync_at', p.last_complete_sync_at,
+          'last_sync_duration_ms', p.last_sync_duration_ms, 'api_total', p.api_total,
+          'live_job_id', p.live_job_id, 'percentage', p.percentage, 'pages_done', p.pages_done,
+          'pages_planned', p.pages_planned, 'retry_job_id', p.retry_job_id,
+          'held_run_id', p.held_run_id, 'deletions_waiting', p.deletions_waiting,
+          'rows_here', case when p.is_counted then coalesce(c.row_count, 0)
+            else p.record_count end,
+          'runs', past.runs) order by p.n), '[]')
+        from page as p
+        left join counted as c on c.workspace_id = p.workspace_id and c.stream_id = p.stream_id
+        cross join lateral (
+          -- One text: an array costs as much as all else of a row.
+          select string_agg(concat((date_part('epoch', r.completed_at - r.started_at) * 1000)
+            ::bigint, ' ', r.status), ',') as runs
+          from (
+            select x.started_at, x.completed_at, x.status
+            from public.workspace_sync_runs as x
+            where x.workspace_id = p.workspace_id and x.stream_id = p.stream_id
+              and x.status <> 'running'
+            order by x.started_at desc, x.id desc limit 30
+          ) as r
+        ) as past))
+    from fleet as f);
 end; $$;
 comment on function sync.get_fleet(text, text[], int, int) is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
 
 create function public.get_fleet(p_search text default null, p_states text[] default null,
   p_limit int default 100, p_offset int default 0) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
   set default_transaction_isolation = 'read committed' as $$
-  select sync.get_fleet(p_search, p_states, p_limit, p_offset);
-$$;
+begin
+  return sync.get_fleet(p_search, p_states, p_limit, p_offset);
+end; $$;
 comment on function public.get_fleet(text, text[], int, int) is
 $$The fleet, worst first: a row for each workspace and stream, of those whose name, state or reason
 has the text and whose state or tone is named. Returns: {"as_of", "total", "matching", "fresh",
 "states": [{"state", "tone", "count"}] of all, "records", "api_total", "jobs", "rows": at most 500
 from p_offset on, each with "runs": its last 30 runs, newest first, in ms and status:
 "4200 completed,900 failed", null if there is none}. Raises: 42501 no operator.$$;
+
+revoke all on function
+  sync.fleet_rows, sync.count_rows, sync.page_head, sync.get_fleet, public.get_fleet
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.get_fleet, public.get_fleet
+to authenticated, service_role;
+
+-- Page: one workspace, its streams, and what would be deleted of them.
+-- Stands on: workspaces, missing, page_fleet.
 
 create function sync.held_deletions(p_run_id bigint, p_after text, p_limit int) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -18807,10 +18843,11 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_held_deletions(p_run_id bigint, p_after text default null,
   p_limit int default 200) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
   set default_transaction_isolation = 'read committed' as $$
-  select sync.get_held_deletions(p_run_id, p_after, p_limit);
-$$;
+begin
+  return sync.get_held_deletions(p_run_id, p_after, p_limit);
+end; $$;
 comment on function public.get_held_deletions(bigint, text, int) is
 $$What approve_deletions() of a run would delete: records by id, at most 500, from behind p_after
 on. Returns: {"run_id", "count" of all, "records": [{"id", "name", "last_seen_at", …}]}. Raises:
@@ -18832,8 +18869,8 @@ begin
     ) as t', p_row.stream_id)
   into v_unlisted_count, v_unlisted using p_row.workspace_id, p_row.stream_id;
   return to_jsonb(p_row) - '{workspace_id,stream_id,severity}'::text[] || jsonb_build_object(
-    'rows_here', (sync.count_rows(p_row.stream_id, array[p_row.workspace_id])
-      ->> p_row.workspace_id::text)::bigint,
+    'rows_here', coalesce((select c.row_count
+      from sync.count_rows(p_row.stream_id, array[p_row.workspace_id]) as c), 0),
     'unlisted_count', v_unlisted_count, 'unlisted', v_unlisted,
     'held', case when p_row.held_run_id is not null
       then sync.held_deletions(p_row.held_run_id, null, 50) else '[]' end,
@@ -18901,15 +18938,28 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 raises.$$;
 
 create function public.get_workspace_page(p_workspace_name text) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
   set default_transaction_isolation = 'read committed' as $$
-  select sync.get_workspace_page(p_workspace_name);
-$$;
+begin
+  return sync.get_workspace_page(p_workspace_name);
+end; $$;
 comment on function public.get_workspace_page(text) is
 $$One workspace: its key, and of each stream the state, rows here and at the API, the last 60 runs,
 held deletions (50 of them), unlisted records; chunks of its last runs that failed. Returns:
 {"as_of", "workspace_name", …, "streams": […], "failed": […]}. Raises: 42501 no operator, SY002
 unknown workspace.$$;
+
+revoke all on function
+  sync.held_deletions, sync.workspace_stream_detail, sync.get_held_deletions,
+  public.get_held_deletions, sync.get_workspace_page, public.get_workspace_page
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.get_held_deletions, public.get_held_deletions, sync.get_workspace_page,
+  public.get_workspace_page
+to authenticated, service_role;
+
+-- Page: what runs now, what ran before, and one job.
+-- Stands on: jobs, admission, steer, views_progress, views_queue, page_fleet.
 
 create function sync.budgets_of(p_job_id uuid) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -19013,10 +19063,11 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_jobs_page(p_before timestamptz default null,
   p_status text default null, p_limit int default 50) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
   set default_transaction_isolation = 'read committed' as $$
-  select sync.get_jobs_page(p_before, p_status, p_limit);
-$$;
+begin
+  return sync.get_jobs_page(p_before, p_status, p_limit);
+end; $$;
 comment on function public.get_jobs_page(timestamptz, text, int) is
 $$Now and before: live jobs with what holds them up and the budgets they draw on; ended ones, newest
 first, that started before p_before, at most 500. Returns: {"as_of", "live": […], "oldest_ready_at",
@@ -19074,15 +19125,27 @@ raises.$$;
 
 create function public.get_job_page(p_job_id uuid, p_limit int default 200,
   p_offset int default 0) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
   set default_transaction_isolation = 'read committed' as $$
-  select sync.get_job_page(p_job_id, p_limit, p_offset);
-$$;
+begin
+  return sync.get_job_page(p_job_id, p_limit, p_offset);
+end; $$;
 comment on function public.get_job_page(uuid, int, int) is
 $$One job: how far it is, what holds it up, its runs (worst first, at most 500 from p_offset on),
 50 of its chunks that failed, why it cannot be retried. Returns: {"as_of", "job_id", "status",
 "runs": […], "run_count", "failed_chunks": […], "retry_obstacle" (null: it can), …}. Raises: 42501 no
 operator, SY007 unknown job.$$;
+
+revoke all on function
+  sync.budgets_of, sync.waits_of, sync.job_summary, sync.get_jobs_page, public.get_jobs_page,
+  sync.get_job_page, public.get_job_page
+from public, anon, authenticated, service_role;
+grant execute on function
+  sync.get_jobs_page, public.get_jobs_page, sync.get_job_page, public.get_job_page
+to authenticated, service_role;
+
+-- Page: what is wrong, how the engine is, and what is synced.
+-- Stands on: views_queue, cron, health, page_fleet, page_jobs.
 
 create function sync.get_alerts_page(p_before bigint, p_limit int) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -19142,10 +19205,11 @@ $$Behind the public function of the same name; checks for an operator. Raises: 4
 
 create function public.get_alerts_page(p_before bigint default null, p_limit int default 50)
   returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
   set default_transaction_isolation = 'read committed' as $$
-  select sync.get_alerts_page(p_before, p_limit);
-$$;
+begin
+  return sync.get_alerts_page(p_before, p_limit);
+end; $$;
 comment on function public.get_alerts_page(bigint, int) is
 $$Alerts that are open (the newest 500; "alerts" counts all), each with what helps; those that are
 over, newest first, with an id below p_before. Returns: {"as_of", "alerts", "open": […], "ended":
@@ -19227,10 +19291,11 @@ comment on function sync.get_engine_page() is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
 
 create function public.get_engine_page() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
   set default_transaction_isolation = 'read committed' as $$
-  select sync.get_engine_page();
-$$;
+begin
+  return sync.get_engine_page();
+end; $$;
 comment on function public.get_engine_page() is
 $$Queue, workers of the last day, budgets, hints, cron, and what is wrong with them. Returns:
 {"as_of", "queue", "workers": […], "budgets": […], "hints", "posts", "endpoints": […], "cron",
@@ -19274,28 +19339,22 @@ comment on function sync.get_sources_page() is
 $$Behind the public function of the same name; checks for an operator. Raises: 42501.$$;
 
 create function public.get_sources_page() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '8s'
   set default_transaction_isolation = 'read committed' as $$
-  select sync.get_sources_page();
-$$;
+begin
+  return sync.get_sources_page();
+end; $$;
 comment on function public.get_sources_page() is
 $$What is synced and how it is read: sources with their streams. Returns: {"as_of", "sources":
 [{"source_name", "streams": […], …}]}. Raises: 42501 no operator.$$;
 
 revoke all on function
-  sync.fleet_rows, sync.count_rows, sync.page_head, sync.held_deletions,
-  sync.workspace_stream_detail, sync.budgets_of, sync.waits_of, sync.job_summary,
-  sync.cron_job_states,
-  sync.get_fleet, public.get_fleet, sync.get_held_deletions, public.get_held_deletions,
-  sync.get_workspace_page, public.get_workspace_page, sync.get_jobs_page, public.get_jobs_page,
-  sync.get_job_page, public.get_job_page, sync.get_alerts_page, public.get_alerts_page,
-  sync.get_engine_page, public.get_engine_page, sync.get_sources_page, public.get_sources_page
+  sync.cron_job_states, sync.get_alerts_page, public.get_alerts_page, sync.get_engine_page,
+  public.get_engine_page, sync.get_sources_page, public.get_sources_page
 from public, anon, authenticated, service_role;
 grant execute on function
-  sync.get_fleet, public.get_fleet, sync.get_held_deletions, public.get_held_deletions,
-  sync.get_workspace_page, public.get_workspace_page, sync.get_jobs_page, public.get_jobs_page,
-  sync.get_job_page, public.get_job_page, sync.get_alerts_page, public.get_alerts_page,
-  sync.get_engine_page, public.get_engine_page, sync.get_sources_page, public.get_sources_page
+  sync.get_alerts_page, public.get_alerts_page, sync.get_engine_page, public.get_engine_page,
+  sync.get_sources_page, public.get_sources_page
 to authenticated, service_role;
 
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.

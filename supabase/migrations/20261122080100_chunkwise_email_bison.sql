@@ -113,6 +113,8 @@ comment on column sync.sender_emails.unlisted_at is
 'Since when no page shows it although its own GET answers; it lives.';
 -- By hash, which takes an address of any length.
 create index sender_emails_email_idx on sync.sender_emails using hash (email);
+-- How many a workspace has is counted from the index alone, past what a record holds.
+create index sender_emails_live_idx on sync.sender_emails (workspace_id) where deleted_at is null;
 alter table sync.sender_emails enable row level security;
 insert into sync.target_tables (target) values ('sync.sender_emails');
 

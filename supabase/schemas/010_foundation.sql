@@ -129,10 +129,11 @@ comment on function sync.in_utc(timestamptz) is
 $$Returns: a moment as messages name it, whatever the time zone of the session.$$;
 
 create function sync.counted(p_number numeric, p_one text, p_many text default null) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select format('%s %s', p_number, case when p_number = 1 then p_one
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return format('%s %s', p_number, case when p_number = 1 then p_one
     else coalesce(p_many, p_one || 's') end);
-$$;
+end; $$;
 comment on function sync.counted(numeric, text, text) is
 $$Returns: a number and what it counts, in the singular or plural.$$;
 

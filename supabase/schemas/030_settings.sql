@@ -91,9 +91,10 @@ comment on function sync.setting_seconds(text) is
 $$Returns: a setting given in seconds, as an interval.$$;
 
 create function sync.is_switched_on(p_name text) returns boolean
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select value = 'true'::jsonb from public.sync_settings where name = p_name;
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select value = 'true'::jsonb from public.sync_settings where name = p_name);
+end; $$;
 comment on function sync.is_switched_on(text) is
 $$Returns: a boolean setting. Definer, because a policy for anonymous visitors asks it.$$;
 

@@ -142,8 +142,10 @@ create index workspace_sync_runs_job_idx on public.workspace_sync_runs (job_id, 
 create index workspace_sync_runs_live_job_idx on public.workspace_sync_runs (job_id)
   where status = 'running';
 -- By time, not by id: a limit on the order of ids would tempt the planner to walk the primary key.
+-- How the last runs went is read from the index alone.
 create index workspace_sync_runs_workspace_idx
-  on public.workspace_sync_runs (workspace_id, stream_id, started_at, id);
+  on public.workspace_sync_runs (workspace_id, stream_id, started_at, id)
+  include (completed_at, status);
 create index workspace_sync_runs_stream_idx on public.workspace_sync_runs (stream_id);
 create index workspace_sync_runs_parent_idx on public.workspace_sync_runs (parent_run_id);
 create index workspace_sync_runs_running_idx on public.workspace_sync_runs (id)

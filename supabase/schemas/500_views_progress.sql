@@ -3,7 +3,7 @@
 create view sync.run_progress with (security_invoker = true) as
 select
   r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
-  r.close_error, r.phase, r.scan,
+  r.close_error, r.phase, r.scan, r.expected_total,
   r.planned_chunks + case when r.status = 'running' and r.ending is null
     then r.known_pages - r.planned_pages else 0 end as planned,
   r.chunks_completed + coalesce(c.completed, 0) as completed,

@@ -129,11 +129,10 @@ comment on column public.queue_health.last_sweep_error is 'Why that failed.';
 
 -- Words are made for the reason that holds only, and few tables are joined: most of the time goes
 -- into planning.
-create view public.waiting_runs with (security_invoker = true) as
+create view sync.live_runs with (security_invoker = true) as
 select
-  p.job_id, p.run_id, w.workspace_name,
-  (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
-  found.why,
+  p.job_id, p.run_id, p.workspace_id, p.stream_id, w.workspace_name, p.planned, p.completed,
+  p.progress_done, p.progress_total, p.expected_total, found.why,
   case when found.why = 'rate_limited' then limited.until
     when found.why = 'token' then asked.due_at
     when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
@@ -181,6 +180,7 @@ cross join lateral (
 left join sync.token_requests as asked on asked.workspace_id = w.id and asked.ended_at is null
 cross join lateral (
   select case
+    when p.processing > 0 then null
     when p.ending is not null then 'ending'
     when w.key_status = 'unreadable' then 'no_key'
     when p.is_paused then 'paused'
@@ -204,7 +204,18 @@ cross join lateral (
     else 'turn' end as why
   order by why limit 1
 ) as found
-where p.status = 'running' and p.processing = 0;
+where p.status = 'running';
+comment on view sync.live_runs is
+'Live runs: how far they are, and of those of which nothing is in flight, why. Who asks for both
+reads each of them once.';
+
+create view public.waiting_runs with (security_invoker = true) as
+select
+  l.job_id, l.run_id, l.workspace_name,
+  (select st.stream_name from public.sync_streams as st where st.id = l.stream_id) as stream,
+  l.why, l.waits_until, l.message
+from sync.live_runs as l
+where l.why is not null;
 comment on view public.waiting_runs is
 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 comment on column public.waiting_runs.why is
@@ -220,10 +231,11 @@ comment on column public.waiting_runs.message is 'The same in words, with what h
 
 revoke all on table
   public.failed_chunks, public.sync_page_queue, public.worker_health, public.queue_health,
-  public.waiting_runs
+  sync.live_runs, public.waiting_runs
 from public, anon, authenticated, service_role;
 grant select on table
-  public.failed_chunks, public.worker_health, public.queue_health, public.waiting_runs
+  public.failed_chunks, public.worker_health, public.queue_health, sync.live_runs,
+  public.waiting_runs
 to authenticated, service_role;
 grant select, insert, update, delete on table public.sync_page_queue to service_role;
 grant select on table public.sync_page_queue to authenticated;

@@ -52,7 +52,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       count(*) as runs
     from public.waiting_runs as w where w.job_id = p_job_id group by 1
     union all
-    select format('requests are in flight and do not end: %s', sum(p.processing)), count(*)
+    select sync.counted(sum(p.processing), 'request is in flight and does not end',
+      'requests are in flight and do not end'), count(*)
     from sync.run_progress as p
     where p.job_id = p_job_id and p.status = 'running' and p.processing > 0
     having count(*) > 0
@@ -100,8 +101,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
   from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
   union all
-  select 'keys_unreadable', 'vault', format('keys that are not in Vault, cannot be '
-    'read there, or are not of the form that their source''s auth takes: %s (%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
+  select 'keys_unreadable', 'vault', format('%s not in Vault, unreadable there, or not of the form '
+    'that the auth of the source takes (%s%s); chunkwise keys rotate gives a workspace its key '
+    'again', sync.counted(count(*), 'key is', 'keys are'),
     string_agg(w.workspace_name, ', ' order by w.workspace_name) filter (where w.n <= 10),
     case when count(*) > 10 then ', …' end)
   from (
@@ -123,8 +125,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   where w.is_active and r.status = 'partial'
   union all
   select 'deletions_waiting', format('%s %s', h.workspace_name, h.stream), format(
-    'rows that would be deleted: %s; approve_deletions(%s) lets them go', h.deletions_waiting,
-    h.last_complete_run_id)
+    '%s would be deleted; approve_deletions(%s) lets that happen',
+    sync.counted(h.deletions_waiting, 'row'), h.last_complete_run_id)
   from public.workspace_health as h where h.is_active and h.deletions_waiting > 0;
 $$;
 comment on function sync.workspace_causes() is
@@ -185,7 +187,8 @@ message and raises nothing. It files them by the time of the database, not by ou
 create function sync.engine_causes() returns setof sync.cause
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select 'no_worker', 'workers', format(
-    'chunks that are ready: %s; no worker was heard of since %s', q.ready_chunks,
+    '%s; no worker was heard of since %s',
+    sync.counted(q.ready_chunks, 'chunk is ready', 'chunks are ready'),
     coalesce(sync.in_utc((select max(last_seen_at) from sync.workers)), 'ever'))
   from public.queue_health as q
   where q.ready_chunks > 0 and q.workers_alive = 0

@@ -244,3 +244,5 @@ alter table public.chunk_processing_queue add column token_generation bigint;
 alter table public.sync_alerts drop constraint sync_alerts_kind_check;
 alter table public.sync_alerts add constraint sync_alerts_kind_check CHECK ((kind = ANY (ARRAY['endpoint_failing'::text, 'stale_workspace'::text, 'key_refused'::text, 'key_of_other_workspace'::text, 'keys_unreadable'::text, 'token_failing'::text, 'counts_disagree'::text, 'deletions_waiting'::text, 'job_not_completed'::text, 'job_stalled'::text, 'no_worker'::text, 'cron_silent'::text, 'cron_job_missing'::text, 'hints_silent'::text, 'open_grants'::text, 'check_failing'::text])));
 alter table sync.seen_pages add column refusal text;
+drop index public.workspace_sync_runs_workspace_idx;
+CREATE INDEX workspace_sync_runs_workspace_idx ON public.workspace_sync_runs USING btree (workspace_id, stream_id, started_at, id) INCLUDE (completed_at, status);

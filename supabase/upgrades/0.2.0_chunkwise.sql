@@ -72,6 +72,18 @@ drop function public.claim_chunk_job_safe(bigint,text);
 
 drop function public.claim_next_chunk_job_safe(text,integer,jsonb);
 
+drop function sync.workspace_stream_detail(sync.fleet_row);
+
+drop function sync.count_rows(bigint,bigint[]);
+
+drop function sync.fleet_rows(bigint);
+
+drop view public.waiting_runs;
+
+drop view public.queue_health;
+
+drop view sync.run_progress;
+
 drop function sync.store_workspace_key(bigint,text);
 
 drop function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric);
@@ -217,7 +229,7 @@ where exists (
   select 1 from pg_catalog.pg_depend as d join pg_catalog.pg_type as y on y.oid = d.refobjid
   where d.classid = 'pg_proc'::regclass and d.objid = p.oid
     and d.refclassid = 'pg_type'::regclass
-    and coalesce(nullif(y.typelem, 0), y.oid)::regtype::text = any ('{sync.judged_record, sync.page_in_hand, sync.access, sync.incoming_record}'));
+    and coalesce(nullif(y.typelem, 0), y.oid)::regtype::text = any ('{sync.fleet_row, sync.judged_record, sync.page_in_hand, sync.access, sync.incoming_record}'));
 do $set_aside$
 declare
   v_name text;
@@ -226,6 +238,8 @@ begin
     execute 'drop function ' || v_name;
   end loop;
 end; $set_aside$;
+
+drop type sync.fleet_row;
 
 drop type sync.judged_record;
 
@@ -247,7 +261,7 @@ create type sync.made_request as (queue_id bigint, request jsonb, code text, mes
 
 create type sync.access as (workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb, obstacle text, token_generation bigint);
 
-create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, refusal text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[], condition jsonb, token_generation bigint, is_token_proven boolean);
+create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[], condition jsonb, token_generation bigint, is_token_proven boolean);
 
 create type sync.walk as (pages integer, is_ended boolean, flaw text, is_final boolean, next jsonb);
 
@@ -258,6 +272,8 @@ create type sync.part_result as (total bigint, distinct_ids bigint, finding text
 create type sync.tried_answer as (page sync.page_in_hand, shape jsonb, complaints jsonb);
 
 create type sync.token_answer as (access_token text, refresh_token text, lifetime interval, is_refusal boolean, finding text, said text);
+
+create type sync.fleet_row as (workspace_id bigint, stream_id bigint, workspace_name text, stream text, is_counted boolean, state text, tone text, severity integer, reason text, remedy text, act text, command text, waits_until timestamp with time zone, is_fresh boolean, is_stale boolean, last_complete_sync_at timestamp with time zone, last_sync_duration_ms bigint, record_count bigint, api_total bigint, live_job_id uuid, percentage numeric, pages_done bigint, pages_planned bigint, retry_job_id uuid, held_run_id bigint, deletions_waiting bigint);
 
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
@@ -504,7 +520,8 @@ alter table sync.workspace_tokens enable row level security;
 alter table public.chunk_processing_queue add column token_generation bigint;
 alter table public.sync_alerts drop constraint sync_alerts_kind_check;
 alter table public.sync_alerts add constraint sync_alerts_kind_check CHECK ((kind = ANY (ARRAY['endpoint_failing'::text, 'stale_workspace'::text, 'key_refused'::text, 'key_of_other_workspace'::text, 'keys_unreadable'::text, 'token_failing'::text, 'counts_disagree'::text, 'deletions_waiting'::text, 'job_not_completed'::text, 'job_stalled'::text, 'no_worker'::text, 'cron_silent'::text, 'cron_job_missing'::text, 'hints_silent'::text, 'open_grants'::text, 'check_failing'::text])));
-alter table sync.seen_pages add column refusal text;
+drop index public.workspace_sync_runs_workspace_idx;
+CREATE INDEX workspace_sync_runs_workspace_idx ON public.workspace_sync_runs USING btree (workspace_id, stream_id, started_at, id) INCLUDE (completed_at, status);
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -519,6 +536,17 @@ AS $function$
     'release', '0.2.0');
 $function$;
 
+CREATE OR REPLACE FUNCTION sync.counted(p_number numeric, p_one text, p_many text DEFAULT NULL::text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return format('%s %s', p_number, case when p_number = 1 then p_one
+    else coalesce(p_many, p_one || 's') end);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.try_json(p_text text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -529,6 +557,16 @@ begin
   return p_text::jsonb;
 exception when data_exception or program_limit_exceeded or statement_too_complex then
   return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_switched_on(p_name text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (select value = 'true'::jsonb from public.sync_settings where name = p_name);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.origin_of(p_url text)
@@ -3402,17 +3440,6 @@ begin
     ) as h where h.name is not null);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.may_be_gone(p_stream public.sync_streams, p_kind text, p_page integer, p_reading jsonb)
- RETURNS boolean
- LANGUAGE plpgsql
- IMMUTABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  return p_kind = 'page' and (coalesce(p_reading ?| '{guess,beside}', false)
-    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed')));
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.status_classes(p_stream public.sync_streams, p_source public.sync_sources, p_kind text, p_page integer, p_reading jsonb, p_is_conditional boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3424,7 +3451,7 @@ begin
     when p_kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
     when p_kind = 'page' and p_page > 1 and p_stream.cursor_params is not null
     then '{"422": "page"}'::jsonb
-    when sync.may_be_gone(p_stream, p_kind, p_page, p_reading)
+    when p_kind = 'page' and p_reading ?| '{guess,beside}'
     then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
     || case when p_is_conditional then '{"304": "page"}'::jsonb else '{}'::jsonb end;
 end; $function$;
@@ -6249,24 +6276,6 @@ begin
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.read_refused(p_page sync.page_in_hand, p_source public.sync_sources)
- RETURNS sync.page_in_hand
- LANGUAGE plpgsql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_page sync.page_in_hand := p_page;
-begin
-  v_page.refusal := concat_ws('. ', rtrim(format('HTTP %s for page %s: %s', p_page.http_status,
-    p_page.page, coalesce(sync.foreign_text(sync.try_json(p_page.body) #>> p_source.message_path,
-    sync.workspace_secret(p_page.workspace_id)), 'it says no more')), '.'),
-    sync.way_out(p_page.http_status, null));
-  v_page.records := 0;
-  v_page.reveals_pages := true;
-  return v_page;
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.walk_list(p_run_id bigint, p_scan integer, p_stream public.sync_streams)
  RETURNS sync.walk
  LANGUAGE plpgsql
@@ -6281,8 +6290,8 @@ declare
   v_way int := case p_stream.order_direction when 'asc' then 1 else -1 end;
 begin
   with shown as (
-    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key,
-      s.first_text, s.last_text, row_number() over (order by s.page) as n
+    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.first_key, s.last_key, s.first_text,
+      s.last_text, row_number() over (order by s.page) as n
     from sync.seen_pages as s
     where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
   ), filled as (
@@ -6297,7 +6306,6 @@ begin
   ), walked as (
     select s.page, s.next, coalesce(s.ends, s.record_ids <@ f.ids_before, false) as is_end,
       format('page %s is not in order: ', s.page) || s.disorder as disorder, case
-        when s.refusal is not null then s.refusal
         when not v_is_chained or f.page_before is null then null
         -- The first page was asked again, after an empty one.
         when v_overlaps and s.page = 2 and s.record_ids = f.ids_before then null
@@ -6563,7 +6571,6 @@ begin
   )
   select min(total) as first_total, max(total) as total, max(last_page) as last_page,
     count(*) filter (where page <= (select max(last_page) from pages)) as pages,
-    min(refusal) as refusal,
     (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
     as distinct_ids
   into v_scan from pages;
@@ -6575,7 +6582,6 @@ begin
       join public.sync_streams as st on st.id = r.stream_id
       where r.id = p_run_id and r.stream_revision <> st.revision)
     then 'its stream was declared anew'
-    when v_scan.refusal is not null then v_scan.refusal
     when v_scan.last_page is null then 'no page was read'
     when v_scan.pages < v_scan.last_page
     then format('%s of %s read', v_scan.pages,
@@ -6613,13 +6619,7 @@ begin
   set warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding)
   where id = p_run_id and scan - begun_again < v_scans
   returning * into v_run;
-  if v_run.id is null and (
-    select count(distinct s.scan) from sync.seen_pages as s
-    join public.workspace_sync_runs as r on r.id = s.run_id and s.scan > r.begun_again
-    where s.run_id = p_run_id and s.refusal is not null) >= v_scans then
-    update public.workspace_sync_runs set error_message = p_finding where id = p_run_id;
-    perform sync.close_run(p_run_id, 'failed', null);
-  elsif v_run.id is null then
+  if v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
       format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
   else
@@ -6639,15 +6639,8 @@ begin
   join public.sync_streams as st on st.id = p.stream_id and st.page_size <> p.records
   where r.id = p.run_id and p.page = 1 and p.reveals_pages and p.total > p.records
     and p.records > 0 and sync.position_of(st) = 'offset';
-  perform sync.cancel_pending(p.run_id, 'a page is gone: the list is read again')
-  from unnest(p_pages) as p where p.refusal is not null group by p.run_id;
-  update public.workspace_sync_runs as r set known_pages = r.planned_pages
-  from unnest(p_pages) as p where r.id = p.run_id and p.refusal is not null;
   perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
-  where p.reveals_pages and not exists (
-    select 1 from sync.seen_pages as s
-    where s.run_id = p.run_id and s.scan = p.scan and s.refusal is not null)
-  group by p.run_id;
+  where p.reveals_pages group by p.run_id;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.advance_counted(p_run public.workspace_sync_runs)
@@ -7924,9 +7917,6 @@ begin
       where v_run.ending is null;
     end if;
   end loop;
-  perform sync.cancel_part(p, 'a page is gone: the list is read again')
-  from sync.run_parts as p
-  where p.id in (select x.part_id from unnest(p_pages) as x where x.refusal is not null);
   update sync.run_parts as p set known_pages = greatest(p.known_pages, said.last_page),
     step = coalesce(p.step, said.step)
   from (
@@ -7936,10 +7926,7 @@ begin
     from unnest(p_pages) as x
     join public.sync_streams as st on st.id = x.stream_id
       and st.completeness not in ('chained', 'agreed')
-    where x.reveals_pages and not exists (
-        select 1 from sync.seen_pages as s
-        where s.run_id = x.run_id and s.scan = x.scan and s.refusal is not null)
-    group by x.part_id
+    where x.reveals_pages group by x.part_id
   ) as said
   where p.id = said.part_id and p.state = 'reading';
 end; $function$;
@@ -8349,7 +8336,6 @@ declare
   v_page sync.page_in_hand := p_page;
   v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
   v_class text;
-  v_is_guess boolean := coalesce(p_page.reading ?| '{guess,beside}', false);
 begin
   if p_page.http_status = 304 then
     v_page := sync.read_unchanged(p_page, p_stream, p_source);
@@ -8364,12 +8350,11 @@ begin
       v_class := sync.content_class(v_page, p_stream, p_source);
       perform sync.require_page(v_class, v_page, p_source);
     end if;
-    if p_page.http_status in (400, 404, 422) and (v_is_guess or v_class is distinct from 'page')
-      and sync.may_be_gone(p_stream, p_page.kind, p_page.page, p_page.reading) then
+    if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
+      and p_page.reading ?| '{guess,beside}' then
       -- A proxy's page says nothing of where a list ends.
       perform sync.read_json(p_page) where btrim(p_page.body) <> '';
-      v_page := case when v_is_guess then sync.read_past_end(p_page, p_stream)
-        else sync.read_refused(p_page, p_source) end;
+      v_page := sync.read_past_end(p_page, p_stream);
       v_page.answer := '[]';
       v_page.body := null;
       return v_page;
@@ -8607,7 +8592,6 @@ begin
         '%s of page %s were on page 1 already', sync.counted(v_again, 'id'), p_page.page)),
       (3, 'ids', (select count(distinct id) < count(id) from unnest(v_ids) as id),
         'ids repeat on one page'),
-      (8, 'answer', p_page.refusal is not null, p_page.refusal),
       (4, 'order', p_page.disorder is not null,
         'the order does not hold: ' || p_page.disorder),
       (5, 'order', p_page.page > 1 and v_again < v_count and case
@@ -10009,11 +9993,11 @@ declare
     select p.turn from unnest(p_pages) as p where p.ends is not null or p.next is not null);
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder, refusal, first_text, last_text, next, ends,
+    first_key, last_key, disorder, first_text, last_text, next, ends,
     latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(p.seen_ids, f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key,
-    p.last_key, p.disorder, p.refusal, p.first_text, p.last_text, p.next, p.ends, p.latest_at
+    p.last_key, p.disorder, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
@@ -11260,7 +11244,7 @@ end; $function$;
 create or replace view sync.run_progress with (security_invoker = true) as
 select
   r.id as run_id, r.job_id, r.workspace_id, r.stream_id, r.status, r.ending, r.is_paused,
-  r.close_error, r.phase, r.scan,
+  r.close_error, r.phase, r.scan, r.expected_total,
   r.planned_chunks + case when r.status = 'running' and r.ending is null
     then r.known_pages - r.planned_pages else 0 end as planned,
   r.chunks_completed + coalesce(c.completed, 0) as completed,
@@ -11294,11 +11278,31 @@ left join lateral (
   where run_id = r.id and slot is not null and r.status = 'running'
 ) as q on true;
 
-create or replace view public.waiting_runs with (security_invoker = true) as
+create or replace view public.queue_health with (security_invoker = true) as
 select
-  p.job_id, p.run_id, w.workspace_name,
-  (select st.stream_name from public.sync_streams as st where st.id = p.stream_id) as stream,
-  found.why,
+  (select count(*) from public.polling_job_status where status = 'running') as live_jobs,
+  coalesce(p.live_runs, 0) as live_runs, coalesce(p.ready, 0) as ready_chunks,
+  coalesce(p.delayed, 0) as delayed_chunks,
+  coalesce(p.processing, 0) as chunks_in_flight,
+  coalesce(p.unfinished - p.ready - p.delayed - p.processing, 0) as waiting_chunks,
+  p.next_retry_at,
+  (select count(*) from sync.workers where last_seen_at > sync.now() - interval '30 seconds')
+  as workers_alive,
+  (select count(*) from public.sync_budgets where blocked_until > sync.now()) as blocked_budgets,
+  s.swept_at as last_sweep_at, s.last_error as last_sweep_error
+from sync.sweep_state as s
+left join lateral (
+  select count(*) as live_runs, sum(r.ready) as ready, sum(r.delayed) as delayed,
+    sum(r.processing) as processing,
+    sum(r.planned - r.completed - r.failed - r.cancelled) as unfinished,
+    min(r.next_retry_at) as next_retry_at
+  from sync.run_progress as r where r.status = 'running'
+) as p on true;
+
+create or replace view sync.live_runs with (security_invoker = true) as
+select
+  p.job_id, p.run_id, p.workspace_id, p.stream_id, w.workspace_name, p.planned, p.completed,
+  p.progress_done, p.progress_total, p.expected_total, found.why,
   case when found.why = 'rate_limited' then limited.until
     when found.why = 'token' then asked.due_at
     when found.why in ('database', 'retry') then p.next_retry_at end as waits_until,
@@ -11346,6 +11350,7 @@ cross join lateral (
 left join sync.token_requests as asked on asked.workspace_id = w.id and asked.ended_at is null
 cross join lateral (
   select case
+    when p.processing > 0 then null
     when p.ending is not null then 'ending'
     when w.key_status = 'unreadable' then 'no_key'
     when p.is_paused then 'paused'
@@ -11369,7 +11374,15 @@ cross join lateral (
     else 'turn' end as why
   order by why limit 1
 ) as found
-where p.status = 'running' and p.processing = 0;
+where p.status = 'running';
+
+create or replace view public.waiting_runs with (security_invoker = true) as
+select
+  l.job_id, l.run_id, l.workspace_name,
+  (select st.stream_name from public.sync_streams as st where st.id = l.stream_id) as stream,
+  l.why, l.waits_until, l.message
+from sync.live_runs as l
+where l.why is not null;
 
 create or replace view public.workspace_health with (security_invoker = true) as
 select
@@ -11399,6 +11412,28 @@ left join lateral (
 left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id
 where w.removed_at is null;
 
+CREATE OR REPLACE FUNCTION sync.why_stalled(p_job_id uuid)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(string_agg(x.message, '; ' order by x.runs desc, x.message),
+    'nothing of it is live: cleanup_stuck_chunks() closes it')
+  from (
+    select concat_ws(', until ', w.message, sync.in_utc(w.waits_until)) as message,
+      count(*) as runs
+    from public.waiting_runs as w where w.job_id = p_job_id group by 1
+    union all
+    select sync.counted(sum(p.processing), 'request is in flight and does not end',
+      'requests are in flight and do not end'), count(*)
+    from sync.run_progress as p
+    where p.job_id = p_job_id and p.status = 'running' and p.processing > 0
+    having count(*) > 0
+    order by 2 desc, 1 limit 3
+  ) as x;
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.workspace_causes()
  RETURNS SETOF sync.cause
  LANGUAGE sql
@@ -11422,8 +11457,9 @@ AS $function$
     format('its key belongs to %s: rotate_workspace_key() sets its own', w.key_owner)
   from public.sync_workspaces as w where w.is_active and w.key_status = 'other_workspace'
   union all
-  select 'keys_unreadable', 'vault', format('keys that are not in Vault, cannot be '
-    'read there, or are not of the form that their source''s auth takes: %s (%s%s); chunkwise keys rotate gives a workspace its key again', count(*),
+  select 'keys_unreadable', 'vault', format('%s not in Vault, unreadable there, or not of the form '
+    'that the auth of the source takes (%s%s); chunkwise keys rotate gives a workspace its key '
+    'again', sync.counted(count(*), 'key is', 'keys are'),
     string_agg(w.workspace_name, ', ' order by w.workspace_name) filter (where w.n <= 10),
     case when count(*) > 10 then ', …' end)
   from (
@@ -11445,31 +11481,222 @@ AS $function$
   where w.is_active and r.status = 'partial'
   union all
   select 'deletions_waiting', format('%s %s', h.workspace_name, h.stream), format(
-    'rows that would be deleted: %s; approve_deletions(%s) lets them go', h.deletions_waiting,
-    h.last_complete_run_id)
+    '%s would be deleted; approve_deletions(%s) lets that happen',
+    sync.counted(h.deletions_waiting, 'row'), h.last_complete_run_id)
   from public.workspace_health as h where h.is_active and h.deletions_waiting > 0;
 $function$;
 
+CREATE OR REPLACE FUNCTION sync.engine_causes()
+ RETURNS SETOF sync.cause
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select 'no_worker', 'workers', format(
+    '%s; no worker was heard of since %s',
+    sync.counted(q.ready_chunks, 'chunk is ready', 'chunks are ready'),
+    coalesce(sync.in_utc((select max(last_seen_at) from sync.workers)), 'ever'))
+  from public.queue_health as q
+  where q.ready_chunks > 0 and q.workers_alive = 0
+    and exists (select 1 from public.polling_job_status
+      where status = 'running' and started_at < sync.now() - interval '1 minute')
+    and not exists (select 1 from public.worker_endpoints
+      where is_active and last_answered_at > sync.now() - interval '5 minutes')
+  union all
+  select 'cron_silent', 'pg_cron', format(
+    'no job of pg_cron ended well since %s: cron.job_run_details tells more',
+    sync.in_utc(b.beat_at))
+  from sync.heartbeats as b
+  where b.name = 'cron' and b.beat_at < sync.now() - interval '3 minutes'
+  union all
+  select 'hints_silent', 'realtime', 'hints by Realtime fail: ' || s.last_error
+  from sync.hint_state as s where s.last_error is not null
+  union all
+  select 'hints_silent', 'realtime', 'Realtime takes no broadcast, so that every hint by it is '
+    'lost: chunkwise doctor tells why; where no worker is meant to listen, '
+    'set_setting(''expect_realtime'', ''false'') says so'
+  where sync.is_switched_on('expect_realtime') and not sync.takes_broadcasts() and exists (
+    select 1 from sync.workers where first_seen_at < sync.now() - interval '1 minute'
+      and last_seen_at > sync.now() - interval '30 seconds')
+  union all
+  select 'hints_silent', 'realtime', format('workers that listen to Realtime hear nothing of it '
+    '(%s), and find work by idle looks only: see whether the project''s Realtime is at work; '
+    'where no worker is meant to hear hints, set_setting(''expect_realtime'', ''false'') says so',
+    string_agg(k.worker_id, ', ' order by k.worker_id))
+  from (
+    -- Once is none: where the machine stalls, a hint comes later than an idle look.
+    select worker_id from sync.workers
+    where is_listening and idle_finds >= 2 and last_seen_at > sync.now() - interval '30 seconds'
+    order by worker_id limit 10
+  ) as k
+  where sync.is_switched_on('expect_realtime') having count(*) > 0
+  union all
+  select 'hints_silent', 'pg_net', 'hints by POST fail: ' || s.last_push_error
+  from sync.hint_state as s where s.last_push_error is not null
+  union all
+  select 'hints_silent', 'pg_net', 'pg_net sends nothing: none of the last POSTs was answered'
+  from (
+    select h.outcome from sync.hints as h where h.outcome <> 'sent' order by h.id desc limit 10
+  ) as h
+  where exists (select 1 from public.worker_endpoints where is_active)
+  having count(*) > 2 and bool_and(h.outcome = 'lost')
+  union all
+  select 'keys_unreadable', 'wake tokens', format('wake tokens that are not in Vault, or cannot be '
+    'read there: of %s; register_worker_endpoint() sets one again', string_agg(e.url, ', '
+    order by e.url))
+  from public.worker_endpoints as e
+  where e.is_active and sync.read_secret(e.secret_id) is null having count(*) > 0
+  union all
+  select 'keys_unreadable', 'alert urls', format('alert URLs that cannot be read in Vault: %s; '
+    'set_alert_url() sets one again', string_agg(k.kind, ', ' order by k.kind))
+  from unnest('{webhook,dead_man}'::text[]) as k (kind)
+  join vault.secrets as s on s.name = 'chunkwise/alert/' || k.kind
+  where sync.read_secret(s.id) is null having count(*) > 0
+  union all
+  select 'open_grants', g.grantee, format('it was granted more of Chunkwise than is for it (%s), '
+    'such as %s: chunkwise doctor lists what to revoke', sync.counted(count(*), 'privilege'),
+    min(format('%s on %s', g.privilege, g.object)))
+  from sync.careless_grants() as g group by g.grantee;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.fleet_rows(p_workspace_id bigint)
+ RETURNS SETOF sync.fleet_row
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_stale_after int := sync.setting('stale_after_hours');
+  v_fresh_since timestamptz := sync.now() - make_interval(hours => v_stale_after);
+  v_is_paused boolean := sync.is_switched_on('paused');
+begin
+  return query
+  with live as materialized (
+    select x.workspace_id, x.stream_id, x.job_id, x.completed, x.planned,
+      trunc(100.0 * x.progress_done / x.progress_total, 1) as percentage, x.expected_total,
+      x.why, x.message, x.waits_until
+    from sync.live_runs as x where p_workspace_id is null or x.workspace_id = p_workspace_id
+  )
+  select w.id, st.id, w.workspace_name, st.stream_name,
+    st.completeness = 'counted', f.state, t.tone, t.severity,
+    case f.state
+      when 'key refused' then 'the API refuses its key'
+      when 'key of another workspace' then format('its key belongs to %s', w.key_owner)
+      when 'key unreadable' then 'its key is not in Vault, or cannot be read there'
+      when 'waiting' then l.message
+      when 'no worker' then l.message
+      when 'syncing' then case when l.why in ('parent', 'budget', 'ending') then l.message end
+      when 'failed' then coalesce(e.error_message, 'its last run failed')
+      when 'partial' then coalesce(nullif(array_to_string(e.warnings, '; '), ''),
+        'its last run found other numbers than the API names')
+      when 'stale' then case when s.last_complete_sync_at is null then 'never synced completely'
+        else 'no complete sync within ' || sync.counted(v_stale_after, 'hour') end
+      when 'never synced' then 'registered, and not synced yet'
+      when 'awaiting approval' then sync.counted(h.deletions_waiting, 'row') || ' would be deleted'
+      when 'paused' then 'it was paused and waits to be resumed'
+    end,
+    case f.state
+      when 'key refused' then 'chunkwise keys rotate sets a new one'
+      when 'key of another workspace' then 'chunkwise keys rotate sets its own'
+      when 'key unreadable' then 'chunkwise keys rotate gives it its key again'
+      when 'failed' then 'a retry reads it again from page 1'
+      when 'partial' then 'a sync reads it again'
+      when 'stale' then 'a sync reads it now'
+      when 'never synced' then 'a sync reads it now'
+      when 'awaiting approval' then 'look at them, then approve or leave them'
+      when 'paused' then 'resuming lets it go on'
+      when 'no worker' then 'chunkwise worker starts one'
+    end,
+    case
+      when f.state like 'key %' or f.state = 'no worker' then 'command'
+      when f.state = 'failed' then 'retry'
+      when f.state in ('partial', 'stale', 'never synced', 'fresh') then 'sync'
+      when f.state = 'awaiting approval' then 'approve'
+      when f.state = 'paused' or l.why = 'paused' then 'resume'
+    end,
+    case
+      when f.state like 'key %' then 'chunkwise keys rotate ' || sync.shell_word(w.workspace_name)
+      when f.state = 'no worker' then 'chunkwise worker'
+    end,
+    l.waits_until,
+    f.is_in_time and t.tone not in ('wrong', 'off'), w.is_active and not f.is_in_time,
+    s.last_complete_sync_at, s.last_sync_duration_ms, s.record_count,
+    coalesce(l.expected_total, e.expected_total), l.job_id, l.percentage, l.completed::bigint,
+    l.planned, case when f.state = 'failed' then e.job_id end, h.id,
+    coalesce(h.deletions_waiting, 0)
+  from public.sync_workspaces as w
+  join public.sync_sources as so on so.id = w.source_id
+  join public.sync_streams as st on st.source_id = w.source_id and st.completeness <> 'connection'
+  left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
+  left join live as l on l.workspace_id = w.id and l.stream_id = st.id
+  left join lateral (
+    select x.status, x.job_id, x.error_message, x.warnings, x.expected_total
+    from public.workspace_sync_runs as x
+    where x.workspace_id = w.id and x.stream_id = st.id and x.status in ('completed', 'partial',
+      'failed')
+    order by x.started_at desc, x.id desc limit 1
+  ) as e on true
+  left join public.workspace_sync_runs as h
+    on h.id = s.last_complete_run_id and h.deletions_waiting > 0
+  -- Offset 0: a state is found once, not wherever it is named.
+  cross join lateral (
+    select coalesce(s.last_complete_sync_at, '-infinity') >= v_fresh_since as is_in_time,
+      case
+        when not w.is_active then 'inactive'
+        when w.key_status = 'refused' then 'key refused'
+        when w.key_status = 'other_workspace' then 'key of another workspace'
+        when w.key_status = 'unreadable' then 'key unreadable'
+        when l.why = 'no_worker' then 'no worker'
+        when l.why in ('paused', 'closing_failed', 'rate_limited', 'database', 'retry')
+          then 'waiting'
+        when l.job_id is not null then 'syncing'
+        when v_is_paused or w.paused_at is not null or so.paused_at is not null then 'paused'
+        when e.status = 'failed' then 'failed'
+        when e.status = 'partial' then 'partial'
+        when coalesce(s.last_complete_sync_at, w.created_at) < v_fresh_since then 'stale'
+        when s.last_complete_sync_at is null then 'never synced'
+        when h.deletions_waiting > 0 then 'awaiting approval'
+        else 'fresh'
+      end as state
+    offset 0
+  ) as f
+  cross join lateral (
+    select case
+        when f.state in ('key refused', 'key of another workspace', 'key unreadable', 'no worker',
+          'failed', 'partial', 'stale') then 'wrong'
+        when f.state in ('waiting', 'paused', 'never synced', 'awaiting approval') then 'waiting'
+        when f.state = 'syncing' then 'working'
+        when f.state = 'fresh' then 'fresh'
+        else 'off' end as tone,
+      case f.state
+        when 'key refused' then 10 when 'key of another workspace' then 11
+        when 'key unreadable' then 12 when 'no worker' then 20 when 'failed' then 30
+        when 'partial' then 31 when 'stale' then 32 when 'awaiting approval' then 40
+        when 'waiting' then 41 when 'never synced' then 42 when 'paused' then 43
+        when 'syncing' then 50 when 'fresh' then 60 else 70 end as severity
+    offset 0
+  ) as t
+  where w.removed_at is null and (p_workspace_id is null or w.id = p_workspace_id)
+    and (st.is_default or s.workspace_id is not null or l.job_id is not null or e.status is not null);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
- RETURNS jsonb
+ RETURNS TABLE(workspace_id bigint, row_count bigint)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
   v_target text := (select target_table from public.sync_streams where id = p_stream_id);
-  v_counts jsonb;
 begin
-  -- Grouped before it is joined: each row is looked at once, and compared with no list of ids.
-  execute format('select jsonb_object_agg(w.id, coalesce(c.row_count, 0)) from unnest($1) as w (id)
-    left join (
-      select t.workspace_id, count(*) as row_count from %s as t
-      where %s and t.deleted_at is null group by t.workspace_id
-    ) as c on c.workspace_id = w.id',
-    v_target, case when sync.is_shared_target(to_regclass(v_target)) then 't.stream_id = $2'
-    else '$2 is not null' end)
-  into v_counts using p_workspace_ids, p_stream_id;
-  return v_counts;
+  return query execute format('select t.workspace_id, count(*) from %s as t
+    where t.workspace_id = any ($1) and t.deleted_at is null and %s group by 1', v_target,
+    case when sync.is_shared_target(to_regclass(v_target)) then 't.stream_id = $2'
+    else '$2 is not null' end) using p_workspace_ids, p_stream_id;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.get_fleet(p_search text, p_states text[], p_limit integer, p_offset integer)
@@ -11480,68 +11707,89 @@ CREATE OR REPLACE FUNCTION sync.get_fleet(p_search text, p_states text[], p_limi
  SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
-  v_rows sync.fleet_row[];
-  v_page sync.fleet_row[];
-  v_matching bigint;
-  v_search text;
+  v_search text := lower(coalesce(sync.trim_blanks(p_search), ''));
+  v_offset int := greatest(p_offset, 0);
+  v_limit int := least(p_limit, 500);
 begin
   perform sync.require_operator();
-  v_search := lower(sync.trim_blanks(coalesce(p_search, '')));
-  v_rows := array(select f from sync.fleet_rows(null) as f);
-  select coalesce(array_agg(row(m.*)::sync.fleet_row order by m.severity,
-      m.last_complete_sync_at nulls first, m.workspace_name, m.stream), '{}')
-  into v_page
-  from unnest(v_rows) as m
-  where (v_search = '' or position(v_search in lower(m.workspace_name)) > 0
-      or position(v_search in m.state) > 0 or position(v_search in lower(m.reason)) > 0)
-    and (p_states is null or m.state = any (p_states) or m.tone = any (p_states));
-  v_matching := cardinality(v_page);
-  v_page := v_page[greatest(p_offset, 0) + 1 : greatest(p_offset, 0) + least(p_limit, 500)];
-  return sync.page_head() || jsonb_build_object(
-    'total', cardinality(v_rows), 'matching', v_matching,
-    'fresh', (select count(*) from unnest(v_rows) as r where r.is_fresh),
-    'states', (
-      select coalesce(jsonb_agg(jsonb_build_object('state', s.state, 'tone', s.tone, 'count',
-        s.count) order by s.severity), '[]')
+  return sync.page_head() || (
+    with fleet as materialized (
+      select * from sync.fleet_rows(null)
+    ), matching as materialized (
+      -- What is well stays where it is while it is looked at.
+      select m.*, row_number() over (order by m.severity,
+        case when m.tone in ('wrong', 'waiting') then m.last_complete_sync_at end nulls first,
+        m.workspace_name, m.stream) as n
+      from fleet as m
+      where (v_search = '' or position(v_search in lower(m.workspace_name)) > 0
+          or position(v_search in m.state) > 0 or position(v_search in lower(m.reason)) > 0)
+        and (p_states is null or m.state = any (p_states) or m.tone = any (p_states))
+    ), page as materialized (
+      select * from matching where n > v_offset and n <= v_offset + v_limit
+    ), counted as materialized (
+      select c.stream_id, r.workspace_id, r.row_count
       from (
-        select r.state, r.tone, r.severity, count(*) as count from unnest(v_rows) as r
-        group by 1, 2, 3
-      ) as s),
-    'records', (select sum(r.record_count) from unnest(v_rows) as r),
-    'api_total', (select sum(coalesce(r.api_total, r.record_count)) from unnest(v_rows) as r),
-    'jobs', (
-      select coalesce(jsonb_agg(jsonb_build_object('job_id', p.job_id, 'job_name', p.job_name,
-        'percentage', p.percentage, 'workspaces_completed', p.workspaces_completed,
-        'total_workspaces', p.total_workspaces) order by p.updated_at), '[]')
-      from sync.job_progress as p where p.status = 'running'),
-    'rows', (
-      with counted as (
-        select p.stream_id, sync.count_rows(p.stream_id, array_agg(p.workspace_id)) as rows_by_id
-        from unnest(v_page) as p where p.is_counted group by p.stream_id
-      )
-      select coalesce(jsonb_agg(to_jsonb(p) - '{workspace_id,stream_id,severity}'::text[]
-        || jsonb_build_object(
-          'rows_here', case when p.is_counted
-            then (c.rows_by_id ->> p.workspace_id::text)::bigint else p.record_count end,
-          'runs', past.runs) order by p.n), '[]')
-      from unnest(v_page) with ordinality as p (workspace_id, stream_id, workspace_name,
-        source_name, stream, is_counted, state, tone, severity, reason, remedy, act, command,
-        waits_until, is_fresh, is_stale, last_complete_sync_at, last_sync_duration_ms,
-        record_count, api_total, live_run_id, live_job_id, percentage, pages_done, pages_planned,
-        retry_job_id, held_run_id, deletions_waiting, n)
-      left join counted as c on c.stream_id = p.stream_id
-      cross join lateral (
-        -- One text: an array costs as much as all else of a row.
-        select string_agg(concat((date_part('epoch', r.completed_at - r.started_at) * 1000)::bigint,
-          ' ', r.status), ',') as runs
+        select p.stream_id, array_agg(p.workspace_id) as workspace_ids
+        from page as p where p.is_counted group by 1
+      ) as c
+      cross join lateral sync.count_rows(c.stream_id, c.workspace_ids) as r
+    )
+    select jsonb_build_object(
+      'total', count(*), 'matching', (select count(*) from matching),
+      'fresh', count(*) filter (where f.is_fresh),
+      'states', (
+        select coalesce(jsonb_agg(jsonb_build_object('state', s.state, 'tone', s.tone, 'count',
+          s.count) order by s.severity), '[]')
         from (
-          select x.started_at, x.completed_at, x.status
-          from public.workspace_sync_runs as x
-          where x.workspace_id = p.workspace_id and x.stream_id = p.stream_id
-            and x.status <> 'running'
-          order by x.started_at desc, x.id desc limit 30
-        ) as r
-      ) as past));
+          select r.state, r.tone, r.severity, count(*) as count from fleet as r group by 1, 2, 3
+        ) as s),
+      'records', sum(f.record_count),
+      'api_total', sum(coalesce(f.api_total, f.record_count)),
+      'jobs', (
+        select coalesce(jsonb_agg(jsonb_build_object('job_id', j.id, 'job_name', j.job_name,
+          'percentage', a.percentage, 'workspaces_completed', a.workspaces_completed,
+          'total_workspaces', j.total_workspaces) order by j.started_at, j.id), '[]')
+        from public.polling_job_status as j cross join lateral sync.add_up_runs(j.id) as a
+        where j.status = 'running'),
+      'rows', (
+        select coalesce(jsonb_agg(jsonb_build_object('workspace_name', p.workspace_name,
+          'stream', p.stream, 'is_counted', p.is_counted, 'state', p.state, 'tone', p.tone,
+          'reason', p.reason, 'remedy', p.remedy, 'act', p.act, 'waits_until', p.waits_until,
+          'is_stale', p.is_stale, 'last_complete_sync_at', p.last_complete_sync_at,
+          'last_sync_duration_ms', p.last_sync_duration_ms, 'api_total', p.api_total,
+          'live_job_id', p.live_job_id, 'percentage', p.percentage, 'pages_done', p.pages_done,
+          'pages_planned', p.pages_planned, 'retry_job_id', p.retry_job_id,
+          'held_run_id', p.held_run_id, 'deletions_waiting', p.deletions_waiting,
+          'rows_here', case when p.is_counted then coalesce(c.row_count, 0)
+            else p.record_count end,
+          'runs', past.runs) order by p.n), '[]')
+        from page as p
+        left join counted as c on c.workspace_id = p.workspace_id and c.stream_id = p.stream_id
+        cross join lateral (
+          -- One text: an array costs as much as all else of a row.
+          select string_agg(concat((date_part('epoch', r.completed_at - r.started_at) * 1000)
+            ::bigint, ' ', r.status), ',') as runs
+          from (
+            select x.started_at, x.completed_at, x.status
+            from public.workspace_sync_runs as x
+            where x.workspace_id = p.workspace_id and x.stream_id = p.stream_id
+              and x.status <> 'running'
+            order by x.started_at desc, x.id desc limit 30
+          ) as r
+        ) as past))
+    from fleet as f);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.get_fleet(p_search text DEFAULT NULL::text, p_states text[] DEFAULT NULL::text[], p_limit integer DEFAULT 100, p_offset integer DEFAULT 0)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '8s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+begin
+  return sync.get_fleet(p_search, p_states, p_limit, p_offset);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.held_deletions(p_run_id bigint, p_after text, p_limit integer)
@@ -11572,6 +11820,18 @@ begin
   return v_records;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION public.get_held_deletions(p_run_id bigint, p_after text DEFAULT NULL::text, p_limit integer DEFAULT 200)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '8s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+begin
+  return sync.get_held_deletions(p_run_id, p_after, p_limit);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.workspace_stream_detail(p_row sync.fleet_row)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -11592,8 +11852,8 @@ begin
     ) as t', p_row.stream_id)
   into v_unlisted_count, v_unlisted using p_row.workspace_id, p_row.stream_id;
   return to_jsonb(p_row) - '{workspace_id,stream_id,severity}'::text[] || jsonb_build_object(
-    'rows_here', (sync.count_rows(p_row.stream_id, array[p_row.workspace_id])
-      ->> p_row.workspace_id::text)::bigint,
+    'rows_here', coalesce((select c.row_count
+      from sync.count_rows(p_row.stream_id, array[p_row.workspace_id]) as c), 0),
     'unlisted_count', v_unlisted_count, 'unlisted', v_unlisted,
     'held', case when p_row.held_run_id is not null
       then sync.held_deletions(p_row.held_run_id, null, 50) else '[]' end,
@@ -11657,6 +11917,78 @@ begin
         where st.source_id = v_workspace.source_id and r.chunks_failed > 0
         order by q.completed_at desc limit 50
       ) as c));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.get_workspace_page(p_workspace_name text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '8s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+begin
+  return sync.get_workspace_page(p_workspace_name);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.get_jobs_page(p_before timestamp with time zone DEFAULT NULL::timestamp with time zone, p_status text DEFAULT NULL::text, p_limit integer DEFAULT 50)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '8s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+begin
+  return sync.get_jobs_page(p_before, p_status, p_limit);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.get_job_page(p_job_id uuid, p_limit integer DEFAULT 200, p_offset integer DEFAULT 0)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '8s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+begin
+  return sync.get_job_page(p_job_id, p_limit, p_offset);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.get_alerts_page(p_before bigint DEFAULT NULL::bigint, p_limit integer DEFAULT 50)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '8s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+begin
+  return sync.get_alerts_page(p_before, p_limit);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.get_engine_page()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '8s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+begin
+  return sync.get_engine_page();
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.get_sources_page()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '8s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+begin
+  return sync.get_sources_page();
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.repair_runs(p_is_in_claim boolean)
@@ -12642,8 +12974,6 @@ none.';
 
 comment on column sync.seen_pages.page is 'Null for what was read by cursor, and for what lies past the end.';
 
-comment on column sync.seen_pages.refusal is 'What the API answered in place of a page that others had led to: its scan does not count.';
-
 comment on function sync.plan_page(bigint,integer,jsonb) is 'Queue one page of the run''s current scan, with the values that its request takes. The caller holds
 the run''s lock and has checked that it lives.';
 
@@ -12718,12 +13048,8 @@ code and message of what keeps it from being made.';
 
 comment on function sync.answer_headers(public.sync_streams,public.sync_sources) is 'Returns: which headers of an answer are handed over, their names in lower case.';
 
-comment on function sync.may_be_gone(public.sync_streams,text,integer,jsonb) is 'Returns: whether an API may answer that there is no such page, and nothing has failed: it was
-asked for on the chance that it exists, or because of what pages before it said, and the list has
-changed since.';
-
 comment on function sync.status_classes(public.sync_streams,public.sync_sources,text,integer,jsonb,boolean) is 'Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
-page, of one that may be gone 400 and 422 too, of a conditional request 304 is.';
+page, of one that may lie past the end 400 too, of a conditional request 304 is.';
 
 comment on function sync.class_of(jsonb,integer) is 'Returns: the class of a status: its own, that of its hundred, or of all others.';
 
@@ -13060,9 +13386,6 @@ wrong shape, SY020 it leads where the scan has been.';
 
 comment on function sync.read_past_end(sync.page_in_hand,public.sync_streams) is 'Returns: a page that was asked for on the chance that it exists, and does not.';
 
-comment on function sync.read_refused(sync.page_in_hand,public.sync_sources) is 'Returns: a page that others led to, by a total, a cursor or their last record, and that does not
-exist any more. That is no failure: its scan does not count.';
-
 comment on type sync.walk is 'How far a scan of a list got. pages: how many in a row it read, up to the end; flaw: what speaks
 against it; is_final: so that another scan cannot help; next: the reading of the page after the last
 one, null if nothing names it.';
@@ -13107,12 +13430,11 @@ null.';
 comment on function sync.scan_finding(public.workspace_sync_runs) is 'Note how a counted scan adds up. Returns: what speaks against it, with the numbers, or null.';
 
 comment on function sync.scan_again(bigint,text,integer,integer) is 'A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
-have (max_scans, or p_scans); as failed, where the API refused a page of each of them.
-p_sound_scan: which scan the next one is compared with. The caller holds the run''s lock.';
+have (max_scans, or p_scans). p_sound_scan: which scan the next one is compared with. The caller
+holds the run''s lock.';
 
 comment on function sync.plan_counted(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages name; by offsets they are as long as the
-first one was received. Where one is gone, no other is read: the scan does not count. The caller
-holds the runs'' locks.';
+first one was received. The caller holds the runs'' locks.';
 
 comment on function sync.begin_listed(bigint[]) is 'Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
 or made them.';
@@ -13252,7 +13574,7 @@ used up: 100,000 parents do not make 100,000 chunks at once. The caller holds th
 fills its slots.';
 
 comment on function sync.plan_children(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages of lists name, or queue what comes after
-them. Where one is gone, no other of its list is read. The caller holds the runs'' locks.';
+them. The caller holds the runs'' locks.';
 
 comment on function sync.begin_children(bigint[]) is 'The first lists of runs, or their end where no parent has any. Locks: the runs by id.';
 
@@ -13287,7 +13609,7 @@ or close. The caller holds its lock.';
 comment on function sync.read_page(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Cast a body and check it by its stream. 304 is the page as it was read before. A status that the
 stream counts as a page although it is
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
-of a page that may be gone 400, 404 and 422 say that it is. Returns: the
+where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
 pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, SY021 and SY024 another
 class by class_rules, 22P02 not JSON.';
@@ -13635,14 +13957,73 @@ comment on function sync.resend_hints(boolean) is 'Hint ready chunks again that 
 those whose last post pg_net did not send yet; requests of tries likewise. Returns: chunks that are
 ready.';
 
+comment on view sync.run_progress is 'Totals of each run: of closed ones as written, of live ones summed from one counter row per slot.
+progress_done never falls: its 100 % is fixed when page 1 was answered, and re-scans add nothing to
+it. What failed or was cancelled is not done. Of a live run planned counts the pages that are known
+and have no chunk yet, too.';
+
+comment on column public.queue_health.blocked_budgets is 'Instances or keys that nobody sends to, after several 429s in a row.';
+
+comment on column public.queue_health.chunks_in_flight is 'What workers hold.';
+
+comment on column public.queue_health.delayed_chunks is 'What waits for its time.';
+
+comment on column public.queue_health.last_sweep_at is 'When lost work was last looked for.';
+
+comment on column public.queue_health.last_sweep_error is 'Why that failed.';
+
+comment on column public.queue_health.live_jobs is 'Jobs that run.';
+
+comment on column public.queue_health.live_runs is 'Runs of theirs that have not ended.';
+
+comment on column public.queue_health.next_retry_at is 'When the next delayed chunk is ready.';
+
+comment on column public.queue_health.ready_chunks is 'What a claim would find.';
+
+comment on column public.queue_health.waiting_chunks is 'What waits for a slot of its run.';
+
+comment on column public.queue_health.workers_alive is 'Workers heard of in the last 30 s.';
+
+comment on view public.queue_health is 'One row: what waits, what is in flight, who works.';
+
+comment on view sync.live_runs is 'Live runs: how far they are, and of those of which nothing is in flight, why. Who asks for both
+reads each of them once.';
+
+comment on column public.waiting_runs.job_id is 'Its job: polling_job_status.id.';
+
+comment on column public.waiting_runs.message is 'The same in words, with what helps.';
+
+comment on column public.waiting_runs.run_id is 'The run: workspace_sync_runs.id.';
+
+comment on column public.waiting_runs.stream is 'The kind of record.';
+
+comment on column public.waiting_runs.waits_until is 'When it goes on by itself; null: nobody knows.';
+
 comment on column public.waiting_runs.why is 'ending, no_key, paused, parent, closing_failed, no_worker, rate_limited, token, database (a lock, a
 time limit, no space: no attempt is lost), retry, budget or turn; the first that holds.';
+
+comment on column public.waiting_runs.workspace_name is 'Its workspace.';
+
+comment on view public.waiting_runs is 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
+
+comment on type sync.fleet_row is 'A workspace and stream as the dashboard shows it. state: what it is in a word; tone: fresh,
+working, waiting, wrong (somebody has to act) or off; severity: worst first; reason and remedy in
+words; act: what an operator can press (sync, retry, resume, approve, command).';
+
+comment on function sync.fleet_rows(bigint) is 'Returns: each workspace and stream that syncs take by default or ever took, of one workspace or
+(null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
+complete sync is.';
+
+comment on function sync.count_rows(bigint,bigint[]) is 'Returns: how many rows of a stream that are not deleted each workspace has here; of one that has
+none, no row.';
 
 comment on function public.get_fleet(text,text[],integer,integer) is 'The fleet, worst first: a row for each workspace and stream, of those whose name, state or reason
 has the text and whose state or tone is named. Returns: {"as_of", "total", "matching", "fresh",
 "states": [{"state", "tone", "count"}] of all, "records", "api_total", "jobs", "rows": at most 500
 from p_offset on, each with "runs": its last 30 runs, newest first, in ms and status:
 "4200 completed,900 failed", null if there is none}. Raises: 42501 no operator.';
+
+comment on function sync.workspace_stream_detail(sync.fleet_row) is 'Returns: a stream of a workspace with its last 60 runs, what a scan misses, what is unlisted.';
 
 comment on function sync.claim_chunks(bigint[],text,integer) is 'The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
 Where workspaces have no access token that serves, their chunks wait and one request for it is made;
@@ -13873,8 +14254,6 @@ revoke all on function sync.make_request(public.chunked_sync_jobs,public.sync_st
 
 revoke all on function sync.answer_headers(public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
-revoke all on function sync.may_be_gone(public.sync_streams,text,integer,jsonb) from public, anon, authenticated, service_role;
-
 revoke all on function sync.status_classes(public.sync_streams,public.sync_sources,text,integer,jsonb,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.class_of(jsonb,integer) from public, anon, authenticated, service_role;
@@ -14066,8 +14445,6 @@ revoke all on function sync.check_progress(sync.page_in_hand,public.sync_streams
 revoke all on function sync.read_listed(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_past_end(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
-
-revoke all on function sync.read_refused(sync.page_in_hand,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.walk_list(bigint,integer,public.sync_streams) from public, anon, authenticated, service_role;
 
@@ -14359,6 +14736,28 @@ grant execute on function public.get_stream_try(bigint) to service_role;
 revoke all on function sync.store_workspace_key(bigint,bigint,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.hint_try() from public, anon, authenticated, service_role;
+
+revoke all on table sync.run_progress from public, anon, authenticated, service_role;
+grant select on table sync.run_progress to authenticated;
+grant select on table sync.run_progress to service_role;
+
+revoke all on table public.queue_health from public, anon, authenticated, service_role;
+grant select on table public.queue_health to authenticated;
+grant select on table public.queue_health to service_role;
+
+revoke all on table sync.live_runs from public, anon, authenticated, service_role;
+grant select on table sync.live_runs to authenticated;
+grant select on table sync.live_runs to service_role;
+
+revoke all on table public.waiting_runs from public, anon, authenticated, service_role;
+grant select on table public.waiting_runs to authenticated;
+grant select on table public.waiting_runs to service_role;
+
+revoke all on function sync.fleet_rows(bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.count_rows(bigint,bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.workspace_stream_detail(sync.fleet_row) from public, anon, authenticated, service_role;
 
 revoke all on function sync.claim_chunks(bigint[],text,integer) from public, anon, authenticated, service_role;
 

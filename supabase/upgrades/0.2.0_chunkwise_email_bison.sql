@@ -42,6 +42,8 @@ select set_config('check_function_bodies', 'off', true);
 
 create type sync.registry_row as (place tid, fields jsonb, api_key text);
 
+CREATE INDEX sender_emails_live_idx ON sync.sender_emails USING btree (workspace_id) WHERE (deleted_at IS NULL);
+
 CREATE OR REPLACE FUNCTION sync.apply_sender_emails(p_records sync.incoming_record[])
  RETURNS sync.changed_record[]
  LANGUAGE plpgsql

@@ -43,7 +43,7 @@ select is_empty($$
     thread_processing_queue, thread_stage, waiting_runs, worker_endpoints, worker_health,
     workspace_health, workspace_statistics, workspace_sync_runs, sync.alert_deliveries,
     sync.audits, sync.column_fills, sync.heartbeats, sync.hint_state, sync.hinted_claims, sync.hints, sync.job_progress, sync.job_watch,
-    sync.emptied_lists, sync.missing_records, sync.record_parents, sync.run_counters, sync.run_parts, sync.run_progress, sync.seen_fields, sync.seen_pages,
+    sync.emptied_lists, sync.live_runs, sync.missing_records, sync.record_parents, sync.run_counters, sync.run_parts, sync.run_progress, sync.seen_fields, sync.seen_pages,
     sync.sender_emails, sync.staged_items, sync.sweep_state, sync.token_requests, sync.workers
   }'::text[])
 $$, 'authenticated may read the listed relations, under policies for operators, and nothing else');

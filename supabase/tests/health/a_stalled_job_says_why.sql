@@ -42,7 +42,7 @@ select resume_sync(p_workspace => 'acme');
 
 create temp table held as select * from tests.claim();
 select tests.worker_lives();
-select matches(tests.stalled(), ': requests are in flight and do not end: 1', 'in flight');
+select matches(tests.stalled(), ': 1 request is in flight', 'in flight');
 select fail_chunk_job_safe(queue_id, lease_token, 'transient', 'HTTP 502', 3600) from held;
 select matches(tests.stalled(), ': 1 chunk is tried again: HTTP 502, until 20.* UTC', 'delayed');
 update sync_budgets set blocked_until = sync.now() + interval '30 minutes';

@@ -12,7 +12,7 @@ select (r ->> 'held_run_id')::bigint as run_id, r from
   jsonb_array_elements(public.get_fleet('acme') -> 'rows') as r;
 
 select results_eq($$select r ->> 'state', r ->> 'act', r ->> 'deletions_waiting' from held$$,
-  $$values ('deletions held', 'approve', '20')$$, 'the fleet says that they wait');
+  $$values ('awaiting approval', 'approve', '20')$$, 'the fleet says that they wait');
 select results_eq($$
   select (d ->> 'count')::int, jsonb_array_length(d -> 'records'),
     d #>> '{records,0,id}', d #>> '{records,0,name}'

@@ -5,6 +5,9 @@ select plan(10);
 select tests.workspace('fresh');
 select tests.serve('fresh', 1, 2, 3);
 select tests.sync('fresh');
+select tests.workspace('another');
+select tests.serve('another', 4);
+select tests.sync('another');
 select tests.workspace('refused');
 update public.sync_workspaces set key_status = 'refused' where workspace_name = 'refused';
 select tests.workspace('new');
@@ -25,9 +28,11 @@ $$;
 
 select results_eq($$select * from tests.fleet()$$, $$values
   ('refused', 'key refused', 'wrong', 'command'), ('failed', 'failed', 'wrong', 'retry'),
-  ('new', 'never synced', 'waiting', 'sync'), ('fresh', 'fresh', 'fresh', 'sync'),
-  ('off', 'inactive', 'off', null)$$, 'what somebody has to act on comes first');
-select is(public.get_fleet() ->> 'fresh', '1', 'a workspace whose key is refused is not fresh');
+  ('new', 'never synced', 'waiting', 'sync'), ('another', 'fresh', 'fresh', 'sync'),
+  ('fresh', 'fresh', 'fresh', 'sync'), ('off', 'inactive', 'off', null)$$,
+  'what somebody has to act on comes first, and what is well by its name');
+select is(public.get_fleet() ->> 'fresh', '2', 'a workspace whose key is refused is not fresh');
+update public.sync_workspaces set is_active = false where workspace_name = 'another';
 select results_eq($$select name from tests.fleet('RESH')$$, $$values ('fresh')$$,
   'a search asks for a part of the name, whatever its case');
 select results_eq($$select name from tests.fleet(null, '{wrong}')$$,
@@ -35,7 +40,7 @@ select results_eq($$select name from tests.fleet(null, '{wrong}')$$,
 select results_eq($$
   select (f ->> 'total')::int, (f ->> 'matching')::int, jsonb_array_length(f -> 'rows')
   from public.get_fleet(null, '{wrong}', 1, 1) as f
-$$, $$values (5, 2, 1)$$, 'a part of the rows comes with the count of all');
+$$, $$values (6, 2, 1)$$, 'a part of the rows comes with the count of all');
 select results_eq($$
   select (r ->> 'rows_here')::int, (r ->> 'api_total')::int, r ->> 'runs' ~ '^[0-9]+ completed$'
   from jsonb_array_elements(public.get_fleet('fresh') -> 'rows') as r
