@@ -40,6 +40,7 @@ check: setup ## Format, lint, types, imports, schema
 	@$(python) -m mypy $(folders)
 	@.venv/bin/lint-imports --no-cache
 	@node_modules/.bin/tsc -p dashboard
+	@said=$$(node_modules/.bin/biome check --error-on-warnings dashboard 2>&1) || { echo "$$said"; exit 1; }
 	@PYTHONWARNINGS=ignore .venv/bin/sqlfluff lint --disable-progress-bar --processes 0 $(sql)
 	@$(on_stack) cli --name check -- db lint -s public,sync --fail-on warning
 	@$(on_stack) cli --name check -- db advisors --type all --level warn --fail-on warn

@@ -39,6 +39,7 @@ class Camera:
         size: tuple[int, int] = WIDE,
         theme: Literal["light", "dark"] = "light",
         presses: Sequence[str] = (),
+        is_signed_in: bool = True,
         settle_ms: int = 700,
     ) -> None:
         """Open an address, press buttons by their names, and take the picture."""
@@ -48,8 +49,12 @@ class Camera:
         )
         page = await context.new_page()
         page.set_default_timeout(PATIENCE_MS)
-        await sign_in(page, self._url + path)
-        await _shown(page)
+        if is_signed_in:
+            await sign_in(page, self._url + path)
+            await _shown(page)
+        else:
+            await page.goto(self._url + path)
+            await page.get_by_label("Email").wait_for()
         for press in presses:
             await page.get_by_role("button", name=press).first.click()
         await page.mouse.move(width / 2, 4)
@@ -87,6 +92,7 @@ async def _take(stack: Stack, name: str, take: object) -> None:
 
 
 async def _empty(_: scenes.Scene, camera: Camera) -> None:
+    await camera.shoot("sign-in", is_signed_in=False)
     await camera.shoot("empty")
 
 
@@ -112,6 +118,8 @@ async def _fleet(made: scenes.Scene, camera: Camera) -> None:
         )
         await camera.shoot("alerts", "/alerts")
         await camera.shoot("jobs", "/jobs")
+        await camera.shoot("job-partial", f"/jobs/{scenes.last_partial_job(made)}")
+        await camera.shoot("job-unknown", "/jobs/00000000-0000-4000-8000-000000000000")
         await camera.shoot("engine", "/engine")
         await camera.shoot("sources", "/sources")
         await camera.shoot("phone-workspace", "/workspaces/Cedar%20Health", size=PHONE)

@@ -131,6 +131,14 @@ async def spoil(made: Scene) -> None:
     made.run("select sync.check_health()")
 
 
+def last_partial_job(made: Scene) -> str:
+    found = made.run(
+        "select id from polling_job_status where status = 'partial'"
+        " order by started_at desc limit 1"
+    )
+    return str(found[0][0])
+
+
 def fill_many(run: Callable[..., object], count: int) -> None:
     """So many workspaces, most of them fresh."""
     run(MANY.format(count=count))
