@@ -67,6 +67,12 @@ async def test_a_key_that_is_refused_is_no_expired_session(visitor: Visitor) -> 
     await visitor.sees("config.json needs the present publishable key")
 
 
+async def test_what_one_screen_is_refused_is_said_once(visitor: Visitor) -> None:
+    await visitor.sign_in("/jobs/00000000-0000-4000-8000-000000000000")
+    await visitor.sees("there is no job")
+    assert await visitor.page.get_by_text("there is no job").count() == 1
+
+
 async def test_a_hidden_tab_asks_nothing(visitor: Visitor) -> None:
     page = visitor.page
     await page.clock.install()
