@@ -18669,8 +18669,11 @@ $$Returns: each workspace and stream that syncs take by default or ever took, of
 (null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
 complete sync is.$$;
 
+create type sync.counted_rows as (workspace_id bigint, row_count bigint);
+comment on type sync.counted_rows is 'How many rows of a stream a workspace has here.';
+
 create function sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
-returns table (workspace_id bigint, row_count bigint)
+returns setof sync.counted_rows
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_target text := (select target_table from public.sync_streams where id = p_stream_id);
@@ -18681,8 +18684,8 @@ begin
     else '$2 is not null' end) using p_workspace_ids, p_stream_id;
 end; $$;
 comment on function sync.count_rows(bigint, bigint[]) is
-$$Returns: how many rows of a stream that are not deleted each workspace has here; of one that has
-none, no row.$$;
+$$Returns: how many rows of a stream each workspace has here that are not deleted; of one that has
+none, nothing.$$;
 
 create function sync.page_head() returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp

@@ -261,7 +261,7 @@ create type sync.made_request as (queue_id bigint, request jsonb, code text, mes
 
 create type sync.access as (workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb, obstacle text, token_generation bigint);
 
-create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[], condition jsonb, token_generation bigint, is_token_proven boolean);
+create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, refusal text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[], condition jsonb, token_generation bigint, is_token_proven boolean);
 
 create type sync.walk as (pages integer, is_ended boolean, flaw text, is_final boolean, next jsonb);
 
@@ -274,6 +274,8 @@ create type sync.tried_answer as (page sync.page_in_hand, shape jsonb, complaint
 create type sync.token_answer as (access_token text, refresh_token text, lifetime interval, is_refusal boolean, finding text, said text);
 
 create type sync.fleet_row as (workspace_id bigint, stream_id bigint, workspace_name text, stream text, is_counted boolean, state text, tone text, severity integer, reason text, remedy text, act text, command text, waits_until timestamp with time zone, is_fresh boolean, is_stale boolean, last_complete_sync_at timestamp with time zone, last_sync_duration_ms bigint, record_count bigint, api_total bigint, live_job_id uuid, percentage numeric, pages_done bigint, pages_planned bigint, retry_job_id uuid, held_run_id bigint, deletions_waiting bigint);
+
+create type sync.counted_rows as (workspace_id bigint, row_count bigint);
 
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
@@ -520,6 +522,7 @@ alter table sync.workspace_tokens enable row level security;
 alter table public.chunk_processing_queue add column token_generation bigint;
 alter table public.sync_alerts drop constraint sync_alerts_kind_check;
 alter table public.sync_alerts add constraint sync_alerts_kind_check CHECK ((kind = ANY (ARRAY['endpoint_failing'::text, 'stale_workspace'::text, 'key_refused'::text, 'key_of_other_workspace'::text, 'keys_unreadable'::text, 'token_failing'::text, 'counts_disagree'::text, 'deletions_waiting'::text, 'job_not_completed'::text, 'job_stalled'::text, 'no_worker'::text, 'cron_silent'::text, 'cron_job_missing'::text, 'hints_silent'::text, 'open_grants'::text, 'check_failing'::text])));
+alter table sync.seen_pages add column refusal text;
 drop index public.workspace_sync_runs_workspace_idx;
 CREATE INDEX workspace_sync_runs_workspace_idx ON public.workspace_sync_runs USING btree (workspace_id, stream_id, started_at, id) INCLUDE (completed_at, status);
 
@@ -3440,6 +3443,17 @@ begin
     ) as h where h.name is not null);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.may_be_gone(p_stream public.sync_streams, p_kind text, p_page integer, p_reading jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_kind = 'page' and (coalesce(p_reading ?| '{guess,beside}', false)
+    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed')));
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.status_classes(p_stream public.sync_streams, p_source public.sync_sources, p_kind text, p_page integer, p_reading jsonb, p_is_conditional boolean)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3451,7 +3465,7 @@ begin
     when p_kind in ('confirmation', 'item') then '{"404": "page", "410": "page"}'::jsonb
     when p_kind = 'page' and p_page > 1 and p_stream.cursor_params is not null
     then '{"422": "page"}'::jsonb
-    when p_kind = 'page' and p_reading ?| '{guess,beside}'
+    when sync.may_be_gone(p_stream, p_kind, p_page, p_reading)
     then '{"400": "page", "404": "page", "422": "page"}'::jsonb else '{}'::jsonb end
     || case when p_is_conditional then '{"304": "page"}'::jsonb else '{}'::jsonb end;
 end; $function$;
@@ -6276,6 +6290,24 @@ begin
   return v_page;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.read_refused(p_page sync.page_in_hand, p_source public.sync_sources)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  v_page.refusal := concat_ws('. ', rtrim(format('HTTP %s for page %s: %s', p_page.http_status,
+    p_page.page, coalesce(sync.foreign_text(sync.try_json(p_page.body) #>> p_source.message_path,
+    sync.workspace_secret(p_page.workspace_id)), 'it says no more')), '.'),
+    sync.way_out(p_page.http_status, null));
+  v_page.records := 0;
+  v_page.reveals_pages := true;
+  return v_page;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.walk_list(p_run_id bigint, p_scan integer, p_stream public.sync_streams)
  RETURNS sync.walk
  LANGUAGE plpgsql
@@ -6290,8 +6322,8 @@ declare
   v_way int := case p_stream.order_direction when 'asc' then 1 else -1 end;
 begin
   with shown as (
-    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.first_key, s.last_key, s.first_text,
-      s.last_text, row_number() over (order by s.page) as n
+    select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key,
+      s.first_text, s.last_text, row_number() over (order by s.page) as n
     from sync.seen_pages as s
     where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
   ), filled as (
@@ -6306,6 +6338,7 @@ begin
   ), walked as (
     select s.page, s.next, coalesce(s.ends, s.record_ids <@ f.ids_before, false) as is_end,
       format('page %s is not in order: ', s.page) || s.disorder as disorder, case
+        when s.refusal is not null then s.refusal
         when not v_is_chained or f.page_before is null then null
         -- The first page was asked again, after an empty one.
         when v_overlaps and s.page = 2 and s.record_ids = f.ids_before then null
@@ -6571,6 +6604,7 @@ begin
   )
   select min(total) as first_total, max(total) as total, max(last_page) as last_page,
     count(*) filter (where page <= (select max(last_page) from pages)) as pages,
+    min(refusal) as refusal,
     (select count(distinct id) from pages as p cross join unnest(p.record_ids) as id)
     as distinct_ids
   into v_scan from pages;
@@ -6582,6 +6616,7 @@ begin
       join public.sync_streams as st on st.id = r.stream_id
       where r.id = p_run_id and r.stream_revision <> st.revision)
     then 'its stream was declared anew'
+    when v_scan.refusal is not null then v_scan.refusal
     when v_scan.last_page is null then 'no page was read'
     when v_scan.pages < v_scan.last_page
     then format('%s of %s read', v_scan.pages,
@@ -6619,7 +6654,13 @@ begin
   set warnings = warnings || format('scan %s: %s', scan - begun_again, p_finding)
   where id = p_run_id and scan - begun_again < v_scans
   returning * into v_run;
-  if v_run.id is null then
+  if v_run.id is null and (
+    select count(distinct s.scan) from sync.seen_pages as s
+    join public.workspace_sync_runs as r on r.id = s.run_id and s.scan > r.begun_again
+    where s.run_id = p_run_id and s.refusal is not null) >= v_scans then
+    update public.workspace_sync_runs set error_message = p_finding where id = p_run_id;
+    perform sync.close_run(p_run_id, 'failed', null);
+  elsif v_run.id is null then
     perform sync.close_run(p_run_id, 'partial',
       format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
   else
@@ -6639,8 +6680,15 @@ begin
   join public.sync_streams as st on st.id = p.stream_id and st.page_size <> p.records
   where r.id = p.run_id and p.page = 1 and p.reveals_pages and p.total > p.records
     and p.records > 0 and sync.position_of(st) = 'offset';
+  perform sync.cancel_pending(p.run_id, 'a page is gone: the list is read again')
+  from unnest(p_pages) as p where p.refusal is not null group by p.run_id;
+  update public.workspace_sync_runs as r set known_pages = r.planned_pages
+  from unnest(p_pages) as p where r.id = p.run_id and p.refusal is not null;
   perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
-  where p.reveals_pages group by p.run_id;
+  where p.reveals_pages and not exists (
+    select 1 from sync.seen_pages as s
+    where s.run_id = p.run_id and s.scan = p.scan and s.refusal is not null)
+  group by p.run_id;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.advance_counted(p_run public.workspace_sync_runs)
@@ -7917,6 +7965,9 @@ begin
       where v_run.ending is null;
     end if;
   end loop;
+  perform sync.cancel_part(p, 'a page is gone: the list is read again')
+  from sync.run_parts as p
+  where p.id in (select x.part_id from unnest(p_pages) as x where x.refusal is not null);
   update sync.run_parts as p set known_pages = greatest(p.known_pages, said.last_page),
     step = coalesce(p.step, said.step)
   from (
@@ -7926,7 +7977,10 @@ begin
     from unnest(p_pages) as x
     join public.sync_streams as st on st.id = x.stream_id
       and st.completeness not in ('chained', 'agreed')
-    where x.reveals_pages group by x.part_id
+    where x.reveals_pages and not exists (
+        select 1 from sync.seen_pages as s
+        where s.run_id = x.run_id and s.scan = x.scan and s.refusal is not null)
+    group by x.part_id
   ) as said
   where p.id = said.part_id and p.state = 'reading';
 end; $function$;
@@ -8336,6 +8390,7 @@ declare
   v_page sync.page_in_hand := p_page;
   v_has_rules constant boolean := p_stream.class_rules <> '[]' or p_source.class_rules <> '[]';
   v_class text;
+  v_is_guess boolean := coalesce(p_page.reading ?| '{guess,beside}', false);
 begin
   if p_page.http_status = 304 then
     v_page := sync.read_unchanged(p_page, p_stream, p_source);
@@ -8350,11 +8405,12 @@ begin
       v_class := sync.content_class(v_page, p_stream, p_source);
       perform sync.require_page(v_class, v_page, p_source);
     end if;
-    if p_page.kind = 'page' and p_page.http_status in (400, 404, 422)
-      and p_page.reading ?| '{guess,beside}' then
+    if p_page.http_status in (400, 404, 422) and (v_is_guess or v_class is distinct from 'page')
+      and sync.may_be_gone(p_stream, p_page.kind, p_page.page, p_page.reading) then
       -- A proxy's page says nothing of where a list ends.
       perform sync.read_json(p_page) where btrim(p_page.body) <> '';
-      v_page := sync.read_past_end(p_page, p_stream);
+      v_page := case when v_is_guess then sync.read_past_end(p_page, p_stream)
+        else sync.read_refused(p_page, p_source) end;
       v_page.answer := '[]';
       v_page.body := null;
       return v_page;
@@ -8592,6 +8648,7 @@ begin
         '%s of page %s were on page 1 already', sync.counted(v_again, 'id'), p_page.page)),
       (3, 'ids', (select count(distinct id) < count(id) from unnest(v_ids) as id),
         'ids repeat on one page'),
+      (8, 'answer', p_page.refusal is not null, p_page.refusal),
       (4, 'order', p_page.disorder is not null,
         'the order does not hold: ' || p_page.disorder),
       (5, 'order', p_page.page > 1 and v_again < v_count and case
@@ -9993,11 +10050,11 @@ declare
     select p.turn from unnest(p_pages) as p where p.ends is not null or p.next is not null);
 begin
   insert into sync.seen_pages (run_id, scan, page, chunk_id, record_ids, new_ids, total, last_page,
-    first_key, last_key, disorder, first_text, last_text, next, ends,
+    first_key, last_key, disorder, refusal, first_text, last_text, next, ends,
     latest_at)
   select p.run_id, p.scan, case when p.is_past_pages then null else p.page end, p.queue_id,
     coalesce(p.seen_ids, f.record_ids, '{}'), n.new_ids, p.total, p.last_page, p.first_key,
-    p.last_key, p.disorder, p.first_text, p.last_text, p.next, p.ends, p.latest_at
+    p.last_key, p.disorder, p.refusal, p.first_text, p.last_text, p.next, p.ends, p.latest_at
   from unnest(p_pages) as p
   left join (
     select turn, array_agg(record_id order by n) as record_ids
@@ -11685,7 +11742,7 @@ begin
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.count_rows(p_stream_id bigint, p_workspace_ids bigint[])
- RETURNS TABLE(workspace_id bigint, row_count bigint)
+ RETURNS SETOF sync.counted_rows
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -12974,6 +13031,8 @@ none.';
 
 comment on column sync.seen_pages.page is 'Null for what was read by cursor, and for what lies past the end.';
 
+comment on column sync.seen_pages.refusal is 'What the API answered in place of a page that others had led to: its scan does not count.';
+
 comment on function sync.plan_page(bigint,integer,jsonb) is 'Queue one page of the run''s current scan, with the values that its request takes. The caller holds
 the run''s lock and has checked that it lives.';
 
@@ -13048,8 +13107,12 @@ code and message of what keeps it from being made.';
 
 comment on function sync.answer_headers(public.sync_streams,public.sync_sources) is 'Returns: which headers of an answer are handed over, their names in lower case.';
 
+comment on function sync.may_be_gone(public.sync_streams,text,integer,jsonb) is 'Returns: whether an API may answer that there is no such page, and nothing has failed: it was
+asked for on the chance that it exists, or because of what pages before it said, and the list has
+changed since.';
+
 comment on function sync.status_classes(public.sync_streams,public.sync_sources,text,integer,jsonb,boolean) is 'Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
-page, of one that may lie past the end 400 too, of a conditional request 304 is.';
+page, of one that may be gone 400 and 422 too, of a conditional request 304 is.';
 
 comment on function sync.class_of(jsonb,integer) is 'Returns: the class of a status: its own, that of its hundred, or of all others.';
 
@@ -13386,6 +13449,9 @@ wrong shape, SY020 it leads where the scan has been.';
 
 comment on function sync.read_past_end(sync.page_in_hand,public.sync_streams) is 'Returns: a page that was asked for on the chance that it exists, and does not.';
 
+comment on function sync.read_refused(sync.page_in_hand,public.sync_sources) is 'Returns: a page that others led to, by a total, a cursor or their last record, and that does not
+exist any more. That is no failure: its scan does not count.';
+
 comment on type sync.walk is 'How far a scan of a list got. pages: how many in a row it read, up to the end; flaw: what speaks
 against it; is_final: so that another scan cannot help; next: the reading of the page after the last
 one, null if nothing names it.';
@@ -13430,11 +13496,12 @@ null.';
 comment on function sync.scan_finding(public.workspace_sync_runs) is 'Note how a counted scan adds up. Returns: what speaks against it, with the numbers, or null.';
 
 comment on function sync.scan_again(bigint,text,integer,integer) is 'A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
-have (max_scans, or p_scans). p_sound_scan: which scan the next one is compared with. The caller
-holds the run''s lock.';
+have (max_scans, or p_scans); as failed, where the API refused a page of each of them.
+p_sound_scan: which scan the next one is compared with. The caller holds the run''s lock.';
 
 comment on function sync.plan_counted(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages name; by offsets they are as long as the
-first one was received. The caller holds the runs'' locks.';
+first one was received. Where one is gone, no other is read: the scan does not count. The caller
+holds the runs'' locks.';
 
 comment on function sync.begin_listed(bigint[]) is 'Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
 or made them.';
@@ -13574,7 +13641,7 @@ used up: 100,000 parents do not make 100,000 chunks at once. The caller holds th
 fills its slots.';
 
 comment on function sync.plan_children(sync.page_in_hand[]) is 'Know of the pages up to the last one that completed pages of lists name, or queue what comes after
-them. The caller holds the runs'' locks.';
+them. Where one is gone, no other of its list is read. The caller holds the runs'' locks.';
 
 comment on function sync.begin_children(bigint[]) is 'The first lists of runs, or their end where no parent has any. Locks: the runs by id.';
 
@@ -13609,7 +13676,7 @@ or close. The caller holds its lock.';
 comment on function sync.read_page(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Cast a body and check it by its stream. 304 is the page as it was read before. A status that the
 stream counts as a page although it is
 no success has no records: 404 and 410 say that a record is gone, 422 that pages end here, and
-where a page is asked for on the chance that it exists 400 and 404 too. Returns: the
+of a page that may be gone 400, 404 and 422 say that it is. Returns: the
 page with answer = its records, and what it says of others; reveals_pages: the run did not know that
 pages end there. Raises: SY010 wrong shape, SY013 the API reports a failure, SY021 and SY024 another
 class by class_rules, 22P02 not JSON.';
@@ -14014,8 +14081,10 @@ comment on function sync.fleet_rows(bigint) is 'Returns: each workspace and stre
 (null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
 complete sync is.';
 
-comment on function sync.count_rows(bigint,bigint[]) is 'Returns: how many rows of a stream that are not deleted each workspace has here; of one that has
-none, no row.';
+comment on type sync.counted_rows is 'How many rows of a stream a workspace has here.';
+
+comment on function sync.count_rows(bigint,bigint[]) is 'Returns: how many rows of a stream each workspace has here that are not deleted; of one that has
+none, nothing.';
 
 comment on function public.get_fleet(text,text[],integer,integer) is 'The fleet, worst first: a row for each workspace and stream, of those whose name, state or reason
 has the text and whose state or tone is named. Returns: {"as_of", "total", "matching", "fresh",
@@ -14254,6 +14323,8 @@ revoke all on function sync.make_request(public.chunked_sync_jobs,public.sync_st
 
 revoke all on function sync.answer_headers(public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
+revoke all on function sync.may_be_gone(public.sync_streams,text,integer,jsonb) from public, anon, authenticated, service_role;
+
 revoke all on function sync.status_classes(public.sync_streams,public.sync_sources,text,integer,jsonb,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.class_of(jsonb,integer) from public, anon, authenticated, service_role;
@@ -14445,6 +14516,8 @@ revoke all on function sync.check_progress(sync.page_in_hand,public.sync_streams
 revoke all on function sync.read_listed(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_past_end(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_refused(sync.page_in_hand,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.walk_list(bigint,integer,public.sync_streams) from public, anon, authenticated, service_role;
 
