@@ -143,10 +143,11 @@ comment on column public.workspace_statistics.deleted_accounts is 'Found to be g
 alter table public.workspace_statistics enable row level security;
 
 create function sync.as_bigint(p_sum numeric) returns bigint
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case when coalesce(p_sum, 0) between -9223372036854775808 and 9223372036854775807
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when coalesce(p_sum, 0) between -9223372036854775808 and 9223372036854775807
     then coalesce(p_sum, 0)::bigint end;
-$$;
+end; $$;
 comment on function sync.as_bigint(numeric) is
 $$Returns: a sum, 0 of no rows, null where no bigint holds it.$$;
 
@@ -761,9 +762,10 @@ from public, anon, authenticated, service_role;
 -- the staged replies and the chunks of conversations as views; the stream's declaration.
 
 create function sync.thread_warnings(p_run_id bigint) returns text[]
-language sql stable set search_path = pg_catalog, pg_temp
+language plpgsql stable set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
-  select array(
+begin
+  return array(
     select format('%s: %s (asked for reply %s)', sync.counted(count(*), 'conversation'), w.warning,
       (array_agg(w.record_id order by w.record_id))[1])
     from (
@@ -782,7 +784,7 @@ language sql stable set search_path = pg_catalog, pg_temp
       where r.id = p_run_id
     ) as w
     group by w.warning order by w.warning);
-$$;
+end; $$;
 comment on function sync.thread_warnings(bigint) is
 $$Returns: what of a run's conversations could not be mapped, with counts and one example each.$$;
 

@@ -39,7 +39,7 @@ comment on column public.sync_budgets.next_send_at is 'Until then every send tim
 comment on column public.sync_budgets.blocked_at is
 'When the last block was set: later than now, the clock was set back since.';
 comment on column public.sync_budgets.blocked_until is
-'After several 429s in a row nobody sends until then.';
+'After several 429s in a row nobody sends until then; on a key''s own budget after each.';
 comment on column public.sync_budgets.reduced_at is
 'When a 429 last reduced it: what was sent before says nothing new.';
 comment on column public.sync_budgets.reduced_in_flight is
@@ -107,7 +107,7 @@ begin
         ceil(extract(epoch from blocked_until - sync.now()) * 1000))::bigint
     ) order by id), '[]')
     from public.sync_budgets
-    where block_level > 0 and blocked_until > sync.now() or reduced_at >= p_reduced_since
+    where blocked_until > sync.now() or reduced_at >= p_reduced_since
   );
 end; $$;
 comment on function sync.blocked_budgets(timestamptz) is

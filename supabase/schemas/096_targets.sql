@@ -69,22 +69,24 @@ comment on function sync.qualified_name(regclass) is
 $$Returns: a table's name with its schema, however it was written.$$;
 
 create function sync.is_shared_target(p_target regclass) returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
     select 1 from pg_catalog.pg_attribute as a
     where a.attrelid = p_target and a.attname = 'stream_id' and not a.attisdropped);
-$$;
+end; $$;
 comment on function sync.is_shared_target(regclass) is
 $$Returns: whether rows of a target table say of which stream they are, so that streams may share
 it.$$;
 
 create function sync.is_keyed_by_parent(p_target regclass) returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
     select 1 from pg_catalog.pg_index as i
     join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
     where i.indrelid = p_target and i.indisprimary and a.attname = 'parent_id');
-$$;
+end; $$;
 comment on function sync.is_keyed_by_parent(regclass) is
 $$Returns: whether rows of a target table are kept apart by parent, with its id in a column.$$;
 

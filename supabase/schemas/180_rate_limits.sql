@@ -34,7 +34,13 @@ begin
   v_now := sync.now();
   v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
     and v_budget.block_level = 0;
-  if not v_is_first and v_send_at <= v_budget.reduced_at or v_budget.blocked_until > v_now then
+  if starts_with(v_budget.scope_key, 'workspace:') then
+    -- What is leased on it and not sent comes back, from every worker.
+    update public.sync_budgets set blocked_until = greatest(blocked_until, v_until),
+      blocked_at = v_now where id = v_budget.id;
+  end if;
+  if not v_is_first and v_send_at <= v_budget.reduced_at
+    or v_budget.block_level > 0 and v_budget.blocked_until > v_now then
     return;
   end if;
   if v_is_first then
@@ -47,7 +53,10 @@ begin
   v_is_clear := not v_is_first and (v_budget.answers = 0
     or v_budget.refusals >= 2 and v_budget.refusals >= 0.2 * v_seen
     or v_budget.refusals >= 3 and v_budget.refusals >= 0.12 * v_seen);
-  if not (v_is_first or v_is_clear or v_budget.answers >= 50) then
+  -- Of one key's own, whose pace was the limit, one more is enough to measure what passes, once.
+  if not (v_is_first or v_is_clear or v_budget.answers >= 50
+    or starts_with(v_budget.scope_key, 'workspace:') and not v_budget.is_rate_measured
+      and v_seen >= 5 and v_budget.next_send_at > v_now) then
     update public.sync_budgets set refusals = v_budget.refusals where id = v_budget.id;
     return;
   end if;
@@ -97,8 +106,8 @@ end; $$;
 comment on function sync.slow_down(bigint, timestamptz, timestamptz, boolean) is
 $$A 429 to a request that was sent at a moment on a budget, whatever it asked for: the budget goes
 down to half of what is in flight and to a lower rate, once for what was sent since it last did; it
-stops for all, until p_until, where nothing sent since is answered. A budget that another session
-has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().$$;
+stops for all, until p_until, where nothing sent since is answered, and in any case if it is one
+key's own. A budget that another session has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().$$;
 
 create function sync.note_refusal(p_workspace_id bigint, p_send_at timestamptz,
   p_retry_after numeric, p_may_wait boolean default true) returns interval

@@ -73,10 +73,11 @@ comment on column public.workspace_statistics.deleted_accounts is 'Found to be g
 alter table public.workspace_statistics enable row level security;
 
 create function sync.as_bigint(p_sum numeric) returns bigint
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case when coalesce(p_sum, 0) between -9223372036854775808 and 9223372036854775807
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when coalesce(p_sum, 0) between -9223372036854775808 and 9223372036854775807
     then coalesce(p_sum, 0)::bigint end;
-$$;
+end; $$;
 comment on function sync.as_bigint(numeric) is
 $$Returns: a sum, 0 of no rows, null where no bigint holds it.$$;
 

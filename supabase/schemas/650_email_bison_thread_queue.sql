@@ -2,9 +2,10 @@
 -- the staged replies and the chunks of conversations as views; the stream's declaration.
 
 create function sync.thread_warnings(p_run_id bigint) returns text[]
-language sql stable set search_path = pg_catalog, pg_temp
+language plpgsql stable set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
-  select array(
+begin
+  return array(
     select format('%s: %s (asked for reply %s)', sync.counted(count(*), 'conversation'), w.warning,
       (array_agg(w.record_id order by w.record_id))[1])
     from (
@@ -23,7 +24,7 @@ language sql stable set search_path = pg_catalog, pg_temp
       where r.id = p_run_id
     ) as w
     group by w.warning order by w.warning);
-$$;
+end; $$;
 comment on function sync.thread_warnings(bigint) is
 $$Returns: what of a run's conversations could not be mapped, with counts and one example each.$$;
 

@@ -740,6 +740,23 @@ begin
     from public.sync_sources where id = p_source_id));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.blocked_budgets(p_reduced_since timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'budget_id', id, 'for_ms', greatest(0,
+        ceil(extract(epoch from blocked_until - sync.now()) * 1000))::bigint
+    ) order by id), '[]')
+    from public.sync_budgets
+    where blocked_until > sync.now() or reduced_at >= p_reduced_since
+  );
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.is_oauth(p_auth text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1400,17 +1417,30 @@ begin
   return jsonb_build_object('target_table', sync.qualified_name(v_target));
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.is_keyed_by_parent(p_target regclass)
+CREATE OR REPLACE FUNCTION sync.is_shared_target(p_target regclass)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-  select exists (
+begin
+  return exists (
+    select 1 from pg_catalog.pg_attribute as a
+    where a.attrelid = p_target and a.attname = 'stream_id' and not a.attisdropped);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_keyed_by_parent(p_target regclass)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return exists (
     select 1 from pg_catalog.pg_index as i
     join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
     where i.indrelid = p_target and i.indisprimary and a.attname = 'parent_id');
-$function$;
+end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.require_target_table(p_stream jsonb, p_source_id bigint)
  RETURNS text
@@ -3666,7 +3696,13 @@ begin
   v_now := sync.now();
   v_is_first := v_budget.reduced_in_flight is null and v_budget.learned_rate is null
     and v_budget.block_level = 0;
-  if not v_is_first and v_send_at <= v_budget.reduced_at or v_budget.blocked_until > v_now then
+  if starts_with(v_budget.scope_key, 'workspace:') then
+    -- What is leased on it and not sent comes back, from every worker.
+    update public.sync_budgets set blocked_until = greatest(blocked_until, v_until),
+      blocked_at = v_now where id = v_budget.id;
+  end if;
+  if not v_is_first and v_send_at <= v_budget.reduced_at
+    or v_budget.block_level > 0 and v_budget.blocked_until > v_now then
     return;
   end if;
   if v_is_first then
@@ -3679,7 +3715,10 @@ begin
   v_is_clear := not v_is_first and (v_budget.answers = 0
     or v_budget.refusals >= 2 and v_budget.refusals >= 0.2 * v_seen
     or v_budget.refusals >= 3 and v_budget.refusals >= 0.12 * v_seen);
-  if not (v_is_first or v_is_clear or v_budget.answers >= 50) then
+  -- Of one key's own, whose pace was the limit, one more is enough to measure what passes, once.
+  if not (v_is_first or v_is_clear or v_budget.answers >= 50
+    or starts_with(v_budget.scope_key, 'workspace:') and not v_budget.is_rate_measured
+      and v_seen >= 5 and v_budget.next_send_at > v_now) then
     update public.sync_budgets set refusals = v_budget.refusals where id = v_budget.id;
     return;
   end if;
@@ -12619,6 +12658,8 @@ comment on column public.sync_sources.token_params is 'Of OAuth2: added to the t
 
 comment on column public.sync_sources.token_url is 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
 
+comment on column public.sync_budgets.blocked_until is 'After several 429s in a row nobody sends until then; on a key''s own budget after each.';
+
 comment on function sync.ensure_scope(bigint,text) is 'A source''s budget of a scope, made with the source''s defaults if new. Returns: its id. Locks: the
 new row.';
 
@@ -13141,8 +13182,8 @@ max_block_seconds), or for a backoff where it named nothing above 0.';
 
 comment on function sync.slow_down(bigint,timestamp with time zone,timestamp with time zone,boolean) is 'A 429 to a request that was sent at a moment on a budget, whatever it asked for: the budget goes
 down to half of what is in flight and to a lower rate, once for what was sent since it last did; it
-stops for all, until p_until, where nothing sent since is answered. A budget that another session
-has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().';
+stops for all, until p_until, where nothing sent since is answered, and in any case if it is one
+key''s own. A budget that another session has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().';
 
 comment on function sync.note_refusal(bigint,timestamp with time zone,numeric,boolean) is 'A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
 down. Of a workspace or budget that another session has locked, a call that may not wait notes

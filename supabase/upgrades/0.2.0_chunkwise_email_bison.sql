@@ -132,6 +132,17 @@ begin
   return coalesce(v_changed, '{}');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.as_bigint(p_sum numeric)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case when coalesce(p_sum, 0) between -9223372036854775808 and 9223372036854775807
+    then coalesce(p_sum, 0)::bigint end;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.upsert_email_replies(p_records sync.incoming_record[])
  RETURNS sync.changed_record[]
  LANGUAGE plpgsql
@@ -327,6 +338,37 @@ begin
     end if;
   end loop;
   return v_changed;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.thread_warnings(p_run_id bigint)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+begin
+  return array(
+    select format('%s: %s (asked for reply %s)', sync.counted(count(*), 'conversation'), w.warning,
+      (array_agg(w.record_id order by w.record_id))[1])
+    from (
+      select c.record_id, t.warning from public.workspace_sync_runs as r
+      join public.chunked_sync_jobs as c on c.run_id = r.id and c.kind = 'item'
+      -- Offset 0: one look by key for each, whatever the planner knows of the tables.
+      cross join lateral (
+        select 1 from public.chunk_events as x
+        where x.chunk_id = c.id and x.event = 'completed' offset 0
+      ) as e
+      cross join lateral (
+        select x.warning from public.email_threads as x
+        where x.workspace_id = r.workspace_id and x.asked_reply_id = c.record_id::bigint
+          and x.warning is not null offset 0
+      ) as t
+      where r.id = p_run_id
+    ) as w
+    group by w.warning order by w.warning);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.import_registry_row(p_row jsonb, p_key text)
