@@ -72,7 +72,7 @@ export function JobScreen({ id }: { id: string }) {
         </caption>
         <thead>
           <tr>
-            <th>Workspace</th>
+            <th class="named">Workspace</th>
             <th>Outcome</th>
             <th class="right">Pages</th>
             <th class="right">Records</th>

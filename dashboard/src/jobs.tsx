@@ -65,7 +65,7 @@ export function JobsScreen() {
           <caption>Ended</caption>
           <thead>
             <tr>
-              <th>Job</th>
+              <th class="named">Job</th>
               <th>Outcome</th>
               <th colSpan={2}>Started, {zoneLabel}</th>
               <th class="right">Took</th>

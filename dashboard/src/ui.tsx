@@ -97,7 +97,7 @@ export function Copy({ text, label }: { text: string; label?: string }) {
   };
   return (
     <span class="copy">
-      <code title={label ? text : ""}>
+      <code class={label ? "short" : ""} title={label ? text : ""}>
         <bdi>{label ?? text}</bdi>
       </code>
       <button type="button" class="quiet" onClick={copy} aria-label={`Copy ${text}`}>

@@ -11703,7 +11703,7 @@ begin
       when 'partial' then 'a sync reads it again'
       when 'stale' then 'a sync reads it now'
       when 'never synced' then 'a sync reads it now'
-      when 'awaiting approval' then 'look at them, then approve or leave them'
+      when 'awaiting approval' then 'look at what would go, then approve that or leave it'
       when 'paused' then 'resuming lets it go on'
       when 'no worker' then 'chunkwise worker starts one'
     end,
