@@ -15,16 +15,11 @@ Declaration: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """`source` and `streams` (by list) are without names, which are its API's and its lists'.
-
-    `is_provable`: without, it depends on where its records stand whether a run can prove that it
-    saw them all; otherwise it is partial.
-    """
+    """`source` and `streams` (by list) are without names, which are its API's and its lists'."""
 
     api: Api
     streams: Mapping[str, Declaration]
     source: Declaration = field(default_factory=dict)
-    is_provable: bool = True
 
     def source_of(self, api: str) -> dict[str, Any]:
         """What `declare_source` takes; without a limit of its budget."""
@@ -187,7 +182,6 @@ HABITS: Mapping[str, Habit] = {
                 "order_direction": "asc",
             }
         },
-        is_provable=False,
     ),
     "a keyset over names": Habit(
         Api(

@@ -136,6 +136,19 @@ comment on function sync.least_overlap(sync.page_in_hand, public.sync_streams) i
 $$Returns: how many of a page's last records the next one has to show, so that it joins: one, or,
 where keys are not unique, those with the last key and one before them.$$;
 
+create function sync.longest_tie(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select max(t.records) from (
+      select count(*) as records from jsonb_array_elements(p_page.answer) as e (record)
+      group by e.record #> coalesce(p_stream.order_path, p_stream.id_path)
+    ) as t);
+end; $$;
+comment on function sync.longest_tie(sync.page_in_hand, public.sync_streams) is
+$$Returns: how many records of a page share one key, at most.$$;
+
 create function sync.next_offset(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -150,10 +163,22 @@ begin
     return jsonb_build_object('offset', v_offset + p_page.records, 'guess', true);
   elsif p_page.records > 0 then
     v_least := sync.least_overlap(p_page, p_stream);
-    v_wanted := case when p_page.page = 1 and v_least >= p_page.records then 0
-      else least(greatest(v_wanted, v_least), p_page.records - 1) end;
-    return jsonb_build_object('offset', v_offset + p_page.records - v_wanted, 'overlap', v_wanted,
-      'guess', true);
+    if p_page.page = 1 and not sync.is_order_unique(p_stream) then
+      -- Pages that are read side by side are all as far apart as the first two.
+      v_wanted := greatest(v_wanted, sync.longest_tie(p_page, p_stream) + 1);
+    end if;
+    if v_least < p_page.records then
+      v_wanted := least(greatest(v_wanted, v_least), p_page.records - 1);
+    elsif p_page.page = 1 or sync.is_order_unique(p_stream) then
+      v_wanted := case when p_page.page = 1 then 0 else p_page.records - 1 end;
+    elsif p_page.reading ? 'again' then
+      return null;
+    else
+      v_wanted := least(v_least, v_offset + p_page.records);
+    end if;
+    return jsonb_strip_nulls(jsonb_build_object('offset', v_offset + p_page.records - v_wanted,
+      'overlap', v_wanted, 'guess', true, 'again', case when v_wanted >= p_page.records
+        then true end));
   elsif v_offset = 0 or coalesce(p_page.reading ?| '{back,beside}', false) then
     return null;
   end if;
@@ -166,7 +191,9 @@ comment on function sync.next_offset(sync.page_in_hand, public.sync_streams) is
 $$Returns: where a list goes on that is read by offsets, by what was received. Of a chained list the
 page shares its first records with the page before. One that turned out to be past the end is asked
 again, once, from further up: an empty page joins nothing. After a first page that is too short to
-overlap that is the first page again: if it shows the same, there was no other.$$;
+overlap that is the first page again: if it shows the same, there was no other. After a later page
+of which the next one had to show all, because its last keys are tied, that page is asked again,
+once: it may be shorter than pages are, and then ends the list.$$;
 
 create function sync.says_more(p_answer jsonb, p_stream public.sync_streams) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -249,7 +276,7 @@ begin
   end case;
   if v_next is not null then
     v_page.next := coalesce(p_page.reading, '{}')
-      - '{next,url,last,offset,overlap,guess,back,beside}'::text[] || v_next;
+      - '{next,url,last,offset,overlap,guess,back,again,beside}'::text[] || v_next;
     if p_page.page >= sync.setting('max_pages') then
       perform sync.raise_shape(format('page %s is not the last one', p_page.page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
@@ -367,7 +394,7 @@ begin
   v_page.ends := sync.position_of(p_stream) = 'page' or p_stream.completeness = 'agreed';
   v_page.is_past_pages := not v_page.ends;
   v_page.next := case when not v_page.ends then coalesce(p_page.reading, '{}')
-    - '{offset,overlap,guess,back,beside}'::text[] || sync.next_offset(v_page, p_stream) end;
+    - '{offset,overlap,guess,back,again,beside}'::text[] || sync.next_offset(v_page, p_stream) end;
   v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
   return v_page;
 end; $$;
@@ -410,25 +437,35 @@ declare
 begin
   with shown as (
     select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key,
-      s.first_text, s.last_text, row_number() over (order by s.page) as n
+      s.first_text, s.last_text, max(cardinality(s.record_ids)) over () as most,
+      row_number() over (order by s.page) as n
     from sync.seen_pages as s
     where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
   ), filled as (
     -- An empty page joins nothing: the next one joins the last that has records.
     select s.page, lag(s.page) over by_page as page_before,
-      lag(s.record_ids) over by_page as ids_before, v_way * case p_stream.order_type
+      lag(s.record_ids) over by_page as ids_before, s.page = 2
+        and s.record_ids <@ lag(s.record_ids) over by_page
+        and s.record_ids @> lag(s.record_ids) over by_page as is_first_again,
+      v_way * case p_stream.order_type
         when 'text' then (s.first_text > lag(s.last_text) over by_page)::int
           - (s.first_text < lag(s.last_text) over by_page)::int
         else sign(s.first_key - lag(s.last_key) over by_page) end as step
     from shown as s where s.record_ids <> '{}'
     window by_page as (order by s.page)
   ), walked as (
-    select s.page, s.next, coalesce(s.ends, s.record_ids <@ f.ids_before, false) as is_end,
+    select s.page, s.next, coalesce(s.ends, f.is_first_again
+        -- One as long as the others may have been cut where it shows what is new.
+        or (cardinality(s.record_ids) between 1 and s.most - 1 and not exists (
+          select 1 from unnest(s.record_ids) as id
+          where not exists (
+            select 1 from shown as x where x.page < s.page and id = any (x.record_ids)))),
+        false) as is_end,
       format('page %s is not in order: ', s.page) || s.disorder as disorder, case
         when s.refusal is not null then s.refusal
         when not v_is_chained or f.page_before is null then null
         -- The first page was asked again, after an empty one.
-        when v_overlaps and s.page = 2 and s.record_ids = f.ids_before then null
+        when v_overlaps and f.is_first_again then null
         when v_overlaps and v_is_unique and not s.record_ids && f.ids_before
         then format('page %s shares no record with page %s', s.page, f.page_before)
         when v_overlaps and (f.step > 0 or (f.step = 0 and not v_is_unique))
@@ -615,7 +652,7 @@ lock.$$;
 
 revoke all on function
   sync.is_order_unique, sync.in_order, sync.moved_record, sync.named_next, sync.least_overlap,
-  sync.next_offset,
+  sync.longest_tie, sync.next_offset,
   sync.says_more, sync.with_next, sync.check_progress, sync.read_listed, sync.read_past_end,
   sync.read_refused,
   sync.walk_list, sync.read_on, sync.plan_beside, sync.plan_listed, sync.next_scan,

@@ -3104,7 +3104,7 @@ CREATE OR REPLACE FUNCTION sync.request_key(p_chunk public.chunked_sync_jobs, p_
 AS $function$
 begin
   return md5(concat_ws(' ', p_request - 'headers', p_chunk.page,
-    p_chunk.reading - '{guess,beside,back}'::text[]));
+    p_chunk.reading - '{guess,beside,back,again}'::text[]));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.known_version(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams, p_request_key text, p_slack interval)
@@ -6095,6 +6095,20 @@ begin
     from jsonb_array_elements(p_page.answer) with ordinality as e (record, n));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.longest_tie(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select max(t.records) from (
+      select count(*) as records from jsonb_array_elements(p_page.answer) as e (record)
+      group by e.record #> coalesce(p_stream.order_path, p_stream.id_path)
+    ) as t);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.next_offset(p_page sync.page_in_hand, p_stream public.sync_streams)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -6112,10 +6126,22 @@ begin
     return jsonb_build_object('offset', v_offset + p_page.records, 'guess', true);
   elsif p_page.records > 0 then
     v_least := sync.least_overlap(p_page, p_stream);
-    v_wanted := case when p_page.page = 1 and v_least >= p_page.records then 0
-      else least(greatest(v_wanted, v_least), p_page.records - 1) end;
-    return jsonb_build_object('offset', v_offset + p_page.records - v_wanted, 'overlap', v_wanted,
-      'guess', true);
+    if p_page.page = 1 and not sync.is_order_unique(p_stream) then
+      -- Pages that are read side by side are all as far apart as the first two.
+      v_wanted := greatest(v_wanted, sync.longest_tie(p_page, p_stream) + 1);
+    end if;
+    if v_least < p_page.records then
+      v_wanted := least(greatest(v_wanted, v_least), p_page.records - 1);
+    elsif p_page.page = 1 or sync.is_order_unique(p_stream) then
+      v_wanted := case when p_page.page = 1 then 0 else p_page.records - 1 end;
+    elsif p_page.reading ? 'again' then
+      return null;
+    else
+      v_wanted := least(v_least, v_offset + p_page.records);
+    end if;
+    return jsonb_strip_nulls(jsonb_build_object('offset', v_offset + p_page.records - v_wanted,
+      'overlap', v_wanted, 'guess', true, 'again', case when v_wanted >= p_page.records
+        then true end));
   elsif v_offset = 0 or coalesce(p_page.reading ?| '{back,beside}', false) then
     return null;
   end if;
@@ -6210,7 +6236,7 @@ begin
   end case;
   if v_next is not null then
     v_page.next := coalesce(p_page.reading, '{}')
-      - '{next,url,last,offset,overlap,guess,back,beside}'::text[] || v_next;
+      - '{next,url,last,offset,overlap,guess,back,again,beside}'::text[] || v_next;
     if p_page.page >= sync.setting('max_pages') then
       perform sync.raise_shape(format('page %s is not the last one', p_page.page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
@@ -6324,7 +6350,7 @@ begin
   v_page.ends := sync.position_of(p_stream) = 'page' or p_stream.completeness = 'agreed';
   v_page.is_past_pages := not v_page.ends;
   v_page.next := case when not v_page.ends then coalesce(p_page.reading, '{}')
-    - '{offset,overlap,guess,back,beside}'::text[] || sync.next_offset(v_page, p_stream) end;
+    - '{offset,overlap,guess,back,again,beside}'::text[] || sync.next_offset(v_page, p_stream) end;
   v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
   return v_page;
 end; $function$;
@@ -6362,25 +6388,35 @@ declare
 begin
   with shown as (
     select s.page, s.record_ids, s.ends, s.next, s.disorder, s.refusal, s.first_key, s.last_key,
-      s.first_text, s.last_text, row_number() over (order by s.page) as n
+      s.first_text, s.last_text, max(cardinality(s.record_ids)) over () as most,
+      row_number() over (order by s.page) as n
     from sync.seen_pages as s
     where s.run_id = p_run_id and s.scan = p_scan and s.page is not null
   ), filled as (
     -- An empty page joins nothing: the next one joins the last that has records.
     select s.page, lag(s.page) over by_page as page_before,
-      lag(s.record_ids) over by_page as ids_before, v_way * case p_stream.order_type
+      lag(s.record_ids) over by_page as ids_before, s.page = 2
+        and s.record_ids <@ lag(s.record_ids) over by_page
+        and s.record_ids @> lag(s.record_ids) over by_page as is_first_again,
+      v_way * case p_stream.order_type
         when 'text' then (s.first_text > lag(s.last_text) over by_page)::int
           - (s.first_text < lag(s.last_text) over by_page)::int
         else sign(s.first_key - lag(s.last_key) over by_page) end as step
     from shown as s where s.record_ids <> '{}'
     window by_page as (order by s.page)
   ), walked as (
-    select s.page, s.next, coalesce(s.ends, s.record_ids <@ f.ids_before, false) as is_end,
+    select s.page, s.next, coalesce(s.ends, f.is_first_again
+        -- One as long as the others may have been cut where it shows what is new.
+        or (cardinality(s.record_ids) between 1 and s.most - 1 and not exists (
+          select 1 from unnest(s.record_ids) as id
+          where not exists (
+            select 1 from shown as x where x.page < s.page and id = any (x.record_ids)))),
+        false) as is_end,
       format('page %s is not in order: ', s.page) || s.disorder as disorder, case
         when s.refusal is not null then s.refusal
         when not v_is_chained or f.page_before is null then null
         -- The first page was asked again, after an empty one.
-        when v_overlaps and s.page = 2 and s.record_ids = f.ids_before then null
+        when v_overlaps and f.is_first_again then null
         when v_overlaps and v_is_unique and not s.record_ids && f.ids_before
         then format('page %s shares no record with page %s', s.page, f.page_before)
         when v_overlaps and (f.step > 0 or (f.step = 0 and not v_is_unique))
@@ -13046,7 +13082,7 @@ comment on function sync.has_parts(public.sync_streams) is 'Returns: whether a s
 comment on column public.chunked_sync_jobs.reading is 'The values of its request''s templates, by name: next, last, offset, since, parent; url: the whole
 next request; what is not there has none. Beside them of a page: overlap: how many records it shares
 with the page before; guess: it may lie past the end; beside: it was planned before the page before
-was read; back: what was asked first was past the end. Of a cursor chunk: {"chain", "cursor" (null:
+was read; back: what was asked first was past the end; again: it is the page before once more. Of a cursor chunk: {"chain", "cursor" (null:
 from the top), "low_id": where the chain ends, "pages_below": in a row}.';
 
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1; each list of children has its own.';
@@ -13469,10 +13505,14 @@ Raises: SY010 no cursor, or a URL that leads elsewhere.';
 comment on function sync.least_overlap(sync.page_in_hand,public.sync_streams) is 'Returns: how many of a page''s last records the next one has to show, so that it joins: one, or,
 where keys are not unique, those with the last key and one before them.';
 
+comment on function sync.longest_tie(sync.page_in_hand,public.sync_streams) is 'Returns: how many records of a page share one key, at most.';
+
 comment on function sync.next_offset(sync.page_in_hand,public.sync_streams) is 'Returns: where a list goes on that is read by offsets, by what was received. Of a chained list the
 page shares its first records with the page before. One that turned out to be past the end is asked
 again, once, from further up: an empty page joins nothing. After a first page that is too short to
-overlap that is the first page again: if it shows the same, there was no other.';
+overlap that is the first page again: if it shows the same, there was no other. After a later page
+of which the next one had to show all, because its last keys are tied, that page is asked again,
+once: it may be shorter than pages are, and then ends the list.';
 
 comment on function sync.says_more(jsonb,public.sync_streams) is 'Returns: whether an answer says that more follows; null where the stream does not say that it
 does. Raises: SY010.';
@@ -14545,6 +14585,8 @@ revoke all on function sync.moved_record(sync.page_in_hand,public.sync_streams) 
 revoke all on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.least_overlap(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.longest_tie(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.next_offset(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 

@@ -54,7 +54,6 @@ Key = tuple[str, str]
 class Found:
     """What a workspace had after a job, beside the truth at that moment."""
 
-    is_provable: bool
     runs: Mapping[str, Row]
     live: Mapping[Key, Any]
     deleted: frozenset[Key]
@@ -64,21 +63,13 @@ class Found:
     versions: frozenset[tuple[object, ...]]
 
     def assert_exact(self) -> None:
-        """Rows as the truth has them, or a run that says by its numbers why it cannot know."""
-        if self.is_open:
-            assert all(run["warnings"] for run in self.runs.values())
-            assert self.truth.keys() <= self.live.keys()
-        else:
-            assert self.statuses == {"completed"}, self.runs
-            assert self.live == self.truth
+        """Every run is completed, and the rows are as the truth has them."""
+        assert self.statuses == {"completed"}, self.runs
+        assert self.live == self.truth
 
     @property
     def is_exact(self) -> bool:
         return self.statuses == {"completed"} and self.live == self.truth
-
-    @property
-    def is_open(self) -> bool:
-        return self.statuses == {"partial"} and not self.is_provable
 
     @property
     def statuses(self) -> set[str]:
@@ -137,7 +128,6 @@ class Tenant:
         rows = self.db.run(ROWS, name=self.name)
         runs = self.db.run(RUNS, name=self.name)
         return Found(
-            is_provable=self.habit.is_provable,
             runs={run["stream"]: run for run in runs},
             live={(r["stream"], r["id"]): r["raw"] for r in rows if not r["is_deleted"]},
             deleted=frozenset((r["stream"], r["id"]) for r in rows if r["is_deleted"]),
