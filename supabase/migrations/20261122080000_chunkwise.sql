@@ -9610,8 +9610,8 @@ from public, anon, authenticated, service_role;
 
 -- Lists: where a page of a chained or agreed list stands, what comes after it, whether it is the
 -- last one; how far a scan of such a list got.
--- Stands on: keys, streams, templates, declared_fields, targets, slots, next_urls, classes, answers,
---   missing, marks, close, deletions.
+-- Stands on: keys, streams, templates, declared_fields, targets, slots, next_urls, classes,
+--   answers, missing, marks, close, deletions.
 
 create function sync.is_order_unique(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
