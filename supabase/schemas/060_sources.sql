@@ -10,6 +10,7 @@ create table public.sync_sources (
   auth_prefix text not null default 'Bearer ',
   token_url text,
   token_params jsonb not null default '{}',
+  token_auth text not null default 'form',
   budget_scope text not null default 'instance',
   requests_per_second numeric default 5,
   max_in_flight int default 10,
@@ -24,6 +25,7 @@ create table public.sync_sources (
   constraint sync_sources_auth_check
   check (auth in ('none', 'key', 'basic', 'oauth2_client', 'oauth2_refresh')
     and (token_url is not null) = (auth in ('oauth2_client', 'oauth2_refresh'))),
+  constraint sync_sources_token_auth_check check (token_auth in ('form', 'basic')),
   constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
   constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key', 'source')),
   constraint sync_sources_requests_per_second_check
@@ -45,6 +47,9 @@ comment on column public.sync_sources.token_url is
 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
 comment on column public.sync_sources.token_params is
 'Of OAuth2: added to the token request''s form.';
+comment on column public.sync_sources.token_auth is
+'Of OAuth2: how a token request says which client asks: form (client_id and client_secret in its
+form), or basic (by HTTP Basic).';
 comment on column public.sync_sources.reset_header is
 'Which header says when a rate limit ends, {"name": "x-ratelimit-reset", "is": "epoch"}; is: epoch,
 seconds or date; null: Retry-After alone.';

@@ -16,6 +16,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
     ('source', 'token_url', 'token url', null, 1000, null),
     ('source', 'token_params', 'parameters', null, null, null),
+    ('source', 'token_auth', 'choice', null, null, '{form,basic}'),
     ('source', 'reset_header', 'reset header', null, null, null),
     ('source', 'retry_after_path', 'keys', 1, 100, null),
     ('source', 'auth_in', 'choice', null, null, '{header,query}'),

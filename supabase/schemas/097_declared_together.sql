@@ -328,9 +328,18 @@ language sql stable set search_path = pg_catalog, pg_temp
       'nothing unless auth is oauth2_client or oauth2_refresh'),
     ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,
       'nothing unless auth is oauth2_client or oauth2_refresh'),
-    ('token_params', p_source.token_params ?| '{grant_type,client_id,client_secret,
-        refresh_token}',
-      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends')
+    ('token_auth', p_source.token_auth <> p_default.token_auth and not x.is_oauth,
+      'nothing unless auth is oauth2_client or oauth2_refresh'),
+    ('token_params', exists (
+        select from jsonb_object_keys(p_source.token_params) as k
+        where lower(btrim(k)) in ('grant_type', 'client_id', 'client_secret', 'refresh_token')),
+      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends'),
+    ('token_params', exists (
+        select from jsonb_object_keys(p_source.token_params) as k
+        where lower(btrim(k)) in ('access_token', 'assertion', 'client_assertion', 'code',
+          'code_verifier', 'device_code', 'password')),
+      'nothing that grants access by itself, such as password, code or client_assertion: a '
+      'declaration is no place for a secret')
   ) as r (field, is_wrong, takes) where r.is_wrong
   union all
   select f.field, format('another name than the stream %L sends in its %s', st.stream_name,

@@ -1,24 +1,20 @@
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
 -- Stands on: declared_templates, declared_fields, targets, declared_together, records, columns.
 
-create function public.declare_source(p_source jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' as $$
-declare
-  v_id bigint;
-  v_before public.sync_sources;
+create function sync.write_source(p_source jsonb, out o_id bigint,
+  out o_before public.sync_sources)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select * into v_before from public.sync_sources where source_name = p_source ->> 'source_name';
+  select * into o_before from public.sync_sources where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
-    as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
-    auth_in, auth_name, auth_prefix, budget_scope,
+    as s (source_name, base_path, auth, token_url, token_params, token_auth, reset_header,
+    retry_after_path, auth_in, auth_name, auth_prefix, budget_scope,
     requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
   select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth, 'key'), r.token_url,
-    coalesce(r.token_params, '{}'), r.reset_header, r.retry_after_path,
+    coalesce(r.token_params, '{}'), coalesce(r.token_auth, 'form'), r.reset_header,
+    r.retry_after_path,
     coalesce(r.auth_in, 'header'),
     coalesce(r.auth_name, 'Authorization'),
     coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
@@ -31,25 +27,57 @@ begin
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
-    token_params = excluded.token_params, reset_header = excluded.reset_header,
+    token_params = excluded.token_params, token_auth = excluded.token_auth, reset_header = excluded.reset_header,
     retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
     auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path,
     class_rules = excluded.class_rules
-  returning s.id into v_id;
-  perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
+  returning s.id into o_id;
+end; $$;
+comment on function sync.write_source(jsonb, out bigint, out public.sync_sources) is
+$$Check a source's declaration and write its row. Returns: its id, and the row before. Raises: SY006
+unknown, missing or bad field. Locks: the row.$$;
+
+create function sync.follow_source(p_id bigint, p_before public.sync_sources) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from public.sync_workspaces where source_id = p_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
-  from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
-  -- Another endpoint's token is no token; the grant stays.
-  update sync.workspace_tokens as t set expires_at = sync.now()
-  from public.sync_sources as so
-  where so.id = v_id and t.source_id = v_id and (v_before.auth, v_before.token_url,
-    v_before.token_params) is distinct from (so.auth, so.token_url, so.token_params);
-  return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
+  access_revision = w.access_revision + (p_before.base_path <> so.base_path)::int
+  from public.sync_sources as so where so.id = p_id and w.source_id = so.id;
+  if exists (
+    select 1 from public.sync_sources as so where so.id = p_id
+      and (p_before.auth, p_before.token_url, p_before.token_params, p_before.token_auth)
+        is distinct from (so.auth, so.token_url, so.token_params, so.token_auth)) then
+    -- Another endpoint's token is no token; the grant stays, and is tried again.
+    update sync.workspace_tokens as t
+    set expires_at = sync.now(), refused_until = least(t.refused_until, sync.now())
+    from (
+      select workspace_id from sync.workspace_tokens where source_id = p_id
+      order by workspace_id for no key update
+    ) as held
+    where t.workspace_id = held.workspace_id;
+  end if;
+end; $$;
+comment on function sync.follow_source(bigint, public.sync_sources) is
+$$What a source's workspaces take from its row, after it was written. Locks: the workspaces by id,
+their budgets, their tokens by workspace.$$;
+
+create function public.declare_source(p_source jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_written record;
+begin
+  perform sync.require_service();
+  v_written := sync.write_source(p_source);
+  perform sync.follow_source(v_written.o_id, v_written.o_before);
+  return jsonb_build_object('source_id', v_written.o_id, 'source_name',
+    p_source ->> 'source_name');
 end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
@@ -208,10 +236,9 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
-create function public.declare_stream(p_stream jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' as $$
+create function sync.write_declared_stream(p_stream jsonb, out o_stream public.sync_streams,
+  out o_asks_whose_keys boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_source public.sync_sources;
   v_source_id bigint;
@@ -220,7 +247,6 @@ declare
   v_given jsonb;
   v_table jsonb;
 begin
-  perform sync.require_service();
   perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
   select * into v_source from public.sync_sources
   where source_name = p_stream ->> 'source_name';
@@ -255,21 +281,48 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
-  if v_stream.completeness = 'connection'
+  o_stream := v_stream;
+  o_asks_whose_keys := v_stream.completeness = 'connection'
     and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
-      from (v_before.completeness, v_before.path, v_before.id_path) then
-    update public.sync_workspaces set
-      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
-      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
-      else key_status end
-    where source_id = v_source_id;
-  end if;
-  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+      from (v_before.completeness, v_before.path, v_before.id_path);
 exception when unique_violation then
   raise exception using errcode = 'SY006',
     message = format('stream "%s": completeness is "connection"; it takes that once in a source, '
       'and %L has such a stream already', p_stream ->> 'stream_name', p_stream ->> 'source_name'),
     hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
+end; $$;
+comment on function sync.write_declared_stream(jsonb) is
+$$Check a stream's declaration and write its row, its table, and what these change. Returns: the
+row, and whether its source's workspaces have to be asked whose their keys are. Raises: as
+declare_stream(). Locks: as that does, but no workspace.$$;
+
+create function sync.ask_whose_keys(p_source_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from public.sync_workspaces where source_id = p_source_id order by id for no key update;
+  update public.sync_workspaces set
+    key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+    key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+    else key_status end
+  where source_id = p_source_id;
+end; $$;
+comment on function sync.ask_whose_keys(bigint) is
+$$Another stream tells whose the keys of a source are: what was known of them is not. Locks: its
+workspaces by id.$$;
+
+create function public.declare_stream(p_stream jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_written record;
+  v_stream public.sync_streams;
+begin
+  perform sync.require_service();
+  v_written := sync.write_declared_stream(p_stream);
+  v_stream := v_written.o_stream;
+  perform sync.ask_whose_keys(v_stream.source_id) where v_written.o_asks_whose_keys;
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
@@ -331,8 +384,9 @@ rights, policy and revokes, and the function that writes it. The source has to b
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_function, sync.require_own_upsert, sync.require_uncut_parents,
-  sync.require_parents, public.declare_source,
+  sync.write_source, sync.follow_source, sync.write_stream, sync.require_function,
+  sync.require_own_upsert, sync.require_uncut_parents, sync.require_parents,
+  sync.write_declared_stream, sync.ask_whose_keys, public.declare_source,
   public.declare_stream, public.stream_sql
 from public, anon, authenticated, service_role;
 grant execute on function

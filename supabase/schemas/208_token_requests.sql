@@ -1,6 +1,6 @@
 -- Token requests: access tokens are asked for by whichever worker claims next, one request at a
 -- time for each workspace, on the budget of the token endpoint's host.
--- Stands on: addresses, keys, budgets, grants, queue, slots, admission, credentials.
+-- Stands on: addresses, keys, budgets, grants, queue, slots, next_urls, admission, credentials.
 
 create function sync.token_budget(p_workspace public.sync_workspaces,
   p_source public.sync_sources) returns bigint
@@ -89,17 +89,24 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
         when 'oauth2_client' then 'client_credentials' else 'refresh_token' end)
         || p_source.token_params) as f),
     'credentials', (
-      select jsonb_agg(jsonb_build_object('in', 'form', 'name', f.name, 'value', f.value)
+      select jsonb_agg(jsonb_build_object('in', f.place, 'name', f.name, 'value', f.value)
         order by f.name)
-      from (values ('client_id', p_grant ->> 'client_id'),
-        ('client_secret', nullif(p_grant ->> 'client_secret', '')),
-        ('refresh_token', case p_source.auth when 'oauth2_refresh'
+      from (values
+        ('form', 'client_id', case p_source.token_auth when 'form'
+          then p_grant ->> 'client_id' end),
+        ('form', 'client_secret', case p_source.token_auth when 'form'
+          then nullif(p_grant ->> 'client_secret', '') end),
+        ('header', 'Authorization', case p_source.token_auth when 'basic' then 'Basic '
+          || translate(encode(convert_to(concat(sync.url_encode(p_grant ->> 'client_id'), ':',
+          sync.url_encode(p_grant ->> 'client_secret')), 'UTF8'), 'base64'), chr(10), '') end),
+        ('form', 'refresh_token', case p_source.auth when 'oauth2_refresh'
           then coalesce(p_tokens ->> 'refresh_token', p_grant ->> 'refresh_token') end)
-      ) as f (name, value) where f.value is not null));
+      ) as f (place, name, value) where f.value is not null));
 $$;
 comment on function sync.token_form(public.sync_sources, jsonb, jsonb) is
-$$Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
-rotated refresh token takes the place of the one that was registered.$$;
+$$Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. By
+HTTP Basic the client's id and secret are first encoded as in a form, as RFC 6749 has it. A rotated
+refresh token takes the place of the one that was registered.$$;
 
 create function sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
   returns jsonb

@@ -56,15 +56,21 @@ comment on function sync.recount_held(bigint, bigint) is
 $$What runs still hold back for approve_deletions(), after some of it was decided, superseded or
 forgotten. Locks: runs that hold something, by id, after the missing records.$$;
 
-create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null)
-  returns void
+create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null,
+  p_may_wait boolean default true) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if p_may_wait then
+    perform 1 from sync.missing_records
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, record_id for update;
+  end if;
   delete from sync.missing_records as m using (
     select workspace_id, stream_id, record_id from sync.missing_records
     where (p_workspace_id is null or workspace_id = p_workspace_id)
       and (p_stream_id is null or stream_id = p_stream_id)
-    order by workspace_id, stream_id, record_id for update
+    order by workspace_id, stream_id, record_id for update skip locked
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.record_id = gone.record_id;
@@ -78,20 +84,22 @@ begin
       and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
     order by workspace_id, stream_id) as r;
 end; $$;
-comment on function sync.forget_missing(bigint, bigint) is
+comment on function sync.forget_missing(bigint, bigint, boolean) is
 $$Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
 another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
-every stream. Locks: missing records by key, the workspace's streams, then runs that hold something.
+every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing records by key, the workspace's streams, then runs that hold something.
 The caller holds the live runs concerned, if any.$$;
 
 create function sync.forget_missing_of_stream() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.forget_missing(null, new.id);
+  perform sync.forget_missing(null, new.id, false);
   return null;
 end; $$;
 comment on function sync.forget_missing_of_stream() is
-$$Trigger: by another declaration what was missed says nothing. Locks: as forget_missing().$$;
+$$Trigger: by another declaration what was missed says nothing. Runs that close lock what they
+missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records by SKIP
+LOCKED.$$;
 create trigger sync_streams_forget_missing after update on public.sync_streams
 for each row when (new.revision <> old.revision)
 execute function sync.forget_missing_of_stream();

@@ -46,7 +46,7 @@ free slot, which of a new run is slot 1: as one set, however many there are. All
 key, whatever the planner knows of tables that were just filled. The caller holds the runs' locks,
 or made them. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.forget_missed_with_another_key(p_run_ids bigint[]) returns void
+create function sync.forget_what_says_nothing(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = on
   set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -56,11 +56,12 @@ begin
     select 1 from sync.missing_records as m
     join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
     where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
-      and x.access_revision <> r.access_revision offset 0);
+      and (x.access_revision, x.stream_revision)
+        is distinct from (r.access_revision, r.stream_revision) offset 0);
 end; $$;
-comment on function sync.forget_missed_with_another_key(bigint[]) is
-$$What runs missed with another key says nothing for those that begin: mostly that is forgotten with
-the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
+comment on function sync.forget_what_says_nothing(bigint[]) is
+$$What runs missed with another key or declaration says nothing for those that begin: mostly that is
+forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
 
 create function sync.live_parent_of(p_run public.workspace_sync_runs) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -80,5 +81,5 @@ $$Returns: of a run of children or items the live run of their parents in the sa
 one.$$;
 
 revoke all on function
-  sync.begin_phase, sync.forget_missed_with_another_key, sync.live_parent_of
+  sync.begin_phase, sync.forget_what_says_nothing, sync.live_parent_of
 from public, anon, authenticated, service_role;

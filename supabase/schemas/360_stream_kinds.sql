@@ -62,7 +62,7 @@ declare
   v_connect bigint[];
   v_go bigint[];
 begin
-  perform sync.forget_missed_with_another_key(p_run_ids);
+  perform sync.forget_what_says_nothing(p_run_ids);
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(id) filter (where first = 'parent'),
     array_agg(id order by id) filter (where first = 'connect'),

@@ -150,7 +150,7 @@ $$Returns: the request for a token that was leased so last, also if that lease h
 there is none. Locks: its row.$$;
 
 create function sync.hold_token_requests(p_pages sync.page_in_hand[]) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10s' as $$
 declare
   v_ids bigint[] := array(
     select r.id from unnest(p_pages) as p
@@ -180,7 +180,7 @@ begin
 end; $$;
 comment on function sync.hold_token_requests(sync.page_in_hand[]) is
 $$Of what the fence refused, lock the requests for tokens that these are answers to, and then their
-workspaces' tokens. A rotation in another session is waited for, for 5 s: its answer may be the only
+workspaces' tokens. A rotation in another session is waited for, for 10 s: its answer may be the only
 place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
 tokens by workspace.$$;
 

@@ -75,48 +75,25 @@ end; $$;
 comment on function sync.require_declaration(jsonb) is
 $$Raises: SY006 unless it is a source with its streams; what their fields say is not looked at.$$;
 
-create function sync.is_declared_so(p_source jsonb) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_before jsonb;
-  v_after jsonb;
-begin
-  select to_jsonb(so) into v_before from public.sync_sources as so
-  where so.source_name = p_source ->> 'source_name';
-  begin
-    perform public.declare_source(p_source);
-    select to_jsonb(so) into v_after from public.sync_sources as so
-    where so.source_name = p_source ->> 'source_name';
-    raise exception 'this was a trial';
-  exception when raise_exception then
-    if v_after is null then
-      raise;
-    end if;
-  end;
-  return v_before is not distinct from v_after;
-end; $$;
-comment on function sync.is_declared_so(jsonb) is
-$$Returns: whether a source stands as it is declared here. Raises: SY006 as declare_source(). Locks:
-as that does, for a moment.$$;
-
 create function sync.declare_all(p_declaration jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  v_source record;
   v_stream record;
+  v_written record;
+  v_asks_whose_keys boolean := false;
   v_message text;
   v_hint text;
 begin
-  -- The workspaces of a source that stands so need not be locked before its streams' runs.
-  if not sync.is_declared_so(p_declaration -> 'source') then
-    perform public.declare_source(p_declaration -> 'source');
-  end if;
+  v_source := sync.write_source(p_declaration -> 'source');
   for v_stream in
     select s.stream, s.n from jsonb_array_elements(p_declaration -> 'streams') with ordinality
       as s (stream, n) order by s.n
   loop
     begin
-      perform public.declare_stream(v_stream.stream
+      v_written := sync.write_declared_stream(v_stream.stream
         || jsonb_build_object('source_name', p_declaration #>> '{source,source_name}'));
+      v_asks_whose_keys := v_asks_whose_keys or v_written.o_asks_whose_keys;
     exception when sqlstate 'SY006' then
       get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
       raise exception using errcode = 'SY006', hint = v_hint,
@@ -125,10 +102,13 @@ begin
           v_stream.n::text), v_message) end;
     end;
   end loop;
+  -- Workspaces come behind what streams lock.
+  perform sync.ask_whose_keys(v_source.o_id) where v_asks_whose_keys;
+  perform sync.follow_source(v_source.o_id, v_source.o_before);
 end; $$;
 comment on function sync.declare_all(jsonb) is
 $$Declares a source, then its streams in their order. Raises: as declare_source() and
-declare_stream(), with the stream's name.$$;
+declare_stream(), with the stream's name. Locks: what streams lock, then what the source does.$$;
 
 create function public.apply_declaration(p_declaration jsonb, p_is_trial boolean default false)
   returns jsonb
@@ -269,7 +249,7 @@ that is left out means anyway. Returns: {"declarations": [{"source", "streams"}]
 apply_declaration() takes it. Raises: SY003 unknown source. Locks: nothing that stays.$$;
 
 revoke all on function
-  sync.rows_of_source, sync.changed_fields, sync.require_declaration, sync.is_declared_so,
+  sync.rows_of_source, sync.changed_fields, sync.require_declaration,
   sync.declare_all, sync.undeclared_rows, sync.declaration_of, public.apply_declaration,
   public.get_declarations
 from public, anon, authenticated, service_role;

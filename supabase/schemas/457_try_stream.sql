@@ -1,5 +1,5 @@
 -- Trying a declaration: the verbs.
--- Stands on: templates, declared_fields, declare, parent_rows, declarations.
+-- Stands on: grants, templates, declared_fields, declare, parent_rows, declarations.
 
 create function sync.rows_to_try(p_declaration jsonb, p_source_name text, p_stream text,
   out o_source jsonb, out o_stream jsonb)
@@ -77,6 +77,7 @@ declare
   v_rows record;
   v_parent record;
   v_is_item boolean;
+  v_changed text;
   v_id bigint;
 begin
   perform sync.require_service();
@@ -100,6 +101,17 @@ begin
     perform sync.require_declaration(p_declaration);
   end if;
   v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
+  select string_agg(f.field, ', ') into v_changed
+  from unnest('{auth,token_url,token_params,token_auth}'::text[]) as f (field)
+  join public.sync_sources as so on so.id = v_workspace.source_id
+    and to_jsonb(so) -> f.field is distinct from v_rows.o_source -> f.field
+  where sync.is_oauth(v_rows.o_source ->> 'auth');
+  if v_changed is not null then
+    raise exception using errcode = 'SY006',
+      message = format('the declaration changes %s, and access tokens are asked for as the source '
+        'stands', v_changed),
+      hint = 'Declare the source first: chunkwise streams declare, or apply_declaration().';
+  end if;
   v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
   v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
   if v_rows.o_stream ->> 'parent_stream' is not null and v_parent.o_id is null then

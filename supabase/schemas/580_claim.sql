@@ -44,7 +44,9 @@ begin
   end if;
   o_admissions := sync.admit_chunks(array(
     select id from unnest(v_queue_ids) with ordinality as p (id, turn)
-    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn), not exists (
+    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn),
+    -- Who holds tokens waits for no budget.
+    cardinality(v_tokenless) = 0 and not exists (
       select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
   perform sync.note_haste(p_worker_id) where exists (
     select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
@@ -248,11 +250,11 @@ begin
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text, int) is
-$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
-not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
-chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
-worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
-budget.$$;
+$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without
+a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone (the
+worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it pays to ask for
+it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker's row and the queue
+row by SKIP LOCKED, then its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -1,6 +1,7 @@
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
 alter table public.sync_sources add column retry_after_path text[];
+alter table public.sync_sources add column token_auth text default 'form'::text not null;
 alter table public.sync_sources add column token_params jsonb default '{}'::jsonb not null;
 alter table public.sync_sources add column token_url text;
 alter table public.sync_streams add column body jsonb;
@@ -34,6 +35,7 @@ alter table public.workspace_sync_runs add column parts_mark text;
 alter table public.workspace_sync_runs add column parts_total bigint;
 alter table public.workspace_sync_runs add column window_turn bigint;
 alter table public.sync_sources add constraint sync_sources_auth_check CHECK (((auth = ANY (ARRAY['none'::text, 'key'::text, 'basic'::text, 'oauth2_client'::text, 'oauth2_refresh'::text])) AND ((token_url IS NOT NULL) = (auth = ANY (ARRAY['oauth2_client'::text, 'oauth2_refresh'::text])))));
+alter table public.sync_sources add constraint sync_sources_token_auth_check CHECK ((token_auth = ANY (ARRAY['form'::text, 'basic'::text])));
 alter table public.sync_streams add constraint sync_streams_choices_check CHECK (((method = ANY (ARRAY['GET'::text, 'POST'::text])) AND (time_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text])) AND (since_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text, 'date'::text])) AND (next_is = ANY (ARRAY['token'::text, 'url'::text, 'link_header'::text])) AND (cursor_is = 'keyset'::text) AND (fan_out = ANY (ARRAY['all'::text, 'changed'::text])) AND (id_scope = ANY (ARRAY['global'::text, 'parent'::text])) AND (order_direction = ANY (ARRAY['asc'::text, 'desc'::text])) AND (order_moves = ANY (ARRAY['never'::text, 'forward'::text]))));
 alter table public.sync_streams drop constraint sync_streams_completeness_check;
 alter table public.sync_streams add constraint sync_streams_completeness_check CHECK ((completeness = ANY (ARRAY['counted'::text, 'chained'::text, 'agreed'::text, 'feed'::text, 'single'::text, 'items'::text, 'connection'::text])));

@@ -16,8 +16,10 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl
 
 from local.stack import Stack
 from tests.conformance.script import Asked, Said, Script, in_turn, page
@@ -54,6 +56,27 @@ STREAMS: Final[dict[str, dict[str, object]]] = {
     "nul": {},
     "echo": {},
 }
+GRANT: Final = {
+    "client_id": "kit-client",
+    "client_secret": "kit/client+secret=0123456789",
+    "refresh_token": "kit/refresh+token=0123456789",
+}
+WITH_TOKENS: Final = {
+    "source_name": "kit with tokens",
+    "auth": "oauth2_refresh",
+    "token_url": "/token",
+    "token_params": {"scope": "a b"},
+    "requests_per_second": None,
+    "max_in_flight": None,
+}
+
+
+def token(access: str, status: int) -> Said:
+    """What a token endpoint says; a 400 with HTML in its body is none of its own."""
+    if status != HTTPStatus.OK:
+        return Said("400 Bad Request", b"<p>busy</p>")
+    answer = {"access_token": access, "refresh_token": "kit-rotated", "expires_in": 3600}
+    return Said(body=json.dumps(answer).encode())
 
 
 def answers() -> dict[str, Callable[[Asked], Said]]:
@@ -83,6 +106,8 @@ def answers() -> dict[str, Callable[[Asked], Said]]:
         "/long": lambda _: Said(body=b'"' + b"x" * LONGEST + b'"'),
         "/latin": lambda _: Said(body=b'{"name": "\xe4"}'),
         "/nul": lambda _: Said(body=whole.body.replace(b"record 1", b"rec\x00rd")),
+        "/token": in_turn(token("kit-access-1", 400), token("kit-access-1", 200)),
+        "/people": lambda _: whole,
         "/echo": lambda _: Said("400 Bad Request", f'{{"message": "no {KEY}"}}'.encode()),
     }
 
@@ -106,6 +131,7 @@ class Kit:
             self._check_outcomes()
             await self._sync("unchanged")
             self._check_unchanged()
+            await self._check_tokens()
             await self._check_origin()
             await self._check_end(worker)
         await self._check_protocol()
@@ -228,6 +254,33 @@ class Kit:
         self.holds(
             "a 304 is handed over where it is a page", self._status("unchanged") == "completed"
         )
+
+    async def _check_tokens(self) -> None:
+        """The first answer is no token: a 400, which is a page of its lease."""
+        self.db.run("select declare_source(cast(:it as jsonb))", it=json.dumps(WITH_TOKENS))
+        stream = {"stream_name": "people", "path": "/people", "page_size": 2}
+        it = json.dumps({"source_name": WITH_TOKENS["source_name"], **stream})
+        self.db.run("select declare_stream(cast(:it as jsonb))", it=it)
+        self.db.run(
+            "select register_workspace('people', :url, :key, :source)",
+            url=self.script.url,
+            key=json.dumps(GRANT),
+            source=WITH_TOKENS["source_name"],
+        )
+        await self._sync("people")
+        forms = [dict(parse_qsl(asked.body.decode())) for asked in self.script.asked["/token"]]
+        wanted = {"grant_type": "refresh_token", "scope": "a b", **GRANT}
+        self.holds(
+            "a token request is a form with its credentials, sent once per lease",
+            forms == [wanted, wanted],
+        )
+        self.holds(
+            "the answer to a token request is handed over whatever its status",
+            self.db.column("select failures from sync.token_requests") == [1]
+            and self._status("people") == "completed",
+        )
+        sent = [asked.headers.get("authorization") for asked in self.script.asked["/people"]]
+        self.holds("pages carry the token that came", sent == ["Bearer kit-access-1"])
 
     async def _check_origin(self) -> None:
         """The database names another origin than the URL has: it never does."""

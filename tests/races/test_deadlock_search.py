@@ -1,19 +1,20 @@
 """Everything at once: no deadlock, no broken invariant at any moment, the right end."""
 
+import json
 import os
 import random
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pg8000.exceptions import DatabaseError
 
 from local.folders import CHECKOUT
 from local.stack import Database, Stack
 from tests.conftest import Connect
-from tests.support.accounts import PAGE_SIZE, Answer
+from tests.support.accounts import PAGE_SIZE, Accounts, Answer
 from tests.support.background import answer_of
 from tests.support.db import Db, sqlstate
 from tests.support.invariants import assert_ended, assert_invariants
@@ -39,6 +40,23 @@ FLEET = {
         {"acme": 9, "zen": 4, "void": 1, "north": 6, "south": 2}.items(), 1
     )
 }
+SOURCES = ("email_bison", "crm")
+CRM = {
+    "source_name": "crm",
+    "auth": "oauth2_refresh",
+    "token_url": "/oauth/token",
+    "requests_per_second": None,
+    "max_in_flight": None,
+}
+PEOPLE = {
+    "source_name": "crm",
+    "stream_name": "people",
+    "path": "/people",
+    "page_size": PAGE_SIZE,
+    "records_path": ["data"],
+    "total_path": ["meta", "total"],
+    "last_page_path": ["meta", "last_page"],
+}
 STREAMS = (
     ["sender_emails"],
     ["replies", "conversation_threads"],
@@ -50,9 +68,27 @@ DECLARED = [
     for file in sorted((CHECKOUT / "supabase" / "schemas").glob("*_email_bison_*.sql"))
     for declaration in re.findall(r"declare_stream\('(\{.*?\})'\)", file.read_text(), re.DOTALL)
 ]
+TRIED = {"email_bison": "sender_emails", "crm": "people"}
 ERROR_CLASSES = ("transient", "rate_limited", "permanent", "released")
 ANSWERS_OF_LATE_CALLS = {"SY001", "SY007", "SY008"}
 WRONG_SHAPE = Answer(200, '{"data": 1}')
+
+
+class Client(Accounts):
+    """A workspace of an API with OAuth2, and its token endpoint."""
+
+    def answer(self, request: dict[str, Any]) -> Answer:
+        if "form" not in request:
+            return Accounts.answer(self, request)
+        body = {"access_token": f"access-{random.random()}", "refresh_token": f"{random.random()}"}
+        return Answer(200, json.dumps(body))
+
+
+CLIENTS = {
+    name: Client(list(range(10 * number, 10 * number + 2 * PAGE_SIZE)))
+    for number, name in enumerate(("one", "two", "three"))
+}
+ALL: dict[str, Accounts] = {**FLEET, **CLIENTS}
 
 
 @dataclass(slots=True)
@@ -71,6 +107,10 @@ class Chaotic:
             (2, self.worker.sweep),
             (2, self.heartbeat),
             (4, self.start),
+            (3, self.start_clients),
+            (2, self.try_one),
+            (2, self.rotate_grant),
+            (2, self.apply_declaration),
             (1, self.cancel_any),
             (1, self.pause),
             (2, self.resume),
@@ -102,7 +142,7 @@ class Chaotic:
         chosen = list({lease.queue_id: lease for lease in sample}.values())
         if not chosen:
             return
-        pages = [(lease, FLEET[lease.workspace].answer(lease.request)) for lease in chosen]
+        pages = [(lease, ALL[lease.workspace].answer(lease.request)) for lease in chosen]
         if self.random.random() < 0.1:
             pages[0] = (chosen[0], WRONG_SHAPE)
         self.worker.complete_all(pages)
@@ -127,6 +167,39 @@ class Chaotic:
             names=names,
         )
 
+    def start_clients(self) -> None:
+        self.worker.db.run("select start_sync_job('clients', '{people}')")
+
+    def try_one(self) -> None:
+        source = self.random.choice(SOURCES)
+        self.worker.db.run(
+            "select try_stream(cast(:it as jsonb), :name)",
+            it=json.dumps({"stream_name": TRIED[source]}),
+            name=self.random.choice(list(FLEET if source == "email_bison" else CLIENTS)),
+        )
+
+    def rotate_grant(self) -> None:
+        self.worker.db.run(
+            "select rotate_workspace_key(:name, :key)",
+            name=self.random.choice(list(CLIENTS)),
+            key=grant(),
+        )
+
+    def apply_declaration(self) -> None:
+        """Another declaration of a source or of some of its streams: live runs begin again."""
+        (found,) = self.worker.db.value(
+            "select get_declarations(:source)", source=self.random.choice(SOURCES)
+        )["declarations"]
+        for stream in self.random.sample(found["streams"], self.random.randint(0, 1)):
+            stream["timeout_ms"] = self.random.randint(1000, 60_000)
+        if self.random.random() < 0.5:
+            found["source"]["message_path"] = [self.random.choice(("message", "error"))]
+        self.worker.db.run(
+            "select apply_declaration(cast(:it as jsonb), :trial)",
+            it=json.dumps(found),
+            trial=self.random.random() < 0.2,
+        )
+
     def cancel_any(self) -> None:
         self.worker.db.run(
             "select cancel_sync_job(id) from polling_job_status where status = 'running' "
@@ -138,7 +211,7 @@ class Chaotic:
         self.worker.db.run(
             "select declare_source(jsonb_build_object('source_name', source_name, 'base_path', "
             "base_path, 'success_path', success_path, 'message_path', message_path)) "
-            "from sync_sources"
+            "from sync_sources where source_name = 'email_bison'"
         )
 
     def declare_stream(self) -> None:
@@ -205,10 +278,23 @@ class Chaotic:
         return self.random.choice(list(FLEET))
 
 
+def grant() -> str:
+    return json.dumps({"client_id": "client", "refresh_token": f"refresh-{random.random()}"})
+
+
 def test_random_verbs_from_many_connections(
     db: Db, new_worker: NewWorker, connect: Connect, database: Database, stack: Stack
 ) -> None:
     register_workspaces(db, *FLEET, slots=3)
+    db.run("select declare_source(cast(:it as jsonb))", it=json.dumps(CRM))
+    db.run("select declare_stream(cast(:it as jsonb))", it=json.dumps(PEOPLE))
+    for name in CLIENTS:
+        db.run(
+            "select register_workspace(:name, :url, :key, 'crm')",
+            name=name,
+            url=BASE_URL,
+            key=grant(),
+        )
     set_settings(
         db,
         retry_base_seconds=0.001,
@@ -260,6 +346,8 @@ def bring_to_an_end(db: Db, worker: SqlWorker) -> None:
     db.run("select set_budget('email_bison', null, null), unblock_budget('email_bison')")
     for name in FLEET:
         db.run("select resume_sync(p_workspace => :name)", name=name)
+    # What one rotation after the other has kept from its answer is asked for at once.
+    db.run("update sync.token_requests set due_at = sync.now() where status = 'pending'")
     drain_all(db, worker)
     answer = db.value(
         "select start_sync_job('the last', cast(:streams as text[]))", streams=STREAMS[-1]
@@ -271,13 +359,18 @@ def bring_to_an_end(db: Db, worker: SqlWorker) -> None:
     )
     ids = db.column("select id from sync.sender_emails where deleted_at is null order by id")
     assert ids == sorted(i for tenant in FLEET.values() for i in tenant.ids)
+    db.run("select start_sync_job('the clients'' last', '{people}')")
+    drain_all(db, worker)
+    assert db.column(
+        "select cast(id as int) from synced_records where deleted_at is null order by 1"
+    ) == sorted(i for client in CLIENTS.values() for i in client.ids)
     replies = db.column("select id from email_replies order by id")
     assert replies == sorted(i for tenant in FLEET.values() for i in tenant.replies)
 
 
 def drain_all(db: Db, worker: SqlWorker) -> None:
     for _ in range(20_000):
-        worker.drain(FLEET)
+        worker.drain(ALL)
         if db.value("select count(*) from polling_job_status where status = 'running'") == 0:
             return
     raise AssertionError("a job does not end")

@@ -4,6 +4,7 @@ grant counts."""
 import json
 from collections.abc import Sequence
 
+from tests.conftest import Connect
 from tests.support.accounts import Answer
 from tests.support.background import answer_of, in_background, wait_until_blocked
 from tests.support.db import Db
@@ -121,6 +122,67 @@ def test_a_401_and_a_2xx_on_one_token_renew_it_once(db: Db, new_worker: NewWorke
     finish(workers)
     assert requests(db) == ["completed", "completed"]
     assert statuses(db) == ["completed"]
+
+
+def test_two_answers_come_each_beside_a_page_of_the_others_workspace(
+    db: Db, new_worker: NewWorker, connect: Connect
+) -> None:
+    """While both calls wait for their requests, neither holds a token that the other needs."""
+    register(db)
+    db.run("select register_workspace('zen', 'https://zen.example', :key, 'crm')", key=OTHER)
+    db.run("alter function sync.hold_token_requests set lock_timeout = 0")
+    one, two, blocker = new_worker(), new_worker(), connect()
+    start(one)
+    for lease in one.claim():
+        assert take(one, lease, "first") == "completed"
+    # The fields of a stream's first records are new, for both.
+    one.complete_all([(lease, people(lease)) for lease in one.claim()])
+    pages = {lease.workspace: lease for lease in one.claim()}
+    db.run(
+        "update sync.workspace_tokens set is_proven = false, expires_at = sync.now(),"
+        " issued_at = '2026-01-01'"
+    )
+    db.run("select sync.request_tokens(array(select id from sync_workspaces))")
+    tokens = {lease.workspace: lease for lease in one.claim()}
+    assert set(pages) == set(tokens) == {"acme", "zen"}
+
+    blocker.begin()
+    blocker.run("select 1 from sync.token_requests where ended_at is null for update")
+    calls = []
+    for worker, page, token in ((one, "acme", "zen"), (two, "zen", "acme")):
+        answers = [
+            (pages[page], people(pages[page])),
+            (tokens[token], Answer(200, json.dumps({"access_token": "second"}))),
+        ]
+        calls.append(in_background(lambda w=worker, a=answers: w.complete_all(a)))  # type: ignore[misc]
+        wait_until_blocked(db, worker.db, by=blocker)
+    blocker.commit()
+
+    outcomes = [outcome["outcome"] for call in calls for outcome in answer_of(call)]
+    assert outcomes == ["completed"] * 4
+    assert_invariants(db)
+
+
+def test_a_declaration_that_waits_for_a_stream_holds_no_workspace(
+    db: Db, new_worker: NewWorker, connect: Connect
+) -> None:
+    register(db)
+    operator, blocker = new_worker(), connect()
+    (declared,) = db.value("select get_declarations('crm')")["declarations"]
+    declared["source"]["base_path"] = "/v2"
+    blocker.begin()
+    blocker.run("select 1 from sync_streams where stream_name = 'people' for update")
+    applied = in_background(
+        lambda: operator.db.value(
+            "select apply_declaration(cast(:it as jsonb))", it=json.dumps(declared)
+        )
+    )
+    wait_until_blocked(db, operator.db, by=blocker)
+    free = "select workspace_name from sync_workspaces where source_id = (select id from"
+    free += " sync_sources where source_name = 'crm') for no key update skip locked"
+    assert db.column(free) == ["acme"]
+    blocker.commit()
+    assert answer_of(applied)["is_applied"]
 
 
 def register(db: Db) -> None:

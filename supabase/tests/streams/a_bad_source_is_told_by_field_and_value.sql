@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(95);
+select plan(97);
 
 create function tests.refusal(p_given jsonb) returns text language plpgsql as $$
 begin
@@ -49,6 +49,7 @@ insert into tests.wrong (field, given) values
 ('max_in_flight', '3.0'), ('source_name', '" crm"'), ('source_name', '"\u00a0"'),
 ('token_params', jsonb_build_object('a', repeat('x', 100001))),
  ('token_url', '{}'), ('token_url', '"/oauth/token"'),
+('token_auth', '"header"'), ('token_auth', '"basic"'),
 ('token_params', '[]'), ('token_params', '{"scope": ["a"]}'), ('token_params', '{"scope": "a"}'),
 ('reset_header', '"x-reset"'), ('reset_header', '{"name": "x reset", "is": "epoch"}'),
 ('reset_header', '{"name": "x-reset"}'), ('reset_header', '{"name": "x-reset", "is": "soon"}'),
