@@ -4972,6 +4972,8 @@ AS $function$
 declare
   v_page sync.page_in_hand := p_page;
   v_was_read boolean := p_page.answer is not null;
+  -- The table, or what writes it, is not what was declared.
+  v_is_misfit boolean := v_was_read and p_sqlstate ~ '^(42|55000)';
 begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
@@ -4990,7 +4992,7 @@ begin
   end if;
   v_page.code := case
     when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
-    when p_sqlstate ~ '^(2[23]|54)' and v_was_read then 'SY012'
+    when p_sqlstate ~ '^(2[23]|54|P0001)' and v_was_read then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
   v_page.message := concat_ws('. ',
@@ -4998,16 +5000,20 @@ begin
       when v_page.code = 'SY012' then format('%s refuses record %s: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
-        case when p_sqlstate ~ '^(23|54)' then
+        case when p_sqlstate ~ '^(23|54|P0001)' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
       when v_page.code = 'SY011' then 'the body is not JSON'
+      when v_is_misfit then format('%s cannot be written: %s',
+        (select target_table from public.sync_streams where id = v_page.stream_id),
+        rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.'))
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
     case v_page.code
       when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
-        'or the constraint dropped.'
+        'or what refuses it dropped.'
       when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
         'base URL.'
-      else nullif(p_hint, '') end);
+      else case when v_is_misfit then 'Declare the stream anew: that makes its table and function '
+        'whole, or says what is wrong with them.' else nullif(p_hint, '') end end);
   v_page.wait := case when v_page.retry_after is not null then make_interval(
     secs => least(sync.setting('max_block_seconds'), v_page.retry_after)::double precision) end;
   v_page.is_permanent := v_page.code in ('SY010', 'SY012', 'SY024');

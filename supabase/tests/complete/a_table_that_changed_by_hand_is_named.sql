@@ -1,0 +1,66 @@
+begin;
+\ir ../support/setup.psql
+select plan(8);
+
+select declare_source('{"source_name": "crm", "requests_per_second": null}');
+select declare_stream('{"source_name": "crm", "stream_name": "people", "path": "/people",
+  "page_size": 2, "columns": {"name": "text"}}');
+select register_workspace('acme', 'https://crm.example', 'k', 'crm');
+select tests.serve('acme', 1, 2);
+create function tests.answered() returns jsonb language sql as $$
+  select public.complete_chunk_job_safe(l.queue_id, l.lease_token, tests.answer(l))
+  from tests.claim() as l;
+$$;
+
+-- A trigger of the user's is as a constraint of theirs.
+create function tests.refuse() returns trigger language plpgsql as $$
+begin
+  if new.id = 2 then
+    raise exception 'nobody is called that';
+  end if;
+  return new;
+end; $$;
+create trigger refuse before insert on synced.crm_people for each row
+execute function tests.refuse();
+select tests.start('acme');
+select ok(answer @> '{"code": "SY012", "outcome": "failed"}'
+  and answer ->> 'message' like 'synced.crm\_people refuses record 2: nobody is called that. %',
+  'what a trigger refuses is named with its table and record')
+from tests.answered() as answer;
+select is_empty('select 1 from synced.crm_people', 'nothing of the page was written');
+drop trigger refuse on synced.crm_people;
+
+-- What lacks a column, or its function, is tried again until it is whole.
+alter table synced.crm_people drop column name;
+select tests.start('acme');
+select ok(answer @> '{"outcome": "retry"}'
+  and answer ->> 'message' like 'synced.crm\_people cannot be written: %Declare the stream anew%',
+  'a table that lacks a column is named with the way out')
+from tests.answered() as answer;
+select declare_stream('{"source_name": "crm", "stream_name": "people", "path": "/people",
+  "page_size": 2, "columns": {"name": "text"}}');
+drop function sync.apply_synced_crm_people(sync.incoming_record[]);
+select tests.advance('1 minute');
+select ok(answer @> '{"outcome": "retry"}'
+  and answer ->> 'message' like 'synced.crm\_people cannot be written: %Declare the stream anew%',
+  'so is one without its function')
+from tests.answered() as answer;
+select declare_stream('{"source_name": "crm", "stream_name": "people", "path": "/people",
+  "page_size": 2, "columns": {"name": "text"}}');
+select tests.advance('1 minute');
+select is(tests.answered() ->> 'outcome', 'completed', 'declared as it was, both are whole');
+select is((select count(*) from synced.crm_people where name like 'Account _'), 2::bigint,
+  'and the records are there');
+
+-- Another name is another table: the function of the old one stays that one's.
+alter table synced.crm_people rename to persons;
+select throws_like($$select declare_stream('{"source_name": "crm", "stream_name": "people",
+  "path": "/people", "page_size": 2, "columns": {"name": "text"}}')$$,
+  'stream "people": target_table is left out; it takes another name: %synced.persons',
+  'a table that was renamed is named');
+select lives_ok($$select declare_stream('{"source_name": "crm", "stream_name": "people",
+  "path": "/people", "page_size": 2, "target_table": "synced.persons",
+  "columns": {"name": "text"}}')$$, 'and adopted under its new name');
+
+select * from finish();
+rollback;
