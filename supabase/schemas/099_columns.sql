@@ -30,7 +30,8 @@ create function sync.declared_table(p_given jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
 declare
-  v_name text := coalesce(substring(p_given ->> 'target_table' from '^synced\.(.*)$'),
+  v_name text := coalesce(
+    btrim(substring(p_given ->> 'target_table' from '^synced\.(.*)$'), '"'),
     btrim(regexp_replace(lower((p_given ->> 'source_name') || '_' || (p_given ->> 'stream_name')),
       '[^a-z0-9]+', '_', 'g'), '_'));
 begin

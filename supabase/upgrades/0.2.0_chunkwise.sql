@@ -2254,7 +2254,8 @@ CREATE OR REPLACE FUNCTION sync.declared_table(p_given jsonb)
  SET standard_conforming_strings TO 'on'
 AS $function$
 declare
-  v_name text := coalesce(substring(p_given ->> 'target_table' from '^synced\.(.*)$'),
+  v_name text := coalesce(
+    btrim(substring(p_given ->> 'target_table' from '^synced\.(.*)$'), '"'),
     btrim(regexp_replace(lower((p_given ->> 'source_name') || '_' || (p_given ->> 'stream_name')),
       '[^a-z0-9]+', '_', 'g'), '_'));
 begin
