@@ -15,12 +15,13 @@ $$The one clock. A verb reads it once. Tests replace it in their own database. R
 clock's time.$$;
 
 create function public.chunkwise_version() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
   set default_transaction_isolation = 'read committed' as $$
+begin
   -- `make migration` puts the release's number in.
-  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2,
+  return pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2,
     'release', '@release@');
-$$;
+end; $$;
 comment on function public.chunkwise_version() is
 $$What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version", "release"}.$$;
@@ -115,9 +116,10 @@ $$The time limit of a statement goes off once. Whoever answers it notes that, so
 takes time is begun any more in this transaction.$$;
 
 create function sync.is_out_of_time() returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
-$$;
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
+end; $$;
 comment on function sync.is_out_of_time() is
 $$Returns: whether the time limit of this statement went off.$$;
 

@@ -93,6 +93,18 @@ begin
 end; $$;
 comment on function sync.is_oauth(text) is $$Returns: whether an auth of a source has tokens.$$;
 
+create function sync.token_wait(p_workspace_id bigint) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return greatest(interval '1 second', least(interval '15 seconds', (
+    select case r.status when 'processing' then r.lease_expires_at else r.due_at end - sync.now()
+    from sync.token_requests as r
+    where r.workspace_id = p_workspace_id and r.ended_at is null)));
+end; $$;
+comment on function sync.token_wait(bigint) is
+$$Returns: after how long to look again at what waits for an access token. Its coming wakes it
+earlier.$$;
+
 create function sync.token_url_of(p_base_url text, p_token_url text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -179,5 +191,6 @@ grant select on table sync.token_requests to authenticated, service_role;
 create policy token_requests_select_operator on sync.token_requests
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.is_oauth, sync.token_url_of, sync.fingerprint_of, sync.forget_token, sync.keep_grant
+  sync.is_oauth, sync.token_wait, sync.token_url_of, sync.fingerprint_of, sync.forget_token,
+  sync.keep_grant
 from public, anon, authenticated, service_role;

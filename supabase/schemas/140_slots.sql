@@ -142,9 +142,10 @@ $$Queue one page of the run's current scan, with the values that its request tak
 the run's lock and has checked that it lives.$$;
 
 create function sync.pages_ahead(p_slots int) returns int
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select greatest(16, 4 * p_slots);
-$$;
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return greatest(16, 4 * p_slots);
+end; $$;
 comment on function sync.pages_ahead(int) is
 $$Returns: how many pages of a run with so many slots wait at most. They are planned anew when half
 of them are used up.$$;

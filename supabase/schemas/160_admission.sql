@@ -142,7 +142,8 @@ comment on function sync.wake_workspaces(bigint[]) is
 $$What a 429 held of workspaces is ready again, with the turn it had. Locks: queue rows, by SKIP
 LOCKED.$$;
 
-create function sync.admit_chunks(p_queue_ids bigint[], p_may_wait boolean)
+create function sync.admit_chunks(p_queue_ids bigint[], p_worker_id text,
+  p_keyless bigint[] default array[]::bigint[], p_tokenless bigint[] default array[]::bigint[])
   returns sync.admission[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -152,13 +153,14 @@ declare
   v_admissions sync.admission[];
 begin
   select
-    coalesce(array_agg(row(q.id, case when r.ending is not null then 'ending'
-      when r.is_paused then 'paused' else 'admitted' end, interval '0',
+    coalesce(array_agg(row(q.id, coalesce(w.obstacle, case when r.ending is not null then 'ending'
+      when r.is_paused then 'paused' else 'admitted' end),
+      case w.obstacle when 'token' then sync.token_wait(r.workspace_id) else interval '0' end,
       w.budget_id)::sync.admission order by p.turn), '{}'),
-    array_agg(b.id) filter (where b.requests_per_second is not null
+    array_agg(b.id) filter (where w.obstacle is null and (b.requests_per_second is not null
       or b.max_in_flight is not null or b.block_level > 0 or b.reduced_in_flight is not null
       or b.learned_rate is not null or b.line_due_at is not null
-      or w.rate_limited_until is not null)
+      or w.rate_limited_until is not null))
   into v_admissions, v_budget_ids
   -- One row after the other by its key: without statistics the planner may begin at the other end.
   from unnest(p_queue_ids) with ordinality as p (id, turn)
@@ -166,12 +168,19 @@ begin
     select x.id, x.run_id from public.chunk_processing_queue as x where x.id = p.id offset 0
   ) as q
   cross join lateral (
-    select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+    select x.workspace_id, x.stream_id, x.ending, x.is_paused from public.workspace_sync_runs as x
     where x.id = q.run_id offset 0
   ) as r
   cross join lateral (
-    select x.budget_id, x.rate_limited_until from public.sync_workspaces as x
-    where x.id = r.workspace_id offset 0
+    select st.source_id from public.sync_streams as st where st.id = r.stream_id offset 0
+  ) as st
+  cross join lateral (
+    -- No request goes out without a key or before its access token is there, nor to another source
+    -- than its stream's.
+    select x.budget_id, x.rate_limited_until, case when x.source_id <> st.source_id then 'moved'
+      when x.id = any (p_keyless) then 'keyless'
+      when x.id = any (p_tokenless) then 'token' end as obstacle
+    from public.sync_workspaces as x where x.id = r.workspace_id offset 0
   ) as w
   left join lateral (
     select x.* from public.sync_budgets as x where x.id = w.budget_id offset 0
@@ -179,28 +188,31 @@ begin
   if v_budget_ids is null then
     return v_admissions;
   end if;
-  v_locked_ids := sync.lock_budgets(v_budget_ids, p_may_wait);
+  -- Who holds tokens waits for no budget.
+  v_locked_ids := sync.lock_budgets(v_budget_ids, cardinality(p_tokenless) = 0 and not exists (
+    select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
   v_now := sync.now();
   with picked as (
     select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
-      w.rate_limited_until, case
+      w.rate_limited_until, p.send_after as look_after, case
+        when p.verdict in ('moved', 'keyless', 'token') then p.verdict
         when r.ending is not null then 'ending'
         when r.is_paused then 'paused'
         when w.budget_id = any (v_budget_ids) and w.budget_id <> all (v_locked_ids) then 'locked'
         when w.rate_limited_until > v_now then 'workspace'
         when w.rate_limited_until is not null and (
-          row_number() over (partition by w.id, r.ending is null and not r.is_paused
-            order by p.turn) > 1
+          row_number() over (partition by w.id, p.verdict in ('moved', 'keyless', 'token'),
+            r.ending is null and not r.is_paused order by p.turn) > 1
           or exists (
             select 1 from public.workspace_sync_runs as own
             join public.chunk_processing_queue as held on held.run_id = own.id
               and held.slot is not null and held.status = 'processing'
             where own.workspace_id = w.id and own.status = 'running'))
         then 'workspace' end as verdict
-    from unnest(p_queue_ids) with ordinality as p (id, turn)
+    from unnest(v_admissions) with ordinality as p (queue_id, verdict, send_after, budget_id, turn)
     cross join lateral (
       select x.id, x.run_id, x.ready_seq, x.turn from public.chunk_processing_queue as x
-      where x.id = p.id offset 0
+      where x.id = p.queue_id offset 0
     ) as q
     cross join lateral (
       select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
@@ -238,6 +250,7 @@ begin
       coalesce(verdict, case when place_in_line > room or line_after > ahead then 'budget'
       else 'admitted' end) as verdict,
       case
+        when verdict = 'token' then look_after
         when verdict = 'locked' then interval '1 second'
         when verdict = 'workspace'
         then greatest(rate_limited_until - v_now, interval '250 ms')
@@ -269,15 +282,16 @@ begin
     where b.id = sent.budget_id and b.id = any (v_locked_ids)
   )
   select array_agg(row(v.id, v.verdict,
-    case when v.verdict in ('budget', 'workspace', 'locked') then v.look_after else v.send_after end,
+    case when v.verdict in ('budget', 'workspace', 'locked', 'token') then v.look_after
+      else v.send_after end,
     v.budget_id)::sync.admission order by v.turn) into v_admissions
   from verdicts as v;
   return v_admissions;
 end; $$;
-comment on function sync.admit_chunks(bigint[], boolean) is
+comment on function sync.admit_chunks(bigint[], text, bigint[], bigint[]) is
 $$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
 line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
-another session has locked. Returns: which may be sent and which must wait. Locks: the budgets that
+another session has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and which must wait. Locks: the budgets that
 have a limit, last of all, as lock_budgets().$$;
 
 create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,

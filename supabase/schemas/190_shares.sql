@@ -76,8 +76,8 @@ comment on function sync.ready_of_others(bigint, bigint[], int) is
 $$Returns: ready chunks with later turns than one of them and of other workspaces than these, oldest
 turn first, among the next 500: more than two workspaces have slots.$$;
 
-create function sync.pick_fair_shares(p_limit int, p_worker_id text) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function sync.fair_shares(p_limit int, p_worker_id text) returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   -- Whoever asks for many has room for many: what it holds already matters less than its reading
   -- costs.
@@ -105,20 +105,16 @@ begin
         h.leases + row_number() over (partition by o.workspace_id order by o.ready_seq) as level
       from sync.leases_held(v_worker_id, array(select distinct workspace_id from offered)) as h
       join offered as o on o.workspace_id = h.workspace_id
-    ), wanted as materialized (
-      select l.id from leveled as l order by l.level, l.ready_seq limit p_limit
     )
-    select q.id from wanted as w join public.chunk_processing_queue as q on q.id = w.id
-    where q.ready_seq is not null for no key update of q skip locked);
+    select l.id from leveled as l order by l.level, l.ready_seq limit p_limit);
 end; $$;
-comment on function sync.pick_fair_shares(int, text) is
+comment on function sync.fair_shares(int, text) is
 $$Where more is ready than a worker has room for, and one workspace has much of what comes next:
 chunks of others with later turns come first as far as the worker holds fewer of theirs. Decided
 before anything is locked, so that no claim keeps from others what it does not take. Returns: their
-ids, fewer than p_limit if others claim them now; none where turns alone decide. Locks: queue rows
-by SKIP LOCKED.$$;
+ids; none where turns alone decide.$$;
 
 revoke all on function
   sync.leases_held, sync.who_has_much, sync.next_ready, sync.ready_of_others,
-  sync.pick_fair_shares
+  sync.fair_shares
 from public, anon, authenticated, service_role;

@@ -71,7 +71,7 @@ $$Returns: how a workspace's requests are made now, or what keeps them from it. 
 what the query sees.$$;
 
 create function sync.access_of_workspaces(p_workspace_ids bigint[]) returns sync.access[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
     select sync.access_of(w, so, t) from public.sync_workspaces as w
@@ -83,17 +83,6 @@ comment on function sync.access_of_workspaces(bigint[]) is
 $$Key and URL of workspaces, in one statement: a registration that commits meanwhile gives both or
 neither. Returns: one each, for a claim's answer and nothing else.$$;
 
-create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  return sync.access_of_workspaces(array(
-    select distinct r.workspace_id from unnest(p_queue_ids) as p (id)
-    join public.chunk_processing_queue as q on q.id = p.id
-    join public.workspace_sync_runs as r on r.id = q.run_id));
-end; $$;
-comment on function sync.read_access(bigint[]) is
-$$Returns: how the chunks' workspaces are asked, one each, for a claim's answer and nothing else.$$;
-
 revoke all on function
-  sync.is_token_served, sync.access_of, sync.access_of_workspaces, sync.read_access
+  sync.is_token_served, sync.access_of, sync.access_of_workspaces
 from public, anon, authenticated, service_role;

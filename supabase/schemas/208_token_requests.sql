@@ -1,6 +1,7 @@
 -- Token requests: access tokens are asked for by whichever worker claims next, one request at a
 -- time for each workspace, on the budget of the token endpoint's host.
--- Stands on: addresses, keys, budgets, grants, queue, slots, next_urls, admission, credentials.
+-- Stands on: addresses, keys, budgets, grants, queue, slots, next_urls, admission, credentials,
+--   lease_documents.
 
 create function sync.token_budget(p_workspace public.sync_workspaces,
   p_source public.sync_sources) returns bigint
@@ -44,18 +45,6 @@ end; $$;
 comment on function sync.request_tokens(bigint[]) is
 $$Have access tokens asked for, where none serves, none is asked for already, and the grant was not
 just refused. Locks: the workspaces' tokens by SKIP LOCKED: whoever holds one sees to it.$$;
-
-create function sync.token_wait(p_workspace_id bigint) returns interval
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return greatest(interval '1 second', least(interval '15 seconds', (
-    select case r.status when 'processing' then r.lease_expires_at else r.due_at end - sync.now()
-    from sync.token_requests as r
-    where r.workspace_id = p_workspace_id and r.ended_at is null)));
-end; $$;
-comment on function sync.token_wait(bigint) is
-$$Returns: after how long to look again at what waits for an access token. Its coming wakes it
-earlier.$$;
 
 create function sync.note_generations(p_queue_ids bigint[], p_access sync.access[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -109,7 +98,7 @@ HTTP Basic the client's id and secret are first encoded as in a form, as RFC 674
 refresh token takes the place of the one that was registered.$$;
 
 create function sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
-  returns jsonb
+  returns sync.leased
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -119,7 +108,7 @@ declare
   v_url text;
   v_form jsonb;
   v_held record;
-  v_lease_token bigint;
+  v_leased sync.leased;
 begin
   select * into strict v_workspace from public.sync_workspaces where id = p_request.workspace_id;
   select * into strict v_source from public.sync_sources where id = v_workspace.source_id;
@@ -145,29 +134,33 @@ begin
   v_url := sync.token_url_of(v_workspace.base_url, v_source.token_url);
   v_form := sync.token_form(v_source, sync.json_object(sync.read_secret(v_workspace.secret_id)),
     sync.json_object(sync.read_secret(v_token.secret_id)));
-  v_lease_token := sync.new_token();
-  update sync.token_requests set status = 'processing', lease_token = v_lease_token,
+  v_leased.lease_token := sync.new_token();
+  update sync.token_requests set status = 'processing', lease_token = v_leased.lease_token,
     lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), started_at = v_now,
     requested_at = v_now + v_held.o_send_after, worker_id = p_worker_id, outcome = null
   where id = p_request.id;
-  return jsonb_build_object(
-    'queue_id', p_request.id, 'lease_token', v_lease_token,
-    'lease_ms', sync.setting('lease_seconds') * 1000,
-    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
-    'budget_id', p_request.budget_id, 'workspace', v_workspace.workspace_name,
-    'workspace_id', v_workspace.id, 'stream', 'access token',
-    'attempt', p_request.failures + 1, 'timeout_ms', 30000, 'max_body_bytes', 65536,
-    'request', jsonb_build_object(
-      'method', 'POST', 'url', v_url, 'params', '[]'::jsonb, 'form', v_form -> 'form',
-      'headers', '{"Accept": "application/json"}'::jsonb,
-      'reach', case
-        when sync.is_switched_on('allow_private_addresses') then 'any'
-        when sync.reach_of(sync.parse_url(v_url)) = 'loopback' then 'loopback'
-        else 'public' end),
-    'origin', sync.origin_of(v_url), 'credentials', v_form -> 'credentials',
-    'answer_headers', '["date", "retry-after"]'::jsonb,
-    -- What an endpoint says with a refusal stands in its body, which is SQL's to read.
-    'status_classes', '{"429": "rate_limited", "5xx": "transient", "other": "page"}'::jsonb);
+  v_leased.queue_id := p_request.id;
+  v_leased.send_after := v_held.o_send_after;
+  v_leased.budget_id := p_request.budget_id;
+  v_leased.workspace := v_workspace.workspace_name;
+  v_leased.workspace_id := v_workspace.id;
+  v_leased.stream := 'access token';
+  v_leased.attempt := p_request.failures + 1;
+  v_leased.timeout_ms := 30000;
+  v_leased.max_body_bytes := 65536;
+  v_leased.request := jsonb_build_object(
+    'method', 'POST', 'url', v_url, 'params', '[]'::jsonb, 'form', v_form -> 'form',
+    'headers', '{"Accept": "application/json"}'::jsonb,
+    'reach', case
+      when sync.is_switched_on('allow_private_addresses') then 'any'
+      when sync.reach_of(sync.parse_url(v_url)) = 'loopback' then 'loopback'
+      else 'public' end);
+  v_leased.origin := sync.origin_of(v_url);
+  v_leased.credentials := v_form -> 'credentials';
+  v_leased.answer_headers := '["date", "retry-after"]';
+  -- What an endpoint says with a refusal stands in its body, which is SQL's to read.
+  v_leased.status_classes := '{"429": "rate_limited", "5xx": "transient", "other": "page"}';
+  return v_leased;
 end; $$;
 comment on function sync.lease_token_request(sync.token_requests, text) is
 $$Hand out a request for an access token, or say when to look again: while its budget has no room,
@@ -181,56 +174,32 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_request sync.token_requests;
-  v_lease jsonb;
-  v_leases jsonb := '[]'::jsonb;
+  v_lease sync.leased;
+  v_leased sync.leased[] := array[]::sync.leased[];
 begin
-  if p_room <= 0 or not exists (select 1 from sync.token_requests
-    where status = 'pending' and due_at <= v_now) then
-    return v_leases;
-  end if;
   for v_request in
     select * from sync.token_requests
     where status = 'pending' and due_at <= v_now
       and (p_workspace_ids is null or workspace_id = any (p_workspace_ids))
-    order by due_at, id limit p_room for no key update skip locked
+    order by due_at, id limit greatest(p_room, 0) for no key update skip locked
   loop
     v_lease := sync.lease_token_request(v_request, p_worker_id);
-    if v_lease is not null then
-      v_leases := v_leases || v_lease;
+    if v_lease.lease_token is not null then
+      v_leased := v_leased || v_lease;
     end if;
   end loop;
-  if v_leases <> '[]' then
+  if cardinality(v_leased) > 0 then
     -- A crash that took this lease back would have the refresh token used twice.
     perform set_config('synchronous_commit', 'on', true);
   end if;
-  return v_leases;
+  return sync.lease_documents(v_leased, sync.setting('lease_seconds'));
 end; $$;
 comment on function sync.lease_token_requests(text, int, bigint[]) is
 $$Hand out requests for access tokens that are due, of any workspace or of these, at most p_room.
 The claim is durable then. Returns: the leases, as docs/worker-protocol.md has them. Locks: the
 requests, then their budgets, last of all; both by SKIP LOCKED.$$;
 
-create function sync.tokens_due(p_limit int) returns int
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (select count(*) from (
-    select 1 from sync.token_requests where status = 'pending' and due_at <= sync.now()
-    limit p_limit) as due);
-end; $$;
-comment on function sync.tokens_due(int) is
-$$Returns: for how many requests for access tokens a claim keeps room, before it takes chunks.$$;
-
-create function sync.next_token_ms() returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (select greatest(0, ceil(extract(epoch from min(due_at) - sync.now()) * 1000))::bigint
-    from sync.token_requests where status = 'pending' having count(*) > 0);
-end; $$;
-comment on function sync.next_token_ms() is
-$$Returns: in how many milliseconds the next request for an access token is due; null: none is.$$;
-
 revoke all on function
-  sync.token_budget, sync.request_tokens, sync.token_wait, sync.note_generations,
-  sync.end_token_request, sync.token_form, sync.lease_token_request, sync.lease_token_requests,
-  sync.tokens_due, sync.next_token_ms
+  sync.token_budget, sync.request_tokens, sync.note_generations,
+  sync.end_token_request, sync.token_form, sync.lease_token_request, sync.lease_token_requests
 from public, anon, authenticated, service_role;

@@ -1,16 +1,9 @@
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
--- Stands on: addresses, queue, requests, classes.
+-- Stands on: addresses, queue, requests, classes, lease_documents.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 begin
-  if not exists (
-    select 1 from public.chunk_processing_queue
-    where status = 'pending' and slot is not null and ready_seq is null
-      and line_budget_id is null and next_retry_at <= sync.now()
-  ) then
-    return;
-  end if;
   update public.chunk_processing_queue as q
   set ready_seq = coalesce(q.turn, nextval('sync.ready_seq')), turn = null,
     next_retry_at = null
@@ -25,39 +18,33 @@ end; $$;
 comment on function sync.wake_due_chunks(int) is
 $$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
 
-create function sync.pick_ready_chunks(p_limit int) returns bigint[]
+create function sync.pick_ready_chunks(p_limit int, p_first bigint[]) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_ids bigint[] := array[]::bigint[];
 begin
-  return (
-    select array_agg(id) from (
-      select id from public.chunk_processing_queue
-      where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
-      order by ready_seq limit p_limit for no key update skip locked
-    ) as picked
-  );
+  if cardinality(p_first) > 0 then
+    v_ids := array(
+      select q.id from unnest(p_first) with ordinality as f (id, n)
+      join public.chunk_processing_queue as q on q.id = f.id
+      where q.ready_seq is not null for no key update of q skip locked);
+  end if;
+  if cardinality(v_ids) < p_limit then
+    v_ids := (v_ids || array(
+      select picked.id from (
+        select id from public.chunk_processing_queue
+        where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
+        order by ready_seq limit p_limit for no key update skip locked
+      ) as picked
+      where picked.id <> all (v_ids)))[1:p_limit];
+  end if;
+  return v_ids;
 end; $$;
-comment on function sync.pick_ready_chunks(int) is
-$$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
-whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
-
-create function sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
-  returns sync.admission[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  return array(
-    select row(q.id, case when st.source_id <> w.source_id then 'moved'
-      else coalesce(a.obstacle, 'keyless') end, null, w.budget_id)::sync.admission
-    from unnest(p_queue_ids) as p (id)
-    join public.chunk_processing_queue as q on q.id = p.id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    join public.sync_streams as st on st.id = r.stream_id
-    left join unnest(p_access) as a on a.workspace_id = w.id
-    where a.credentials is null or st.source_id <> w.source_id);
-end; $$;
-comment on function sync.withheld_chunks(bigint[], sync.access[]) is
-$$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
-without a key or before its access token is there, nor to another source than its stream's.$$;
+comment on function sync.pick_ready_chunks(int, bigint[]) is
+$$Lock ready chunks: those that come first, and then others in the order of their turns, by one
+index scan from the floor of the last sweep, whatever is waiting behind. Of those that come first
+some may be claimed by others now. What must be leased alone is passed over. Returns: their ids.
+Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
   returns sync.made_request[]
@@ -70,6 +57,11 @@ begin
     select r.stream_id from unnest(p_queue_ids) as p (id)
     join public.chunk_processing_queue as q on q.id = p.id
     join public.workspace_sync_runs as r on r.id = q.run_id) and not sync.is_plain(st);
+  if v_stream_ids = array[]::bigint[] and not exists (
+    select 1 from public.chunked_sync_jobs
+    where id = any (p_queue_ids) and record_id !~ '^[A-Za-z0-9_~-]+$') then
+    return array[]::sync.made_request[];
+  end if;
   return array(
     select sync.make_request(c, st, so, a.base_url)
     from unnest(p_queue_ids) as p (id)
@@ -84,22 +76,20 @@ end; $$;
 comment on function sync.made_requests(bigint[], sync.access[]) is
 $$Returns: of the chunks whose requests have templates, what filling them gave.$$;
 
-create function sync.note_unreadable(p_queue_ids bigint[]) returns void
+create function sync.note_unreadable(p_workspace_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspaces as w
   set key_status = 'unreadable', key_checked_at = sync.now()
   from (
     select id from public.sync_workspaces
-    where key_status <> 'unreadable' and removed_at is null and id in (
-      select r.workspace_id from public.chunk_processing_queue as q
-      join public.workspace_sync_runs as r on r.id = q.run_id where q.id = any (p_queue_ids))
+    where key_status <> 'unreadable' and removed_at is null and id = any (p_workspace_ids)
     order by id for no key update skip locked
   ) as found
   where w.id = found.id;
 end; $$;
 comment on function sync.note_unreadable(bigint[]) is
-$$The keys of these chunks' workspaces cannot be read: until they can, their runs are held as if
+$$The keys of these workspaces cannot be read: until they can, their runs are held as if
 paused. Locks: the workspaces by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
@@ -109,11 +99,8 @@ declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
   v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
-  v_leases jsonb;
+  v_leased sync.leased[];
 begin
-  if cardinality(p_admissions) = 0 then
-    return '{"leases": []}'::jsonb;
-  end if;
   with leased as (
     update public.chunk_processing_queue as q set
       status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
@@ -143,22 +130,15 @@ begin
     where q.id = a.queue_id
     returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
   )
-  select
-    jsonb_agg(jsonb_build_object(
-      'queue_id', l.id, 'lease_token', l.lease_token, 'lease_ms', v_lease_seconds * 1000,
-      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
-      'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
-      'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
-      'max_body_bytes', st.max_body_bytes,
-      'request', coalesce(made.request,
-        sync.plain_request(c, st, access.base_url || so.base_path)) || jsonb_build_object(
-        'reach', sync.reach_below(w.base_url, v_is_anywhere_allowed)),
-      'origin', access.origin, 'credentials', access.credentials,
-      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading,
-        made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
-      'answer_headers', sync.answer_headers(st, so)
-    ) order by l.send_after, l.id)
-  into v_leases
+  select array_agg(row(l.id, l.lease_token, l.send_after, l.budget_id, w.workspace_name, w.id,
+    st.stream_name, l.attempts + 1, st.timeout_ms, st.max_body_bytes,
+    coalesce(made.request, sync.plain_request(c, st, access.base_url || so.base_path))
+      || jsonb_build_object('reach', sync.reach_below(w.base_url, v_is_anywhere_allowed)),
+    access.origin, access.credentials,
+    sync.status_classes(st, so, c.kind, c.page, c.reading,
+      made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
+    sync.answer_headers(st, so))::sync.leased)
+  into v_leased
   from leased as l
   join public.chunked_sync_jobs as c on c.id = l.id
   join public.workspace_sync_runs as r on r.id = l.run_id
@@ -168,11 +148,11 @@ begin
   join public.sync_sources as so on so.id = st.source_id
   left join unnest(p_made) as made on made.queue_id = l.id
   where l.status = 'processing';
-  return jsonb_build_object('leases', coalesce(v_leases, '[]'));
+  return sync.lease_documents(v_leased, v_lease_seconds);
 end; $$;
 comment on function sync.lease_chunks(sync.admission[], text, sync.access[], sync.made_request[]) is
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
-holds the rows. Returns: {"leases"} as docs/worker-protocol.md has it.$$;
+holds the rows. Returns: the leases, as lease_documents() has them.$$;
 
 create function sync.note_haste(p_worker_id text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -230,6 +210,6 @@ $$Notes that a worker lives, at most every 5 s, and what it says of listening wh
 Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks, sync.withheld_chunks,
+  sync.wake_due_chunks, sync.pick_ready_chunks,
   sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
 from public, anon, authenticated, service_role;

@@ -2,27 +2,57 @@
 -- Stands on: keys, records, next_urls, classes.
 
 create type sync.page_in_hand as (
+  -- What was handed over. turn: its place in the call. The body is dropped when it is read, the
+  -- answer when it is applied: every statement over pages copies them.
   turn int, queue_id bigint, lease_token bigint, http_status int, headers jsonb, body text,
   duration_ms bigint,
-  answer jsonb,
-  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
-  page int, record_id text, worker_id text,
-  attempts int, max_attempts int, postponements int, postponed_since timestamptz,
-  is_repeat boolean,
-  known_pages int, is_key_accepted boolean, is_rate_limited boolean,
-  outcome text, code text, message text, wait interval, is_permanent boolean,
-  records int, changed int, total bigint, last_page int, reveals_pages boolean,
-  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
-  first_key numeric, last_key numeric, disorder text, refusal text,
-  key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
-  uses_up_window boolean, part_id bigint, parent_id text,
-  first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz,
-  retry_after numeric, seen_ids text array, condition jsonb,
-  token_generation bigint, is_token_proven boolean
+
+  -- The chunk, as the fence found it. requested_at: the earliest that it was sent.
+  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, worker_id text,
+  attempts int, max_attempts int, requested_at timestamptz,
+  -- How often in a row, and since when, the database itself could not take it.
+  postponements int, postponed_since timestamptz,
+  -- What was asked for: a page, or a record; reading: where in the list, as its stream's kind says.
+  kind text, scan int, page int, record_id text, reading jsonb,
+  -- Of children: of which parent's list it is a page.
+  part_id bigint, parent_id text,
+  -- Of its run: whether it reads everything, up to which page it knew, and whether half of the
+  -- planned window is used up with this chunk.
+  is_full_scan boolean, known_pages int, uses_up_window boolean,
+  -- Whether there is nothing to be noted of its key, and something of its limits; which access
+  -- token was sent, and whether an answer proved that one before.
+  is_key_accepted boolean, is_rate_limited boolean, token_generation bigint,
+  is_token_proven boolean,
+
+  -- What the answer says. answer: first all of it, then its records, none where one that was asked
+  -- for is gone; records: how many. is_mended: characters that Postgres cannot store were replaced.
+  answer jsonb, records int, is_mended boolean,
+  -- total: how many records the API counts. reveals_pages: the run did not know that its pages end
+  -- there. is_past_pages: it shows that the list was at its end before.
+  total bigint, last_page int, reveals_pages boolean, is_past_pages boolean,
+  -- Of a feed: where it goes on, and the lowest id that it shows.
+  next_cursor text, lowest_id bigint,
+  -- Of a chained or agreed list, or one that is read since a time: as in sync.seen_pages.
+  first_key numeric, last_key numeric, first_text text, last_text text, disorder text, next jsonb,
+  ends boolean, latest_at timestamptz,
+  -- Of a page that others led to and that is gone: what the API answered in its place.
+  refusal text,
+  -- Of a conditional request: {"key", "said"}, which request and the validators of its answer; of a
+  -- 304 without "said", and the ids that the page showed when it was read.
+  condition jsonb, seen_ids text array,
+  -- Of a request that asks whose key it is: {"id", "name"}.
+  key_owner jsonb,
+
+  -- The verdict. No outcome: still to be applied. is_repeat: the verb answered so before.
+  outcome text, is_repeat boolean, code text, message text,
+  -- wait: until it comes again; retry_after: what the answer asks for, in seconds.
+  is_permanent boolean, wait interval, retry_after numeric,
+  -- How many records are new or different, and {column: the first record whose value does not fit}.
+  changed int, unfit jsonb
 );
 comment on type sync.page_in_hand is
-'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
-of it, what became of it. part_id, parent_id: of children, of which parent''s list it is a page.';
+'A chunk on its way through a completing or failing verb: what was handed over, the chunk as the
+fence found it, what the answer says, and the verdict.';
 
 create function sync.raise_shape(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -56,10 +86,12 @@ comment on function sync.count_at(jsonb, text[]) is
 $$Returns: the same, where one has to stand. Raises: SY010.$$;
 
 create function sync.page_number_in(p_answer jsonb, p_path text[]) returns int
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select least(greatest(c.pages, 1), 2147483647)::int
-  from (values (sync.count_in(p_answer, p_path))) as c (pages) where c.pages is not null;
-$$;
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pages bigint := sync.count_in(p_answer, p_path);
+begin
+  return case when v_pages is not null then least(greatest(v_pages, 1), 2147483647) end;
+end; $$;
 comment on function sync.page_number_in(jsonb, text[]) is
 $$Returns: the number of a page at a path, 1 or more; null if none stands there.$$;
 

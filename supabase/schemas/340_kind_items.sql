@@ -32,6 +32,18 @@ create index staged_items_chunk_idx on sync.staged_items (chunk_id);
 create index staged_items_stream_idx on sync.staged_items (stream_id);
 alter table sync.staged_items enable row level security;
 
+create function sync.is_followed(p_stream public.sync_streams) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select 1 from public.sync_streams as child
+    where child.source_id = p_stream.source_id and child.parent_stream = p_stream.stream_name
+      and (child.completeness = 'items' or child.fan_out = 'changed'));
+end; $$;
+comment on function sync.is_followed(public.sync_streams) is
+$$Returns: whether streams of items, or of children that follow what changed, have it as their
+parent.$$;
+
 create function sync.stage_items(p_changed sync.changed_record[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 begin
@@ -382,7 +394,7 @@ grant select on table sync.staged_items to authenticated, service_role;
 create policy staged_items_select_operator on sync.staged_items
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys, sync.queue_items,
+  sync.is_followed, sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys, sync.queue_items,
   sync.item_warnings, sync.begin_items, sync.advance_items, sync.note_items, sync.shown_with,
   sync.joined_items, sync.cover_items, sync.plan_items
 from public, anon, authenticated, service_role;

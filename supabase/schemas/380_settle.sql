@@ -221,13 +221,22 @@ declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
     where not p.is_repeat and p.outcome <> 'refused');
-  v_item_ids bigint[] := array(
-    select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed');
+  v_item_ids bigint[];
+  v_is_unfit boolean;
+  v_is_connection boolean;
+  v_is_about_keys boolean;
   v_run_ids bigint[];
 begin
   if cardinality(v_ended) = 0 then
     return v_pages;
   end if;
+  select coalesce(array_agg(p.queue_id)
+      filter (where p.kind = 'item' and p.outcome = 'completed'), '{}'),
+    bool_or(p.unfit is not null), bool_or(p.kind = 'connection'),
+    bool_or(p.is_rate_limited or p.code = 'SY021' or p.http_status = 401
+      or (p.outcome = 'completed' and not p.is_key_accepted))
+  into v_item_ids, v_is_unfit, v_is_connection, v_is_about_keys
+  from unnest(v_ended) as p;
   perform sync.end_or_delay(v_ended);
   v_run_ids := sync.pass_slots(v_ended) || array(
     select p.run_id from unnest(v_ended) as p
@@ -261,9 +270,10 @@ begin
       join public.workspace_sync_runs as r on r.id = p.run_id
         and (r.scan = p.scan or p.part_id is not null)
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
-    perform sync.note_unfit(v_ended)
-    where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
-    if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
+    if v_is_unfit then
+      perform sync.note_unfit(v_ended);
+    end if;
+    if v_is_connection then
       -- Jobs come before workspaces, and runs that end with what is found close theirs.
       perform 1 from public.polling_job_status where id in (
         select job_id from public.workspace_sync_runs where id = any (v_run_ids))
@@ -272,7 +282,9 @@ begin
     end if;
     perform sync.settle_runs(v_run_ids);
   end if;
-  perform sync.note_key(v_ended);
+  if v_is_about_keys then
+    perform sync.note_key(v_ended);
+  end if;
   return v_pages;
 end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is

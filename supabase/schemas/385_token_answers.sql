@@ -299,36 +299,6 @@ the budget of the token endpoint's host, whoever else draws on it; its workspace
 anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
 its budget by SKIP LOCKED.$$;
 
-create function sync.extend_tokens(p_leases jsonb, p_now timestamptz) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_kept bigint[];
-begin
-  with given as (
-    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
-    from jsonb_array_elements(p_leases) as l
-  ), free as (
-    select r.id from sync.token_requests as r join given using (id, lease_token)
-    where r.status = 'processing' and r.lease_expires_at > p_now
-      and r.started_at + sync.setting_seconds('max_lease_seconds') > p_now
-    order by r.id for no key update of r skip locked
-  ), extended as (
-    update sync.token_requests as r
-    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
-      r.started_at + sync.setting_seconds('max_lease_seconds'))
-    from free where r.id = free.id returning r.id
-  )
-  select coalesce(array_agg(id), '{}') into v_kept from extended;
-  return v_kept || array(
-    select r.id from sync.token_requests as r
-    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = r.id
-      and (l ->> 'lease_token')::bigint = r.lease_token
-    where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
-end; $$;
-comment on function sync.extend_tokens(jsonb, timestamptz) is
-$$The heartbeat's part for requests for tokens. Returns: those that are still held. Locks: their
-rows by SKIP LOCKED: what another call holds is being ended.$$;
-
 create function sync.take_back_tokens() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -403,6 +373,6 @@ an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$
 revoke all on function
   sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
   sync.token_request_of, sync.hold_token_requests, sync.take_token_answer, sync.take_token_answers,
-  sync.fail_token, sync.extend_tokens,
+  sync.fail_token,
   sync.take_back_tokens, sync.follow_grants
 from public, anon, authenticated, service_role;

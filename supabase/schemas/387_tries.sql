@@ -1,7 +1,7 @@
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
 -- Stands on: addresses, keys, queue, slots, requests, classes, admission, rate_limits, credentials,
---   token_requests, verdicts, token_verdicts, fence, try_answers.
+--   lease_documents, token_requests, verdicts, token_verdicts, fence, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -24,7 +24,7 @@ end; $$;
 comment on function sync.put_off_try(bigint, interval, boolean, text) is
 $$A try's request is handed out again later. The caller holds its row.$$;
 
-create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns jsonb
+create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns sync.leased
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -36,7 +36,7 @@ declare
   v_access sync.access;
   v_made sync.made_request;
   v_held record;
-  v_lease_token bigint;
+  v_leased sync.leased;
 begin
   select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
   select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
@@ -84,26 +84,29 @@ begin
     perform sync.put_off_try(p_try.id, v_held.o_look_after, false, 'it waits for its budget');
     return null;
   end if;
-  v_lease_token := sync.new_token();
-  update sync.stream_tries set lease_token = v_lease_token, due_at = null, started_at = v_now,
+  v_leased.lease_token := sync.new_token();
+  update sync.stream_tries set lease_token = v_leased.lease_token, due_at = null, started_at = v_now,
     lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), worker_id = p_worker_id,
     requested_at = v_now + v_held.o_send_after, token_generation = v_access.token_generation,
     request = v_made.request
   where id = p_try.id;
-  return jsonb_build_object(
-    'queue_id', p_try.request_id, 'lease_token', v_lease_token,
-    'lease_ms', sync.setting('lease_seconds') * 1000,
-    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
-    'budget_id', p_try.budget_id, 'workspace', v_workspace.workspace_name,
-    'workspace_id', v_workspace.id, 'stream', v_stream.stream_name,
-    'attempt', p_try.attempts + 1, 'timeout_ms', v_stream.timeout_ms,
-    'max_body_bytes', v_stream.max_body_bytes,
-    'request', v_made.request || jsonb_build_object('reach',
-      sync.reach_below(v_workspace.base_url, sync.is_switched_on('allow_private_addresses'))),
-    'origin', v_access.origin, 'credentials', v_access.credentials,
-    'status_classes', sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
-      p_try.reading, false),
-    'answer_headers', sync.answer_headers(v_stream, v_source));
+  v_leased.queue_id := p_try.request_id;
+  v_leased.send_after := v_held.o_send_after;
+  v_leased.budget_id := p_try.budget_id;
+  v_leased.workspace := v_workspace.workspace_name;
+  v_leased.workspace_id := v_workspace.id;
+  v_leased.stream := v_stream.stream_name;
+  v_leased.attempt := p_try.attempts + 1;
+  v_leased.timeout_ms := v_stream.timeout_ms;
+  v_leased.max_body_bytes := v_stream.max_body_bytes;
+  v_leased.request := v_made.request || jsonb_build_object('reach',
+    sync.reach_below(v_workspace.base_url, sync.is_switched_on('allow_private_addresses')));
+  v_leased.origin := v_access.origin;
+  v_leased.credentials := v_access.credentials;
+  v_leased.status_classes := sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
+    p_try.reading, false);
+  v_leased.answer_headers := sync.answer_headers(v_stream, v_source);
+  return v_leased;
 end; $$;
 comment on function sync.lease_try(sync.stream_tries, text) is
 $$Hand out a try's request, as a sync would send it, or say when to look again: while its workspace
@@ -115,22 +118,19 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_try sync.stream_tries;
-  v_lease jsonb;
-  v_leases jsonb := '[]'::jsonb;
+  v_lease sync.leased;
+  v_leased sync.leased[] := array[]::sync.leased[];
 begin
-  if coalesce(p_room, 0) <= 0 or not exists (select 1 from sync.stream_tries where due_at <= v_now) then
-    return v_leases;
-  end if;
   for v_try in
     select * from sync.stream_tries where due_at <= v_now
-    order by due_at, id limit p_room for no key update skip locked
+    order by due_at, id limit greatest(p_room, 0) for no key update skip locked
   loop
     v_lease := sync.lease_try(v_try, p_worker_id);
-    if v_lease is not null then
-      v_leases := v_leases || v_lease;
+    if v_lease.lease_token is not null then
+      v_leased := v_leased || v_lease;
     end if;
   end loop;
-  return v_leases;
+  return sync.lease_documents(v_leased, sync.setting('lease_seconds'));
 end; $$;
 comment on function sync.lease_tries(text, int) is
 $$Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
@@ -141,7 +141,7 @@ create function sync.claim_try(p_request_id bigint, p_worker_id text, out o_leas
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_try sync.stream_tries;
-  v_lease jsonb;
+  v_lease sync.leased;
   v_wait interval;
 begin
   o_leases := '[]'::jsonb;
@@ -153,7 +153,8 @@ begin
   elsif v_try.due_at <= sync.now() then
     v_lease := sync.lease_try(v_try, p_worker_id);
     -- What it needs first may be leased in its place.
-    o_leases := case when v_lease is not null then jsonb_build_array(v_lease)
+    o_leases := case when v_lease.lease_token is not null
+      then sync.lease_documents(array[v_lease], sync.setting('lease_seconds'))
       else sync.lease_token_requests(p_worker_id, 1, array[v_try.workspace_id]) end;
     if o_leases <> '[]' then
       o_reason := null;
@@ -170,24 +171,6 @@ comment on function sync.claim_try(bigint, text) is
 $$Take exactly the request of a try that has this id. Returns: the leases, that one or the request
 for the access token that it needs first; without one the reason, as claim_chunk_job_safe() has it.
 Locks: as lease_tries().$$;
-
-create function sync.tries_due() returns int
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (exists (select 1 from sync.stream_tries where due_at <= sync.now()))::int;
-end; $$;
-comment on function sync.tries_due() is
-$$Returns: for how many requests of tries a claim keeps room, before it takes chunks: 1 if any is
-due. Where there are always more chunks than room, none would be sent otherwise.$$;
-
-create function sync.with_tries(p_answer jsonb, p_worker_id text, p_limit int) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_answer || jsonb_build_object('leases', (p_answer -> 'leases')
-    || sync.lease_tries(p_worker_id, p_limit - jsonb_array_length(p_answer -> 'leases')));
-end; $$;
-comment on function sync.with_tries(jsonb, text, int) is
-$$Returns: a claim's answer with what tries ask for, behind its chunks. Locks: as lease_tries().$$;
 
 create function sync.try_of(p_queue_id bigint, p_lease_token bigint) returns sync.stream_tries
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -450,36 +433,52 @@ at most, and no earlier than its answer asks for, up to a minute. Returns: the o
 that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and budget by
 SKIP LOCKED; then the workspace's token.$$;
 
-create function sync.extend_tries(p_leases jsonb, p_now timestamptz) returns bigint[]
+create function sync.extend_requests_of_no_run(p_leases jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  v_longest interval := sync.setting_seconds('max_lease_seconds');
+  v_until timestamptz := p_now + sync.setting_seconds('lease_seconds');
   v_kept bigint[];
 begin
   with given as (
     select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
     from jsonb_array_elements(p_leases) as l
-  ), free as (
+  ), free_tries as (
     select t.id from sync.stream_tries as t
     join given on given.id = t.request_id and given.lease_token = t.lease_token
-    where t.lease_expires_at > p_now
-      and t.started_at + sync.setting_seconds('max_lease_seconds') > p_now
+    where t.lease_expires_at > p_now and t.started_at + v_longest > p_now
     order by t.id for no key update of t skip locked
-  ), extended as (
+  ), free_tokens as (
+    select r.id from sync.token_requests as r join given using (id, lease_token)
+    where r.status = 'processing' and r.lease_expires_at > p_now
+      and r.started_at + v_longest > p_now
+    order by r.id for no key update of r skip locked
+  ), tries as (
     update sync.stream_tries as t
-    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
-      t.started_at + sync.setting_seconds('max_lease_seconds'))
-    from free where t.id = free.id returning t.request_id
+    set lease_expires_at = least(v_until, t.started_at + v_longest)
+    from free_tries as f where t.id = f.id returning t.request_id as id
+  ), tokens as (
+    update sync.token_requests as r
+    set lease_expires_at = least(v_until, r.started_at + v_longest)
+    from free_tokens as f where r.id = f.id returning r.id
   )
-  select coalesce(array_agg(request_id), '{}') into v_kept from extended;
+  select coalesce(array_agg(id), '{}') into v_kept
+  from (select id from tries union all select id from tokens) as extended;
+  -- What another call has locked is its own business: as a rule it ends the request.
   return v_kept || array(
-    select t.request_id from sync.stream_tries as t
-    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = t.request_id
-      and (l ->> 'lease_token')::bigint = t.lease_token
-    where t.lease_expires_at > p_now and t.request_id <> all (v_kept));
+    select t.request_id from jsonb_array_elements(p_leases) as l
+    join sync.stream_tries as t on t.request_id = (l ->> 'queue_id')::bigint
+      and t.lease_token = (l ->> 'lease_token')::bigint
+    where t.lease_expires_at > p_now and t.request_id <> all (v_kept)
+    union all
+    select r.id from jsonb_array_elements(p_leases) as l
+    join sync.token_requests as r on r.id = (l ->> 'queue_id')::bigint
+      and r.lease_token = (l ->> 'lease_token')::bigint
+    where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
 end; $$;
-comment on function sync.extend_tries(jsonb, timestamptz) is
-$$The heartbeat's part for tries. Returns: requests that are still held. Locks: their rows by SKIP
-LOCKED: what another call holds is being ended.$$;
+comment on function sync.extend_requests_of_no_run(jsonb, timestamptz) is
+$$The heartbeat's part for tries and requests for tokens. Returns: those that are still held. Locks:
+their rows by SKIP LOCKED: what another call holds is being ended.$$;
 
 create function sync.take_back_tries() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -514,8 +513,8 @@ $$Requests of tries whose lease ran out are sent again; a try that is not over a
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.claim_try, sync.tries_due,
-  sync.with_tries, sync.try_of, sync.go_on_with_try, sync.page_of_try, sync.wait_of_try,
-  sync.hold_back_try, sync.note_try, sync.take_try_answer, sync.take_try_answers,
-  sync.note_failed_try, sync.fail_try, sync.extend_tries, sync.take_back_tries
+  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.claim_try, sync.try_of,
+  sync.go_on_with_try, sync.page_of_try, sync.wait_of_try, sync.hold_back_try, sync.note_try,
+  sync.take_try_answer, sync.take_try_answers, sync.note_failed_try, sync.fail_try,
+  sync.extend_requests_of_no_run, sync.take_back_tries
 from public, anon, authenticated, service_role;

@@ -9,7 +9,9 @@ language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoi
 begin
   if not exists (select 1 from unnest(p_changed) as c where cardinality(c.unfit) > 0)
     and not exists (select 1 from unnest(p_pages) as p where p.is_mended)
-    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null) then
+    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null
+      and r.stream_id = any (array(
+        select st.id from public.sync_streams as st where st.updated_at_path is not null))) then
     return '{}'::jsonb;
   end if;
   return (
@@ -110,12 +112,24 @@ declare
   v_records sync.incoming_record[] := sync.found_records(p_pages);
   v_changed sync.changed_record[] := '{}'::sync.changed_record[];
   v_part sync.changed_record[];
-  v_functions text[] := array(
-    select distinct apply_function from public.sync_streams
-    where id in (select stream_id from unnest(p_pages)) order by apply_function);
+  v_unseen sync.seen_fields[];
+  v_stream_ids bigint[];
+  v_functions text[];
   v_function text;
+  v_is_followed boolean;
+  v_has_parents boolean;
+  v_has_confirmations boolean;
+  v_has_items boolean;
+  v_has_versions boolean;
   v_applied sync.page_in_hand[];
 begin
+  select array_agg(distinct p.stream_id), bool_or(p.part_id is not null),
+    bool_or(p.kind = 'confirmation'), bool_or(p.kind = 'item'), bool_or(p.condition is not null)
+  into v_stream_ids, v_has_parents, v_has_confirmations, v_has_items, v_has_versions
+  from unnest(p_pages) as p;
+  select array_agg(distinct st.apply_function order by st.apply_function),
+    bool_or(sync.is_followed(st))
+  into v_functions, v_is_followed from public.sync_streams as st where st.id = any (v_stream_ids);
   foreach v_function in array v_functions loop
     execute format('select %s($1)', v_function) into v_part
     using case when cardinality(v_functions) = 1 then v_records else array(
@@ -124,17 +138,28 @@ begin
     v_changed := v_changed || coalesce(v_part, '{}');
   end loop;
   perform sync.note_seen(p_pages, v_records, v_changed);
-  perform sync.note_parents(p_pages, v_records)
-    where exists (select 1 from unnest(p_pages) as p where p.part_id is not null);
-  perform sync.note_confirmations(p_pages)
-    where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
-  perform sync.note_fields(v_records, v_changed) where cardinality(v_changed) > 0;
-  perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
-  perform sync.note_items(p_pages)
-    where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
+  if v_has_parents then
+    perform sync.note_parents(p_pages, v_records);
+  end if;
+  if v_has_confirmations then
+    perform sync.note_confirmations(p_pages);
+  end if;
+  if cardinality(v_changed) > 0 then
+    v_unseen := sync.unseen_fields(v_records, v_changed);
+    if cardinality(v_unseen) > 0 then
+      perform sync.note_fields(v_unseen);
+    end if;
+    if v_is_followed then
+      perform sync.stage_items(v_changed);
+    end if;
+  end if;
+  if v_has_items then
+    perform sync.note_items(p_pages);
+  end if;
   v_applied := sync.applied(p_pages, v_records, v_changed);
-  perform sync.note_versions(v_applied, v_records)
-    where exists (select 1 from unnest(v_applied) as p where p.condition is not null);
+  if v_has_versions then
+    perform sync.note_versions(v_applied, v_records);
+  end if;
   return v_applied;
 end; $$;
 comment on function sync.apply_pages(sync.page_in_hand[]) is
@@ -189,63 +214,48 @@ comment on function sync.try_pages(sync.page_in_hand[]) is
 $$Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
 without an outcome.$$;
 
-create function sync.complete_as_one(p_pages sync.page_in_hand[], p_is_read boolean)
-  returns sync.page_in_hand[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_decided sync.page_in_hand[] := array(select p from unnest(p_pages) as p
-    where p.outcome is not null);
-  v_to_apply sync.page_in_hand[] := p_pages;
-begin
-  if cardinality(v_decided) > 0 then
-    v_to_apply := array(select p from unnest(p_pages) as p where p.outcome is null);
-  end if;
-  if cardinality(v_to_apply) > 0 then
-    v_decided := v_decided || sync.apply_pages(case when p_is_read then v_to_apply
-      else sync.read_pages(v_to_apply) end);
-  end if;
-  return sync.settle_chunks(v_decided);
-end; $$;
-comment on function sync.complete_as_one(sync.page_in_hand[], boolean) is
-$$Read (unless they are) and apply, as one set, the pages that have no outcome, and settle them all.
-Returns: the pages with their final outcomes. Raises: whatever the data does to the tables, and what
-locks do that others hold. Locks: target rows by key, then as settle_chunks().$$;
-
 create function sync.complete_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
   v_pages sync.page_in_hand[] := p_pages;
+  v_decided sync.page_in_hand[];
+  v_to_apply sync.page_in_hand[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
-  if not exists (select 1 from unnest(p_pages) as p
-    where p.outcome is null and p.postponements > 0) then
-    begin
-      return sync.complete_as_one(v_pages, false);
-    exception when others then
-      null;
-    end;
-  end if;
-  v_pages := sync.try_pages(v_pages);
-  begin
-    return sync.complete_as_one(v_pages, true);
-  exception when others then
-    if not sync.is_own_trouble(sqlstate) then
-      raise;
+  for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
+    where p.outcome is null and p.postponements > 0)::int .. 3 loop
+    if v_attempt = 2 then
+      v_pages := sync.try_pages(v_pages);
     end if;
-    get stacked diagnostics v_message = message_text;
-    v_pages := array(
-      select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
-      from unnest(v_pages) as p);
-  end;
-  return sync.complete_as_one(v_pages, true);
+    begin
+      v_decided := array(select p from unnest(v_pages) as p where p.outcome is not null);
+      v_to_apply := case when cardinality(v_decided) = 0 then v_pages
+        else array(select p from unnest(v_pages) as p where p.outcome is null) end;
+      if cardinality(v_to_apply) > 0 then
+        v_decided := v_decided || sync.apply_pages(case v_attempt
+          when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
+      end if;
+      return sync.settle_chunks(v_decided);
+    exception when others then
+      if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
+        get stacked diagnostics v_message = message_text;
+        v_pages := array(
+          select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+          from unnest(v_pages) as p);
+      elsif v_attempt > 1 then
+        raise;
+      end if;
+    end;
+  end loop;
 end; $$;
 comment on function sync.complete_pages(sync.page_in_hand[]) is
-$$Apply and settle what was fenced as one set. If that fails, find the pages that cannot be applied
-by trying each alone, and complete the others as one set: pages applied one after the other would
-lock records out of key order. What meets trouble of the database's own is postponed, and holds up
-the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page's
-fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.$$;
+$$Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
+applied by trying each alone, and complete the others as one set: pages applied one after the other
+would lock records out of key order. What meets trouble of the database's own is postponed, and
+holds up the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no
+page's fault. Locks: target rows by key, then as settle_chunks(); for a lock that others hold it
+waits 500 ms.$$;
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -263,7 +273,9 @@ begin
   if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
     v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
-  v_pages := sync.prove_tokens(v_pages);
+  if exists (select 1 from unnest(v_pages) as p where p.token_generation is not null) then
+    v_pages := sync.prove_tokens(v_pages);
+  end if;
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
@@ -303,7 +315,7 @@ complete_chunk_jobs_safe().$$;
 
 revoke all on function
   sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
-  sync.complete_as_one, sync.complete_pages,
+  sync.complete_pages,
   public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function

@@ -2,17 +2,25 @@
 -- Stands on: budgets, admission, alone, shares, echo, credentials, token_requests, leases,
 --   token_answers, tries, fail, sweep.
 
-create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_token_room int,
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_room int,
   out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_access sync.access[] := sync.read_access(p_queue_ids);
+  v_now timestamptz := sync.now();
+  v_queue_ids bigint[] := p_queue_ids;
+  v_access sync.access[] := sync.access_of_workspaces(array(
+    select distinct r.workspace_id from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id));
   v_made sync.made_request[] := sync.made_requests(p_queue_ids, v_access);
   v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
-  v_queue_ids bigint[] := p_queue_ids;
-  v_withheld sync.admission[];
+  v_keyless bigint[];
   v_tokenless bigint[];
-  v_tokens jsonb;
+  v_has_tokens boolean;
+  v_is_locked boolean;
+  v_is_withheld boolean;
+  v_leases jsonb := '[]'::jsonb;
+  v_token_due_at timestamptz;
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
@@ -25,68 +33,66 @@ begin
       where q.status = 'pending' and q.slot is not null
         and q.id <> all (array(select m.queue_id from unnest(v_unmade) as m)) order by p.turn);
   end if;
-  v_withheld := sync.withheld_chunks(v_queue_ids, v_access);
-  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
-  where a.verdict = 'keyless' having count(*) > 0;
-  v_tokenless := array(
-    select distinct r.workspace_id from unnest(v_withheld) as a
-    join public.chunk_processing_queue as q on q.id = a.queue_id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    where a.verdict = 'token' order by r.workspace_id);
-  if cardinality(v_tokenless) > 0 then
-    perform sync.request_tokens(v_tokenless);
-    v_withheld := array(
-      select row(a.queue_id, a.verdict, case when a.verdict = 'token' then
-        sync.token_wait(r.workspace_id) end, a.budget_id)::sync.admission
-      from unnest(v_withheld) as a
-      join public.chunk_processing_queue as q on q.id = a.queue_id
-      join public.workspace_sync_runs as r on r.id = q.run_id);
+  select coalesce(array_agg(a.workspace_id) filter (where a.obstacle = 'keyless'), '{}'),
+    coalesce(array_agg(a.workspace_id order by a.workspace_id)
+      filter (where a.obstacle = 'token'), '{}'),
+    coalesce(bool_or(a.token_generation is not null), false)
+  into v_keyless, v_tokenless, v_has_tokens from unnest(v_access) as a;
+  perform sync.note_unreadable(v_keyless) where cardinality(v_keyless) > 0;
+  perform sync.request_tokens(v_tokenless) where cardinality(v_tokenless) > 0;
+  o_admissions := array[]::sync.admission[];
+  if cardinality(v_queue_ids) > 0 then
+    o_admissions := sync.admit_chunks(v_queue_ids, p_worker_id, v_keyless, v_tokenless);
+    v_leases := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
   end if;
-  o_admissions := sync.admit_chunks(array(
-    select id from unnest(v_queue_ids) with ordinality as p (id, turn)
-    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn),
-    -- Who holds tokens waits for no budget.
-    cardinality(v_tokenless) = 0 and not exists (
-      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
-  perform sync.note_haste(p_worker_id) where exists (
-    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
-  o_admissions := o_admissions || v_withheld;
-  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
+  select coalesce(bool_or(a.verdict = 'locked'), false),
+    coalesce(bool_or(a.verdict in ('moved', 'keyless', 'token')), false)
+  into v_is_locked, v_is_withheld from unnest(o_admissions) as a;
+  perform sync.note_haste(p_worker_id) where v_is_locked;
   perform sync.note_generations(array(
     select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access)
-  where exists (select 1 from unnest(v_access) as a where a.token_generation is not null);
-  v_tokens := sync.lease_token_requests(p_worker_id, case when p_token_room is null
-    then cardinality(v_tokenless)
-    else p_token_room - jsonb_array_length(o_answer -> 'leases') end,
-    case when p_token_room is null then v_tokenless end);
-  if v_tokens <> '[]' then
-    o_answer := jsonb_build_object('leases', (o_answer -> 'leases') || v_tokens);
+  where v_has_tokens;
+  v_token_due_at := (
+    select min(due_at) from sync.token_requests where status = 'pending');
+  if v_token_due_at <= v_now and coalesce(p_room, cardinality(v_tokenless)) > 0 then
+    v_leases := v_leases || sync.lease_token_requests(p_worker_id, case when p_room is null
+      then cardinality(v_tokenless) else p_room - jsonb_array_length(v_leases) end,
+      case when p_room is null then v_tokenless end);
+    v_token_due_at := (
+      select min(due_at) from sync.token_requests where status = 'pending');
+  end if;
+  if p_room > jsonb_array_length(v_leases)
+    and exists (select 1 from sync.stream_tries where due_at <= v_now) then
+    v_leases := v_leases
+      || sync.lease_tries(p_worker_id, p_room - jsonb_array_length(v_leases));
   end if;
   o_admissions := o_admissions || array(
     select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
-  o_answer := o_answer || jsonb_build_object(
+  o_answer := jsonb_build_object('leases', v_leases,
     'blocked_budgets', sync.blocked_budgets(),
     -- Behind chunks that were withheld there may be others.
-    'next_look_ms', case when cardinality(v_withheld) + cardinality(v_unmade) > 0 then 0 else least((
-      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+    'next_look_ms', case when v_is_withheld or cardinality(v_unmade) > 0 then 0 else least((
+      select greatest(0, ceil(extract(epoch from next_retry_at - v_now) * 1000))::bigint
       from public.chunk_processing_queue
       where status = 'pending' and slot is not null and ready_seq is null
         and line_budget_id is null and next_retry_at < 'infinity'
       order by next_retry_at limit 1), (
-      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - v_now) * 1000))::bigint
       from public.sync_budgets as b
       where b.line_due_at is not null and exists (
         select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
-      having count(*) > 0), sync.next_token_ms()) end,
+      having count(*) > 0),
+      case when v_token_due_at is not null
+        then greatest(0, ceil(extract(epoch from v_token_due_at - v_now) * 1000))::bigint end) end,
     'versions', public.chunkwise_version());
 end; $$;
 comment on function sync.claim_chunks(bigint[], text, int) is
 $$The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
-Where workspaces have no access token that serves, their chunks wait and one request for it is made;
-such requests are leased, too, up to p_token_room with the chunks, or, where that is null, only what
-these chunks wait for.
-Returns: the verdicts, and the claim's answer. The caller holds
-the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
+Where workspaces have no access token that serves, their chunks wait and one request for it is made.
+Behind the chunks, such requests and what tries ask for are leased, up to p_room in all, or, where
+that is null, only the tokens that these chunks wait for. Returns: the verdicts, and the claim's
+answer. The caller holds the rows. The transaction is not durable when it has committed: see
+docs/decisions/0013.$$;
 
 create function sync.outdated_protocol(p_protocol int) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -119,8 +125,12 @@ set enable_mergejoin = off set jit = off as $$
 declare
   v_alone record;
   v_claim record;
-  v_ids bigint[];
+  v_now timestamptz;
+  v_is_delayed_due boolean;
+  v_has_lines boolean;
+  v_of_no_run int;
   v_most int;
+  v_refusal jsonb;
   v_echo jsonb;
 begin
   perform sync.require_service();
@@ -131,8 +141,9 @@ begin
       hint = 'A claim takes 1 to 100 chunks.';
   end if;
   perform sync.note_worker(p_worker_id, p_listening);
-  if sync.outdated_protocol(p_protocol) is not null then
-    return sync.outdated_protocol(p_protocol);
+  v_refusal := sync.outdated_protocol(p_protocol);
+  if v_refusal is not null then
+    return v_refusal;
   end if;
   v_echo := case when p_listening is null then '{}'::jsonb
     else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
@@ -140,8 +151,22 @@ begin
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id, 0)).o_answer || v_echo;
   end if;
-  perform sync.wake_due_chunks(p_limit);
-  perform sync.wake_lines(p_limit);
+  v_now := sync.now();
+  -- What most claims find nothing of. For what belongs to no run a claim keeps room, a place for one
+  -- try: where there are always more chunks than room, none of it would be sent otherwise.
+  select exists (
+      -- Of a parameter the planner expects that a third is due, and reads whatever index it likes.
+      select 1 from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and line_budget_id is null and next_retry_at <= sync.now()),
+    exists (select 1 from public.sync_budgets where line_due_at is not null),
+    (select count(*) from (
+        select 1 from sync.token_requests where status = 'pending' and due_at <= v_now
+        limit p_limit) as due)
+      + (exists (select 1 from sync.stream_tries where due_at <= v_now))::int
+  into v_is_delayed_due, v_has_lines, v_of_no_run;
+  perform sync.wake_due_chunks(p_limit) where v_is_delayed_due;
+  perform sync.wake_lines(p_limit) where v_has_lines;
   v_alone := sync.hold_alone(p_worker_id);
   if v_alone.o_is_alone then
     v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id, null);
@@ -149,15 +174,11 @@ begin
     return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
-  v_most := p_limit - sync.tokens_due(p_limit) - sync.tries_due();
-  v_ids := case when v_most > 0 then sync.pick_fair_shares(v_most, p_worker_id) else '{}' end;
-  if cardinality(v_ids) < v_most then
-    v_ids := (v_ids || array(
-      select id from unnest(sync.pick_ready_chunks(v_most)) as id where id <> all (v_ids)
-    ))[1:v_most];
-  end if;
-  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id, p_limit)).o_answer, p_worker_id,
-    p_limit) || v_echo;
+  v_most := p_limit - v_of_no_run;
+  v_claim := sync.claim_chunks(case when v_most > 0
+    then sync.pick_ready_chunks(v_most, sync.fair_shares(v_most, p_worker_id))
+    else array[]::bigint[] end, p_worker_id, p_limit);
+  return v_claim.o_answer || v_echo;
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
@@ -183,6 +204,7 @@ declare
   v_claim record;
   v_try record;
   v_look_again_ms bigint;
+  v_refusal jsonb;
   v_reason text;
 begin
   perform sync.require_service();
@@ -192,8 +214,9 @@ begin
       hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
   end if;
   perform sync.note_worker(p_worker_id, null);
-  if sync.outdated_protocol(p_protocol) is not null then
-    return sync.outdated_protocol(p_protocol);
+  v_refusal := sync.outdated_protocol(p_protocol);
+  if v_refusal is not null then
+    return v_refusal;
   end if;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
@@ -331,7 +354,7 @@ begin
   left join public.workspace_sync_runs as r on r.id = held.run_id;
   if v_lost <> '[]' then
     -- Apart: in a condition they would be extended once for each that is lost.
-    v_others := sync.extend_tries(p_leases, v_now) || sync.extend_tokens(p_leases, v_now);
+    v_others := sync.extend_requests_of_no_run(p_leases, v_now);
     v_lost := (
       select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
       where l.id::text::bigint <> all (v_others));

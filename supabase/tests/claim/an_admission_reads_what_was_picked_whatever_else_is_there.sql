@@ -24,7 +24,7 @@ begin
   where pronamespace = 'public'::regnamespace and proname = 'claim_next_chunk_job_safe'
     and (s like 'enable_%' or s like 'plan_%' or s like 'jit%');
   v_before := tests.rows_read(v_tables);
-  perform sync.admit_chunks(v_ids, true);
+  perform sync.admit_chunks(v_ids, 'w');
   return tests.rows_read(v_tables) - v_before;
 end; $$;
 

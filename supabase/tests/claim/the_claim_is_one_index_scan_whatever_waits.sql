@@ -23,7 +23,7 @@ end; $$;
 create function tests.claim_statement() returns text language sql as $$
   select replace(substring(prosrc
   from '(select id from public\.chunk_processing_queue\s.*?skip locked)'), 'p_limit', '$1')
-  from pg_proc where oid = 'sync.pick_ready_chunks(int)'::regprocedure;
+  from pg_proc where oid = 'sync.pick_ready_chunks(int,bigint[])'::regprocedure;
 $$;
 create function tests.plan_of_claim() returns jsonb language plpgsql as $$
 declare
@@ -33,7 +33,7 @@ begin
   for v_setting in
     select unnest(proconfig) from pg_proc
     where oid in ('public.claim_next_chunk_job_safe(text,int,jsonb,int)'::regprocedure,
-      'sync.pick_ready_chunks(int)'::regprocedure)
+      'sync.pick_ready_chunks(int,bigint[])'::regprocedure)
   loop
     perform set_config(split_part(v_setting, '=', 1), split_part(v_setting, '=', 2), true)
     where v_setting like 'enable_%' or v_setting like 'plan_%' or v_setting like 'jit%';
