@@ -1,6 +1,6 @@
 -- Admission: which picked chunks may be sent now, and when, so that all workers together keep
 -- within the budgets, each in its turn.
--- Stands on: budgets.
+-- Stands on: budgets, grants.
 
 create type sync.admission as (queue_id bigint, verdict text, send_after interval,
   budget_id bigint);

@@ -1,5 +1,5 @@
--- Lease documents: the JSON by which a worker gets a request, whatever it is for: a chunk, a try, or
--- an access token.
+-- Lease documents: the JSON by which a worker gets a request, whatever it is for: a chunk, a try,
+-- or an access token.
 
 create type sync.leased as (
   queue_id bigint, lease_token bigint, send_after interval, budget_id bigint, workspace text,

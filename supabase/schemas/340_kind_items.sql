@@ -394,7 +394,8 @@ grant select on table sync.staged_items to authenticated, service_role;
 create policy staged_items_select_operator on sync.staged_items
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.is_followed, sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys, sync.queue_items,
+  sync.is_followed, sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys,
+  sync.queue_items,
   sync.item_warnings, sync.begin_items, sync.advance_items, sync.note_items, sync.shown_with,
   sync.joined_items, sync.cover_items, sync.plan_items
 from public, anon, authenticated, service_role;

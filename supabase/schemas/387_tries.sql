@@ -1,7 +1,7 @@
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
--- Stands on: addresses, keys, queue, slots, requests, classes, admission, rate_limits, credentials,
---   lease_documents, token_requests, verdicts, token_verdicts, fence, try_answers.
+-- Stands on: addresses, keys, grants, queue, slots, requests, classes, admission, rate_limits,
+--   credentials, lease_documents, token_requests, verdicts, token_verdicts, fence, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -261,10 +261,7 @@ create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '25s'
   set default_transaction_isolation = 'read committed'
-  set timezone = 'UTC' set datestyle = 'ISO, MDY'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
 declare
   v_pages sync.page_in_hand[];
 begin

@@ -197,10 +197,7 @@ create function public.fail_chunk_job_safe(
 ) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '20s'
-  set default_transaction_isolation = 'read committed'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_pages sync.page_in_hand[];
   v_other jsonb;

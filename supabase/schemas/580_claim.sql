@@ -1,6 +1,6 @@
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, credentials, token_requests, leases,
---   token_answers, tries, fail, sweep.
+-- Stands on: budgets, admission, alone, shares, echo, credentials, token_requests, leases, tries,
+--   fail, sweep.
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_room int,
   out o_admissions sync.admission[], out o_answer jsonb)
@@ -13,7 +13,7 @@ declare
     join public.chunk_processing_queue as q on q.id = p.id
     join public.workspace_sync_runs as r on r.id = q.run_id));
   v_made sync.made_request[] := sync.made_requests(p_queue_ids, v_access);
-  v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
+  v_unmade sync.made_request[] := array[]::sync.made_request[];
   v_keyless bigint[];
   v_tokenless bigint[];
   v_has_tokens boolean;
@@ -24,6 +24,9 @@ declare
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
+  if cardinality(v_made) > 0 then
+    v_unmade := array(select m from unnest(v_made) as m where m.code is not null);
+  end if;
   if cardinality(v_unmade) > 0 then
     perform sync.fail_unmade(v_unmade, p_worker_id);
     -- With them others of their runs may have ended.
@@ -38,8 +41,12 @@ begin
       filter (where a.obstacle = 'token'), '{}'),
     coalesce(bool_or(a.token_generation is not null), false)
   into v_keyless, v_tokenless, v_has_tokens from unnest(v_access) as a;
-  perform sync.note_unreadable(v_keyless) where cardinality(v_keyless) > 0;
-  perform sync.request_tokens(v_tokenless) where cardinality(v_tokenless) > 0;
+  if cardinality(v_keyless) > 0 then
+    perform sync.note_unreadable(v_keyless);
+  end if;
+  if cardinality(v_tokenless) > 0 then
+    perform sync.request_tokens(v_tokenless);
+  end if;
   o_admissions := array[]::sync.admission[];
   if cardinality(v_queue_ids) > 0 then
     o_admissions := sync.admit_chunks(v_queue_ids, p_worker_id, v_keyless, v_tokenless);
@@ -48,10 +55,13 @@ begin
   select coalesce(bool_or(a.verdict = 'locked'), false),
     coalesce(bool_or(a.verdict in ('moved', 'keyless', 'token')), false)
   into v_is_locked, v_is_withheld from unnest(o_admissions) as a;
-  perform sync.note_haste(p_worker_id) where v_is_locked;
-  perform sync.note_generations(array(
-    select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access)
-  where v_has_tokens;
+  if v_is_locked then
+    perform sync.note_haste(p_worker_id);
+  end if;
+  if v_has_tokens then
+    perform sync.note_generations(array(
+      select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access);
+  end if;
   v_token_due_at := (
     select min(due_at) from sync.token_requests where status = 'pending');
   if v_token_due_at <= v_now and coalesce(p_room, cardinality(v_tokenless)) > 0 then
@@ -66,8 +76,10 @@ begin
     v_leases := v_leases
       || sync.lease_tries(p_worker_id, p_room - jsonb_array_length(v_leases));
   end if;
-  o_admissions := o_admissions || array(
-    select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
+  if cardinality(v_unmade) > 0 then
+    o_admissions := o_admissions || array(
+      select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
+  end if;
   o_answer := jsonb_build_object('leases', v_leases,
     'blocked_budgets', sync.blocked_budgets(),
     -- Behind chunks that were withheld there may be others.
@@ -118,10 +130,7 @@ create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int d
   p_listening jsonb default null, p_protocol int default 1) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_alone record;
   v_claim record;
@@ -165,8 +174,12 @@ begin
         limit p_limit) as due)
       + (exists (select 1 from sync.stream_tries where due_at <= v_now))::int
   into v_is_delayed_due, v_has_lines, v_of_no_run;
-  perform sync.wake_due_chunks(p_limit) where v_is_delayed_due;
-  perform sync.wake_lines(p_limit) where v_has_lines;
+  if v_is_delayed_due then
+    perform sync.wake_due_chunks(p_limit);
+  end if;
+  if v_has_lines then
+    perform sync.wake_lines(p_limit);
+  end if;
   v_alone := sync.hold_alone(p_worker_id);
   if v_alone.o_is_alone then
     v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id, null);
@@ -194,10 +207,7 @@ create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text,
   p_protocol int default 1) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_chunk public.chunk_processing_queue;
   v_alone record;
@@ -282,10 +292,7 @@ row by SKIP LOCKED, then its budget.$$;
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms' as $$
 declare
   v_now timestamptz;
   v_longest interval;
