@@ -122,12 +122,13 @@ $$The one clock. A verb reads it once. Tests replace it in their own database. R
 clock's time.$$;
 
 create function public.chunkwise_version() returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
+language plpgsql stable set search_path = pg_catalog, pg_temp set statement_timeout = '5s'
   set default_transaction_isolation = 'read committed' as $$
+begin
   -- `make migration` puts the release's number in.
-  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2,
+  return pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2,
     'release', '0.2.0');
-$$;
+end; $$;
 comment on function public.chunkwise_version() is
 $$What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version", "release"}.$$;
@@ -222,9 +223,10 @@ $$The time limit of a statement goes off once. Whoever answers it notes that, so
 takes time is begun any more in this transaction.$$;
 
 create function sync.is_out_of_time() returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
-$$;
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
+end; $$;
 comment on function sync.is_out_of_time() is
 $$Returns: whether the time limit of this statement went off.$$;
 
@@ -1074,7 +1076,6 @@ create table public.sync_sources (
   auth_prefix text not null default 'Bearer ',
   token_url text,
   token_params jsonb not null default '{}',
-  token_auth text not null default 'form',
   budget_scope text not null default 'instance',
   requests_per_second numeric default 5,
   max_in_flight int default 10,
@@ -1089,7 +1090,6 @@ create table public.sync_sources (
   constraint sync_sources_auth_check
   check (auth in ('none', 'key', 'basic', 'oauth2_client', 'oauth2_refresh')
     and (token_url is not null) = (auth in ('oauth2_client', 'oauth2_refresh'))),
-  constraint sync_sources_token_auth_check check (token_auth in ('form', 'basic')),
   constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
   constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key', 'source')),
   constraint sync_sources_requests_per_second_check
@@ -1111,9 +1111,6 @@ comment on column public.sync_sources.token_url is
 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
 comment on column public.sync_sources.token_params is
 'Of OAuth2: added to the token request''s form.';
-comment on column public.sync_sources.token_auth is
-'Of OAuth2: how a token request says which client asks: form (client_id and client_secret in its
-form), or basic (by HTTP Basic).';
 comment on column public.sync_sources.reset_header is
 'Which header says when a rate limit ends, {"name": "x-ratelimit-reset", "is": "epoch"}; is: epoch,
 seconds or date; null: Retry-After alone.';
@@ -1595,6 +1592,18 @@ begin
 end; $$;
 comment on function sync.is_oauth(text) is $$Returns: whether an auth of a source has tokens.$$;
 
+create function sync.token_wait(p_workspace_id bigint) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return greatest(interval '1 second', least(interval '15 seconds', (
+    select case r.status when 'processing' then r.lease_expires_at else r.due_at end - sync.now()
+    from sync.token_requests as r
+    where r.workspace_id = p_workspace_id and r.ended_at is null)));
+end; $$;
+comment on function sync.token_wait(bigint) is
+$$Returns: after how long to look again at what waits for an access token. Its coming wakes it
+earlier.$$;
+
 create function sync.token_url_of(p_base_url text, p_token_url text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -1681,7 +1690,8 @@ grant select on table sync.token_requests to authenticated, service_role;
 create policy token_requests_select_operator on sync.token_requests
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.is_oauth, sync.token_url_of, sync.fingerprint_of, sync.forget_token, sync.keep_grant
+  sync.is_oauth, sync.token_wait, sync.token_url_of, sync.fingerprint_of, sync.forget_token,
+  sync.keep_grant
 from public, anon, authenticated, service_role;
 
 -- Streams: what kinds of record a source serves, and how far each workspace is with them.
@@ -2192,7 +2202,6 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
     ('source', 'token_url', 'token url', null, 1000, null),
     ('source', 'token_params', 'parameters', null, null, null),
-    ('source', 'token_auth', 'choice', null, null, '{form,basic}'),
     ('source', 'reset_header', 'reset header', null, null, null),
     ('source', 'retry_after_path', 'keys', 1, 100, null),
     ('source', 'auth_in', 'choice', null, null, '{header,query}'),
@@ -3005,18 +3014,9 @@ language sql stable set search_path = pg_catalog, pg_temp
       'nothing unless auth is oauth2_client or oauth2_refresh'),
     ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,
       'nothing unless auth is oauth2_client or oauth2_refresh'),
-    ('token_auth', p_source.token_auth <> p_default.token_auth and not x.is_oauth,
-      'nothing unless auth is oauth2_client or oauth2_refresh'),
-    ('token_params', exists (
-        select from jsonb_object_keys(p_source.token_params) as k
-        where lower(btrim(k)) in ('grant_type', 'client_id', 'client_secret', 'refresh_token')),
-      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends'),
-    ('token_params', exists (
-        select from jsonb_object_keys(p_source.token_params) as k
-        where lower(btrim(k)) in ('access_token', 'assertion', 'client_assertion', 'code',
-          'code_verifier', 'device_code', 'password')),
-      'nothing that grants access by itself, such as password, code or client_assertion: a '
-      'declaration is no place for a secret')
+    ('token_params', p_source.token_params ?| '{grant_type,client_id,client_secret,
+        refresh_token}',
+      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends')
   ) as r (field, is_wrong, takes) where r.is_wrong
   union all
   select f.field, format('another name than the stream %L sends in its %s', st.stream_name,
@@ -3848,20 +3848,24 @@ from public, anon, authenticated, service_role;
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
 -- Stands on: declared_templates, declared_fields, targets, declared_together, records, columns.
 
-create function sync.write_source(p_source jsonb, out o_id bigint,
-  out o_before public.sync_sources)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function public.declare_source(p_source jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_id bigint;
+  v_before public.sync_sources;
 begin
+  perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select * into o_before from public.sync_sources where source_name = p_source ->> 'source_name';
+  select * into v_before from public.sync_sources where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
-    as s (source_name, base_path, auth, token_url, token_params, token_auth, reset_header,
-    retry_after_path, auth_in, auth_name, auth_prefix, budget_scope,
+    as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
+    auth_in, auth_name, auth_prefix, budget_scope,
     requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
   select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth, 'key'), r.token_url,
-    coalesce(r.token_params, '{}'), coalesce(r.token_auth, 'form'), r.reset_header,
-    r.retry_after_path,
+    coalesce(r.token_params, '{}'), r.reset_header, r.retry_after_path,
     coalesce(r.auth_in, 'header'),
     coalesce(r.auth_name, 'Authorization'),
     coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
@@ -3874,57 +3878,25 @@ begin
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
-    token_params = excluded.token_params, token_auth = excluded.token_auth, reset_header = excluded.reset_header,
+    token_params = excluded.token_params, reset_header = excluded.reset_header,
     retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
     auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path,
     class_rules = excluded.class_rules
-  returning s.id into o_id;
-end; $$;
-comment on function sync.write_source(jsonb, out bigint, out public.sync_sources) is
-$$Check a source's declaration and write its row. Returns: its id, and the row before. Raises: SY006
-unknown, missing or bad field. Locks: the row.$$;
-
-create function sync.follow_source(p_id bigint, p_before public.sync_sources) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform 1 from public.sync_workspaces where source_id = p_id order by id for no key update;
+  returning s.id into v_id;
+  perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (p_before.base_path <> so.base_path)::int
-  from public.sync_sources as so where so.id = p_id and w.source_id = so.id;
-  if exists (
-    select 1 from public.sync_sources as so where so.id = p_id
-      and (p_before.auth, p_before.token_url, p_before.token_params, p_before.token_auth)
-        is distinct from (so.auth, so.token_url, so.token_params, so.token_auth)) then
-    -- Another endpoint's token is no token; the grant stays, and is tried again.
-    update sync.workspace_tokens as t
-    set expires_at = sync.now(), refused_until = least(t.refused_until, sync.now())
-    from (
-      select workspace_id from sync.workspace_tokens where source_id = p_id
-      order by workspace_id for no key update
-    ) as held
-    where t.workspace_id = held.workspace_id;
-  end if;
-end; $$;
-comment on function sync.follow_source(bigint, public.sync_sources) is
-$$What a source's workspaces take from its row, after it was written. Locks: the workspaces by id,
-their budgets, their tokens by workspace.$$;
-
-create function public.declare_source(p_source jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' as $$
-declare
-  v_written record;
-begin
-  perform sync.require_service();
-  v_written := sync.write_source(p_source);
-  perform sync.follow_source(v_written.o_id, v_written.o_before);
-  return jsonb_build_object('source_id', v_written.o_id, 'source_name',
-    p_source ->> 'source_name');
+  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
+  from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
+  -- Another endpoint's token is no token; the grant stays.
+  update sync.workspace_tokens as t set expires_at = sync.now()
+  from public.sync_sources as so
+  where so.id = v_id and t.source_id = v_id and (v_before.auth, v_before.token_url,
+    v_before.token_params) is distinct from (so.auth, so.token_url, so.token_params);
+  return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
 end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
@@ -4083,9 +4055,10 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
-create function sync.write_declared_stream(p_stream jsonb, out o_stream public.sync_streams,
-  out o_asks_whose_keys boolean)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function public.declare_stream(p_stream jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_source public.sync_sources;
   v_source_id bigint;
@@ -4094,6 +4067,7 @@ declare
   v_given jsonb;
   v_table jsonb;
 begin
+  perform sync.require_service();
   perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
   select * into v_source from public.sync_sources
   where source_name = p_stream ->> 'source_name';
@@ -4128,48 +4102,21 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
-  o_stream := v_stream;
-  o_asks_whose_keys := v_stream.completeness = 'connection'
+  if v_stream.completeness = 'connection'
     and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
-      from (v_before.completeness, v_before.path, v_before.id_path);
+      from (v_before.completeness, v_before.path, v_before.id_path) then
+    update public.sync_workspaces set
+      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+      else key_status end
+    where source_id = v_source_id;
+  end if;
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 exception when unique_violation then
   raise exception using errcode = 'SY006',
     message = format('stream "%s": completeness is "connection"; it takes that once in a source, '
       'and %L has such a stream already', p_stream ->> 'stream_name', p_stream ->> 'source_name'),
     hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
-end; $$;
-comment on function sync.write_declared_stream(jsonb) is
-$$Check a stream's declaration and write its row, its table, and what these change. Returns: the
-row, and whether its source's workspaces have to be asked whose their keys are. Raises: as
-declare_stream(). Locks: as that does, but no workspace.$$;
-
-create function sync.ask_whose_keys(p_source_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform 1 from public.sync_workspaces where source_id = p_source_id order by id for no key update;
-  update public.sync_workspaces set
-    key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
-    key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
-    else key_status end
-  where source_id = p_source_id;
-end; $$;
-comment on function sync.ask_whose_keys(bigint) is
-$$Another stream tells whose the keys of a source are: what was known of them is not. Locks: its
-workspaces by id.$$;
-
-create function public.declare_stream(p_stream jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' as $$
-declare
-  v_written record;
-  v_stream public.sync_streams;
-begin
-  perform sync.require_service();
-  v_written := sync.write_declared_stream(p_stream);
-  v_stream := v_written.o_stream;
-  perform sync.ask_whose_keys(v_stream.source_id) where v_written.o_asks_whose_keys;
-  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
@@ -4231,9 +4178,8 @@ rights, policy and revokes, and the function that writes it. The source has to b
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.$$;
 
 revoke all on function
-  sync.write_source, sync.follow_source, sync.write_stream, sync.require_function,
-  sync.require_own_upsert, sync.require_uncut_parents, sync.require_parents,
-  sync.write_declared_stream, sync.ask_whose_keys, public.declare_source,
+  sync.write_stream, sync.require_function, sync.require_own_upsert, sync.require_uncut_parents,
+  sync.require_parents, public.declare_source,
   public.declare_stream, public.stream_sql
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -5094,9 +5040,10 @@ $$Queue one page of the run's current scan, with the values that its request tak
 the run's lock and has checked that it lives.$$;
 
 create function sync.pages_ahead(p_slots int) returns int
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select greatest(16, 4 * p_slots);
-$$;
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return greatest(16, 4 * p_slots);
+end; $$;
 comment on function sync.pages_ahead(int) is
 $$Returns: how many pages of a run with so many slots wait at most. They are planned anew when half
 of them are used up.$$;
@@ -5832,7 +5779,7 @@ from public, anon, authenticated, service_role;
 
 -- Admission: which picked chunks may be sent now, and when, so that all workers together keep
 -- within the budgets, each in its turn.
--- Stands on: budgets.
+-- Stands on: budgets, grants.
 
 create type sync.admission as (queue_id bigint, verdict text, send_after interval,
   budget_id bigint);
@@ -5974,7 +5921,8 @@ comment on function sync.wake_workspaces(bigint[]) is
 $$What a 429 held of workspaces is ready again, with the turn it had. Locks: queue rows, by SKIP
 LOCKED.$$;
 
-create function sync.admit_chunks(p_queue_ids bigint[], p_may_wait boolean)
+create function sync.admit_chunks(p_queue_ids bigint[], p_worker_id text,
+  p_keyless bigint[] default array[]::bigint[], p_tokenless bigint[] default array[]::bigint[])
   returns sync.admission[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -5984,13 +5932,14 @@ declare
   v_admissions sync.admission[];
 begin
   select
-    coalesce(array_agg(row(q.id, case when r.ending is not null then 'ending'
-      when r.is_paused then 'paused' else 'admitted' end, interval '0',
+    coalesce(array_agg(row(q.id, coalesce(w.obstacle, case when r.ending is not null then 'ending'
+      when r.is_paused then 'paused' else 'admitted' end),
+      case w.obstacle when 'token' then sync.token_wait(r.workspace_id) else interval '0' end,
       w.budget_id)::sync.admission order by p.turn), '{}'),
-    array_agg(b.id) filter (where b.requests_per_second is not null
+    array_agg(b.id) filter (where w.obstacle is null and (b.requests_per_second is not null
       or b.max_in_flight is not null or b.block_level > 0 or b.reduced_in_flight is not null
       or b.learned_rate is not null or b.line_due_at is not null
-      or w.rate_limited_until is not null)
+      or w.rate_limited_until is not null))
   into v_admissions, v_budget_ids
   -- One row after the other by its key: without statistics the planner may begin at the other end.
   from unnest(p_queue_ids) with ordinality as p (id, turn)
@@ -5998,12 +5947,19 @@ begin
     select x.id, x.run_id from public.chunk_processing_queue as x where x.id = p.id offset 0
   ) as q
   cross join lateral (
-    select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+    select x.workspace_id, x.stream_id, x.ending, x.is_paused from public.workspace_sync_runs as x
     where x.id = q.run_id offset 0
   ) as r
   cross join lateral (
-    select x.budget_id, x.rate_limited_until from public.sync_workspaces as x
-    where x.id = r.workspace_id offset 0
+    select st.source_id from public.sync_streams as st where st.id = r.stream_id offset 0
+  ) as st
+  cross join lateral (
+    -- No request goes out without a key or before its access token is there, nor to another source
+    -- than its stream's.
+    select x.budget_id, x.rate_limited_until, case when x.source_id <> st.source_id then 'moved'
+      when x.id = any (p_keyless) then 'keyless'
+      when x.id = any (p_tokenless) then 'token' end as obstacle
+    from public.sync_workspaces as x where x.id = r.workspace_id offset 0
   ) as w
   left join lateral (
     select x.* from public.sync_budgets as x where x.id = w.budget_id offset 0
@@ -6011,28 +5967,30 @@ begin
   if v_budget_ids is null then
     return v_admissions;
   end if;
-  v_locked_ids := sync.lock_budgets(v_budget_ids, p_may_wait);
+  v_locked_ids := sync.lock_budgets(v_budget_ids, not exists (
+    select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
   v_now := sync.now();
   with picked as (
     select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
-      w.rate_limited_until, case
+      w.rate_limited_until, p.send_after as look_after, case
+        when p.verdict in ('moved', 'keyless', 'token') then p.verdict
         when r.ending is not null then 'ending'
         when r.is_paused then 'paused'
         when w.budget_id = any (v_budget_ids) and w.budget_id <> all (v_locked_ids) then 'locked'
         when w.rate_limited_until > v_now then 'workspace'
         when w.rate_limited_until is not null and (
-          row_number() over (partition by w.id, r.ending is null and not r.is_paused
-            order by p.turn) > 1
+          row_number() over (partition by w.id, p.verdict in ('moved', 'keyless', 'token'),
+            r.ending is null and not r.is_paused order by p.turn) > 1
           or exists (
             select 1 from public.workspace_sync_runs as own
             join public.chunk_processing_queue as held on held.run_id = own.id
               and held.slot is not null and held.status = 'processing'
             where own.workspace_id = w.id and own.status = 'running'))
         then 'workspace' end as verdict
-    from unnest(p_queue_ids) with ordinality as p (id, turn)
+    from unnest(v_admissions) with ordinality as p (queue_id, verdict, send_after, budget_id, turn)
     cross join lateral (
       select x.id, x.run_id, x.ready_seq, x.turn from public.chunk_processing_queue as x
-      where x.id = p.id offset 0
+      where x.id = p.queue_id offset 0
     ) as q
     cross join lateral (
       select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
@@ -6070,6 +6028,7 @@ begin
       coalesce(verdict, case when place_in_line > room or line_after > ahead then 'budget'
       else 'admitted' end) as verdict,
       case
+        when verdict = 'token' then look_after
         when verdict = 'locked' then interval '1 second'
         when verdict = 'workspace'
         then greatest(rate_limited_until - v_now, interval '250 ms')
@@ -6101,15 +6060,16 @@ begin
     where b.id = sent.budget_id and b.id = any (v_locked_ids)
   )
   select array_agg(row(v.id, v.verdict,
-    case when v.verdict in ('budget', 'workspace', 'locked') then v.look_after else v.send_after end,
+    case when v.verdict in ('budget', 'workspace', 'locked', 'token') then v.look_after
+      else v.send_after end,
     v.budget_id)::sync.admission order by v.turn) into v_admissions
   from verdicts as v;
   return v_admissions;
 end; $$;
-comment on function sync.admit_chunks(bigint[], boolean) is
+comment on function sync.admit_chunks(bigint[], text, bigint[], bigint[]) is
 $$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
 line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
-another session has locked. Returns: which may be sent and which must wait. Locks: the budgets that
+another session has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and which must wait. Locks: the budgets that
 have a limit, last of all, as lock_budgets().$$;
 
 create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
@@ -6794,8 +6754,8 @@ comment on function sync.ready_of_others(bigint, bigint[], int) is
 $$Returns: ready chunks with later turns than one of them and of other workspaces than these, oldest
 turn first, among the next 500: more than two workspaces have slots.$$;
 
-create function sync.pick_fair_shares(p_limit int, p_worker_id text) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function sync.fair_shares(p_limit int, p_worker_id text) returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   -- Whoever asks for many has room for many: what it holds already matters less than its reading
   -- costs.
@@ -6823,22 +6783,18 @@ begin
         h.leases + row_number() over (partition by o.workspace_id order by o.ready_seq) as level
       from sync.leases_held(v_worker_id, array(select distinct workspace_id from offered)) as h
       join offered as o on o.workspace_id = h.workspace_id
-    ), wanted as materialized (
-      select l.id from leveled as l order by l.level, l.ready_seq limit p_limit
     )
-    select q.id from wanted as w join public.chunk_processing_queue as q on q.id = w.id
-    where q.ready_seq is not null for no key update of q skip locked);
+    select l.id from leveled as l order by l.level, l.ready_seq limit p_limit);
 end; $$;
-comment on function sync.pick_fair_shares(int, text) is
+comment on function sync.fair_shares(int, text) is
 $$Where more is ready than a worker has room for, and one workspace has much of what comes next:
 chunks of others with later turns come first as far as the worker holds fewer of theirs. Decided
 before anything is locked, so that no claim keeps from others what it does not take. Returns: their
-ids, fewer than p_limit if others claim them now; none where turns alone decide. Locks: queue rows
-by SKIP LOCKED.$$;
+ids; none where turns alone decide.$$;
 
 revoke all on function
   sync.leases_held, sync.who_has_much, sync.next_ready, sync.ready_of_others,
-  sync.pick_fair_shares
+  sync.fair_shares
 from public, anon, authenticated, service_role;
 
 -- Echo: now and then a claim has Realtime send a message that all who listen must hear.
@@ -6960,7 +6916,7 @@ $$Returns: how a workspace's requests are made now, or what keeps them from it. 
 what the query sees.$$;
 
 create function sync.access_of_workspaces(p_workspace_ids bigint[]) returns sync.access[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
     select sync.access_of(w, so, t) from public.sync_workspaces as w
@@ -6972,24 +6928,44 @@ comment on function sync.access_of_workspaces(bigint[]) is
 $$Key and URL of workspaces, in one statement: a registration that commits meanwhile gives both or
 neither. Returns: one each, for a claim's answer and nothing else.$$;
 
-create function sync.read_access(p_queue_ids bigint[]) returns sync.access[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  return sync.access_of_workspaces(array(
-    select distinct r.workspace_id from unnest(p_queue_ids) as p (id)
-    join public.chunk_processing_queue as q on q.id = p.id
-    join public.workspace_sync_runs as r on r.id = q.run_id));
-end; $$;
-comment on function sync.read_access(bigint[]) is
-$$Returns: how the chunks' workspaces are asked, one each, for a claim's answer and nothing else.$$;
-
 revoke all on function
-  sync.is_token_served, sync.access_of, sync.access_of_workspaces, sync.read_access
+  sync.is_token_served, sync.access_of, sync.access_of_workspaces
 from public, anon, authenticated, service_role;
+
+-- Lease documents: the JSON by which a worker gets a request, whatever it is for: a chunk, a try,
+-- or an access token.
+
+create type sync.leased as (
+  queue_id bigint, lease_token bigint, send_after interval, budget_id bigint, workspace text,
+  workspace_id bigint, stream text, attempt int, timeout_ms int, max_body_bytes int,
+  request jsonb, origin text, credentials jsonb, status_classes jsonb, answer_headers jsonb
+);
+comment on type sync.leased is
+'A request that was just leased, as a worker is told of it: see docs/worker-protocol.md.';
+
+create function sync.lease_documents(p_leased sync.leased[], p_lease_seconds numeric) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'queue_id', l.queue_id, 'lease_token', l.lease_token, 'lease_ms', p_lease_seconds * 1000,
+      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
+      'budget_id', l.budget_id, 'workspace', l.workspace, 'workspace_id', l.workspace_id,
+      'stream', l.stream, 'attempt', l.attempt, 'timeout_ms', l.timeout_ms,
+      'max_body_bytes', l.max_body_bytes, 'request', l.request, 'origin', l.origin,
+      'credentials', l.credentials, 'status_classes', l.status_classes,
+      'answer_headers', l.answer_headers) order by l.send_after, l.queue_id), '[]')
+    from unnest(p_leased) as l);
+end; $$;
+comment on function sync.lease_documents(sync.leased[], numeric) is
+$$Returns: leases as docs/worker-protocol.md has them, in the order in which they are sent.$$;
+
+revoke all on function sync.lease_documents from public, anon, authenticated, service_role;
 
 -- Token requests: access tokens are asked for by whichever worker claims next, one request at a
 -- time for each workspace, on the budget of the token endpoint's host.
--- Stands on: addresses, keys, budgets, grants, queue, slots, next_urls, admission, credentials.
+-- Stands on: addresses, keys, budgets, grants, queue, slots, admission, credentials,
+--   lease_documents.
 
 create function sync.token_budget(p_workspace public.sync_workspaces,
   p_source public.sync_sources) returns bigint
@@ -7034,18 +7010,6 @@ comment on function sync.request_tokens(bigint[]) is
 $$Have access tokens asked for, where none serves, none is asked for already, and the grant was not
 just refused. Locks: the workspaces' tokens by SKIP LOCKED: whoever holds one sees to it.$$;
 
-create function sync.token_wait(p_workspace_id bigint) returns interval
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return greatest(interval '1 second', least(interval '15 seconds', (
-    select case r.status when 'processing' then r.lease_expires_at else r.due_at end - sync.now()
-    from sync.token_requests as r
-    where r.workspace_id = p_workspace_id and r.ended_at is null)));
-end; $$;
-comment on function sync.token_wait(bigint) is
-$$Returns: after how long to look again at what waits for an access token. Its coming wakes it
-earlier.$$;
-
 create function sync.note_generations(p_queue_ids bigint[], p_access sync.access[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -7078,27 +7042,20 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
         when 'oauth2_client' then 'client_credentials' else 'refresh_token' end)
         || p_source.token_params) as f),
     'credentials', (
-      select jsonb_agg(jsonb_build_object('in', f.place, 'name', f.name, 'value', f.value)
+      select jsonb_agg(jsonb_build_object('in', 'form', 'name', f.name, 'value', f.value)
         order by f.name)
-      from (values
-        ('form', 'client_id', case p_source.token_auth when 'form'
-          then p_grant ->> 'client_id' end),
-        ('form', 'client_secret', case p_source.token_auth when 'form'
-          then nullif(p_grant ->> 'client_secret', '') end),
-        ('header', 'Authorization', case p_source.token_auth when 'basic' then 'Basic '
-          || translate(encode(convert_to(concat(sync.url_encode(p_grant ->> 'client_id'), ':',
-          sync.url_encode(p_grant ->> 'client_secret')), 'UTF8'), 'base64'), chr(10), '') end),
-        ('form', 'refresh_token', case p_source.auth when 'oauth2_refresh'
+      from (values ('client_id', p_grant ->> 'client_id'),
+        ('client_secret', nullif(p_grant ->> 'client_secret', '')),
+        ('refresh_token', case p_source.auth when 'oauth2_refresh'
           then coalesce(p_tokens ->> 'refresh_token', p_grant ->> 'refresh_token') end)
-      ) as f (place, name, value) where f.value is not null));
+      ) as f (name, value) where f.value is not null));
 $$;
 comment on function sync.token_form(public.sync_sources, jsonb, jsonb) is
-$$Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. By
-HTTP Basic the client's id and secret are first encoded as in a form, as RFC 6749 has it. A rotated
-refresh token takes the place of the one that was registered.$$;
+$$Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
+rotated refresh token takes the place of the one that was registered.$$;
 
 create function sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
-  returns jsonb
+  returns sync.leased
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -7108,7 +7065,7 @@ declare
   v_url text;
   v_form jsonb;
   v_held record;
-  v_lease_token bigint;
+  v_leased sync.leased;
 begin
   select * into strict v_workspace from public.sync_workspaces where id = p_request.workspace_id;
   select * into strict v_source from public.sync_sources where id = v_workspace.source_id;
@@ -7134,29 +7091,33 @@ begin
   v_url := sync.token_url_of(v_workspace.base_url, v_source.token_url);
   v_form := sync.token_form(v_source, sync.json_object(sync.read_secret(v_workspace.secret_id)),
     sync.json_object(sync.read_secret(v_token.secret_id)));
-  v_lease_token := sync.new_token();
-  update sync.token_requests set status = 'processing', lease_token = v_lease_token,
+  v_leased.lease_token := sync.new_token();
+  update sync.token_requests set status = 'processing', lease_token = v_leased.lease_token,
     lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), started_at = v_now,
     requested_at = v_now + v_held.o_send_after, worker_id = p_worker_id, outcome = null
   where id = p_request.id;
-  return jsonb_build_object(
-    'queue_id', p_request.id, 'lease_token', v_lease_token,
-    'lease_ms', sync.setting('lease_seconds') * 1000,
-    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
-    'budget_id', p_request.budget_id, 'workspace', v_workspace.workspace_name,
-    'workspace_id', v_workspace.id, 'stream', 'access token',
-    'attempt', p_request.failures + 1, 'timeout_ms', 30000, 'max_body_bytes', 65536,
-    'request', jsonb_build_object(
-      'method', 'POST', 'url', v_url, 'params', '[]'::jsonb, 'form', v_form -> 'form',
-      'headers', '{"Accept": "application/json"}'::jsonb,
-      'reach', case
-        when sync.is_switched_on('allow_private_addresses') then 'any'
-        when sync.reach_of(sync.parse_url(v_url)) = 'loopback' then 'loopback'
-        else 'public' end),
-    'origin', sync.origin_of(v_url), 'credentials', v_form -> 'credentials',
-    'answer_headers', '["date", "retry-after"]'::jsonb,
-    -- What an endpoint says with a refusal stands in its body, which is SQL's to read.
-    'status_classes', '{"429": "rate_limited", "5xx": "transient", "other": "page"}'::jsonb);
+  v_leased.queue_id := p_request.id;
+  v_leased.send_after := v_held.o_send_after;
+  v_leased.budget_id := p_request.budget_id;
+  v_leased.workspace := v_workspace.workspace_name;
+  v_leased.workspace_id := v_workspace.id;
+  v_leased.stream := 'access token';
+  v_leased.attempt := p_request.failures + 1;
+  v_leased.timeout_ms := 30000;
+  v_leased.max_body_bytes := 65536;
+  v_leased.request := jsonb_build_object(
+    'method', 'POST', 'url', v_url, 'params', '[]'::jsonb, 'form', v_form -> 'form',
+    'headers', '{"Accept": "application/json"}'::jsonb,
+    'reach', case
+      when sync.is_switched_on('allow_private_addresses') then 'any'
+      when sync.reach_of(sync.parse_url(v_url)) = 'loopback' then 'loopback'
+      else 'public' end);
+  v_leased.origin := sync.origin_of(v_url);
+  v_leased.credentials := v_form -> 'credentials';
+  v_leased.answer_headers := '["date", "retry-after"]';
+  -- What an endpoint says with a refusal stands in its body, which is SQL's to read.
+  v_leased.status_classes := '{"429": "rate_limited", "5xx": "transient", "other": "page"}';
+  return v_leased;
 end; $$;
 comment on function sync.lease_token_request(sync.token_requests, text) is
 $$Hand out a request for an access token, or say when to look again: while its budget has no room,
@@ -7170,73 +7131,42 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_request sync.token_requests;
-  v_lease jsonb;
-  v_leases jsonb := '[]'::jsonb;
+  v_lease sync.leased;
+  v_leased sync.leased[] := array[]::sync.leased[];
 begin
-  if p_room <= 0 or not exists (select 1 from sync.token_requests
-    where status = 'pending' and due_at <= v_now) then
-    return v_leases;
-  end if;
   for v_request in
     select * from sync.token_requests
     where status = 'pending' and due_at <= v_now
       and (p_workspace_ids is null or workspace_id = any (p_workspace_ids))
-    order by due_at, id limit p_room for no key update skip locked
+    order by due_at, id limit greatest(p_room, 0) for no key update skip locked
   loop
     v_lease := sync.lease_token_request(v_request, p_worker_id);
-    if v_lease is not null then
-      v_leases := v_leases || v_lease;
+    if v_lease.lease_token is not null then
+      v_leased := v_leased || v_lease;
     end if;
   end loop;
-  if v_leases <> '[]' then
+  if cardinality(v_leased) > 0 then
     -- A crash that took this lease back would have the refresh token used twice.
     perform set_config('synchronous_commit', 'on', true);
   end if;
-  return v_leases;
+  return sync.lease_documents(v_leased, sync.setting('lease_seconds'));
 end; $$;
 comment on function sync.lease_token_requests(text, int, bigint[]) is
 $$Hand out requests for access tokens that are due, of any workspace or of these, at most p_room.
 The claim is durable then. Returns: the leases, as docs/worker-protocol.md has them. Locks: the
 requests, then their budgets, last of all; both by SKIP LOCKED.$$;
 
-create function sync.tokens_due(p_limit int) returns int
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (select count(*) from (
-    select 1 from sync.token_requests where status = 'pending' and due_at <= sync.now()
-    limit p_limit) as due);
-end; $$;
-comment on function sync.tokens_due(int) is
-$$Returns: for how many requests for access tokens a claim keeps room, before it takes chunks.$$;
-
-create function sync.next_token_ms() returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (select greatest(0, ceil(extract(epoch from min(due_at) - sync.now()) * 1000))::bigint
-    from sync.token_requests where status = 'pending' having count(*) > 0);
-end; $$;
-comment on function sync.next_token_ms() is
-$$Returns: in how many milliseconds the next request for an access token is due; null: none is.$$;
-
 revoke all on function
-  sync.token_budget, sync.request_tokens, sync.token_wait, sync.note_generations,
-  sync.end_token_request, sync.token_form, sync.lease_token_request, sync.lease_token_requests,
-  sync.tokens_due, sync.next_token_ms
+  sync.token_budget, sync.request_tokens, sync.note_generations,
+  sync.end_token_request, sync.token_form, sync.lease_token_request, sync.lease_token_requests
 from public, anon, authenticated, service_role;
 
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
--- Stands on: addresses, queue, requests, classes.
+-- Stands on: addresses, queue, requests, classes, lease_documents.
 
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 begin
-  if not exists (
-    select 1 from public.chunk_processing_queue
-    where status = 'pending' and slot is not null and ready_seq is null
-      and line_budget_id is null and next_retry_at <= sync.now()
-  ) then
-    return;
-  end if;
   update public.chunk_processing_queue as q
   set ready_seq = coalesce(q.turn, nextval('sync.ready_seq')), turn = null,
     next_retry_at = null
@@ -7251,39 +7181,33 @@ end; $$;
 comment on function sync.wake_due_chunks(int) is
 $$Delayed chunks that fell due become ready. Locks: queue rows, by SKIP LOCKED.$$;
 
-create function sync.pick_ready_chunks(p_limit int) returns bigint[]
+create function sync.pick_ready_chunks(p_limit int, p_first bigint[]) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_ids bigint[] := array[]::bigint[];
 begin
-  return (
-    select array_agg(id) from (
-      select id from public.chunk_processing_queue
-      where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
-      order by ready_seq limit p_limit for no key update skip locked
-    ) as picked
-  );
+  if cardinality(p_first) > 0 then
+    v_ids := array(
+      select q.id from unnest(p_first) with ordinality as f (id, n)
+      join public.chunk_processing_queue as q on q.id = f.id
+      where q.ready_seq is not null for no key update of q skip locked);
+  end if;
+  if cardinality(v_ids) < p_limit then
+    v_ids := (v_ids || array(
+      select picked.id from (
+        select id from public.chunk_processing_queue
+        where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
+        order by ready_seq limit p_limit for no key update skip locked
+      ) as picked
+      where picked.id <> all (v_ids)))[1:p_limit];
+  end if;
+  return v_ids;
 end; $$;
-comment on function sync.pick_ready_chunks(int) is
-$$Lock ready chunks in the order of their turns: one index scan from the floor of the last sweep,
-whatever is waiting behind. What must be leased alone is passed over. Returns: their ids, null if none. Locks: queue rows, by SKIP LOCKED.$$;
-
-create function sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
-  returns sync.admission[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  return array(
-    select row(q.id, case when st.source_id <> w.source_id then 'moved'
-      else coalesce(a.obstacle, 'keyless') end, null, w.budget_id)::sync.admission
-    from unnest(p_queue_ids) as p (id)
-    join public.chunk_processing_queue as q on q.id = p.id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    join public.sync_streams as st on st.id = r.stream_id
-    left join unnest(p_access) as a on a.workspace_id = w.id
-    where a.credentials is null or st.source_id <> w.source_id);
-end; $$;
-comment on function sync.withheld_chunks(bigint[], sync.access[]) is
-$$Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
-without a key or before its access token is there, nor to another source than its stream's.$$;
+comment on function sync.pick_ready_chunks(int, bigint[]) is
+$$Lock ready chunks: those that come first, and then others in the order of their turns, by one
+index scan from the floor of the last sweep, whatever is waiting behind. Of those that come first
+some may be claimed by others now. What must be leased alone is passed over. Returns: their ids.
+Locks: queue rows, by SKIP LOCKED.$$;
 
 create function sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
   returns sync.made_request[]
@@ -7296,6 +7220,11 @@ begin
     select r.stream_id from unnest(p_queue_ids) as p (id)
     join public.chunk_processing_queue as q on q.id = p.id
     join public.workspace_sync_runs as r on r.id = q.run_id) and not sync.is_plain(st);
+  if v_stream_ids = array[]::bigint[] and not exists (
+    select 1 from public.chunked_sync_jobs
+    where id = any (p_queue_ids) and record_id !~ '^[A-Za-z0-9_~-]+$') then
+    return array[]::sync.made_request[];
+  end if;
   return array(
     select sync.make_request(c, st, so, a.base_url)
     from unnest(p_queue_ids) as p (id)
@@ -7310,22 +7239,20 @@ end; $$;
 comment on function sync.made_requests(bigint[], sync.access[]) is
 $$Returns: of the chunks whose requests have templates, what filling them gave.$$;
 
-create function sync.note_unreadable(p_queue_ids bigint[]) returns void
+create function sync.note_unreadable(p_workspace_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspaces as w
   set key_status = 'unreadable', key_checked_at = sync.now()
   from (
     select id from public.sync_workspaces
-    where key_status <> 'unreadable' and removed_at is null and id in (
-      select r.workspace_id from public.chunk_processing_queue as q
-      join public.workspace_sync_runs as r on r.id = q.run_id where q.id = any (p_queue_ids))
+    where key_status <> 'unreadable' and removed_at is null and id = any (p_workspace_ids)
     order by id for no key update skip locked
   ) as found
   where w.id = found.id;
 end; $$;
 comment on function sync.note_unreadable(bigint[]) is
-$$The keys of these chunks' workspaces cannot be read: until they can, their runs are held as if
+$$The keys of these workspaces cannot be read: until they can, their runs are held as if
 paused. Locks: the workspaces by SKIP LOCKED.$$;
 
 create function sync.lease_chunks(p_admissions sync.admission[], p_worker_id text,
@@ -7335,11 +7262,8 @@ declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
   v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
-  v_leases jsonb;
+  v_leased sync.leased[];
 begin
-  if cardinality(p_admissions) = 0 then
-    return '{"leases": []}'::jsonb;
-  end if;
   with leased as (
     update public.chunk_processing_queue as q set
       status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
@@ -7369,22 +7293,15 @@ begin
     where q.id = a.queue_id
     returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
   )
-  select
-    jsonb_agg(jsonb_build_object(
-      'queue_id', l.id, 'lease_token', l.lease_token, 'lease_ms', v_lease_seconds * 1000,
-      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
-      'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
-      'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
-      'max_body_bytes', st.max_body_bytes,
-      'request', coalesce(made.request,
-        sync.plain_request(c, st, access.base_url || so.base_path)) || jsonb_build_object(
-        'reach', sync.reach_below(w.base_url, v_is_anywhere_allowed)),
-      'origin', access.origin, 'credentials', access.credentials,
-      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading,
-        made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
-      'answer_headers', sync.answer_headers(st, so)
-    ) order by l.send_after, l.id)
-  into v_leases
+  select array_agg(row(l.id, l.lease_token, l.send_after, l.budget_id, w.workspace_name, w.id,
+    st.stream_name, l.attempts + 1, st.timeout_ms, st.max_body_bytes,
+    coalesce(made.request, sync.plain_request(c, st, access.base_url || so.base_path))
+      || jsonb_build_object('reach', sync.reach_below(w.base_url, v_is_anywhere_allowed)),
+    access.origin, access.credentials,
+    sync.status_classes(st, so, c.kind, c.page, c.reading,
+      made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
+    sync.answer_headers(st, so))::sync.leased)
+  into v_leased
   from leased as l
   join public.chunked_sync_jobs as c on c.id = l.id
   join public.workspace_sync_runs as r on r.id = l.run_id
@@ -7394,11 +7311,11 @@ begin
   join public.sync_sources as so on so.id = st.source_id
   left join unnest(p_made) as made on made.queue_id = l.id
   where l.status = 'processing';
-  return jsonb_build_object('leases', coalesce(v_leases, '[]'));
+  return sync.lease_documents(v_leased, v_lease_seconds);
 end; $$;
 comment on function sync.lease_chunks(sync.admission[], text, sync.access[], sync.made_request[]) is
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
-holds the rows. Returns: {"leases"} as docs/worker-protocol.md has it.$$;
+holds the rows. Returns: the leases, as lease_documents() has them.$$;
 
 create function sync.note_haste(p_worker_id text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -7456,7 +7373,7 @@ $$Notes that a worker lives, at most every 5 s, and what it says of listening wh
 Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks, sync.withheld_chunks,
+  sync.wake_due_chunks, sync.pick_ready_chunks,
   sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
 from public, anon, authenticated, service_role;
 
@@ -7464,27 +7381,57 @@ from public, anon, authenticated, service_role;
 -- Stands on: keys, records, next_urls, classes.
 
 create type sync.page_in_hand as (
+  -- What was handed over. turn: its place in the call. The body is dropped when it is read, the
+  -- answer when it is applied: every statement over pages copies them.
   turn int, queue_id bigint, lease_token bigint, http_status int, headers jsonb, body text,
   duration_ms bigint,
-  answer jsonb,
-  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan int,
-  page int, record_id text, worker_id text,
-  attempts int, max_attempts int, postponements int, postponed_since timestamptz,
-  is_repeat boolean,
-  known_pages int, is_key_accepted boolean, is_rate_limited boolean,
-  outcome text, code text, message text, wait interval, is_permanent boolean,
-  records int, changed int, total bigint, last_page int, reveals_pages boolean,
-  reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint,
-  first_key numeric, last_key numeric, disorder text, refusal text,
-  key_owner jsonb, requested_at timestamptz, is_full_scan boolean, is_mended boolean, unfit jsonb,
-  uses_up_window boolean, part_id bigint, parent_id text,
-  first_text text, last_text text, next jsonb, ends boolean, latest_at timestamptz,
-  retry_after numeric, seen_ids text array, condition jsonb,
-  token_generation bigint, is_token_proven boolean
+
+  -- The chunk, as the fence found it. requested_at: the earliest that it was sent.
+  run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, worker_id text,
+  attempts int, max_attempts int, requested_at timestamptz,
+  -- How often in a row, and since when, the database itself could not take it.
+  postponements int, postponed_since timestamptz,
+  -- What was asked for: a page, or a record; reading: where in the list, as its stream's kind says.
+  kind text, scan int, page int, record_id text, reading jsonb,
+  -- Of children: of which parent's list it is a page.
+  part_id bigint, parent_id text,
+  -- Of its run: whether it reads everything, up to which page it knew, and whether half of the
+  -- planned window is used up with this chunk.
+  is_full_scan boolean, known_pages int, uses_up_window boolean,
+  -- Whether there is nothing to be noted of its key, and something of its limits; which access
+  -- token was sent, and whether an answer proved that one before.
+  is_key_accepted boolean, is_rate_limited boolean, token_generation bigint,
+  is_token_proven boolean,
+
+  -- What the answer says. answer: first all of it, then its records, none where one that was asked
+  -- for is gone; records: how many. is_mended: characters that Postgres cannot store were replaced.
+  answer jsonb, records int, is_mended boolean,
+  -- total: how many records the API counts. reveals_pages: the run did not know that its pages end
+  -- there. is_past_pages: it shows that the list was at its end before.
+  total bigint, last_page int, reveals_pages boolean, is_past_pages boolean,
+  -- Of a feed: where it goes on, and the lowest id that it shows.
+  next_cursor text, lowest_id bigint,
+  -- Of a chained or agreed list, or one that is read since a time: as in sync.seen_pages.
+  first_key numeric, last_key numeric, first_text text, last_text text, disorder text, next jsonb,
+  ends boolean, latest_at timestamptz,
+  -- Of a page that others led to and that is gone: what the API answered in its place.
+  refusal text,
+  -- Of a conditional request: {"key", "said"}, which request and the validators of its answer; of a
+  -- 304 without "said", and the ids that the page showed when it was read.
+  condition jsonb, seen_ids text array,
+  -- Of a request that asks whose key it is: {"id", "name"}.
+  key_owner jsonb,
+
+  -- The verdict. No outcome: still to be applied. is_repeat: the verb answered so before.
+  outcome text, is_repeat boolean, code text, message text,
+  -- wait: until it comes again; retry_after: what the answer asks for, in seconds.
+  is_permanent boolean, wait interval, retry_after numeric,
+  -- How many records are new or different, and {column: the first record whose value does not fit}.
+  changed int, unfit jsonb
 );
 comment on type sync.page_in_hand is
-'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
-of it, what became of it. part_id, parent_id: of children, of which parent''s list it is a page.';
+'A chunk on its way through a completing or failing verb: what was handed over, the chunk as the
+fence found it, what the answer says, and the verdict.';
 
 create function sync.raise_shape(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -7518,10 +7465,12 @@ comment on function sync.count_at(jsonb, text[]) is
 $$Returns: the same, where one has to stand. Raises: SY010.$$;
 
 create function sync.page_number_in(p_answer jsonb, p_path text[]) returns int
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select least(greatest(c.pages, 1), 2147483647)::int
-  from (values (sync.count_in(p_answer, p_path))) as c (pages) where c.pages is not null;
-$$;
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pages bigint := sync.count_in(p_answer, p_path);
+begin
+  return case when v_pages is not null then least(greatest(v_pages, 1), 2147483647) end;
+end; $$;
 comment on function sync.page_number_in(jsonb, text[]) is
 $$Returns: the number of a page at a path, 1 or more; null if none stands there.$$;
 
@@ -7790,54 +7739,62 @@ comment on table sync.seen_fields is
 'Fields of records at their top level, by the types that they had, at most 500 a stream.';
 alter table sync.seen_fields enable row level security;
 
-create function sync.note_fields(p_records sync.incoming_record[],
-  p_changed sync.changed_record[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
+create function sync.unseen_fields(p_records sync.incoming_record[],
+  p_changed sync.changed_record[]) returns sync.seen_fields[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
   set enable_hashjoin = on set enable_nestloop = off as $$
 begin
-  with changed as materialized (
-    select r.stream_id, r.record_id, r.record,
-      row_number() over (partition by r.stream_id order by r.n) as n
-    from unnest(p_changed) as c
-    join unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-        record, turn, requested_at, is_truth, parent_id, own_id, n)
-      on r.workspace_id = c.workspace_id and r.stream_id = c.stream_id
-        and r.record_id = c.record_id
-    where jsonb_typeof(r.record) = 'object'
-  ), known as materialized (
-    select f.stream_id, array_agg(distinct f.field) as fields, count(*) as count
-    from sync.seen_fields as f
-    where f.stream_id = any (array(select distinct c.stream_id from unnest(p_changed) as c))
-    group by f.stream_id
-  ), looked_at as (
-    -- A field that is new shows in any record; whether a type is, 20 of them tell: to take all
-    -- apart would cost as much as to write them.
-    select c.stream_id, c.record_id, c.record, c.n, coalesce(k.count, 0) as count
-    from changed as c left join known as k on k.stream_id = c.stream_id
-    where coalesce(k.count, 0) < 500
-      and (c.n <= 20 or c.record - coalesce(k.fields, '{}') <> '{}')
-    order by c.n limit 100
-  ), found as (
-    select distinct on (l.stream_id, field, type) l.stream_id, left(e.key, 200) as field,
-      jsonb_typeof(e.value) as type, l.record_id, l.count
-    from looked_at as l cross join jsonb_each(l.record) as e (key, value)
-    order by l.stream_id, field, type, l.n
-  ), missing as (
-    select f.*, f.count + row_number() over (partition by f.stream_id order by f.field, f.type)
-      as place
-    from found as f
-    left join sync.seen_fields as s on s.stream_id = f.stream_id and s.field = f.field
-      and s.type = f.type
-    where s.stream_id is null
-  )
-  insert into sync.seen_fields (stream_id, field, type, first_id)
-  select m.stream_id, m.field, m.type, m.record_id from missing as m where m.place <= 500
-  order by m.stream_id, m.field, m.type
+  return array(
+    with changed as materialized (
+      select r.stream_id, r.record_id, r.record,
+        row_number() over (partition by r.stream_id order by r.n) as n
+      from unnest(p_changed) as c
+      join unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
+          record, turn, requested_at, is_truth, parent_id, own_id, n)
+        on r.workspace_id = c.workspace_id and r.stream_id = c.stream_id
+          and r.record_id = c.record_id
+      where jsonb_typeof(r.record) = 'object'
+    ), known as materialized (
+      select f.stream_id, array_agg(distinct f.field) as fields, count(*) as count
+      from sync.seen_fields as f
+      where f.stream_id = any (array(select distinct c.stream_id from unnest(p_changed) as c))
+      group by f.stream_id
+    ), looked_at as (
+      -- A field that is new shows in any record; whether a type is, 20 of them tell: to take all
+      -- apart would cost as much as to write them.
+      select c.stream_id, c.record_id, c.record, c.n, coalesce(k.count, 0) as count
+      from changed as c left join known as k on k.stream_id = c.stream_id
+      where coalesce(k.count, 0) < 500
+        and (c.n <= 20 or c.record - coalesce(k.fields, '{}') <> '{}')
+      order by c.n limit 100
+    ), found as (
+      select distinct on (l.stream_id, field, type) l.stream_id, left(e.key, 200) as field,
+        jsonb_typeof(e.value) as type, l.record_id, l.count
+      from looked_at as l cross join jsonb_each(l.record) as e (key, value)
+      order by l.stream_id, field, type, l.n
+    ), missing as (
+      select f.*, f.count + row_number() over (partition by f.stream_id order by f.field, f.type)
+        as place
+      from found as f
+      left join sync.seen_fields as s on s.stream_id = f.stream_id and s.field = f.field
+        and s.type = f.type
+      where s.stream_id is null
+    )
+    select row(m.stream_id, m.field, m.type, m.record_id, sync.now())::sync.seen_fields
+    from missing as m where m.place <= 500);
+end; $$;
+comment on function sync.unseen_fields(sync.incoming_record[], sync.changed_record[]) is
+$$Returns: fields and types of changed records that were not seen before.$$;
+
+create function sync.note_fields(p_fields sync.seen_fields[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into sync.seen_fields
+  select f.* from unnest(p_fields) as f order by f.stream_id, f.field, f.type
   on conflict (stream_id, field, type) do nothing;
 end; $$;
-comment on function sync.note_fields(sync.incoming_record[], sync.changed_record[]) is
-$$Note fields and types of changed records that were not seen before. Locks: new rows, in key
-order.$$;
+comment on function sync.note_fields(sync.seen_fields[]) is
+$$Note fields that were not seen before. Locks: new rows, in key order.$$;
 
 create view public.stream_fields with (security_invoker = true) as
 select so.source_name, st.stream_name, f.field, f.type, f.first_id, f.first_seen_at
@@ -7882,7 +7839,8 @@ create policy seen_fields_select_operator on sync.seen_fields
 for select to authenticated using ((select sync.is_operator()));
 create policy column_fills_select_operator on sync.column_fills
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.note_fields from public, anon, authenticated, service_role;
+revoke all on function sync.unseen_fields, sync.note_fields
+from public, anon, authenticated, service_role;
 
 -- Unchanged pages: a 304 counts as the page that was read before.
 -- Stands on: conditions, requests.
@@ -8650,21 +8608,15 @@ comment on function sync.recount_held(bigint, bigint) is
 $$What runs still hold back for approve_deletions(), after some of it was decided, superseded or
 forgotten. Locks: runs that hold something, by id, after the missing records.$$;
 
-create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null,
-  p_may_wait boolean default true) returns void
+create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null)
+  returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if p_may_wait then
-    perform 1 from sync.missing_records
-    where (p_workspace_id is null or workspace_id = p_workspace_id)
-      and (p_stream_id is null or stream_id = p_stream_id)
-    order by workspace_id, stream_id, record_id for update;
-  end if;
   delete from sync.missing_records as m using (
     select workspace_id, stream_id, record_id from sync.missing_records
     where (p_workspace_id is null or workspace_id = p_workspace_id)
       and (p_stream_id is null or stream_id = p_stream_id)
-    order by workspace_id, stream_id, record_id for update skip locked
+    order by workspace_id, stream_id, record_id for update
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.record_id = gone.record_id;
@@ -8678,22 +8630,20 @@ begin
       and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
     order by workspace_id, stream_id) as r;
 end; $$;
-comment on function sync.forget_missing(bigint, bigint, boolean) is
+comment on function sync.forget_missing(bigint, bigint) is
 $$Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
 another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
-every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing records by key, the workspace's streams, then runs that hold something.
+every stream. Locks: missing records by key, the workspace's streams, then runs that hold something.
 The caller holds the live runs concerned, if any.$$;
 
 create function sync.forget_missing_of_stream() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.forget_missing(null, new.id, false);
+  perform sync.forget_missing(null, new.id);
   return null;
 end; $$;
 comment on function sync.forget_missing_of_stream() is
-$$Trigger: by another declaration what was missed says nothing. Runs that close lock what they
-missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records by SKIP
-LOCKED.$$;
+$$Trigger: by another declaration what was missed says nothing. Locks: as forget_missing().$$;
 create trigger sync_streams_forget_missing after update on public.sync_streams
 for each row when (new.revision <> old.revision)
 execute function sync.forget_missing_of_stream();
@@ -9662,7 +9612,7 @@ free slot, which of a new run is slot 1: as one set, however many there are. All
 key, whatever the planner knows of tables that were just filled. The caller holds the runs' locks,
 or made them. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.forget_what_says_nothing(p_run_ids bigint[]) returns void
+create function sync.forget_missed_with_another_key(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = on
   set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -9672,12 +9622,11 @@ begin
     select 1 from sync.missing_records as m
     join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
     where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
-      and (x.access_revision, x.stream_revision)
-        is distinct from (r.access_revision, r.stream_revision) offset 0);
+      and x.access_revision <> r.access_revision offset 0);
 end; $$;
-comment on function sync.forget_what_says_nothing(bigint[]) is
-$$What runs missed with another key or declaration says nothing for those that begin: mostly that is
-forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
+comment on function sync.forget_missed_with_another_key(bigint[]) is
+$$What runs missed with another key says nothing for those that begin: mostly that is forgotten with
+the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
 
 create function sync.live_parent_of(p_run public.workspace_sync_runs) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -9697,7 +9646,7 @@ $$Returns: of a run of children or items the live run of their parents in the sa
 one.$$;
 
 revoke all on function
-  sync.begin_phase, sync.forget_what_says_nothing, sync.live_parent_of
+  sync.begin_phase, sync.forget_missed_with_another_key, sync.live_parent_of
 from public, anon, authenticated, service_role;
 
 -- Lists: where a page of a chained or agreed list stands, what comes after it, whether it is the
@@ -11277,6 +11226,18 @@ create index staged_items_chunk_idx on sync.staged_items (chunk_id);
 create index staged_items_stream_idx on sync.staged_items (stream_id);
 alter table sync.staged_items enable row level security;
 
+create function sync.is_followed(p_stream public.sync_streams) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select 1 from public.sync_streams as child
+    where child.source_id = p_stream.source_id and child.parent_stream = p_stream.stream_name
+      and (child.completeness = 'items' or child.fan_out = 'changed'));
+end; $$;
+comment on function sync.is_followed(public.sync_streams) is
+$$Returns: whether streams of items, or of children that follow what changed, have it as their
+parent.$$;
+
 create function sync.stage_items(p_changed sync.changed_record[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_hashjoin = on as $$
 begin
@@ -11627,7 +11588,8 @@ grant select on table sync.staged_items to authenticated, service_role;
 create policy staged_items_select_operator on sync.staged_items
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys, sync.queue_items,
+  sync.is_followed, sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys,
+  sync.queue_items,
   sync.item_warnings, sync.begin_items, sync.advance_items, sync.note_items, sync.shown_with,
   sync.joined_items, sync.cover_items, sync.plan_items
 from public, anon, authenticated, service_role;
@@ -12834,7 +12796,7 @@ declare
   v_connect bigint[];
   v_go bigint[];
 begin
-  perform sync.forget_what_says_nothing(p_run_ids);
+  perform sync.forget_missed_with_another_key(p_run_ids);
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(id) filter (where first = 'parent'),
     array_agg(id order by id) filter (where first = 'connect'),
@@ -13623,13 +13585,22 @@ declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
     where not p.is_repeat and p.outcome <> 'refused');
-  v_item_ids bigint[] := array(
-    select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed');
+  v_item_ids bigint[];
+  v_is_unfit boolean;
+  v_is_connection boolean;
+  v_is_about_keys boolean;
   v_run_ids bigint[];
 begin
   if cardinality(v_ended) = 0 then
     return v_pages;
   end if;
+  select coalesce(array_agg(p.queue_id)
+      filter (where p.kind = 'item' and p.outcome = 'completed'), '{}'),
+    bool_or(p.unfit is not null), bool_or(p.kind = 'connection'),
+    bool_or(p.is_rate_limited or p.code = 'SY021' or p.http_status = 401
+      or (p.outcome = 'completed' and not p.is_key_accepted))
+  into v_item_ids, v_is_unfit, v_is_connection, v_is_about_keys
+  from unnest(v_ended) as p;
   perform sync.end_or_delay(v_ended);
   v_run_ids := sync.pass_slots(v_ended) || array(
     select p.run_id from unnest(v_ended) as p
@@ -13663,9 +13634,10 @@ begin
       join public.workspace_sync_runs as r on r.id = p.run_id
         and (r.scan = p.scan or p.part_id is not null)
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
-    perform sync.note_unfit(v_ended)
-    where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
-    if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
+    if v_is_unfit then
+      perform sync.note_unfit(v_ended);
+    end if;
+    if v_is_connection then
       -- Jobs come before workspaces, and runs that end with what is found close theirs.
       perform 1 from public.polling_job_status where id in (
         select job_id from public.workspace_sync_runs where id = any (v_run_ids))
@@ -13674,7 +13646,9 @@ begin
     end if;
     perform sync.settle_runs(v_run_ids);
   end if;
-  perform sync.note_key(v_ended);
+  if v_is_about_keys then
+    perform sync.note_key(v_ended);
+  end if;
   return v_pages;
 end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is
@@ -13890,7 +13864,7 @@ $$Returns: the request for a token that was leased so last, also if that lease h
 there is none. Locks: its row.$$;
 
 create function sync.hold_token_requests(p_pages sync.page_in_hand[]) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10s' as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
 declare
   v_ids bigint[] := array(
     select r.id from unnest(p_pages) as p
@@ -13920,7 +13894,7 @@ begin
 end; $$;
 comment on function sync.hold_token_requests(sync.page_in_hand[]) is
 $$Of what the fence refused, lock the requests for tokens that these are answers to, and then their
-workspaces' tokens. A rotation in another session is waited for, for 10 s: its answer may be the only
+workspaces' tokens. A rotation in another session is waited for, for 5 s: its answer may be the only
 place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
 tokens by workspace.$$;
 
@@ -14039,36 +14013,6 @@ the budget of the token endpoint's host, whoever else draws on it; its workspace
 anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
 its budget by SKIP LOCKED.$$;
 
-create function sync.extend_tokens(p_leases jsonb, p_now timestamptz) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_kept bigint[];
-begin
-  with given as (
-    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
-    from jsonb_array_elements(p_leases) as l
-  ), free as (
-    select r.id from sync.token_requests as r join given using (id, lease_token)
-    where r.status = 'processing' and r.lease_expires_at > p_now
-      and r.started_at + sync.setting_seconds('max_lease_seconds') > p_now
-    order by r.id for no key update of r skip locked
-  ), extended as (
-    update sync.token_requests as r
-    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
-      r.started_at + sync.setting_seconds('max_lease_seconds'))
-    from free where r.id = free.id returning r.id
-  )
-  select coalesce(array_agg(id), '{}') into v_kept from extended;
-  return v_kept || array(
-    select r.id from sync.token_requests as r
-    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = r.id
-      and (l ->> 'lease_token')::bigint = r.lease_token
-    where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
-end; $$;
-comment on function sync.extend_tokens(jsonb, timestamptz) is
-$$The heartbeat's part for requests for tokens. Returns: those that are still held. Locks: their
-rows by SKIP LOCKED: what another call holds is being ended.$$;
-
 create function sync.take_back_tokens() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -14143,14 +14087,14 @@ an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$
 revoke all on function
   sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
   sync.token_request_of, sync.hold_token_requests, sync.take_token_answer, sync.take_token_answers,
-  sync.fail_token, sync.extend_tokens,
+  sync.fail_token,
   sync.take_back_tokens, sync.follow_grants
 from public, anon, authenticated, service_role;
 
 -- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
 -- belong to no run.
--- Stands on: addresses, keys, queue, slots, requests, classes, admission, rate_limits, credentials,
---   token_requests, verdicts, token_verdicts, fence, try_answers.
+-- Stands on: addresses, keys, grants, queue, slots, requests, classes, admission, rate_limits,
+--   credentials, lease_documents, token_requests, verdicts, token_verdicts, fence, try_answers.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14173,7 +14117,7 @@ end; $$;
 comment on function sync.put_off_try(bigint, interval, boolean, text) is
 $$A try's request is handed out again later. The caller holds its row.$$;
 
-create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns jsonb
+create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns sync.leased
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -14185,7 +14129,7 @@ declare
   v_access sync.access;
   v_made sync.made_request;
   v_held record;
-  v_lease_token bigint;
+  v_leased sync.leased;
 begin
   select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
   select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
@@ -14233,26 +14177,29 @@ begin
     perform sync.put_off_try(p_try.id, v_held.o_look_after, false, 'it waits for its budget');
     return null;
   end if;
-  v_lease_token := sync.new_token();
-  update sync.stream_tries set lease_token = v_lease_token, due_at = null, started_at = v_now,
+  v_leased.lease_token := sync.new_token();
+  update sync.stream_tries set lease_token = v_leased.lease_token, due_at = null, started_at = v_now,
     lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), worker_id = p_worker_id,
     requested_at = v_now + v_held.o_send_after, token_generation = v_access.token_generation,
     request = v_made.request
   where id = p_try.id;
-  return jsonb_build_object(
-    'queue_id', p_try.request_id, 'lease_token', v_lease_token,
-    'lease_ms', sync.setting('lease_seconds') * 1000,
-    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
-    'budget_id', p_try.budget_id, 'workspace', v_workspace.workspace_name,
-    'workspace_id', v_workspace.id, 'stream', v_stream.stream_name,
-    'attempt', p_try.attempts + 1, 'timeout_ms', v_stream.timeout_ms,
-    'max_body_bytes', v_stream.max_body_bytes,
-    'request', v_made.request || jsonb_build_object('reach',
-      sync.reach_below(v_workspace.base_url, sync.is_switched_on('allow_private_addresses'))),
-    'origin', v_access.origin, 'credentials', v_access.credentials,
-    'status_classes', sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
-      p_try.reading, false),
-    'answer_headers', sync.answer_headers(v_stream, v_source));
+  v_leased.queue_id := p_try.request_id;
+  v_leased.send_after := v_held.o_send_after;
+  v_leased.budget_id := p_try.budget_id;
+  v_leased.workspace := v_workspace.workspace_name;
+  v_leased.workspace_id := v_workspace.id;
+  v_leased.stream := v_stream.stream_name;
+  v_leased.attempt := p_try.attempts + 1;
+  v_leased.timeout_ms := v_stream.timeout_ms;
+  v_leased.max_body_bytes := v_stream.max_body_bytes;
+  v_leased.request := v_made.request || jsonb_build_object('reach',
+    sync.reach_below(v_workspace.base_url, sync.is_switched_on('allow_private_addresses')));
+  v_leased.origin := v_access.origin;
+  v_leased.credentials := v_access.credentials;
+  v_leased.status_classes := sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
+    p_try.reading, false);
+  v_leased.answer_headers := sync.answer_headers(v_stream, v_source);
+  return v_leased;
 end; $$;
 comment on function sync.lease_try(sync.stream_tries, text) is
 $$Hand out a try's request, as a sync would send it, or say when to look again: while its workspace
@@ -14264,22 +14211,19 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
   v_try sync.stream_tries;
-  v_lease jsonb;
-  v_leases jsonb := '[]'::jsonb;
+  v_lease sync.leased;
+  v_leased sync.leased[] := array[]::sync.leased[];
 begin
-  if coalesce(p_room, 0) <= 0 or not exists (select 1 from sync.stream_tries where due_at <= v_now) then
-    return v_leases;
-  end if;
   for v_try in
     select * from sync.stream_tries where due_at <= v_now
-    order by due_at, id limit p_room for no key update skip locked
+    order by due_at, id limit greatest(p_room, 0) for no key update skip locked
   loop
     v_lease := sync.lease_try(v_try, p_worker_id);
-    if v_lease is not null then
-      v_leases := v_leases || v_lease;
+    if v_lease.lease_token is not null then
+      v_leased := v_leased || v_lease;
     end if;
   end loop;
-  return v_leases;
+  return sync.lease_documents(v_leased, sync.setting('lease_seconds'));
 end; $$;
 comment on function sync.lease_tries(text, int) is
 $$Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
@@ -14290,7 +14234,7 @@ create function sync.claim_try(p_request_id bigint, p_worker_id text, out o_leas
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_try sync.stream_tries;
-  v_lease jsonb;
+  v_lease sync.leased;
   v_wait interval;
 begin
   o_leases := '[]'::jsonb;
@@ -14302,7 +14246,8 @@ begin
   elsif v_try.due_at <= sync.now() then
     v_lease := sync.lease_try(v_try, p_worker_id);
     -- What it needs first may be leased in its place.
-    o_leases := case when v_lease is not null then jsonb_build_array(v_lease)
+    o_leases := case when v_lease.lease_token is not null
+      then sync.lease_documents(array[v_lease], sync.setting('lease_seconds'))
       else sync.lease_token_requests(p_worker_id, 1, array[v_try.workspace_id]) end;
     if o_leases <> '[]' then
       o_reason := null;
@@ -14319,24 +14264,6 @@ comment on function sync.claim_try(bigint, text) is
 $$Take exactly the request of a try that has this id. Returns: the leases, that one or the request
 for the access token that it needs first; without one the reason, as claim_chunk_job_safe() has it.
 Locks: as lease_tries().$$;
-
-create function sync.tries_due() returns int
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (exists (select 1 from sync.stream_tries where due_at <= sync.now()))::int;
-end; $$;
-comment on function sync.tries_due() is
-$$Returns: for how many requests of tries a claim keeps room, before it takes chunks: 1 if any is
-due. Where there are always more chunks than room, none would be sent otherwise.$$;
-
-create function sync.with_tries(p_answer jsonb, p_worker_id text, p_limit int) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  return p_answer || jsonb_build_object('leases', (p_answer -> 'leases')
-    || sync.lease_tries(p_worker_id, p_limit - jsonb_array_length(p_answer -> 'leases')));
-end; $$;
-comment on function sync.with_tries(jsonb, text, int) is
-$$Returns: a claim's answer with what tries ask for, behind its chunks. Locks: as lease_tries().$$;
 
 create function sync.try_of(p_queue_id bigint, p_lease_token bigint) returns sync.stream_tries
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14599,36 +14526,52 @@ at most, and no earlier than its answer asks for, up to a minute. Returns: the o
 that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and budget by
 SKIP LOCKED; then the workspace's token.$$;
 
-create function sync.extend_tries(p_leases jsonb, p_now timestamptz) returns bigint[]
+create function sync.extend_requests_of_no_run(p_leases jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  v_longest interval := sync.setting_seconds('max_lease_seconds');
+  v_until timestamptz := p_now + sync.setting_seconds('lease_seconds');
   v_kept bigint[];
 begin
   with given as (
     select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
     from jsonb_array_elements(p_leases) as l
-  ), free as (
+  ), free_tries as (
     select t.id from sync.stream_tries as t
     join given on given.id = t.request_id and given.lease_token = t.lease_token
-    where t.lease_expires_at > p_now
-      and t.started_at + sync.setting_seconds('max_lease_seconds') > p_now
+    where t.lease_expires_at > p_now and t.started_at + v_longest > p_now
     order by t.id for no key update of t skip locked
-  ), extended as (
+  ), free_tokens as (
+    select r.id from sync.token_requests as r join given using (id, lease_token)
+    where r.status = 'processing' and r.lease_expires_at > p_now
+      and r.started_at + v_longest > p_now
+    order by r.id for no key update of r skip locked
+  ), tries as (
     update sync.stream_tries as t
-    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
-      t.started_at + sync.setting_seconds('max_lease_seconds'))
-    from free where t.id = free.id returning t.request_id
+    set lease_expires_at = least(v_until, t.started_at + v_longest)
+    from free_tries as f where t.id = f.id returning t.request_id as id
+  ), tokens as (
+    update sync.token_requests as r
+    set lease_expires_at = least(v_until, r.started_at + v_longest)
+    from free_tokens as f where r.id = f.id returning r.id
   )
-  select coalesce(array_agg(request_id), '{}') into v_kept from extended;
+  select coalesce(array_agg(id), '{}') into v_kept
+  from (select id from tries union all select id from tokens) as extended;
+  -- What another call has locked is its own business: as a rule it ends the request.
   return v_kept || array(
-    select t.request_id from sync.stream_tries as t
-    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = t.request_id
-      and (l ->> 'lease_token')::bigint = t.lease_token
-    where t.lease_expires_at > p_now and t.request_id <> all (v_kept));
+    select t.request_id from jsonb_array_elements(p_leases) as l
+    join sync.stream_tries as t on t.request_id = (l ->> 'queue_id')::bigint
+      and t.lease_token = (l ->> 'lease_token')::bigint
+    where t.lease_expires_at > p_now and t.request_id <> all (v_kept)
+    union all
+    select r.id from jsonb_array_elements(p_leases) as l
+    join sync.token_requests as r on r.id = (l ->> 'queue_id')::bigint
+      and r.lease_token = (l ->> 'lease_token')::bigint
+    where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
 end; $$;
-comment on function sync.extend_tries(jsonb, timestamptz) is
-$$The heartbeat's part for tries. Returns: requests that are still held. Locks: their rows by SKIP
-LOCKED: what another call holds is being ended.$$;
+comment on function sync.extend_requests_of_no_run(jsonb, timestamptz) is
+$$The heartbeat's part for tries and requests for tokens. Returns: those that are still held. Locks:
+their rows by SKIP LOCKED: what another call holds is being ended.$$;
 
 create function sync.take_back_tries() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14663,10 +14606,10 @@ $$Requests of tries whose lease ran out are sent again; a try that is not over a
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.claim_try, sync.tries_due,
-  sync.with_tries, sync.try_of, sync.go_on_with_try, sync.page_of_try, sync.wait_of_try,
-  sync.hold_back_try, sync.note_try, sync.take_try_answer, sync.take_try_answers,
-  sync.note_failed_try, sync.fail_try, sync.extend_tries, sync.take_back_tries
+  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.claim_try, sync.try_of,
+  sync.go_on_with_try, sync.page_of_try, sync.wait_of_try, sync.hold_back_try, sync.note_try,
+  sync.take_try_answer, sync.take_try_answers, sync.note_failed_try, sync.fail_try,
+  sync.extend_requests_of_no_run, sync.take_back_tries
 from public, anon, authenticated, service_role;
 
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
@@ -14680,7 +14623,9 @@ language plpgsql stable set search_path = pg_catalog, pg_temp set enable_hashjoi
 begin
   if not exists (select 1 from unnest(p_changed) as c where cardinality(c.unfit) > 0)
     and not exists (select 1 from unnest(p_pages) as p where p.is_mended)
-    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null) then
+    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null
+      and r.stream_id = any (array(
+        select st.id from public.sync_streams as st where st.updated_at_path is not null))) then
     return '{}'::jsonb;
   end if;
   return (
@@ -14781,12 +14726,24 @@ declare
   v_records sync.incoming_record[] := sync.found_records(p_pages);
   v_changed sync.changed_record[] := '{}'::sync.changed_record[];
   v_part sync.changed_record[];
-  v_functions text[] := array(
-    select distinct apply_function from public.sync_streams
-    where id in (select stream_id from unnest(p_pages)) order by apply_function);
+  v_unseen sync.seen_fields[];
+  v_stream_ids bigint[];
+  v_functions text[];
   v_function text;
+  v_is_followed boolean;
+  v_has_parents boolean;
+  v_has_confirmations boolean;
+  v_has_items boolean;
+  v_has_versions boolean;
   v_applied sync.page_in_hand[];
 begin
+  select array_agg(distinct p.stream_id), bool_or(p.part_id is not null),
+    bool_or(p.kind = 'confirmation'), bool_or(p.kind = 'item'), bool_or(p.condition is not null)
+  into v_stream_ids, v_has_parents, v_has_confirmations, v_has_items, v_has_versions
+  from unnest(p_pages) as p;
+  select array_agg(distinct st.apply_function order by st.apply_function),
+    bool_or(sync.is_followed(st))
+  into v_functions, v_is_followed from public.sync_streams as st where st.id = any (v_stream_ids);
   foreach v_function in array v_functions loop
     execute format('select %s($1)', v_function) into v_part
     using case when cardinality(v_functions) = 1 then v_records else array(
@@ -14795,17 +14752,28 @@ begin
     v_changed := v_changed || coalesce(v_part, '{}');
   end loop;
   perform sync.note_seen(p_pages, v_records, v_changed);
-  perform sync.note_parents(p_pages, v_records)
-    where exists (select 1 from unnest(p_pages) as p where p.part_id is not null);
-  perform sync.note_confirmations(p_pages)
-    where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
-  perform sync.note_fields(v_records, v_changed) where cardinality(v_changed) > 0;
-  perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
-  perform sync.note_items(p_pages)
-    where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
+  if v_has_parents then
+    perform sync.note_parents(p_pages, v_records);
+  end if;
+  if v_has_confirmations then
+    perform sync.note_confirmations(p_pages);
+  end if;
+  if cardinality(v_changed) > 0 then
+    v_unseen := sync.unseen_fields(v_records, v_changed);
+    if cardinality(v_unseen) > 0 then
+      perform sync.note_fields(v_unseen);
+    end if;
+    if v_is_followed then
+      perform sync.stage_items(v_changed);
+    end if;
+  end if;
+  if v_has_items then
+    perform sync.note_items(p_pages);
+  end if;
   v_applied := sync.applied(p_pages, v_records, v_changed);
-  perform sync.note_versions(v_applied, v_records)
-    where exists (select 1 from unnest(v_applied) as p where p.condition is not null);
+  if v_has_versions then
+    perform sync.note_versions(v_applied, v_records);
+  end if;
   return v_applied;
 end; $$;
 comment on function sync.apply_pages(sync.page_in_hand[]) is
@@ -14860,72 +14828,54 @@ comment on function sync.try_pages(sync.page_in_hand[]) is
 $$Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
 without an outcome.$$;
 
-create function sync.complete_as_one(p_pages sync.page_in_hand[], p_is_read boolean)
-  returns sync.page_in_hand[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_decided sync.page_in_hand[] := array(select p from unnest(p_pages) as p
-    where p.outcome is not null);
-  v_to_apply sync.page_in_hand[] := p_pages;
-begin
-  if cardinality(v_decided) > 0 then
-    v_to_apply := array(select p from unnest(p_pages) as p where p.outcome is null);
-  end if;
-  if cardinality(v_to_apply) > 0 then
-    v_decided := v_decided || sync.apply_pages(case when p_is_read then v_to_apply
-      else sync.read_pages(v_to_apply) end);
-  end if;
-  return sync.settle_chunks(v_decided);
-end; $$;
-comment on function sync.complete_as_one(sync.page_in_hand[], boolean) is
-$$Read (unless they are) and apply, as one set, the pages that have no outcome, and settle them all.
-Returns: the pages with their final outcomes. Raises: whatever the data does to the tables, and what
-locks do that others hold. Locks: target rows by key, then as settle_chunks().$$;
-
 create function sync.complete_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
   v_pages sync.page_in_hand[] := p_pages;
+  v_decided sync.page_in_hand[];
+  v_to_apply sync.page_in_hand[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
-  if not exists (select 1 from unnest(p_pages) as p
-    where p.outcome is null and p.postponements > 0) then
-    begin
-      return sync.complete_as_one(v_pages, false);
-    exception when others then
-      null;
-    end;
-  end if;
-  v_pages := sync.try_pages(v_pages);
-  begin
-    return sync.complete_as_one(v_pages, true);
-  exception when others then
-    if not sync.is_own_trouble(sqlstate) then
-      raise;
+  for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
+    where p.outcome is null and p.postponements > 0)::int .. 3 loop
+    if v_attempt = 2 then
+      v_pages := sync.try_pages(v_pages);
     end if;
-    get stacked diagnostics v_message = message_text;
-    v_pages := array(
-      select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
-      from unnest(v_pages) as p);
-  end;
-  return sync.complete_as_one(v_pages, true);
+    begin
+      v_decided := array(select p from unnest(v_pages) as p where p.outcome is not null);
+      v_to_apply := case when cardinality(v_decided) = 0 then v_pages
+        else array(select p from unnest(v_pages) as p where p.outcome is null) end;
+      if cardinality(v_to_apply) > 0 then
+        v_decided := v_decided || sync.apply_pages(case v_attempt
+          when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
+      end if;
+      return sync.settle_chunks(v_decided);
+    exception when others then
+      if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
+        get stacked diagnostics v_message = message_text;
+        v_pages := array(
+          select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+          from unnest(v_pages) as p);
+      elsif v_attempt > 1 then
+        raise;
+      end if;
+    end;
+  end loop;
 end; $$;
 comment on function sync.complete_pages(sync.page_in_hand[]) is
-$$Apply and settle what was fenced as one set. If that fails, find the pages that cannot be applied
-by trying each alone, and complete the others as one set: pages applied one after the other would
-lock records out of key order. What meets trouble of the database's own is postponed, and holds up
-the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page's
-fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.$$;
+$$Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
+applied by trying each alone, and complete the others as one set: pages applied one after the other
+would lock records out of key order. What meets trouble of the database's own is postponed, and
+holds up the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no
+page's fault. Locks: target rows by key, then as settle_chunks(); for a lock that others hold it
+waits 500 ms.$$;
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '25s'
   set default_transaction_isolation = 'read committed'
-  set timezone = 'UTC' set datestyle = 'ISO, MDY'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
 declare
   v_pages sync.page_in_hand[];
 begin
@@ -14934,7 +14884,9 @@ begin
   if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
     v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
-  v_pages := sync.prove_tokens(v_pages);
+  if exists (select 1 from unnest(v_pages) as p where p.token_generation is not null) then
+    v_pages := sync.prove_tokens(v_pages);
+  end if;
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
@@ -14974,7 +14926,7 @@ complete_chunk_jobs_safe().$$;
 
 revoke all on function
   sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
-  sync.complete_as_one, sync.complete_pages,
+  sync.complete_pages,
   public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -14982,7 +14934,7 @@ grant execute on function
 to service_role;
 
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: keys, budgets, queue, classes, rate_limits, verdicts, token_verdicts, fence, settle,
+-- Stands on: keys, budgets, queue, rate_limits, verdicts, token_verdicts, fence, settle,
 --   token_answers, tries, complete.
 
 create function sync.may_be_sent_again(p_queue_id bigint, p_error_message text) returns boolean
@@ -15180,10 +15132,7 @@ create function public.fail_chunk_job_safe(
 ) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '20s'
-  set default_transaction_isolation = 'read committed'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_pages sync.page_in_hand[];
   v_other jsonb;
@@ -16024,25 +15973,48 @@ end; $$;
 comment on function sync.require_declaration(jsonb) is
 $$Raises: SY006 unless it is a source with its streams; what their fields say is not looked at.$$;
 
+create function sync.is_declared_so(p_source jsonb) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_before jsonb;
+  v_after jsonb;
+begin
+  select to_jsonb(so) into v_before from public.sync_sources as so
+  where so.source_name = p_source ->> 'source_name';
+  begin
+    perform public.declare_source(p_source);
+    select to_jsonb(so) into v_after from public.sync_sources as so
+    where so.source_name = p_source ->> 'source_name';
+    raise exception 'this was a trial';
+  exception when raise_exception then
+    if v_after is null then
+      raise;
+    end if;
+  end;
+  return v_before is not distinct from v_after;
+end; $$;
+comment on function sync.is_declared_so(jsonb) is
+$$Returns: whether a source stands as it is declared here. Raises: SY006 as declare_source(). Locks:
+as that does, for a moment.$$;
+
 create function sync.declare_all(p_declaration jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_source record;
   v_stream record;
-  v_written record;
-  v_asks_whose_keys boolean := false;
   v_message text;
   v_hint text;
 begin
-  v_source := sync.write_source(p_declaration -> 'source');
+  -- The workspaces of a source that stands so need not be locked before its streams' runs.
+  if not sync.is_declared_so(p_declaration -> 'source') then
+    perform public.declare_source(p_declaration -> 'source');
+  end if;
   for v_stream in
     select s.stream, s.n from jsonb_array_elements(p_declaration -> 'streams') with ordinality
       as s (stream, n) order by s.n
   loop
     begin
-      v_written := sync.write_declared_stream(v_stream.stream
+      perform public.declare_stream(v_stream.stream
         || jsonb_build_object('source_name', p_declaration #>> '{source,source_name}'));
-      v_asks_whose_keys := v_asks_whose_keys or v_written.o_asks_whose_keys;
     exception when sqlstate 'SY006' then
       get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
       raise exception using errcode = 'SY006', hint = v_hint,
@@ -16051,13 +16023,10 @@ begin
           v_stream.n::text), v_message) end;
     end;
   end loop;
-  -- Workspaces come behind what streams lock.
-  perform sync.ask_whose_keys(v_source.o_id) where v_asks_whose_keys;
-  perform sync.follow_source(v_source.o_id, v_source.o_before);
 end; $$;
 comment on function sync.declare_all(jsonb) is
 $$Declares a source, then its streams in their order. Raises: as declare_source() and
-declare_stream(), with the stream's name. Locks: what streams lock, then what the source does.$$;
+declare_stream(), with the stream's name.$$;
 
 create function public.apply_declaration(p_declaration jsonb, p_is_trial boolean default false)
   returns jsonb
@@ -16198,14 +16167,14 @@ that is left out means anyway. Returns: {"declarations": [{"source", "streams"}]
 apply_declaration() takes it. Raises: SY003 unknown source. Locks: nothing that stays.$$;
 
 revoke all on function
-  sync.rows_of_source, sync.changed_fields, sync.require_declaration,
+  sync.rows_of_source, sync.changed_fields, sync.require_declaration, sync.is_declared_so,
   sync.declare_all, sync.undeclared_rows, sync.declaration_of, public.apply_declaration,
   public.get_declarations
 from public, anon, authenticated, service_role;
 grant execute on function public.apply_declaration, public.get_declarations to service_role;
 
 -- Trying a declaration: the verbs.
--- Stands on: grants, templates, declared_fields, declare, parent_rows, declarations.
+-- Stands on: templates, declared_fields, declare, parent_rows, declarations.
 
 create function sync.rows_to_try(p_declaration jsonb, p_source_name text, p_stream text,
   out o_source jsonb, out o_stream jsonb)
@@ -16283,7 +16252,6 @@ declare
   v_rows record;
   v_parent record;
   v_is_item boolean;
-  v_changed text;
   v_id bigint;
 begin
   perform sync.require_service();
@@ -16307,17 +16275,6 @@ begin
     perform sync.require_declaration(p_declaration);
   end if;
   v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
-  select string_agg(f.field, ', ') into v_changed
-  from unnest('{auth,token_url,token_params,token_auth}'::text[]) as f (field)
-  join public.sync_sources as so on so.id = v_workspace.source_id
-    and to_jsonb(so) -> f.field is distinct from v_rows.o_source -> f.field
-  where sync.is_oauth(v_rows.o_source ->> 'auth');
-  if v_changed is not null then
-    raise exception using errcode = 'SY006',
-      message = format('the declaration changes %s, and access tokens are asked for as the source '
-        'stands', v_changed),
-      hint = 'Declare the source first: chunkwise streams declare, or apply_declaration().';
-  end if;
   v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
   v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
   if v_rows.o_stream ->> 'parent_stream' is not null and v_parent.o_id is null then
@@ -19883,23 +19840,34 @@ from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;
 
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, credentials, token_requests, leases,
---   token_answers, tries, fail, sweep.
+-- Stands on: budgets, admission, alone, shares, echo, credentials, token_requests, leases, tries,
+--   fail, sweep.
 
-create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_token_room int,
+create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_room int,
   out o_admissions sync.admission[], out o_answer jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_access sync.access[] := sync.read_access(p_queue_ids);
-  v_made sync.made_request[] := sync.made_requests(p_queue_ids, v_access);
-  v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
+  v_now timestamptz := sync.now();
   v_queue_ids bigint[] := p_queue_ids;
-  v_withheld sync.admission[];
+  v_access sync.access[] := sync.access_of_workspaces(array(
+    select distinct r.workspace_id from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id));
+  v_made sync.made_request[] := sync.made_requests(p_queue_ids, v_access);
+  v_unmade sync.made_request[] := array[]::sync.made_request[];
+  v_keyless bigint[];
   v_tokenless bigint[];
-  v_tokens jsonb;
+  v_has_tokens boolean;
+  v_is_locked boolean;
+  v_is_withheld boolean;
+  v_leases jsonb := '[]'::jsonb;
+  v_token_due_at timestamptz;
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
+  if cardinality(v_made) > 0 then
+    v_unmade := array(select m from unnest(v_made) as m where m.code is not null);
+  end if;
   if cardinality(v_unmade) > 0 then
     perform sync.fail_unmade(v_unmade, p_worker_id);
     -- With them others of their runs may have ended.
@@ -19909,68 +19877,75 @@ begin
       where q.status = 'pending' and q.slot is not null
         and q.id <> all (array(select m.queue_id from unnest(v_unmade) as m)) order by p.turn);
   end if;
-  v_withheld := sync.withheld_chunks(v_queue_ids, v_access);
-  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
-  where a.verdict = 'keyless' having count(*) > 0;
-  v_tokenless := array(
-    select distinct r.workspace_id from unnest(v_withheld) as a
-    join public.chunk_processing_queue as q on q.id = a.queue_id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    where a.verdict = 'token' order by r.workspace_id);
+  select coalesce(array_agg(a.workspace_id) filter (where a.obstacle = 'keyless'), '{}'),
+    coalesce(array_agg(a.workspace_id order by a.workspace_id)
+      filter (where a.obstacle = 'token'), '{}'),
+    coalesce(bool_or(a.token_generation is not null), false)
+  into v_keyless, v_tokenless, v_has_tokens from unnest(v_access) as a;
+  if cardinality(v_keyless) > 0 then
+    perform sync.note_unreadable(v_keyless);
+  end if;
   if cardinality(v_tokenless) > 0 then
     perform sync.request_tokens(v_tokenless);
-    v_withheld := array(
-      select row(a.queue_id, a.verdict, case when a.verdict = 'token' then
-        sync.token_wait(r.workspace_id) end, a.budget_id)::sync.admission
-      from unnest(v_withheld) as a
-      join public.chunk_processing_queue as q on q.id = a.queue_id
-      join public.workspace_sync_runs as r on r.id = q.run_id);
   end if;
-  o_admissions := sync.admit_chunks(array(
-    select id from unnest(v_queue_ids) with ordinality as p (id, turn)
-    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn),
-    -- Who holds tokens waits for no budget.
-    cardinality(v_tokenless) = 0 and not exists (
-      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
-  perform sync.note_haste(p_worker_id) where exists (
-    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
-  o_admissions := o_admissions || v_withheld;
-  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
-  perform sync.note_generations(array(
-    select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access)
-  where exists (select 1 from unnest(v_access) as a where a.token_generation is not null);
-  v_tokens := sync.lease_token_requests(p_worker_id, case when p_token_room is null
-    then cardinality(v_tokenless)
-    else p_token_room - jsonb_array_length(o_answer -> 'leases') end,
-    case when p_token_room is null then v_tokenless end);
-  if v_tokens <> '[]' then
-    o_answer := jsonb_build_object('leases', (o_answer -> 'leases') || v_tokens);
+  o_admissions := array[]::sync.admission[];
+  if cardinality(v_queue_ids) > 0 then
+    o_admissions := sync.admit_chunks(v_queue_ids, p_worker_id, v_keyless, v_tokenless);
+    v_leases := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
   end if;
-  o_admissions := o_admissions || array(
-    select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
-  o_answer := o_answer || jsonb_build_object(
+  select coalesce(bool_or(a.verdict = 'locked'), false),
+    coalesce(bool_or(a.verdict in ('moved', 'keyless', 'token')), false)
+  into v_is_locked, v_is_withheld from unnest(o_admissions) as a;
+  if v_is_locked then
+    perform sync.note_haste(p_worker_id);
+  end if;
+  if v_has_tokens then
+    perform sync.note_generations(array(
+      select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access);
+  end if;
+  v_token_due_at := (
+    select min(due_at) from sync.token_requests where status = 'pending');
+  if v_token_due_at <= v_now and coalesce(p_room, cardinality(v_tokenless)) > 0 then
+    v_leases := v_leases || sync.lease_token_requests(p_worker_id, case when p_room is null
+      then cardinality(v_tokenless) else p_room - jsonb_array_length(v_leases) end,
+      case when p_room is null then v_tokenless end);
+    v_token_due_at := (
+      select min(due_at) from sync.token_requests where status = 'pending');
+  end if;
+  if p_room > jsonb_array_length(v_leases)
+    and exists (select 1 from sync.stream_tries where due_at <= v_now) then
+    v_leases := v_leases
+      || sync.lease_tries(p_worker_id, p_room - jsonb_array_length(v_leases));
+  end if;
+  if cardinality(v_unmade) > 0 then
+    o_admissions := o_admissions || array(
+      select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
+  end if;
+  o_answer := jsonb_build_object('leases', v_leases,
     'blocked_budgets', sync.blocked_budgets(),
     -- Behind chunks that were withheld there may be others.
-    'next_look_ms', case when cardinality(v_withheld) + cardinality(v_unmade) > 0 then 0 else least((
-      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+    'next_look_ms', case when v_is_withheld or cardinality(v_unmade) > 0 then 0 else least((
+      select greatest(0, ceil(extract(epoch from next_retry_at - v_now) * 1000))::bigint
       from public.chunk_processing_queue
       where status = 'pending' and slot is not null and ready_seq is null
         and line_budget_id is null and next_retry_at < 'infinity'
       order by next_retry_at limit 1), (
-      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - v_now) * 1000))::bigint
       from public.sync_budgets as b
       where b.line_due_at is not null and exists (
         select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
-      having count(*) > 0), sync.next_token_ms()) end,
+      having count(*) > 0),
+      case when v_token_due_at is not null
+        then greatest(0, ceil(extract(epoch from v_token_due_at - v_now) * 1000))::bigint end) end,
     'versions', public.chunkwise_version());
 end; $$;
 comment on function sync.claim_chunks(bigint[], text, int) is
 $$The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
-Where workspaces have no access token that serves, their chunks wait and one request for it is made;
-such requests are leased, too, up to p_token_room with the chunks, or, where that is null, only what
-these chunks wait for.
-Returns: the verdicts, and the claim's answer. The caller holds
-the rows. The transaction is not durable when it has committed: see docs/decisions/0013.$$;
+Where workspaces have no access token that serves, their chunks wait and one request for it is made.
+Behind the chunks, such requests and what tries ask for are leased, up to p_room in all, or, where
+that is null, only the tokens that these chunks wait for. Returns: the verdicts, and the claim's
+answer. The caller holds the rows. The transaction is not durable when it has committed: see
+docs/decisions/0013.$$;
 
 create function sync.outdated_protocol(p_protocol int) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -19996,15 +19971,16 @@ create function public.claim_next_chunk_job_safe(p_worker_id text, p_limit int d
   p_listening jsonb default null, p_protocol int default 1) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_alone record;
   v_claim record;
-  v_ids bigint[];
+  v_now timestamptz;
+  v_is_delayed_due boolean;
+  v_has_lines boolean;
+  v_of_no_run int;
   v_most int;
+  v_refusal jsonb;
   v_echo jsonb;
 begin
   perform sync.require_service();
@@ -20015,8 +19991,9 @@ begin
       hint = 'A claim takes 1 to 100 chunks.';
   end if;
   perform sync.note_worker(p_worker_id, p_listening);
-  if sync.outdated_protocol(p_protocol) is not null then
-    return sync.outdated_protocol(p_protocol);
+  v_refusal := sync.outdated_protocol(p_protocol);
+  if v_refusal is not null then
+    return v_refusal;
   end if;
   v_echo := case when p_listening is null then '{}'::jsonb
     else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
@@ -20024,8 +20001,26 @@ begin
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id, 0)).o_answer || v_echo;
   end if;
-  perform sync.wake_due_chunks(p_limit);
-  perform sync.wake_lines(p_limit);
+  v_now := sync.now();
+  -- What most claims find nothing of. For what belongs to no run a claim keeps room, a place for one
+  -- try: where there are always more chunks than room, none of it would be sent otherwise.
+  select exists (
+      -- Of a parameter the planner expects that a third is due, and reads whatever index it likes.
+      select 1 from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and line_budget_id is null and next_retry_at <= sync.now()),
+    exists (select 1 from public.sync_budgets where line_due_at is not null),
+    (select count(*) from (
+        select 1 from sync.token_requests where status = 'pending' and due_at <= v_now
+        limit p_limit) as due)
+      + (exists (select 1 from sync.stream_tries where due_at <= v_now))::int
+  into v_is_delayed_due, v_has_lines, v_of_no_run;
+  if v_is_delayed_due then
+    perform sync.wake_due_chunks(p_limit);
+  end if;
+  if v_has_lines then
+    perform sync.wake_lines(p_limit);
+  end if;
   v_alone := sync.hold_alone(p_worker_id);
   if v_alone.o_is_alone then
     v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id, null);
@@ -20033,15 +20028,11 @@ begin
     return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
-  v_most := p_limit - sync.tokens_due(p_limit) - sync.tries_due();
-  v_ids := case when v_most > 0 then sync.pick_fair_shares(v_most, p_worker_id) else '{}' end;
-  if cardinality(v_ids) < v_most then
-    v_ids := (v_ids || array(
-      select id from unnest(sync.pick_ready_chunks(v_most)) as id where id <> all (v_ids)
-    ))[1:v_most];
-  end if;
-  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id, p_limit)).o_answer, p_worker_id,
-    p_limit) || v_echo;
+  v_most := p_limit - v_of_no_run;
+  v_claim := sync.claim_chunks(case when v_most > 0
+    then sync.pick_ready_chunks(v_most, sync.fair_shares(v_most, p_worker_id))
+    else array[]::bigint[] end, p_worker_id, p_limit);
+  return v_claim.o_answer || v_echo;
 end; $$;
 comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
@@ -20057,16 +20048,14 @@ create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text,
   p_protocol int default 1) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set default_transaction_isolation = 'read committed' as $$
 declare
   v_chunk public.chunk_processing_queue;
   v_alone record;
   v_claim record;
   v_try record;
   v_look_again_ms bigint;
+  v_refusal jsonb;
   v_reason text;
 begin
   perform sync.require_service();
@@ -20076,8 +20065,9 @@ begin
       hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
   end if;
   perform sync.note_worker(p_worker_id, null);
-  if sync.outdated_protocol(p_protocol) is not null then
-    return sync.outdated_protocol(p_protocol);
+  v_refusal := sync.outdated_protocol(p_protocol);
+  if v_refusal is not null then
+    return v_refusal;
   end if;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
@@ -20134,19 +20124,16 @@ begin
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text, int) is
-$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without
-a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone (the
-worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it pays to ask for
-it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker's row and the queue
-row by SKIP LOCKED, then its budget.$$;
+$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
+chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
+worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
+budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms'
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-  set enable_hashjoin = off
-set enable_mergejoin = off set jit = off as $$
+  set default_transaction_isolation = 'read committed' set lock_timeout = '250ms' as $$
 declare
   v_now timestamptz;
   v_longest interval;
@@ -20215,7 +20202,7 @@ begin
   left join public.workspace_sync_runs as r on r.id = held.run_id;
   if v_lost <> '[]' then
     -- Apart: in a condition they would be extended once for each that is lost.
-    v_others := sync.extend_tries(p_leases, v_now) || sync.extend_tokens(p_leases, v_now);
+    v_others := sync.extend_requests_of_no_run(p_leases, v_now);
     v_lost := (
       select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
       where l.id::text::bigint <> all (v_others));
@@ -20245,6 +20232,25 @@ from public, anon, authenticated, service_role;
 grant execute on function
   public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
 to service_role;
+
+-- Pinned plans: what the planner may do in the verbs of workers and all that they call, but where a
+-- function says otherwise for itself. docs/decisions/0002 says why.
+
+do $pin$
+declare
+  v_verb regprocedure;
+begin
+  foreach v_verb in array '{public.claim_next_chunk_job_safe,public.claim_chunk_job_safe,
+    public.extend_chunk_leases,public.complete_chunk_jobs_safe,public.fail_chunk_job_safe
+    }'::regproc[]::oid[]::regprocedure[]
+  loop
+    execute format('alter function %s
+      set plan_cache_mode = force_generic_plan
+      set enable_seqscan = off set enable_bitmapscan = off
+      set enable_hashjoin = off set enable_mergejoin = off
+      set jit = off', v_verb);
+  end loop;
+end; $pin$;
 
 -- Prune: what is old enough goes, in batches.
 

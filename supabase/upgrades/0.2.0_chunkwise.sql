@@ -162,11 +162,7 @@ drop function sync.read_confirmation(sync.page_in_hand,public.sync_streams);
 
 drop function sync.read_counted(sync.page_in_hand,public.sync_streams);
 
-drop function sync.forget_missed_with_another_key(bigint[]);
-
 drop function sync.note_confirmations(sync.page_in_hand[]);
-
-drop function sync.forget_missing(bigint,bigint);
 
 drop function sync.outcome_of(sync.page_in_hand);
 
@@ -208,11 +204,19 @@ drop function sync.claim_chunks(bigint[],text);
 
 drop function sync.lease_chunks(sync.admission[],text,sync.access[]);
 
+drop function sync.note_unreadable(bigint[]);
+
 drop function sync.withheld_chunks(bigint[],sync.access[]);
 
 drop function sync.read_access(bigint[]);
 
+drop function sync.pick_ready_chunks(integer);
+
+drop function sync.pick_fair_shares(integer,text);
+
 drop function sync.note_refusal(bigint,bigint,numeric);
+
+drop function sync.admit_chunks(bigint[],boolean);
 
 drop function sync.require_fields_together(jsonb);
 
@@ -265,7 +269,9 @@ create type sync.made_request as (queue_id bigint, request jsonb, code text, mes
 
 create type sync.access as (workspace_id bigint, source_id bigint, base_url text, origin text, credentials jsonb, obstacle text, token_generation bigint);
 
-create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, answer jsonb, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, kind text, scan integer, page integer, record_id text, worker_id text, attempts integer, max_attempts integer, postponements integer, postponed_since timestamp with time zone, is_repeat boolean, known_pages integer, is_key_accepted boolean, is_rate_limited boolean, outcome text, code text, message text, wait interval, is_permanent boolean, records integer, changed integer, total bigint, last_page integer, reveals_pages boolean, reading jsonb, next_cursor text, is_past_pages boolean, lowest_id bigint, first_key numeric, last_key numeric, disorder text, refusal text, key_owner jsonb, requested_at timestamp with time zone, is_full_scan boolean, is_mended boolean, unfit jsonb, uses_up_window boolean, part_id bigint, parent_id text, first_text text, last_text text, next jsonb, ends boolean, latest_at timestamp with time zone, retry_after numeric, seen_ids text[], condition jsonb, token_generation bigint, is_token_proven boolean);
+create type sync.leased as (queue_id bigint, lease_token bigint, send_after interval, budget_id bigint, workspace text, workspace_id bigint, stream text, attempt integer, timeout_ms integer, max_body_bytes integer, request jsonb, origin text, credentials jsonb, status_classes jsonb, answer_headers jsonb);
+
+create type sync.page_in_hand as (turn integer, queue_id bigint, lease_token bigint, http_status integer, headers jsonb, body text, duration_ms bigint, run_id bigint, workspace_id bigint, stream_id bigint, slot smallint, worker_id text, attempts integer, max_attempts integer, requested_at timestamp with time zone, postponements integer, postponed_since timestamp with time zone, kind text, scan integer, page integer, record_id text, reading jsonb, part_id bigint, parent_id text, is_full_scan boolean, known_pages integer, uses_up_window boolean, is_key_accepted boolean, is_rate_limited boolean, token_generation bigint, is_token_proven boolean, answer jsonb, records integer, is_mended boolean, total bigint, last_page integer, reveals_pages boolean, is_past_pages boolean, next_cursor text, lowest_id bigint, first_key numeric, last_key numeric, first_text text, last_text text, disorder text, next jsonb, ends boolean, latest_at timestamp with time zone, refusal text, condition jsonb, seen_ids text[], key_owner jsonb, outcome text, is_repeat boolean, code text, message text, is_permanent boolean, wait interval, retry_after numeric, changed integer, unfit jsonb);
 
 create type sync.walk as (pages integer, is_ended boolean, flaw text, is_final boolean, next jsonb);
 
@@ -284,7 +290,6 @@ create type sync.counted_rows as (workspace_id bigint, row_count bigint);
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
 alter table public.sync_sources add column retry_after_path text[];
-alter table public.sync_sources add column token_auth text default 'form'::text not null;
 alter table public.sync_sources add column token_params jsonb default '{}'::jsonb not null;
 alter table public.sync_sources add column token_url text;
 alter table public.sync_streams add column body jsonb;
@@ -318,7 +323,6 @@ alter table public.workspace_sync_runs add column parts_mark text;
 alter table public.workspace_sync_runs add column parts_total bigint;
 alter table public.workspace_sync_runs add column window_turn bigint;
 alter table public.sync_sources add constraint sync_sources_auth_check CHECK (((auth = ANY (ARRAY['none'::text, 'key'::text, 'basic'::text, 'oauth2_client'::text, 'oauth2_refresh'::text])) AND ((token_url IS NOT NULL) = (auth = ANY (ARRAY['oauth2_client'::text, 'oauth2_refresh'::text])))));
-alter table public.sync_sources add constraint sync_sources_token_auth_check CHECK ((token_auth = ANY (ARRAY['form'::text, 'basic'::text])));
 alter table public.sync_streams add constraint sync_streams_choices_check CHECK (((method = ANY (ARRAY['GET'::text, 'POST'::text])) AND (time_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text])) AND (since_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text, 'date'::text])) AND (next_is = ANY (ARRAY['token'::text, 'url'::text, 'link_header'::text])) AND (cursor_is = 'keyset'::text) AND (fan_out = ANY (ARRAY['all'::text, 'changed'::text])) AND (id_scope = ANY (ARRAY['global'::text, 'parent'::text])) AND (order_direction = ANY (ARRAY['asc'::text, 'desc'::text])) AND (order_moves = ANY (ARRAY['never'::text, 'forward'::text]))));
 alter table public.sync_streams drop constraint sync_streams_completeness_check;
 alter table public.sync_streams add constraint sync_streams_completeness_check CHECK ((completeness = ANY (ARRAY['counted'::text, 'chained'::text, 'agreed'::text, 'feed'::text, 'single'::text, 'items'::text, 'connection'::text])));
@@ -534,16 +538,27 @@ CREATE INDEX workspace_sync_runs_workspace_idx ON public.workspace_sync_runs USI
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET statement_timeout TO '5s'
  SET default_transaction_isolation TO 'read committed'
 AS $function$
+begin
   -- `make migration` puts the release's number in.
-  select pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2,
+  return pg_catalog.jsonb_build_object('schema_version', 1, 'protocol_version', 2,
     'release', '0.2.0');
-$function$;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_out_of_time()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return coalesce(current_setting('chunkwise.is_out_of_time', true) = 'on', false);
+end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.counted(p_number numeric, p_one text, p_many text DEFAULT NULL::text)
  RETURNS text
@@ -771,6 +786,19 @@ CREATE OR REPLACE FUNCTION sync.is_oauth(p_auth text)
 AS $function$
 begin
   return p_auth in ('oauth2_client', 'oauth2_refresh');
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.token_wait(p_workspace_id bigint)
+ RETURNS interval
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return greatest(interval '1 second', least(interval '15 seconds', (
+    select case r.status when 'processing' then r.lease_expires_at else r.due_at end - sync.now()
+    from sync.token_requests as r
+    where r.workspace_id = p_workspace_id and r.ended_at is null)));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.token_url_of(p_base_url text, p_token_url text)
@@ -1028,7 +1056,6 @@ AS $function$
     ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
     ('source', 'token_url', 'token url', null, 1000, null),
     ('source', 'token_params', 'parameters', null, null, null),
-    ('source', 'token_auth', 'choice', null, null, '{form,basic}'),
     ('source', 'reset_header', 'reset header', null, null, null),
     ('source', 'retry_after_path', 'keys', 1, 100, null),
     ('source', 'auth_in', 'choice', null, null, '{header,query}'),
@@ -1814,18 +1841,9 @@ AS $function$
       'nothing unless auth is oauth2_client or oauth2_refresh'),
     ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,
       'nothing unless auth is oauth2_client or oauth2_refresh'),
-    ('token_auth', p_source.token_auth <> p_default.token_auth and not x.is_oauth,
-      'nothing unless auth is oauth2_client or oauth2_refresh'),
-    ('token_params', exists (
-        select from jsonb_object_keys(p_source.token_params) as k
-        where lower(btrim(k)) in ('grant_type', 'client_id', 'client_secret', 'refresh_token')),
-      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends'),
-    ('token_params', exists (
-        select from jsonb_object_keys(p_source.token_params) as k
-        where lower(btrim(k)) in ('access_token', 'assertion', 'client_assertion', 'code',
-          'code_verifier', 'device_code', 'password')),
-      'nothing that grants access by itself, such as password, code or client_assertion: a '
-      'declaration is no place for a secret')
+    ('token_params', p_source.token_params ?| '{grant_type,client_id,client_secret,
+        refresh_token}',
+      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends')
   ) as r (field, is_wrong, takes) where r.is_wrong
   union all
   select f.field, format('another name than the stream %L sends in its %s', st.stream_name,
@@ -2644,22 +2662,28 @@ begin
   return coalesce(cardinality(v_records), 0);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.write_source(p_source jsonb, OUT o_id bigint, OUT o_before public.sync_sources)
- RETURNS record
+CREATE OR REPLACE FUNCTION public.declare_source(p_source jsonb)
+ RETURNS jsonb
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
 AS $function$
+declare
+  v_id bigint;
+  v_before public.sync_sources;
 begin
+  perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select * into o_before from public.sync_sources where source_name = p_source ->> 'source_name';
+  select * into v_before from public.sync_sources where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
-    as s (source_name, base_path, auth, token_url, token_params, token_auth, reset_header,
-    retry_after_path, auth_in, auth_name, auth_prefix, budget_scope,
+    as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
+    auth_in, auth_name, auth_prefix, budget_scope,
     requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
   select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth, 'key'), r.token_url,
-    coalesce(r.token_params, '{}'), coalesce(r.token_auth, 'form'), r.reset_header,
-    r.retry_after_path,
+    coalesce(r.token_params, '{}'), r.reset_header, r.retry_after_path,
     coalesce(r.auth_in, 'header'),
     coalesce(r.auth_name, 'Authorization'),
     coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
@@ -2672,58 +2696,25 @@ begin
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
-    token_params = excluded.token_params, token_auth = excluded.token_auth, reset_header = excluded.reset_header,
+    token_params = excluded.token_params, reset_header = excluded.reset_header,
     retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
     auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path,
     class_rules = excluded.class_rules
-  returning s.id into o_id;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.follow_source(p_id bigint, p_before public.sync_sources)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  perform 1 from public.sync_workspaces where source_id = p_id order by id for no key update;
+  returning s.id into v_id;
+  perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (p_before.base_path <> so.base_path)::int
-  from public.sync_sources as so where so.id = p_id and w.source_id = so.id;
-  if exists (
-    select 1 from public.sync_sources as so where so.id = p_id
-      and (p_before.auth, p_before.token_url, p_before.token_params, p_before.token_auth)
-        is distinct from (so.auth, so.token_url, so.token_params, so.token_auth)) then
-    -- Another endpoint's token is no token; the grant stays, and is tried again.
-    update sync.workspace_tokens as t
-    set expires_at = sync.now(), refused_until = least(t.refused_until, sync.now())
-    from (
-      select workspace_id from sync.workspace_tokens where source_id = p_id
-      order by workspace_id for no key update
-    ) as held
-    where t.workspace_id = held.workspace_id;
-  end if;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION public.declare_source(p_source jsonb)
- RETURNS jsonb
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET statement_timeout TO '10s'
- SET default_transaction_isolation TO 'read committed'
-AS $function$
-declare
-  v_written record;
-begin
-  perform sync.require_service();
-  v_written := sync.write_source(p_source);
-  perform sync.follow_source(v_written.o_id, v_written.o_before);
-  return jsonb_build_object('source_id', v_written.o_id, 'source_name',
-    p_source ->> 'source_name');
+  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
+  from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
+  -- Another endpoint's token is no token; the grant stays.
+  update sync.workspace_tokens as t set expires_at = sync.now()
+  from public.sync_sources as so
+  where so.id = v_id and t.source_id = v_id and (v_before.auth, v_before.token_url,
+    v_before.token_params) is distinct from (so.auth, so.token_url, so.token_params);
+  return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.require_function(p_stream jsonb, p_field text, p_argument_types text, p_return_type regtype)
@@ -2850,10 +2841,13 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.write_declared_stream(p_stream jsonb, OUT o_stream public.sync_streams, OUT o_asks_whose_keys boolean)
- RETURNS record
+CREATE OR REPLACE FUNCTION public.declare_stream(p_stream jsonb)
+ RETURNS jsonb
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
 AS $function$
 declare
   v_source public.sync_sources;
@@ -2863,6 +2857,7 @@ declare
   v_given jsonb;
   v_table jsonb;
 begin
+  perform sync.require_service();
   perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
   select * into v_source from public.sync_sources
   where source_name = p_stream ->> 'source_name';
@@ -2897,48 +2892,21 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
-  o_stream := v_stream;
-  o_asks_whose_keys := v_stream.completeness = 'connection'
+  if v_stream.completeness = 'connection'
     and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
-      from (v_before.completeness, v_before.path, v_before.id_path);
+      from (v_before.completeness, v_before.path, v_before.id_path) then
+    update public.sync_workspaces set
+      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+      else key_status end
+    where source_id = v_source_id;
+  end if;
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 exception when unique_violation then
   raise exception using errcode = 'SY006',
     message = format('stream "%s": completeness is "connection"; it takes that once in a source, '
       'and %L has such a stream already', p_stream ->> 'stream_name', p_stream ->> 'source_name'),
     hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.ask_whose_keys(p_source_id bigint)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  perform 1 from public.sync_workspaces where source_id = p_source_id order by id for no key update;
-  update public.sync_workspaces set
-    key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
-    key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
-    else key_status end
-  where source_id = p_source_id;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION public.declare_stream(p_stream jsonb)
- RETURNS jsonb
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET statement_timeout TO '10s'
- SET default_transaction_isolation TO 'read committed'
-AS $function$
-declare
-  v_written record;
-  v_stream public.sync_streams;
-begin
-  perform sync.require_service();
-  v_written := sync.write_declared_stream(p_stream);
-  v_stream := v_written.o_stream;
-  perform sync.ask_whose_keys(v_stream.source_id) where v_written.o_asks_whose_keys;
-  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.stream_sql(p_stream text, p_source text DEFAULT NULL::text)
@@ -3050,6 +3018,16 @@ begin
     pages_planned = pages_planned + 1, known_pages = greatest(known_pages, p_page),
     planned_pages = greatest(planned_pages, p_page)
   where id = p_run_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.pages_ahead(p_slots integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return greatest(16, 4 * p_slots);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.refuse_next_url(p_text text, p_why text)
@@ -3677,6 +3655,153 @@ begin
     where t.budget_id = p_budget_id and t.status = 'processing');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.admit_chunks(p_queue_ids bigint[], p_worker_id text, p_keyless bigint[] DEFAULT ARRAY[]::bigint[], p_tokenless bigint[] DEFAULT ARRAY[]::bigint[])
+ RETURNS sync.admission[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz;
+  v_budget_ids bigint[];
+  v_locked_ids bigint[];
+  v_admissions sync.admission[];
+begin
+  select
+    coalesce(array_agg(row(q.id, coalesce(w.obstacle, case when r.ending is not null then 'ending'
+      when r.is_paused then 'paused' else 'admitted' end),
+      case w.obstacle when 'token' then sync.token_wait(r.workspace_id) else interval '0' end,
+      w.budget_id)::sync.admission order by p.turn), '{}'),
+    array_agg(b.id) filter (where w.obstacle is null and (b.requests_per_second is not null
+      or b.max_in_flight is not null or b.block_level > 0 or b.reduced_in_flight is not null
+      or b.learned_rate is not null or b.line_due_at is not null
+      or w.rate_limited_until is not null))
+  into v_admissions, v_budget_ids
+  -- One row after the other by its key: without statistics the planner may begin at the other end.
+  from unnest(p_queue_ids) with ordinality as p (id, turn)
+  cross join lateral (
+    select x.id, x.run_id from public.chunk_processing_queue as x where x.id = p.id offset 0
+  ) as q
+  cross join lateral (
+    select x.workspace_id, x.stream_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+    where x.id = q.run_id offset 0
+  ) as r
+  cross join lateral (
+    select st.source_id from public.sync_streams as st where st.id = r.stream_id offset 0
+  ) as st
+  cross join lateral (
+    -- No request goes out without a key or before its access token is there, nor to another source
+    -- than its stream's.
+    select x.budget_id, x.rate_limited_until, case when x.source_id <> st.source_id then 'moved'
+      when x.id = any (p_keyless) then 'keyless'
+      when x.id = any (p_tokenless) then 'token' end as obstacle
+    from public.sync_workspaces as x where x.id = r.workspace_id offset 0
+  ) as w
+  left join lateral (
+    select x.* from public.sync_budgets as x where x.id = w.budget_id offset 0
+  ) as b on true;
+  if v_budget_ids is null then
+    return v_admissions;
+  end if;
+  v_locked_ids := sync.lock_budgets(v_budget_ids, not exists (
+    select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
+  v_now := sync.now();
+  with picked as (
+    select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
+      w.rate_limited_until, p.send_after as look_after, case
+        when p.verdict in ('moved', 'keyless', 'token') then p.verdict
+        when r.ending is not null then 'ending'
+        when r.is_paused then 'paused'
+        when w.budget_id = any (v_budget_ids) and w.budget_id <> all (v_locked_ids) then 'locked'
+        when w.rate_limited_until > v_now then 'workspace'
+        when w.rate_limited_until is not null and (
+          row_number() over (partition by w.id, p.verdict in ('moved', 'keyless', 'token'),
+            r.ending is null and not r.is_paused order by p.turn) > 1
+          or exists (
+            select 1 from public.workspace_sync_runs as own
+            join public.chunk_processing_queue as held on held.run_id = own.id
+              and held.slot is not null and held.status = 'processing'
+            where own.workspace_id = w.id and own.status = 'running'))
+        then 'workspace' end as verdict
+    from unnest(v_admissions) with ordinality as p (queue_id, verdict, send_after, budget_id, turn)
+    cross join lateral (
+      select x.id, x.run_id, x.ready_seq, x.turn from public.chunk_processing_queue as x
+      where x.id = p.queue_id offset 0
+    ) as q
+    cross join lateral (
+      select x.workspace_id, x.ending, x.is_paused from public.workspace_sync_runs as x
+      where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.id, x.budget_id, x.rate_limited_until from public.sync_workspaces as x
+      where x.id = r.workspace_id offset 0
+    ) as w
+  ), budget as materialized (
+    select b.id, sync.budget_room(b, v_now) as room, sync.send_ahead(b) as ahead,
+      greatest(b.next_send_at, v_now) - v_now as first_send,
+      coalesce(make_interval(secs => (1 / sync.effective_rate(b))::double precision),
+      interval '0') as pace,
+      greatest(b.blocked_until - v_now, interval '0') as blocked_for,
+      b.line_due_at is not null as has_line
+    from public.sync_budgets as b where b.id in (select budget_id from picked)
+  ), judged as (
+    select picked.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
+      o.n + o.before as place_in_line,
+      budget.first_send + (o.n - 1) * budget.pace as send_after,
+      budget.first_send + (o.n + o.before - 1) * budget.pace as line_after
+    from picked join budget on budget.id = picked.budget_id
+    cross join lateral (
+      select 1 + (select count(*) from picked as x where x.budget_id = picked.budget_id
+          and x.verdict is null and x.turn < picked.turn) as n,
+        case when budget.has_line then (
+          select count(*) from (
+            select 1 from public.chunk_processing_queue as x
+            where x.line_budget_id = picked.budget_id and x.turn < picked.place limit 64) as y)
+        else 0 end as before
+    ) as o
+  ), verdicts as (
+    select id, budget_id, turn, send_after, room, ahead,
+      coalesce(verdict, case when place_in_line > room or line_after > ahead then 'budget'
+      else 'admitted' end) as verdict,
+      case
+        when verdict = 'token' then look_after
+        when verdict = 'locked' then interval '1 second'
+        when verdict = 'workspace'
+        then greatest(rate_limited_until - v_now, interval '250 ms')
+        when place_in_line <= room then line_after - ahead / 2
+        else coalesce(blocked_for, interval '0') + greatest((place_in_line - room) * pace,
+        (1 + (place_in_line - room) / greatest(room, 4)) * interval '100 ms')
+      end as look_after
+    from judged
+  ), reserved as (
+    update public.sync_budgets as b set
+      next_send_at = case when sent.last_send is null or budget.pace = interval '0'
+        then b.next_send_at else v_now + sent.last_send + budget.pace end,
+      probe_until = case when b.block_level > 0 and sent.last_send is not null
+        then v_now + sync.setting_seconds('lease_seconds') else b.probe_until end,
+      line_due_at = case
+        when sent.has_waiting or exists (select 1 from public.chunk_processing_queue as q
+          where q.line_budget_id = b.id)
+        then greatest(b.blocked_until,
+          case when sent.is_full then v_now + interval '100 ms' end,
+          v_now + budget.first_send + coalesce(sent.last_send - budget.first_send + budget.pace,
+          interval '0') - budget.ahead / 2, v_now) end
+    from (
+      select budget_id, max(v.send_after) filter (where v.verdict = 'admitted') as last_send,
+        bool_or(v.verdict = 'budget') as has_waiting,
+        count(*) filter (where v.verdict = 'admitted') >= max(v.room) as is_full
+      from verdicts as v group by 1
+    ) as sent
+    join budget on budget.id = sent.budget_id
+    where b.id = sent.budget_id and b.id = any (v_locked_ids)
+  )
+  select array_agg(row(v.id, v.verdict,
+    case when v.verdict in ('budget', 'workspace', 'locked', 'token') then v.look_after
+      else v.send_after end,
+    v.budget_id)::sync.admission order by v.turn) into v_admissions
+  from verdicts as v;
+  return v_admissions;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.hold_budget(p_budget_id bigint, OUT o_send_after interval, OUT o_look_after interval)
  RETURNS record
  LANGUAGE plpgsql
@@ -3985,6 +4110,43 @@ begin
   where b.id = free.id;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.fair_shares(p_limit integer, p_worker_id text)
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  -- Whoever asks for many has room for many: what it holds already matters less than its reading
+  -- costs.
+  v_worker_id text := case when p_limit <= 16 then p_worker_id end;
+  v_next bigint[] := sync.next_ready(p_limit);
+  v_much bigint[];
+  v_others bigint[];
+begin
+  if cardinality(v_next) < p_limit then
+    return array[]::bigint[];
+  end if;
+  v_much := sync.who_has_much(v_next, v_worker_id);
+  v_others := case when v_much is not null
+    then sync.ready_of_others(v_next[p_limit], v_much, p_limit) end;
+  if v_others is null or v_others = array[]::bigint[] then
+    return array[]::bigint[];
+  end if;
+  return array(
+    with offered as materialized (
+      select q.id, q.ready_seq, r.workspace_id from public.chunk_processing_queue as q
+      join public.workspace_sync_runs as r on r.id = q.run_id
+      where q.id = any (v_next || v_others)
+    ), leveled as (
+      select o.id, o.ready_seq,
+        h.leases + row_number() over (partition by o.workspace_id order by o.ready_seq) as level
+      from sync.leases_held(v_worker_id, array(select distinct workspace_id from offered)) as h
+      join offered as o on o.workspace_id = h.workspace_id
+    )
+    select l.id from leveled as l order by l.level, l.ready_seq limit p_limit);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.is_token_served(p_token sync.workspace_tokens, p_base_url text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4048,6 +4210,7 @@ end; $function$;
 CREATE OR REPLACE FUNCTION sync.access_of_workspaces(p_workspace_ids bigint[])
  RETURNS sync.access[]
  LANGUAGE plpgsql
+ STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
@@ -4058,16 +4221,23 @@ begin
     where w.id = any (p_workspace_ids));
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.read_access(p_queue_ids bigint[])
- RETURNS sync.access[]
+CREATE OR REPLACE FUNCTION sync.lease_documents(p_leased sync.leased[], p_lease_seconds numeric)
+ RETURNS jsonb
  LANGUAGE plpgsql
+ STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  return sync.access_of_workspaces(array(
-    select distinct r.workspace_id from unnest(p_queue_ids) as p (id)
-    join public.chunk_processing_queue as q on q.id = p.id
-    join public.workspace_sync_runs as r on r.id = q.run_id));
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'queue_id', l.queue_id, 'lease_token', l.lease_token, 'lease_ms', p_lease_seconds * 1000,
+      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
+      'budget_id', l.budget_id, 'workspace', l.workspace, 'workspace_id', l.workspace_id,
+      'stream', l.stream, 'attempt', l.attempt, 'timeout_ms', l.timeout_ms,
+      'max_body_bytes', l.max_body_bytes, 'request', l.request, 'origin', l.origin,
+      'credentials', l.credentials, 'status_classes', l.status_classes,
+      'answer_headers', l.answer_headers) order by l.send_after, l.queue_id), '[]')
+    from unnest(p_leased) as l);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.token_budget(p_workspace public.sync_workspaces, p_source public.sync_sources)
@@ -4112,19 +4282,6 @@ begin
   on conflict (workspace_id) where ended_at is null do nothing;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.token_wait(p_workspace_id bigint)
- RETURNS interval
- LANGUAGE plpgsql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  return greatest(interval '1 second', least(interval '15 seconds', (
-    select case r.status when 'processing' then r.lease_expires_at else r.due_at end - sync.now()
-    from sync.token_requests as r
-    where r.workspace_id = p_workspace_id and r.ended_at is null)));
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.note_generations(p_queue_ids bigint[], p_access sync.access[])
  RETURNS void
  LANGUAGE plpgsql
@@ -4161,23 +4318,17 @@ AS $function$
         when 'oauth2_client' then 'client_credentials' else 'refresh_token' end)
         || p_source.token_params) as f),
     'credentials', (
-      select jsonb_agg(jsonb_build_object('in', f.place, 'name', f.name, 'value', f.value)
+      select jsonb_agg(jsonb_build_object('in', 'form', 'name', f.name, 'value', f.value)
         order by f.name)
-      from (values
-        ('form', 'client_id', case p_source.token_auth when 'form'
-          then p_grant ->> 'client_id' end),
-        ('form', 'client_secret', case p_source.token_auth when 'form'
-          then nullif(p_grant ->> 'client_secret', '') end),
-        ('header', 'Authorization', case p_source.token_auth when 'basic' then 'Basic '
-          || translate(encode(convert_to(concat(sync.url_encode(p_grant ->> 'client_id'), ':',
-          sync.url_encode(p_grant ->> 'client_secret')), 'UTF8'), 'base64'), chr(10), '') end),
-        ('form', 'refresh_token', case p_source.auth when 'oauth2_refresh'
+      from (values ('client_id', p_grant ->> 'client_id'),
+        ('client_secret', nullif(p_grant ->> 'client_secret', '')),
+        ('refresh_token', case p_source.auth when 'oauth2_refresh'
           then coalesce(p_tokens ->> 'refresh_token', p_grant ->> 'refresh_token') end)
-      ) as f (place, name, value) where f.value is not null));
+      ) as f (name, value) where f.value is not null));
 $function$;
 
 CREATE OR REPLACE FUNCTION sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
- RETURNS jsonb
+ RETURNS sync.leased
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
@@ -4189,7 +4340,7 @@ declare
   v_url text;
   v_form jsonb;
   v_held record;
-  v_lease_token bigint;
+  v_leased sync.leased;
 begin
   select * into strict v_workspace from public.sync_workspaces where id = p_request.workspace_id;
   select * into strict v_source from public.sync_sources where id = v_workspace.source_id;
@@ -4215,29 +4366,33 @@ begin
   v_url := sync.token_url_of(v_workspace.base_url, v_source.token_url);
   v_form := sync.token_form(v_source, sync.json_object(sync.read_secret(v_workspace.secret_id)),
     sync.json_object(sync.read_secret(v_token.secret_id)));
-  v_lease_token := sync.new_token();
-  update sync.token_requests set status = 'processing', lease_token = v_lease_token,
+  v_leased.lease_token := sync.new_token();
+  update sync.token_requests set status = 'processing', lease_token = v_leased.lease_token,
     lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), started_at = v_now,
     requested_at = v_now + v_held.o_send_after, worker_id = p_worker_id, outcome = null
   where id = p_request.id;
-  return jsonb_build_object(
-    'queue_id', p_request.id, 'lease_token', v_lease_token,
-    'lease_ms', sync.setting('lease_seconds') * 1000,
-    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
-    'budget_id', p_request.budget_id, 'workspace', v_workspace.workspace_name,
-    'workspace_id', v_workspace.id, 'stream', 'access token',
-    'attempt', p_request.failures + 1, 'timeout_ms', 30000, 'max_body_bytes', 65536,
-    'request', jsonb_build_object(
-      'method', 'POST', 'url', v_url, 'params', '[]'::jsonb, 'form', v_form -> 'form',
-      'headers', '{"Accept": "application/json"}'::jsonb,
-      'reach', case
-        when sync.is_switched_on('allow_private_addresses') then 'any'
-        when sync.reach_of(sync.parse_url(v_url)) = 'loopback' then 'loopback'
-        else 'public' end),
-    'origin', sync.origin_of(v_url), 'credentials', v_form -> 'credentials',
-    'answer_headers', '["date", "retry-after"]'::jsonb,
-    -- What an endpoint says with a refusal stands in its body, which is SQL's to read.
-    'status_classes', '{"429": "rate_limited", "5xx": "transient", "other": "page"}'::jsonb);
+  v_leased.queue_id := p_request.id;
+  v_leased.send_after := v_held.o_send_after;
+  v_leased.budget_id := p_request.budget_id;
+  v_leased.workspace := v_workspace.workspace_name;
+  v_leased.workspace_id := v_workspace.id;
+  v_leased.stream := 'access token';
+  v_leased.attempt := p_request.failures + 1;
+  v_leased.timeout_ms := 30000;
+  v_leased.max_body_bytes := 65536;
+  v_leased.request := jsonb_build_object(
+    'method', 'POST', 'url', v_url, 'params', '[]'::jsonb, 'form', v_form -> 'form',
+    'headers', '{"Accept": "application/json"}'::jsonb,
+    'reach', case
+      when sync.is_switched_on('allow_private_addresses') then 'any'
+      when sync.reach_of(sync.parse_url(v_url)) = 'loopback' then 'loopback'
+      else 'public' end);
+  v_leased.origin := sync.origin_of(v_url);
+  v_leased.credentials := v_form -> 'credentials';
+  v_leased.answer_headers := '["date", "retry-after"]';
+  -- What an endpoint says with a refusal stands in its body, which is SQL's to read.
+  v_leased.status_classes := '{"429": "rate_limited", "5xx": "transient", "other": "page"}';
+  return v_leased;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.lease_token_requests(p_worker_id text, p_room integer, p_workspace_ids bigint[])
@@ -4248,70 +4403,71 @@ AS $function$
 declare
   v_now timestamptz := sync.now();
   v_request sync.token_requests;
-  v_lease jsonb;
-  v_leases jsonb := '[]'::jsonb;
+  v_lease sync.leased;
+  v_leased sync.leased[] := array[]::sync.leased[];
 begin
-  if p_room <= 0 or not exists (select 1 from sync.token_requests
-    where status = 'pending' and due_at <= v_now) then
-    return v_leases;
-  end if;
   for v_request in
     select * from sync.token_requests
     where status = 'pending' and due_at <= v_now
       and (p_workspace_ids is null or workspace_id = any (p_workspace_ids))
-    order by due_at, id limit p_room for no key update skip locked
+    order by due_at, id limit greatest(p_room, 0) for no key update skip locked
   loop
     v_lease := sync.lease_token_request(v_request, p_worker_id);
-    if v_lease is not null then
-      v_leases := v_leases || v_lease;
+    if v_lease.lease_token is not null then
+      v_leased := v_leased || v_lease;
     end if;
   end loop;
-  if v_leases <> '[]' then
+  if cardinality(v_leased) > 0 then
     -- A crash that took this lease back would have the refresh token used twice.
     perform set_config('synchronous_commit', 'on', true);
   end if;
-  return v_leases;
+  return sync.lease_documents(v_leased, sync.setting('lease_seconds'));
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.tokens_due(p_limit integer)
- RETURNS integer
+CREATE OR REPLACE FUNCTION sync.wake_due_chunks(p_limit integer)
+ RETURNS void
  LANGUAGE plpgsql
- STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_sort TO 'off'
 AS $function$
 begin
-  return (select count(*) from (
-    select 1 from sync.token_requests where status = 'pending' and due_at <= sync.now()
-    limit p_limit) as due);
+  update public.chunk_processing_queue as q
+  set ready_seq = coalesce(q.turn, nextval('sync.ready_seq')), turn = null,
+    next_retry_at = null
+  from (
+    select id from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and line_budget_id is null and next_retry_at <= sync.now()
+    order by next_retry_at limit p_limit for no key update skip locked
+  ) as due
+  where q.id = due.id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.next_token_ms()
- RETURNS bigint
- LANGUAGE plpgsql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  return (select greatest(0, ceil(extract(epoch from min(due_at) - sync.now()) * 1000))::bigint
-    from sync.token_requests where status = 'pending' having count(*) > 0);
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.withheld_chunks(p_queue_ids bigint[], p_access sync.access[])
- RETURNS sync.admission[]
+CREATE OR REPLACE FUNCTION sync.pick_ready_chunks(p_limit integer, p_first bigint[])
+ RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_sort TO 'off'
 AS $function$
+declare
+  v_ids bigint[] := array[]::bigint[];
 begin
-  return array(
-    select row(q.id, case when st.source_id <> w.source_id then 'moved'
-      else coalesce(a.obstacle, 'keyless') end, null, w.budget_id)::sync.admission
-    from unnest(p_queue_ids) as p (id)
-    join public.chunk_processing_queue as q on q.id = p.id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    join public.sync_streams as st on st.id = r.stream_id
-    left join unnest(p_access) as a on a.workspace_id = w.id
-    where a.credentials is null or st.source_id <> w.source_id);
+  if cardinality(p_first) > 0 then
+    v_ids := array(
+      select q.id from unnest(p_first) with ordinality as f (id, n)
+      join public.chunk_processing_queue as q on q.id = f.id
+      where q.ready_seq is not null for no key update of q skip locked);
+  end if;
+  if cardinality(v_ids) < p_limit then
+    v_ids := (v_ids || array(
+      select picked.id from (
+        select id from public.chunk_processing_queue
+        where ready_seq >= (select claim_floor from sync.sweep_state) and lease_losses < 2
+        order by ready_seq limit p_limit for no key update skip locked
+      ) as picked
+      where picked.id <> all (v_ids)))[1:p_limit];
+  end if;
+  return v_ids;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.made_requests(p_queue_ids bigint[], p_access sync.access[])
@@ -4328,6 +4484,11 @@ begin
     select r.stream_id from unnest(p_queue_ids) as p (id)
     join public.chunk_processing_queue as q on q.id = p.id
     join public.workspace_sync_runs as r on r.id = q.run_id) and not sync.is_plain(st);
+  if v_stream_ids = array[]::bigint[] and not exists (
+    select 1 from public.chunked_sync_jobs
+    where id = any (p_queue_ids) and record_id !~ '^[A-Za-z0-9_~-]+$') then
+    return array[]::sync.made_request[];
+  end if;
   return array(
     select sync.make_request(c, st, so, a.base_url)
     from unnest(p_queue_ids) as p (id)
@@ -4340,6 +4501,22 @@ begin
       and (st.id = any (v_stream_ids) or c.record_id !~ '^[A-Za-z0-9_~-]+$'));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.note_unreadable(p_workspace_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.sync_workspaces as w
+  set key_status = 'unreadable', key_checked_at = sync.now()
+  from (
+    select id from public.sync_workspaces
+    where key_status <> 'unreadable' and removed_at is null and id = any (p_workspace_ids)
+    order by id for no key update skip locked
+  ) as found
+  where w.id = found.id;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.lease_chunks(p_admissions sync.admission[], p_worker_id text, p_access sync.access[], p_made sync.made_request[])
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4349,11 +4526,8 @@ declare
   v_now timestamptz := sync.now();
   v_lease_seconds numeric := sync.setting('lease_seconds');
   v_is_anywhere_allowed boolean := sync.is_switched_on('allow_private_addresses');
-  v_leases jsonb;
+  v_leased sync.leased[];
 begin
-  if cardinality(p_admissions) = 0 then
-    return '{"leases": []}'::jsonb;
-  end if;
   with leased as (
     update public.chunk_processing_queue as q set
       status = case a.verdict when 'admitted' then 'processing' else 'pending' end,
@@ -4383,22 +4557,15 @@ begin
     where q.id = a.queue_id
     returning q.id, q.run_id, q.status, q.lease_token, q.attempts, a.budget_id, a.send_after
   )
-  select
-    jsonb_agg(jsonb_build_object(
-      'queue_id', l.id, 'lease_token', l.lease_token, 'lease_ms', v_lease_seconds * 1000,
-      'send_after_ms', ceil(extract(epoch from l.send_after) * 1000)::bigint,
-      'budget_id', l.budget_id, 'workspace', w.workspace_name, 'workspace_id', w.id,
-      'stream', st.stream_name, 'attempt', l.attempts + 1, 'timeout_ms', st.timeout_ms,
-      'max_body_bytes', st.max_body_bytes,
-      'request', coalesce(made.request,
-        sync.plain_request(c, st, access.base_url || so.base_path)) || jsonb_build_object(
-        'reach', sync.reach_below(w.base_url, v_is_anywhere_allowed)),
-      'origin', access.origin, 'credentials', access.credentials,
-      'status_classes', sync.status_classes(st, so, c.kind, c.page, c.reading,
-        made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
-      'answer_headers', sync.answer_headers(st, so)
-    ) order by l.send_after, l.id)
-  into v_leases
+  select array_agg(row(l.id, l.lease_token, l.send_after, l.budget_id, w.workspace_name, w.id,
+    st.stream_name, l.attempts + 1, st.timeout_ms, st.max_body_bytes,
+    coalesce(made.request, sync.plain_request(c, st, access.base_url || so.base_path))
+      || jsonb_build_object('reach', sync.reach_below(w.base_url, v_is_anywhere_allowed)),
+    access.origin, access.credentials,
+    sync.status_classes(st, so, c.kind, c.page, c.reading,
+      made.request -> 'headers' ?| '{If-None-Match,If-Modified-Since}' is true),
+    sync.answer_headers(st, so))::sync.leased)
+  into v_leased
   from leased as l
   join public.chunked_sync_jobs as c on c.id = l.id
   join public.workspace_sync_runs as r on r.id = l.run_id
@@ -4408,7 +4575,7 @@ begin
   join public.sync_sources as so on so.id = st.source_id
   left join unnest(p_made) as made on made.queue_id = l.id
   where l.status = 'processing';
-  return jsonb_build_object('leases', coalesce(v_leases, '[]'));
+  return sync.lease_documents(v_leased, v_lease_seconds);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.count_in(p_answer jsonb, p_path text[])
@@ -4440,13 +4607,15 @@ end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.page_number_in(p_answer jsonb, p_path text[])
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-  select least(greatest(c.pages, 1), 2147483647)::int
-  from (values (sync.count_in(p_answer, p_path))) as c (pages) where c.pages is not null;
-$function$;
+declare
+  v_pages bigint := sync.count_in(p_answer, p_path);
+begin
+  return case when v_pages is not null then least(greatest(v_pages, 1), 2147483647) end;
+end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.read_json(p_page sync.page_in_hand)
  RETURNS sync.page_in_hand
@@ -4668,52 +4837,63 @@ begin
   end;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_fields(p_records sync.incoming_record[], p_changed sync.changed_record[])
- RETURNS void
+CREATE OR REPLACE FUNCTION sync.unseen_fields(p_records sync.incoming_record[], p_changed sync.changed_record[])
+ RETURNS sync.seen_fields[]
  LANGUAGE plpgsql
+ STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_hashjoin TO 'on'
  SET enable_nestloop TO 'off'
 AS $function$
 begin
-  with changed as materialized (
-    select r.stream_id, r.record_id, r.record,
-      row_number() over (partition by r.stream_id order by r.n) as n
-    from unnest(p_changed) as c
-    join unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
-        record, turn, requested_at, is_truth, parent_id, own_id, n)
-      on r.workspace_id = c.workspace_id and r.stream_id = c.stream_id
-        and r.record_id = c.record_id
-    where jsonb_typeof(r.record) = 'object'
-  ), known as materialized (
-    select f.stream_id, array_agg(distinct f.field) as fields, count(*) as count
-    from sync.seen_fields as f
-    where f.stream_id = any (array(select distinct c.stream_id from unnest(p_changed) as c))
-    group by f.stream_id
-  ), looked_at as (
-    -- A field that is new shows in any record; whether a type is, 20 of them tell: to take all
-    -- apart would cost as much as to write them.
-    select c.stream_id, c.record_id, c.record, c.n, coalesce(k.count, 0) as count
-    from changed as c left join known as k on k.stream_id = c.stream_id
-    where coalesce(k.count, 0) < 500
-      and (c.n <= 20 or c.record - coalesce(k.fields, '{}') <> '{}')
-    order by c.n limit 100
-  ), found as (
-    select distinct on (l.stream_id, field, type) l.stream_id, left(e.key, 200) as field,
-      jsonb_typeof(e.value) as type, l.record_id, l.count
-    from looked_at as l cross join jsonb_each(l.record) as e (key, value)
-    order by l.stream_id, field, type, l.n
-  ), missing as (
-    select f.*, f.count + row_number() over (partition by f.stream_id order by f.field, f.type)
-      as place
-    from found as f
-    left join sync.seen_fields as s on s.stream_id = f.stream_id and s.field = f.field
-      and s.type = f.type
-    where s.stream_id is null
-  )
-  insert into sync.seen_fields (stream_id, field, type, first_id)
-  select m.stream_id, m.field, m.type, m.record_id from missing as m where m.place <= 500
-  order by m.stream_id, m.field, m.type
+  return array(
+    with changed as materialized (
+      select r.stream_id, r.record_id, r.record,
+        row_number() over (partition by r.stream_id order by r.n) as n
+      from unnest(p_changed) as c
+      join unnest(p_records) with ordinality as r (workspace_id, stream_id, record_id, updated_at,
+          record, turn, requested_at, is_truth, parent_id, own_id, n)
+        on r.workspace_id = c.workspace_id and r.stream_id = c.stream_id
+          and r.record_id = c.record_id
+      where jsonb_typeof(r.record) = 'object'
+    ), known as materialized (
+      select f.stream_id, array_agg(distinct f.field) as fields, count(*) as count
+      from sync.seen_fields as f
+      where f.stream_id = any (array(select distinct c.stream_id from unnest(p_changed) as c))
+      group by f.stream_id
+    ), looked_at as (
+      -- A field that is new shows in any record; whether a type is, 20 of them tell: to take all
+      -- apart would cost as much as to write them.
+      select c.stream_id, c.record_id, c.record, c.n, coalesce(k.count, 0) as count
+      from changed as c left join known as k on k.stream_id = c.stream_id
+      where coalesce(k.count, 0) < 500
+        and (c.n <= 20 or c.record - coalesce(k.fields, '{}') <> '{}')
+      order by c.n limit 100
+    ), found as (
+      select distinct on (l.stream_id, field, type) l.stream_id, left(e.key, 200) as field,
+        jsonb_typeof(e.value) as type, l.record_id, l.count
+      from looked_at as l cross join jsonb_each(l.record) as e (key, value)
+      order by l.stream_id, field, type, l.n
+    ), missing as (
+      select f.*, f.count + row_number() over (partition by f.stream_id order by f.field, f.type)
+        as place
+      from found as f
+      left join sync.seen_fields as s on s.stream_id = f.stream_id and s.field = f.field
+        and s.type = f.type
+      where s.stream_id is null
+    )
+    select row(m.stream_id, m.field, m.type, m.record_id, sync.now())::sync.seen_fields
+    from missing as m where m.place <= 500);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.note_fields(p_fields sync.seen_fields[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  insert into sync.seen_fields
+  select f.* from unnest(p_fields) as f order by f.stream_id, f.field, f.type
   on conflict (stream_id, field, type) do nothing;
 end; $function$;
 
@@ -5348,23 +5528,17 @@ create policy record_parents_select_operator on sync.record_parents as permissiv
 
 create policy emptied_lists_select_operator on sync.emptied_lists as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
 
-CREATE OR REPLACE FUNCTION sync.forget_missing(p_workspace_id bigint, p_stream_id bigint DEFAULT NULL::bigint, p_may_wait boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION sync.forget_missing(p_workspace_id bigint, p_stream_id bigint DEFAULT NULL::bigint)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  if p_may_wait then
-    perform 1 from sync.missing_records
-    where (p_workspace_id is null or workspace_id = p_workspace_id)
-      and (p_stream_id is null or stream_id = p_stream_id)
-    order by workspace_id, stream_id, record_id for update;
-  end if;
   delete from sync.missing_records as m using (
     select workspace_id, stream_id, record_id from sync.missing_records
     where (p_workspace_id is null or workspace_id = p_workspace_id)
       and (p_stream_id is null or stream_id = p_stream_id)
-    order by workspace_id, stream_id, record_id for update skip locked
+    order by workspace_id, stream_id, record_id for update
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.record_id = gone.record_id;
@@ -5377,16 +5551,6 @@ begin
     where (p_workspace_id is null or workspace_id = p_workspace_id)
       and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
     order by workspace_id, stream_id) as r;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.forget_missing_of_stream()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  perform sync.forget_missing(null, new.id, false);
-  return null;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.target_sql(p_template text, p_stream_id bigint)
@@ -6037,25 +6201,6 @@ begin
   if v_ready < cardinality(v_chunk_ids) then
     perform sync.fill_slots(id) from unnest(p_run_ids) as id;
   end if;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.forget_what_says_nothing(p_run_ids bigint[])
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET enable_seqscan TO 'off'
- SET enable_nestloop TO 'on'
- SET enable_hashjoin TO 'off'
- SET enable_mergejoin TO 'off'
-AS $function$
-begin
-  perform sync.forget_missing(r.workspace_id, r.stream_id) from public.workspace_sync_runs as r
-  where r.id = any (p_run_ids) and exists (
-    select 1 from sync.missing_records as m
-    join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
-    where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
-      and (x.access_revision, x.stream_revision)
-        is distinct from (r.access_revision, r.stream_revision) offset 0);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.live_parent_of(p_run public.workspace_sync_runs)
@@ -7268,6 +7413,19 @@ begin
     where s.run_id = p_run.id and s.scan = p_run.scan;
     o_here := least(o_here, v_shown);
   end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.is_followed(p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return exists (
+    select 1 from public.sync_streams as child
+    where child.source_id = p_stream.source_id and child.parent_stream = p_stream.stream_name
+      and (child.completeness = 'items' or child.fan_out = 'changed'));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.stage_items(p_changed sync.changed_record[])
@@ -8540,7 +8698,7 @@ declare
   v_connect bigint[];
   v_go bigint[];
 begin
-  perform sync.forget_what_says_nothing(p_run_ids);
+  perform sync.forget_missed_with_another_key(p_run_ids);
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(id) filter (where first = 'parent'),
     array_agg(id order by id) filter (where first = 'connect'),
@@ -9182,13 +9340,22 @@ declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
     where not p.is_repeat and p.outcome <> 'refused');
-  v_item_ids bigint[] := array(
-    select queue_id from unnest(v_ended) where kind = 'item' and outcome = 'completed');
+  v_item_ids bigint[];
+  v_is_unfit boolean;
+  v_is_connection boolean;
+  v_is_about_keys boolean;
   v_run_ids bigint[];
 begin
   if cardinality(v_ended) = 0 then
     return v_pages;
   end if;
+  select coalesce(array_agg(p.queue_id)
+      filter (where p.kind = 'item' and p.outcome = 'completed'), '{}'),
+    bool_or(p.unfit is not null), bool_or(p.kind = 'connection'),
+    bool_or(p.is_rate_limited or p.code = 'SY021' or p.http_status = 401
+      or (p.outcome = 'completed' and not p.is_key_accepted))
+  into v_item_ids, v_is_unfit, v_is_connection, v_is_about_keys
+  from unnest(v_ended) as p;
   perform sync.end_or_delay(v_ended);
   v_run_ids := sync.pass_slots(v_ended) || array(
     select p.run_id from unnest(v_ended) as p
@@ -9222,9 +9389,10 @@ begin
       join public.workspace_sync_runs as r on r.id = p.run_id
         and (r.scan = p.scan or p.part_id is not null)
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
-    perform sync.note_unfit(v_ended)
-    where exists (select 1 from unnest(v_ended) as p where p.unfit is not null);
-    if exists (select 1 from unnest(v_ended) as p where p.kind = 'connection') then
+    if v_is_unfit then
+      perform sync.note_unfit(v_ended);
+    end if;
+    if v_is_connection then
       -- Jobs come before workspaces, and runs that end with what is found close theirs.
       perform 1 from public.polling_job_status where id in (
         select job_id from public.workspace_sync_runs where id = any (v_run_ids))
@@ -9233,7 +9401,9 @@ begin
     end if;
     perform sync.settle_runs(v_run_ids);
   end if;
-  perform sync.note_key(v_ended);
+  if v_is_about_keys then
+    perform sync.note_key(v_ended);
+  end if;
   return v_pages;
 end; $function$;
 
@@ -9425,7 +9595,7 @@ CREATE OR REPLACE FUNCTION sync.hold_token_requests(p_pages sync.page_in_hand[])
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET lock_timeout TO '10s'
+ SET lock_timeout TO '5s'
 AS $function$
 declare
   v_ids bigint[] := array(
@@ -9562,36 +9732,6 @@ begin
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.extend_tokens(p_leases jsonb, p_now timestamp with time zone)
- RETURNS bigint[]
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_kept bigint[];
-begin
-  with given as (
-    select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
-    from jsonb_array_elements(p_leases) as l
-  ), free as (
-    select r.id from sync.token_requests as r join given using (id, lease_token)
-    where r.status = 'processing' and r.lease_expires_at > p_now
-      and r.started_at + sync.setting_seconds('max_lease_seconds') > p_now
-    order by r.id for no key update of r skip locked
-  ), extended as (
-    update sync.token_requests as r
-    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
-      r.started_at + sync.setting_seconds('max_lease_seconds'))
-    from free where r.id = free.id returning r.id
-  )
-  select coalesce(array_agg(id), '{}') into v_kept from extended;
-  return v_kept || array(
-    select r.id from sync.token_requests as r
-    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = r.id
-      and (l ->> 'lease_token')::bigint = r.lease_token
-    where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.take_back_tokens()
  RETURNS integer
  LANGUAGE plpgsql
@@ -9685,7 +9825,7 @@ begin
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.lease_try(p_try sync.stream_tries, p_worker_id text)
- RETURNS jsonb
+ RETURNS sync.leased
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
@@ -9699,7 +9839,7 @@ declare
   v_access sync.access;
   v_made sync.made_request;
   v_held record;
-  v_lease_token bigint;
+  v_leased sync.leased;
 begin
   select * into strict v_workspace from public.sync_workspaces where id = p_try.workspace_id;
   select * into v_token from sync.workspace_tokens where workspace_id = v_workspace.id;
@@ -9747,26 +9887,29 @@ begin
     perform sync.put_off_try(p_try.id, v_held.o_look_after, false, 'it waits for its budget');
     return null;
   end if;
-  v_lease_token := sync.new_token();
-  update sync.stream_tries set lease_token = v_lease_token, due_at = null, started_at = v_now,
+  v_leased.lease_token := sync.new_token();
+  update sync.stream_tries set lease_token = v_leased.lease_token, due_at = null, started_at = v_now,
     lease_expires_at = v_now + sync.setting_seconds('lease_seconds'), worker_id = p_worker_id,
     requested_at = v_now + v_held.o_send_after, token_generation = v_access.token_generation,
     request = v_made.request
   where id = p_try.id;
-  return jsonb_build_object(
-    'queue_id', p_try.request_id, 'lease_token', v_lease_token,
-    'lease_ms', sync.setting('lease_seconds') * 1000,
-    'send_after_ms', ceil(extract(epoch from v_held.o_send_after) * 1000)::bigint,
-    'budget_id', p_try.budget_id, 'workspace', v_workspace.workspace_name,
-    'workspace_id', v_workspace.id, 'stream', v_stream.stream_name,
-    'attempt', p_try.attempts + 1, 'timeout_ms', v_stream.timeout_ms,
-    'max_body_bytes', v_stream.max_body_bytes,
-    'request', v_made.request || jsonb_build_object('reach',
-      sync.reach_below(v_workspace.base_url, sync.is_switched_on('allow_private_addresses'))),
-    'origin', v_access.origin, 'credentials', v_access.credentials,
-    'status_classes', sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
-      p_try.reading, false),
-    'answer_headers', sync.answer_headers(v_stream, v_source));
+  v_leased.queue_id := p_try.request_id;
+  v_leased.send_after := v_held.o_send_after;
+  v_leased.budget_id := p_try.budget_id;
+  v_leased.workspace := v_workspace.workspace_name;
+  v_leased.workspace_id := v_workspace.id;
+  v_leased.stream := v_stream.stream_name;
+  v_leased.attempt := p_try.attempts + 1;
+  v_leased.timeout_ms := v_stream.timeout_ms;
+  v_leased.max_body_bytes := v_stream.max_body_bytes;
+  v_leased.request := v_made.request || jsonb_build_object('reach',
+    sync.reach_below(v_workspace.base_url, sync.is_switched_on('allow_private_addresses')));
+  v_leased.origin := v_access.origin;
+  v_leased.credentials := v_access.credentials;
+  v_leased.status_classes := sync.status_classes(v_stream, v_source, p_try.kind, p_try.page,
+    p_try.reading, false);
+  v_leased.answer_headers := sync.answer_headers(v_stream, v_source);
+  return v_leased;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.lease_tries(p_worker_id text, p_room integer)
@@ -9777,22 +9920,19 @@ AS $function$
 declare
   v_now timestamptz := sync.now();
   v_try sync.stream_tries;
-  v_lease jsonb;
-  v_leases jsonb := '[]'::jsonb;
+  v_lease sync.leased;
+  v_leased sync.leased[] := array[]::sync.leased[];
 begin
-  if coalesce(p_room, 0) <= 0 or not exists (select 1 from sync.stream_tries where due_at <= v_now) then
-    return v_leases;
-  end if;
   for v_try in
     select * from sync.stream_tries where due_at <= v_now
-    order by due_at, id limit p_room for no key update skip locked
+    order by due_at, id limit greatest(p_room, 0) for no key update skip locked
   loop
     v_lease := sync.lease_try(v_try, p_worker_id);
-    if v_lease is not null then
-      v_leases := v_leases || v_lease;
+    if v_lease.lease_token is not null then
+      v_leased := v_leased || v_lease;
     end if;
   end loop;
-  return v_leases;
+  return sync.lease_documents(v_leased, sync.setting('lease_seconds'));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.claim_try(p_request_id bigint, p_worker_id text, OUT o_leases jsonb, OUT o_reason text, OUT o_look_again_ms bigint)
@@ -9802,7 +9942,7 @@ CREATE OR REPLACE FUNCTION sync.claim_try(p_request_id bigint, p_worker_id text,
 AS $function$
 declare
   v_try sync.stream_tries;
-  v_lease jsonb;
+  v_lease sync.leased;
   v_wait interval;
 begin
   o_leases := '[]'::jsonb;
@@ -9814,7 +9954,8 @@ begin
   elsif v_try.due_at <= sync.now() then
     v_lease := sync.lease_try(v_try, p_worker_id);
     -- What it needs first may be leased in its place.
-    o_leases := case when v_lease is not null then jsonb_build_array(v_lease)
+    o_leases := case when v_lease.lease_token is not null
+      then sync.lease_documents(array[v_lease], sync.setting('lease_seconds'))
       else sync.lease_token_requests(p_worker_id, 1, array[v_try.workspace_id]) end;
     if o_leases <> '[]' then
       o_reason := null;
@@ -9826,26 +9967,6 @@ begin
     o_reason := 'not_due';
     o_look_again_ms := ceil(extract(epoch from v_wait) * 1000);
   end if;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.tries_due()
- RETURNS integer
- LANGUAGE plpgsql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  return (exists (select 1 from sync.stream_tries where due_at <= sync.now()))::int;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.with_tries(p_answer jsonb, p_worker_id text, p_limit integer)
- RETURNS jsonb
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  return p_answer || jsonb_build_object('leases', (p_answer -> 'leases')
-    || sync.lease_tries(p_worker_id, p_limit - jsonb_array_length(p_answer -> 'leases')));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.try_of(p_queue_id bigint, p_lease_token bigint)
@@ -10099,35 +10220,51 @@ begin
   return sync.outcome_of(v_page);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.extend_tries(p_leases jsonb, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION sync.extend_requests_of_no_run(p_leases jsonb, p_now timestamp with time zone)
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  v_longest interval := sync.setting_seconds('max_lease_seconds');
+  v_until timestamptz := p_now + sync.setting_seconds('lease_seconds');
   v_kept bigint[];
 begin
   with given as (
     select distinct (l ->> 'queue_id')::bigint as id, (l ->> 'lease_token')::bigint as lease_token
     from jsonb_array_elements(p_leases) as l
-  ), free as (
+  ), free_tries as (
     select t.id from sync.stream_tries as t
     join given on given.id = t.request_id and given.lease_token = t.lease_token
-    where t.lease_expires_at > p_now
-      and t.started_at + sync.setting_seconds('max_lease_seconds') > p_now
+    where t.lease_expires_at > p_now and t.started_at + v_longest > p_now
     order by t.id for no key update of t skip locked
-  ), extended as (
+  ), free_tokens as (
+    select r.id from sync.token_requests as r join given using (id, lease_token)
+    where r.status = 'processing' and r.lease_expires_at > p_now
+      and r.started_at + v_longest > p_now
+    order by r.id for no key update of r skip locked
+  ), tries as (
     update sync.stream_tries as t
-    set lease_expires_at = least(p_now + sync.setting_seconds('lease_seconds'),
-      t.started_at + sync.setting_seconds('max_lease_seconds'))
-    from free where t.id = free.id returning t.request_id
+    set lease_expires_at = least(v_until, t.started_at + v_longest)
+    from free_tries as f where t.id = f.id returning t.request_id as id
+  ), tokens as (
+    update sync.token_requests as r
+    set lease_expires_at = least(v_until, r.started_at + v_longest)
+    from free_tokens as f where r.id = f.id returning r.id
   )
-  select coalesce(array_agg(request_id), '{}') into v_kept from extended;
+  select coalesce(array_agg(id), '{}') into v_kept
+  from (select id from tries union all select id from tokens) as extended;
+  -- What another call has locked is its own business: as a rule it ends the request.
   return v_kept || array(
-    select t.request_id from sync.stream_tries as t
-    join jsonb_array_elements(p_leases) as l on (l ->> 'queue_id')::bigint = t.request_id
-      and (l ->> 'lease_token')::bigint = t.lease_token
-    where t.lease_expires_at > p_now and t.request_id <> all (v_kept));
+    select t.request_id from jsonb_array_elements(p_leases) as l
+    join sync.stream_tries as t on t.request_id = (l ->> 'queue_id')::bigint
+      and t.lease_token = (l ->> 'lease_token')::bigint
+    where t.lease_expires_at > p_now and t.request_id <> all (v_kept)
+    union all
+    select r.id from jsonb_array_elements(p_leases) as l
+    join sync.token_requests as r on r.id = (l ->> 'queue_id')::bigint
+      and r.lease_token = (l ->> 'lease_token')::bigint
+    where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.take_back_tries()
@@ -10172,7 +10309,9 @@ AS $function$
 begin
   if not exists (select 1 from unnest(p_changed) as c where cardinality(c.unfit) > 0)
     and not exists (select 1 from unnest(p_pages) as p where p.is_mended)
-    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null) then
+    and not exists (select 1 from unnest(p_records) as r where r.updated_at is null
+      and r.stream_id = any (array(
+        select st.id from public.sync_streams as st where st.updated_at_path is not null))) then
     return '{}'::jsonb;
   end if;
   return (
@@ -10270,12 +10409,24 @@ declare
   v_records sync.incoming_record[] := sync.found_records(p_pages);
   v_changed sync.changed_record[] := '{}'::sync.changed_record[];
   v_part sync.changed_record[];
-  v_functions text[] := array(
-    select distinct apply_function from public.sync_streams
-    where id in (select stream_id from unnest(p_pages)) order by apply_function);
+  v_unseen sync.seen_fields[];
+  v_stream_ids bigint[];
+  v_functions text[];
   v_function text;
+  v_is_followed boolean;
+  v_has_parents boolean;
+  v_has_confirmations boolean;
+  v_has_items boolean;
+  v_has_versions boolean;
   v_applied sync.page_in_hand[];
 begin
+  select array_agg(distinct p.stream_id), bool_or(p.part_id is not null),
+    bool_or(p.kind = 'confirmation'), bool_or(p.kind = 'item'), bool_or(p.condition is not null)
+  into v_stream_ids, v_has_parents, v_has_confirmations, v_has_items, v_has_versions
+  from unnest(p_pages) as p;
+  select array_agg(distinct st.apply_function order by st.apply_function),
+    bool_or(sync.is_followed(st))
+  into v_functions, v_is_followed from public.sync_streams as st where st.id = any (v_stream_ids);
   foreach v_function in array v_functions loop
     execute format('select %s($1)', v_function) into v_part
     using case when cardinality(v_functions) = 1 then v_records else array(
@@ -10284,17 +10435,28 @@ begin
     v_changed := v_changed || coalesce(v_part, '{}');
   end loop;
   perform sync.note_seen(p_pages, v_records, v_changed);
-  perform sync.note_parents(p_pages, v_records)
-    where exists (select 1 from unnest(p_pages) as p where p.part_id is not null);
-  perform sync.note_confirmations(p_pages)
-    where exists (select 1 from unnest(p_pages) as p where p.kind = 'confirmation');
-  perform sync.note_fields(v_records, v_changed) where cardinality(v_changed) > 0;
-  perform sync.stage_items(v_changed) where cardinality(v_changed) > 0;
-  perform sync.note_items(p_pages)
-    where exists (select 1 from unnest(p_pages) as p where p.kind = 'item');
+  if v_has_parents then
+    perform sync.note_parents(p_pages, v_records);
+  end if;
+  if v_has_confirmations then
+    perform sync.note_confirmations(p_pages);
+  end if;
+  if cardinality(v_changed) > 0 then
+    v_unseen := sync.unseen_fields(v_records, v_changed);
+    if cardinality(v_unseen) > 0 then
+      perform sync.note_fields(v_unseen);
+    end if;
+    if v_is_followed then
+      perform sync.stage_items(v_changed);
+    end if;
+  end if;
+  if v_has_items then
+    perform sync.note_items(p_pages);
+  end if;
   v_applied := sync.applied(p_pages, v_records, v_changed);
-  perform sync.note_versions(v_applied, v_records)
-    where exists (select 1 from unnest(v_applied) as p where p.condition is not null);
+  if v_has_versions then
+    perform sync.note_versions(v_applied, v_records);
+  end if;
   return v_applied;
 end; $function$;
 
@@ -10344,26 +10506,6 @@ begin
   return v_tried;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.complete_as_one(p_pages sync.page_in_hand[], p_is_read boolean)
- RETURNS sync.page_in_hand[]
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_decided sync.page_in_hand[] := array(select p from unnest(p_pages) as p
-    where p.outcome is not null);
-  v_to_apply sync.page_in_hand[] := p_pages;
-begin
-  if cardinality(v_decided) > 0 then
-    v_to_apply := array(select p from unnest(p_pages) as p where p.outcome is null);
-  end if;
-  if cardinality(v_to_apply) > 0 then
-    v_decided := v_decided || sync.apply_pages(case when p_is_read then v_to_apply
-      else sync.read_pages(v_to_apply) end);
-  end if;
-  return sync.settle_chunks(v_decided);
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.complete_pages(p_pages sync.page_in_hand[])
  RETURNS sync.page_in_hand[]
  LANGUAGE plpgsql
@@ -10372,30 +10514,36 @@ CREATE OR REPLACE FUNCTION sync.complete_pages(p_pages sync.page_in_hand[])
 AS $function$
 declare
   v_pages sync.page_in_hand[] := p_pages;
+  v_decided sync.page_in_hand[];
+  v_to_apply sync.page_in_hand[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
-  if not exists (select 1 from unnest(p_pages) as p
-    where p.outcome is null and p.postponements > 0) then
-    begin
-      return sync.complete_as_one(v_pages, false);
-    exception when others then
-      null;
-    end;
-  end if;
-  v_pages := sync.try_pages(v_pages);
-  begin
-    return sync.complete_as_one(v_pages, true);
-  exception when others then
-    if not sync.is_own_trouble(sqlstate) then
-      raise;
+  for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
+    where p.outcome is null and p.postponements > 0)::int .. 3 loop
+    if v_attempt = 2 then
+      v_pages := sync.try_pages(v_pages);
     end if;
-    get stacked diagnostics v_message = message_text;
-    v_pages := array(
-      select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
-      from unnest(v_pages) as p);
-  end;
-  return sync.complete_as_one(v_pages, true);
+    begin
+      v_decided := array(select p from unnest(v_pages) as p where p.outcome is not null);
+      v_to_apply := case when cardinality(v_decided) = 0 then v_pages
+        else array(select p from unnest(v_pages) as p where p.outcome is null) end;
+      if cardinality(v_to_apply) > 0 then
+        v_decided := v_decided || sync.apply_pages(case v_attempt
+          when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
+      end if;
+      return sync.settle_chunks(v_decided);
+    exception when others then
+      if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
+        get stacked diagnostics v_message = message_text;
+        v_pages := array(
+          select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+          from unnest(v_pages) as p);
+      elsif v_attempt > 1 then
+        raise;
+      end if;
+    end;
+  end loop;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.complete_chunk_jobs_safe(p_pages jsonb)
@@ -10422,7 +10570,9 @@ begin
   if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
     v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
-  v_pages := sync.prove_tokens(v_pages);
+  if exists (select 1 from unnest(v_pages) as p where p.token_generation is not null) then
+    v_pages := sync.prove_tokens(v_pages);
+  end if;
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
@@ -10807,28 +10957,51 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.is_declared_so(p_source jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_before jsonb;
+  v_after jsonb;
+begin
+  select to_jsonb(so) into v_before from public.sync_sources as so
+  where so.source_name = p_source ->> 'source_name';
+  begin
+    perform public.declare_source(p_source);
+    select to_jsonb(so) into v_after from public.sync_sources as so
+    where so.source_name = p_source ->> 'source_name';
+    raise exception 'this was a trial';
+  exception when raise_exception then
+    if v_after is null then
+      raise;
+    end if;
+  end;
+  return v_before is not distinct from v_after;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.declare_all(p_declaration jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_source record;
   v_stream record;
-  v_written record;
-  v_asks_whose_keys boolean := false;
   v_message text;
   v_hint text;
 begin
-  v_source := sync.write_source(p_declaration -> 'source');
+  -- The workspaces of a source that stands so need not be locked before its streams' runs.
+  if not sync.is_declared_so(p_declaration -> 'source') then
+    perform public.declare_source(p_declaration -> 'source');
+  end if;
   for v_stream in
     select s.stream, s.n from jsonb_array_elements(p_declaration -> 'streams') with ordinality
       as s (stream, n) order by s.n
   loop
     begin
-      v_written := sync.write_declared_stream(v_stream.stream
+      perform public.declare_stream(v_stream.stream
         || jsonb_build_object('source_name', p_declaration #>> '{source,source_name}'));
-      v_asks_whose_keys := v_asks_whose_keys or v_written.o_asks_whose_keys;
     exception when sqlstate 'SY006' then
       get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
       raise exception using errcode = 'SY006', hint = v_hint,
@@ -10837,9 +11010,6 @@ begin
           v_stream.n::text), v_message) end;
     end;
   end loop;
-  -- Workspaces come behind what streams lock.
-  perform sync.ask_whose_keys(v_source.o_id) where v_asks_whose_keys;
-  perform sync.follow_source(v_source.o_id, v_source.o_before);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.apply_declaration(p_declaration jsonb, p_is_trial boolean DEFAULT false)
@@ -11057,7 +11227,6 @@ declare
   v_rows record;
   v_parent record;
   v_is_item boolean;
-  v_changed text;
   v_id bigint;
 begin
   perform sync.require_service();
@@ -11081,17 +11250,6 @@ begin
     perform sync.require_declaration(p_declaration);
   end if;
   v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
-  select string_agg(f.field, ', ') into v_changed
-  from unnest('{auth,token_url,token_params,token_auth}'::text[]) as f (field)
-  join public.sync_sources as so on so.id = v_workspace.source_id
-    and to_jsonb(so) -> f.field is distinct from v_rows.o_source -> f.field
-  where sync.is_oauth(v_rows.o_source ->> 'auth');
-  if v_changed is not null then
-    raise exception using errcode = 'SY006',
-      message = format('the declaration changes %s, and access tokens are asked for as the source '
-        'stands', v_changed),
-      hint = 'Declare the source first: chunkwise streams declare, or apply_declaration().';
-  end if;
   v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
   v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
   if v_rows.o_stream ->> 'parent_stream' is not null and v_parent.o_id is null then
@@ -12328,22 +12486,33 @@ begin
   return v_taken_back;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_token_room integer, OUT o_admissions sync.admission[], OUT o_answer jsonb)
+CREATE OR REPLACE FUNCTION sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_room integer, OUT o_admissions sync.admission[], OUT o_answer jsonb)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_access sync.access[] := sync.read_access(p_queue_ids);
-  v_made sync.made_request[] := sync.made_requests(p_queue_ids, v_access);
-  v_unmade sync.made_request[] := array(select m from unnest(v_made) as m where m.code is not null);
+  v_now timestamptz := sync.now();
   v_queue_ids bigint[] := p_queue_ids;
-  v_withheld sync.admission[];
+  v_access sync.access[] := sync.access_of_workspaces(array(
+    select distinct r.workspace_id from unnest(p_queue_ids) as p (id)
+    join public.chunk_processing_queue as q on q.id = p.id
+    join public.workspace_sync_runs as r on r.id = q.run_id));
+  v_made sync.made_request[] := sync.made_requests(p_queue_ids, v_access);
+  v_unmade sync.made_request[] := array[]::sync.made_request[];
+  v_keyless bigint[];
   v_tokenless bigint[];
-  v_tokens jsonb;
+  v_has_tokens boolean;
+  v_is_locked boolean;
+  v_is_withheld boolean;
+  v_leases jsonb := '[]'::jsonb;
+  v_token_due_at timestamptz;
 begin
   -- What a crash takes back of a claim is fetched again.
   perform set_config('synchronous_commit', 'off', true);
+  if cardinality(v_made) > 0 then
+    v_unmade := array(select m from unnest(v_made) as m where m.code is not null);
+  end if;
   if cardinality(v_unmade) > 0 then
     perform sync.fail_unmade(v_unmade, p_worker_id);
     -- With them others of their runs may have ended.
@@ -12353,59 +12522,66 @@ begin
       where q.status = 'pending' and q.slot is not null
         and q.id <> all (array(select m.queue_id from unnest(v_unmade) as m)) order by p.turn);
   end if;
-  v_withheld := sync.withheld_chunks(v_queue_ids, v_access);
-  perform sync.note_unreadable(array_agg(a.queue_id)) from unnest(v_withheld) as a
-  where a.verdict = 'keyless' having count(*) > 0;
-  v_tokenless := array(
-    select distinct r.workspace_id from unnest(v_withheld) as a
-    join public.chunk_processing_queue as q on q.id = a.queue_id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    where a.verdict = 'token' order by r.workspace_id);
+  select coalesce(array_agg(a.workspace_id) filter (where a.obstacle = 'keyless'), '{}'),
+    coalesce(array_agg(a.workspace_id order by a.workspace_id)
+      filter (where a.obstacle = 'token'), '{}'),
+    coalesce(bool_or(a.token_generation is not null), false)
+  into v_keyless, v_tokenless, v_has_tokens from unnest(v_access) as a;
+  if cardinality(v_keyless) > 0 then
+    perform sync.note_unreadable(v_keyless);
+  end if;
   if cardinality(v_tokenless) > 0 then
     perform sync.request_tokens(v_tokenless);
-    v_withheld := array(
-      select row(a.queue_id, a.verdict, case when a.verdict = 'token' then
-        sync.token_wait(r.workspace_id) end, a.budget_id)::sync.admission
-      from unnest(v_withheld) as a
-      join public.chunk_processing_queue as q on q.id = a.queue_id
-      join public.workspace_sync_runs as r on r.id = q.run_id);
   end if;
-  o_admissions := sync.admit_chunks(array(
-    select id from unnest(v_queue_ids) with ordinality as p (id, turn)
-    where id <> all (array(select a.queue_id from unnest(v_withheld) as a)) order by turn),
-    -- Who holds tokens waits for no budget.
-    cardinality(v_tokenless) = 0 and not exists (
-      select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
-  perform sync.note_haste(p_worker_id) where exists (
-    select 1 from unnest(o_admissions) as a where a.verdict = 'locked');
-  o_admissions := o_admissions || v_withheld;
-  o_answer := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
-  perform sync.note_generations(array(
-    select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access)
-  where exists (select 1 from unnest(v_access) as a where a.token_generation is not null);
-  v_tokens := sync.lease_token_requests(p_worker_id, case when p_token_room is null
-    then cardinality(v_tokenless)
-    else p_token_room - jsonb_array_length(o_answer -> 'leases') end,
-    case when p_token_room is null then v_tokenless end);
-  if v_tokens <> '[]' then
-    o_answer := jsonb_build_object('leases', (o_answer -> 'leases') || v_tokens);
+  o_admissions := array[]::sync.admission[];
+  if cardinality(v_queue_ids) > 0 then
+    o_admissions := sync.admit_chunks(v_queue_ids, p_worker_id, v_keyless, v_tokenless);
+    v_leases := sync.lease_chunks(o_admissions, p_worker_id, v_access, v_made);
   end if;
-  o_admissions := o_admissions || array(
-    select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
-  o_answer := o_answer || jsonb_build_object(
+  select coalesce(bool_or(a.verdict = 'locked'), false),
+    coalesce(bool_or(a.verdict in ('moved', 'keyless', 'token')), false)
+  into v_is_locked, v_is_withheld from unnest(o_admissions) as a;
+  if v_is_locked then
+    perform sync.note_haste(p_worker_id);
+  end if;
+  if v_has_tokens then
+    perform sync.note_generations(array(
+      select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access);
+  end if;
+  v_token_due_at := (
+    select min(due_at) from sync.token_requests where status = 'pending');
+  if v_token_due_at <= v_now and coalesce(p_room, cardinality(v_tokenless)) > 0 then
+    v_leases := v_leases || sync.lease_token_requests(p_worker_id, case when p_room is null
+      then cardinality(v_tokenless) else p_room - jsonb_array_length(v_leases) end,
+      case when p_room is null then v_tokenless end);
+    v_token_due_at := (
+      select min(due_at) from sync.token_requests where status = 'pending');
+  end if;
+  if p_room > jsonb_array_length(v_leases)
+    and exists (select 1 from sync.stream_tries where due_at <= v_now) then
+    v_leases := v_leases
+      || sync.lease_tries(p_worker_id, p_room - jsonb_array_length(v_leases));
+  end if;
+  if cardinality(v_unmade) > 0 then
+    o_admissions := o_admissions || array(
+      select row(m.queue_id, 'unmade', null, null)::sync.admission from unnest(v_unmade) as m);
+  end if;
+  o_answer := jsonb_build_object('leases', v_leases,
     'blocked_budgets', sync.blocked_budgets(),
     -- Behind chunks that were withheld there may be others.
-    'next_look_ms', case when cardinality(v_withheld) + cardinality(v_unmade) > 0 then 0 else least((
-      select greatest(0, ceil(extract(epoch from next_retry_at - sync.now()) * 1000))::bigint
+    'next_look_ms', case when v_is_withheld or cardinality(v_unmade) > 0 then 0 else least((
+      select greatest(0, ceil(extract(epoch from next_retry_at - v_now) * 1000))::bigint
       from public.chunk_processing_queue
       where status = 'pending' and slot is not null and ready_seq is null
         and line_budget_id is null and next_retry_at < 'infinity'
       order by next_retry_at limit 1), (
-      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - sync.now()) * 1000))::bigint
+      select greatest(100, ceil(extract(epoch from min(b.line_due_at) - v_now) * 1000))::bigint
       from public.sync_budgets as b
       where b.line_due_at is not null and exists (
         select 1 from public.chunk_processing_queue as q where q.line_budget_id = b.id)
-      having count(*) > 0), sync.next_token_ms()) end,
+      having count(*) > 0),
+      case when v_token_due_at is not null
+        then greatest(0, ceil(extract(epoch from v_token_due_at - v_now) * 1000))::bigint end) end,
     'versions', public.chunkwise_version());
 end; $function$;
 
@@ -12446,8 +12622,12 @@ AS $function$
 declare
   v_alone record;
   v_claim record;
-  v_ids bigint[];
+  v_now timestamptz;
+  v_is_delayed_due boolean;
+  v_has_lines boolean;
+  v_of_no_run int;
   v_most int;
+  v_refusal jsonb;
   v_echo jsonb;
 begin
   perform sync.require_service();
@@ -12458,8 +12638,9 @@ begin
       hint = 'A claim takes 1 to 100 chunks.';
   end if;
   perform sync.note_worker(p_worker_id, p_listening);
-  if sync.outdated_protocol(p_protocol) is not null then
-    return sync.outdated_protocol(p_protocol);
+  v_refusal := sync.outdated_protocol(p_protocol);
+  if v_refusal is not null then
+    return v_refusal;
   end if;
   v_echo := case when p_listening is null then '{}'::jsonb
     else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
@@ -12467,8 +12648,26 @@ begin
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id, 0)).o_answer || v_echo;
   end if;
-  perform sync.wake_due_chunks(p_limit);
-  perform sync.wake_lines(p_limit);
+  v_now := sync.now();
+  -- What most claims find nothing of. For what belongs to no run a claim keeps room, a place for one
+  -- try: where there are always more chunks than room, none of it would be sent otherwise.
+  select exists (
+      -- Of a parameter the planner expects that a third is due, and reads whatever index it likes.
+      select 1 from public.chunk_processing_queue
+      where status = 'pending' and slot is not null and ready_seq is null
+        and line_budget_id is null and next_retry_at <= sync.now()),
+    exists (select 1 from public.sync_budgets where line_due_at is not null),
+    (select count(*) from (
+        select 1 from sync.token_requests where status = 'pending' and due_at <= v_now
+        limit p_limit) as due)
+      + (exists (select 1 from sync.stream_tries where due_at <= v_now))::int
+  into v_is_delayed_due, v_has_lines, v_of_no_run;
+  if v_is_delayed_due then
+    perform sync.wake_due_chunks(p_limit);
+  end if;
+  if v_has_lines then
+    perform sync.wake_lines(p_limit);
+  end if;
   v_alone := sync.hold_alone(p_worker_id);
   if v_alone.o_is_alone then
     v_claim := sync.claim_chunks(array_remove(array[v_alone.o_queue_id], null), p_worker_id, null);
@@ -12476,15 +12675,11 @@ begin
     return v_claim.o_answer || v_echo || jsonb_build_object('next_look_ms',
       case when v_alone.o_queue_id is not null and v_claim.o_answer -> 'leases' = '[]' then 0 end);
   end if;
-  v_most := p_limit - sync.tokens_due(p_limit) - sync.tries_due();
-  v_ids := case when v_most > 0 then sync.pick_fair_shares(v_most, p_worker_id) else '{}' end;
-  if cardinality(v_ids) < v_most then
-    v_ids := (v_ids || array(
-      select id from unnest(sync.pick_ready_chunks(v_most)) as id where id <> all (v_ids)
-    ))[1:v_most];
-  end if;
-  return sync.with_tries((sync.claim_chunks(v_ids, p_worker_id, p_limit)).o_answer, p_worker_id,
-    p_limit) || v_echo;
+  v_most := p_limit - v_of_no_run;
+  v_claim := sync.claim_chunks(case when v_most > 0
+    then sync.pick_ready_chunks(v_most, sync.fair_shares(v_most, p_worker_id))
+    else array[]::bigint[] end, p_worker_id, p_limit);
+  return v_claim.o_answer || v_echo;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text, p_protocol integer DEFAULT 1)
@@ -12507,6 +12702,7 @@ declare
   v_claim record;
   v_try record;
   v_look_again_ms bigint;
+  v_refusal jsonb;
   v_reason text;
 begin
   perform sync.require_service();
@@ -12516,8 +12712,9 @@ begin
       hint = 'claim_next_chunk_job_safe() takes whatever is ready.';
   end if;
   perform sync.note_worker(p_worker_id, null);
-  if sync.outdated_protocol(p_protocol) is not null then
-    return sync.outdated_protocol(p_protocol);
+  v_refusal := sync.outdated_protocol(p_protocol);
+  if v_refusal is not null then
+    return v_refusal;
   end if;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
@@ -12657,7 +12854,7 @@ begin
   left join public.workspace_sync_runs as r on r.id = held.run_id;
   if v_lost <> '[]' then
     -- Apart: in a condition they would be extended once for each that is lost.
-    v_others := sync.extend_tries(p_leases, v_now) || sync.extend_tokens(p_leases, v_now);
+    v_others := sync.extend_requests_of_no_run(p_leases, v_now);
     v_lost := (
       select coalesce(jsonb_agg(l.id), '[]') from jsonb_array_elements(v_lost) as l (id)
       where l.id::text::bigint <> all (v_others));
@@ -12798,9 +12995,6 @@ seconds or date; null: Retry-After alone.';
 
 comment on column public.sync_sources.retry_after_path is 'Where the body of a refusal says after how many seconds to ask again.';
 
-comment on column public.sync_sources.token_auth is 'Of OAuth2: how a token request says which client asks: form (client_id and client_secret in its
-form), or basic (by HTTP Basic).';
-
 comment on column public.sync_sources.token_params is 'Of OAuth2: added to the token request''s form.';
 
 comment on column public.sync_sources.token_url is 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
@@ -12855,6 +13049,9 @@ comment on table sync.token_requests is 'Requests for access tokens: of a worksp
 ids are drawn with the chunks'', so that workers end and extend them by the same verbs.';
 
 comment on function sync.is_oauth(text) is 'Returns: whether an auth of a source has tokens.';
+
+comment on function sync.token_wait(bigint) is 'Returns: after how long to look again at what waits for an access token. Its coming wakes it
+earlier.';
 
 comment on function sync.token_url_of(text,text) is 'Returns: where a workspace''s access tokens come from.';
 
@@ -13111,12 +13308,6 @@ comment on function sync.fill_columns(integer) is 'Fill new columns of one table
 hold it already cost no row version. Returns: rows looked at. Locks: the table''s row of column_fills
 by SKIP LOCKED, then rows in key order.';
 
-comment on function sync.write_source(jsonb) is 'Check a source''s declaration and write its row. Returns: its id, and the row before. Raises: SY006
-unknown, missing or bad field. Locks: the row.';
-
-comment on function sync.follow_source(bigint,public.sync_sources) is 'What a source''s workspaces take from its row, after it was written. Locks: the workspaces by id,
-their budgets, their tokens by workspace.';
-
 comment on function sync.require_own_upsert(jsonb) is 'Raises: SY006 where the apply function of a stream is one that was made for another table than its
 own.';
 
@@ -13125,13 +13316,6 @@ cut.';
 
 comment on function sync.require_parents(jsonb,bigint) is 'Raises: SY006 unless the parents that streams of a source name are lists of it, and none is its
 own.';
-
-comment on function sync.write_declared_stream(jsonb) is 'Check a stream''s declaration and write its row, its table, and what these change. Returns: the
-row, and whether its source''s workspaces have to be asked whose their keys are. Raises: as
-declare_stream(). Locks: as that does, but no workspace.';
-
-comment on function sync.ask_whose_keys(bigint) is 'Another stream tells whose the keys of a source are: what was known of them is not. Locks: its
-workspaces by id.';
 
 comment on function public.declare_stream(jsonb) is 'Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
 left out has its default. With columns a table is made, adopted or widened. Another content than
@@ -13334,6 +13518,11 @@ workspace has another source now).';
 
 comment on function sync.in_flight_of(bigint) is 'Returns: leases that draw on a budget, with those of tries and of requests for access tokens.';
 
+comment on function sync.admit_chunks(bigint[],text,bigint[],bigint[]) is 'Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget''s
+line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
+another session has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and which must wait. Locks: the budgets that
+have a limit, last of all, as lock_budgets().';
+
 comment on function sync.hold_budget(bigint) is 'Reserve a send time for one request of no run, a try''s or one for an access token. Returns: when
 it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.';
 
@@ -13366,6 +13555,11 @@ queue rows by SKIP LOCKED.';
 comment on function sync.let_probe(bigint) is 'A request of no run, as hold_budget() lets go, was the probe of a blocked budget: a page''s may be
 next. Locks: the budget, by SKIP LOCKED.';
 
+comment on function sync.fair_shares(integer,text) is 'Where more is ready than a worker has room for, and one workspace has much of what comes next:
+chunks of others with later turns come first as far as the worker holds fewer of theirs. Decided
+before anything is locked, so that no claim keeps from others what it does not take. Returns: their
+ids; none where turns alone decide.';
+
 comment on type sync.access is 'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
 "value"}]; credentials null: there is an obstacle, keyless (its secret cannot be read, or is not of
 the form that its source''s auth takes) or token (it has no access token that serves).';
@@ -13379,7 +13573,9 @@ what the query sees.';
 comment on function sync.access_of_workspaces(bigint[]) is 'Key and URL of workspaces, in one statement: a registration that commits meanwhile gives both or
 neither. Returns: one each, for a claim''s answer and nothing else.';
 
-comment on function sync.read_access(bigint[]) is 'Returns: how the chunks'' workspaces are asked, one each, for a claim''s answer and nothing else.';
+comment on type sync.leased is 'A request that was just leased, as a worker is told of it: see docs/worker-protocol.md.';
+
+comment on function sync.lease_documents(sync.leased[],numeric) is 'Returns: leases as docs/worker-protocol.md has them, in the order in which they are sent.';
 
 comment on function sync.token_budget(public.sync_workspaces,public.sync_sources) is 'Returns: the budget of a workspace''s token endpoint: its own where that is its own instance.
 Locks: a new one''s row.';
@@ -13387,16 +13583,12 @@ Locks: a new one''s row.';
 comment on function sync.request_tokens(bigint[]) is 'Have access tokens asked for, where none serves, none is asked for already, and the grant was not
 just refused. Locks: the workspaces'' tokens by SKIP LOCKED: whoever holds one sees to it.';
 
-comment on function sync.token_wait(bigint) is 'Returns: after how long to look again at what waits for an access token. Its coming wakes it
-earlier.';
-
 comment on function sync.note_generations(bigint[],sync.access[]) is 'Note with which access token leased chunks are asked for. The caller holds the rows.';
 
 comment on function sync.end_token_request(bigint,text,text,text) is 'A request for a token has ended. The caller holds its row.';
 
-comment on function sync.token_form(public.sync_sources,jsonb,jsonb) is 'Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. By
-HTTP Basic the client''s id and secret are first encoded as in a form, as RFC 6749 has it. A rotated
-refresh token takes the place of the one that was registered.';
+comment on function sync.token_form(public.sync_sources,jsonb,jsonb) is 'Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
+rotated refresh token takes the place of the one that was registered.';
 
 comment on function sync.lease_token_request(sync.token_requests,text) is 'Hand out a request for an access token, or say when to look again: while its budget has no room,
 its workspace is paused, or its secret cannot be read. What fails is not repeated for a workspace of
@@ -13407,20 +13599,21 @@ comment on function sync.lease_token_requests(text,integer,bigint[]) is 'Hand ou
 The claim is durable then. Returns: the leases, as docs/worker-protocol.md has them. Locks: the
 requests, then their budgets, last of all; both by SKIP LOCKED.';
 
-comment on function sync.tokens_due(integer) is 'Returns: for how many requests for access tokens a claim keeps room, before it takes chunks.';
-
-comment on function sync.next_token_ms() is 'Returns: in how many milliseconds the next request for an access token is due; null: none is.';
-
-comment on function sync.withheld_chunks(bigint[],sync.access[]) is 'Returns: chunks that are not handed out whatever the budgets allow, and why: no request goes out
-without a key or before its access token is there, nor to another source than its stream''s.';
+comment on function sync.pick_ready_chunks(integer,bigint[]) is 'Lock ready chunks: those that come first, and then others in the order of their turns, by one
+index scan from the floor of the last sweep, whatever is waiting behind. Of those that come first
+some may be claimed by others now. What must be leased alone is passed over. Returns: their ids.
+Locks: queue rows, by SKIP LOCKED.';
 
 comment on function sync.made_requests(bigint[],sync.access[]) is 'Returns: of the chunks whose requests have templates, what filling them gave.';
 
-comment on function sync.lease_chunks(sync.admission[],text,sync.access[],sync.made_request[]) is 'Admitted chunks are in flight; the others leave the claim''s index and fall due later. The caller
-holds the rows. Returns: {"leases"} as docs/worker-protocol.md has it.';
+comment on function sync.note_unreadable(bigint[]) is 'The keys of these workspaces cannot be read: until they can, their runs are held as if
+paused. Locks: the workspaces by SKIP LOCKED.';
 
-comment on type sync.page_in_hand is 'A chunk on its way through a completing or failing verb: what was handed over, what the queue knows
-of it, what became of it. part_id, parent_id: of children, of which parent''s list it is a page.';
+comment on function sync.lease_chunks(sync.admission[],text,sync.access[],sync.made_request[]) is 'Admitted chunks are in flight; the others leave the claim''s index and fall due later. The caller
+holds the rows. Returns: the leases, as lease_documents() has them.';
+
+comment on type sync.page_in_hand is 'A chunk on its way through a completing or failing verb: what was handed over, the chunk as the
+fence found it, what the answer says, and the verdict.';
 
 comment on function sync.count_in(jsonb,text[]) is 'Returns: a whole number of 0 or more at a path, also one in quotes; null if none stands there.';
 
@@ -13456,8 +13649,9 @@ cannot be read is null, one without a zone is UTC.';
 
 comment on table sync.seen_fields is 'Fields of records at their top level, by the types that they had, at most 500 a stream.';
 
-comment on function sync.note_fields(sync.incoming_record[],sync.changed_record[]) is 'Note fields and types of changed records that were not seen before. Locks: new rows, in key
-order.';
+comment on function sync.unseen_fields(sync.incoming_record[],sync.changed_record[]) is 'Returns: fields and types of changed records that were not seen before.';
+
+comment on function sync.note_fields(sync.seen_fields[]) is 'Note fields that were not seen before. Locks: new rows, in key order.';
 
 comment on column public.stream_fields.field is 'A field of a record, its first 200 characters.';
 
@@ -13570,15 +13764,6 @@ key.';
 comment on function sync.forget_missed_below(bigint,bigint,bigint,text[]) is 'Forget what scans of children''s lists missed: of a workspace and stream, or only what one run, or
 its lists below some parents, missed. Null means all. Locks: these rows by SKIP LOCKED.';
 
-comment on function sync.forget_missing(bigint,bigint,boolean) is 'Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
-another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
-every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing records by key, the workspace''s streams, then runs that hold something.
-The caller holds the live runs concerned, if any.';
-
-comment on function sync.forget_missing_of_stream() is 'Trigger: by another declaration what was missed says nothing. Runs that close lock what they
-missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records by SKIP
-LOCKED.';
-
 comment on function sync.target_sql(text,bigint) is 'Returns: a statement on a stream''s target table: %1$s is the table, to be called t, %2$s its rows
 of workspace $1 and stream $2, %3$s the id of one.';
 
@@ -13621,9 +13806,6 @@ missed it. Locks: rows that only the run of these chunks writes.';
 comment on function sync.delete_gone(public.workspace_sync_runs) is 'Of a run that did not read everything: delete what says itself that it is deleted, unless that is
 more than the guard lets pass. The caller holds the run''s lock. Returns: a warning when the guard
 holds, or null.';
-
-comment on function sync.forget_what_says_nothing(bigint[]) is 'What runs missed with another key or declaration says nothing for those that begin: mostly that is
-forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing records.';
 
 comment on function sync.live_parent_of(public.workspace_sync_runs) is 'Returns: of a run of children or items the live run of their parents in the same job, if there is
 one.';
@@ -13766,6 +13948,9 @@ comment on column sync.staged_items.stream_id is 'The stream of the items or chi
 
 comment on table sync.staged_items is 'New and changed records of a parent stream that an items stream is to ask for, or whose children
 are to be read.';
+
+comment on function sync.is_followed(public.sync_streams) is 'Returns: whether streams of items, or of children that follow what changed, have it as their
+parent.';
 
 comment on function sync.stage_items(sync.changed_record[]) is 'Stage changed records for the streams of items, and of children that follow what changed, whose
 parents they are. Locks: staged rows in key
@@ -13998,7 +14183,7 @@ comment on function sync.token_request_of(bigint,bigint) is 'Returns: the reques
 there is none. Locks: its row.';
 
 comment on function sync.hold_token_requests(sync.page_in_hand[]) is 'Of what the fence refused, lock the requests for tokens that these are answers to, and then their
-workspaces'' tokens. A rotation in another session is waited for, for 10 s: its answer may be the only
+workspaces'' tokens. A rotation in another session is waited for, for 5 s: its answer may be the only
 place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
 tokens by workspace.';
 
@@ -14016,9 +14201,6 @@ comment on function sync.fail_token(sync.page_in_hand,text,text,numeric) is 'A r
 the budget of the token endpoint''s host, whoever else draws on it; its workspace waits for the token
 anyway. Returns: the outcome, or null if that is no such request, or another''s lease. Locks: its row,
 its budget by SKIP LOCKED.';
-
-comment on function sync.extend_tokens(jsonb,timestamp with time zone) is 'The heartbeat''s part for requests for tokens. Returns: those that are still held. Locks: their
-rows by SKIP LOCKED: what another call holds is being ended.';
 
 comment on function sync.take_back_tokens() is 'Requests for tokens whose lease ran out are sent again, with the refresh token that is in Vault:
 whether the API has rotated it is for it to say. Returns: how many. Locks: their rows by SKIP
@@ -14041,11 +14223,6 @@ budgets.';
 comment on function sync.claim_try(bigint,text) is 'Take exactly the request of a try that has this id. Returns: the leases, that one or the request
 for the access token that it needs first; without one the reason, as claim_chunk_job_safe() has it.
 Locks: as lease_tries().';
-
-comment on function sync.tries_due() is 'Returns: for how many requests of tries a claim keeps room, before it takes chunks: 1 if any is
-due. Where there are always more chunks than room, none would be sent otherwise.';
-
-comment on function sync.with_tries(jsonb,text,integer) is 'Returns: a claim''s answer with what tries ask for, behind its chunks. Locks: as lease_tries().';
 
 comment on function sync.try_of(bigint,bigint) is 'Returns: the try whose request is leased so; null if there is none. Locks: its row.';
 
@@ -14082,8 +14259,8 @@ at most, and no earlier than its answer asks for, up to a minute. Returns: the o
 that is no such request, or another''s lease. Locks: its row; workspace, waiting chunks and budget by
 SKIP LOCKED; then the workspace''s token.';
 
-comment on function sync.extend_tries(jsonb,timestamp with time zone) is 'The heartbeat''s part for tries. Returns: requests that are still held. Locks: their rows by SKIP
-LOCKED: what another call holds is being ended.';
+comment on function sync.extend_requests_of_no_run(jsonb,timestamp with time zone) is 'The heartbeat''s part for tries and requests for tokens. Returns: those that are still held. Locks:
+their rows by SKIP LOCKED: what another call holds is being ended.';
 
 comment on function sync.take_back_tries() is 'Requests of tries whose lease ran out are sent again; a try that is not over after ten minutes has
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.';
@@ -14107,15 +14284,12 @@ page as read, without an outcome if it can be applied, else with what its error 
 comment on function sync.try_pages(sync.page_in_hand[]) is 'Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
 without an outcome.';
 
-comment on function sync.complete_as_one(sync.page_in_hand[],boolean) is 'Read (unless they are) and apply, as one set, the pages that have no outcome, and settle them all.
-Returns: the pages with their final outcomes. Raises: whatever the data does to the tables, and what
-locks do that others hold. Locks: target rows by key, then as settle_chunks().';
-
-comment on function sync.complete_pages(sync.page_in_hand[]) is 'Apply and settle what was fenced as one set. If that fails, find the pages that cannot be applied
-by trying each alone, and complete the others as one set: pages applied one after the other would
-lock records out of key order. What meets trouble of the database''s own is postponed, and holds up
-the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no page''s
-fault. Locks: as complete_as_one(); for a lock that others hold it waits 500 ms.';
+comment on function sync.complete_pages(sync.page_in_hand[]) is 'Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
+applied by trying each alone, and complete the others as one set: pages applied one after the other
+would lock records out of key order. What meets trouble of the database''s own is postponed, and
+holds up the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no
+page''s fault. Locks: target rows by key, then as settle_chunks(); for a lock that others hold it
+waits 500 ms.';
 
 comment on function public.complete_chunk_jobs_safe(jsonb) is 'Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
 the body is the answer''s text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
@@ -14170,8 +14344,11 @@ row that is new, those that were given.';
 
 comment on function sync.require_declaration(jsonb) is 'Raises: SY006 unless it is a source with its streams; what their fields say is not looked at.';
 
+comment on function sync.is_declared_so(jsonb) is 'Returns: whether a source stands as it is declared here. Raises: SY006 as declare_source(). Locks:
+as that does, for a moment.';
+
 comment on function sync.declare_all(jsonb) is 'Declares a source, then its streams in their order. Raises: as declare_source() and
-declare_stream(), with the stream''s name. Locks: what streams lock, then what the source does.';
+declare_stream(), with the stream''s name.';
 
 comment on function public.apply_declaration(jsonb,boolean) is 'Declare a source with its streams, {"source": {…}, "streams": [{…}]}, all of it or nothing; as a
 trial nothing stays. "about" is for people. Streams that it does not name stay as they are. Returns:
@@ -14310,11 +14487,11 @@ from p_offset on, each with "runs": its last 30 runs, newest first, in ms and st
 comment on function sync.workspace_stream_detail(sync.fleet_row) is 'Returns: a stream of a workspace with its last 60 runs, what a scan misses, what is unlisted.';
 
 comment on function sync.claim_chunks(bigint[],text,integer) is 'The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
-Where workspaces have no access token that serves, their chunks wait and one request for it is made;
-such requests are leased, too, up to p_token_room with the chunks, or, where that is null, only what
-these chunks wait for.
-Returns: the verdicts, and the claim''s answer. The caller holds
-the rows. The transaction is not durable when it has committed: see docs/decisions/0013.';
+Where workspaces have no access token that serves, their chunks wait and one request for it is made.
+Behind the chunks, such requests and what tries ask for are leased, up to p_room in all, or, where
+that is null, only the tokens that these chunks wait for. Returns: the verdicts, and the claim''s
+answer. The caller holds the rows. The transaction is not durable when it has committed: see
+docs/decisions/0013.';
 
 comment on function sync.outdated_protocol(integer) is 'Returns: what a claim answers to a worker that speaks another protocol: no lease, the error SY023
 and the versions, by which also a worker of protocol 1 knows that it has to stop; null if it speaks
@@ -14329,11 +14506,11 @@ protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "
 "next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker''s
 row and queue rows by SKIP LOCKED, then budgets.';
 
-comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without
-a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone (the
-worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it pays to ask for
-it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker''s row and the queue
-row by SKIP LOCKED, then its budget.';
+comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
+chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
+worker id, SY016 wrong isolation. Locks: the worker''s row and the queue row by SKIP LOCKED, then its
+budget.';
 
 revoke all on function sync.try_json(text) from public, anon, authenticated, service_role;
 
@@ -14356,6 +14533,8 @@ grant select on table sync.token_requests to authenticated;
 grant select on table sync.token_requests to service_role;
 
 revoke all on function sync.is_oauth(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.token_wait(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.token_url_of(text,text) from public, anon, authenticated, service_role;
 
@@ -14473,19 +14652,11 @@ revoke all on function sync.fill_rows(public.sync_streams,text[],sync.judged_rec
 
 revoke all on function sync.fill_columns(integer) from public, anon, authenticated, service_role;
 
-revoke all on function sync.write_source(jsonb) from public, anon, authenticated, service_role;
-
-revoke all on function sync.follow_source(bigint,public.sync_sources) from public, anon, authenticated, service_role;
-
 revoke all on function sync.require_own_upsert(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.require_uncut_parents(jsonb,bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.require_parents(jsonb,bigint) from public, anon, authenticated, service_role;
-
-revoke all on function sync.write_declared_stream(jsonb) from public, anon, authenticated, service_role;
-
-revoke all on function sync.ask_whose_keys(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function public.stream_sql(text,text) from public, anon, authenticated, service_role;
 grant execute on function public.stream_sql(text,text) to service_role;
@@ -14560,6 +14731,8 @@ revoke all on function sync.seconds_asked(text) from public, anon, authenticated
 
 revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb,boolean) from public, anon, authenticated, service_role;
 
+revoke all on function sync.admit_chunks(bigint[],text,bigint[],bigint[]) from public, anon, authenticated, service_role;
+
 revoke all on function sync.hold_budget(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.refusal_wait(numeric,integer) from public, anon, authenticated, service_role;
@@ -14574,19 +14747,19 @@ revoke all on function sync.note_lone_answer(bigint,bigint,timestamp with time z
 
 revoke all on function sync.let_probe(bigint) from public, anon, authenticated, service_role;
 
+revoke all on function sync.fair_shares(integer,text) from public, anon, authenticated, service_role;
+
 revoke all on function sync.is_token_served(sync.workspace_tokens,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.access_of(public.sync_workspaces,public.sync_sources,sync.workspace_tokens) from public, anon, authenticated, service_role;
 
 revoke all on function sync.access_of_workspaces(bigint[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.read_access(bigint[]) from public, anon, authenticated, service_role;
+revoke all on function sync.lease_documents(sync.leased[],numeric) from public, anon, authenticated, service_role;
 
 revoke all on function sync.token_budget(public.sync_workspaces,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.request_tokens(bigint[]) from public, anon, authenticated, service_role;
-
-revoke all on function sync.token_wait(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.note_generations(bigint[],sync.access[]) from public, anon, authenticated, service_role;
 
@@ -14598,13 +14771,11 @@ revoke all on function sync.lease_token_request(sync.token_requests,text) from p
 
 revoke all on function sync.lease_token_requests(text,integer,bigint[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.tokens_due(integer) from public, anon, authenticated, service_role;
-
-revoke all on function sync.next_token_ms() from public, anon, authenticated, service_role;
-
-revoke all on function sync.withheld_chunks(bigint[],sync.access[]) from public, anon, authenticated, service_role;
+revoke all on function sync.pick_ready_chunks(integer,bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.made_requests(bigint[],sync.access[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_unreadable(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.lease_chunks(sync.admission[],text,sync.access[],sync.made_request[]) from public, anon, authenticated, service_role;
 
@@ -14636,7 +14807,9 @@ revoke all on table sync.seen_fields from public, anon, authenticated, service_r
 grant select on table sync.seen_fields to authenticated;
 grant select on table sync.seen_fields to service_role;
 
-revoke all on function sync.note_fields(sync.incoming_record[],sync.changed_record[]) from public, anon, authenticated, service_role;
+revoke all on function sync.unseen_fields(sync.incoming_record[],sync.changed_record[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.note_fields(sync.seen_fields[]) from public, anon, authenticated, service_role;
 
 revoke all on table public.stream_fields from public, anon, authenticated, service_role;
 grant select on table public.stream_fields to authenticated;
@@ -14696,8 +14869,6 @@ revoke all on function sync.note_parents(sync.page_in_hand[],sync.incoming_recor
 
 revoke all on function sync.forget_missed_below(bigint,bigint,bigint,text[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.forget_missing(bigint,bigint,boolean) from public, anon, authenticated, service_role;
-
 revoke all on function sync.count_here(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.gone_ids(public.workspace_sync_runs) from public, anon, authenticated, service_role;
@@ -14719,8 +14890,6 @@ revoke all on function sync.ask_missing(public.workspace_sync_runs) from public,
 revoke all on function sync.note_confirmations(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.delete_gone(public.workspace_sync_runs) from public, anon, authenticated, service_role;
-
-revoke all on function sync.forget_what_says_nothing(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.is_order_unique(public.sync_streams) from public, anon, authenticated, service_role;
 
@@ -14799,6 +14968,8 @@ revoke all on function sync.plan_feed_pages(sync.page_in_hand) from public, anon
 revoke all on function sync.plan_next_cursor(sync.page_in_hand) from public, anon, authenticated, service_role;
 
 revoke all on function sync.plan_feed(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_followed(public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_items(sync.page_in_hand) from public, anon, authenticated, service_role;
 
@@ -14932,8 +15103,6 @@ revoke all on function sync.take_token_answers(sync.page_in_hand[]) from public,
 
 revoke all on function sync.fail_token(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
 
-revoke all on function sync.extend_tokens(jsonb,timestamp with time zone) from public, anon, authenticated, service_role;
-
 revoke all on function sync.take_back_tokens() from public, anon, authenticated, service_role;
 
 revoke all on function sync.follow_grants() from public, anon, authenticated, service_role;
@@ -14947,10 +15116,6 @@ revoke all on function sync.lease_try(sync.stream_tries,text) from public, anon,
 revoke all on function sync.lease_tries(text,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.claim_try(bigint,text) from public, anon, authenticated, service_role;
-
-revoke all on function sync.tries_due() from public, anon, authenticated, service_role;
-
-revoke all on function sync.with_tries(jsonb,text,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.try_of(bigint,bigint) from public, anon, authenticated, service_role;
 
@@ -14972,7 +15137,7 @@ revoke all on function sync.take_try_answers(sync.page_in_hand[]) from public, a
 
 revoke all on function sync.fail_try(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
 
-revoke all on function sync.extend_tries(jsonb,timestamp with time zone) from public, anon, authenticated, service_role;
+revoke all on function sync.extend_requests_of_no_run(jsonb,timestamp with time zone) from public, anon, authenticated, service_role;
 
 revoke all on function sync.take_back_tries() from public, anon, authenticated, service_role;
 
@@ -14987,8 +15152,6 @@ revoke all on function sync.apply_pages(sync.page_in_hand[]) from public, anon, 
 revoke all on function sync.try_page(sync.page_in_hand,interval) from public, anon, authenticated, service_role;
 
 revoke all on function sync.try_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
-
-revoke all on function sync.complete_as_one(sync.page_in_hand[],boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.complete_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
@@ -15010,6 +15173,8 @@ revoke all on function sync.rows_of_source(text) from public, anon, authenticate
 revoke all on function sync.changed_fields(text,jsonb,jsonb,jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.require_declaration(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_declared_so(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.declare_all(jsonb) from public, anon, authenticated, service_role;
 
