@@ -14934,7 +14934,7 @@ grant execute on function
 to service_role;
 
 -- Fail: a lease ends without a page, by one of four classes.
--- Stands on: keys, budgets, queue, rate_limits, verdicts, token_verdicts, fence, settle,
+-- Stands on: keys, budgets, queue, classes, rate_limits, verdicts, token_verdicts, fence, settle,
 --   token_answers, tries, complete.
 
 create function sync.may_be_sent_again(p_queue_id bigint, p_error_message text) returns boolean
