@@ -14409,8 +14409,8 @@ begin
   return 'completed';
 end; $$;
 comment on function sync.note_try(sync.stream_tries, sync.page_in_hand) is
-$$Take up what an answer says, and what is asked for next; an answer that class_rules call no page is
-a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
+$$Take up what an answer says, and what is asked for next; an answer that class_rules call no page
+is a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
 completed, delayed or retry. Raises: the database's own trouble. Locks: the workspace, its waiting
 chunks and its budget by SKIP LOCKED.$$;
 
@@ -14526,7 +14526,8 @@ at most, and no earlier than its answer asks for, up to a minute. Returns: the o
 that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and budget by
 SKIP LOCKED; then the workspace's token.$$;
 
-create function sync.extend_requests_of_no_run(p_leases jsonb, p_now timestamptz) returns bigint[]
+create function sync.extend_requests_of_no_run(p_leases jsonb, p_now timestamptz)
+  returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_longest interval := sync.setting_seconds('max_lease_seconds');
@@ -20124,7 +20125,8 @@ begin
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text, int) is
-$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe();
+without a lease also "reason":
 not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
 chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
 worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its

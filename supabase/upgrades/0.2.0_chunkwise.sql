@@ -14240,8 +14240,8 @@ comment on function sync.hold_back_try(sync.stream_tries,numeric,text) is 'A try
 holds it. Returns: the outcome. Locks: the workspace, its waiting chunks and its budget by SKIP
 LOCKED.';
 
-comment on function sync.note_try(sync.stream_tries,sync.page_in_hand) is 'Take up what an answer says, and what is asked for next; an answer that class_rules call no page is
-a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
+comment on function sync.note_try(sync.stream_tries,sync.page_in_hand) is 'Take up what an answer says, and what is asked for next; an answer that class_rules call no page
+is a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
 completed, delayed or retry. Raises: the database''s own trouble. Locks: the workspace, its waiting
 chunks and its budget by SKIP LOCKED.';
 
@@ -14506,7 +14506,8 @@ protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "
 "next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker''s
 row and queue rows by SKIP LOCKED, then budgets.';
 
-comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without a lease also "reason":
+comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe();
+without a lease also "reason":
 not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
 chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
 worker id, SY016 wrong isolation. Locks: the worker''s row and the queue row by SKIP LOCKED, then its
