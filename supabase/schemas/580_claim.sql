@@ -64,7 +64,8 @@ begin
   end if;
   v_token_due_at := (
     select min(due_at) from sync.token_requests where status = 'pending');
-  if v_token_due_at <= v_now and coalesce(p_room, cardinality(v_tokenless)) > 0 then
+  -- One that was just requested is due later than the claim began.
+  if v_token_due_at <= sync.now() and coalesce(p_room, cardinality(v_tokenless)) > 0 then
     v_leases := v_leases || sync.lease_token_requests(p_worker_id, case when p_room is null
       then cardinality(v_tokenless) else p_room - jsonb_array_length(v_leases) end,
       case when p_room is null then v_tokenless end);
