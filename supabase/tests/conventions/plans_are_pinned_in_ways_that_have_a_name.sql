@@ -9,6 +9,8 @@ insert into ways values
     'plan_cache_mode=force_generic_plan'),
   ('a screen: a plan that is kept', 'plan_cache_mode=force_generic_plan'),
   ('the same, by keys', 'enable_seqscan=off plan_cache_mode=force_generic_plan'),
+  ('the same, of all workspaces', 'enable_hashjoin=on enable_nestloop=off jit=off '
+    'plan_cache_mode=force_generic_plan'),
   ('look-ups by key of each', 'enable_hashjoin=off enable_mergejoin=off enable_seqscan=off'),
   ('the same, inside of what joins sets', 'enable_hashjoin=off enable_mergejoin=off '
     'enable_nestloop=on enable_seqscan=off'),
