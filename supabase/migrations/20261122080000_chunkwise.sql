@@ -1076,6 +1076,7 @@ create table public.sync_sources (
   auth_prefix text not null default 'Bearer ',
   token_url text,
   token_params jsonb not null default '{}',
+  token_auth text not null default 'form',
   budget_scope text not null default 'instance',
   requests_per_second numeric default 5,
   max_in_flight int default 10,
@@ -1090,6 +1091,7 @@ create table public.sync_sources (
   constraint sync_sources_auth_check
   check (auth in ('none', 'key', 'basic', 'oauth2_client', 'oauth2_refresh')
     and (token_url is not null) = (auth in ('oauth2_client', 'oauth2_refresh'))),
+  constraint sync_sources_token_auth_check check (token_auth in ('form', 'basic')),
   constraint sync_sources_auth_in_check check (auth_in in ('header', 'query')),
   constraint sync_sources_budget_scope_check check (budget_scope in ('instance', 'key', 'source')),
   constraint sync_sources_requests_per_second_check
@@ -1111,6 +1113,9 @@ comment on column public.sync_sources.token_url is
 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
 comment on column public.sync_sources.token_params is
 'Of OAuth2: added to the token request''s form.';
+comment on column public.sync_sources.token_auth is
+'Of OAuth2: how a token request says which client asks: form (client_id and client_secret in its
+form), or basic (by HTTP Basic).';
 comment on column public.sync_sources.reset_header is
 'Which header says when a rate limit ends, {"name": "x-ratelimit-reset", "is": "epoch"}; is: epoch,
 seconds or date; null: Retry-After alone.';
@@ -2202,6 +2207,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
     ('source', 'token_url', 'token url', null, 1000, null),
     ('source', 'token_params', 'parameters', null, null, null),
+    ('source', 'token_auth', 'choice', null, null, '{form,basic}'),
     ('source', 'reset_header', 'reset header', null, null, null),
     ('source', 'retry_after_path', 'keys', 1, 100, null),
     ('source', 'auth_in', 'choice', null, null, '{header,query}'),
@@ -3014,9 +3020,18 @@ language sql stable set search_path = pg_catalog, pg_temp
       'nothing unless auth is oauth2_client or oauth2_refresh'),
     ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,
       'nothing unless auth is oauth2_client or oauth2_refresh'),
-    ('token_params', p_source.token_params ?| '{grant_type,client_id,client_secret,
-        refresh_token}',
-      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends')
+    ('token_auth', p_source.token_auth <> p_default.token_auth and not x.is_oauth,
+      'nothing unless auth is oauth2_client or oauth2_refresh'),
+    ('token_params', exists (
+        select from jsonb_object_keys(p_source.token_params) as k
+        where lower(btrim(k)) in ('grant_type', 'client_id', 'client_secret', 'refresh_token')),
+      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends'),
+    ('token_params', exists (
+        select from jsonb_object_keys(p_source.token_params) as k
+        where lower(btrim(k)) in ('access_token', 'assertion', 'client_assertion', 'code',
+          'code_verifier', 'device_code', 'password')),
+      'nothing that grants access by itself, such as password, code or client_assertion: a '
+      'declaration is no place for a secret')
   ) as r (field, is_wrong, takes) where r.is_wrong
   union all
   select f.field, format('another name than the stream %L sends in its %s', st.stream_name,
@@ -3848,24 +3863,20 @@ from public, anon, authenticated, service_role;
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
 -- Stands on: declared_templates, declared_fields, targets, declared_together, records, columns.
 
-create function public.declare_source(p_source jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' as $$
-declare
-  v_id bigint;
-  v_before public.sync_sources;
+create function sync.write_source(p_source jsonb, out o_id bigint,
+  out o_before public.sync_sources)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select * into v_before from public.sync_sources where source_name = p_source ->> 'source_name';
+  select * into o_before from public.sync_sources where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
-    as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
-    auth_in, auth_name, auth_prefix, budget_scope,
+    as s (source_name, base_path, auth, token_url, token_params, token_auth, reset_header,
+    retry_after_path, auth_in, auth_name, auth_prefix, budget_scope,
     requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
   select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth, 'key'), r.token_url,
-    coalesce(r.token_params, '{}'), r.reset_header, r.retry_after_path,
+    coalesce(r.token_params, '{}'), coalesce(r.token_auth, 'form'), r.reset_header,
+    r.retry_after_path,
     coalesce(r.auth_in, 'header'),
     coalesce(r.auth_name, 'Authorization'),
     coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
@@ -3878,25 +3889,57 @@ begin
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
-    token_params = excluded.token_params, reset_header = excluded.reset_header,
+    token_params = excluded.token_params, token_auth = excluded.token_auth, reset_header = excluded.reset_header,
     retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
     auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path,
     class_rules = excluded.class_rules
-  returning s.id into v_id;
-  perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
+  returning s.id into o_id;
+end; $$;
+comment on function sync.write_source(jsonb, out bigint, out public.sync_sources) is
+$$Check a source's declaration and write its row. Returns: its id, and the row before. Raises: SY006
+unknown, missing or bad field. Locks: the row.$$;
+
+create function sync.follow_source(p_id bigint, p_before public.sync_sources) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from public.sync_workspaces where source_id = p_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
-  from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
-  -- Another endpoint's token is no token; the grant stays.
-  update sync.workspace_tokens as t set expires_at = sync.now()
-  from public.sync_sources as so
-  where so.id = v_id and t.source_id = v_id and (v_before.auth, v_before.token_url,
-    v_before.token_params) is distinct from (so.auth, so.token_url, so.token_params);
-  return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
+  access_revision = w.access_revision + (p_before.base_path <> so.base_path)::int
+  from public.sync_sources as so where so.id = p_id and w.source_id = so.id;
+  if exists (
+    select 1 from public.sync_sources as so where so.id = p_id
+      and (p_before.auth, p_before.token_url, p_before.token_params, p_before.token_auth)
+        is distinct from (so.auth, so.token_url, so.token_params, so.token_auth)) then
+    -- Another endpoint's token is no token; the grant stays, and is tried again.
+    update sync.workspace_tokens as t
+    set expires_at = sync.now(), refused_until = least(t.refused_until, sync.now())
+    from (
+      select workspace_id from sync.workspace_tokens where source_id = p_id
+      order by workspace_id for no key update
+    ) as held
+    where t.workspace_id = held.workspace_id;
+  end if;
+end; $$;
+comment on function sync.follow_source(bigint, public.sync_sources) is
+$$What a source's workspaces take from its row, after it was written. Locks: the workspaces by id,
+their budgets, their tokens by workspace.$$;
+
+create function public.declare_source(p_source jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_written record;
+begin
+  perform sync.require_service();
+  v_written := sync.write_source(p_source);
+  perform sync.follow_source(v_written.o_id, v_written.o_before);
+  return jsonb_build_object('source_id', v_written.o_id, 'source_name',
+    p_source ->> 'source_name');
 end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
@@ -4055,10 +4098,9 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
-create function public.declare_stream(p_stream jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' as $$
+create function sync.write_declared_stream(p_stream jsonb, out o_stream public.sync_streams,
+  out o_asks_whose_keys boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_source public.sync_sources;
   v_source_id bigint;
@@ -4067,7 +4109,6 @@ declare
   v_given jsonb;
   v_table jsonb;
 begin
-  perform sync.require_service();
   perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
   select * into v_source from public.sync_sources
   where source_name = p_stream ->> 'source_name';
@@ -4102,21 +4143,48 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
-  if v_stream.completeness = 'connection'
+  o_stream := v_stream;
+  o_asks_whose_keys := v_stream.completeness = 'connection'
     and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
-      from (v_before.completeness, v_before.path, v_before.id_path) then
-    update public.sync_workspaces set
-      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
-      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
-      else key_status end
-    where source_id = v_source_id;
-  end if;
-  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+      from (v_before.completeness, v_before.path, v_before.id_path);
 exception when unique_violation then
   raise exception using errcode = 'SY006',
     message = format('stream "%s": completeness is "connection"; it takes that once in a source, '
       'and %L has such a stream already', p_stream ->> 'stream_name', p_stream ->> 'source_name'),
     hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
+end; $$;
+comment on function sync.write_declared_stream(jsonb) is
+$$Check a stream's declaration and write its row, its table, and what these change. Returns: the
+row, and whether its source's workspaces have to be asked whose their keys are. Raises: as
+declare_stream(). Locks: as that does, but no workspace.$$;
+
+create function sync.ask_whose_keys(p_source_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform 1 from public.sync_workspaces where source_id = p_source_id order by id for no key update;
+  update public.sync_workspaces set
+    key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+    key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+    else key_status end
+  where source_id = p_source_id;
+end; $$;
+comment on function sync.ask_whose_keys(bigint) is
+$$Another stream tells whose the keys of a source are: what was known of them is not. Locks: its
+workspaces by id.$$;
+
+create function public.declare_stream(p_stream jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s'
+  set default_transaction_isolation = 'read committed' as $$
+declare
+  v_written record;
+  v_stream public.sync_streams;
+begin
+  perform sync.require_service();
+  v_written := sync.write_declared_stream(p_stream);
+  v_stream := v_written.o_stream;
+  perform sync.ask_whose_keys(v_stream.source_id) where v_written.o_asks_whose_keys;
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
@@ -4178,8 +4246,9 @@ rights, policy and revokes, and the function that writes it. The source has to b
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.$$;
 
 revoke all on function
-  sync.write_stream, sync.require_function, sync.require_own_upsert, sync.require_uncut_parents,
-  sync.require_parents, public.declare_source,
+  sync.write_source, sync.follow_source, sync.write_stream, sync.require_function,
+  sync.require_own_upsert, sync.require_uncut_parents, sync.require_parents,
+  sync.write_declared_stream, sync.ask_whose_keys, public.declare_source,
   public.declare_stream, public.stream_sql
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -5967,7 +6036,8 @@ begin
   if v_budget_ids is null then
     return v_admissions;
   end if;
-  v_locked_ids := sync.lock_budgets(v_budget_ids, not exists (
+  -- Who holds tokens waits for no budget.
+  v_locked_ids := sync.lock_budgets(v_budget_ids, cardinality(p_tokenless) = 0 and not exists (
     select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
   v_now := sync.now();
   with picked as (
@@ -6964,7 +7034,7 @@ revoke all on function sync.lease_documents from public, anon, authenticated, se
 
 -- Token requests: access tokens are asked for by whichever worker claims next, one request at a
 -- time for each workspace, on the budget of the token endpoint's host.
--- Stands on: addresses, keys, budgets, grants, queue, slots, admission, credentials,
+-- Stands on: addresses, keys, budgets, grants, queue, slots, next_urls, admission, credentials,
 --   lease_documents.
 
 create function sync.token_budget(p_workspace public.sync_workspaces,
@@ -7042,17 +7112,24 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
         when 'oauth2_client' then 'client_credentials' else 'refresh_token' end)
         || p_source.token_params) as f),
     'credentials', (
-      select jsonb_agg(jsonb_build_object('in', 'form', 'name', f.name, 'value', f.value)
+      select jsonb_agg(jsonb_build_object('in', f.place, 'name', f.name, 'value', f.value)
         order by f.name)
-      from (values ('client_id', p_grant ->> 'client_id'),
-        ('client_secret', nullif(p_grant ->> 'client_secret', '')),
-        ('refresh_token', case p_source.auth when 'oauth2_refresh'
+      from (values
+        ('form', 'client_id', case p_source.token_auth when 'form'
+          then p_grant ->> 'client_id' end),
+        ('form', 'client_secret', case p_source.token_auth when 'form'
+          then nullif(p_grant ->> 'client_secret', '') end),
+        ('header', 'Authorization', case p_source.token_auth when 'basic' then 'Basic '
+          || translate(encode(convert_to(concat(sync.url_encode(p_grant ->> 'client_id'), ':',
+          sync.url_encode(p_grant ->> 'client_secret')), 'UTF8'), 'base64'), chr(10), '') end),
+        ('form', 'refresh_token', case p_source.auth when 'oauth2_refresh'
           then coalesce(p_tokens ->> 'refresh_token', p_grant ->> 'refresh_token') end)
-      ) as f (name, value) where f.value is not null));
+      ) as f (place, name, value) where f.value is not null));
 $$;
 comment on function sync.token_form(public.sync_sources, jsonb, jsonb) is
-$$Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
-rotated refresh token takes the place of the one that was registered.$$;
+$$Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. By
+HTTP Basic the client's id and secret are first encoded as in a form, as RFC 6749 has it. A rotated
+refresh token takes the place of the one that was registered.$$;
 
 create function sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
   returns sync.leased
@@ -8608,15 +8685,21 @@ comment on function sync.recount_held(bigint, bigint) is
 $$What runs still hold back for approve_deletions(), after some of it was decided, superseded or
 forgotten. Locks: runs that hold something, by id, after the missing records.$$;
 
-create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null)
-  returns void
+create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null,
+  p_may_wait boolean default true) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if p_may_wait then
+    perform 1 from sync.missing_records
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, record_id for update;
+  end if;
   delete from sync.missing_records as m using (
     select workspace_id, stream_id, record_id from sync.missing_records
     where (p_workspace_id is null or workspace_id = p_workspace_id)
       and (p_stream_id is null or stream_id = p_stream_id)
-    order by workspace_id, stream_id, record_id for update
+    order by workspace_id, stream_id, record_id for update skip locked
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.record_id = gone.record_id;
@@ -8630,20 +8713,22 @@ begin
       and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
     order by workspace_id, stream_id) as r;
 end; $$;
-comment on function sync.forget_missing(bigint, bigint) is
+comment on function sync.forget_missing(bigint, bigint, boolean) is
 $$Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
 another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
-every stream. Locks: missing records by key, the workspace's streams, then runs that hold something.
+every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing records by key, the workspace's streams, then runs that hold something.
 The caller holds the live runs concerned, if any.$$;
 
 create function sync.forget_missing_of_stream() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.forget_missing(null, new.id);
+  perform sync.forget_missing(null, new.id, false);
   return null;
 end; $$;
 comment on function sync.forget_missing_of_stream() is
-$$Trigger: by another declaration what was missed says nothing. Locks: as forget_missing().$$;
+$$Trigger: by another declaration what was missed says nothing. Runs that close lock what they
+missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records by SKIP
+LOCKED.$$;
 create trigger sync_streams_forget_missing after update on public.sync_streams
 for each row when (new.revision <> old.revision)
 execute function sync.forget_missing_of_stream();
@@ -9612,7 +9697,7 @@ free slot, which of a new run is slot 1: as one set, however many there are. All
 key, whatever the planner knows of tables that were just filled. The caller holds the runs' locks,
 or made them. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.forget_missed_with_another_key(p_run_ids bigint[]) returns void
+create function sync.forget_what_says_nothing(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = on
   set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -9622,11 +9707,12 @@ begin
     select 1 from sync.missing_records as m
     join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
     where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
-      and x.access_revision <> r.access_revision offset 0);
+      and (x.access_revision, x.stream_revision)
+        is distinct from (r.access_revision, r.stream_revision) offset 0);
 end; $$;
-comment on function sync.forget_missed_with_another_key(bigint[]) is
-$$What runs missed with another key says nothing for those that begin: mostly that is forgotten with
-the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
+comment on function sync.forget_what_says_nothing(bigint[]) is
+$$What runs missed with another key or declaration says nothing for those that begin: mostly that is
+forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
 
 create function sync.live_parent_of(p_run public.workspace_sync_runs) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -9646,7 +9732,7 @@ $$Returns: of a run of children or items the live run of their parents in the sa
 one.$$;
 
 revoke all on function
-  sync.begin_phase, sync.forget_missed_with_another_key, sync.live_parent_of
+  sync.begin_phase, sync.forget_what_says_nothing, sync.live_parent_of
 from public, anon, authenticated, service_role;
 
 -- Lists: where a page of a chained or agreed list stands, what comes after it, whether it is the
@@ -12796,7 +12882,7 @@ declare
   v_connect bigint[];
   v_go bigint[];
 begin
-  perform sync.forget_missed_with_another_key(p_run_ids);
+  perform sync.forget_what_says_nothing(p_run_ids);
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(id) filter (where first = 'parent'),
     array_agg(id order by id) filter (where first = 'connect'),
@@ -13864,7 +13950,7 @@ $$Returns: the request for a token that was leased so last, also if that lease h
 there is none. Locks: its row.$$;
 
 create function sync.hold_token_requests(p_pages sync.page_in_hand[]) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10s' as $$
 declare
   v_ids bigint[] := array(
     select r.id from unnest(p_pages) as p
@@ -13894,7 +13980,7 @@ begin
 end; $$;
 comment on function sync.hold_token_requests(sync.page_in_hand[]) is
 $$Of what the fence refused, lock the requests for tokens that these are answers to, and then their
-workspaces' tokens. A rotation in another session is waited for, for 5 s: its answer may be the only
+workspaces' tokens. A rotation in another session is waited for, for 10 s: its answer may be the only
 place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
 tokens by workspace.$$;
 
@@ -15974,48 +16060,25 @@ end; $$;
 comment on function sync.require_declaration(jsonb) is
 $$Raises: SY006 unless it is a source with its streams; what their fields say is not looked at.$$;
 
-create function sync.is_declared_so(p_source jsonb) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_before jsonb;
-  v_after jsonb;
-begin
-  select to_jsonb(so) into v_before from public.sync_sources as so
-  where so.source_name = p_source ->> 'source_name';
-  begin
-    perform public.declare_source(p_source);
-    select to_jsonb(so) into v_after from public.sync_sources as so
-    where so.source_name = p_source ->> 'source_name';
-    raise exception 'this was a trial';
-  exception when raise_exception then
-    if v_after is null then
-      raise;
-    end if;
-  end;
-  return v_before is not distinct from v_after;
-end; $$;
-comment on function sync.is_declared_so(jsonb) is
-$$Returns: whether a source stands as it is declared here. Raises: SY006 as declare_source(). Locks:
-as that does, for a moment.$$;
-
 create function sync.declare_all(p_declaration jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  v_source record;
   v_stream record;
+  v_written record;
+  v_asks_whose_keys boolean := false;
   v_message text;
   v_hint text;
 begin
-  -- The workspaces of a source that stands so need not be locked before its streams' runs.
-  if not sync.is_declared_so(p_declaration -> 'source') then
-    perform public.declare_source(p_declaration -> 'source');
-  end if;
+  v_source := sync.write_source(p_declaration -> 'source');
   for v_stream in
     select s.stream, s.n from jsonb_array_elements(p_declaration -> 'streams') with ordinality
       as s (stream, n) order by s.n
   loop
     begin
-      perform public.declare_stream(v_stream.stream
+      v_written := sync.write_declared_stream(v_stream.stream
         || jsonb_build_object('source_name', p_declaration #>> '{source,source_name}'));
+      v_asks_whose_keys := v_asks_whose_keys or v_written.o_asks_whose_keys;
     exception when sqlstate 'SY006' then
       get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
       raise exception using errcode = 'SY006', hint = v_hint,
@@ -16024,10 +16087,13 @@ begin
           v_stream.n::text), v_message) end;
     end;
   end loop;
+  -- Workspaces come behind what streams lock.
+  perform sync.ask_whose_keys(v_source.o_id) where v_asks_whose_keys;
+  perform sync.follow_source(v_source.o_id, v_source.o_before);
 end; $$;
 comment on function sync.declare_all(jsonb) is
 $$Declares a source, then its streams in their order. Raises: as declare_source() and
-declare_stream(), with the stream's name.$$;
+declare_stream(), with the stream's name. Locks: what streams lock, then what the source does.$$;
 
 create function public.apply_declaration(p_declaration jsonb, p_is_trial boolean default false)
   returns jsonb
@@ -16168,14 +16234,14 @@ that is left out means anyway. Returns: {"declarations": [{"source", "streams"}]
 apply_declaration() takes it. Raises: SY003 unknown source. Locks: nothing that stays.$$;
 
 revoke all on function
-  sync.rows_of_source, sync.changed_fields, sync.require_declaration, sync.is_declared_so,
+  sync.rows_of_source, sync.changed_fields, sync.require_declaration,
   sync.declare_all, sync.undeclared_rows, sync.declaration_of, public.apply_declaration,
   public.get_declarations
 from public, anon, authenticated, service_role;
 grant execute on function public.apply_declaration, public.get_declarations to service_role;
 
 -- Trying a declaration: the verbs.
--- Stands on: templates, declared_fields, declare, parent_rows, declarations.
+-- Stands on: grants, templates, declared_fields, declare, parent_rows, declarations.
 
 create function sync.rows_to_try(p_declaration jsonb, p_source_name text, p_stream text,
   out o_source jsonb, out o_stream jsonb)
@@ -16253,6 +16319,7 @@ declare
   v_rows record;
   v_parent record;
   v_is_item boolean;
+  v_changed text;
   v_id bigint;
 begin
   perform sync.require_service();
@@ -16276,6 +16343,17 @@ begin
     perform sync.require_declaration(p_declaration);
   end if;
   v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
+  select string_agg(f.field, ', ') into v_changed
+  from unnest('{auth,token_url,token_params,token_auth}'::text[]) as f (field)
+  join public.sync_sources as so on so.id = v_workspace.source_id
+    and to_jsonb(so) -> f.field is distinct from v_rows.o_source -> f.field
+  where sync.is_oauth(v_rows.o_source ->> 'auth');
+  if v_changed is not null then
+    raise exception using errcode = 'SY006',
+      message = format('the declaration changes %s, and access tokens are asked for as the source '
+        'stands', v_changed),
+      hint = 'Declare the source first: chunkwise streams declare, or apply_declaration().';
+  end if;
   v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
   v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
   if v_rows.o_stream ->> 'parent_stream' is not null and v_parent.o_id is null then
@@ -20126,12 +20204,11 @@ begin
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text, int) is
-$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe();
-without a lease also "reason":
-not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
-chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
-worker id, SY016 wrong isolation. Locks: the worker's row and the queue row by SKIP LOCKED, then its
-budget.$$;
+$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without
+a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone (the
+worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it pays to ask for
+it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker's row and the queue
+row by SKIP LOCKED, then its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -162,7 +162,11 @@ drop function sync.read_confirmation(sync.page_in_hand,public.sync_streams);
 
 drop function sync.read_counted(sync.page_in_hand,public.sync_streams);
 
+drop function sync.forget_missed_with_another_key(bigint[]);
+
 drop function sync.note_confirmations(sync.page_in_hand[]);
+
+drop function sync.forget_missing(bigint,bigint);
 
 drop function sync.outcome_of(sync.page_in_hand);
 
@@ -290,6 +294,7 @@ create type sync.counted_rows as (workspace_id bigint, row_count bigint);
 alter table public.sync_sources add column auth text default 'key'::text not null;
 alter table public.sync_sources add column reset_header jsonb;
 alter table public.sync_sources add column retry_after_path text[];
+alter table public.sync_sources add column token_auth text default 'form'::text not null;
 alter table public.sync_sources add column token_params jsonb default '{}'::jsonb not null;
 alter table public.sync_sources add column token_url text;
 alter table public.sync_streams add column body jsonb;
@@ -323,6 +328,7 @@ alter table public.workspace_sync_runs add column parts_mark text;
 alter table public.workspace_sync_runs add column parts_total bigint;
 alter table public.workspace_sync_runs add column window_turn bigint;
 alter table public.sync_sources add constraint sync_sources_auth_check CHECK (((auth = ANY (ARRAY['none'::text, 'key'::text, 'basic'::text, 'oauth2_client'::text, 'oauth2_refresh'::text])) AND ((token_url IS NOT NULL) = (auth = ANY (ARRAY['oauth2_client'::text, 'oauth2_refresh'::text])))));
+alter table public.sync_sources add constraint sync_sources_token_auth_check CHECK ((token_auth = ANY (ARRAY['form'::text, 'basic'::text])));
 alter table public.sync_streams add constraint sync_streams_choices_check CHECK (((method = ANY (ARRAY['GET'::text, 'POST'::text])) AND (time_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text])) AND (since_format = ANY (ARRAY['iso'::text, 'epoch'::text, 'epoch_ms'::text, 'date'::text])) AND (next_is = ANY (ARRAY['token'::text, 'url'::text, 'link_header'::text])) AND (cursor_is = 'keyset'::text) AND (fan_out = ANY (ARRAY['all'::text, 'changed'::text])) AND (id_scope = ANY (ARRAY['global'::text, 'parent'::text])) AND (order_direction = ANY (ARRAY['asc'::text, 'desc'::text])) AND (order_moves = ANY (ARRAY['never'::text, 'forward'::text]))));
 alter table public.sync_streams drop constraint sync_streams_completeness_check;
 alter table public.sync_streams add constraint sync_streams_completeness_check CHECK ((completeness = ANY (ARRAY['counted'::text, 'chained'::text, 'agreed'::text, 'feed'::text, 'single'::text, 'items'::text, 'connection'::text])));
@@ -1056,6 +1062,7 @@ AS $function$
     ('source', 'auth', 'choice', null, null, '{none,key,basic,oauth2_client,oauth2_refresh}'),
     ('source', 'token_url', 'token url', null, 1000, null),
     ('source', 'token_params', 'parameters', null, null, null),
+    ('source', 'token_auth', 'choice', null, null, '{form,basic}'),
     ('source', 'reset_header', 'reset header', null, null, null),
     ('source', 'retry_after_path', 'keys', 1, 100, null),
     ('source', 'auth_in', 'choice', null, null, '{header,query}'),
@@ -1841,9 +1848,18 @@ AS $function$
       'nothing unless auth is oauth2_client or oauth2_refresh'),
     ('token_params', p_source.token_params <> p_default.token_params and not x.is_oauth,
       'nothing unless auth is oauth2_client or oauth2_refresh'),
-    ('token_params', p_source.token_params ?| '{grant_type,client_id,client_secret,
-        refresh_token}',
-      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends')
+    ('token_auth', p_source.token_auth <> p_default.token_auth and not x.is_oauth,
+      'nothing unless auth is oauth2_client or oauth2_refresh'),
+    ('token_params', exists (
+        select from jsonb_object_keys(p_source.token_params) as k
+        where lower(btrim(k)) in ('grant_type', 'client_id', 'client_secret', 'refresh_token')),
+      'none of grant_type, client_id, client_secret and refresh_token, which the engine sends'),
+    ('token_params', exists (
+        select from jsonb_object_keys(p_source.token_params) as k
+        where lower(btrim(k)) in ('access_token', 'assertion', 'client_assertion', 'code',
+          'code_verifier', 'device_code', 'password')),
+      'nothing that grants access by itself, such as password, code or client_assertion: a '
+      'declaration is no place for a secret')
   ) as r (field, is_wrong, takes) where r.is_wrong
   union all
   select f.field, format('another name than the stream %L sends in its %s', st.stream_name,
@@ -2662,28 +2678,22 @@ begin
   return coalesce(cardinality(v_records), 0);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION public.declare_source(p_source jsonb)
- RETURNS jsonb
+CREATE OR REPLACE FUNCTION sync.write_source(p_source jsonb, OUT o_id bigint, OUT o_before public.sync_sources)
+ RETURNS record
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET statement_timeout TO '10s'
- SET default_transaction_isolation TO 'read committed'
 AS $function$
-declare
-  v_id bigint;
-  v_before public.sync_sources;
 begin
-  perform sync.require_service();
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select * into v_before from public.sync_sources where source_name = p_source ->> 'source_name';
+  select * into o_before from public.sync_sources where source_name = p_source ->> 'source_name';
   insert into public.sync_sources
-    as s (source_name, base_path, auth, token_url, token_params, reset_header, retry_after_path,
-    auth_in, auth_name, auth_prefix, budget_scope,
+    as s (source_name, base_path, auth, token_url, token_params, token_auth, reset_header,
+    retry_after_path, auth_in, auth_name, auth_prefix, budget_scope,
     requests_per_second, max_in_flight, status_classes, success_path, message_path, class_rules)
   select r.source_name, coalesce(r.base_path, ''), coalesce(r.auth, 'key'), r.token_url,
-    coalesce(r.token_params, '{}'), r.reset_header, r.retry_after_path,
+    coalesce(r.token_params, '{}'), coalesce(r.token_auth, 'form'), r.reset_header,
+    r.retry_after_path,
     coalesce(r.auth_in, 'header'),
     coalesce(r.auth_name, 'Authorization'),
     coalesce(r.auth_prefix, 'Bearer '), coalesce(r.budget_scope, 'instance'),
@@ -2696,25 +2706,58 @@ begin
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
-    token_params = excluded.token_params, reset_header = excluded.reset_header,
+    token_params = excluded.token_params, token_auth = excluded.token_auth, reset_header = excluded.reset_header,
     retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
     auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
     max_in_flight = excluded.max_in_flight, status_classes = excluded.status_classes,
     success_path = excluded.success_path, message_path = excluded.message_path,
     class_rules = excluded.class_rules
-  returning s.id into v_id;
-  perform 1 from public.sync_workspaces where source_id = v_id order by id for no key update;
+  returning s.id into o_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.follow_source(p_id bigint, p_before public.sync_sources)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform 1 from public.sync_workspaces where source_id = p_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
-  from public.sync_sources as so where so.id = v_id and w.source_id = so.id;
-  -- Another endpoint's token is no token; the grant stays.
-  update sync.workspace_tokens as t set expires_at = sync.now()
-  from public.sync_sources as so
-  where so.id = v_id and t.source_id = v_id and (v_before.auth, v_before.token_url,
-    v_before.token_params) is distinct from (so.auth, so.token_url, so.token_params);
-  return jsonb_build_object('source_id', v_id, 'source_name', p_source ->> 'source_name');
+  access_revision = w.access_revision + (p_before.base_path <> so.base_path)::int
+  from public.sync_sources as so where so.id = p_id and w.source_id = so.id;
+  if exists (
+    select 1 from public.sync_sources as so where so.id = p_id
+      and (p_before.auth, p_before.token_url, p_before.token_params, p_before.token_auth)
+        is distinct from (so.auth, so.token_url, so.token_params, so.token_auth)) then
+    -- Another endpoint's token is no token; the grant stays, and is tried again.
+    update sync.workspace_tokens as t
+    set expires_at = sync.now(), refused_until = least(t.refused_until, sync.now())
+    from (
+      select workspace_id from sync.workspace_tokens where source_id = p_id
+      order by workspace_id for no key update
+    ) as held
+    where t.workspace_id = held.workspace_id;
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.declare_source(p_source jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_written record;
+begin
+  perform sync.require_service();
+  v_written := sync.write_source(p_source);
+  perform sync.follow_source(v_written.o_id, v_written.o_before);
+  return jsonb_build_object('source_id', v_written.o_id, 'source_name',
+    p_source ->> 'source_name');
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.require_function(p_stream jsonb, p_field text, p_argument_types text, p_return_type regtype)
@@ -2841,13 +2884,10 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION public.declare_stream(p_stream jsonb)
- RETURNS jsonb
+CREATE OR REPLACE FUNCTION sync.write_declared_stream(p_stream jsonb, OUT o_stream public.sync_streams, OUT o_asks_whose_keys boolean)
+ RETURNS record
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET statement_timeout TO '10s'
- SET default_transaction_isolation TO 'read committed'
 AS $function$
 declare
   v_source public.sync_sources;
@@ -2857,7 +2897,6 @@ declare
   v_given jsonb;
   v_table jsonb;
 begin
-  perform sync.require_service();
   perform sync.require_fields('stream', p_stream, '{source_name,stream_name,path,page_size}');
   select * into v_source from public.sync_sources
   where source_name = p_stream ->> 'source_name';
@@ -2892,21 +2931,48 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
-  if v_stream.completeness = 'connection'
+  o_stream := v_stream;
+  o_asks_whose_keys := v_stream.completeness = 'connection'
     and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
-      from (v_before.completeness, v_before.path, v_before.id_path) then
-    update public.sync_workspaces set
-      key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
-      key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
-      else key_status end
-    where source_id = v_source_id;
-  end if;
-  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+      from (v_before.completeness, v_before.path, v_before.id_path);
 exception when unique_violation then
   raise exception using errcode = 'SY006',
     message = format('stream "%s": completeness is "connection"; it takes that once in a source, '
       'and %L has such a stream already', p_stream ->> 'stream_name', p_stream ->> 'source_name'),
     hint = 'select stream_name from sync_streams where completeness = ''connection'' names it.';
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.ask_whose_keys(p_source_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform 1 from public.sync_workspaces where source_id = p_source_id order by id for no key update;
+  update public.sync_workspaces set
+    key_owner = null, key_owner_id = null, access_revision = access_revision + 1,
+    key_status = case when key_status in ('accepted', 'other_workspace') then 'unchecked'
+    else key_status end
+  where source_id = p_source_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.declare_stream(p_stream jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_written record;
+  v_stream public.sync_streams;
+begin
+  perform sync.require_service();
+  v_written := sync.write_declared_stream(p_stream);
+  v_stream := v_written.o_stream;
+  perform sync.ask_whose_keys(v_stream.source_id) where v_written.o_asks_whose_keys;
+  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.stream_sql(p_stream text, p_source text DEFAULT NULL::text)
@@ -3702,7 +3768,8 @@ begin
   if v_budget_ids is null then
     return v_admissions;
   end if;
-  v_locked_ids := sync.lock_budgets(v_budget_ids, not exists (
+  -- Who holds tokens waits for no budget.
+  v_locked_ids := sync.lock_budgets(v_budget_ids, cardinality(p_tokenless) = 0 and not exists (
     select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
   v_now := sync.now();
   with picked as (
@@ -4318,13 +4385,19 @@ AS $function$
         when 'oauth2_client' then 'client_credentials' else 'refresh_token' end)
         || p_source.token_params) as f),
     'credentials', (
-      select jsonb_agg(jsonb_build_object('in', 'form', 'name', f.name, 'value', f.value)
+      select jsonb_agg(jsonb_build_object('in', f.place, 'name', f.name, 'value', f.value)
         order by f.name)
-      from (values ('client_id', p_grant ->> 'client_id'),
-        ('client_secret', nullif(p_grant ->> 'client_secret', '')),
-        ('refresh_token', case p_source.auth when 'oauth2_refresh'
+      from (values
+        ('form', 'client_id', case p_source.token_auth when 'form'
+          then p_grant ->> 'client_id' end),
+        ('form', 'client_secret', case p_source.token_auth when 'form'
+          then nullif(p_grant ->> 'client_secret', '') end),
+        ('header', 'Authorization', case p_source.token_auth when 'basic' then 'Basic '
+          || translate(encode(convert_to(concat(sync.url_encode(p_grant ->> 'client_id'), ':',
+          sync.url_encode(p_grant ->> 'client_secret')), 'UTF8'), 'base64'), chr(10), '') end),
+        ('form', 'refresh_token', case p_source.auth when 'oauth2_refresh'
           then coalesce(p_tokens ->> 'refresh_token', p_grant ->> 'refresh_token') end)
-      ) as f (name, value) where f.value is not null));
+      ) as f (place, name, value) where f.value is not null));
 $function$;
 
 CREATE OR REPLACE FUNCTION sync.lease_token_request(p_request sync.token_requests, p_worker_id text)
@@ -5528,17 +5601,23 @@ create policy record_parents_select_operator on sync.record_parents as permissiv
 
 create policy emptied_lists_select_operator on sync.emptied_lists as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
 
-CREATE OR REPLACE FUNCTION sync.forget_missing(p_workspace_id bigint, p_stream_id bigint DEFAULT NULL::bigint)
+CREATE OR REPLACE FUNCTION sync.forget_missing(p_workspace_id bigint, p_stream_id bigint DEFAULT NULL::bigint, p_may_wait boolean DEFAULT true)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
+  if p_may_wait then
+    perform 1 from sync.missing_records
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, record_id for update;
+  end if;
   delete from sync.missing_records as m using (
     select workspace_id, stream_id, record_id from sync.missing_records
     where (p_workspace_id is null or workspace_id = p_workspace_id)
       and (p_stream_id is null or stream_id = p_stream_id)
-    order by workspace_id, stream_id, record_id for update
+    order by workspace_id, stream_id, record_id for update skip locked
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.record_id = gone.record_id;
@@ -5551,6 +5630,16 @@ begin
     where (p_workspace_id is null or workspace_id = p_workspace_id)
       and (p_stream_id is null or stream_id = p_stream_id) and deletions_waiting > 0
     order by workspace_id, stream_id) as r;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.forget_missing_of_stream()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.forget_missing(null, new.id, false);
+  return null;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.target_sql(p_template text, p_stream_id bigint)
@@ -6201,6 +6290,25 @@ begin
   if v_ready < cardinality(v_chunk_ids) then
     perform sync.fill_slots(id) from unnest(p_run_ids) as id;
   end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.forget_what_says_nothing(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'on'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+begin
+  perform sync.forget_missing(r.workspace_id, r.stream_id) from public.workspace_sync_runs as r
+  where r.id = any (p_run_ids) and exists (
+    select 1 from sync.missing_records as m
+    join public.workspace_sync_runs as x on x.id = m.missed_by_run_id
+    where m.workspace_id = r.workspace_id and m.stream_id = r.stream_id
+      and (x.access_revision, x.stream_revision)
+        is distinct from (r.access_revision, r.stream_revision) offset 0);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.live_parent_of(p_run public.workspace_sync_runs)
@@ -8698,7 +8806,7 @@ declare
   v_connect bigint[];
   v_go bigint[];
 begin
-  perform sync.forget_missed_with_another_key(p_run_ids);
+  perform sync.forget_what_says_nothing(p_run_ids);
   -- Each is looked up by its key: a join of tables that were just filled may compare all with all.
   select array_agg(id) filter (where first = 'parent'),
     array_agg(id order by id) filter (where first = 'connect'),
@@ -9595,7 +9703,7 @@ CREATE OR REPLACE FUNCTION sync.hold_token_requests(p_pages sync.page_in_hand[])
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET lock_timeout TO '5s'
+ SET lock_timeout TO '10s'
 AS $function$
 declare
   v_ids bigint[] := array(
@@ -10957,51 +11065,28 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.is_declared_so(p_source jsonb)
- RETURNS boolean
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_before jsonb;
-  v_after jsonb;
-begin
-  select to_jsonb(so) into v_before from public.sync_sources as so
-  where so.source_name = p_source ->> 'source_name';
-  begin
-    perform public.declare_source(p_source);
-    select to_jsonb(so) into v_after from public.sync_sources as so
-    where so.source_name = p_source ->> 'source_name';
-    raise exception 'this was a trial';
-  exception when raise_exception then
-    if v_after is null then
-      raise;
-    end if;
-  end;
-  return v_before is not distinct from v_after;
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.declare_all(p_declaration jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  v_source record;
   v_stream record;
+  v_written record;
+  v_asks_whose_keys boolean := false;
   v_message text;
   v_hint text;
 begin
-  -- The workspaces of a source that stands so need not be locked before its streams' runs.
-  if not sync.is_declared_so(p_declaration -> 'source') then
-    perform public.declare_source(p_declaration -> 'source');
-  end if;
+  v_source := sync.write_source(p_declaration -> 'source');
   for v_stream in
     select s.stream, s.n from jsonb_array_elements(p_declaration -> 'streams') with ordinality
       as s (stream, n) order by s.n
   loop
     begin
-      perform public.declare_stream(v_stream.stream
+      v_written := sync.write_declared_stream(v_stream.stream
         || jsonb_build_object('source_name', p_declaration #>> '{source,source_name}'));
+      v_asks_whose_keys := v_asks_whose_keys or v_written.o_asks_whose_keys;
     exception when sqlstate 'SY006' then
       get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
       raise exception using errcode = 'SY006', hint = v_hint,
@@ -11010,6 +11095,9 @@ begin
           v_stream.n::text), v_message) end;
     end;
   end loop;
+  -- Workspaces come behind what streams lock.
+  perform sync.ask_whose_keys(v_source.o_id) where v_asks_whose_keys;
+  perform sync.follow_source(v_source.o_id, v_source.o_before);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.apply_declaration(p_declaration jsonb, p_is_trial boolean DEFAULT false)
@@ -11227,6 +11315,7 @@ declare
   v_rows record;
   v_parent record;
   v_is_item boolean;
+  v_changed text;
   v_id bigint;
 begin
   perform sync.require_service();
@@ -11250,6 +11339,17 @@ begin
     perform sync.require_declaration(p_declaration);
   end if;
   v_rows := sync.rows_to_try(p_declaration, v_source_name, p_stream);
+  select string_agg(f.field, ', ') into v_changed
+  from unnest('{auth,token_url,token_params,token_auth}'::text[]) as f (field)
+  join public.sync_sources as so on so.id = v_workspace.source_id
+    and to_jsonb(so) -> f.field is distinct from v_rows.o_source -> f.field
+  where sync.is_oauth(v_rows.o_source ->> 'auth');
+  if v_changed is not null then
+    raise exception using errcode = 'SY006',
+      message = format('the declaration changes %s, and access tokens are asked for as the source '
+        'stands', v_changed),
+      hint = 'Declare the source first: chunkwise streams declare, or apply_declaration().';
+  end if;
   v_is_item := v_rows.o_stream ->> 'completeness' = 'items';
   v_parent := sync.some_parent(v_workspace.id, v_rows.o_stream);
   if v_rows.o_stream ->> 'parent_stream' is not null and v_parent.o_id is null then
@@ -12996,6 +13096,9 @@ seconds or date; null: Retry-After alone.';
 
 comment on column public.sync_sources.retry_after_path is 'Where the body of a refusal says after how many seconds to ask again.';
 
+comment on column public.sync_sources.token_auth is 'Of OAuth2: how a token request says which client asks: form (client_id and client_secret in its
+form), or basic (by HTTP Basic).';
+
 comment on column public.sync_sources.token_params is 'Of OAuth2: added to the token request''s form.';
 
 comment on column public.sync_sources.token_url is 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
@@ -13309,6 +13412,12 @@ comment on function sync.fill_columns(integer) is 'Fill new columns of one table
 hold it already cost no row version. Returns: rows looked at. Locks: the table''s row of column_fills
 by SKIP LOCKED, then rows in key order.';
 
+comment on function sync.write_source(jsonb) is 'Check a source''s declaration and write its row. Returns: its id, and the row before. Raises: SY006
+unknown, missing or bad field. Locks: the row.';
+
+comment on function sync.follow_source(bigint,public.sync_sources) is 'What a source''s workspaces take from its row, after it was written. Locks: the workspaces by id,
+their budgets, their tokens by workspace.';
+
 comment on function sync.require_own_upsert(jsonb) is 'Raises: SY006 where the apply function of a stream is one that was made for another table than its
 own.';
 
@@ -13317,6 +13426,13 @@ cut.';
 
 comment on function sync.require_parents(jsonb,bigint) is 'Raises: SY006 unless the parents that streams of a source name are lists of it, and none is its
 own.';
+
+comment on function sync.write_declared_stream(jsonb) is 'Check a stream''s declaration and write its row, its table, and what these change. Returns: the
+row, and whether its source''s workspaces have to be asked whose their keys are. Raises: as
+declare_stream(). Locks: as that does, but no workspace.';
+
+comment on function sync.ask_whose_keys(bigint) is 'Another stream tells whose the keys of a source are: what was known of them is not. Locks: its
+workspaces by id.';
 
 comment on function public.declare_stream(jsonb) is 'Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
 left out has its default. With columns a table is made, adopted or widened. Another content than
@@ -13588,8 +13704,9 @@ comment on function sync.note_generations(bigint[],sync.access[]) is 'Note with 
 
 comment on function sync.end_token_request(bigint,text,text,text) is 'A request for a token has ended. The caller holds its row.';
 
-comment on function sync.token_form(public.sync_sources,jsonb,jsonb) is 'Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. A
-rotated refresh token takes the place of the one that was registered.';
+comment on function sync.token_form(public.sync_sources,jsonb,jsonb) is 'Returns: the form of a request for an access token: {"form": what may be seen, "credentials"}. By
+HTTP Basic the client''s id and secret are first encoded as in a form, as RFC 6749 has it. A rotated
+refresh token takes the place of the one that was registered.';
 
 comment on function sync.lease_token_request(sync.token_requests,text) is 'Hand out a request for an access token, or say when to look again: while its budget has no room,
 its workspace is paused, or its secret cannot be read. What fails is not repeated for a workspace of
@@ -13765,6 +13882,15 @@ key.';
 comment on function sync.forget_missed_below(bigint,bigint,bigint,text[]) is 'Forget what scans of children''s lists missed: of a workspace and stream, or only what one run, or
 its lists below some parents, missed. Null means all. Locks: these rows by SKIP LOCKED.';
 
+comment on function sync.forget_missing(bigint,bigint,boolean) is 'Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
+another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
+every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing records by key, the workspace''s streams, then runs that hold something.
+The caller holds the live runs concerned, if any.';
+
+comment on function sync.forget_missing_of_stream() is 'Trigger: by another declaration what was missed says nothing. Runs that close lock what they
+missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records by SKIP
+LOCKED.';
+
 comment on function sync.target_sql(text,bigint) is 'Returns: a statement on a stream''s target table: %1$s is the table, to be called t, %2$s its rows
 of workspace $1 and stream $2, %3$s the id of one.';
 
@@ -13807,6 +13933,9 @@ missed it. Locks: rows that only the run of these chunks writes.';
 comment on function sync.delete_gone(public.workspace_sync_runs) is 'Of a run that did not read everything: delete what says itself that it is deleted, unless that is
 more than the guard lets pass. The caller holds the run''s lock. Returns: a warning when the guard
 holds, or null.';
+
+comment on function sync.forget_what_says_nothing(bigint[]) is 'What runs missed with another key or declaration says nothing for those that begin: mostly that is
+forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing records.';
 
 comment on function sync.live_parent_of(public.workspace_sync_runs) is 'Returns: of a run of children or items the live run of their parents in the same job, if there is
 one.';
@@ -14184,7 +14313,7 @@ comment on function sync.token_request_of(bigint,bigint) is 'Returns: the reques
 there is none. Locks: its row.';
 
 comment on function sync.hold_token_requests(sync.page_in_hand[]) is 'Of what the fence refused, lock the requests for tokens that these are answers to, and then their
-workspaces'' tokens. A rotation in another session is waited for, for 5 s: its answer may be the only
+workspaces'' tokens. A rotation in another session is waited for, for 10 s: its answer may be the only
 place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
 tokens by workspace.';
 
@@ -14345,11 +14474,8 @@ row that is new, those that were given.';
 
 comment on function sync.require_declaration(jsonb) is 'Raises: SY006 unless it is a source with its streams; what their fields say is not looked at.';
 
-comment on function sync.is_declared_so(jsonb) is 'Returns: whether a source stands as it is declared here. Raises: SY006 as declare_source(). Locks:
-as that does, for a moment.';
-
 comment on function sync.declare_all(jsonb) is 'Declares a source, then its streams in their order. Raises: as declare_source() and
-declare_stream(), with the stream''s name.';
+declare_stream(), with the stream''s name. Locks: what streams lock, then what the source does.';
 
 comment on function public.apply_declaration(jsonb,boolean) is 'Declare a source with its streams, {"source": {…}, "streams": [{…}]}, all of it or nothing; as a
 trial nothing stays. "about" is for people. Streams that it does not name stay as they are. Returns:
@@ -14507,12 +14633,11 @@ protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "
 "next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker''s
 row and queue rows by SKIP LOCKED, then budgets.';
 
-comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe();
-without a lease also "reason":
-not_found, not_pending, not_due, paused, budget, protocol or alone (the worker holds, or empties itself for, a
-chunk that must be alone), and "look_again_ms" when it pays to ask for it again. Raises: SY006 bad
-worker id, SY016 wrong isolation. Locks: the worker''s row and the queue row by SKIP LOCKED, then its
-budget.';
+comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without
+a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone (the
+worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it pays to ask for
+it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker''s row and the queue
+row by SKIP LOCKED, then its budget.';
 
 revoke all on function sync.try_json(text) from public, anon, authenticated, service_role;
 
@@ -14654,11 +14779,19 @@ revoke all on function sync.fill_rows(public.sync_streams,text[],sync.judged_rec
 
 revoke all on function sync.fill_columns(integer) from public, anon, authenticated, service_role;
 
+revoke all on function sync.write_source(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.follow_source(bigint,public.sync_sources) from public, anon, authenticated, service_role;
+
 revoke all on function sync.require_own_upsert(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.require_uncut_parents(jsonb,bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.require_parents(jsonb,bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.write_declared_stream(jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.ask_whose_keys(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function public.stream_sql(text,text) from public, anon, authenticated, service_role;
 grant execute on function public.stream_sql(text,text) to service_role;
@@ -14871,6 +15004,8 @@ revoke all on function sync.note_parents(sync.page_in_hand[],sync.incoming_recor
 
 revoke all on function sync.forget_missed_below(bigint,bigint,bigint,text[]) from public, anon, authenticated, service_role;
 
+revoke all on function sync.forget_missing(bigint,bigint,boolean) from public, anon, authenticated, service_role;
+
 revoke all on function sync.count_here(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.gone_ids(public.workspace_sync_runs) from public, anon, authenticated, service_role;
@@ -14892,6 +15027,8 @@ revoke all on function sync.ask_missing(public.workspace_sync_runs) from public,
 revoke all on function sync.note_confirmations(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.delete_gone(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.forget_what_says_nothing(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.is_order_unique(public.sync_streams) from public, anon, authenticated, service_role;
 
@@ -15175,8 +15312,6 @@ revoke all on function sync.rows_of_source(text) from public, anon, authenticate
 revoke all on function sync.changed_fields(text,jsonb,jsonb,jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.require_declaration(jsonb) from public, anon, authenticated, service_role;
-
-revoke all on function sync.is_declared_so(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.declare_all(jsonb) from public, anon, authenticated, service_role;
 
