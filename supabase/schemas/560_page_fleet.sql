@@ -180,11 +180,12 @@ create function sync.get_fleet(p_search text, p_states text[], p_limit int, p_of
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan as $$
 declare
-  v_search text := lower(coalesce(sync.trim_blanks(p_search), ''));
+  v_search text;
   v_offset int := greatest(p_offset, 0);
   v_limit int := least(p_limit, 500);
 begin
   perform sync.require_operator();
+  v_search := lower(coalesce(sync.trim_blanks(p_search), ''));
   return sync.page_head() || (
     with fleet as materialized (
       select * from sync.fleet_rows(null)

@@ -12203,11 +12203,12 @@ CREATE OR REPLACE FUNCTION sync.get_fleet(p_search text, p_states text[], p_limi
  SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
-  v_search text := lower(coalesce(sync.trim_blanks(p_search), ''));
+  v_search text;
   v_offset int := greatest(p_offset, 0);
   v_limit int := least(p_limit, 500);
 begin
   perform sync.require_operator();
+  v_search := lower(coalesce(sync.trim_blanks(p_search), ''));
   return sync.page_head() || (
     with fleet as materialized (
       select * from sync.fleet_rows(null)
