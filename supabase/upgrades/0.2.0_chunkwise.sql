@@ -12204,10 +12204,12 @@ CREATE OR REPLACE FUNCTION sync.get_fleet(p_search text, p_states text[], p_limi
 AS $function$
 declare
   v_search text;
-  v_offset int := greatest(p_offset, 0);
-  v_limit int := least(p_limit, 500);
+  v_offset int;
+  v_limit int;
 begin
   perform sync.require_operator();
+  v_offset := greatest(p_offset, 0);
+  v_limit := least(p_limit, 500);
   v_search := lower(coalesce(sync.trim_blanks(p_search), ''));
   return sync.page_head() || (
     with fleet as materialized (
