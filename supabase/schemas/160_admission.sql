@@ -6,9 +6,9 @@ create type sync.admission as (queue_id bigint, verdict text, send_after interva
   budget_id bigint);
 comment on type sync.admission is
 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
-again), token (its workspace waits for an access token; send_after likewise), locked (another session
-holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its
-workspace has another source now).';
+again), token (its workspace waits for an access token; send_after likewise), locked (another
+session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or
+moved (its workspace has another source now).';
 
 create function sync.in_flight_of(p_budget_id bigint) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -55,6 +55,52 @@ comment on function sync.budget_room(public.sync_budgets, timestamptz) is
 $$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
 holds the budget's lock, or only estimates.$$;
 
+create function sync.shares_of(p_budget public.sync_budgets)
+  returns table (workspace_id bigint, run_ids bigint[], leases bigint, share int, half int,
+    others_wait boolean, demand bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_most int := least(p_budget.max_in_flight, p_budget.reduced_in_flight);
+begin
+  if v_most is null then
+    return;
+  end if;
+  return query
+  with live as (
+    select w.id, r.id as run_id, w.rate_limited_until is null and r.ending is null
+      and not r.is_paused as may_go, q.leases, q.waiting
+    from public.sync_workspaces as w
+    cross join lateral (
+      select x.id, x.ending, x.is_paused from public.workspace_sync_runs as x
+      where x.workspace_id = w.id and x.status = 'running'
+      order by x.workspace_id, x.stream_id offset 0
+    ) as r
+    cross join lateral (
+      select count(*) filter (where x.status = 'processing') as leases,
+        count(*) filter (where x.status = 'pending' and x.lease_losses < 2
+          and (x.ready_seq is not null or x.line_budget_id is not null)) as waiting
+      from public.chunk_processing_queue as x where x.run_id = r.id and x.slot is not null
+    ) as q
+    where w.budget_id = p_budget.id
+  ), held as (
+    select l.id, array_agg(l.run_id) as run_ids, sum(l.leases)::bigint as leases,
+      coalesce(sum(l.waiting) filter (where l.may_go), 0)::bigint as waiting
+    from live as l group by l.id
+  ), shared as (
+    select h.*, greatest(1, v_most / count(*) over ())::int as share,
+      sum(h.waiting) over () - h.waiting > 0 as others_wait
+    from held as h where h.leases + h.waiting > 0
+  )
+  select s.id, s.run_ids, s.leases, s.share, greatest(1, v_most / 2), s.others_wait,
+    sum(least(s.waiting, greatest(0, s.share - s.leases))) over ()::bigint
+  from shared as s;
+end; $$;
+comment on function sync.shares_of(public.sync_budgets) is
+$$Who holds the places that a budget has in flight. Returns: of each workspace with leases or ready
+chunks its live runs, its leases and its share of the places; demand: how many chunks of all
+workspaces are ready within their shares; has_its_half: it holds half of the places while others
+wait.$$;
+
 create function sync.send_ahead(p_budget public.sync_budgets) returns interval
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -76,6 +122,9 @@ declare
   v_now timestamptz := sync.now();
   v_pace interval;
   v_room bigint;
+  v_full bigint[];
+  v_halves bigint[];
+  v_left bigint;
 begin
   for v_budget in
     select * from public.sync_budgets
@@ -94,11 +143,27 @@ begin
       v_room := least(v_room, sync.budget_room(v_budget, v_now));
     end if;
     if v_room > 0 then
+      select coalesce(array_agg(s.run_id) filter (where s.leases >= s.share), '{}'),
+        coalesce(array_agg(s.run_id) filter (where s.leases >= s.half and s.others_wait), '{}'),
+        v_room - coalesce(max(s.demand), 0)
+      into v_full, v_halves, v_left
+      from (
+        select x.*, unnest(x.run_ids) as run_id from sync.shares_of(v_budget) as x
+      ) as s;
       update public.chunk_processing_queue as q
       set ready_seq = q.turn, turn = null, line_budget_id = null, next_retry_at = null
       from (
-        select id from public.chunk_processing_queue where line_budget_id = v_budget.id
-        order by line_budget_id, turn limit v_room for no key update skip locked
+        select * from (
+          select id from public.chunk_processing_queue
+          where line_budget_id = v_budget.id and run_id <> all (v_full || v_halves)
+          order by line_budget_id, turn limit v_room for no key update skip locked
+        ) as others
+        union all
+        select * from (
+          select id from public.chunk_processing_queue
+          where line_budget_id = v_budget.id and run_id = any (v_full) and run_id <> all (v_halves)
+          order by line_budget_id, turn limit greatest(v_left, 0) for no key update skip locked
+        ) as full_ones
       ) as next
       where q.id = next.id;
     end if;
@@ -106,7 +171,8 @@ begin
 end; $$;
 comment on function sync.wake_lines(int) is
 $$Where budgets have room, those that wait in their lines become ready with the turn they had, the
-lowest first: a newcomer goes behind them. Of more than 32 lines, some. Locks: queue rows, by SKIP
+lowest first: a newcomer goes behind them. Whose workspace has its share goes after the others, and
+not at all where it has half of the places. Of more than 32 lines, some. Locks: queue rows, by SKIP
 LOCKED.$$;
 
 create function sync.wake_lines_of(p_budget_ids bigint[]) returns void
@@ -193,7 +259,7 @@ begin
     select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
   v_now := sync.now();
   with picked as (
-    select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
+    select q.id, w.id as workspace_id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
       w.rate_limited_until, p.send_after as look_after, case
         when p.verdict in ('moved', 'keyless', 'token') then p.verdict
         when r.ending is not null then 'ending'
@@ -230,20 +296,51 @@ begin
       greatest(b.blocked_until - v_now, interval '0') as blocked_for,
       b.line_due_at is not null as has_line
     from public.sync_budgets as b where b.id in (select budget_id from picked)
+  ), shares as materialized (
+    -- Where there is room for all that is picked and nothing waits, nobody is kept from it.
+    select budget.id as budget_id, h.* from budget
+    join public.sync_budgets as b on b.id = budget.id
+    cross join lateral sync.shares_of(b) as h
+    where budget.has_line or budget.room < (
+      select count(*) from picked where picked.budget_id = budget.id and picked.verdict is null)
+  ), full_ones as materialized (
+    select s.budget_id, array_agg(r.id) as run_ids from shares as s
+    cross join unnest(s.run_ids) as r (id) where s.leases >= s.share group by s.budget_id
+  ), leveled as (
+    select picked.*, s.demand, case
+        when picked.level > s.half and s.others_wait then 'half'
+        when picked.level > s.share then 'beyond' else 'within' end as part
+    from (
+      select p.*, row_number() over (
+        partition by p.workspace_id, p.verdict is null order by p.turn) + coalesce((
+          select s.leases from shares as s
+          where s.budget_id = p.budget_id and s.workspace_id = p.workspace_id), 0) as level
+      from picked as p
+    ) as picked
+    left join shares as s
+      on s.budget_id = picked.budget_id and s.workspace_id = picked.workspace_id
   ), judged as (
-    select picked.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
-      o.n + o.before as place_in_line,
+    select l.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
+      case l.part when 'within' then o.n + o.before
+      when 'beyond' then greatest(o.n, l.demand + o.beyond) + o.before
+      else budget.room + 1 end as place_in_line,
       budget.first_send + (o.n - 1) * budget.pace as send_after,
       budget.first_send + (o.n + o.before - 1) * budget.pace as line_after
-    from picked join budget on budget.id = picked.budget_id
+    from leveled as l join budget on budget.id = l.budget_id
+    left join full_ones on full_ones.budget_id = l.budget_id
     cross join lateral (
-      select 1 + (select count(*) from picked as x where x.budget_id = picked.budget_id
-          and x.verdict is null and x.turn < picked.turn) as n,
+      select 1 + count(*) filter (where x.part = l.part and x.turn < l.turn
+          or x.part = 'within' and l.part <> 'within') as n,
+        1 + count(*) filter (where x.part = 'beyond' and x.turn < l.turn) as beyond,
         case when budget.has_line then (
           select count(*) from (
-            select 1 from public.chunk_processing_queue as x
-            where x.line_budget_id = picked.budget_id and x.turn < picked.place limit 64) as y)
+            select 1 from public.chunk_processing_queue as q
+            where q.line_budget_id = l.budget_id and q.turn < l.place
+              and (q.run_id = any (coalesce(full_ones.run_ids, '{}'))) = (l.part <> 'within')
+            limit 64) as y)
         else 0 end as before
+      from leveled as x
+      where x.budget_id = l.budget_id and x.verdict is null
     ) as o
   ), verdicts as (
     select id, budget_id, turn, send_after, room, ahead,
@@ -290,9 +387,11 @@ begin
 end; $$;
 comment on function sync.admit_chunks(bigint[], text, bigint[], bigint[]) is
 $$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
-line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
-another session has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and which must wait. Locks: the budgets that
-have a limit, last of all, as lock_budgets().$$;
+line. Where places in flight are short, what is within its workspace's share goes before the rest,
+and no workspace gets more than half while others wait, however long its requests take. Of a
+workspace that a 429 held, one request asks first. Nothing is sent on a budget that another session
+has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
+which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().$$;
 
 create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
   out o_look_after interval)
@@ -326,6 +425,6 @@ $$Reserve a send time for one request of no run, a try's or one for an access to
 it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.in_flight_of, sync.budget_room, sync.send_ahead, sync.wake_lines, sync.wake_lines_of,
-  sync.wake_workspaces, sync.admit_chunks, sync.hold_budget
+  sync.in_flight_of, sync.budget_room, sync.shares_of, sync.send_ahead, sync.wake_lines,
+  sync.wake_lines_of, sync.wake_workspaces, sync.admit_chunks, sync.hold_budget
 from public, anon, authenticated, service_role;
