@@ -1108,7 +1108,8 @@ comment on column public.sync_sources.success_path is
 'Where a 200 says whether it is one, for instance {success}; false there is a transient failure.';
 comment on column public.sync_sources.auth is
 'none; key: the secret as it is; basic: the secret is user:password; oauth2_client and
-oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter, refresh_token.';
+oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter,
+refresh_token.';
 comment on column public.sync_sources.token_url is
 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
 comment on column public.sync_sources.token_params is
@@ -1131,7 +1132,8 @@ comment on column public.sync_sources.class_rules is
 "class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", "class":
 "rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": "transient"}]: the first
 rule that an answer meets in all that it names decides. text: stands in the answer''s error,
-whatever the case of its letters; header, path: have this value. Without status it is any, a 2xx too.';
+whatever the case of its letters; header, path: have this value. Without status it is any, a 2xx
+too.';
 comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
 comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
 alter table public.sync_sources enable row level security;
@@ -2348,7 +2350,8 @@ language sql immutable set search_path = pg_catalog, pg_temp
     else format(case p_field.kind
       when 'base path' then 'nothing or a path without a slash at its end, such as /api'
       when 'item path' then 'a path with {id} in it, such as /people/{id}'
-      else 'a path, such as /people or /people/{parent.id}/notes' end || ', at most %s long: below the base URL, '
+      else 'a path, such as /people or /people/{parent.id}/notes' end
+      || ', at most %s long: below the base URL, '
       'without "//", "." or ".." as a folder, "?", "#", "\", other braces, blanks or controls; '
       'what is not ASCII as %%C3%%A9', p_field.most) end;
 $$;
@@ -2624,8 +2627,8 @@ begin
 end; $$;
 comment on function sync.register_target_table(text) is
 $$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
-the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema, or
-one without the columns that closing needs. Locks: its row.$$;
+the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema,
+or one without the columns that closing needs. Locks: its row.$$;
 
 create function sync.qualified_name(p_table regclass) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -3114,8 +3117,8 @@ create type sync.judged_record as (
 comment on type sync.judged_record is
 'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
 the columns; change: inserted, updated, revived, or gone, of a deleted one that says so itself;
-known_change: last_changed_at of the row that it was compared with; unfit: columns that its values do not fit; parent_id, own_id: of a table with
-parent_id in its key, what record_id is made of.';
+known_change: last_changed_at of the row that it was compared with; unfit: columns that its values
+do not fit; parent_id, own_id: of a table with parent_id in its key, what record_id is made of.';
 
 create function sync.fit_records(p_target regclass, p_records sync.judged_record[])
   returns sync.judged_record[]
@@ -3283,7 +3286,8 @@ begin
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then <fitting> else '{}' end,
       case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
-      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end,
+      e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, <r_parent>r.<id>)
         r.*, r.<id> as id
@@ -3343,8 +3347,9 @@ comment on function <name>(sync.incoming_record[]) is
 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
 unless it says itself that it is deleted. An answer that was requested before the row''s last change
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
-others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
-sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+others unless its date is older and the row''s is not in the future. A value that does not fit its
+column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
+constraint. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;
@@ -3863,13 +3868,14 @@ from public, anon, authenticated, service_role;
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
 -- Stands on: declared_templates, declared_fields, targets, declared_together, records, columns.
 
-create function sync.write_source(p_source jsonb, out o_id bigint,
-  out o_before public.sync_sources)
+create function sync.write_source(p_source jsonb, out o_id bigint, out o_before jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select * into o_before from public.sync_sources where source_name = p_source ->> 'source_name';
+  o_before := (
+    select to_jsonb(so) from public.sync_sources as so
+    where so.source_name = p_source ->> 'source_name');
   insert into public.sync_sources
     as s (source_name, base_path, auth, token_url, token_params, token_auth, reset_header,
     retry_after_path, auth_in, auth_name, auth_prefix, budget_scope,
@@ -3889,7 +3895,8 @@ begin
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
-    token_params = excluded.token_params, token_auth = excluded.token_auth, reset_header = excluded.reset_header,
+    token_params = excluded.token_params, token_auth = excluded.token_auth,
+    reset_header = excluded.reset_header,
     retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
     auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
@@ -3898,21 +3905,23 @@ begin
     class_rules = excluded.class_rules
   returning s.id into o_id;
 end; $$;
-comment on function sync.write_source(jsonb, out bigint, out public.sync_sources) is
+comment on function sync.write_source(jsonb, out bigint, out jsonb) is
 $$Check a source's declaration and write its row. Returns: its id, and the row before. Raises: SY006
 unknown, missing or bad field. Locks: the row.$$;
 
-create function sync.follow_source(p_id bigint, p_before public.sync_sources) returns void
+create function sync.follow_source(p_id bigint, p_before jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_before public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_before);
 begin
   perform 1 from public.sync_workspaces where source_id = p_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (p_before.base_path <> so.base_path)::int
+  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
   from public.sync_sources as so where so.id = p_id and w.source_id = so.id;
   if exists (
     select 1 from public.sync_sources as so where so.id = p_id
-      and (p_before.auth, p_before.token_url, p_before.token_params, p_before.token_auth)
+      and (v_before.auth, v_before.token_url, v_before.token_params, v_before.token_auth)
         is distinct from (so.auth, so.token_url, so.token_params, so.token_auth)) then
     -- Another endpoint's token is no token; the grant stays, and is tried again.
     update sync.workspace_tokens as t
@@ -3924,7 +3933,7 @@ begin
     where t.workspace_id = held.workspace_id;
   end if;
 end; $$;
-comment on function sync.follow_source(bigint, public.sync_sources) is
+comment on function sync.follow_source(bigint, jsonb) is
 $$What a source's workspaces take from its row, after it was written. Locks: the workspaces by id,
 their budgets, their tokens by workspace.$$;
 
@@ -3944,8 +3953,8 @@ end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
 its default. With another base path its workspaces' live runs begin again. Returns: {"source_id",
-"source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by id,
-their budgets.$$;
+"source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by
+id, their budgets.$$;
 
 create function sync.require_function(p_stream jsonb, p_field text, p_argument_types text,
   p_return_type regtype) returns void
@@ -4098,7 +4107,7 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
-create function sync.write_declared_stream(p_stream jsonb, out o_stream public.sync_streams,
+create function sync.write_declared_stream(p_stream jsonb, out o_id bigint, out o_source_id bigint,
   out o_asks_whose_keys boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -4143,7 +4152,8 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
-  o_stream := v_stream;
+  o_id := v_stream.id;
+  o_source_id := v_source_id;
   o_asks_whose_keys := v_stream.completeness = 'connection'
     and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
       from (v_before.completeness, v_before.path, v_before.id_path);
@@ -4155,7 +4165,8 @@ exception when unique_violation then
 end; $$;
 comment on function sync.write_declared_stream(jsonb) is
 $$Check a stream's declaration and write its row, its table, and what these change. Returns: the
-row, and whether its source's workspaces have to be asked whose their keys are. Raises: as
+stream's id and its source's, and whether that one's workspaces have to be asked whose their keys
+are. Raises: as
 declare_stream(). Locks: as that does, but no workspace.$$;
 
 create function sync.ask_whose_keys(p_source_id bigint) returns void
@@ -4178,13 +4189,12 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set default_transaction_isolation = 'read committed' as $$
 declare
   v_written record;
-  v_stream public.sync_streams;
 begin
   perform sync.require_service();
   v_written := sync.write_declared_stream(p_stream);
-  v_stream := v_written.o_stream;
-  perform sync.ask_whose_keys(v_stream.source_id) where v_written.o_asks_whose_keys;
-  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+  perform sync.ask_whose_keys(v_written.o_source_id) where v_written.o_asks_whose_keys;
+  return jsonb_build_object('stream_id', v_written.o_id, 'stream_name',
+    p_stream ->> 'stream_name');
 end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is
@@ -4542,7 +4552,8 @@ end; $$;
 comment on function sync.is_outdated(public.workspace_sync_runs, public.sync_workspaces,
   public.sync_streams) is
 $$Returns: whether a live run has to begin again, because its workspace has another key, URL, id or
-source than when it began, its stream another declaration, or its key is another workspace's. Nothing of it is applied.$$;
+source than when it began, its stream another declaration, or its key is another workspace's.
+Nothing of it is applied.$$;
 
 revoke all on sequence
   public.workspace_sync_runs_id_seq
@@ -4666,8 +4677,9 @@ comment on column public.chunked_sync_jobs.reading is
 'The values of its request''s templates, by name: next, last, offset, since, parent; url: the whole
 next request; what is not there has none. Beside them of a page: overlap: how many records it shares
 with the page before; guess: it may lie past the end; beside: it was planned before the page before
-was read; back: what was asked first was past the end; again: it is the page before once more. Of a cursor chunk: {"chain", "cursor" (null:
-from the top), "low_id": where the chain ends, "pages_below": in a row}.';
+was read; back: what was asked first was past the end; again: it is the page before once more. Of a
+cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
+"pages_below": in a row}.';
 comment on column public.chunked_sync_jobs.scan is
 'Which scan of the run, from 1; each list of children has its own.';
 comment on column public.chunked_sync_jobs.record_id is 'Of a confirmation or an item.';
@@ -5368,7 +5380,8 @@ end; $$;
 comment on function sync.known_version(public.chunked_sync_jobs, public.sync_streams, text,
   interval) is
 $$Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
-another declaration, key or URL, and where its body was not read for full_scan_days and the slack.$$;
+another declaration, key or URL, and where its body was not read for full_scan_days and the
+slack.$$;
 
 create function sync.condition_headers(p_etag sync.page_etags) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -5854,9 +5867,9 @@ create type sync.admission as (queue_id bigint, verdict text, send_after interva
   budget_id bigint);
 comment on type sync.admission is
 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
-again), token (its workspace waits for an access token; send_after likewise), locked (another session
-holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its
-workspace has another source now).';
+again), token (its workspace waits for an access token; send_after likewise), locked (another
+session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or
+moved (its workspace has another source now).';
 
 create function sync.in_flight_of(p_budget_id bigint) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -5903,6 +5916,52 @@ comment on function sync.budget_room(public.sync_budgets, timestamptz) is
 $$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
 holds the budget's lock, or only estimates.$$;
 
+create function sync.shares_of(p_budget public.sync_budgets)
+  returns table (workspace_id bigint, run_ids bigint[], leases bigint, share int, half int,
+    others_wait boolean, demand bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+declare
+  v_most int := least(p_budget.max_in_flight, p_budget.reduced_in_flight);
+begin
+  if v_most is null then
+    return;
+  end if;
+  return query
+  with live as (
+    select w.id, r.id as run_id, w.rate_limited_until is null and r.ending is null
+      and not r.is_paused as may_go, q.leases, q.waiting
+    from public.sync_workspaces as w
+    cross join lateral (
+      select x.id, x.ending, x.is_paused from public.workspace_sync_runs as x
+      where x.workspace_id = w.id and x.status = 'running'
+      order by x.workspace_id, x.stream_id offset 0
+    ) as r
+    cross join lateral (
+      select count(*) filter (where x.status = 'processing') as leases,
+        count(*) filter (where x.status = 'pending' and x.lease_losses < 2
+          and (x.ready_seq is not null or x.line_budget_id is not null)) as waiting
+      from public.chunk_processing_queue as x where x.run_id = r.id and x.slot is not null
+    ) as q
+    where w.budget_id = p_budget.id
+  ), held as (
+    select l.id, array_agg(l.run_id) as run_ids, sum(l.leases)::bigint as leases,
+      coalesce(sum(l.waiting) filter (where l.may_go), 0)::bigint as waiting
+    from live as l group by l.id
+  ), shared as (
+    select h.*, greatest(1, v_most / count(*) over ())::int as share,
+      sum(h.waiting) over () - h.waiting > 0 as others_wait
+    from held as h where h.leases + h.waiting > 0
+  )
+  select s.id, s.run_ids, s.leases, s.share, greatest(1, v_most / 2), s.others_wait,
+    sum(least(s.waiting, greatest(0, s.share - s.leases))) over ()::bigint
+  from shared as s;
+end; $$;
+comment on function sync.shares_of(public.sync_budgets) is
+$$Who holds the places that a budget has in flight. Returns: of each workspace with leases or ready
+chunks its live runs, its leases and its share of the places; demand: how many chunks of all
+workspaces are ready within their shares; has_its_half: it holds half of the places while others
+wait.$$;
+
 create function sync.send_ahead(p_budget public.sync_budgets) returns interval
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -5924,6 +5983,9 @@ declare
   v_now timestamptz := sync.now();
   v_pace interval;
   v_room bigint;
+  v_full bigint[];
+  v_halves bigint[];
+  v_left bigint;
 begin
   for v_budget in
     select * from public.sync_budgets
@@ -5942,11 +6004,27 @@ begin
       v_room := least(v_room, sync.budget_room(v_budget, v_now));
     end if;
     if v_room > 0 then
+      select coalesce(array_agg(s.run_id) filter (where s.leases >= s.share), '{}'),
+        coalesce(array_agg(s.run_id) filter (where s.leases >= s.half and s.others_wait), '{}'),
+        v_room - coalesce(max(s.demand), 0)
+      into v_full, v_halves, v_left
+      from (
+        select x.*, unnest(x.run_ids) as run_id from sync.shares_of(v_budget) as x
+      ) as s;
       update public.chunk_processing_queue as q
       set ready_seq = q.turn, turn = null, line_budget_id = null, next_retry_at = null
       from (
-        select id from public.chunk_processing_queue where line_budget_id = v_budget.id
-        order by line_budget_id, turn limit v_room for no key update skip locked
+        select * from (
+          select id from public.chunk_processing_queue
+          where line_budget_id = v_budget.id and run_id <> all (v_full || v_halves)
+          order by line_budget_id, turn limit v_room for no key update skip locked
+        ) as others
+        union all
+        select * from (
+          select id from public.chunk_processing_queue
+          where line_budget_id = v_budget.id and run_id = any (v_full) and run_id <> all (v_halves)
+          order by line_budget_id, turn limit greatest(v_left, 0) for no key update skip locked
+        ) as full_ones
       ) as next
       where q.id = next.id;
     end if;
@@ -5954,7 +6032,8 @@ begin
 end; $$;
 comment on function sync.wake_lines(int) is
 $$Where budgets have room, those that wait in their lines become ready with the turn they had, the
-lowest first: a newcomer goes behind them. Of more than 32 lines, some. Locks: queue rows, by SKIP
+lowest first: a newcomer goes behind them. Whose workspace has its share goes after the others, and
+not at all where it has half of the places. Of more than 32 lines, some. Locks: queue rows, by SKIP
 LOCKED.$$;
 
 create function sync.wake_lines_of(p_budget_ids bigint[]) returns void
@@ -6041,7 +6120,7 @@ begin
     select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
   v_now := sync.now();
   with picked as (
-    select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
+    select q.id, w.id as workspace_id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
       w.rate_limited_until, p.send_after as look_after, case
         when p.verdict in ('moved', 'keyless', 'token') then p.verdict
         when r.ending is not null then 'ending'
@@ -6078,20 +6157,51 @@ begin
       greatest(b.blocked_until - v_now, interval '0') as blocked_for,
       b.line_due_at is not null as has_line
     from public.sync_budgets as b where b.id in (select budget_id from picked)
+  ), shares as materialized (
+    -- Where there is room for all that is picked and nothing waits, nobody is kept from it.
+    select budget.id as budget_id, h.* from budget
+    join public.sync_budgets as b on b.id = budget.id
+    cross join lateral sync.shares_of(b) as h
+    where budget.has_line or budget.room < (
+      select count(*) from picked where picked.budget_id = budget.id and picked.verdict is null)
+  ), full_ones as materialized (
+    select s.budget_id, array_agg(r.id) as run_ids from shares as s
+    cross join unnest(s.run_ids) as r (id) where s.leases >= s.share group by s.budget_id
+  ), leveled as (
+    select picked.*, s.demand, case
+        when picked.level > s.half and s.others_wait then 'half'
+        when picked.level > s.share then 'beyond' else 'within' end as part
+    from (
+      select p.*, row_number() over (
+        partition by p.workspace_id, p.verdict is null order by p.turn) + coalesce((
+          select s.leases from shares as s
+          where s.budget_id = p.budget_id and s.workspace_id = p.workspace_id), 0) as level
+      from picked as p
+    ) as picked
+    left join shares as s
+      on s.budget_id = picked.budget_id and s.workspace_id = picked.workspace_id
   ), judged as (
-    select picked.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
-      o.n + o.before as place_in_line,
+    select l.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
+      case l.part when 'within' then o.n + o.before
+      when 'beyond' then greatest(o.n, l.demand + o.beyond) + o.before
+      else budget.room + 1 end as place_in_line,
       budget.first_send + (o.n - 1) * budget.pace as send_after,
       budget.first_send + (o.n + o.before - 1) * budget.pace as line_after
-    from picked join budget on budget.id = picked.budget_id
+    from leveled as l join budget on budget.id = l.budget_id
+    left join full_ones on full_ones.budget_id = l.budget_id
     cross join lateral (
-      select 1 + (select count(*) from picked as x where x.budget_id = picked.budget_id
-          and x.verdict is null and x.turn < picked.turn) as n,
+      select 1 + count(*) filter (where x.part = l.part and x.turn < l.turn
+          or x.part = 'within' and l.part <> 'within') as n,
+        1 + count(*) filter (where x.part = 'beyond' and x.turn < l.turn) as beyond,
         case when budget.has_line then (
           select count(*) from (
-            select 1 from public.chunk_processing_queue as x
-            where x.line_budget_id = picked.budget_id and x.turn < picked.place limit 64) as y)
+            select 1 from public.chunk_processing_queue as q
+            where q.line_budget_id = l.budget_id and q.turn < l.place
+              and (q.run_id = any (coalesce(full_ones.run_ids, '{}'))) = (l.part <> 'within')
+            limit 64) as y)
         else 0 end as before
+      from leveled as x
+      where x.budget_id = l.budget_id and x.verdict is null
     ) as o
   ), verdicts as (
     select id, budget_id, turn, send_after, room, ahead,
@@ -6138,9 +6248,11 @@ begin
 end; $$;
 comment on function sync.admit_chunks(bigint[], text, bigint[], bigint[]) is
 $$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
-line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
-another session has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and which must wait. Locks: the budgets that
-have a limit, last of all, as lock_budgets().$$;
+line. Where places in flight are short, what is within its workspace's share goes before the rest,
+and no workspace gets more than half while others wait, however long its requests take. Of a
+workspace that a 429 held, one request asks first. Nothing is sent on a budget that another session
+has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
+which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().$$;
 
 create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
   out o_look_after interval)
@@ -6174,8 +6286,8 @@ $$Reserve a send time for one request of no run, a try's or one for an access to
 it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.in_flight_of, sync.budget_room, sync.send_ahead, sync.wake_lines, sync.wake_lines_of,
-  sync.wake_workspaces, sync.admit_chunks, sync.hold_budget
+  sync.in_flight_of, sync.budget_room, sync.shares_of, sync.send_ahead, sync.wake_lines,
+  sync.wake_lines_of, sync.wake_workspaces, sync.admit_chunks, sync.hold_budget
 from public, anon, authenticated, service_role;
 
 -- Alone: a chunk that lost two leases is leased to a worker that holds nothing else, so that what
@@ -6293,7 +6405,8 @@ comment on function sync.hold_alone(text, bigint) is
 $$For a claim of any chunk, or of a named one. Where a chunk must be leased alone, its worker
 empties itself: it gets nothing else until it holds nothing, then that chunk, and nothing beside it.
 Returns: whether the worker gets nothing else now, and the chunk that it gets, which is locked then.
-Locks: the worker's row, which keeps its calls from leasing at once; the queue row; neither waits.$$;
+Locks: the worker's row, which keeps its calls from leasing at once; the queue row; neither
+waits.$$;
 
 create function sync.lost_alone(p_queue_ids bigint[]) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6435,7 +6548,8 @@ comment on function sync.slow_down(bigint, timestamptz, timestamptz, boolean) is
 $$A 429 to a request that was sent at a moment on a budget, whatever it asked for: the budget goes
 down to half of what is in flight and to a lower rate, once for what was sent since it last did; it
 stops for all, until p_until, where nothing sent since is answered, and in any case if it is one
-key's own. A budget that another session has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().$$;
+key's own. A budget that another session has locked learns nothing of it. Locks: the budget, last of
+all, as lock_budgets().$$;
 
 create function sync.note_refusal(p_workspace_id bigint, p_send_at timestamptz,
   p_retry_after numeric, p_may_wait boolean default true) returns interval
@@ -6656,7 +6770,8 @@ begin
   v_budget_ids := sync.budgets_meant(v_source_id, p_scope_key);
   update public.sync_budgets as b
   set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
-  next_send_at = null, reduced_in_flight = null, learned_rate = null, line_due_at = case when b.line_due_at is not null then sync.now() end
+    next_send_at = null, reduced_in_flight = null, learned_rate = null,
+    line_due_at = case when b.line_due_at is not null then sync.now() end
   from (
     select id from public.sync_budgets where id = any (v_budget_ids)
     order by id for no key update
@@ -6674,10 +6789,10 @@ begin
 end; $$;
 comment on function public.set_budget(text, numeric, int, text) is
 $$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
-future ones too. What waits is looked at
-again at once, what 429s taught is forgotten. Returns: {"source", "budgets_changed"}. Raises: SY003
-unknown source, SY006 bad figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all; what
-waits in their lines by SKIP LOCKED.$$;
+future ones too. What waits is looked at again at once, what 429s taught is forgotten. Returns:
+{"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad figure or scope. Locks: the
+source, if all are meant; then the budgets, by id, last of all; what waits in their lines by SKIP
+LOCKED.$$;
 
 create function sync.unblock_budget(p_source text, p_scope_key text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -8160,8 +8275,8 @@ end; $$;
 comment on function sync.class_of_failure(sync.page_in_hand, boolean, text, public.sync_streams,
   public.sync_sources) is
 $$Of a request that failed: its class, by class_rules and, where an answer was handed over, by
-status classes, else as its worker says; and after how many seconds the answer asks to be asked again, null
-if it does not say. Returns: both.$$;
+status classes, else as its worker says; and after how many seconds the answer asks to be asked
+again, null if it does not say. Returns: both.$$;
 
 create function sync.is_page_by_rules(p_page sync.page_in_hand, p_error_class text,
   p_stream public.sync_streams, p_source public.sync_sources) returns boolean
@@ -8238,8 +8353,9 @@ begin
 end; $$;
 comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
 $$What an error of reading or applying a page means: SY010 shape, SY012 data and SY024 a class are
-permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
-database's own trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
+permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is
+a rate limit; the database's own trouble postpones. Returns: the page with outcome, code, and a
+message with the way out.$$;
 
 revoke all on function
   sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,
@@ -8716,8 +8832,9 @@ end; $$;
 comment on function sync.forget_missing(bigint, bigint, boolean) is
 $$Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
 another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
-every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing records by key, the workspace's streams, then runs that hold something.
-The caller holds the live runs concerned, if any.$$;
+every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing
+records by key, the workspace's streams, then runs that hold something. The caller holds the live
+runs concerned, if any.$$;
 
 create function sync.forget_missing_of_stream() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -8727,8 +8844,8 @@ begin
 end; $$;
 comment on function sync.forget_missing_of_stream() is
 $$Trigger: by another declaration what was missed says nothing. Runs that close lock what they
-missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records by SKIP
-LOCKED.$$;
+missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records
+by SKIP LOCKED.$$;
 create trigger sync_streams_forget_missing after update on public.sync_streams
 for each row when (new.revision <> old.revision)
 execute function sync.forget_missing_of_stream();
@@ -9712,7 +9829,8 @@ begin
 end; $$;
 comment on function sync.forget_what_says_nothing(bigint[]) is
 $$What runs missed with another key or declaration says nothing for those that begin: mostly that is
-forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
+forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing
+records.$$;
 
 create function sync.live_parent_of(p_run public.workspace_sync_runs) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -10026,8 +10144,8 @@ comment on function sync.with_next(sync.page_in_hand, jsonb, public.sync_streams
   public.sync_sources) is
 $$Returns: a page with the reading of the one after it, and whether the list ends with it: a short
 page does not, whatever short_page_ends says, where the answer says or names what follows. By
-offsets a page that shows no more than it shares with the page before may be the end: then ends is null.
-Raises: SY010.$$;
+offsets a page that shows no more than it shares with the page before may be the end: then ends is
+null. Raises: SY010.$$;
 
 create function sync.check_progress(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns void
@@ -10348,8 +10466,8 @@ begin
 end; $$;
 comment on function sync.close_since(public.workspace_sync_runs) is
 $$Close a run that read what changed since a time: it says nothing of what it did not show. Where
-the API counts more records than there are, and more than the last full scan did not show, the next run
-is a full scan. The caller holds the run's lock.$$;
+the API counts more records than there are, and more than the last full scan did not show, the next
+run is a full scan. The caller holds the run's lock.$$;
 
 create function sync.close_list(p_run_id bigint, p_pages int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -10662,8 +10780,8 @@ begin
 end; $$;
 comment on function sync.advance_chained(public.workspace_sync_runs) is
 $$The next step of a chained run of which nothing is live: read on where its pages in a row end,
-scan again where they do not join, close. A list that is not in the order that was declared is partial at
-once. The caller holds its lock.$$;
+scan again where they do not join, close. A list that is not in the order that was declared is
+partial at once. The caller holds its lock.$$;
 
 revoke all on function
   sync.begin_listed, sync.end_confirmations, sync.advance_chained
@@ -10713,8 +10831,8 @@ begin
 end; $$;
 comment on function sync.disagreement(public.workspace_sync_runs) is
 $$Returns: what keeps two scans in a row from agreeing, or null. Between two pages a record is
-passed over only if one above it went, which the next scan does not show, or, if pages are read side by
-side, if one came, which was new.$$;
+passed over only if one above it went, which the next scan does not show, or, if pages are read side
+by side, if one came, which was new.$$;
 
 create function sync.advance_agreed(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -11441,8 +11559,8 @@ end; $$;
 comment on function sync.queue_items(bigint, int) is
 $$Queue what the next staged records ask for, those staged first: one chunk per key and run. In
 parts, because a first sync stages more than one call may take. Returns: whether there was anything.
-The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what another holds is left to the
-next job.$$;
+The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what another holds is left to
+the next job.$$;
 
 create function sync.item_warnings(p_run public.workspace_sync_runs) returns text[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -12227,7 +12345,8 @@ begin
 end; $$;
 comment on function sync.note_missing_below(public.workspace_sync_runs) is
 $$Which live children no list shows that has shown them: confirmed where each of these has missed
-them twice. Those of a list that only became empty are held back. The caller holds the run's lock.$$;
+them twice. Those of a list that only became empty are held back. The caller holds the run's
+lock.$$;
 
 create function sync.revive_shown_below(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -12713,8 +12832,8 @@ end; $$;
 comment on function sync.note_key_owners(sync.page_in_hand[]) is
 $$Write whose keys they are. The first owner seen is the workspace's external id from then on, where
 none was given; a key of another one, or of another workspace that is registered for that instance,
-is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
-the runs' locks. Locks: the workspaces by id.$$;
+is refused. An answer to the key before, whose run has to begin again, says nothing. The caller
+holds the runs' locks. Locks: the workspaces by id.$$;
 
 create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -12729,7 +12848,8 @@ begin
         select format('which is registered as %L', x.workspace_name)
         from public.sync_workspaces as x
         where x.source_id = v_workspace.source_id and x.removed_at is null
-          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id), 'not to this one'))
+          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id),
+        'not to this one'))
     where id = p_run.id;
     perform sync.close_run(p_run.id, 'failed', null);
   elsif exists (select 1 from public.sync_streams
@@ -13442,7 +13562,8 @@ end; $$;
 comment on function sync.begin_again_if_outdated(bigint) is
 $$A live run whose workspace has another key, URL or id since it began, or whose stream another
 declaration, begins again; one whose workspace has another source, or was removed, is ending. What
-was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP LOCKED.$$;
+was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP
+LOCKED.$$;
 
 revoke all on function
   sync.begin_again, sync.begin_again_if_outdated
@@ -13648,10 +13769,10 @@ begin
 end; $$;
 comment on function sync.advance_runs(bigint[], int) is
 $$Let outdated runs begin again, plan the next pages of live ones and refill their slots, cancel
-what is pending of ending ones, close those without live chunks. A failure in closing is noted on the run
-and left to the next sweep; it never takes a page with it, and neither does the call's time limit:
-nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs' locks,
-taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
+what is pending of ending ones, close those without live chunks. A failure in closing is noted on
+the run and left to the next sweep; it never takes a page with it, and neither does the call's time
+limit: nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs'
+locks, taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.settle_runs(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -13740,8 +13861,9 @@ end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is
 $$The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
 chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
-up, it locks the run and, in a new statement, plans the next window, refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
-outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
+up, it locks the run and, in a new statement, plans the next window, refills the slots or closes.
+The caller holds the queue rows. Returns: the pages with their final outcomes. Locks: promotions by
+SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
 
 create function sync.note_key(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -13789,9 +13911,8 @@ begin
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
-requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
-note_key_owners() to find. Locks: workspaces by id, only
-where that changes, then budgets.$$;
+requests through again, or was met in a body. That a key is accepted whose owner can be compared is
+for note_key_owners() to find. Locks: workspaces by id, only where that changes, then budgets.$$;
 
 revoke all on function
   sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.note_unfit, sync.settle_chunks,
@@ -13980,9 +14101,9 @@ begin
 end; $$;
 comment on function sync.hold_token_requests(sync.page_in_hand[]) is
 $$Of what the fence refused, lock the requests for tokens that these are answers to, and then their
-workspaces' tokens. A rotation in another session is waited for, for 10 s: its answer may be the only
-place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
-tokens by workspace.$$;
+workspaces' tokens. A rotation in another session is waited for, for 10 s: its answer may be the
+only place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then
+the tokens by workspace.$$;
 
 create function sync.take_token_answer(p_page sync.page_in_hand, p_is_held boolean)
   returns sync.page_in_hand
@@ -14039,9 +14160,9 @@ begin
 end; $$;
 comment on function sync.take_token_answer(sync.page_in_hand, boolean) is
 $$Take a token endpoint's answer; p_is_held: whether the caller holds the request and the token of
-its workspace. What fails takes nothing with it: the request is sent again, after trouble of the database's
-own (postponed) without counting as a failure. Returns: the page, with its outcome if it is such an
-answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.$$;
+its workspace. What fails takes nothing with it: the request is sent again, after trouble of the
+database's own (postponed) without counting as a failure. Returns: the page, with its outcome if it
+is such an answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.$$;
 
 create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14096,8 +14217,8 @@ end; $$;
 comment on function sync.fail_token(sync.page_in_hand, text, text, numeric) is
 $$A request for a token ended without an answer that SQL can read: it is sent again. A 429 teaches
 the budget of the token endpoint's host, whoever else draws on it; its workspace waits for the token
-anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
-its budget by SKIP LOCKED.$$;
+anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its
+row, its budget by SKIP LOCKED.$$;
 
 create function sync.take_back_tokens() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14289,8 +14410,8 @@ begin
 end; $$;
 comment on function sync.lease_try(sync.stream_tries, text) is
 $$Hand out a try's request, as a sync would send it, or say when to look again: while its workspace
-is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its row. Returns:
-the lease, or null. Locks: the budget, by SKIP LOCKED.$$;
+is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its
+row. Returns: the lease, or null. Locks: the budget, by SKIP LOCKED.$$;
 
 create function sync.lease_tries(p_worker_id text, p_room int) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14528,8 +14649,8 @@ begin
 end; $$;
 comment on function sync.take_try_answer(sync.stream_tries, sync.page_in_hand) is
 $$Take one answer to a try, which the caller holds. What fails takes nothing with it: after trouble
-of the database's own the request is sent again, otherwise the try has failed. Returns: the page with
-its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.$$;
+of the database's own the request is sent again, otherwise the try has failed. Returns: the page
+with its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.$$;
 
 create function sync.take_try_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14548,8 +14669,8 @@ begin
 end; $$;
 comment on function sync.take_try_answers(sync.page_in_hand[]) is
 $$Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
-pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and budgets
-by SKIP LOCKED.$$;
+pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and
+budgets by SKIP LOCKED.$$;
 
 create function sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text,
   p_retry_after numeric) returns jsonb
@@ -14607,10 +14728,10 @@ begin
 end; $$;
 comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is
 $$A try's request ended without a page, and that means what it means for a sync: a rate limit is its
-workspace's and its budget's, a 401 may have the access token renewed; what fails is sent three times
-at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or null if
-that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and budget by
-SKIP LOCKED; then the workspace's token.$$;
+workspace's and its budget's, a 401 may have the access token renewed; what fails is sent three
+times at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or
+null if that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and
+budget by SKIP LOCKED; then the workspace's token.$$;
 
 create function sync.extend_requests_of_no_run(p_leases jsonb, p_now timestamptz)
   returns bigint[]
@@ -14921,6 +15042,7 @@ declare
   v_pages sync.page_in_hand[] := p_pages;
   v_decided sync.page_in_hand[];
   v_to_apply sync.page_in_hand[];
+  v_settled sync.page_in_hand[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
@@ -14937,7 +15059,8 @@ begin
         v_decided := v_decided || sync.apply_pages(case v_attempt
           when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
       end if;
-      return sync.settle_chunks(v_decided);
+      v_settled := sync.settle_chunks(v_decided);
+      exit;
     exception when others then
       if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
         get stacked diagnostics v_message = message_text;
@@ -14949,6 +15072,7 @@ begin
       end if;
     end;
   end loop;
+  return v_settled;
 end; $$;
 comment on function sync.complete_pages(sync.page_in_hand[]) is
 $$Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
@@ -14981,10 +15105,10 @@ end; $$;
 comment on function public.complete_chunk_jobs_safe(jsonb) is
 $$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
 the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
-outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
-alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
-rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets, and
-last what is no chunk's: tries, requests for tokens, tokens.$$;
+outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it
+answers alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation.
+Locks: queue rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces,
+budgets, and last what is no chunk's: tries, requests for tokens, tokens.$$;
 
 create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
   p_page jsonb) returns jsonb
@@ -15253,15 +15377,16 @@ end; $$;
 comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric, jsonb) is
 $$End a lease without a page. p_answer, where one came: {"status", "headers": those asked for,
 "body": at most 16 KB of its text}; its class is found here, and p_error_class counts where none
-came, or where it is a page that could not be handed over. transient: tried again after a backoff (or p_retry_after seconds)
-until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
-confirmation only that. postponed: the database did not take the answer (the message begins with
-the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
-burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
-Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
-repeated with the same token, the first outcome.
-Raises: SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row, then
-run, job, workspace, budget.$$;
+came, or where it is a page that could not be handed over. transient: tried again after a backoff
+(or p_retry_after seconds) until max_attempts, then failed; 0 seconds say no more than none.
+rate_limited: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails
+and its other chunks are cancelled; of a confirmation only that. postponed: the database did not
+take the answer (the message begins with the SQLSTATE), no attempt burnt unless it recurs for this
+one only. released: handed back, nothing burnt; with a message that begins with "no answer" only
+max_unanswered times, then as transient. Returns: the outcome (retry, delayed, postponed, failed,
+released, cancelled) and "blocked_budgets"; repeated with the same token, the first outcome. Raises:
+SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row,
+then run, job, workspace, budget.$$;
 
 revoke all on function
   sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk, sync.given_failure,
@@ -16378,11 +16503,11 @@ begin
 end; $$;
 comment on function public.try_stream(jsonb, text, text) is
 $$Try a declaration with a workspace's key: a stream as declare_stream() takes it, {"stream_name"}
-of one that is declared, or a source with its streams, of which p_stream names one. Nothing is declared
-or written. A worker asks for pages 1 and 2 and one record by its own path, as a sync would, in
-budget, outside of runs. Returns: {"try_id", "workspace", "stream"} at once; get_stream_try() says
-what came of it. Raises: SY002, SY003, SY005 no parent to ask for, SY006 as declare_stream(). Locks:
-as declaring, for a moment.$$;
+of one that is declared, or a source with its streams, of which p_stream names one. Nothing is
+declared or written. A worker asks for pages 1 and 2 and one record by its own path, as a sync
+would, in budget, outside of runs. Returns: {"try_id", "workspace", "stream"} at once;
+get_stream_try() says what came of it. Raises: SY002, SY003, SY005 no parent to ask for, SY006 as
+declare_stream(). Locks: as declaring, for a moment.$$;
 
 create function public.get_stream_try(p_try_id bigint) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -16426,8 +16551,8 @@ comment on function public.get_stream_try(bigint) is
 $$What came of a try. Returns: {"try_id", "status": waiting, done or failed, "complaints": [{"step",
 "what", "says"}], "planned": {"completeness", "position", "pages", "records"}, "written": {"table",
 "records_of_page_1"}, "fields": [{"field", "types"}], "steps": [{"step", "request": without the key,
-"status", "shape", "records", "first_ids", "total", "next", "ends", …}], "error_message"}; no record.
-Raises: SY007 no such try, or older than an hour.$$;
+"status", "shape", "records", "first_ids", "total", "next", "ends", …}], "error_message"}; no
+record. Raises: SY007 no such try, or older than an hour.$$;
 
 revoke all on function
   sync.rows_to_try, sync.some_parent, public.try_stream, public.get_stream_try
@@ -16529,8 +16654,8 @@ end; $$;
 comment on function sync.follow_workspaces() is
 $$Trigger, per statement: whoever gives a workspace another key, URL, id or source, its live runs
 begin again or end, and what was missed is forgotten; that its key can be read again, or no longer,
-lets them go on or holds them. A run that another transaction holds follows at its next step, or with
-the next sweep. Locks: runs and queue rows by SKIP LOCKED, missing records.$$;
+lets them go on or holds them. A run that another transaction holds follows at its next step, or
+with the next sweep. Locks: runs and queue rows by SKIP LOCKED, missing records.$$;
 create trigger sync_workspaces_follow after update on public.sync_workspaces
 referencing old table as old_rows new table as new_rows
 for each statement execute function sync.follow_workspaces();
@@ -16728,7 +16853,8 @@ comment on function public.rotate_workspace_key(text, text) is
 $$Give a workspace a new key; claims from now on use it. Live runs begin again, by asking whose key
 it is where the source tells; what is in flight is not applied. The same key again changes nothing.
 Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 no key of the
-source's form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.$$;
+source's form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the
+workspace, pending queue rows by SKIP LOCKED.$$;
 
 create function public.deactivate_workspace(p_workspace_name text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -17219,11 +17345,10 @@ exception when others then
   return 0;
 end; $$;
 comment on function sync.push_chunks(bigint[]) is
-$$Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt goes to the next one.
-One whose wake token cannot be read gets none.
-pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
-sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
-Returns: how many.$$;
+$$Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt
+goes to the next one. One whose wake token cannot be read gets none. pg_net sends them after commit,
+once. Beyond what it may be given at a time nothing is posted: the sweep hints again. A failure is
+noted in sync.hint_state and fails nothing else. Returns: how many.$$;
 
 create function sync.hint_ready_chunks() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -17287,8 +17412,8 @@ begin
 end; $$;
 comment on function sync.hint_progress() is
 $$Trigger: a job's row says that it is further, or at its end; operators who watch are told to look.
-While it runs that is about once a second, however many runs end: a channel that is told more than it
-may be is shut. It cannot fail the statement.$$;
+While it runs that is about once a second, however many runs end: a channel that is told more than
+it may be is shut. It cannot fail the statement.$$;
 create trigger polling_job_status_hint after update of status, chunks_completed
 on public.polling_job_status
 for each row when (old.status = 'running' and (old.status, old.chunks_completed)
@@ -18834,8 +18959,8 @@ begin
 end; $$;
 comment on function sync.fleet_rows(bigint) is
 $$Returns: each workspace and stream that syncs take by default or ever took, of one workspace or
-(null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
-complete sync is.$$;
+(null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its
+last complete sync is.$$;
 
 create type sync.counted_rows as (workspace_id bigint, row_count bigint);
 comment on type sync.counted_rows is 'How many rows of a stream a workspace has here.';
@@ -19305,9 +19430,9 @@ begin
   return sync.get_job_page(p_job_id, p_limit, p_offset);
 end; $$;
 comment on function public.get_job_page(uuid, int, int) is
-$$One job: how far it is, what holds it up, its runs (worst first, at most 500 from p_offset on),
-50 of its chunks that failed, why it cannot be retried. Returns: {"as_of", "job_id", "status",
-"runs": […], "run_count", "failed_chunks": […], "retry_obstacle" (null: it can), …}. Raises: 42501 no
+$$One job: how far it is, what holds it up, its runs (worst first, at most 500 from p_offset on), 50
+of its chunks that failed, why it cannot be retried. Returns: {"as_of", "job_id", "status", "runs":
+[…], "run_count", "failed_chunks": […], "retry_obstacle" (null: it can), …}. Raises: 42501 no
 operator, SY007 unknown job.$$;
 
 revoke all on function
@@ -19617,9 +19742,10 @@ begin
 end; $$;
 comment on function sync.repair_runs(boolean) is
 $$Settle live runs that are ending or outdated, have nothing live, or have free slots and waiting
-chunks or pages that are not planned yet. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
-the job, or two that end its last runs at once leave it live; a job that another holds is left to
-the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
+chunks or pages that are not planned yet. A claim has no time for those that are slow to close.
+Whoever ends a job's last run must hold the job, or two that end its last runs at once leave it
+live; a job that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by
+SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -20121,11 +20247,12 @@ comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
 first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
 A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
-holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
-an idle look found work of which it had heard nothing}) and is told of the last echo. A worker that does not say by p_protocol that it speaks this
-protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "blocked_budgets",
-"next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
-row and queue rows by SKIP LOCKED, then budgets.$$;
+holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a
+row an idle look found work of which it had heard nothing}) and is told of the last echo. A worker
+that does not say by p_protocol that it speaks this protocol gets no lease, and the error SY023 in
+the answer. Returns: {"leases", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
+docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's row
+and queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text,
   p_protocol int default 1) returns jsonb
@@ -20207,11 +20334,11 @@ begin
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text, int) is
-$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without
-a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone (the
-worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it pays to ask for
-it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker's row and the queue
-row by SKIP LOCKED, then its budget.$$;
+$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe();
+without a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone
+(the worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it
+pays to ask for it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker's
+row and the queue row by SKIP LOCKED, then its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -42,7 +42,8 @@ comment on column public.sync_sources.success_path is
 'Where a 200 says whether it is one, for instance {success}; false there is a transient failure.';
 comment on column public.sync_sources.auth is
 'none; key: the secret as it is; basic: the secret is user:password; oauth2_client and
-oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter, refresh_token.';
+oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter,
+refresh_token.';
 comment on column public.sync_sources.token_url is
 'Of OAuth2: where access tokens come from, a path below the base URL or an https URL.';
 comment on column public.sync_sources.token_params is
@@ -65,7 +66,8 @@ comment on column public.sync_sources.class_rules is
 "class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", "class":
 "rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": "transient"}]: the first
 rule that an answer meets in all that it names decides. text: stands in the answer''s error,
-whatever the case of its letters; header, path: have this value. Without status it is any, a 2xx too.';
+whatever the case of its letters; header, path: have this value. Without status it is any, a 2xx
+too.';
 comment on column public.sync_sources.requests_per_second is 'The default of its budgets.';
 comment on column public.sync_sources.max_in_flight is 'The default of its budgets.';
 alter table public.sync_sources enable row level security;

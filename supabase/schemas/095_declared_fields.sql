@@ -157,7 +157,8 @@ language sql immutable set search_path = pg_catalog, pg_temp
     else format(case p_field.kind
       when 'base path' then 'nothing or a path without a slash at its end, such as /api'
       when 'item path' then 'a path with {id} in it, such as /people/{id}'
-      else 'a path, such as /people or /people/{parent.id}/notes' end || ', at most %s long: below the base URL, '
+      else 'a path, such as /people or /people/{parent.id}/notes' end
+      || ', at most %s long: below the base URL, '
       'without "//", "." or ".." as a folder, "?", "#", "\", other braces, blanks or controls; '
       'what is not ASCII as %%C3%%A9', p_field.most) end;
 $$;

@@ -56,8 +56,8 @@ begin
 end; $$;
 comment on function sync.register_target_table(text) is
 $$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
-the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema, or
-one without the columns that closing needs. Locks: its row.$$;
+the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema,
+or one without the columns that closing needs. Locks: its row.$$;
 
 create function sync.qualified_name(p_table regclass) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$

@@ -35,8 +35,8 @@ create type sync.judged_record as (
 comment on type sync.judged_record is
 'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
 the columns; change: inserted, updated, revived, or gone, of a deleted one that says so itself;
-known_change: last_changed_at of the row that it was compared with; unfit: columns that its values do not fit; parent_id, own_id: of a table with
-parent_id in its key, what record_id is made of.';
+known_change: last_changed_at of the row that it was compared with; unfit: columns that its values
+do not fit; parent_id, own_id: of a table with parent_id in its key, what record_id is made of.';
 
 create function sync.fit_records(p_target regclass, p_records sync.judged_record[])
   returns sync.judged_record[]
@@ -204,7 +204,8 @@ begin
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then <fitting> else '{}' end,
       case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
-      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end,
+      e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, <r_parent>r.<id>)
         r.*, r.<id> as id
@@ -264,8 +265,9 @@ comment on function <name>(sync.incoming_record[]) is
 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
 unless it says itself that it is deleted. An answer that was requested before the row''s last change
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
-others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
-sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+others unless its date is older and the row''s is not in the future. A value that does not fit its
+column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
+constraint. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;

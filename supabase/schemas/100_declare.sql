@@ -1,13 +1,14 @@
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
 -- Stands on: declared_templates, declared_fields, targets, declared_together, records, columns.
 
-create function sync.write_source(p_source jsonb, out o_id bigint,
-  out o_before public.sync_sources)
+create function sync.write_source(p_source jsonb, out o_id bigint, out o_before jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select * into o_before from public.sync_sources where source_name = p_source ->> 'source_name';
+  o_before := (
+    select to_jsonb(so) from public.sync_sources as so
+    where so.source_name = p_source ->> 'source_name');
   insert into public.sync_sources
     as s (source_name, base_path, auth, token_url, token_params, token_auth, reset_header,
     retry_after_path, auth_in, auth_name, auth_prefix, budget_scope,
@@ -27,7 +28,8 @@ begin
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
-    token_params = excluded.token_params, token_auth = excluded.token_auth, reset_header = excluded.reset_header,
+    token_params = excluded.token_params, token_auth = excluded.token_auth,
+    reset_header = excluded.reset_header,
     retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
     auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
@@ -36,21 +38,23 @@ begin
     class_rules = excluded.class_rules
   returning s.id into o_id;
 end; $$;
-comment on function sync.write_source(jsonb, out bigint, out public.sync_sources) is
+comment on function sync.write_source(jsonb, out bigint, out jsonb) is
 $$Check a source's declaration and write its row. Returns: its id, and the row before. Raises: SY006
 unknown, missing or bad field. Locks: the row.$$;
 
-create function sync.follow_source(p_id bigint, p_before public.sync_sources) returns void
+create function sync.follow_source(p_id bigint, p_before jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_before public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_before);
 begin
   perform 1 from public.sync_workspaces where source_id = p_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (p_before.base_path <> so.base_path)::int
+  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
   from public.sync_sources as so where so.id = p_id and w.source_id = so.id;
   if exists (
     select 1 from public.sync_sources as so where so.id = p_id
-      and (p_before.auth, p_before.token_url, p_before.token_params, p_before.token_auth)
+      and (v_before.auth, v_before.token_url, v_before.token_params, v_before.token_auth)
         is distinct from (so.auth, so.token_url, so.token_params, so.token_auth)) then
     -- Another endpoint's token is no token; the grant stays, and is tried again.
     update sync.workspace_tokens as t
@@ -62,7 +66,7 @@ begin
     where t.workspace_id = held.workspace_id;
   end if;
 end; $$;
-comment on function sync.follow_source(bigint, public.sync_sources) is
+comment on function sync.follow_source(bigint, jsonb) is
 $$What a source's workspaces take from its row, after it was written. Locks: the workspaces by id,
 their budgets, their tokens by workspace.$$;
 
@@ -82,8 +86,8 @@ end; $$;
 comment on function public.declare_source(jsonb) is
 $$Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
 its default. With another base path its workspaces' live runs begin again. Returns: {"source_id",
-"source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by id,
-their budgets.$$;
+"source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by
+id, their budgets.$$;
 
 create function sync.require_function(p_stream jsonb, p_field text, p_argument_types text,
   p_return_type regtype) returns void
@@ -236,7 +240,7 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
-create function sync.write_declared_stream(p_stream jsonb, out o_stream public.sync_streams,
+create function sync.write_declared_stream(p_stream jsonb, out o_id bigint, out o_source_id bigint,
   out o_asks_whose_keys boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -281,7 +285,8 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
-  o_stream := v_stream;
+  o_id := v_stream.id;
+  o_source_id := v_source_id;
   o_asks_whose_keys := v_stream.completeness = 'connection'
     and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
       from (v_before.completeness, v_before.path, v_before.id_path);
@@ -293,7 +298,8 @@ exception when unique_violation then
 end; $$;
 comment on function sync.write_declared_stream(jsonb) is
 $$Check a stream's declaration and write its row, its table, and what these change. Returns: the
-row, and whether its source's workspaces have to be asked whose their keys are. Raises: as
+stream's id and its source's, and whether that one's workspaces have to be asked whose their keys
+are. Raises: as
 declare_stream(). Locks: as that does, but no workspace.$$;
 
 create function sync.ask_whose_keys(p_source_id bigint) returns void
@@ -316,13 +322,12 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
   set default_transaction_isolation = 'read committed' as $$
 declare
   v_written record;
-  v_stream public.sync_streams;
 begin
   perform sync.require_service();
   v_written := sync.write_declared_stream(p_stream);
-  v_stream := v_written.o_stream;
-  perform sync.ask_whose_keys(v_stream.source_id) where v_written.o_asks_whose_keys;
-  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+  perform sync.ask_whose_keys(v_written.o_source_id) where v_written.o_asks_whose_keys;
+  return jsonb_build_object('stream_id', v_written.o_id, 'stream_name',
+    p_stream ->> 'stream_name');
 end; $$;
 comment on function public.declare_stream(jsonb) is
 $$Add a stream to a source or declare it anew: the fields are the columns of sync_streams, what is

@@ -170,7 +170,8 @@ end; $$;
 comment on function sync.is_outdated(public.workspace_sync_runs, public.sync_workspaces,
   public.sync_streams) is
 $$Returns: whether a live run has to begin again, because its workspace has another key, URL, id or
-source than when it began, its stream another declaration, or its key is another workspace's. Nothing of it is applied.$$;
+source than when it began, its stream another declaration, or its key is another workspace's.
+Nothing of it is applied.$$;
 
 revoke all on sequence
   public.workspace_sync_runs_id_seq

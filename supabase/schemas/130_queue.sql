@@ -46,8 +46,9 @@ comment on column public.chunked_sync_jobs.reading is
 'The values of its request''s templates, by name: next, last, offset, since, parent; url: the whole
 next request; what is not there has none. Beside them of a page: overlap: how many records it shares
 with the page before; guess: it may lie past the end; beside: it was planned before the page before
-was read; back: what was asked first was past the end; again: it is the page before once more. Of a cursor chunk: {"chain", "cursor" (null:
-from the top), "low_id": where the chain ends, "pages_below": in a row}.';
+was read; back: what was asked first was past the end; again: it is the page before once more. Of a
+cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
+"pages_below": in a row}.';
 comment on column public.chunked_sync_jobs.scan is
 'Which scan of the run, from 1; each list of children has its own.';
 comment on column public.chunked_sync_jobs.record_id is 'Of a confirmation or an item.';

@@ -67,7 +67,8 @@ end; $$;
 comment on function sync.known_version(public.chunked_sync_jobs, public.sync_streams, text,
   interval) is
 $$Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
-another declaration, key or URL, and where its body was not read for full_scan_days and the slack.$$;
+another declaration, key or URL, and where its body was not read for full_scan_days and the
+slack.$$;
 
 create function sync.condition_headers(p_etag sync.page_etags) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$

@@ -113,7 +113,8 @@ comment on function sync.hold_alone(text, bigint) is
 $$For a claim of any chunk, or of a named one. Where a chunk must be leased alone, its worker
 empties itself: it gets nothing else until it holds nothing, then that chunk, and nothing beside it.
 Returns: whether the worker gets nothing else now, and the chunk that it gets, which is locked then.
-Locks: the worker's row, which keeps its calls from leasing at once; the queue row; neither waits.$$;
+Locks: the worker's row, which keeps its calls from leasing at once; the queue row; neither
+waits.$$;
 
 create function sync.lost_alone(p_queue_ids bigint[]) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -107,7 +107,8 @@ comment on function sync.slow_down(bigint, timestamptz, timestamptz, boolean) is
 $$A 429 to a request that was sent at a moment on a budget, whatever it asked for: the budget goes
 down to half of what is in flight and to a lower rate, once for what was sent since it last did; it
 stops for all, until p_until, where nothing sent since is answered, and in any case if it is one
-key's own. A budget that another session has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().$$;
+key's own. A budget that another session has locked learns nothing of it. Locks: the budget, last of
+all, as lock_budgets().$$;
 
 create function sync.note_refusal(p_workspace_id bigint, p_send_at timestamptz,
   p_retry_after numeric, p_may_wait boolean default true) returns interval
@@ -328,7 +329,8 @@ begin
   v_budget_ids := sync.budgets_meant(v_source_id, p_scope_key);
   update public.sync_budgets as b
   set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
-  next_send_at = null, reduced_in_flight = null, learned_rate = null, line_due_at = case when b.line_due_at is not null then sync.now() end
+    next_send_at = null, reduced_in_flight = null, learned_rate = null,
+    line_due_at = case when b.line_due_at is not null then sync.now() end
   from (
     select id from public.sync_budgets where id = any (v_budget_ids)
     order by id for no key update
@@ -346,10 +348,10 @@ begin
 end; $$;
 comment on function public.set_budget(text, numeric, int, text) is
 $$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
-future ones too. What waits is looked at
-again at once, what 429s taught is forgotten. Returns: {"source", "budgets_changed"}. Raises: SY003
-unknown source, SY006 bad figure or scope. Locks: the source, if all are meant; then the budgets, by id, last of all; what
-waits in their lines by SKIP LOCKED.$$;
+future ones too. What waits is looked at again at once, what 429s taught is forgotten. Returns:
+{"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad figure or scope. Locks: the
+source, if all are meant; then the budgets, by id, last of all; what waits in their lines by SKIP
+LOCKED.$$;
 
 create function sync.unblock_budget(p_source text, p_scope_key text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

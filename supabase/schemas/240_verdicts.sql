@@ -133,8 +133,8 @@ end; $$;
 comment on function sync.class_of_failure(sync.page_in_hand, boolean, text, public.sync_streams,
   public.sync_sources) is
 $$Of a request that failed: its class, by class_rules and, where an answer was handed over, by
-status classes, else as its worker says; and after how many seconds the answer asks to be asked again, null
-if it does not say. Returns: both.$$;
+status classes, else as its worker says; and after how many seconds the answer asks to be asked
+again, null if it does not say. Returns: both.$$;
 
 create function sync.is_page_by_rules(p_page sync.page_in_hand, p_error_class text,
   p_stream public.sync_streams, p_source public.sync_sources) returns boolean
@@ -211,8 +211,9 @@ begin
 end; $$;
 comment on function sync.judge_error(sync.page_in_hand, text, text, text) is
 $$What an error of reading or applying a page means: SY010 shape, SY012 data and SY024 a class are
-permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
-database's own trouble postpones. Returns: the page with outcome, code, and a message with the way out.$$;
+permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is
+a rate limit; the database's own trouble postpones. Returns: the page with outcome, code, and a
+message with the way out.$$;
 
 revoke all on function
   sync.find_refused_record, sync.lock_holders, sync.is_pages_own_trouble, sync.postpone,

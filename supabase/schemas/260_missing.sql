@@ -87,8 +87,9 @@ end; $$;
 comment on function sync.forget_missing(bigint, bigint, boolean) is
 $$Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
 another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
-every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing records by key, the workspace's streams, then runs that hold something.
-The caller holds the live runs concerned, if any.$$;
+every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing
+records by key, the workspace's streams, then runs that hold something. The caller holds the live
+runs concerned, if any.$$;
 
 create function sync.forget_missing_of_stream() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -98,8 +99,8 @@ begin
 end; $$;
 comment on function sync.forget_missing_of_stream() is
 $$Trigger: by another declaration what was missed says nothing. Runs that close lock what they
-missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records by SKIP
-LOCKED.$$;
+missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records
+by SKIP LOCKED.$$;
 create trigger sync_streams_forget_missing after update on public.sync_streams
 for each row when (new.revision <> old.revision)
 execute function sync.forget_missing_of_stream();

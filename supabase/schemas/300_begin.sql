@@ -61,7 +61,8 @@ begin
 end; $$;
 comment on function sync.forget_what_says_nothing(bigint[]) is
 $$What runs missed with another key or declaration says nothing for those that begin: mostly that is
-forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing records.$$;
+forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing
+records.$$;
 
 create function sync.live_parent_of(p_run public.workspace_sync_runs) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

@@ -289,8 +289,8 @@ comment on function sync.with_next(sync.page_in_hand, jsonb, public.sync_streams
   public.sync_sources) is
 $$Returns: a page with the reading of the one after it, and whether the list ends with it: a short
 page does not, whatever short_page_ends says, where the answer says or names what follows. By
-offsets a page that shows no more than it shares with the page before may be the end: then ends is null.
-Raises: SY010.$$;
+offsets a page that shows no more than it shares with the page before may be the end: then ends is
+null. Raises: SY010.$$;
 
 create function sync.check_progress(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns void
@@ -611,8 +611,8 @@ begin
 end; $$;
 comment on function sync.close_since(public.workspace_sync_runs) is
 $$Close a run that read what changed since a time: it says nothing of what it did not show. Where
-the API counts more records than there are, and more than the last full scan did not show, the next run
-is a full scan. The caller holds the run's lock.$$;
+the API counts more records than there are, and more than the last full scan did not show, the next
+run is a full scan. The caller holds the run's lock.$$;
 
 create function sync.close_list(p_run_id bigint, p_pages int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -52,8 +52,8 @@ begin
 end; $$;
 comment on function sync.advance_chained(public.workspace_sync_runs) is
 $$The next step of a chained run of which nothing is live: read on where its pages in a row end,
-scan again where they do not join, close. A list that is not in the order that was declared is partial at
-once. The caller holds its lock.$$;
+scan again where they do not join, close. A list that is not in the order that was declared is
+partial at once. The caller holds its lock.$$;
 
 revoke all on function
   sync.begin_listed, sync.end_confirmations, sync.advance_chained

@@ -42,8 +42,8 @@ begin
 end; $$;
 comment on function sync.disagreement(public.workspace_sync_runs) is
 $$Returns: what keeps two scans in a row from agreeing, or null. Between two pages a record is
-passed over only if one above it went, which the next scan does not show, or, if pages are read side by
-side, if one came, which was new.$$;
+passed over only if one above it went, which the next scan does not show, or, if pages are read side
+by side, if one came, which was new.$$;
 
 create function sync.advance_agreed(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -161,8 +161,8 @@ end; $$;
 comment on function sync.queue_items(bigint, int) is
 $$Queue what the next staged records ask for, those staged first: one chunk per key and run. In
 parts, because a first sync stages more than one call may take. Returns: whether there was anything.
-The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what another holds is left to the
-next job.$$;
+The caller holds the run's lock. Locks: staged rows by SKIP LOCKED; what another holds is left to
+the next job.$$;
 
 create function sync.item_warnings(p_run public.workspace_sync_runs) returns text[]
 language plpgsql stable set search_path = pg_catalog, pg_temp

@@ -127,7 +127,8 @@ begin
 end; $$;
 comment on function sync.note_missing_below(public.workspace_sync_runs) is
 $$Which live children no list shows that has shown them: confirmed where each of these has missed
-them twice. Those of a list that only became empty are held back. The caller holds the run's lock.$$;
+them twice. Those of a list that only became empty are held back. The caller holds the run's
+lock.$$;
 
 create function sync.revive_shown_below(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp

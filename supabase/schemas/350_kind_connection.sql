@@ -83,8 +83,8 @@ end; $$;
 comment on function sync.note_key_owners(sync.page_in_hand[]) is
 $$Write whose keys they are. The first owner seen is the workspace's external id from then on, where
 none was given; a key of another one, or of another workspace that is registered for that instance,
-is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
-the runs' locks. Locks: the workspaces by id.$$;
+is refused. An answer to the key before, whose run has to begin again, says nothing. The caller
+holds the runs' locks. Locks: the workspaces by id.$$;
 
 create function sync.advance_connection(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -99,7 +99,8 @@ begin
         select format('which is registered as %L', x.workspace_name)
         from public.sync_workspaces as x
         where x.source_id = v_workspace.source_id and x.removed_at is null
-          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id), 'not to this one'))
+          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id),
+        'not to this one'))
     where id = p_run.id;
     perform sync.close_run(p_run.id, 'failed', null);
   elsif exists (select 1 from public.sync_streams

@@ -56,7 +56,8 @@ end; $$;
 comment on function sync.begin_again_if_outdated(bigint) is
 $$A live run whose workspace has another key, URL or id since it began, or whose stream another
 declaration, begins again; one whose workspace has another source, or was removed, is ending. What
-was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP LOCKED.$$;
+was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP
+LOCKED.$$;
 
 revoke all on function
   sync.begin_again, sync.begin_again_if_outdated

@@ -198,10 +198,10 @@ begin
 end; $$;
 comment on function sync.advance_runs(bigint[], int) is
 $$Let outdated runs begin again, plan the next pages of live ones and refill their slots, cancel
-what is pending of ending ones, close those without live chunks. A failure in closing is noted on the run
-and left to the next sweep; it never takes a page with it, and neither does the call's time limit:
-nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs' locks,
-taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
+what is pending of ending ones, close those without live chunks. A failure in closing is noted on
+the run and left to the next sweep; it never takes a page with it, and neither does the call's time
+limit: nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs'
+locks, taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
 
 create function sync.settle_runs(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -290,8 +290,9 @@ end; $$;
 comment on function sync.settle_chunks(sync.page_in_hand[]) is
 $$The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
 chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
-up, it locks the run and, in a new statement, plans the next window, refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
-outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
+up, it locks the run and, in a new statement, plans the next window, refills the slots or closes.
+The caller holds the queue rows. Returns: the pages with their final outcomes. Locks: promotions by
+SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
 
 create function sync.note_key(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -339,9 +340,8 @@ begin
 end; $$;
 comment on function sync.note_key(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
-requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
-note_key_owners() to find. Locks: workspaces by id, only
-where that changes, then budgets.$$;
+requests through again, or was met in a body. That a key is accepted whose owner can be compared is
+for note_key_owners() to find. Locks: workspaces by id, only where that changes, then budgets.$$;
 
 revoke all on function
   sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.note_unfit, sync.settle_chunks,

@@ -180,9 +180,9 @@ begin
 end; $$;
 comment on function sync.hold_token_requests(sync.page_in_hand[]) is
 $$Of what the fence refused, lock the requests for tokens that these are answers to, and then their
-workspaces' tokens. A rotation in another session is waited for, for 10 s: its answer may be the only
-place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
-tokens by workspace.$$;
+workspaces' tokens. A rotation in another session is waited for, for 10 s: its answer may be the
+only place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then
+the tokens by workspace.$$;
 
 create function sync.take_token_answer(p_page sync.page_in_hand, p_is_held boolean)
   returns sync.page_in_hand
@@ -239,9 +239,9 @@ begin
 end; $$;
 comment on function sync.take_token_answer(sync.page_in_hand, boolean) is
 $$Take a token endpoint's answer; p_is_held: whether the caller holds the request and the token of
-its workspace. What fails takes nothing with it: the request is sent again, after trouble of the database's
-own (postponed) without counting as a failure. Returns: the page, with its outcome if it is such an
-answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.$$;
+its workspace. What fails takes nothing with it: the request is sent again, after trouble of the
+database's own (postponed) without counting as a failure. Returns: the page, with its outcome if it
+is such an answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.$$;
 
 create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -296,8 +296,8 @@ end; $$;
 comment on function sync.fail_token(sync.page_in_hand, text, text, numeric) is
 $$A request for a token ended without an answer that SQL can read: it is sent again. A 429 teaches
 the budget of the token endpoint's host, whoever else draws on it; its workspace waits for the token
-anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its row,
-its budget by SKIP LOCKED.$$;
+anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its
+row, its budget by SKIP LOCKED.$$;
 
 create function sync.take_back_tokens() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$

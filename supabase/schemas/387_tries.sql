@@ -110,8 +110,8 @@ begin
 end; $$;
 comment on function sync.lease_try(sync.stream_tries, text) is
 $$Hand out a try's request, as a sync would send it, or say when to look again: while its workspace
-is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its row. Returns:
-the lease, or null. Locks: the budget, by SKIP LOCKED.$$;
+is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its
+row. Returns: the lease, or null. Locks: the budget, by SKIP LOCKED.$$;
 
 create function sync.lease_tries(p_worker_id text, p_room int) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -349,8 +349,8 @@ begin
 end; $$;
 comment on function sync.take_try_answer(sync.stream_tries, sync.page_in_hand) is
 $$Take one answer to a try, which the caller holds. What fails takes nothing with it: after trouble
-of the database's own the request is sent again, otherwise the try has failed. Returns: the page with
-its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.$$;
+of the database's own the request is sent again, otherwise the try has failed. Returns: the page
+with its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.$$;
 
 create function sync.take_try_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -369,8 +369,8 @@ begin
 end; $$;
 comment on function sync.take_try_answers(sync.page_in_hand[]) is
 $$Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
-pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and budgets
-by SKIP LOCKED.$$;
+pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and
+budgets by SKIP LOCKED.$$;
 
 create function sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text,
   p_retry_after numeric) returns jsonb
@@ -428,10 +428,10 @@ begin
 end; $$;
 comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is
 $$A try's request ended without a page, and that means what it means for a sync: a rate limit is its
-workspace's and its budget's, a 401 may have the access token renewed; what fails is sent three times
-at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or null if
-that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and budget by
-SKIP LOCKED; then the workspace's token.$$;
+workspace's and its budget's, a 401 may have the access token renewed; what fails is sent three
+times at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or
+null if that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and
+budget by SKIP LOCKED; then the workspace's token.$$;
 
 create function sync.extend_requests_of_no_run(p_leases jsonb, p_now timestamptz)
   returns bigint[]

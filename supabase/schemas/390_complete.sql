@@ -220,6 +220,7 @@ declare
   v_pages sync.page_in_hand[] := p_pages;
   v_decided sync.page_in_hand[];
   v_to_apply sync.page_in_hand[];
+  v_settled sync.page_in_hand[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
@@ -236,7 +237,8 @@ begin
         v_decided := v_decided || sync.apply_pages(case v_attempt
           when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
       end if;
-      return sync.settle_chunks(v_decided);
+      v_settled := sync.settle_chunks(v_decided);
+      exit;
     exception when others then
       if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
         get stacked diagnostics v_message = message_text;
@@ -248,6 +250,7 @@ begin
       end if;
     end;
   end loop;
+  return v_settled;
 end; $$;
 comment on function sync.complete_pages(sync.page_in_hand[]) is
 $$Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
@@ -280,10 +283,10 @@ end; $$;
 comment on function public.complete_chunk_jobs_safe(jsonb) is
 $$Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
 the body is the answer's text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
-outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
-alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
-rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets, and
-last what is no chunk's: tries, requests for tokens, tokens.$$;
+outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it
+answers alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation.
+Locks: queue rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces,
+budgets, and last what is no chunk's: tries, requests for tokens, tokens.$$;
 
 create function public.complete_chunk_job_safe(p_queue_id bigint, p_lease_token bigint,
   p_page jsonb) returns jsonb

@@ -231,15 +231,16 @@ end; $$;
 comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric, jsonb) is
 $$End a lease without a page. p_answer, where one came: {"status", "headers": those asked for,
 "body": at most 16 KB of its text}; its class is found here, and p_error_class counts where none
-came, or where it is a page that could not be handed over. transient: tried again after a backoff (or p_retry_after seconds)
-until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
-confirmation only that. postponed: the database did not take the answer (the message begins with
-the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
-burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
-Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
-repeated with the same token, the first outcome.
-Raises: SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row, then
-run, job, workspace, budget.$$;
+came, or where it is a page that could not be handed over. transient: tried again after a backoff
+(or p_retry_after seconds) until max_attempts, then failed; 0 seconds say no more than none.
+rate_limited: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails
+and its other chunks are cancelled; of a confirmation only that. postponed: the database did not
+take the answer (the message begins with the SQLSTATE), no attempt burnt unless it recurs for this
+one only. released: handed back, nothing burnt; with a message that begins with "no answer" only
+max_unanswered times, then as transient. Returns: the outcome (retry, delayed, postponed, failed,
+released, cancelled) and "blocked_budgets"; repeated with the same token, the first outcome. Raises:
+SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row,
+then run, job, workspace, budget.$$;
 
 revoke all on function
   sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk, sync.given_failure,

@@ -136,11 +136,11 @@ begin
 end; $$;
 comment on function public.try_stream(jsonb, text, text) is
 $$Try a declaration with a workspace's key: a stream as declare_stream() takes it, {"stream_name"}
-of one that is declared, or a source with its streams, of which p_stream names one. Nothing is declared
-or written. A worker asks for pages 1 and 2 and one record by its own path, as a sync would, in
-budget, outside of runs. Returns: {"try_id", "workspace", "stream"} at once; get_stream_try() says
-what came of it. Raises: SY002, SY003, SY005 no parent to ask for, SY006 as declare_stream(). Locks:
-as declaring, for a moment.$$;
+of one that is declared, or a source with its streams, of which p_stream names one. Nothing is
+declared or written. A worker asks for pages 1 and 2 and one record by its own path, as a sync
+would, in budget, outside of runs. Returns: {"try_id", "workspace", "stream"} at once;
+get_stream_try() says what came of it. Raises: SY002, SY003, SY005 no parent to ask for, SY006 as
+declare_stream(). Locks: as declaring, for a moment.$$;
 
 create function public.get_stream_try(p_try_id bigint) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -184,8 +184,8 @@ comment on function public.get_stream_try(bigint) is
 $$What came of a try. Returns: {"try_id", "status": waiting, done or failed, "complaints": [{"step",
 "what", "says"}], "planned": {"completeness", "position", "pages", "records"}, "written": {"table",
 "records_of_page_1"}, "fields": [{"field", "types"}], "steps": [{"step", "request": without the key,
-"status", "shape", "records", "first_ids", "total", "next", "ends", …}], "error_message"}; no record.
-Raises: SY007 no such try, or older than an hour.$$;
+"status", "shape", "records", "first_ids", "total", "next", "ends", …}], "error_message"}; no
+record. Raises: SY007 no such try, or older than an hour.$$;
 
 revoke all on function
   sync.rows_to_try, sync.some_parent, public.try_stream, public.get_stream_try

@@ -28,8 +28,8 @@ end; $$;
 comment on function sync.follow_workspaces() is
 $$Trigger, per statement: whoever gives a workspace another key, URL, id or source, its live runs
 begin again or end, and what was missed is forgotten; that its key can be read again, or no longer,
-lets them go on or holds them. A run that another transaction holds follows at its next step, or with
-the next sweep. Locks: runs and queue rows by SKIP LOCKED, missing records.$$;
+lets them go on or holds them. A run that another transaction holds follows at its next step, or
+with the next sweep. Locks: runs and queue rows by SKIP LOCKED, missing records.$$;
 create trigger sync_workspaces_follow after update on public.sync_workspaces
 referencing old table as old_rows new table as new_rows
 for each statement execute function sync.follow_workspaces();
@@ -227,7 +227,8 @@ comment on function public.rotate_workspace_key(text, text) is
 $$Give a workspace a new key; claims from now on use it. Live runs begin again, by asking whose key
 it is where the source tells; what is in flight is not applied. The same key again changes nothing.
 Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 no key of the
-source's form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.$$;
+source's form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the
+workspace, pending queue rows by SKIP LOCKED.$$;
 
 create function public.deactivate_workspace(p_workspace_name text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -127,11 +127,10 @@ exception when others then
   return 0;
 end; $$;
 comment on function sync.push_chunks(bigint[]) is
-$$Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt goes to the next one.
-One whose wake token cannot be read gets none.
-pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
-sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
-Returns: how many.$$;
+$$Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt
+goes to the next one. One whose wake token cannot be read gets none. pg_net sends them after commit,
+once. Beyond what it may be given at a time nothing is posted: the sweep hints again. A failure is
+noted in sync.hint_state and fails nothing else. Returns: how many.$$;
 
 create function sync.hint_ready_chunks() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -195,8 +194,8 @@ begin
 end; $$;
 comment on function sync.hint_progress() is
 $$Trigger: a job's row says that it is further, or at its end; operators who watch are told to look.
-While it runs that is about once a second, however many runs end: a channel that is told more than it
-may be is shut. It cannot fail the statement.$$;
+While it runs that is about once a second, however many runs end: a channel that is told more than
+it may be is shut. It cannot fail the statement.$$;
 create trigger polling_job_status_hint after update of status, chunks_completed
 on public.polling_job_status
 for each row when (old.status = 'running' and (old.status, old.chunks_completed)

@@ -138,8 +138,8 @@ begin
 end; $$;
 comment on function sync.fleet_rows(bigint) is
 $$Returns: each workspace and stream that syncs take by default or ever took, of one workspace or
-(null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
-complete sync is.$$;
+(null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its
+last complete sync is.$$;
 
 create type sync.counted_rows as (workspace_id bigint, row_count bigint);
 comment on type sync.counted_rows is 'How many rows of a stream a workspace has here.';

@@ -171,9 +171,9 @@ begin
   return sync.get_job_page(p_job_id, p_limit, p_offset);
 end; $$;
 comment on function public.get_job_page(uuid, int, int) is
-$$One job: how far it is, what holds it up, its runs (worst first, at most 500 from p_offset on),
-50 of its chunks that failed, why it cannot be retried. Returns: {"as_of", "job_id", "status",
-"runs": […], "run_count", "failed_chunks": […], "retry_obstacle" (null: it can), …}. Raises: 42501 no
+$$One job: how far it is, what holds it up, its runs (worst first, at most 500 from p_offset on), 50
+of its chunks that failed, why it cannot be retried. Returns: {"as_of", "job_id", "status", "runs":
+[…], "run_count", "failed_chunks": […], "retry_obstacle" (null: it can), …}. Raises: 42501 no
 operator, SY007 unknown job.$$;
 
 revoke all on function

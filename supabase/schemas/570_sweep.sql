@@ -84,9 +84,10 @@ begin
 end; $$;
 comment on function sync.repair_runs(boolean) is
 $$Settle live runs that are ending or outdated, have nothing live, or have free slots and waiting
-chunks or pages that are not planned yet. A claim has no time for those that are slow to close. Whoever ends a job's last run must hold
-the job, or two that end its last runs at once leave it live; a job that another holds is left to
-the next sweep. Locks: runs, their jobs and queue rows by SKIP LOCKED.$$;
+chunks or pages that are not planned yet. A claim has no time for those that are slow to close.
+Whoever ends a job's last run must hold the job, or two that end its last runs at once leave it
+live; a job that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by
+SKIP LOCKED.$$;
 
 create function sync.end_overdue_runs() returns void
 language sql set search_path = pg_catalog, pg_temp as $$

@@ -198,11 +198,12 @@ comment on function public.claim_next_chunk_job_safe(text, int, jsonb, int) is
 $$Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
 first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
 A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
-holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
-an idle look found work of which it had heard nothing}) and is told of the last echo. A worker that does not say by p_protocol that it speaks this
-protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "blocked_budgets",
-"next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's
-row and queue rows by SKIP LOCKED, then budgets.$$;
+holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a
+row an idle look found work of which it had heard nothing}) and is told of the last echo. A worker
+that does not say by p_protocol that it speaks this protocol gets no lease, and the error SY023 in
+the answer. Returns: {"leases", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
+docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker's row
+and queue rows by SKIP LOCKED, then budgets.$$;
 
 create function public.claim_chunk_job_safe(p_queue_id bigint, p_worker_id text,
   p_protocol int default 1) returns jsonb
@@ -284,11 +285,11 @@ begin
       when v_reason = 'alone' then 1000 end) end;
 end; $$;
 comment on function public.claim_chunk_job_safe(bigint, text, int) is
-$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without
-a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone (the
-worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it pays to ask for
-it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker's row and the queue
-row by SKIP LOCKED, then its budget.$$;
+$$Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe();
+without a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone
+(the worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it
+pays to ask for it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker's
+row and the queue row by SKIP LOCKED, then its budget.$$;
 
 create function public.extend_chunk_leases(p_leases jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

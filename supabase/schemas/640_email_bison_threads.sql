@@ -232,8 +232,8 @@ begin
 end; $$;
 comment on function sync.write_thread(bigint, bigint, jsonb, timestamptz) is
 $$Write one conversation and its messages; stored ones that the answer joins become one. An answer
-that was requested before its last change adds what is missing and replaces nothing. Returns: whether
-anything changed. Locks: the thread, its messages by key.$$;
+that was requested before its last change adds what is missing and replaces nothing. Returns:
+whether anything changed. Locks: the thread, its messages by key.$$;
 
 create type sync.new_message as (
   turn int, workspace_id bigint, asked_reply_id bigint, message_key text, reply_id bigint,

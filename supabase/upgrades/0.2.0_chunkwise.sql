@@ -1208,7 +1208,8 @@ AS $function$
     else format(case p_field.kind
       when 'base path' then 'nothing or a path without a slash at its end, such as /api'
       when 'item path' then 'a path with {id} in it, such as /people/{id}'
-      else 'a path, such as /people or /people/{parent.id}/notes' end || ', at most %s long: below the base URL, '
+      else 'a path, such as /people or /people/{parent.id}/notes' end
+      || ', at most %s long: below the base URL, '
       'without "//", "." or ".." as a folder, "?", "#", "\", other braces, blanks or controls; '
       'what is not ASCII as %%C3%%A9', p_field.most) end;
 $function$;
@@ -2061,7 +2062,8 @@ begin
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then <fitting> else '{}' end,
       case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
-      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end,
+      e.last_changed_at, '{}', <judged_parts>)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, <r_parent>r.<id>)
         r.*, r.<id> as id
@@ -2121,8 +2123,9 @@ comment on function <name>(sync.incoming_record[]) is
 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
 unless it says itself that it is deleted. An answer that was requested before the row''s last change
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
-others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
-sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+others unless its date is older and the row''s is not in the future. A value that does not fit its
+column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
+constraint. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;
@@ -2223,7 +2226,8 @@ begin
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
       case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
-      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', null, null)::sync.judged_record
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end,
+      e.last_changed_at, '{}', null, null)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, r.record_id::text)
         r.*, r.record_id::text as id
@@ -2678,7 +2682,7 @@ begin
   return coalesce(cardinality(v_records), 0);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.write_source(p_source jsonb, OUT o_id bigint, OUT o_before public.sync_sources)
+CREATE OR REPLACE FUNCTION sync.write_source(p_source jsonb, OUT o_id bigint, OUT o_before jsonb)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2686,7 +2690,9 @@ AS $function$
 begin
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
-  select * into o_before from public.sync_sources where source_name = p_source ->> 'source_name';
+  o_before := (
+    select to_jsonb(so) from public.sync_sources as so
+    where so.source_name = p_source ->> 'source_name');
   insert into public.sync_sources
     as s (source_name, base_path, auth, token_url, token_params, token_auth, reset_header,
     retry_after_path, auth_in, auth_name, auth_prefix, budget_scope,
@@ -2706,7 +2712,8 @@ begin
   from jsonb_populate_record(null::public.sync_sources, p_source) as r
   on conflict (source_name) do update set
     base_path = excluded.base_path, auth = excluded.auth, token_url = excluded.token_url,
-    token_params = excluded.token_params, token_auth = excluded.token_auth, reset_header = excluded.reset_header,
+    token_params = excluded.token_params, token_auth = excluded.token_auth,
+    reset_header = excluded.reset_header,
     retry_after_path = excluded.retry_after_path, auth_in = excluded.auth_in,
     auth_name = excluded.auth_name, auth_prefix = excluded.auth_prefix,
     budget_scope = excluded.budget_scope, requests_per_second = excluded.requests_per_second,
@@ -2716,20 +2723,22 @@ begin
   returning s.id into o_id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.follow_source(p_id bigint, p_before public.sync_sources)
+CREATE OR REPLACE FUNCTION sync.follow_source(p_id bigint, p_before jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  v_before public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_before);
 begin
   perform 1 from public.sync_workspaces where source_id = p_id order by id for no key update;
   update public.sync_workspaces as w
   set source_id = w.source_id,
-  access_revision = w.access_revision + (p_before.base_path <> so.base_path)::int
+  access_revision = w.access_revision + (v_before.base_path <> so.base_path)::int
   from public.sync_sources as so where so.id = p_id and w.source_id = so.id;
   if exists (
     select 1 from public.sync_sources as so where so.id = p_id
-      and (p_before.auth, p_before.token_url, p_before.token_params, p_before.token_auth)
+      and (v_before.auth, v_before.token_url, v_before.token_params, v_before.token_auth)
         is distinct from (so.auth, so.token_url, so.token_params, so.token_auth)) then
     -- Another endpoint's token is no token; the grant stays, and is tried again.
     update sync.workspace_tokens as t
@@ -2884,7 +2893,7 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.write_declared_stream(p_stream jsonb, OUT o_stream public.sync_streams, OUT o_asks_whose_keys boolean)
+CREATE OR REPLACE FUNCTION sync.write_declared_stream(p_stream jsonb, OUT o_id bigint, OUT o_source_id bigint, OUT o_asks_whose_keys boolean)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2931,7 +2940,8 @@ begin
   if v_before.id is not null and v_before is distinct from v_stream then
     update public.sync_streams set revision = revision + 1 where id = v_stream.id;
   end if;
-  o_stream := v_stream;
+  o_id := v_stream.id;
+  o_source_id := v_source_id;
   o_asks_whose_keys := v_stream.completeness = 'connection'
     and (v_stream.completeness, v_stream.path, v_stream.id_path) is distinct
       from (v_before.completeness, v_before.path, v_before.id_path);
@@ -2966,13 +2976,12 @@ CREATE OR REPLACE FUNCTION public.declare_stream(p_stream jsonb)
 AS $function$
 declare
   v_written record;
-  v_stream public.sync_streams;
 begin
   perform sync.require_service();
   v_written := sync.write_declared_stream(p_stream);
-  v_stream := v_written.o_stream;
-  perform sync.ask_whose_keys(v_stream.source_id) where v_written.o_asks_whose_keys;
-  return jsonb_build_object('stream_id', v_stream.id, 'stream_name', v_stream.stream_name);
+  perform sync.ask_whose_keys(v_written.o_source_id) where v_written.o_asks_whose_keys;
+  return jsonb_build_object('stream_id', v_written.o_id, 'stream_name',
+    p_stream ->> 'stream_name');
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.stream_sql(p_stream text, p_source text DEFAULT NULL::text)
@@ -3721,6 +3730,109 @@ begin
     where t.budget_id = p_budget_id and t.status = 'processing');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.shares_of(p_budget public.sync_budgets)
+ RETURNS TABLE(workspace_id bigint, run_ids bigint[], leases bigint, share integer, half integer, others_wait boolean, demand bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_sort TO 'off'
+AS $function$
+declare
+  v_most int := least(p_budget.max_in_flight, p_budget.reduced_in_flight);
+begin
+  if v_most is null then
+    return;
+  end if;
+  return query
+  with live as (
+    select w.id, r.id as run_id, w.rate_limited_until is null and r.ending is null
+      and not r.is_paused as may_go, q.leases, q.waiting
+    from public.sync_workspaces as w
+    cross join lateral (
+      select x.id, x.ending, x.is_paused from public.workspace_sync_runs as x
+      where x.workspace_id = w.id and x.status = 'running'
+      order by x.workspace_id, x.stream_id offset 0
+    ) as r
+    cross join lateral (
+      select count(*) filter (where x.status = 'processing') as leases,
+        count(*) filter (where x.status = 'pending' and x.lease_losses < 2
+          and (x.ready_seq is not null or x.line_budget_id is not null)) as waiting
+      from public.chunk_processing_queue as x where x.run_id = r.id and x.slot is not null
+    ) as q
+    where w.budget_id = p_budget.id
+  ), held as (
+    select l.id, array_agg(l.run_id) as run_ids, sum(l.leases)::bigint as leases,
+      coalesce(sum(l.waiting) filter (where l.may_go), 0)::bigint as waiting
+    from live as l group by l.id
+  ), shared as (
+    select h.*, greatest(1, v_most / count(*) over ())::int as share,
+      sum(h.waiting) over () - h.waiting > 0 as others_wait
+    from held as h where h.leases + h.waiting > 0
+  )
+  select s.id, s.run_ids, s.leases, s.share, greatest(1, v_most / 2), s.others_wait,
+    sum(least(s.waiting, greatest(0, s.share - s.leases))) over ()::bigint
+  from shared as s;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.wake_lines(p_limit integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_sort TO 'off'
+AS $function$
+declare
+  v_budget public.sync_budgets;
+  v_now timestamptz := sync.now();
+  v_pace interval;
+  v_room bigint;
+  v_full bigint[];
+  v_halves bigint[];
+  v_left bigint;
+begin
+  for v_budget in
+    select * from public.sync_budgets
+    where line_due_at is not null and (blocked_until <= v_now) is not false
+    order by random() limit 32
+  loop
+    v_pace := make_interval(secs =>
+      coalesce(1 / sync.effective_rate(v_budget), 0)::double precision);
+    v_room := case
+      when v_budget.next_send_at - v_now > sync.send_ahead(v_budget) then 0
+      when v_pace > interval '0' then 1 + floor(extract(epoch from sync.send_ahead(v_budget)
+        - (greatest(v_budget.next_send_at, v_now) - v_now)) / extract(epoch from v_pace))
+      else p_limit end;
+    v_room := least(v_room, p_limit);
+    if v_room > 0 then
+      v_room := least(v_room, sync.budget_room(v_budget, v_now));
+    end if;
+    if v_room > 0 then
+      select coalesce(array_agg(s.run_id) filter (where s.leases >= s.share), '{}'),
+        coalesce(array_agg(s.run_id) filter (where s.leases >= s.half and s.others_wait), '{}'),
+        v_room - coalesce(max(s.demand), 0)
+      into v_full, v_halves, v_left
+      from (
+        select x.*, unnest(x.run_ids) as run_id from sync.shares_of(v_budget) as x
+      ) as s;
+      update public.chunk_processing_queue as q
+      set ready_seq = q.turn, turn = null, line_budget_id = null, next_retry_at = null
+      from (
+        select * from (
+          select id from public.chunk_processing_queue
+          where line_budget_id = v_budget.id and run_id <> all (v_full || v_halves)
+          order by line_budget_id, turn limit v_room for no key update skip locked
+        ) as others
+        union all
+        select * from (
+          select id from public.chunk_processing_queue
+          where line_budget_id = v_budget.id and run_id = any (v_full) and run_id <> all (v_halves)
+          order by line_budget_id, turn limit greatest(v_left, 0) for no key update skip locked
+        ) as full_ones
+      ) as next
+      where q.id = next.id;
+    end if;
+  end loop;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.admit_chunks(p_queue_ids bigint[], p_worker_id text, p_keyless bigint[] DEFAULT ARRAY[]::bigint[], p_tokenless bigint[] DEFAULT ARRAY[]::bigint[])
  RETURNS sync.admission[]
  LANGUAGE plpgsql
@@ -3773,7 +3885,7 @@ begin
     select 1 from sync.workers where worker_id = p_worker_id and in_haste_until > sync.now()));
   v_now := sync.now();
   with picked as (
-    select q.id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
+    select q.id, w.id as workspace_id, w.budget_id, p.turn, coalesce(q.ready_seq, q.turn) as place,
       w.rate_limited_until, p.send_after as look_after, case
         when p.verdict in ('moved', 'keyless', 'token') then p.verdict
         when r.ending is not null then 'ending'
@@ -3810,20 +3922,51 @@ begin
       greatest(b.blocked_until - v_now, interval '0') as blocked_for,
       b.line_due_at is not null as has_line
     from public.sync_budgets as b where b.id in (select budget_id from picked)
+  ), shares as materialized (
+    -- Where there is room for all that is picked and nothing waits, nobody is kept from it.
+    select budget.id as budget_id, h.* from budget
+    join public.sync_budgets as b on b.id = budget.id
+    cross join lateral sync.shares_of(b) as h
+    where budget.has_line or budget.room < (
+      select count(*) from picked where picked.budget_id = budget.id and picked.verdict is null)
+  ), full_ones as materialized (
+    select s.budget_id, array_agg(r.id) as run_ids from shares as s
+    cross join unnest(s.run_ids) as r (id) where s.leases >= s.share group by s.budget_id
+  ), leveled as (
+    select picked.*, s.demand, case
+        when picked.level > s.half and s.others_wait then 'half'
+        when picked.level > s.share then 'beyond' else 'within' end as part
+    from (
+      select p.*, row_number() over (
+        partition by p.workspace_id, p.verdict is null order by p.turn) + coalesce((
+          select s.leases from shares as s
+          where s.budget_id = p.budget_id and s.workspace_id = p.workspace_id), 0) as level
+      from picked as p
+    ) as picked
+    left join shares as s
+      on s.budget_id = picked.budget_id and s.workspace_id = picked.workspace_id
   ), judged as (
-    select picked.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
-      o.n + o.before as place_in_line,
+    select l.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
+      case l.part when 'within' then o.n + o.before
+      when 'beyond' then greatest(o.n, l.demand + o.beyond) + o.before
+      else budget.room + 1 end as place_in_line,
       budget.first_send + (o.n - 1) * budget.pace as send_after,
       budget.first_send + (o.n + o.before - 1) * budget.pace as line_after
-    from picked join budget on budget.id = picked.budget_id
+    from leveled as l join budget on budget.id = l.budget_id
+    left join full_ones on full_ones.budget_id = l.budget_id
     cross join lateral (
-      select 1 + (select count(*) from picked as x where x.budget_id = picked.budget_id
-          and x.verdict is null and x.turn < picked.turn) as n,
+      select 1 + count(*) filter (where x.part = l.part and x.turn < l.turn
+          or x.part = 'within' and l.part <> 'within') as n,
+        1 + count(*) filter (where x.part = 'beyond' and x.turn < l.turn) as beyond,
         case when budget.has_line then (
           select count(*) from (
-            select 1 from public.chunk_processing_queue as x
-            where x.line_budget_id = picked.budget_id and x.turn < picked.place limit 64) as y)
+            select 1 from public.chunk_processing_queue as q
+            where q.line_budget_id = l.budget_id and q.turn < l.place
+              and (q.run_id = any (coalesce(full_ones.run_ids, '{}'))) = (l.part <> 'within')
+            limit 64) as y)
         else 0 end as before
+      from leveled as x
+      where x.budget_id = l.budget_id and x.verdict is null
     ) as o
   ), verdicts as (
     select id, budget_id, turn, send_after, room, ahead,
@@ -4175,6 +4318,56 @@ begin
     for no key update skip locked
   ) as free
   where b.id = free.id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.set_budget(p_source text, p_requests_per_second numeric, p_max_in_flight integer, p_scope_key text DEFAULT NULL::text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_source_id bigint;
+  v_budget_ids bigint[];
+  v_changed int;
+begin
+  perform sync.require_service();
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
+  end if;
+  if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
+    raise exception using errcode = 'SY006',
+      message = format('a budget takes 0.001 to 100,000 requests per second, and 1 or more in '
+        'flight, not %s and %s', coalesce(p_requests_per_second::text, 'null'),
+        coalesce(p_max_in_flight::text, 'null')),
+      hint = 'Null means unlimited; pause_sync() stops a source.';
+  end if;
+  update public.sync_sources
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
+  where id = v_source_id and p_scope_key is null;
+  v_budget_ids := sync.budgets_meant(v_source_id, p_scope_key);
+  update public.sync_budgets as b
+  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
+    next_send_at = null, reduced_in_flight = null, learned_rate = null,
+    line_due_at = case when b.line_due_at is not null then sync.now() end
+  from (
+    select id from public.sync_budgets where id = any (v_budget_ids)
+    order by id for no key update
+  ) as meant
+  where b.id = meant.id;
+  get diagnostics v_changed = row_count;
+  if p_scope_key is not null and v_changed = 0 then
+    raise exception using errcode = 'SY006',
+      message = format('source %s has no budget %L', p_source, p_scope_key),
+      hint = 'select scope_key from sync_budgets lists them; they appear with their first '
+        'workspace.';
+  end if;
+  perform sync.wake_lines_of(v_budget_ids);
+  return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.fair_shares(p_limit integer, p_worker_id text)
@@ -8665,7 +8858,8 @@ begin
         select format('which is registered as %L', x.workspace_name)
         from public.sync_workspaces as x
         where x.source_id = v_workspace.source_id and x.removed_at is null
-          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id), 'not to this one'))
+          and x.instance = v_workspace.instance and x.external_id = v_workspace.key_owner_id),
+        'not to this one'))
     where id = p_run.id;
     perform sync.close_run(p_run.id, 'failed', null);
   elsif exists (select 1 from public.sync_streams
@@ -10624,6 +10818,7 @@ declare
   v_pages sync.page_in_hand[] := p_pages;
   v_decided sync.page_in_hand[];
   v_to_apply sync.page_in_hand[];
+  v_settled sync.page_in_hand[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
@@ -10640,7 +10835,8 @@ begin
         v_decided := v_decided || sync.apply_pages(case v_attempt
           when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
       end if;
-      return sync.settle_chunks(v_decided);
+      v_settled := sync.settle_chunks(v_decided);
+      exit;
     exception when others then
       if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
         get stacked diagnostics v_message = message_text;
@@ -10652,6 +10848,7 @@ begin
       end if;
     end;
   end loop;
+  return v_settled;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.complete_chunk_jobs_safe(p_pages jsonb)
@@ -13086,13 +13283,15 @@ comment on function sync.workspace_secret(bigint) is 'Returns: a workspace''s ke
 read.';
 
 comment on column public.sync_sources.auth is 'none; key: the secret as it is; basic: the secret is user:password; oauth2_client and
-oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter, refresh_token.';
+oauth2_refresh: the secret is JSON with client_id, client_secret and, of the latter,
+refresh_token.';
 
 comment on column public.sync_sources.class_rules is 'What answers mean whose status says too little, [{"status": 403, "text": "Too Many Attempts",
 "class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", "class":
 "rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": "transient"}]: the first
 rule that an answer meets in all that it names decides. text: stands in the answer''s error,
-whatever the case of its letters; header, path: have this value. Without status it is any, a 2xx too.';
+whatever the case of its letters; header, path: have this value. Without status it is any, a 2xx
+too.';
 
 comment on column public.sync_sources.reset_header is 'Which header says when a rate limit ends, {"name": "x-ratelimit-reset", "is": "epoch"}; is: epoch,
 seconds or date; null: Retry-After alone.';
@@ -13306,6 +13505,10 @@ value in its body.';
 
 comment on function sync.named_table(text) is 'Returns: the table or other relation of a name, null if there is none or that is no name.';
 
+comment on function sync.register_target_table(text) is 'Let streams write to a table of one''s own. Only the database''s owner may: no role that speaks over
+the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema,
+or one without the columns that closing needs. Locks: its row.';
+
 comment on function sync.is_keyed_by_parent(regclass) is 'Returns: whether rows of a target table are kept apart by parent, with its id in a column.';
 
 comment on function sync.default_values(regclass) is 'Returns: the defaults of a table''s columns.';
@@ -13331,8 +13534,8 @@ comment on function sync.require_source_together(jsonb) is 'Raises: SY006 naming
 
 comment on type sync.judged_record is 'A record that is to be written. record: what becomes raw; fitting: that, or as much of it as fits
 the columns; change: inserted, updated, revived, or gone, of a deleted one that says so itself;
-known_change: last_changed_at of the row that it was compared with; unfit: columns that its values do not fit; parent_id, own_id: of a table with
-parent_id in its key, what record_id is made of.';
+known_change: last_changed_at of the row that it was compared with; unfit: columns that its values
+do not fit; parent_id, own_id: of a table with parent_id in its key, what record_id is made of.';
 
 comment on function sync.fit_records(regclass,sync.judged_record[]) is 'After a value did not fit its column: find all that do not, value by value. Returns: the records
 with null for those in fitting, and their columns in unfit. Raises: 23xxx a domain refuses it.';
@@ -13363,8 +13566,9 @@ upsert_sql(), and no part of a migration''s text. Returns: how many.';
 comment on function sync.apply_synced_records(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
 unless it says itself that it is deleted. An answer that was requested before the row''s last change
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
-others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
-sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+others unless its date is older and the row''s is not in the future. A value that does not fit its
+column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
+constraint. Locks: rows in key order.';
 
 comment on schema synced is 'Tables that streams declare by columns. No API serves it unless the owner exposes it.';
 
@@ -13418,8 +13622,13 @@ by SKIP LOCKED, then rows in key order.';
 comment on function sync.write_source(jsonb) is 'Check a source''s declaration and write its row. Returns: its id, and the row before. Raises: SY006
 unknown, missing or bad field. Locks: the row.';
 
-comment on function sync.follow_source(bigint,public.sync_sources) is 'What a source''s workspaces take from its row, after it was written. Locks: the workspaces by id,
+comment on function sync.follow_source(bigint,jsonb) is 'What a source''s workspaces take from its row, after it was written. Locks: the workspaces by id,
 their budgets, their tokens by workspace.';
+
+comment on function public.declare_source(jsonb) is 'Add an API or declare it anew: the fields are the columns of sync_sources, what is left out has
+its default. With another base path its workspaces'' live runs begin again. Returns: {"source_id",
+"source_name"}. Raises: SY006 unknown, missing or bad field. Locks: the source, its workspaces by
+id, their budgets.';
 
 comment on function sync.require_own_upsert(jsonb) is 'Raises: SY006 where the apply function of a stream is one that was made for another table than its
 own.';
@@ -13431,7 +13640,8 @@ comment on function sync.require_parents(jsonb,bigint) is 'Raises: SY006 unless 
 own.';
 
 comment on function sync.write_declared_stream(jsonb) is 'Check a stream''s declaration and write its row, its table, and what these change. Returns: the
-row, and whether its source''s workspaces have to be asked whose their keys are. Raises: as
+stream''s id and its source''s, and whether that one''s workspaces have to be asked whose their keys
+are. Raises: as
 declare_stream(). Locks: as that does, but no workspace.';
 
 comment on function sync.ask_whose_keys(bigint) is 'Another stream tells whose the keys of a source are: what was known of them is not. Locks: its
@@ -13480,6 +13690,10 @@ compared with it.';
 
 comment on column public.workspace_sync_runs.window_turn is 'Of children: the chunk with which half of what is planned ahead is used up; null: all is planned.';
 
+comment on function sync.is_outdated(public.workspace_sync_runs,public.sync_workspaces,public.sync_streams) is 'Returns: whether a live run has to begin again, because its workspace has another key, URL, id or
+source than when it began, its stream another declaration, or its key is another workspace''s.
+Nothing of it is applied.';
+
 comment on column sync.run_parts.attempt is 'How often this list was begun: one that does not add up is read again as a part of its own.';
 
 comment on column sync.run_parts.distinct_ids is 'Distinct ids that its pages showed.';
@@ -13510,8 +13724,9 @@ comment on function sync.has_parts(public.sync_streams) is 'Returns: whether a s
 comment on column public.chunked_sync_jobs.reading is 'The values of its request''s templates, by name: next, last, offset, since, parent; url: the whole
 next request; what is not there has none. Beside them of a page: overlap: how many records it shares
 with the page before; guess: it may lie past the end; beside: it was planned before the page before
-was read; back: what was asked first was past the end; again: it is the page before once more. Of a cursor chunk: {"chain", "cursor" (null:
-from the top), "low_id": where the chain ends, "pages_below": in a row}.';
+was read; back: what was asked first was past the end; again: it is the page before once more. Of a
+cursor chunk: {"chain", "cursor" (null: from the top), "low_id": where the chain ends,
+"pages_below": in a row}.';
 
 comment on column public.chunked_sync_jobs.scan is 'Which scan of the run, from 1; each list of children has its own.';
 
@@ -13568,7 +13783,8 @@ comment on table sync.page_etags is 'Pages of streams with conditional: their ve
 comment on function sync.request_key(public.chunked_sync_jobs,jsonb) is 'Returns: by what a page is known again: its request without headers, and its place in the list.';
 
 comment on function sync.known_version(public.chunked_sync_jobs,public.sync_streams,text,interval) is 'Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
-another declaration, key or URL, and where its body was not read for full_scan_days and the slack.';
+another declaration, key or URL, and where its body was not read for full_scan_days and the
+slack.';
 
 comment on function sync.condition_headers(sync.page_etags) is 'Returns: the headers that ask for a page only if it is another than the known one.';
 
@@ -13632,19 +13848,37 @@ comment on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb,boolean)
 by the source''s reset_header, or in its body; null if it names nothing above 0.';
 
 comment on type sync.admission is 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
-again), token (its workspace waits for an access token; send_after likewise), locked (another session
-holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or moved (its
-workspace has another source now).';
+again), token (its workspace waits for an access token; send_after likewise), locked (another
+session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or
+moved (its workspace has another source now).';
 
 comment on function sync.in_flight_of(bigint) is 'Returns: leases that draw on a budget, with those of tries and of requests for access tokens.';
 
+comment on function sync.shares_of(public.sync_budgets) is 'Who holds the places that a budget has in flight. Returns: of each workspace with leases or ready
+chunks its live runs, its leases and its share of the places; demand: how many chunks of all
+workspaces are ready within their shares; has_its_half: it holds half of the places while others
+wait.';
+
+comment on function sync.wake_lines(integer) is 'Where budgets have room, those that wait in their lines become ready with the turn they had, the
+lowest first: a newcomer goes behind them. Whose workspace has its share goes after the others, and
+not at all where it has half of the places. Of more than 32 lines, some. Locks: queue rows, by SKIP
+LOCKED.';
+
 comment on function sync.admit_chunks(bigint[],text,bigint[],bigint[]) is 'Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget''s
-line; of a workspace that a 429 held, one request asks first. Nothing is sent on a budget that
-another session has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and which must wait. Locks: the budgets that
-have a limit, last of all, as lock_budgets().';
+line. Where places in flight are short, what is within its workspace''s share goes before the rest,
+and no workspace gets more than half while others wait, however long its requests take. Of a
+workspace that a 429 held, one request asks first. Nothing is sent on a budget that another session
+has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
+which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().';
 
 comment on function sync.hold_budget(bigint) is 'Reserve a send time for one request of no run, a try''s or one for an access token. Returns: when
 it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.';
+
+comment on function sync.hold_alone(text,bigint) is 'For a claim of any chunk, or of a named one. Where a chunk must be leased alone, its worker
+empties itself: it gets nothing else until it holds nothing, then that chunk, and nothing beside it.
+Returns: whether the worker gets nothing else now, and the chunk that it gets, which is locked then.
+Locks: the worker''s row, which keeps its calls from leasing at once; the queue row; neither
+waits.';
 
 comment on function sync.refusal_wait(numeric,integer) is 'Returns: how long whoever met a 429 waits: for as long as the API asks (at most
 max_block_seconds), or for a backoff where it named nothing above 0.';
@@ -13652,7 +13886,8 @@ max_block_seconds), or for a backoff where it named nothing above 0.';
 comment on function sync.slow_down(bigint,timestamp with time zone,timestamp with time zone,boolean) is 'A 429 to a request that was sent at a moment on a budget, whatever it asked for: the budget goes
 down to half of what is in flight and to a lower rate, once for what was sent since it last did; it
 stops for all, until p_until, where nothing sent since is answered, and in any case if it is one
-key''s own. A budget that another session has locked learns nothing of it. Locks: the budget, last of all, as lock_budgets().';
+key''s own. A budget that another session has locked learns nothing of it. Locks: the budget, last of
+all, as lock_budgets().';
 
 comment on function sync.note_refusal(bigint,timestamp with time zone,numeric,boolean) is 'A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
 down. Of a workspace or budget that another session has locked, a call that may not wait notes
@@ -13674,6 +13909,12 @@ queue rows by SKIP LOCKED.';
 
 comment on function sync.let_probe(bigint) is 'A request of no run, as hold_budget() lets go, was the probe of a blocked budget: a page''s may be
 next. Locks: the budget, by SKIP LOCKED.';
+
+comment on function public.set_budget(text,numeric,integer,text) is 'Set requests per second and in flight (null: unlimited) of one budget, or of a source''s all,
+future ones too. What waits is looked at again at once, what 429s taught is forgotten. Returns:
+{"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad figure or scope. Locks: the
+source, if all are meant; then the budgets, by id, last of all; what waits in their lines by SKIP
+LOCKED.';
 
 comment on function sync.fair_shares(integer,text) is 'Where more is ready than a worker has room for, and one workspace has much of what comes next:
 chunks of others with later turns come first as far as the worker holds fewer of theirs. Decided
@@ -13830,14 +14071,15 @@ postponed and wait, or retry.';
 comment on function sync.asked_wait(sync.page_in_hand,boolean) is 'Returns: after how many seconds an answer asks to be asked again, null if it does not say.';
 
 comment on function sync.class_of_failure(sync.page_in_hand,boolean,text,public.sync_streams,public.sync_sources) is 'Of a request that failed: its class, by class_rules and, where an answer was handed over, by
-status classes, else as its worker says; and after how many seconds the answer asks to be asked again, null
-if it does not say. Returns: both.';
+status classes, else as its worker says; and after how many seconds the answer asks to be asked
+again, null if it does not say. Returns: both.';
 
 comment on function sync.is_page_by_rules(sync.page_in_hand,text,public.sync_streams,public.sync_sources) is 'Returns: whether an answer whose status is a failure is a page by class_rules: an empty one.';
 
 comment on function sync.judge_error(sync.page_in_hand,text,text,text) is 'What an error of reading or applying a page means: SY010 shape, SY012 data and SY024 a class are
-permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is a rate limit; the
-database''s own trouble postpones. Returns: the page with outcome, code, and a message with the way out.';
+permanent, SY011 not JSON, SY013 reported failure and anything unexpected are tried again; SY021 is
+a rate limit; the database''s own trouble postpones. Returns: the page with outcome, code, and a
+message with the way out.';
 
 comment on function sync.judge_unauthorized(sync.page_in_hand,boolean) is 'A 401 to a request that carried an access token: one that is past, or being renewed, has it only
 sent again; one that no answer has proven is refused for good; one that was is renewed, once for
@@ -13887,12 +14129,13 @@ its lists below some parents, missed. Null means all. Locks: these rows by SKIP 
 
 comment on function sync.forget_missing(bigint,bigint,boolean) is 'Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
 another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
-every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing records by key, the workspace''s streams, then runs that hold something.
-The caller holds the live runs concerned, if any.';
+every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing
+records by key, the workspace''s streams, then runs that hold something. The caller holds the live
+runs concerned, if any.';
 
 comment on function sync.forget_missing_of_stream() is 'Trigger: by another declaration what was missed says nothing. Runs that close lock what they
-missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records by SKIP
-LOCKED.';
+missed in their own order, so this waits for none of it. Locks: as forget_missing(), missing records
+by SKIP LOCKED.';
 
 comment on function sync.target_sql(text,bigint) is 'Returns: a statement on a stream''s target table: %1$s is the table, to be called t, %2$s its rows
 of workspace $1 and stream $2, %3$s the id of one.';
@@ -13938,7 +14181,8 @@ more than the guard lets pass. The caller holds the run''s lock. Returns: a warn
 holds, or null.';
 
 comment on function sync.forget_what_says_nothing(bigint[]) is 'What runs missed with another key or declaration says nothing for those that begin: mostly that is
-forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing records.';
+forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing
+records.';
 
 comment on function sync.live_parent_of(public.workspace_sync_runs) is 'Returns: of a run of children or items the live run of their parents in the same job, if there is
 one.';
@@ -13971,8 +14215,8 @@ does. Raises: SY010.';
 
 comment on function sync.with_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) is 'Returns: a page with the reading of the one after it, and whether the list ends with it: a short
 page does not, whatever short_page_ends says, where the answer says or names what follows. By
-offsets a page that shows no more than it shares with the page before may be the end: then ends is null.
-Raises: SY010.';
+offsets a page that shows no more than it shares with the page before may be the end: then ends is
+null. Raises: SY010.';
 
 comment on function sync.check_progress(sync.page_in_hand,public.sync_streams) is 'Raises: SY020 the next page leads where the scan has been, or the page is the one before again.';
 
@@ -14007,8 +14251,8 @@ comment on function sync.next_scan(bigint,integer) is 'Begin the next scan of a 
 caller holds the run''s lock.';
 
 comment on function sync.close_since(public.workspace_sync_runs) is 'Close a run that read what changed since a time: it says nothing of what it did not show. Where
-the API counts more records than there are, and more than the last full scan did not show, the next run
-is a full scan. The caller holds the run''s lock.';
+the API counts more records than there are, and more than the last full scan did not show, the next
+run is a full scan. The caller holds the run''s lock.';
 
 comment on function sync.close_list(bigint,integer) is 'A scan of a list is accepted: note what it showed, and confirm what it missed, or close. A total
 that differs only warns; a list that reaches its result_cap is partial. The caller holds the run''s
@@ -14043,14 +14287,14 @@ comment on function sync.end_confirmations(public.workspace_sync_runs,integer) i
 The caller holds the run''s lock.';
 
 comment on function sync.advance_chained(public.workspace_sync_runs) is 'The next step of a chained run of which nothing is live: read on where its pages in a row end,
-scan again where they do not join, close. A list that is not in the order that was declared is partial at
-once. The caller holds its lock.';
+scan again where they do not join, close. A list that is not in the order that was declared is
+partial at once. The caller holds its lock.';
 
 comment on function sync.repeated_id(public.workspace_sync_runs) is 'Returns: a record that stands on two pages of a scan, or null.';
 
 comment on function sync.disagreement(public.workspace_sync_runs) is 'Returns: what keeps two scans in a row from agreeing, or null. Between two pages a record is
-passed over only if one above it went, which the next scan does not show, or, if pages are read side by
-side, if one came, which was new.';
+passed over only if one above it went, which the next scan does not show, or, if pages are read side
+by side, if one came, which was new.';
 
 comment on function sync.advance_agreed(public.workspace_sync_runs) is 'The next step of an agreed run of which nothing is live: read on, scan until two scans in a row
 agree, close. The caller holds its lock.';
@@ -14090,6 +14334,11 @@ parents they are. Locks: staged rows in key
 order.';
 
 comment on function sync.read_items(sync.page_in_hand) is 'Returns: the page with the whole answer as its one record. Raises: SY010.';
+
+comment on function sync.queue_items(bigint,integer) is 'Queue what the next staged records ask for, those staged first: one chunk per key and run. In
+parts, because a first sync stages more than one call may take. Returns: whether there was anything.
+The caller holds the run''s lock. Locks: staged rows by SKIP LOCKED; what another holds is left to
+the next job.';
 
 comment on function sync.note_items(sync.page_in_hand[]) is 'Staged records whose item was fetched are processed, but for those staged again after it was asked
 for. Locks: their rows in the order in which they are staged.';
@@ -14154,7 +14403,8 @@ comment on function sync.note_emptied(public.workspace_sync_runs) is 'Remember s
 lock.';
 
 comment on function sync.note_missing_below(public.workspace_sync_runs) is 'Which live children no list shows that has shown them: confirmed where each of these has missed
-them twice. Those of a list that only became empty are held back. The caller holds the run''s lock.';
+them twice. Those of a list that only became empty are held back. The caller holds the run''s
+lock.';
 
 comment on function sync.revive_shown_below(public.workspace_sync_runs) is 'What a proven list showed lives and is listed. The caller holds the run''s lock. Locks: target
 rows.';
@@ -14194,8 +14444,8 @@ answer is dropped, secrets with it. Raises: SY010.';
 
 comment on function sync.note_key_owners(sync.page_in_hand[]) is 'Write whose keys they are. The first owner seen is the workspace''s external id from then on, where
 none was given; a key of another one, or of another workspace that is registered for that instance,
-is refused. An answer to the key before, whose run has to begin again, says nothing. The caller holds
-the runs'' locks. Locks: the workspaces by id.';
+is refused. An answer to the key before, whose run has to begin again, says nothing. The caller
+holds the runs'' locks. Locks: the workspaces by id.';
 
 comment on function sync.advance_connection(public.workspace_sync_runs) is 'The key''s owner is known: go on to what the run is for, or end it before it wrote anything. The
 caller holds the run''s lock.';
@@ -14271,6 +14521,11 @@ there is one, then the own GET of the first record; all null: nothing more.';
 
 comment on function sync.step_of(sync.stream_tries,sync.page_in_hand,public.sync_streams,jsonb,jsonb) is 'Returns: what is kept of an answer.';
 
+comment on function sync.begin_again_if_outdated(bigint) is 'A live run whose workspace has another key, URL or id since it began, or whose stream another
+declaration, begins again; one whose workspace has another source, or was removed, is ending. What
+was missed is forgotten. The caller holds its lock. Locks: missing records, queue rows by SKIP
+LOCKED.';
+
 comment on function sync.decide_failures(sync.page_in_hand[]) is 'A failure is tried again after a backoff with full jitter, or after the wait the API asked for,
 until its attempts are used up. Returns: the pages with outcome retry (and wait) or failed.';
 
@@ -14284,15 +14539,21 @@ which must be refilled or closed under their lock. Locks: queue rows by SKIP LOC
 comment on function sync.note_unfit(sync.page_in_hand[]) is 'Warn of values that did not fit their columns, once per run and column, with the first record. The
 caller holds the runs'' locks.';
 
+comment on function sync.advance_runs(bigint[],integer) is 'Let outdated runs begin again, plan the next pages of live ones and refill their slots, cancel
+what is pending of ending ones, close those without live chunks. A failure in closing is noted on
+the run and left to the next sweep; it never takes a page with it, and neither does the call''s time
+limit: nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs''
+locks, taken in order of id. Locks: queue rows by SKIP LOCKED.';
+
 comment on function sync.settle_chunks(sync.page_in_hand[]) is 'The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
 chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
-up, it locks the run and, in a new statement, plans the next window, refills the slots or closes. The caller holds the queue rows. Returns: the pages with their final
-outcomes. Locks: promotions by SKIP LOCKED, runs by id, jobs, workspaces, budgets.';
+up, it locks the run and, in a new statement, plans the next window, refills the slots or closes.
+The caller holds the queue rows. Returns: the pages with their final outcomes. Locks: promotions by
+SKIP LOCKED, runs by id, jobs, workspaces, budgets.';
 
 comment on function sync.note_key(sync.page_in_hand[]) is 'What answers say of the workspaces'' keys, if these are still the same, and that a rate limit lets
-requests through again, or was met in a body. That a key is accepted whose owner can be compared is for
-note_key_owners() to find. Locks: workspaces by id, only
-where that changes, then budgets.';
+requests through again, or was met in a body. That a key is accepted whose owner can be compared is
+for note_key_owners() to find. Locks: workspaces by id, only where that changes, then budgets.';
 
 comment on type sync.token_answer is 'What a token endpoint said: an access token, or why not, in a finding of ours and in its own words;
 is_refusal: the grant is no good.';
@@ -14316,14 +14577,14 @@ comment on function sync.token_request_of(bigint,bigint) is 'Returns: the reques
 there is none. Locks: its row.';
 
 comment on function sync.hold_token_requests(sync.page_in_hand[]) is 'Of what the fence refused, lock the requests for tokens that these are answers to, and then their
-workspaces'' tokens. A rotation in another session is waited for, for 10 s: its answer may be the only
-place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then the
-tokens by workspace.';
+workspaces'' tokens. A rotation in another session is waited for, for 10 s: its answer may be the
+only place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then
+the tokens by workspace.';
 
 comment on function sync.take_token_answer(sync.page_in_hand,boolean) is 'Take a token endpoint''s answer; p_is_held: whether the caller holds the request and the token of
-its workspace. What fails takes nothing with it: the request is sent again, after trouble of the database''s
-own (postponed) without counting as a failure. Returns: the page, with its outcome if it is such an
-answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.';
+its workspace. What fails takes nothing with it: the request is sent again, after trouble of the
+database''s own (postponed) without counting as a failure. Returns: the page, with its outcome if it
+is such an answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.';
 
 comment on function sync.take_token_answers(sync.page_in_hand[]) is 'Of what the fence refused, the answers of token endpoints are taken: they bypass records, events
 and texts. Returns: the pages, those with their outcomes: completed, failed (the grant is refused),
@@ -14332,8 +14593,8 @@ the workspaces'' tokens by id; workspaces, queue rows and budgets by SKIP LOCKED
 
 comment on function sync.fail_token(sync.page_in_hand,text,text,numeric) is 'A request for a token ended without an answer that SQL can read: it is sent again. A 429 teaches
 the budget of the token endpoint''s host, whoever else draws on it; its workspace waits for the token
-anyway. Returns: the outcome, or null if that is no such request, or another''s lease. Locks: its row,
-its budget by SKIP LOCKED.';
+anyway. Returns: the outcome, or null if that is no such request, or another''s lease. Locks: its
+row, its budget by SKIP LOCKED.';
 
 comment on function sync.take_back_tokens() is 'Requests for tokens whose lease ran out are sent again, with the refresh token that is in Vault:
 whether the API has rotated it is for it to say. Returns: how many. Locks: their rows by SKIP
@@ -14347,8 +14608,8 @@ comment on function sync.end_try(bigint,text,text) is 'A try is done or has fail
 comment on function sync.put_off_try(bigint,interval,boolean,text) is 'A try''s request is handed out again later. The caller holds its row.';
 
 comment on function sync.lease_try(sync.stream_tries,text) is 'Hand out a try''s request, as a sync would send it, or say when to look again: while its workspace
-is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its row. Returns:
-the lease, or null. Locks: the budget, by SKIP LOCKED.';
+is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its
+row. Returns: the lease, or null. Locks: the budget, by SKIP LOCKED.';
 
 comment on function sync.lease_tries(text,integer) is 'Returns: leases of what tries ask for now, p_room at most. Locks: their rows, by SKIP LOCKED, then
 budgets.';
@@ -14379,18 +14640,18 @@ completed, delayed or retry. Raises: the database''s own trouble. Locks: the wor
 chunks and its budget by SKIP LOCKED.';
 
 comment on function sync.take_try_answer(sync.stream_tries,sync.page_in_hand) is 'Take one answer to a try, which the caller holds. What fails takes nothing with it: after trouble
-of the database''s own the request is sent again, otherwise the try has failed. Returns: the page with
-its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.';
+of the database''s own the request is sent again, otherwise the try has failed. Returns: the page
+with its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.';
 
 comment on function sync.take_try_answers(sync.page_in_hand[]) is 'Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
-pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and budgets
-by SKIP LOCKED.';
+pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and
+budgets by SKIP LOCKED.';
 
 comment on function sync.fail_try(sync.page_in_hand,text,text,numeric) is 'A try''s request ended without a page, and that means what it means for a sync: a rate limit is its
-workspace''s and its budget''s, a 401 may have the access token renewed; what fails is sent three times
-at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or null if
-that is no such request, or another''s lease. Locks: its row; workspace, waiting chunks and budget by
-SKIP LOCKED; then the workspace''s token.';
+workspace''s and its budget''s, a 401 may have the access token renewed; what fails is sent three
+times at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or
+null if that is no such request, or another''s lease. Locks: its row; workspace, waiting chunks and
+budget by SKIP LOCKED; then the workspace''s token.';
 
 comment on function sync.extend_requests_of_no_run(jsonb,timestamp with time zone) is 'The heartbeat''s part for tries and requests for tokens. Returns: those that are still held. Locks:
 their rows by SKIP LOCKED: what another call holds is being ended.';
@@ -14426,10 +14687,10 @@ waits 500 ms.';
 
 comment on function public.complete_chunk_jobs_safe(jsonb) is 'Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
 the body is the answer''s text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
-outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it answers
-alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation. Locks: queue
-rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces, budgets, and
-last what is no chunk''s: tries, requests for tokens, tokens.';
+outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with the same tokens it
+answers alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation.
+Locks: queue rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces,
+budgets, and last what is no chunk''s: tries, requests for tokens, tokens.';
 
 comment on function sync.judge_failure(sync.page_in_hand,text,text,numeric) is 'What a failed fetch means for its chunk: of an answer that came, what the class_rules and status
 classes say, else what its worker says. Returns: the page with outcome retry, delayed, postponed or
@@ -14451,15 +14712,16 @@ rows, and no budget. Locks: as settle_chunks(); for a lock that others hold it w
 
 comment on function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric,jsonb) is 'End a lease without a page. p_answer, where one came: {"status", "headers": those asked for,
 "body": at most 16 KB of its text}; its class is found here, and p_error_class counts where none
-came, or where it is a page that could not be handed over. transient: tried again after a backoff (or p_retry_after seconds)
-until max_attempts, then failed; 0 seconds say no more than none. rate_limited: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails and its other chunks are cancelled; of a
-confirmation only that. postponed: the database did not take the answer (the message begins with
-the SQLSTATE), no attempt burnt unless it recurs for this one only. released: handed back, nothing
-burnt; with a message that begins with "no answer" only max_unanswered times, then as transient.
-Returns: the outcome (retry, delayed, postponed, failed, released, cancelled) and "blocked_budgets";
-repeated with the same token, the first outcome.
-Raises: SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row, then
-run, job, workspace, budget.';
+came, or where it is a page that could not be handed over. transient: tried again after a backoff
+(or p_retry_after seconds) until max_attempts, then failed; 0 seconds say no more than none.
+rate_limited: the workspace waits, its budget is reduced, no attempt burnt. permanent: the run fails
+and its other chunks are cancelled; of a confirmation only that. postponed: the database did not
+take the answer (the message begins with the SQLSTATE), no attempt burnt unless it recurs for this
+one only. released: handed back, nothing burnt; with a message that begins with "no answer" only
+max_unanswered times, then as transient. Returns: the outcome (retry, delayed, postponed, failed,
+released, cancelled) and "blocked_budgets"; repeated with the same token, the first outcome. Raises:
+SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row,
+then run, job, workspace, budget.';
 
 comment on function sync.remember_records(uuid) is 'A job that was just started, by this transaction, is an audit: remember which rows are here now,
 and have it read everything.';
@@ -14502,17 +14764,22 @@ comment on function sync.some_parent(bigint,jsonb) is 'Returns: of a live record
 templates take of it, as of a list that a run reads, and nothing else; null if there is none.';
 
 comment on function public.try_stream(jsonb,text,text) is 'Try a declaration with a workspace''s key: a stream as declare_stream() takes it, {"stream_name"}
-of one that is declared, or a source with its streams, of which p_stream names one. Nothing is declared
-or written. A worker asks for pages 1 and 2 and one record by its own path, as a sync would, in
-budget, outside of runs. Returns: {"try_id", "workspace", "stream"} at once; get_stream_try() says
-what came of it. Raises: SY002, SY003, SY005 no parent to ask for, SY006 as declare_stream(). Locks:
-as declaring, for a moment.';
+of one that is declared, or a source with its streams, of which p_stream names one. Nothing is
+declared or written. A worker asks for pages 1 and 2 and one record by its own path, as a sync
+would, in budget, outside of runs. Returns: {"try_id", "workspace", "stream"} at once;
+get_stream_try() says what came of it. Raises: SY002, SY003, SY005 no parent to ask for, SY006 as
+declare_stream(). Locks: as declaring, for a moment.';
 
 comment on function public.get_stream_try(bigint) is 'What came of a try. Returns: {"try_id", "status": waiting, done or failed, "complaints": [{"step",
 "what", "says"}], "planned": {"completeness", "position", "pages", "records"}, "written": {"table",
 "records_of_page_1"}, "fields": [{"field", "types"}], "steps": [{"step", "request": without the key,
-"status", "shape", "records", "first_ids", "total", "next", "ends", …}], "error_message"}; no record.
-Raises: SY007 no such try, or older than an hour.';
+"status", "shape", "records", "first_ids", "total", "next", "ends", …}], "error_message"}; no
+record. Raises: SY007 no such try, or older than an hour.';
+
+comment on function sync.follow_workspaces() is 'Trigger, per statement: whoever gives a workspace another key, URL, id or source, its live runs
+begin again or end, and what was missed is forgotten; that its key can be read again, or no longer,
+lets them go on or holds them. A run that another transaction holds follows at its next step, or
+with the next sweep. Locks: runs and queue rows by SKIP LOCKED, missing records.';
 
 comment on function sync.store_workspace_key(bigint,bigint,text) is 'Put a workspace''s key into Vault, in place of the one before; where its source takes none there is
 none. The caller holds the workspace. Returns: its secret, and whether it is the same key as before.
@@ -14531,16 +14798,20 @@ rotate_workspace_key().';
 comment on function public.rotate_workspace_key(text,text) is 'Give a workspace a new key; claims from now on use it. Live runs begin again, by asking whose key
 it is where the source tells; what is in flight is not applied. The same key again changes nothing.
 Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 no key of the
-source''s form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the workspace, pending queue rows by SKIP LOCKED.';
+source''s form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the
+workspace, pending queue rows by SKIP LOCKED.';
 
-comment on function sync.push_chunks(bigint[]) is 'Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt goes to the next one.
-One whose wake token cannot be read gets none.
-pg_net sends them after commit, once. Beyond what it may be given at a time nothing is posted: the
-sweep hints again. A failure is noted in sync.hint_state and fails nothing else.
-Returns: how many.';
+comment on function sync.push_chunks(bigint[]) is 'Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt
+goes to the next one. One whose wake token cannot be read gets none. pg_net sends them after commit,
+once. Beyond what it may be given at a time nothing is posted: the sweep hints again. A failure is
+noted in sync.hint_state and fails nothing else. Returns: how many.';
 
 comment on function sync.hint_try() is 'Trigger: a try has a request that may be handed out. A failure is noted in sync.hint_state and
 never reaches the statement.';
+
+comment on function sync.hint_progress() is 'Trigger: a job''s row says that it is further, or at its end; operators who watch are told to look.
+While it runs that is about once a second, however many runs end: a channel that is told more than
+it may be is shut. It cannot fail the statement.';
 
 comment on function sync.resend_hints(boolean) is 'Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once; not
 those whose last post pg_net did not send yet; requests of tries likewise. Returns: chunks that are
@@ -14600,8 +14871,8 @@ working, waiting, wrong (somebody has to act) or off; severity: worst first; rea
 words; act: what an operator can press (sync, retry, resume, approve, command).';
 
 comment on function sync.fleet_rows(bigint) is 'Returns: each workspace and stream that syncs take by default or ever took, of one workspace or
-(null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its last
-complete sync is.';
+(null) of all: its state, why, what helps. A stream that is being synced is fresh as long as its
+last complete sync is.';
 
 comment on type sync.counted_rows is 'How many rows of a stream a workspace has here.';
 
@@ -14615,6 +14886,17 @@ from p_offset on, each with "runs": its last 30 runs, newest first, in ms and st
 "4200 completed,900 failed", null if there is none}. Raises: 42501 no operator.';
 
 comment on function sync.workspace_stream_detail(sync.fleet_row) is 'Returns: a stream of a workspace with its last 60 runs, what a scan misses, what is unlisted.';
+
+comment on function public.get_job_page(uuid,integer,integer) is 'One job: how far it is, what holds it up, its runs (worst first, at most 500 from p_offset on), 50
+of its chunks that failed, why it cannot be retried. Returns: {"as_of", "job_id", "status", "runs":
+[…], "run_count", "failed_chunks": […], "retry_obstacle" (null: it can), …}. Raises: 42501 no
+operator, SY007 unknown job.';
+
+comment on function sync.repair_runs(boolean) is 'Settle live runs that are ending or outdated, have nothing live, or have free slots and waiting
+chunks or pages that are not planned yet. A claim has no time for those that are slow to close.
+Whoever ends a job''s last run must hold the job, or two that end its last runs at once leave it
+live; a job that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by
+SKIP LOCKED.';
 
 comment on function sync.claim_chunks(bigint[],text,integer) is 'The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
 Where workspaces have no access token that serves, their chunks wait and one request for it is made.
@@ -14630,17 +14912,18 @@ this one.';
 comment on function public.claim_next_chunk_job_safe(text,integer,jsonb,integer) is 'Take up to p_limit (1 to 100: what the worker has room for) chunks that are ready, oldest turn
 first; none is no error. Where more is ready, workspaces of which the worker holds fewer come first.
 A chunk that lost two leases is given alone, and nothing while the worker empties itself for it or
-holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a row
-an idle look found work of which it had heard nothing}) and is told of the last echo. A worker that does not say by p_protocol that it speaks this
-protocol gets no lease, and the error SY023 in the answer. Returns: {"leases", "blocked_budgets",
-"next_look_ms", "versions", "echo_age_ms"}, see docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker''s
-row and queue rows by SKIP LOCKED, then budgets.';
+holds it. A worker that listens to Realtime says so in p_listening ({"idle_finds": how often in a
+row an idle look found work of which it had heard nothing}) and is told of the last echo. A worker
+that does not say by p_protocol that it speaks this protocol gets no lease, and the error SY023 in
+the answer. Returns: {"leases", "blocked_budgets", "next_look_ms", "versions", "echo_age_ms"}, see
+docs/worker-protocol.md. Raises: SY006 bad argument, SY016 wrong isolation. Locks: the worker''s row
+and queue rows by SKIP LOCKED, then budgets.';
 
-comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe(); without
-a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone (the
-worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it pays to ask for
-it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker''s row and the queue
-row by SKIP LOCKED, then its budget.';
+comment on function public.claim_chunk_job_safe(bigint,text,integer) is 'Take exactly this chunk, or this request of a try. Returns: as claim_next_chunk_job_safe();
+without a lease also "reason": not_found, not_pending, not_due, paused, budget, protocol or alone
+(the worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it
+pays to ask for it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker''s
+row and the queue row by SKIP LOCKED, then its budget.';
 
 revoke all on function sync.try_json(text) from public, anon, authenticated, service_role;
 
@@ -14784,7 +15067,7 @@ revoke all on function sync.fill_columns(integer) from public, anon, authenticat
 
 revoke all on function sync.write_source(jsonb) from public, anon, authenticated, service_role;
 
-revoke all on function sync.follow_source(bigint,public.sync_sources) from public, anon, authenticated, service_role;
+revoke all on function sync.follow_source(bigint,jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.require_own_upsert(jsonb) from public, anon, authenticated, service_role;
 
@@ -14868,6 +15151,8 @@ revoke all on function sync.http_date(text) from public, anon, authenticated, se
 revoke all on function sync.seconds_asked(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb,boolean) from public, anon, authenticated, service_role;
+
+revoke all on function sync.shares_of(public.sync_budgets) from public, anon, authenticated, service_role;
 
 revoke all on function sync.admit_chunks(bigint[],text,bigint[],bigint[]) from public, anon, authenticated, service_role;
 

@@ -65,7 +65,8 @@ begin
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
       case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
-      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', null, null)::sync.judged_record
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end,
+      e.last_changed_at, '{}', null, null)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, r.record_id::bigint)
         r.*, r.record_id::bigint as id
@@ -164,7 +165,8 @@ begin
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
       case when jsonb_typeof(becomes.record) = 'object' then becomes.record - '{workspace_id,stream_id,id,raw,updated_at,last_changed_at,deleted_at,unlisted_at}'::text[] else '{}' end,
       case when e.id is null then 'inserted' when e.deleted_at is null then 'updated'
-      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end, e.last_changed_at, '{}', null, null)::sync.judged_record
+      when sync.is_gone(i.stream_id, becomes.record) then 'gone' else 'revived' end,
+      e.last_changed_at, '{}', null, null)::sync.judged_record
     from (
       select distinct on (r.workspace_id, r.stream_id, r.record_id::bigint)
         r.*, r.record_id::bigint as id
@@ -452,14 +454,20 @@ end; $function$;
 comment on function sync.apply_sender_emails(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
 unless it says itself that it is deleted. An answer that was requested before the row''s last change
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
-others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
-sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+others unless its date is older and the row''s is not in the future. A value that does not fit its
+column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
+constraint. Locks: rows in key order.';
 
 comment on function sync.upsert_email_replies(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
 unless it says itself that it is deleted. An answer that was requested before the row''s last change
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
-others unless its date is older and the row''s is not in the future. A value that does not fit its column makes that null. Made by
-sync.write_upsert(). Returns: what changed. Raises: 23xxx a constraint. Locks: rows in key order.';
+others unless its date is older and the row''s is not in the future. A value that does not fit its
+column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
+constraint. Locks: rows in key order.';
+
+comment on function sync.write_thread(bigint,bigint,jsonb,timestamp with time zone) is 'Write one conversation and its messages; stored ones that the answer joins become one. An answer
+that was requested before its last change adds what is missing and replaces nothing. Returns:
+whether anything changed. Locks: the thread, its messages by key.';
 
 comment on type sync.registry_row is 'A row of an old registry, its key apart.';
 
