@@ -19,8 +19,8 @@ select throws_ok($$select tests.source('{"auth": "oauth2_client", "token_url": "
 select throws_ok(format($$select tests.source(jsonb_build_object('auth', 'oauth2_client',
   'token_url', '/oauth/token', 'token_params', jsonb_build_object(%L, 'x')))$$, name), 'SY006', null,
   name || ' is not to be declared')
-from unnest('{grant_type, GRANT_TYPE,refresh_token,password,code,assertion,client_assertion}'::text[])
-  as name;
+from unnest('{grant_type, GRANT_TYPE,refresh_token,password,code,assertion,
+  client_assertion}'::text[]) as name;
 select throws_ok($$select tests.source('{"token_auth": "basic"}')$$, 'SY006', null,
   'without OAuth2 there is no token request');
 select throws_ok($$select tests.source('{"auth": "oauth2_client", "token_url": "/oauth/token",

@@ -26,8 +26,8 @@ select try_stream('{"stream_name": "people", "path": "/people", "page_size": 2}'
 select results_eq('select endpoint, chunk, attempt from tests.posts()',
   $$select 'one', tests.request(), 1$$, 'a try is posted, for whatever stream an endpoint is');
 create temporary table first as select tests.claimed(tests.request()) as answer;
-select is(answer #> '{leases,0,queue_id}', to_jsonb(tests.request()), 'who is told claims it by its id')
-from first;
+select is(answer #> '{leases,0,queue_id}', to_jsonb(tests.request()),
+  'who is told claims it by its id') from first;
 select is(answer -> 'reason', null, 'without a reason why not') from first;
 select is(tests.claimed(tests.request()) ->> 'reason', 'not_pending', 'nobody claims it twice');
 select results_eq($$select chunk_id, outcome from hint_deliveries where direction = 'claim'
