@@ -2949,9 +2949,11 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
         select 1 from jsonb_array_elements(p_stream.drop_paths) as p (path)
         where to_jsonb(p_stream.id_path[:jsonb_array_length(path)]) = path
           or to_jsonb(p_stream.updated_at_path[:jsonb_array_length(path)]) = path
+          or (p_stream.completeness = 'chained'
+            and to_jsonb(p_stream.order_path[:jsonb_array_length(path)]) = path)
           or (jsonb_array_length(path) = 1 and p_stream.deleted_when ? (path ->> 0))),
-      'paths that spare a record''s id, its updated_at and the fields of deleted_when, which are '
-        'needed after the cut'),
+      'paths that spare a record''s id, its updated_at, what a chain is ordered by and the fields of '
+        'deleted_when, which are needed after the cut'),
     ('columns', exists (
         select 1 from jsonb_each(p_stream.columns) as c
         cross join jsonb_array_elements(p_stream.drop_paths) as d (path)

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(300);
+select plan(301);
 
 select declare_source('{"source_name": "crm", "auth_in": "query", "auth_name": "key"}');
 select declare_stream('{"source_name": "crm", "stream_name": "me", "path": "/me", "page_size": 1,
@@ -143,6 +143,8 @@ insert into tests.wrong values
 ('result_cap', '1000', '{"completeness": "feed"}'),
 ('deleted_when', '{"status": "deleted"}', '{"completeness": "feed"}'),
 ('drop_paths', '[["status"]]', '{"deleted_when": {"status": "deleted"}}'),
+('drop_paths', '[["made"]]', '{"completeness": "chained", "order_path": ["made", "at"],
+  "params": {"offset": "{offset}"}}'),
 ('parent_stream', '"x"', '{"completeness": "feed", "path": "/{parent.id}"}'),
 ('parent_stream', '"x"', '{"path": "/a/{parent.id}"}'),
 ('parent_stream', '"me"', '{"path": "/a/{parent.id}"}'),
