@@ -172,7 +172,8 @@ begin
     elsif p_page.page = 1 or sync.is_order_unique(p_stream) then
       v_wanted := case when p_page.page = 1 then 0 else p_page.records - 1 end;
     elsif p_page.reading ? 'again' then
-      return null;
+      -- Not the end: nothing proves how the rest joins, and it is read all the same.
+      v_wanted := least(1, greatest(p_page.records - 2, 0));
     else
       v_wanted := least(v_least, v_offset + p_page.records);
     end if;
@@ -193,7 +194,7 @@ page shares its first records with the page before. One that turned out to be pa
 again, once, from further up: an empty page joins nothing. After a first page that is too short to
 overlap that is the first page again: if it shows the same, there was no other. After a later page
 of which the next one had to show all, because its last keys are tied, that page is asked again,
-once: it may be shorter than pages are, and then ends the list.$$;
+once: it may be shorter than pages are, and then ends the list; else what follows is read.$$;
 
 create function sync.says_more(p_answer jsonb, p_stream public.sync_streams) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

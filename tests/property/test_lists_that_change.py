@@ -54,6 +54,9 @@ TOP_GOES = [[], [Change("go", 11), Change("go", 10), Change("go", 9)]]
 # Of twelve, by fives: in each of two scans the first one goes behind page 1, where 7 is the next; a
 # new first one has moved it back there in between.
 SAME_ONE_IS_PASSED_OVER = [[], [Change("go", 11)], [], [Change("come", 13)], [Change("go", 11)]]
+COMES = Change("come", 22)
+# Two records of each key, by twos: no page begins strictly before the last key of the page before.
+TIES_OF_A_PAGE = {1, 5, 8, 9, 15, 19, 21, 29, 30, 33, 34}
 changes = st.tuples(plans_of("come", "go"), plans_of("come", "go"))
 lists = st.sets(st.integers(1, NO_MORE), max_size=14)
 sizes = st.integers(2, 5)
@@ -290,6 +293,7 @@ def test_a_chained_run_that_completed_missed_nothing_that_stayed(connect: Connec
     @example(set(range(1, 13)), "offset of keys", "desc", 5, 5, 4, False, ([], []))
     @example(set(range(1, 15)), "offset", "asc", 5, 2, 1, False, ([], []))
     @example(set(range(1, 13)), "offset", "desc", 5, 5, 1, False, (TOP_GOES, TOP_GOES))
+    @example(TIES_OF_A_PAGE, "offset of keys", "asc", 2, 3, 2, True, ([], [[], [COMES]]))
     def check(
         ids: set[int],
         kind: str,
