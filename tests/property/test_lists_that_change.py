@@ -55,6 +55,7 @@ TOP_GOES = [[], [Change("go", 11), Change("go", 10), Change("go", 9)]]
 # new first one has moved it back there in between.
 SAME_ONE_IS_PASSED_OVER = [[], [Change("go", 11)], [], [Change("come", 13)], [Change("go", 11)]]
 COMES = Change("come", 22)
+LONGER_TIES = {1, 2, 9, 11, 12, 14, 15, 18, 23, 29, 31, 32, 36, 37, 38, 39}
 # Two records of each key, by twos: no page begins strictly before the last key of the page before.
 TIES_OF_A_PAGE = {1, 5, 8, 9, 15, 19, 21, 29, 30, 33, 34}
 changes = st.tuples(plans_of("come", "go"), plans_of("come", "go"))
@@ -294,6 +295,7 @@ def test_a_chained_run_that_completed_missed_nothing_that_stayed(connect: Connec
     @example(set(range(1, 15)), "offset", "asc", 5, 2, 1, False, ([], []))
     @example(set(range(1, 13)), "offset", "desc", 5, 5, 1, False, (TOP_GOES, TOP_GOES))
     @example(TIES_OF_A_PAGE, "offset of keys", "asc", 2, 3, 2, True, ([], [[], [COMES]]))
+    @example(LONGER_TIES, "offset of keys", "desc", 4, 3, 4, False, ([], []))
     def check(
         ids: set[int],
         kind: str,
