@@ -1,6 +1,8 @@
 """What CI runs starts on a bare machine, for root and for others."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -63,9 +65,13 @@ def test_the_workflow_runs_what_runs_here_on_the_system_that_sets_itself_up() ->
 
 def test_hooks_before_a_commit_run_tools_that_the_lock_file_pins() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
-    tools = {hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in hooks} - {"python"}
-    pinned = (ROOT / "requirements.lock").read_text()
-    assert [tool for tool in tools if f"\n{tool}==" not in pinned] == []
+    tools = {hook["entry"].split()[0] for hook in hooks} - {".venv/bin/python"}
+    of_python = re.findall(r"(?m)^([\w-]+)==", (ROOT / "requirements.lock").read_text())
+    of_npm = json.loads((ROOT / "package-lock.json").read_text())["packages"].values()
+    pinned = {f".venv/bin/{name}" for name in of_python} | {
+        f"node_modules/.bin/{name}" for package in of_npm for name in package.get("bin", {})
+    }
+    assert tools <= pinned
 
 
 def test_set_up_on_a_mac_is_a_sentence(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def _require_sendable(value: object, depth: int = 0) -> None:
 def _number(text: str) -> float | int:
     """Raises ValueError where a number is one that no field takes."""
     if len(text) > LONGEST_NUMBER:
-        raise ValueError(f": a number has more than {LONGEST_NUMBER} characters")
+        raise ValueError(f": a number has more than {LONGEST_NUMBER} digits")
     return float(text) if set(text) & set(".eE") else int(text)
 
 
