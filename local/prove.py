@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -21,19 +23,21 @@ def prove(files: Sequence[str]) -> int:
     the plans, and the rows read, of those that come after them.
     """
     found = sorted({test for name in files for test in _tests(CHECKOUT / name)})
-    with Stack.start_free("prove") as stack:
-        return max(
-            _prove_together(stack, list(together))
-            for _, together in groupby(found, attrgetter("parent"))
-        )
+    folders = [list(together) for _, together in groupby(found, attrgetter("parent"))]
+    with Stack.start_free("prove") as stack, ThreadPoolExecutor(os.cpu_count()) as threads:
+        worst = 0
+        for outcome in threads.map(partial(_prove_together, stack), folders):
+            print(outcome.stdout, end="", flush=True)
+            worst = max(worst, outcome.returncode)
+    return worst
 
 
 def _tests(path: Path) -> list[Path]:
     return [path] if path.is_file() else list(path.rglob("*.sql"))
 
 
-def _prove_together(stack: Stack, tests: Sequence[Path]) -> int:
-    database = stack.create_database("pgtap")
+def _prove_together(stack: Stack, tests: Sequence[Path]) -> subprocess.CompletedProcess[str]:
+    database = stack.create_database(f"pgtap_{tests[0].parent.name}")
     environment = {
         **os.environ,
         "PGHOST": "127.0.0.1",
@@ -44,10 +48,16 @@ def _prove_together(stack: Stack, tests: Sequence[Path]) -> int:
     }
     names = [str(test.relative_to(CHECKOUT)) for test in tests]
     outcome = subprocess.run(
-        ["pg_prove", "--failures", *names], env=environment, cwd=CHECKOUT, check=False
+        ["pg_prove", "--failures", *names],
+        env=environment,
+        cwd=CHECKOUT,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     database.drop()
-    return outcome.returncode
+    return outcome
 
 
 if __name__ == "__main__":
