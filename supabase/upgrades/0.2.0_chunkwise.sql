@@ -3788,7 +3788,7 @@ declare
   v_pace interval;
   v_room bigint;
   v_full bigint[];
-  v_halves bigint[];
+  v_below_half bigint[];
   v_left bigint;
 begin
   for v_budget in
@@ -3809,9 +3809,10 @@ begin
     end if;
     if v_room > 0 then
       select coalesce(array_agg(s.run_id) filter (where s.leases >= s.share), '{}'),
-        coalesce(array_agg(s.run_id) filter (where s.leases >= s.half and s.others_wait), '{}'),
+        coalesce(array_agg(s.run_id) filter (
+          where s.leases >= s.share and not (s.leases >= s.half and s.others_wait)), '{}'),
         v_room - coalesce(max(s.demand), 0)
-      into v_full, v_halves, v_left
+      into v_full, v_below_half, v_left
       from (
         select x.*, unnest(x.run_ids) as run_id from sync.shares_of(v_budget) as x
       ) as s;
@@ -3820,15 +3821,15 @@ begin
       from (
         select * from (
           select id from public.chunk_processing_queue
-          where line_budget_id = v_budget.id and run_id <> all (v_full || v_halves)
+          where line_budget_id = v_budget.id and run_id <> all (v_full)
           order by line_budget_id, turn limit v_room for no key update skip locked
         ) as others
         union all
         select * from (
           select id from public.chunk_processing_queue
-          where line_budget_id = v_budget.id and run_id = any (v_full) and run_id <> all (v_halves)
+          where line_budget_id = v_budget.id and run_id = any (v_below_half)
           order by line_budget_id, turn limit greatest(v_left, 0) for no key update skip locked
-        ) as full_ones
+        ) as beyond
       ) as next
       where q.id = next.id;
     end if;
@@ -3935,18 +3936,16 @@ begin
     select s.budget_id, array_agg(r.id) as run_ids from shares as s
     cross join unnest(s.run_ids) as r (id) where s.leases >= s.share group by s.budget_id
   ), leveled as (
-    select picked.*, s.demand, case
-        when picked.level > s.half and s.others_wait then 'half'
-        when picked.level > s.share then 'beyond' else 'within' end as part
+    select p.*, case
+        when p.level > p.half and p.others_wait then 'half'
+        when p.level > p.share then 'beyond' else 'within' end as part
     from (
-      select p.*, row_number() over (
-        partition by p.workspace_id, p.verdict is null order by p.turn) + coalesce((
-          select s.leases from shares as s
-          where s.budget_id = p.budget_id and s.workspace_id = p.workspace_id), 0) as level
-      from picked as p
-    ) as picked
-    left join shares as s
-      on s.budget_id = picked.budget_id and s.workspace_id = picked.workspace_id
+      select picked.*, s.share, s.half, s.others_wait, s.demand, coalesce(s.leases, 0)
+        + row_number() over (partition by picked.workspace_id, picked.verdict is null
+          order by picked.turn) as level
+      from picked left join shares as s
+        on s.budget_id = picked.budget_id and s.workspace_id = picked.workspace_id
+    ) as p
   ), judged as (
     select l.*, budget.pace, budget.ahead, budget.blocked_for, budget.room, o.n,
       case l.part when 'within' then o.n + o.before
@@ -13861,9 +13860,9 @@ moved (its workspace has another source now).';
 comment on function sync.in_flight_of(bigint) is 'Returns: leases that draw on a budget, with those of tries and of requests for access tokens.';
 
 comment on function sync.shares_of(public.sync_budgets) is 'Who holds the places that a budget has in flight. Returns: of each workspace with leases or ready
-chunks its live runs, its leases and its share of the places; demand: how many chunks of all
-workspaces are ready within their shares; has_its_half: it holds half of the places while others
-wait.';
+chunks its live runs, its leases, its share and half of the places, and whether others have ready
+chunks; demand: how many chunks of all workspaces are ready within their shares. None where what is
+in flight has no limit.';
 
 comment on function sync.wake_lines(integer) is 'Where budgets have room, those that wait in their lines become ready with the turn they had, the
 lowest first: a newcomer goes behind them. Whose workspace has its share goes after the others, and
