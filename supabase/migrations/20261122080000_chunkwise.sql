@@ -5762,6 +5762,15 @@ comment on function sync.status_classes(public.sync_streams, public.sync_sources
 $$Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
 page, of one that may be gone 400 and 422 too, of a conditional request 304 is.$$;
 
+create function sync.is_unsent(p_error_message text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (p_error_message not like 'no answer%') is not false;
+end; $$;
+comment on function sync.is_unsent(text) is
+$$Returns: whether a request that a worker hands back was not sent; one that met a closed connection
+was, and its message begins with "no answer".$$;
+
 create function sync.way_out(p_http_status int, p_error_message text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
@@ -5777,7 +5786,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       'deep: the list cannot be read whole by page number.'
     when p_http_status between 300 and 399 or p_http_status = 404
     then 'Look at the workspace''s base URL.'
-    when p_error_message like 'no answer%'
+    when not sync.is_unsent(p_error_message)
     then 'Look at the workspace''s base URL, and whether its host answers.' end;
 $$;
 comment on function sync.way_out(int, text) is
@@ -5856,8 +5865,8 @@ $$Returns: after how many seconds an answer asks to be asked again: by Retry-Aft
 by the source's reset_header, or in its body; null if it names nothing above 0.$$;
 
 revoke all on function
-  sync.may_be_gone, sync.status_classes, sync.way_out, sync.class_of, sync.class_by_rules,
-  sync.http_date, sync.seconds_asked,
+  sync.may_be_gone, sync.status_classes, sync.is_unsent, sync.way_out, sync.class_of,
+  sync.class_by_rules, sync.http_date, sync.seconds_asked,
   sync.wait_asked_for
 from public, anon, authenticated, service_role;
 
@@ -14204,8 +14213,7 @@ begin
   if v_outcome is null then
     v_outcome := case
       when p_error_class = 'postponed' then 'postponed'
-      when p_error_class = 'released'
-        and (p_error_message not like 'no answer%') is not false then 'released'
+      when p_error_class = 'released' and sync.is_unsent(p_error_message) then 'released'
       when p_error_class = 'rate_limited' then 'delayed' else 'retry' end;
     select so.* into v_source from public.sync_workspaces as w
     join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
@@ -14706,8 +14714,8 @@ begin
     v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
   else
     v_page.outcome := case
-      when p_error_class = 'postponed' or p_error_class = 'released'
-        and (p_error_message not like 'no answer%') is not false then 'released'
+      when p_error_class = 'postponed'
+        or (p_error_class = 'released' and sync.is_unsent(p_error_message)) then 'released'
       when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
     v_page.is_permanent := v_found.o_class = 'permanent';
   end if;
@@ -15158,7 +15166,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_unanswered int;
 begin
-  if p_error_message is null or p_error_message not like 'no answer%' then
+  if sync.is_unsent(p_error_message) then
     return true;
   end if;
   update public.chunk_processing_queue set unanswered = unanswered + 1

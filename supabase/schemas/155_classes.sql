@@ -30,6 +30,15 @@ comment on function sync.status_classes(public.sync_streams, public.sync_sources
 $$Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
 page, of one that may be gone 400 and 422 too, of a conditional request 304 is.$$;
 
+create function sync.is_unsent(p_error_message text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (p_error_message not like 'no answer%') is not false;
+end; $$;
+comment on function sync.is_unsent(text) is
+$$Returns: whether a request that a worker hands back was not sent; one that met a closed connection
+was, and its message begins with "no answer".$$;
+
 create function sync.way_out(p_http_status int, p_error_message text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
@@ -45,7 +54,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       'deep: the list cannot be read whole by page number.'
     when p_http_status between 300 and 399 or p_http_status = 404
     then 'Look at the workspace''s base URL.'
-    when p_error_message like 'no answer%'
+    when not sync.is_unsent(p_error_message)
     then 'Look at the workspace''s base URL, and whether its host answers.' end;
 $$;
 comment on function sync.way_out(int, text) is
@@ -124,7 +133,7 @@ $$Returns: after how many seconds an answer asks to be asked again: by Retry-Aft
 by the source's reset_header, or in its body; null if it names nothing above 0.$$;
 
 revoke all on function
-  sync.may_be_gone, sync.status_classes, sync.way_out, sync.class_of, sync.class_by_rules,
-  sync.http_date, sync.seconds_asked,
+  sync.may_be_gone, sync.status_classes, sync.is_unsent, sync.way_out, sync.class_of,
+  sync.class_by_rules, sync.http_date, sync.seconds_asked,
   sync.wait_asked_for
 from public, anon, authenticated, service_role;

@@ -278,8 +278,7 @@ begin
   if v_outcome is null then
     v_outcome := case
       when p_error_class = 'postponed' then 'postponed'
-      when p_error_class = 'released'
-        and (p_error_message not like 'no answer%') is not false then 'released'
+      when p_error_class = 'released' and sync.is_unsent(p_error_message) then 'released'
       when p_error_class = 'rate_limited' then 'delayed' else 'retry' end;
     select so.* into v_source from public.sync_workspaces as w
     join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;

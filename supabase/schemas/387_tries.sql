@@ -401,8 +401,8 @@ begin
     v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
   else
     v_page.outcome := case
-      when p_error_class = 'postponed' or p_error_class = 'released'
-        and (p_error_message not like 'no answer%') is not false then 'released'
+      when p_error_class = 'postponed'
+        or (p_error_class = 'released' and sync.is_unsent(p_error_message)) then 'released'
       when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
     v_page.is_permanent := v_found.o_class = 'permanent';
   end if;

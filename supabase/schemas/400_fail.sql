@@ -7,7 +7,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_unanswered int;
 begin
-  if p_error_message is null or p_error_message not like 'no answer%' then
+  if sync.is_unsent(p_error_message) then
     return true;
   end if;
   update public.chunk_processing_queue set unanswered = unanswered + 1

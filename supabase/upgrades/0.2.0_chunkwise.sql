@@ -3622,6 +3622,39 @@ begin
     || case when p_is_conditional then '{"304": "page"}'::jsonb else '{}'::jsonb end;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.is_unsent(p_error_message text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (p_error_message not like 'no answer%') is not false;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.way_out(p_http_status integer, p_error_message text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case
+    when p_http_status = 401 then 'rotate_workspace_key() gives the workspace another key.'
+    when p_http_status = 403 then 'Let the key read this, or rotate_workspace_key() to one that '
+      'may.'
+    when p_error_message like '%max_body_bytes = %' then 'Nothing of the page was written: let the '
+      'API serve smaller pages, or allow larger ones: declare_stream() takes a max_body_bytes up to '
+      '16777216.'
+    when p_http_status = 200 then 'Nothing of the page was written: have the API''s answer '
+      'corrected.'
+    when p_http_status = 422 then 'If only deep pages answer so, the API serves no page that '
+      'deep: the list cannot be read whole by page number.'
+    when p_http_status between 300 and 399 or p_http_status = 404
+    then 'Look at the workspace''s base URL.'
+    when not sync.is_unsent(p_error_message)
+    then 'Look at the workspace''s base URL, and whether its host answers.' end;
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.class_of(p_status_classes jsonb, p_http_status integer)
  RETURNS text
  LANGUAGE plpgsql
@@ -10023,8 +10056,7 @@ begin
   if v_outcome is null then
     v_outcome := case
       when p_error_class = 'postponed' then 'postponed'
-      when p_error_class = 'released'
-        and (p_error_message not like 'no answer%') is not false then 'released'
+      when p_error_class = 'released' and sync.is_unsent(p_error_message) then 'released'
       when p_error_class = 'rate_limited' then 'delayed' else 'retry' end;
     select so.* into v_source from public.sync_workspaces as w
     join public.sync_sources as so on so.id = w.source_id where w.id = v_request.workspace_id;
@@ -10501,8 +10533,8 @@ begin
     v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
   else
     v_page.outcome := case
-      when p_error_class = 'postponed' or p_error_class = 'released'
-        and (p_error_message not like 'no answer%') is not false then 'released'
+      when p_error_class = 'postponed'
+        or (p_error_class = 'released' and sync.is_unsent(p_error_message)) then 'released'
       when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
     v_page.is_permanent := v_found.o_class = 'permanent';
   end if;
@@ -10886,6 +10918,22 @@ begin
   return jsonb_build_object(
     'outcomes', (select jsonb_agg(sync.outcome_of(p) order by p.turn) from unnest(v_pages) as p),
     'blocked_budgets', sync.blocked_budgets());
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.may_be_sent_again(p_queue_id bigint, p_error_message text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_unanswered int;
+begin
+  if sync.is_unsent(p_error_message) then
+    return true;
+  end if;
+  update public.chunk_processing_queue set unanswered = unanswered + 1
+  where id = p_queue_id returning unanswered into v_unanswered;
+  return v_unanswered <= sync.setting('max_unanswered');
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.judge_failure(p_page sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
@@ -13840,6 +13888,9 @@ changed since.';
 comment on function sync.status_classes(public.sync_streams,public.sync_sources,text,integer,jsonb,boolean) is 'Returns: the class of each HTTP status for a chunk: of a GET that confirms a deletion 404 is a
 page, of one that may be gone 400 and 422 too, of a conditional request 304 is.';
 
+comment on function sync.is_unsent(text) is 'Returns: whether a request that a worker hands back was not sent; one that met a closed connection
+was, and its message begins with "no answer".';
+
 comment on function sync.class_of(jsonb,integer) is 'Returns: the class of a status: its own, that of its hundred, or of all others.';
 
 comment on function sync.class_by_rules(jsonb,integer,jsonb,text,jsonb) is 'Returns: the class of the first rule that an answer meets in all that it names, or null. p_text:
@@ -15146,6 +15197,8 @@ revoke all on function sync.answer_headers(public.sync_streams,public.sync_sourc
 revoke all on function sync.may_be_gone(public.sync_streams,text,integer,jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.status_classes(public.sync_streams,public.sync_sources,text,integer,jsonb,boolean) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_unsent(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.class_of(jsonb,integer) from public, anon, authenticated, service_role;
 
