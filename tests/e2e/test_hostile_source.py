@@ -1,6 +1,6 @@
 """An API that wants the key elsewhere, or a request that nobody declared: redirects, a next page on
 another host, at a private address or outside the base path, paths that climb, line breaks for
-headers, templates in data, a token endpoint that is silent.
+headers, templates in data. What token endpoints do is in test_token_endpoints.
 
 Each is refused by name, no connection goes to another host, and the workers and tenants beside it
 go on. Every trap has a source and workspace of its own; all share the jobs.
@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from local.habits import Api, Auth, Habits, Listing, Reply, running_habits
-from local.habits.catalog import ALL, AUTHS, HABITS, Declaration, Habit
+from local.habits.catalog import ALL, HABITS, Declaration, Habit
 from tests.e2e.world import World
 from tests.support.habits import Found, Tenant
 from tests.support.wire import Wire, tapped_wire
@@ -33,7 +33,6 @@ PLAIN = ALL["pages with a total"]
 BY_URL = HABITS["the next URL, Last-Modified and a key in the query"]
 BY_LINK = HABITS["the header Link and ETags"]
 BY_CURSOR = HABITS["a cursor in the body"]
-BY_TOKEN = AUTHS["a client's token"]
 STEPS: Declaration = {
     "path": "/steps/0",
     "page_size": 10,
@@ -81,11 +80,7 @@ def cursor(token: str) -> Trap:
     return Trap(Reply(body=json.dumps(body).encode()), "SY020", BY_CURSOR, "campaigns")
 
 
-def token(reply: Reply, says: str) -> Trap:
-    return Trap(reply, says, BY_TOKEN, "token")
-
-
-KNOWN: Mapping[str, Trap] = {
+TRAPS: Mapping[str, Trap] = {
     "a redirect": redirect(302, "ELSEWHERE/widgets"),
     "a redirect that stays": redirect(301, "HERE/widgets?page=2"),
     "a redirect that keeps the method": redirect(307, "ELSEWHERE/widgets"),
@@ -106,17 +101,7 @@ KNOWN: Mapping[str, Trap] = {
     ),
     "a cursor that is a template": cursor(A_TEMPLATE),
     "a cursor with a line break": cursor(A_LINE_BREAK),
-    "a token elsewhere": token(
-        Reply(status=307, headers={"location": "ELSEWHERE/oauth/token"}), "HTTP 307"
-    ),
-    "a token with a line break": token(
-        Reply(body=b'{"access_token": "a\\r\\nX-Evil: 1", "expires_in": 3600}'), "token"
-    ),
 }
-
-
-# What the engine can read.
-TRAPS = {name: trap for name, trap in KNOWN.items() if trap.habit is not BY_TOKEN}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Token endpoints that are silent, or answer with what is no token."""
+"""Token endpoints that are silent, lead elsewhere, or answer with what is no token."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -12,6 +12,8 @@ from tests.support.habits import Tenant
 CLIENT = "client"
 REFRESH = "refresh"
 HABITS = {CLIENT: AUTHS["a client's token"], REFRESH: AUTHS["a refreshed token"]}
+ELSEWHERE = "elsewhere"
+REDIRECTS = (302, 307, 308)
 RECORDS = 45
 
 
@@ -64,3 +66,22 @@ async def test_what_is_no_token_is_refused_and_sent_nowhere(
     assert [seen.status for seen in before if seen.status == 401] == []
     for tenant in tenants.values():
         tenant.found().assert_exact()
+
+
+async def test_a_token_endpoint_that_leads_elsewhere_is_not_followed(
+    world: World, tenants: Mapping[str, Tenant]
+) -> None:
+    client = tenants[CLIENT].running
+    async with running_habits({ELSEWHERE: HABITS[CLIENT].api}) as habits, world.workers(2):
+        elsewhere = habits[ELSEWHERE]
+        client.plant("token", *[_led_to(elsewhere.base_url, status) for status in REDIRECTS])
+        await world.sync()
+        assert elsewhere.seen.requests() == []
+
+    assert len(client.seen.requests("token")) > len(REDIRECTS)
+    for tenant in tenants.values():
+        tenant.found().assert_exact()
+
+
+def _led_to(base_url: str, status: int) -> Reply:
+    return Reply(status=status, headers={"location": f"{base_url}/oauth/token"})
