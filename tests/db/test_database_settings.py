@@ -24,6 +24,11 @@ SETTINGS = {
     "extra_float_digits": "-5",
     "statement_timeout": "2s",
     "transform_null_equals": "on",
+    "array_nulls": "off",
+    "quote_all_identifiers": "on",
+    "row_security": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "search_path": "pg_temp",
 }
 
 
