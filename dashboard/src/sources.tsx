@@ -43,9 +43,20 @@ export function SourcesScreen() {
             <Fact label="Base path">
               <code>{source.base_path || "/"}</code>
             </Fact>
-            <Fact label="Its key goes into">
-              {source.auth_in} <code>{source.auth_name}</code>
-            </Fact>
+            {source.auth === "none" ? (
+              <Fact label="Its key">none</Fact>
+            ) : (
+              <Fact label={source.token_url ? "Its access token goes into" : "Its key goes into"}>
+                {source.auth_in} <code>{source.auth_name}</code>
+                {source.auth === "basic" && ", as user and password"}
+              </Fact>
+            )}
+            {source.token_url && (
+              <Fact label="Access tokens are from">
+                <code>{source.token_url}</code>, the client in the{" "}
+                {source.token_auth === "basic" ? "header Authorization" : "form"}
+              </Fact>
+            )}
             <Fact label={`Budget of each ${source.budget_scope}`}>
               <span class="number">
                 {source.requests_per_second === null

@@ -302,8 +302,11 @@ export interface Sources extends Head {
   sources: {
     source_name: string;
     base_path: string;
+    auth: string;
     auth_in: string;
     auth_name: string;
+    token_url: string | null;
+    token_auth: string;
     budget_scope: string;
     requests_per_second: number | null;
     max_in_flight: number | null;

@@ -2341,7 +2341,8 @@ language sql immutable set search_path = pg_catalog, pg_temp
       '"is" may be epoch, seconds or date'
     when 'token url' then 'a path below the base URL, such as /oauth/token, or an https URL'
     when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
-      '"other": "permanent"}; the fourth class is rate_limited'
+      '"other": "permanent"}; the fourth class is rate_limited; of 2xx one at least is a page and '
+      'none permanent, as class_rules may call one for what it contains'
     when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
       '"class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", '
       '"class": "rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": '
@@ -2496,7 +2497,10 @@ begin
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
-        or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent'))
+        or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent')
+        or (c.key like '2%' and c.value = 'permanent')
+        or (c.key = '2xx' and c.value <> 'page' and not jsonb_path_exists(p_value,
+          'strict $.keyvalue() ? (@.key like_regex "^2[0-9]{2}$" && @.value == "page")')))
     else not exists (
       select from jsonb_array_elements(p_value) as r where not sync.is_class_rule(r)) end is true;
 end; $$;
@@ -3343,7 +3347,22 @@ begin
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and <same_id> and j.stream_id = coalesce(w.stream_id, j.stream_id);
-  return coalesce(v_changed, '{}');
+  v_changed := coalesce(v_changed, '{}');
+  -- What was not written another wrote since it was compared, or the table did not take it.
+  if cardinality(v_changed) < cardinality(v_judged) and exists (
+    select 1 from unnest(v_judged) as j
+    left join lateral (
+      select t.last_changed_at from <table> as t where <judged_row> offset 0
+    ) as e on true
+    where e.last_changed_at is not distinct from j.known_change and not exists (
+      select 1 from unnest(v_changed) as c
+      where (c.workspace_id, c.stream_id, c.record_id)
+        = (j.workspace_id, j.stream_id, j.record_id))
+  ) then
+    raise exception 'a trigger on the table does not let it in as it is: one that returns null '
+      'hides a record, and has to return new';
+  end if;
+  return v_changed;
 end; $body$;
 comment on function <name>(sync.incoming_record[]) is
 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
@@ -3351,7 +3370,7 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;
@@ -3371,6 +3390,8 @@ begin
       else 'j.record_id = w.record_id' end,
     'key', array_to_string(v_key, ', '),
     'same_row', (select string_agg(format('t.%1$s = i.%1$s', c), ' and ') from unnest(v_key) as c),
+    'judged_row', (select string_agg(format('t.%I = j.%s', c, case c when 'id' then v_id else c end),
+      ' and ') from unnest(v_key) as c),
     'row_key', 't.' || array_to_string(v_key, ', t.'),
     'judged_key', 'k.' || array_to_string(v_key[:cardinality(v_key) - 1], ', k.')
       || ', k.' || v_id,
@@ -9352,7 +9373,8 @@ begin
       (where x.status <> 'completed') as workspaces_completed,
       -- Of a first scan what its pages showed so far; of a later one what the one before showed.
       coalesce(sum(coalesce(x.distinct_ids, c.records)) filter (
-        where x.status in ('running', 'completed', 'partial') and st.completeness = 'counted'), 0)
+        where x.status in ('running', 'completed', 'partial')
+          and st.completeness in ('counted', 'chained', 'agreed', 'single')), 0)
       as records,
       sum(x.chunks_completed + coalesce(c.completed, 0)) as chunks_completed,
       sum(x.chunks_failed + coalesce(c.failed, 0)) as chunks_failed,
@@ -10288,6 +10310,14 @@ comment on function sync.read_refused(sync.page_in_hand, public.sync_sources) is
 $$Returns: a page that others led to, by a total, a cursor or their last record, and that does not
 exist any more. That is no failure: its scan does not count.$$;
 
+create function sync.way_out_of_ties() returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select ': as many records as a page has share a place in the order, and nothing tells them apart; '
+    'declare a larger page_size or an order_path that no two records share, or the list as agreed';
+$$;
+comment on function sync.way_out_of_ties() is
+$$Returns: what a warning says of ties as long as a page.$$;
+
 create type sync.walk as (pages int, is_ended boolean, flaw text, is_final boolean, next jsonb);
 comment on type sync.walk is
 'How far a scan of a list got. pages: how many in a row it read, up to the end; flaw: what speaks
@@ -10339,6 +10369,7 @@ begin
         then format('page %s shares no record with page %s', s.page, f.page_before)
         when v_overlaps and (f.step > 0 or (f.step = 0 and not v_is_unique))
         then format('page %s does not begin before the end of page %s', s.page, f.page_before)
+          || case when f.step = 0 then sync.way_out_of_ties() else '' end
         when not v_overlaps and (f.step < 0 or (f.step = 0 and v_is_unique))
         then format('page %s begins before the end of page %s', s.page, f.page_before) end as gap
     from shown as s left join filled as f on f.page = s.page
@@ -10360,7 +10391,11 @@ begin
     select 1 from public.chunked_sync_jobs as c
     where c.run_id = p_run_id and c.scan = p_scan and c.kind = 'page'
       and c.page = v_walk.pages + 1 and c.reading = v_walk.next)) then
-    v_walk.flaw := format('nothing proves that the list ends after page %s', v_walk.pages);
+    v_walk.flaw := format('nothing proves that the list ends after page %s', v_walk.pages)
+      || case when v_walk.next ? 'again' or exists (
+        select 1 from public.chunked_sync_jobs as c
+        where c.run_id = p_run_id and c.scan = p_scan and c.kind = 'page' and c.reading ? 'again')
+        then sync.way_out_of_ties() else '' end;
   end if;
   return v_walk;
 end; $$;
@@ -10450,9 +10485,12 @@ $$Queue what comes after the last known page of a list. The caller holds the run
 create function sync.next_scan(p_run_id bigint, p_sound_scan int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  update public.workspace_sync_runs set scan = scan + 1, phase = 'scan', known_pages = 1,
+  update public.workspace_sync_runs as r set scan = scan + 1, phase = 'scan', known_pages = 1,
     planned_pages = 1, reading = nullif(reading - '{beside,step,overlap}'::text[], '{}'),
-    sound_scan = p_sound_scan
+    sound_scan = p_sound_scan, distinct_ids = (
+      select count(distinct shown.id) from sync.seen_pages as s
+      cross join unnest(s.record_ids) as shown (id)
+      where s.run_id = r.id and s.scan = r.scan)
   where id = p_run_id;
   perform sync.plan_chunks(p_run_id, 'page', array[1], null);
   perform sync.fill_slots(p_run_id);
@@ -10524,6 +10562,7 @@ revoke all on function
   sync.longest_tie, sync.next_offset,
   sync.says_more, sync.with_next, sync.check_progress, sync.read_listed, sync.read_past_end,
   sync.read_refused,
+  sync.way_out_of_ties,
   sync.walk_list, sync.read_on, sync.plan_beside, sync.plan_listed, sync.next_scan,
   sync.close_since, sync.close_list
 from public, anon, authenticated, service_role;
@@ -19620,9 +19659,10 @@ begin
   perform sync.require_operator();
   return sync.page_head() || jsonb_build_object('sources', (
     select coalesce(jsonb_agg(jsonb_build_object('source_name', so.source_name, 'base_path',
-      so.base_path, 'auth_in', so.auth_in, 'auth_name', so.auth_name, 'budget_scope',
-      so.budget_scope, 'requests_per_second', so.requests_per_second, 'max_in_flight',
-      so.max_in_flight, 'paused_at', so.paused_at,
+      so.base_path, 'auth', so.auth, 'auth_in', so.auth_in, 'auth_name', so.auth_name,
+      'token_url', so.token_url, 'token_auth', so.token_auth, 'budget_scope', so.budget_scope,
+      'requests_per_second', so.requests_per_second, 'max_in_flight', so.max_in_flight,
+      'paused_at', so.paused_at,
       'workspaces', (select count(*) from public.sync_workspaces as w
         where w.source_id = so.id and w.is_active),
       'streams', (

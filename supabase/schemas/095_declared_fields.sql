@@ -148,7 +148,8 @@ language sql immutable set search_path = pg_catalog, pg_temp
       '"is" may be epoch, seconds or date'
     when 'token url' then 'a path below the base URL, such as /oauth/token, or an https URL'
     when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
-      '"other": "permanent"}; the fourth class is rate_limited'
+      '"other": "permanent"}; the fourth class is rate_limited; of 2xx one at least is a page and '
+      'none permanent, as class_rules may call one for what it contains'
     when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
       '"class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", '
       '"class": "rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": '
@@ -303,7 +304,10 @@ begin
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
-        or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent'))
+        or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent')
+        or (c.key like '2%' and c.value = 'permanent')
+        or (c.key = '2xx' and c.value <> 'page' and not jsonb_path_exists(p_value,
+          'strict $.keyvalue() ? (@.key like_regex "^2[0-9]{2}$" && @.value == "page")')))
     else not exists (
       select from jsonb_array_elements(p_value) as r where not sync.is_class_rule(r)) end is true;
 end; $$;

@@ -259,7 +259,22 @@ begin
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and <same_id> and j.stream_id = coalesce(w.stream_id, j.stream_id);
-  return coalesce(v_changed, '{}');
+  v_changed := coalesce(v_changed, '{}');
+  -- What was not written another wrote since it was compared, or the table did not take it.
+  if cardinality(v_changed) < cardinality(v_judged) and exists (
+    select 1 from unnest(v_judged) as j
+    left join lateral (
+      select t.last_changed_at from <table> as t where <judged_row> offset 0
+    ) as e on true
+    where e.last_changed_at is not distinct from j.known_change and not exists (
+      select 1 from unnest(v_changed) as c
+      where (c.workspace_id, c.stream_id, c.record_id)
+        = (j.workspace_id, j.stream_id, j.record_id))
+  ) then
+    raise exception 'a trigger on the table does not let it in as it is: one that returns null '
+      'hides a record, and has to return new';
+  end if;
+  return v_changed;
 end; $body$;
 comment on function <name>(sync.incoming_record[]) is
 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
@@ -267,7 +282,7 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;
@@ -287,6 +302,8 @@ begin
       else 'j.record_id = w.record_id' end,
     'key', array_to_string(v_key, ', '),
     'same_row', (select string_agg(format('t.%1$s = i.%1$s', c), ' and ') from unnest(v_key) as c),
+    'judged_row', (select string_agg(format('t.%I = j.%s', c, case c when 'id' then v_id else c end),
+      ' and ') from unnest(v_key) as c),
     'row_key', 't.' || array_to_string(v_key, ', t.'),
     'judged_key', 'k.' || array_to_string(v_key[:cardinality(v_key) - 1], ', k.')
       || ', k.' || v_id,

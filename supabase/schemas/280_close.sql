@@ -138,7 +138,8 @@ begin
       (where x.status <> 'completed') as workspaces_completed,
       -- Of a first scan what its pages showed so far; of a later one what the one before showed.
       coalesce(sum(coalesce(x.distinct_ids, c.records)) filter (
-        where x.status in ('running', 'completed', 'partial') and st.completeness = 'counted'), 0)
+        where x.status in ('running', 'completed', 'partial')
+          and st.completeness in ('counted', 'chained', 'agreed', 'single')), 0)
       as records,
       sum(x.chunks_completed + coalesce(c.completed, 0)) as chunks_completed,
       sum(x.chunks_failed + coalesce(c.failed, 0)) as chunks_failed,

@@ -423,6 +423,14 @@ comment on function sync.read_refused(sync.page_in_hand, public.sync_sources) is
 $$Returns: a page that others led to, by a total, a cursor or their last record, and that does not
 exist any more. That is no failure: its scan does not count.$$;
 
+create function sync.way_out_of_ties() returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select ': as many records as a page has share a place in the order, and nothing tells them apart; '
+    'declare a larger page_size or an order_path that no two records share, or the list as agreed';
+$$;
+comment on function sync.way_out_of_ties() is
+$$Returns: what a warning says of ties as long as a page.$$;
+
 create type sync.walk as (pages int, is_ended boolean, flaw text, is_final boolean, next jsonb);
 comment on type sync.walk is
 'How far a scan of a list got. pages: how many in a row it read, up to the end; flaw: what speaks
@@ -474,6 +482,7 @@ begin
         then format('page %s shares no record with page %s', s.page, f.page_before)
         when v_overlaps and (f.step > 0 or (f.step = 0 and not v_is_unique))
         then format('page %s does not begin before the end of page %s', s.page, f.page_before)
+          || case when f.step = 0 then sync.way_out_of_ties() else '' end
         when not v_overlaps and (f.step < 0 or (f.step = 0 and v_is_unique))
         then format('page %s begins before the end of page %s', s.page, f.page_before) end as gap
     from shown as s left join filled as f on f.page = s.page
@@ -495,7 +504,11 @@ begin
     select 1 from public.chunked_sync_jobs as c
     where c.run_id = p_run_id and c.scan = p_scan and c.kind = 'page'
       and c.page = v_walk.pages + 1 and c.reading = v_walk.next)) then
-    v_walk.flaw := format('nothing proves that the list ends after page %s', v_walk.pages);
+    v_walk.flaw := format('nothing proves that the list ends after page %s', v_walk.pages)
+      || case when v_walk.next ? 'again' or exists (
+        select 1 from public.chunked_sync_jobs as c
+        where c.run_id = p_run_id and c.scan = p_scan and c.kind = 'page' and c.reading ? 'again')
+        then sync.way_out_of_ties() else '' end;
   end if;
   return v_walk;
 end; $$;
@@ -585,9 +598,12 @@ $$Queue what comes after the last known page of a list. The caller holds the run
 create function sync.next_scan(p_run_id bigint, p_sound_scan int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  update public.workspace_sync_runs set scan = scan + 1, phase = 'scan', known_pages = 1,
+  update public.workspace_sync_runs as r set scan = scan + 1, phase = 'scan', known_pages = 1,
     planned_pages = 1, reading = nullif(reading - '{beside,step,overlap}'::text[], '{}'),
-    sound_scan = p_sound_scan
+    sound_scan = p_sound_scan, distinct_ids = (
+      select count(distinct shown.id) from sync.seen_pages as s
+      cross join unnest(s.record_ids) as shown (id)
+      where s.run_id = r.id and s.scan = r.scan)
   where id = p_run_id;
   perform sync.plan_chunks(p_run_id, 'page', array[1], null);
   perform sync.fill_slots(p_run_id);
@@ -659,6 +675,7 @@ revoke all on function
   sync.longest_tie, sync.next_offset,
   sync.says_more, sync.with_next, sync.check_progress, sync.read_listed, sync.read_past_end,
   sync.read_refused,
+  sync.way_out_of_ties,
   sync.walk_list, sync.read_on, sync.plan_beside, sync.plan_listed, sync.next_scan,
   sync.close_since, sync.close_list
 from public, anon, authenticated, service_role;

@@ -162,9 +162,10 @@ begin
   perform sync.require_operator();
   return sync.page_head() || jsonb_build_object('sources', (
     select coalesce(jsonb_agg(jsonb_build_object('source_name', so.source_name, 'base_path',
-      so.base_path, 'auth_in', so.auth_in, 'auth_name', so.auth_name, 'budget_scope',
-      so.budget_scope, 'requests_per_second', so.requests_per_second, 'max_in_flight',
-      so.max_in_flight, 'paused_at', so.paused_at,
+      so.base_path, 'auth', so.auth, 'auth_in', so.auth_in, 'auth_name', so.auth_name,
+      'token_url', so.token_url, 'token_auth', so.token_auth, 'budget_scope', so.budget_scope,
+      'requests_per_second', so.requests_per_second, 'max_in_flight', so.max_in_flight,
+      'paused_at', so.paused_at,
       'workspaces', (select count(*) from public.sync_workspaces as w
         where w.source_id = so.id and w.is_active),
       'streams', (

@@ -1199,7 +1199,8 @@ AS $function$
       '"is" may be epoch, seconds or date'
     when 'token url' then 'a path below the base URL, such as /oauth/token, or an https URL'
     when 'status classes' then 'an object such as {"404": "page", "5xx": "transient", '
-      '"other": "permanent"}; the fourth class is rate_limited'
+      '"other": "permanent"}; the fourth class is rate_limited; of 2xx one at least is a page and '
+      'none permanent, as class_rules may call one for what it contains'
     when 'class rules' then 'a list such as [{"status": 403, "text": "Too Many Attempts", '
       '"class": "rate_limited"}, {"status": 403, "header": "x-ratelimit-remaining", "is": "0", '
       '"class": "rate_limited"}, {"status": 200, "path": ["success"], "is": false, "class": '
@@ -1353,7 +1354,10 @@ begin
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
       where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
-        or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent'))
+        or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent')
+        or (c.key like '2%' and c.value = 'permanent')
+        or (c.key = '2xx' and c.value <> 'page' and not jsonb_path_exists(p_value,
+          'strict $.keyvalue() ? (@.key like_regex "^2[0-9]{2}$" && @.value == "page")')))
     else not exists (
       select from jsonb_array_elements(p_value) as r where not sync.is_class_rule(r)) end is true;
 end; $function$;
@@ -2119,7 +2123,22 @@ begin
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and <same_id> and j.stream_id = coalesce(w.stream_id, j.stream_id);
-  return coalesce(v_changed, '{}');
+  v_changed := coalesce(v_changed, '{}');
+  -- What was not written another wrote since it was compared, or the table did not take it.
+  if cardinality(v_changed) < cardinality(v_judged) and exists (
+    select 1 from unnest(v_judged) as j
+    left join lateral (
+      select t.last_changed_at from <table> as t where <judged_row> offset 0
+    ) as e on true
+    where e.last_changed_at is not distinct from j.known_change and not exists (
+      select 1 from unnest(v_changed) as c
+      where (c.workspace_id, c.stream_id, c.record_id)
+        = (j.workspace_id, j.stream_id, j.record_id))
+  ) then
+    raise exception 'a trigger on the table does not let it in as it is: one that returns null '
+      'hides a record, and has to return new';
+  end if;
+  return v_changed;
 end; $body$;
 comment on function <name>(sync.incoming_record[]) is
 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
@@ -2127,7 +2146,7 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;
@@ -2147,6 +2166,8 @@ begin
       else 'j.record_id = w.record_id' end,
     'key', array_to_string(v_key, ', '),
     'same_row', (select string_agg(format('t.%1$s = i.%1$s', c), ' and ') from unnest(v_key) as c),
+    'judged_row', (select string_agg(format('t.%I = j.%s', c, case c when 'id' then v_id else c end),
+      ' and ') from unnest(v_key) as c),
     'row_key', 't.' || array_to_string(v_key, ', t.'),
     'judged_key', 'k.' || array_to_string(v_key[:cardinality(v_key) - 1], ', k.')
       || ', k.' || v_id,
@@ -2283,7 +2304,22 @@ begin
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
-  return coalesce(v_changed, '{}');
+  v_changed := coalesce(v_changed, '{}');
+  -- What was not written another wrote since it was compared, or the table did not take it.
+  if cardinality(v_changed) < cardinality(v_judged) and exists (
+    select 1 from unnest(v_judged) as j
+    left join lateral (
+      select t.last_changed_at from public.synced_records as t where t.workspace_id = j.workspace_id and t.stream_id = j.stream_id and t.id = j.record_id::text offset 0
+    ) as e on true
+    where e.last_changed_at is not distinct from j.known_change and not exists (
+      select 1 from unnest(v_changed) as c
+      where (c.workspace_id, c.stream_id, c.record_id)
+        = (j.workspace_id, j.stream_id, j.record_id))
+  ) then
+    raise exception 'a trigger on the table does not let it in as it is: one that returns null '
+      'hides a record, and has to return new';
+  end if;
+  return v_changed;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.declared_table(p_given jsonb)
@@ -6232,6 +6268,45 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.refresh_jobs(p_job_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.polling_job_status as j set
+    workspaces_processed = r.workspaces_completed,
+    total_accounts_synced = greatest(j.total_accounts_synced, r.records),
+    chunks_completed = r.chunks_completed, chunks_failed = r.chunks_failed,
+    chunks_cancelled = r.chunks_cancelled
+  from (
+    select x.job_id,
+      count(distinct x.workspace_id) - count(distinct x.workspace_id) filter
+      (where x.status <> 'completed') as workspaces_completed,
+      -- Of a first scan what its pages showed so far; of a later one what the one before showed.
+      coalesce(sum(coalesce(x.distinct_ids, c.records)) filter (
+        where x.status in ('running', 'completed', 'partial')
+          and st.completeness in ('counted', 'chained', 'agreed', 'single')), 0)
+      as records,
+      sum(x.chunks_completed + coalesce(c.completed, 0)) as chunks_completed,
+      sum(x.chunks_failed + coalesce(c.failed, 0)) as chunks_failed,
+      sum(x.chunks_cancelled + coalesce(c.cancelled, 0)) as chunks_cancelled
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id
+    left join lateral (
+      select sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
+        sum(records) as records
+      from sync.run_counters where run_id = x.id and x.status = 'running'
+    ) as c on true
+    where x.job_id = any (p_job_ids)
+    group by x.job_id
+  ) as r
+  where j.id = r.job_id and j.status = 'running'
+    and (j.workspaces_processed, j.chunks_completed, j.chunks_failed, j.chunks_cancelled)
+    is distinct from
+    (r.workspaces_completed, r.chunks_completed, r.chunks_failed, r.chunks_cancelled);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.ask_missing(p_run public.workspace_sync_runs, OUT o_ids text[], OUT o_warning text)
  RETURNS record
  LANGUAGE plpgsql
@@ -6971,6 +7046,16 @@ begin
   return v_page;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.way_out_of_ties()
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select ': as many records as a page has share a place in the order, and nothing tells them apart; '
+    'declare a larger page_size or an order_path that no two records share, or the list as agreed';
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.walk_list(p_run_id bigint, p_scan integer, p_stream public.sync_streams)
  RETURNS sync.walk
  LANGUAGE plpgsql
@@ -7019,6 +7104,7 @@ begin
         then format('page %s shares no record with page %s', s.page, f.page_before)
         when v_overlaps and (f.step > 0 or (f.step = 0 and not v_is_unique))
         then format('page %s does not begin before the end of page %s', s.page, f.page_before)
+          || case when f.step = 0 then sync.way_out_of_ties() else '' end
         when not v_overlaps and (f.step < 0 or (f.step = 0 and v_is_unique))
         then format('page %s begins before the end of page %s', s.page, f.page_before) end as gap
     from shown as s left join filled as f on f.page = s.page
@@ -7040,7 +7126,11 @@ begin
     select 1 from public.chunked_sync_jobs as c
     where c.run_id = p_run_id and c.scan = p_scan and c.kind = 'page'
       and c.page = v_walk.pages + 1 and c.reading = v_walk.next)) then
-    v_walk.flaw := format('nothing proves that the list ends after page %s', v_walk.pages);
+    v_walk.flaw := format('nothing proves that the list ends after page %s', v_walk.pages)
+      || case when v_walk.next ? 'again' or exists (
+        select 1 from public.chunked_sync_jobs as c
+        where c.run_id = p_run_id and c.scan = p_scan and c.kind = 'page' and c.reading ? 'again')
+        then sync.way_out_of_ties() else '' end;
   end if;
   return v_walk;
 end; $function$;
@@ -7127,9 +7217,12 @@ CREATE OR REPLACE FUNCTION sync.next_scan(p_run_id bigint, p_sound_scan integer)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  update public.workspace_sync_runs set scan = scan + 1, phase = 'scan', known_pages = 1,
+  update public.workspace_sync_runs as r set scan = scan + 1, phase = 'scan', known_pages = 1,
     planned_pages = 1, reading = nullif(reading - '{beside,step,overlap}'::text[], '{}'),
-    sound_scan = p_sound_scan
+    sound_scan = p_sound_scan, distinct_ids = (
+      select count(distinct shown.id) from sync.seen_pages as s
+      cross join unnest(s.record_ids) as shown (id)
+      where s.run_id = r.id and s.scan = r.scan)
   where id = p_run_id;
   perform sync.plan_chunks(p_run_id, 'page', array[1], null);
   perform sync.fill_slots(p_run_id);
@@ -12728,6 +12821,46 @@ begin
   return sync.get_engine_page();
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.get_sources_page()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+begin
+  perform sync.require_operator();
+  return sync.page_head() || jsonb_build_object('sources', (
+    select coalesce(jsonb_agg(jsonb_build_object('source_name', so.source_name, 'base_path',
+      so.base_path, 'auth', so.auth, 'auth_in', so.auth_in, 'auth_name', so.auth_name,
+      'token_url', so.token_url, 'token_auth', so.token_auth, 'budget_scope', so.budget_scope,
+      'requests_per_second', so.requests_per_second, 'max_in_flight', so.max_in_flight,
+      'paused_at', so.paused_at,
+      'workspaces', (select count(*) from public.sync_workspaces as w
+        where w.source_id = so.id and w.is_active),
+      'streams', (
+        select coalesce(jsonb_agg(jsonb_build_object('stream', st.stream_name, 'path', st.path,
+          'item_path', st.item_path, 'completeness', st.completeness, 'is_default',
+          st.is_default, 'revision', st.revision, 'page_size', st.page_size, 'target_table',
+          st.target_table, 'parent_stream', st.parent_stream, 'params', st.params,
+          'synced', s.synced, 'records', s.records, 'last_complete_sync_at', s.last_at,
+          'command', format('chunkwise sync --stream %s%s --watch',
+            sync.shell_word(st.stream_name), coalesce(' --workspace ' || sync.shell_word((
+              select w.workspace_name from public.sync_workspaces as w
+              where w.source_id = so.id and w.is_active order by w.workspace_name limit 1)), '')))
+          order by st.is_default desc, st.stream_name), '[]')
+        from public.sync_streams as st
+        cross join lateral (
+          select count(*) as synced, sum(x.record_count) as records,
+            max(x.last_complete_sync_at) as last_at
+          from public.sync_workspace_streams as x
+          where x.stream_id = st.id and x.last_complete_sync_at is not null
+        ) as s
+        where st.source_id = so.id and st.completeness <> 'connection'))
+      order by so.source_name), '[]')
+    from public.sync_sources as so));
+end; $function$;
+
 CREATE OR REPLACE FUNCTION public.get_sources_page()
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -13621,7 +13754,7 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
 
 comment on schema synced is 'Tables that streams declare by columns. No API serves it unless the owner exposes it.';
 
@@ -14284,6 +14417,8 @@ comment on function sync.read_past_end(sync.page_in_hand,public.sync_streams) is
 
 comment on function sync.read_refused(sync.page_in_hand,public.sync_sources) is 'Returns: a page that others led to, by a total, a cursor or their last record, and that does not
 exist any more. That is no failure: its scan does not count.';
+
+comment on function sync.way_out_of_ties() is 'Returns: what a warning says of ties as long as a page.';
 
 comment on type sync.walk is 'How far a scan of a list got. pages: how many in a row it read, up to the end; flaw: what speaks
 against it; is_final: so that another scan cannot help; next: the reading of the page after the last
@@ -15401,6 +15536,8 @@ revoke all on function sync.read_listed(sync.page_in_hand,public.sync_streams,pu
 revoke all on function sync.read_past_end(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_refused(sync.page_in_hand,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.way_out_of_ties() from public, anon, authenticated, service_role;
 
 revoke all on function sync.walk_list(bigint,integer,public.sync_streams) from public, anon, authenticated, service_role;
 

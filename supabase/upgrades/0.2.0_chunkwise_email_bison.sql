@@ -130,7 +130,22 @@ begin
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
-  return coalesce(v_changed, '{}');
+  v_changed := coalesce(v_changed, '{}');
+  -- What was not written another wrote since it was compared, or the table did not take it.
+  if cardinality(v_changed) < cardinality(v_judged) and exists (
+    select 1 from unnest(v_judged) as j
+    left join lateral (
+      select t.last_changed_at from sync.sender_emails as t where t.workspace_id = j.workspace_id and t.id = j.record_id::bigint offset 0
+    ) as e on true
+    where e.last_changed_at is not distinct from j.known_change and not exists (
+      select 1 from unnest(v_changed) as c
+      where (c.workspace_id, c.stream_id, c.record_id)
+        = (j.workspace_id, j.stream_id, j.record_id))
+  ) then
+    raise exception 'a trigger on the table does not let it in as it is: one that returns null '
+      'hides a record, and has to return new';
+  end if;
+  return v_changed;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.as_bigint(p_sum numeric)
@@ -230,7 +245,22 @@ begin
     )::sync.changed_record) into v_changed
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
-  return coalesce(v_changed, '{}');
+  v_changed := coalesce(v_changed, '{}');
+  -- What was not written another wrote since it was compared, or the table did not take it.
+  if cardinality(v_changed) < cardinality(v_judged) and exists (
+    select 1 from unnest(v_judged) as j
+    left join lateral (
+      select t.last_changed_at from public.email_replies as t where t.workspace_id = j.workspace_id and t.id = j.record_id::bigint offset 0
+    ) as e on true
+    where e.last_changed_at is not distinct from j.known_change and not exists (
+      select 1 from unnest(v_changed) as c
+      where (c.workspace_id, c.stream_id, c.record_id)
+        = (j.workspace_id, j.stream_id, j.record_id))
+  ) then
+    raise exception 'a trigger on the table does not let it in as it is: one that returns null '
+      'hides a record, and has to return new';
+  end if;
+  return v_changed;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.write_new_threads(p_records sync.incoming_record[])
@@ -456,14 +486,14 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
 
 comment on function sync.upsert_email_replies(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
 unless it says itself that it is deleted. An answer that was requested before the row''s last change
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
 
 comment on function sync.write_thread(bigint,bigint,jsonb,timestamp with time zone) is 'Write one conversation and its messages; stored ones that the answer joins become one. An answer
 that was requested before its last change adds what is missing and replaces nothing. Returns:

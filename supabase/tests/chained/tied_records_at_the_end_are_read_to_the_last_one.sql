@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/lists.psql
-select plan(9);
+select plan(12);
 
 -- Whether a list of so many records, three to a key and some gone, is read whole twice.
 create function tests.is_read(p_count int) returns boolean language plpgsql as $$
@@ -39,6 +39,8 @@ select results_eq($$select page, reading ->> 'offset', reading ? 'again'
 insert into tests.items (id, key) select n, 200 from generate_series(113, 125) as n;
 select is(tests.sync_list(), 'partial', 'more tied records than a page has cannot be told apart');
 select is((tests.last_run()).scan, 3, 'in any scan');
+select matches(w, 'page_size.*order_path.*agreed', 'each of which names the ways out')
+from unnest((tests.last_run()).warnings) as w;
 select is((select count(*) from public.synced_records where deleted_at is not null
   and id::int > 100), 0::bigint, 'nothing is deleted');
 select is((select count(*) from public.chunk_processing_queue where status = 'failed'), 0::bigint,

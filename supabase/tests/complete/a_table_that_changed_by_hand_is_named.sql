@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(8);
+select plan(16);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null}');
 select declare_stream('{"source_name": "crm", "stream_name": "people", "path": "/people",
@@ -29,6 +29,51 @@ select ok(answer @> '{"code": "SY012", "outcome": "failed"}'
 from tests.answered() as answer;
 select is_empty('select 1 from synced.crm_people', 'nothing of the page was written');
 drop trigger refuse on synced.crm_people;
+
+-- One that lets a record vanish is no other: completed would say that it is here.
+create function tests.hide() returns trigger language plpgsql as $$
+begin
+  return case when new.id <> 2 then new end;
+end; $$;
+create trigger hide before insert or update on synced.crm_people for each row
+execute function tests.hide();
+select tests.start('acme');
+select ok(answer @> '{"code": "SY012", "outcome": "failed"}'
+  and answer ->> 'message' like 'synced.crm\_people refuses record 2: a trigger %returns null%',
+  'what a trigger hides is named with its table and record')
+from tests.answered() as answer;
+select is_empty('select 1 from synced.crm_people', 'nothing of the page was written');
+alter table synced.crm_people disable trigger hide;
+select tests.start('acme');
+select is(tests.answered() ->> 'outcome', 'completed', 'without it all is written');
+alter table synced.crm_people enable trigger hide;
+select tests.start('acme');
+select is(tests.answered() ->> 'outcome', 'completed', 'what has not changed no trigger sees');
+update tests.accounts set fields = fields || '{"name": "Other"}' where id = 2;
+select tests.start('acme');
+select ok(answer @> '{"code": "SY012"}' and answer ->> 'message' like '%refuses record 2: %',
+  'a change that is hidden is named too')
+from tests.answered() as answer;
+update tests.accounts set fields = fields - 'name' where id = 2;
+update synced.crm_people set deleted_at = now() where id = 1;
+select tests.start('acme');
+select is(tests.answered() ->> 'outcome', 'completed', 'what a trigger lets in is written');
+select is((select count(*) from synced.crm_people where deleted_at is null), 2::bigint,
+  'also where only its life changes');
+create function tests.rename() returns trigger language plpgsql as $$
+begin
+  new.id := new.id + 100;
+  return new;
+end; $$;
+drop trigger hide on synced.crm_people;
+create trigger rename before insert on synced.crm_people for each row
+execute function tests.rename();
+delete from synced.crm_people;
+select tests.start('acme');
+select ok(answer @> '{"code": "SY012"}', 'so is a record that gets another key')
+from tests.answered() as answer;
+drop trigger rename on synced.crm_people;
+delete from synced.crm_people;
 
 -- What lacks a column, or its function, is tried again until it is whole.
 alter table synced.crm_people drop column name;

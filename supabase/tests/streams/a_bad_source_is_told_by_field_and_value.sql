@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(97);
+select plan(100);
 
 create function tests.refusal(p_given jsonb) returns text language plpgsql as $$
 begin
@@ -26,7 +26,9 @@ insert into tests.wrong (field, given) values
 ('max_in_flight', '"many"'), ('max_in_flight', '0'), ('max_in_flight', '1.5'),
 ('max_in_flight', '99999999999'),
 ('status_classes', '{"4xx": "ignore"}'), ('status_classes', '[]'),
-('status_classes', '{"404": null}'),
+('status_classes', '{"404": null}'), ('status_classes', '{"200": "permanent"}'),
+('status_classes', '{"2xx": "permanent", "200": "page"}'),
+('status_classes', '{"2xx": "transient"}'),
 ('success_path', '"success"'), ('success_path', '[]'),
 ('message_path', '[["message"]]'), ('message_path', '{"a": 1}'),
 ('class_rules', '[{"text": "x", "class": "rate_limited"}]'), ('class_rules', '{}'),

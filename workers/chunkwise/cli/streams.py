@@ -20,6 +20,7 @@ from chunkwise.texts import printable
 
 COLUMNS = {
     "source": "source",
+    "auth": "auth",
     "stream": "stream",
     "completeness": "completeness",
     "request": "request",
@@ -48,9 +49,9 @@ def list_streams(as_json: JsonOption = False) -> None:
     """
 
     async def rows_of(operator: Operator) -> list[Row]:
-        names = {source["id"]: source["source_name"] for source in await operator.sources()}
+        sources = {source["id"]: source for source in await operator.sources()}
         streams = await operator.streams()
-        return [_row(stream, names[stream["source_id"]]) for stream in streams]
+        return [_row(stream, sources[stream["source_id"]]) for stream in streams]
 
     rows = ask(rows_of)
     if as_json:
@@ -119,9 +120,11 @@ def export(
     print(f"{path} declares {counted(len(answer['declarations']), 'source')}.")
 
 
-def _row(stream: Row, source: str) -> Row:
+def _row(stream: Row, source: Row) -> Row:
+    auth = source["auth"]
     return {
-        "source": source,
+        "source": source["source_name"],
+        "auth": f"{auth} ({source['token_auth']})" if auth.startswith("oauth2") else auth,
         "stream": stream["stream_name"],
         "completeness": stream["completeness"],
         "request": f"{stream['method']} {stream['path']}",

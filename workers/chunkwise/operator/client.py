@@ -184,7 +184,9 @@ class Operator:
         return await self.gateway.select("sync_budgets", order="scope_key, id")
 
     async def sources(self) -> Rows:
-        return await self.gateway.select("sync_sources", "id, source_name", order="id")
+        return await self.gateway.select(
+            "sync_sources", "id, source_name, auth, token_auth", order="id"
+        )
 
     async def streams(self) -> Rows:
         return await self.gateway.select(
