@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import logging
 import socket
+import sys
+from importlib.abc import MetaPathFinder
 from urllib.parse import quote
 
 import pytest
@@ -51,6 +53,23 @@ async def test_connections_are_reused(fetcher: Fetcher, server: Server) -> None:
         await fetcher.send(lease_to(server.url))
 
     assert (len(server.requests), server.connections) == (3, 1)
+
+
+async def test_a_request_searches_for_no_module(
+    fetcher: Fetcher, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[str] = []
+
+    class Noting(MetaPathFinder):
+        def find_spec(self, name: str, *_: object) -> None:
+            searched.append(name)
+
+    await fetcher.send(lease_to(server.url))
+    monkeypatch.setattr(sys, "meta_path", [Noting(), *sys.meta_path])
+    for _ in range(2):
+        await fetcher.send(lease_to(server.url))
+
+    assert not searched
 
 
 async def test_no_cookie_travels_to_the_next_tenant(fetcher: Fetcher, server: Server) -> None:
