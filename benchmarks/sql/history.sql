@@ -26,6 +26,9 @@ select r.job_id, r.id, 'page', 1, page, r.started_at
 from public.workspace_sync_runs as r cross join generate_series(1, 13) as page
 where r.status <> 'running' order by r.id, page;
 
+-- As full as the verbs leave a page: rows grow into the room that the fill factor keeps. Inserted as they end, each page would
+-- have room for one new chunk, and every chunk that is worked on would stand on a page of its own.
+alter table public.chunk_processing_queue set (fillfactor = 94);
 insert into public.chunk_processing_queue (id, parent_sync_job_id, run_id, status, attempts, lease_token, worker_id, created_at,
   started_at, completed_at, error_message)
 select c.id, c.parent_sync_job_id, c.run_id, how.status, how.attempts, nextval('sync.lease_tokens'), 'worker ' || c.id % 2, c.created_at,
@@ -38,6 +41,7 @@ cross join lateral (
     case when c.page = 13 and r.status = 'failed' then 'HTTP 500' end as message
 ) as how
 order by c.id;
+alter table public.chunk_processing_queue set (fillfactor = 80);
 
 insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id, details)
 select id, run_id, status, completed_at, lease_token, worker_id, '{"records": 15, "changed": 2, "total": 186, "duration_ms": 187}'
