@@ -9165,7 +9165,9 @@ declare
   v_seen record;
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
-  if v_stream.completeness not in ('chained', 'agreed') and not sync.is_read_since(v_stream) then
+  -- Of children each list is another, and is read from its start.
+  if p_run.parts_total is not null or (
+    v_stream.completeness not in ('chained', 'agreed') and not sync.is_read_since(v_stream)) then
     return;
   end if;
   select sync.feed_identity(w, v_stream), coalesce(case when s.marks -> 'of'
@@ -11464,8 +11466,8 @@ create table sync.staged_items (
   processed_at timestamptz
 );
 comment on table sync.staged_items is
-'New and changed records of a parent stream that an items stream is to ask for, or whose children
-are to be read.';
+'Records of a parent stream: new and changed ones that an items stream is to ask for, or whose
+children are to be read; and those whose list of children was read, but not proven.';
 comment on column sync.staged_items.stream_id is 'The stream of the items or children.';
 comment on column sync.staged_items.record_id is 'The parent''s record.';
 comment on column sync.staged_items.item_key is
@@ -12195,6 +12197,19 @@ comment on function sync.note_processed(sync.run_parts, public.workspace_sync_ru
 $$A list was read: its parent's last change needs no other look. Locks: the staged row by SKIP
 LOCKED.$$;
 
+create function sync.leave_unproven(p_part sync.run_parts, p_run public.workspace_sync_runs,
+  p_finding text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.run_parts set state = 'unproven', finding = p_finding where id = p_part.id;
+  insert into sync.staged_items (workspace_id, stream_id, record_id)
+  values (p_run.workspace_id, p_run.stream_id, p_part.parent_id)
+  on conflict (workspace_id, stream_id, record_id) where processed_at is null do nothing;
+end; $$;
+comment on function sync.leave_unproven(sync.run_parts, public.workspace_sync_runs, text) is
+$$A list was not read completely, and this run reads it no more: its parent is staged, for the next
+run that follows what changed, or a retry. The caller holds the run's lock.$$;
+
 create function sync.end_part(p_part sync.run_parts, p_run public.workspace_sync_runs,
   p_stream public.sync_streams, p_failure text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -12213,22 +12228,19 @@ begin
   end if;
   v_result.finding := coalesce(p_failure, v_result.finding);
   update sync.run_parts set total = v_result.total, distinct_ids = v_result.distinct_ids,
-    finding = v_result.finding,
-    state = case when v_result.finding is null then 'proven' else 'unproven' end
+    state = case when v_result.finding is null then 'proven' else state end
   where id = p_part.id;
   update public.workspace_sync_runs set parts_ended = parts_ended + 1 where id = p_run.id;
   if v_result.finding is null then
     perform sync.note_processed(p_part, p_run);
-  elsif p_stream.fan_out = 'changed' then
-    insert into sync.staged_items (workspace_id, stream_id, record_id)
-    values (p_run.workspace_id, p_run.stream_id, p_part.parent_id)
-    on conflict (workspace_id, stream_id, record_id) where processed_at is null do nothing;
+  else
+    perform sync.leave_unproven(p_part, p_run, v_result.finding);
   end if;
 end; $$;
 comment on function sync.end_part(sync.run_parts, public.workspace_sync_runs, public.sync_streams,
   text) is
-$$A list of which nothing is live is proven, read again, or left unproven: then the next run that
-follows what changed takes it up. The caller holds the run's lock.$$;
+$$A list of which nothing is live is proven, read again, or left unproven. The caller holds the
+run's lock.$$;
 
 create function sync.end_parts(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -12265,8 +12277,8 @@ staged rows by SKIP LOCKED.$$;
 
 revoke all on function
   sync.queue_below, sync.queue_parts, sync.cancel_part, sync.walk_part, sync.compare_part,
-  sync.add_up_part, sync.repeat_part, sync.read_part_on, sync.note_processed, sync.end_part,
-  sync.end_parts
+  sync.add_up_part, sync.repeat_part, sync.read_part_on, sync.note_processed, sync.leave_unproven,
+  sync.end_part, sync.end_parts
 from public, anon, authenticated, service_role;
 
 -- Missing below: which children no list shows any more, what holds them back, and who is asked.
@@ -12484,7 +12496,7 @@ begin
       update public.workspace_sync_runs set parts_ended = parts_ended - 1 where id = p_run.id;
       v_is_any_repeated := true;
     else
-      update sync.run_parts set state = 'unproven', finding = p_finding where id = v_part.id;
+      perform sync.leave_unproven(v_part, p_run, p_finding);
     end if;
   end loop;
   perform sync.forget_missed_below(p_run.workspace_id, p_run.stream_id, p_run.id, v_parent_ids);
@@ -12511,21 +12523,41 @@ from public, anon, authenticated, service_role;
 -- Stands on: streams, templates, slots, missing, close, deletions, kind_items, parent_rows,
 --   part_scans, missing_below.
 
+create function sync.takes_up_lists(p_run public.workspace_sync_runs, p_parent_id bigint)
+  returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select 1 from public.polling_job_status as j
+    join public.workspace_sync_runs as retried on retried.job_id = j.retry_of_job_id
+      and retried.workspace_id = p_run.workspace_id and retried.stream_id = p_run.stream_id
+    where j.id = p_run.job_id and retried.status = 'partial' and retried.ending is null
+      and retried.parts_total > 0 and not exists (
+        select 1 from public.workspace_sync_runs as parents
+        where parents.workspace_id = p_run.workspace_id and parents.stream_id = p_parent_id
+          and parents.id > retried.id and parents.job_id <> retried.job_id));
+end; $$;
+comment on function sync.takes_up_lists(public.workspace_sync_runs, bigint) is
+$$Returns: whether a run only has to read the lists that another left unproven: it is the retry of
+one that came to each of its lists, and the parents were not synced again since.$$;
+
 create function sync.takes_all_parents(p_run public.workspace_sync_runs,
   p_stream public.sync_streams) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  return p_stream.fan_out = 'all' or coalesce((
-    select s.marks -> 'of' <> sync.feed_identity(w, p_stream)
-      or (s.marks ->> 'all_parents_at')::timestamptz
+  return coalesce((
+    select s.marks -> 'of' <> sync.feed_identity(w, p_stream) or case p_stream.fan_out
+      when 'changed' then (s.marks ->> 'all_parents_at')::timestamptz
         < sync.now() - make_interval(days => p_stream.full_scan_days)
+      else not sync.takes_up_lists(p_run, (sync.parent_of(p_stream)).id) end
     from public.sync_workspace_streams as s
     join public.sync_workspaces as w on w.id = s.workspace_id
     where s.workspace_id = p_run.workspace_id and s.stream_id = p_stream.id), true);
 end; $$;
 comment on function sync.takes_all_parents(public.workspace_sync_runs, public.sync_streams) is
-$$Returns: whether a run reads the children of all parents that live. Of those that follow what
-changed the first run of an address, owner and declaration does, and one every full_scan_days.$$;
+$$Returns: whether a run reads the children of all parents that live, and not of those alone that
+are staged: any but a retry does, where all are followed. Of those that follow what changed the
+first run of an address, owner and declaration does, and one every full_scan_days.$$;
 
 create function sync.add_parts(p_run_id bigint, p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -12570,8 +12602,8 @@ begin
   where id = v_run.id;
 end; $$;
 comment on function sync.add_parts(bigint, int) is
-$$The next lists of a run: of parents that live, in the order of their table, or of those that
-changed, staged first first. The caller holds the run's lock. Locks: staged rows of parents that are
+$$The next lists of a run: of parents that live, in the order of their table, or of those that are
+staged, staged first first. The caller holds the run's lock. Locks: staged rows of parents that are
 deleted.$$;
 
 create function sync.plan_parts(p_run_id bigint) returns void
@@ -12738,9 +12770,14 @@ begin
     insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
     select v_run.workspace_id, v_run.stream_id, jsonb_build_object('of',
       sync.feed_identity(w, v_stream), 'all_parents_at', v_run.started_at)
-    from public.sync_workspaces as w where w.id = v_run.workspace_id
-      and v_stream.fan_out = 'changed' and v_parts.lists > 0
+    from public.sync_workspaces as w where w.id = v_run.workspace_id and v_parts.lists > 0
     on conflict (workspace_id, stream_id) do update set marks = s.marks || excluded.marks;
+    -- What is still staged of those that had no list is deleted.
+    update sync.staged_items as s set processed_at = sync.now()
+    where s.workspace_id = v_run.workspace_id and s.stream_id = v_run.stream_id
+      and s.processed_at is null and s.staged_at <= v_run.started_at and not exists (
+        select 1 from sync.run_parts as p
+        where p.run_id = p_run_id and p.parent_id = s.record_id);
   end if;
   delete from sync.record_parents as b
   where b.workspace_id = v_run.workspace_id and b.stream_id = v_run.stream_id
@@ -12796,8 +12833,8 @@ $$The next step of a run of children of which nothing is live: more lists, what 
 end. The caller holds its lock.$$;
 
 revoke all on function
-  sync.takes_all_parents, sync.add_parts, sync.plan_parts, sync.plan_children, sync.begin_children,
-  sync.close_children, sync.advance_children
+  sync.takes_up_lists, sync.takes_all_parents, sync.add_parts, sync.plan_parts, sync.plan_children,
+  sync.begin_children, sync.close_children, sync.advance_children
 from public, anon, authenticated, service_role;
 
 -- Connections: whose key it is, asked before a workspace writes its first row with it.

@@ -84,7 +84,9 @@ declare
   v_seen record;
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
-  if v_stream.completeness not in ('chained', 'agreed') and not sync.is_read_since(v_stream) then
+  -- Of children each list is another, and is read from its start.
+  if p_run.parts_total is not null or (
+    v_stream.completeness not in ('chained', 'agreed') and not sync.is_read_since(v_stream)) then
     return;
   end if;
   select sync.feed_identity(w, v_stream), coalesce(case when s.marks -> 'of'

@@ -13,8 +13,8 @@ create table sync.staged_items (
   processed_at timestamptz
 );
 comment on table sync.staged_items is
-'New and changed records of a parent stream that an items stream is to ask for, or whose children
-are to be read.';
+'Records of a parent stream: new and changed ones that an items stream is to ask for, or whose
+children are to be read; and those whose list of children was read, but not proven.';
 comment on column sync.staged_items.stream_id is 'The stream of the items or children.';
 comment on column sync.staged_items.record_id is 'The parent''s record.';
 comment on column sync.staged_items.item_key is

@@ -222,6 +222,19 @@ comment on function sync.note_processed(sync.run_parts, public.workspace_sync_ru
 $$A list was read: its parent's last change needs no other look. Locks: the staged row by SKIP
 LOCKED.$$;
 
+create function sync.leave_unproven(p_part sync.run_parts, p_run public.workspace_sync_runs,
+  p_finding text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.run_parts set state = 'unproven', finding = p_finding where id = p_part.id;
+  insert into sync.staged_items (workspace_id, stream_id, record_id)
+  values (p_run.workspace_id, p_run.stream_id, p_part.parent_id)
+  on conflict (workspace_id, stream_id, record_id) where processed_at is null do nothing;
+end; $$;
+comment on function sync.leave_unproven(sync.run_parts, public.workspace_sync_runs, text) is
+$$A list was not read completely, and this run reads it no more: its parent is staged, for the next
+run that follows what changed, or a retry. The caller holds the run's lock.$$;
+
 create function sync.end_part(p_part sync.run_parts, p_run public.workspace_sync_runs,
   p_stream public.sync_streams, p_failure text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -240,22 +253,19 @@ begin
   end if;
   v_result.finding := coalesce(p_failure, v_result.finding);
   update sync.run_parts set total = v_result.total, distinct_ids = v_result.distinct_ids,
-    finding = v_result.finding,
-    state = case when v_result.finding is null then 'proven' else 'unproven' end
+    state = case when v_result.finding is null then 'proven' else state end
   where id = p_part.id;
   update public.workspace_sync_runs set parts_ended = parts_ended + 1 where id = p_run.id;
   if v_result.finding is null then
     perform sync.note_processed(p_part, p_run);
-  elsif p_stream.fan_out = 'changed' then
-    insert into sync.staged_items (workspace_id, stream_id, record_id)
-    values (p_run.workspace_id, p_run.stream_id, p_part.parent_id)
-    on conflict (workspace_id, stream_id, record_id) where processed_at is null do nothing;
+  else
+    perform sync.leave_unproven(p_part, p_run, v_result.finding);
   end if;
 end; $$;
 comment on function sync.end_part(sync.run_parts, public.workspace_sync_runs, public.sync_streams,
   text) is
-$$A list of which nothing is live is proven, read again, or left unproven: then the next run that
-follows what changed takes it up. The caller holds the run's lock.$$;
+$$A list of which nothing is live is proven, read again, or left unproven. The caller holds the
+run's lock.$$;
 
 create function sync.end_parts(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -292,6 +302,6 @@ staged rows by SKIP LOCKED.$$;
 
 revoke all on function
   sync.queue_below, sync.queue_parts, sync.cancel_part, sync.walk_part, sync.compare_part,
-  sync.add_up_part, sync.repeat_part, sync.read_part_on, sync.note_processed, sync.end_part,
-  sync.end_parts
+  sync.add_up_part, sync.repeat_part, sync.read_part_on, sync.note_processed, sync.leave_unproven,
+  sync.end_part, sync.end_parts
 from public, anon, authenticated, service_role;

@@ -213,7 +213,7 @@ begin
       update public.workspace_sync_runs set parts_ended = parts_ended - 1 where id = p_run.id;
       v_is_any_repeated := true;
     else
-      update sync.run_parts set state = 'unproven', finding = p_finding where id = v_part.id;
+      perform sync.leave_unproven(v_part, p_run, p_finding);
     end if;
   end loop;
   perform sync.forget_missed_below(p_run.workspace_id, p_run.stream_id, p_run.id, v_parent_ids);

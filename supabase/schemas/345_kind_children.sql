@@ -3,21 +3,41 @@
 -- Stands on: streams, templates, slots, missing, close, deletions, kind_items, parent_rows,
 --   part_scans, missing_below.
 
+create function sync.takes_up_lists(p_run public.workspace_sync_runs, p_parent_id bigint)
+  returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select 1 from public.polling_job_status as j
+    join public.workspace_sync_runs as retried on retried.job_id = j.retry_of_job_id
+      and retried.workspace_id = p_run.workspace_id and retried.stream_id = p_run.stream_id
+    where j.id = p_run.job_id and retried.status = 'partial' and retried.ending is null
+      and retried.parts_total > 0 and not exists (
+        select 1 from public.workspace_sync_runs as parents
+        where parents.workspace_id = p_run.workspace_id and parents.stream_id = p_parent_id
+          and parents.id > retried.id and parents.job_id <> retried.job_id));
+end; $$;
+comment on function sync.takes_up_lists(public.workspace_sync_runs, bigint) is
+$$Returns: whether a run only has to read the lists that another left unproven: it is the retry of
+one that came to each of its lists, and the parents were not synced again since.$$;
+
 create function sync.takes_all_parents(p_run public.workspace_sync_runs,
   p_stream public.sync_streams) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  return p_stream.fan_out = 'all' or coalesce((
-    select s.marks -> 'of' <> sync.feed_identity(w, p_stream)
-      or (s.marks ->> 'all_parents_at')::timestamptz
+  return coalesce((
+    select s.marks -> 'of' <> sync.feed_identity(w, p_stream) or case p_stream.fan_out
+      when 'changed' then (s.marks ->> 'all_parents_at')::timestamptz
         < sync.now() - make_interval(days => p_stream.full_scan_days)
+      else not sync.takes_up_lists(p_run, (sync.parent_of(p_stream)).id) end
     from public.sync_workspace_streams as s
     join public.sync_workspaces as w on w.id = s.workspace_id
     where s.workspace_id = p_run.workspace_id and s.stream_id = p_stream.id), true);
 end; $$;
 comment on function sync.takes_all_parents(public.workspace_sync_runs, public.sync_streams) is
-$$Returns: whether a run reads the children of all parents that live. Of those that follow what
-changed the first run of an address, owner and declaration does, and one every full_scan_days.$$;
+$$Returns: whether a run reads the children of all parents that live, and not of those alone that
+are staged: any but a retry does, where all are followed. Of those that follow what changed the
+first run of an address, owner and declaration does, and one every full_scan_days.$$;
 
 create function sync.add_parts(p_run_id bigint, p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -62,8 +82,8 @@ begin
   where id = v_run.id;
 end; $$;
 comment on function sync.add_parts(bigint, int) is
-$$The next lists of a run: of parents that live, in the order of their table, or of those that
-changed, staged first first. The caller holds the run's lock. Locks: staged rows of parents that are
+$$The next lists of a run: of parents that live, in the order of their table, or of those that are
+staged, staged first first. The caller holds the run's lock. Locks: staged rows of parents that are
 deleted.$$;
 
 create function sync.plan_parts(p_run_id bigint) returns void
@@ -230,9 +250,14 @@ begin
     insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
     select v_run.workspace_id, v_run.stream_id, jsonb_build_object('of',
       sync.feed_identity(w, v_stream), 'all_parents_at', v_run.started_at)
-    from public.sync_workspaces as w where w.id = v_run.workspace_id
-      and v_stream.fan_out = 'changed' and v_parts.lists > 0
+    from public.sync_workspaces as w where w.id = v_run.workspace_id and v_parts.lists > 0
     on conflict (workspace_id, stream_id) do update set marks = s.marks || excluded.marks;
+    -- What is still staged of those that had no list is deleted.
+    update sync.staged_items as s set processed_at = sync.now()
+    where s.workspace_id = v_run.workspace_id and s.stream_id = v_run.stream_id
+      and s.processed_at is null and s.staged_at <= v_run.started_at and not exists (
+        select 1 from sync.run_parts as p
+        where p.run_id = p_run_id and p.parent_id = s.record_id);
   end if;
   delete from sync.record_parents as b
   where b.workspace_id = v_run.workspace_id and b.stream_id = v_run.stream_id
@@ -288,6 +313,6 @@ $$The next step of a run of children of which nothing is live: more lists, what 
 end. The caller holds its lock.$$;
 
 revoke all on function
-  sync.takes_all_parents, sync.add_parts, sync.plan_parts, sync.plan_children, sync.begin_children,
-  sync.close_children, sync.advance_children
+  sync.takes_up_lists, sync.takes_all_parents, sync.add_parts, sync.plan_parts, sync.plan_children,
+  sync.begin_children, sync.close_children, sync.advance_children
 from public, anon, authenticated, service_role;

@@ -6152,7 +6152,9 @@ declare
   v_seen record;
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
-  if v_stream.completeness not in ('chained', 'agreed') and not sync.is_read_since(v_stream) then
+  -- Of children each list is another, and is read from its start.
+  if p_run.parts_total is not null or (
+    v_stream.completeness not in ('chained', 'agreed') and not sync.is_read_since(v_stream)) then
     return;
   end if;
   select sync.feed_identity(w, v_stream), coalesce(case when s.marks -> 'of'
@@ -8313,6 +8315,18 @@ begin
   where s.id = done.id;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.leave_unproven(p_part sync.run_parts, p_run public.workspace_sync_runs, p_finding text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.run_parts set state = 'unproven', finding = p_finding where id = p_part.id;
+  insert into sync.staged_items (workspace_id, stream_id, record_id)
+  values (p_run.workspace_id, p_run.stream_id, p_part.parent_id)
+  on conflict (workspace_id, stream_id, record_id) where processed_at is null do nothing;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.end_part(p_part sync.run_parts, p_run public.workspace_sync_runs, p_stream public.sync_streams, p_failure text)
  RETURNS void
  LANGUAGE plpgsql
@@ -8333,16 +8347,13 @@ begin
   end if;
   v_result.finding := coalesce(p_failure, v_result.finding);
   update sync.run_parts set total = v_result.total, distinct_ids = v_result.distinct_ids,
-    finding = v_result.finding,
-    state = case when v_result.finding is null then 'proven' else 'unproven' end
+    state = case when v_result.finding is null then 'proven' else state end
   where id = p_part.id;
   update public.workspace_sync_runs set parts_ended = parts_ended + 1 where id = p_run.id;
   if v_result.finding is null then
     perform sync.note_processed(p_part, p_run);
-  elsif p_stream.fan_out = 'changed' then
-    insert into sync.staged_items (workspace_id, stream_id, record_id)
-    values (p_run.workspace_id, p_run.stream_id, p_part.parent_id)
-    on conflict (workspace_id, stream_id, record_id) where processed_at is null do nothing;
+  else
+    perform sync.leave_unproven(p_part, p_run, v_result.finding);
   end if;
 end; $function$;
 
@@ -8602,7 +8613,7 @@ begin
       update public.workspace_sync_runs set parts_ended = parts_ended - 1 where id = p_run.id;
       v_is_any_repeated := true;
     else
-      update sync.run_parts set state = 'unproven', finding = p_finding where id = v_part.id;
+      perform sync.leave_unproven(v_part, p_run, p_finding);
     end if;
   end loop;
   perform sync.forget_missed_below(p_run.workspace_id, p_run.stream_id, p_run.id, v_parent_ids);
@@ -8616,6 +8627,24 @@ begin
   return v_is_any_repeated;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.takes_up_lists(p_run public.workspace_sync_runs, p_parent_id bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return exists (
+    select 1 from public.polling_job_status as j
+    join public.workspace_sync_runs as retried on retried.job_id = j.retry_of_job_id
+      and retried.workspace_id = p_run.workspace_id and retried.stream_id = p_run.stream_id
+    where j.id = p_run.job_id and retried.status = 'partial' and retried.ending is null
+      and retried.parts_total > 0 and not exists (
+        select 1 from public.workspace_sync_runs as parents
+        where parents.workspace_id = p_run.workspace_id and parents.stream_id = p_parent_id
+          and parents.id > retried.id and parents.job_id <> retried.job_id));
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.takes_all_parents(p_run public.workspace_sync_runs, p_stream public.sync_streams)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -8623,10 +8652,11 @@ CREATE OR REPLACE FUNCTION sync.takes_all_parents(p_run public.workspace_sync_ru
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  return p_stream.fan_out = 'all' or coalesce((
-    select s.marks -> 'of' <> sync.feed_identity(w, p_stream)
-      or (s.marks ->> 'all_parents_at')::timestamptz
+  return coalesce((
+    select s.marks -> 'of' <> sync.feed_identity(w, p_stream) or case p_stream.fan_out
+      when 'changed' then (s.marks ->> 'all_parents_at')::timestamptz
         < sync.now() - make_interval(days => p_stream.full_scan_days)
+      else not sync.takes_up_lists(p_run, (sync.parent_of(p_stream)).id) end
     from public.sync_workspace_streams as s
     join public.sync_workspaces as w on w.id = s.workspace_id
     where s.workspace_id = p_run.workspace_id and s.stream_id = p_stream.id), true);
@@ -8845,9 +8875,14 @@ begin
     insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
     select v_run.workspace_id, v_run.stream_id, jsonb_build_object('of',
       sync.feed_identity(w, v_stream), 'all_parents_at', v_run.started_at)
-    from public.sync_workspaces as w where w.id = v_run.workspace_id
-      and v_stream.fan_out = 'changed' and v_parts.lists > 0
+    from public.sync_workspaces as w where w.id = v_run.workspace_id and v_parts.lists > 0
     on conflict (workspace_id, stream_id) do update set marks = s.marks || excluded.marks;
+    -- What is still staged of those that had no list is deleted.
+    update sync.staged_items as s set processed_at = sync.now()
+    where s.workspace_id = v_run.workspace_id and s.stream_id = v_run.stream_id
+      and s.processed_at is null and s.staged_at <= v_run.started_at and not exists (
+        select 1 from sync.run_parts as p
+        where p.run_id = p_run_id and p.parent_id = s.record_id);
   end if;
   delete from sync.record_parents as b
   where b.workspace_id = v_run.workspace_id and b.stream_id = v_run.stream_id
@@ -14514,8 +14549,8 @@ the runs'' locks.';
 
 comment on column sync.staged_items.stream_id is 'The stream of the items or children.';
 
-comment on table sync.staged_items is 'New and changed records of a parent stream that an items stream is to ask for, or whose children
-are to be read.';
+comment on table sync.staged_items is 'Records of a parent stream: new and changed ones that an items stream is to ask for, or whose
+children are to be read; and those whose list of children was read, but not proven.';
 
 comment on function sync.is_followed(public.sync_streams) is 'Returns: whether streams of items, or of children that follow what changed, have it as their
 parent.';
@@ -14581,8 +14616,11 @@ the run''s lock.';
 comment on function sync.note_processed(sync.run_parts,public.workspace_sync_runs) is 'A list was read: its parent''s last change needs no other look. Locks: the staged row by SKIP
 LOCKED.';
 
-comment on function sync.end_part(sync.run_parts,public.workspace_sync_runs,public.sync_streams,text) is 'A list of which nothing is live is proven, read again, or left unproven: then the next run that
-follows what changed takes it up. The caller holds the run''s lock.';
+comment on function sync.leave_unproven(sync.run_parts,public.workspace_sync_runs,text) is 'A list was not read completely, and this run reads it no more: its parent is staged, for the next
+run that follows what changed, or a retry. The caller holds the run''s lock.';
+
+comment on function sync.end_part(sync.run_parts,public.workspace_sync_runs,public.sync_streams,text) is 'A list of which nothing is live is proven, read again, or left unproven. The caller holds the
+run''s lock.';
 
 comment on function sync.end_parts(public.workspace_sync_runs) is 'End the lists of a run of which nothing is live. The caller holds its lock. Locks: queue rows and
 staged rows by SKIP LOCKED.';
@@ -14606,11 +14644,15 @@ holds the run''s lock.';
 comment on function sync.reject_below(public.workspace_sync_runs,text) is 'Children that their lists missed answered for themselves: what these lists missed is forgotten,
 and they are read again. The caller holds the run''s lock. Returns: whether any is.';
 
-comment on function sync.takes_all_parents(public.workspace_sync_runs,public.sync_streams) is 'Returns: whether a run reads the children of all parents that live. Of those that follow what
-changed the first run of an address, owner and declaration does, and one every full_scan_days.';
+comment on function sync.takes_up_lists(public.workspace_sync_runs,bigint) is 'Returns: whether a run only has to read the lists that another left unproven: it is the retry of
+one that came to each of its lists, and the parents were not synced again since.';
 
-comment on function sync.add_parts(bigint,integer) is 'The next lists of a run: of parents that live, in the order of their table, or of those that
-changed, staged first first. The caller holds the run''s lock. Locks: staged rows of parents that are
+comment on function sync.takes_all_parents(public.workspace_sync_runs,public.sync_streams) is 'Returns: whether a run reads the children of all parents that live, and not of those alone that
+are staged: any but a retry does, where all are followed. Of those that follow what changed the
+first run of an address, owner and declaration does, and one every full_scan_days.';
+
+comment on function sync.add_parts(bigint,integer) is 'The next lists of a run: of parents that live, in the order of their table, or of those that are
+staged, staged first first. The caller holds the run''s lock. Locks: staged rows of parents that are
 deleted.';
 
 comment on function sync.plan_parts(bigint) is 'End lists that were read, and queue the next pages of others, once half of those that waited are
@@ -15629,6 +15671,8 @@ revoke all on function sync.read_part_on(sync.run_parts,public.workspace_sync_ru
 
 revoke all on function sync.note_processed(sync.run_parts,public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
+revoke all on function sync.leave_unproven(sync.run_parts,public.workspace_sync_runs,text) from public, anon, authenticated, service_role;
+
 revoke all on function sync.end_part(sync.run_parts,public.workspace_sync_runs,public.sync_streams,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.end_parts(public.workspace_sync_runs) from public, anon, authenticated, service_role;
@@ -15644,6 +15688,8 @@ revoke all on function sync.revive_shown_below(public.workspace_sync_runs) from 
 revoke all on function sync.ask_below(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.reject_below(public.workspace_sync_runs,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.takes_up_lists(public.workspace_sync_runs,bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.takes_all_parents(public.workspace_sync_runs,public.sync_streams) from public, anon, authenticated, service_role;
 

@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/children.psql
-select plan(12);
+select plan(15);
 
 select tests.declare_leads('{"fan_out": "changed"}');
 select tests.campaign(1, 11);
@@ -30,6 +30,15 @@ select is(cardinality(tests.asked()), 3, 'every full_scan_days all are read');
 select tests.declare_leads('{"fan_out": "changed", "full_scan_days": 9}');
 select tests.sync_children('leads');
 select is(cardinality(tests.asked()), 3, 'and by another declaration');
+
+-- Of one page each, so that the fake needs no cursor.
+select tests.declare_leads('{"fan_out": "changed", "completeness": "chained", "page_size": 4,
+  "params": {"after": "{last}"}, "order_path": ["id"], "order_direction": "asc",
+  "short_page_ends": true}');
+select is(tests.sync_children('leads'), 'completed', 'lists that are chains');
+update tests.campaigns set fields = '{"name": "third"}' where id = 1;
+select is(tests.sync_children(), 'completed', 'follow what changed');
+select is(tests.asked('leads%'), array['leads of 1, page 1'], 'as others do');
 
 select * from finish();
 rollback;
