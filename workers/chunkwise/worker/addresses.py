@@ -2,6 +2,7 @@
 the same as `sync.reach_of_address()` in the database, which only sees how a host is written."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Final, Literal
 
 from chunkwise.gateway.protocol import Reach
@@ -20,6 +21,7 @@ _PUBLIC_IPV6: Final = ipaddress.IPv6Network("2000::/3")
 _TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
+@lru_cache(maxsize=1024)
 def kind_of(text: str) -> Literal["public", "loopback", "private"]:
     """Of an address as the resolver writes it."""
     return _kind_of(ipaddress.ip_address(text))

@@ -4,6 +4,7 @@ on them, and end an answer's head that has no end."""
 # ruff: noqa: ASYNC109  # the time limits are httpcore's
 
 import asyncio
+import select
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -133,6 +134,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream, address: str | None) -> None:
         self._stream = stream
         self._address = address
+        self._socket: socket.socket | None = stream.get_extra_info("socket")
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = await self._stream.read(max_bytes, timeout)
@@ -159,4 +161,18 @@ class _Stream(httpcore.AsyncNetworkStream):
         return _Stream(stream, self._address)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401  # as httpcore has it
+        # The pool asks every idle connection before each request, and the stream would collect all
+        # that can be asked of it.
+        if info == "is_readable" and self._socket is not None:
+            return _is_readable(self._socket)
         return self._stream.get_extra_info(info)
+
+
+def _is_readable(connected: socket.socket) -> bool:
+    """Also of one that is closed: the next read tells."""
+    number = connected.fileno()
+    if number < 0:
+        return True
+    poll = select.poll()
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(0))

@@ -9,6 +9,7 @@ from importlib.abc import MetaPathFinder
 from urllib.parse import quote
 
 import pytest
+from httpcore._backends.anyio import AnyIOStream
 
 from chunkwise.gateway.protocol import Failure, Page
 from chunkwise.secret import WITHHELD
@@ -70,6 +71,27 @@ async def test_a_request_searches_for_no_module(
         await fetcher.send(lease_to(server.url))
 
     assert not searched
+
+
+async def test_whether_an_idle_connection_was_closed_is_seen_on_its_socket(
+    fetcher: Fetcher, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not asked of the stream, which would collect all that there is to be known, for each idle
+    connection before each request."""
+    asked: list[str] = []
+    stream = AnyIOStream.get_extra_info
+
+    def noting(self: AnyIOStream, info: str) -> object:
+        asked.append(info)
+        return stream(self, info)
+
+    lease = lease_to(server.url)
+    await asyncio.gather(*(fetcher.send(lease) for _ in range(3)))
+    monkeypatch.setattr(AnyIOStream, "get_extra_info", noting)
+    await asyncio.gather(*(fetcher.send(lease) for _ in range(3)))
+
+    assert len(server.requests) == 2 * 3
+    assert "is_readable" not in asked
 
 
 async def test_no_cookie_travels_to_the_next_tenant(fetcher: Fetcher, server: Server) -> None:
