@@ -1778,8 +1778,8 @@ create table public.sync_streams (
   constraint sync_streams_path_check
   check (path like '/%' and (item_path is null or item_path like '/%{id}%')),
   constraint sync_streams_feed_check check (
-    completeness <> 'feed' or (id_type = 'integer' and overlap_pages between 0 and 100
-    and full_scan_days > 0)
+    completeness <> 'feed'
+    or (overlap_pages >= 0 and overlap_pages <= 100 and full_scan_days > 0)
   ),
   constraint sync_streams_order_check check (
     order_type in ('number', 'time', 'text')
@@ -2900,8 +2900,10 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       'nothing unless order_path is given'),
     ('order_type', x.completeness = 'feed' and p_stream.order_type = 'text',
       'number or time, where completeness is feed'),
-    ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer',
-      'integer, where completeness is feed'),
+    ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer'
+        and (p_stream.order_path is null or p_stream.cursor_params is not null),
+      'integer, where completeness is feed and the order is the id''s, as where order_path is left '
+        'out, or that of cursors'),
     ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
       'nothing unless completeness is counted, chained or agreed'),
     ('result_cap', p_stream.result_cap < p_stream.page_size,
@@ -5372,7 +5374,7 @@ create function sync.request_key(p_chunk public.chunked_sync_jobs, p_request jso
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return md5(concat_ws(' ', p_request - 'headers', p_chunk.page,
-    p_chunk.reading - '{guess,beside,back,again}'::text[]));
+    p_chunk.reading - '{guess,beside,back,again,pages_below}'::text[]));
 end; $$;
 comment on function sync.request_key(public.chunked_sync_jobs, jsonb) is
 $$Returns: by what a page is known again: its request without headers, and its place in the list.$$;
@@ -5759,7 +5761,7 @@ create function sync.may_be_gone(p_stream public.sync_streams, p_kind text, p_pa
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_kind = 'page' and (coalesce(p_reading ?| '{guess,beside}', false)
-    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed')));
+    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed', 'feed')));
 end; $$;
 comment on function sync.may_be_gone(public.sync_streams, text, int, jsonb) is
 $$Returns: whether an API may answer that there is no such page, and nothing has failed: it was
@@ -9087,11 +9089,12 @@ create function sync.set_marks(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set
-    mark = case when f.is_usable then (f.marks ->> 'newest_id')::bigint end,
+    mark = case when f.is_usable and f.id_type = 'integer'
+      then (f.marks ->> 'newest_id')::bigint end,
     is_full_scan = not f.is_usable or coalesce((f.marks ->> 'full_scan_at')::timestamptz
       < sync.now() - make_interval(days => f.full_scan_days), true)
   from (
-    select x.id, s.marks, st.full_scan_days,
+    select x.id, s.marks, st.full_scan_days, st.id_type,
       coalesce(s.marks -> 'of' = sync.feed_identity(w, st) and (s.marks ->> 'read_at')::timestamptz
         > sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int), false)
       as is_usable
@@ -10048,7 +10051,7 @@ declare
   v_least bigint := 1;
   v_back bigint;
 begin
-  if p_stream.completeness = 'agreed' then
+  if p_stream.completeness in ('agreed', 'feed') then
     return jsonb_build_object('offset', v_offset + p_page.records, 'guess', true);
   elsif p_page.records > 0 then
     v_least := sync.least_overlap(p_page, p_stream);
@@ -10127,7 +10130,8 @@ begin
     then p_page.page >= v_page.last_page + 1 - p_stream.first_page
     when p_page.records > 0 or v_says_more then false
     when v_position in ('page', 'last') then true
-    else v_position = 'offset' and (p_page.page = 1 or p_stream.completeness = 'agreed') end;
+    else v_position = 'offset' and (p_page.page = 1
+      or p_stream.completeness in ('agreed', 'feed')) end;
   case
     when v_page.ends then
       null;
@@ -10169,7 +10173,7 @@ begin
   end case;
   if v_next is not null then
     v_page.next := coalesce(p_page.reading, '{}')
-      - '{next,url,last,offset,overlap,guess,back,again,beside}'::text[] || v_next;
+      - '{next,url,last,offset,overlap,guess,back,again,beside,pages_below}'::text[] || v_next;
     if p_page.page >= sync.setting('max_pages') then
       perform sync.raise_shape(format('page %s is not the last one', p_page.page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
@@ -10284,7 +10288,8 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.records := 0;
-  v_page.ends := sync.position_of(p_stream) = 'page' or p_stream.completeness = 'agreed';
+  v_page.ends := sync.position_of(p_stream) = 'page'
+    or p_stream.completeness in ('agreed', 'feed');
   v_page.is_past_pages := not v_page.ends;
   v_page.next := case when not v_page.ends then coalesce(p_page.reading, '{}')
     - '{offset,overlap,guess,back,again,beside}'::text[] || sync.next_offset(v_page, p_stream) end;
@@ -10936,9 +10941,9 @@ revoke all on function
   sync.repeated_id, sync.disagreement, sync.advance_agreed
 from public, anon, authenticated, service_role;
 
--- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of
--- the last complete scan.
--- Stands on: slots, answers, marks, begin.
+-- Feeds: newest first, until the end or the mark of the last complete scan. By page as deep as
+-- pages go, side by side, and then by cursor; or, where nothing names the last page, one by one.
+-- Stands on: templates, slots, answers, marks, begin, lists.
 
 create function sync.build_cursor(p_id numeric) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -11031,12 +11036,49 @@ end; $$;
 comment on function sync.begin_feed(bigint[]) is
 $$Page 1 of runs, with the mark to which they read. The caller holds their locks, or made them.$$;
 
-create function sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams)
-  returns sync.page_in_hand
+create function sync.is_walked(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_page.kind = 'page' and (sync.position_of(p_stream) <> 'page'
+    or (p_stream.cursor_params is null and (coalesce(p_page.reading ? 'guess', false)
+      or (p_page.page = 1
+        and sync.page_number_in(p_page.answer, p_stream.last_page_path) is null))));
+end; $$;
+comment on function sync.is_walked(sync.page_in_hand, public.sync_streams) is
+$$Returns: whether a feed is read one page after the other: not by number, or its page 1 does not
+name the last one.$$;
+
+create function sync.read_walked(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
+  v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
+  perform sync.check_progress(v_page, p_stream);
+  v_page.reveals_pages := true;
+  return sync.with_order(v_page, p_stream);
+end; $$;
+comment on function sync.read_walked(sync.page_in_hand, public.sync_streams,
+  public.sync_sources) is
+$$Returns: a page of a feed that is read one page after the other, with its records, their order,
+what comes next and whether it is the end. Raises: SY010 wrong shape, SY020 it leads where the scan
+has been.$$;
+
+create function sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if sync.is_walked(p_page, p_stream) then
+    return sync.read_walked(p_page, p_stream, p_source);
+  end if;
   v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
   if p_page.kind = 'cursor' then
     if p_page.answer #> p_stream.next_cursor_path is null then
@@ -11061,11 +11103,14 @@ begin
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
   perform sync.check_records(v_page, p_stream);
-  select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
-  from jsonb_array_elements(v_page.answer) as r (record);
+  if p_stream.id_type = 'integer' then
+    select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
+    from jsonb_array_elements(v_page.answer) as r (record);
+  end if;
   return sync.with_order(v_page, p_stream);
 end; $$;
-comment on function sync.read_feed(sync.page_in_hand, public.sync_streams) is
+comment on function sync.read_feed(sync.page_in_hand, public.sync_streams,
+  public.sync_sources) is
 $$Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
 is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
 
@@ -11106,7 +11151,7 @@ begin
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   if p_page.is_past_pages then
     perform sync.cancel_pending(v_run.id, 'pages end before this one',
-      case when p_page.http_status = 422 then p_page.page else 0 end);
+      case when p_page.http_status >= 400 then p_page.page else 0 end);
     update public.workspace_sync_runs set known_pages = planned_pages where id = v_run.id;
     return;
   end if;
@@ -11128,6 +11173,32 @@ comment on function sync.plan_feed_pages(sync.page_in_hand) is
 $$Know of pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
 overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
 cancelled, and no more are planned. The caller holds the run's lock.$$;
+
+create function sync.plan_walked(p_page sync.page_in_hand) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_below int;
+  v_goes_on boolean;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
+    else coalesce((p_page.reading ->> 'pages_below')::int, 0) + 1 end;
+  v_goes_on := not p_page.ends and p_page.next is not null and v_below <= v_stream.overlap_pages;
+  update public.workspace_sync_runs
+  set needed_pages = greatest(needed_pages, p_page.page + v_goes_on::int),
+  expected_total = coalesce(p_page.total, expected_total)
+  where id = v_run.id;
+  perform sync.plan_page(v_run.id, p_page.page + 1,
+    p_page.next || jsonb_build_object('pages_below', v_below))
+  where v_goes_on and v_run.ending is null
+    and (p_page.page >= v_stream.deep_page_limit) is not true;
+end; $$;
+comment on function sync.plan_walked(sync.page_in_hand) is
+$$Queue the next page of a feed that is read one page after the other, unless it reached the end, or
+the mark and the overlap. The caller holds the run's lock.$$;
 
 create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -11173,7 +11244,8 @@ declare
   v_page sync.page_in_hand;
 begin
   for v_page in select p.* from unnest(p_pages) as p order by p.turn loop
-    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
+    perform sync.plan_walked(v_page) where v_page.kind = 'page' and v_page.ends is not null;
+    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page' and v_page.ends is null;
     perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
   end loop;
 end; $$;
@@ -11284,7 +11356,8 @@ above every cursor. Where a full scan saw fewer ids than the API counts, the par
 cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
 
 revoke all on function
-  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.read_feed,
+  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.is_walked,
+  sync.read_walked, sync.plan_walked, sync.read_feed,
   sync.is_above_mark, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
   sync.begin_cursors, sync.read_between_pages, sync.read_what_pages_skipped, sync.begin_feed,
   sync.plan_feed
@@ -11356,7 +11429,9 @@ begin
   -- Of the same address, owner and declaration that it was read by: one look at all of them.
   select jsonb_build_object('run_id', p_run.id, 'read_at', sync.now(), 'of', sync.feed_identity(w, st),
       'newest_id', (
-        select s.record_ids[1]::bigint from sync.seen_pages as s
+        select case st.id_type when 'integer' then to_jsonb(s.record_ids[1]::bigint)
+          else to_jsonb(s.record_ids[1]) end
+        from sync.seen_pages as s
         where s.run_id = p_run.id and s.scan = p_run.scan and s.record_ids <> '{}'
         order by s.page, s.chunk_id limit 1)),
     case when ws.marks -> 'of' = sync.feed_identity(w, st) then ws.marks else '{}' end
@@ -11438,8 +11513,10 @@ begin
   elsif v_stream.cursor_params is not null then
     perform sync.begin_cursors(p_run, v_pages_read);
   else
-    perform sync.close_run(p_run.id, 'partial', format('%s of %s read', v_pages_read,
-      sync.counted(p_run.needed_pages, 'page was', 'pages were')));
+    perform sync.close_run(p_run.id, 'partial', concat_ws(': ', format('%s of %s read',
+      v_pages_read, sync.counted(p_run.needed_pages, 'page was', 'pages were')), (
+      select min(s.refusal) from sync.seen_pages as s
+      where s.run_id = p_run.id and s.scan = p_run.scan)));
   end if;
 end; $$;
 comment on function sync.advance_feed(public.workspace_sync_runs) is
@@ -13153,6 +13230,8 @@ begin
       perform sync.read_json(p_page) where btrim(p_page.body) <> '';
       v_page := case when v_is_guess then sync.read_past_end(p_page, p_stream)
         else sync.read_refused(p_page, p_source) end;
+      v_page.is_past_pages := v_page.is_past_pages or p_stream.completeness = 'feed'
+        and not v_is_guess;
       v_page.answer := '[]';
       v_page.body := null;
       return v_page;
@@ -13193,7 +13272,7 @@ begin
     when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
     when p_stream.completeness in ('chained', 'agreed')
     then sync.read_listed(v_page, p_stream, p_source)
-    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream, p_source)
     when p_stream.completeness = 'single' then sync.read_single(v_page, p_stream)
     else sync.read_items(v_page) end;
   if p_stream.drop_paths <> '[]' then

@@ -75,8 +75,8 @@ create table public.sync_streams (
   constraint sync_streams_path_check
   check (path like '/%' and (item_path is null or item_path like '/%{id}%')),
   constraint sync_streams_feed_check check (
-    completeness <> 'feed' or (id_type = 'integer' and overlap_pages between 0 and 100
-    and full_scan_days > 0)
+    completeness <> 'feed'
+    or (overlap_pages >= 0 and overlap_pages <= 100 and full_scan_days > 0)
   ),
   constraint sync_streams_order_check check (
     order_type in ('number', 'time', 'text')

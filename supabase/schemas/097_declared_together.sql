@@ -201,8 +201,10 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       'nothing unless order_path is given'),
     ('order_type', x.completeness = 'feed' and p_stream.order_type = 'text',
       'number or time, where completeness is feed'),
-    ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer',
-      'integer, where completeness is feed'),
+    ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer'
+        and (p_stream.order_path is null or p_stream.cursor_params is not null),
+      'integer, where completeness is feed and the order is the id''s, as where order_path is left '
+        'out, or that of cursors'),
     ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
       'nothing unless completeness is counted, chained or agreed'),
     ('result_cap', p_stream.result_cap < p_stream.page_size,

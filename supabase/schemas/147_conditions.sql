@@ -36,7 +36,7 @@ create function sync.request_key(p_chunk public.chunked_sync_jobs, p_request jso
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return md5(concat_ws(' ', p_request - 'headers', p_chunk.page,
-    p_chunk.reading - '{guess,beside,back,again}'::text[]));
+    p_chunk.reading - '{guess,beside,back,again,pages_below}'::text[]));
 end; $$;
 comment on function sync.request_key(public.chunked_sync_jobs, jsonb) is
 $$Returns: by what a page is known again: its request without headers, and its place in the list.$$;

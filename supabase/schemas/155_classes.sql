@@ -6,7 +6,7 @@ create function sync.may_be_gone(p_stream public.sync_streams, p_kind text, p_pa
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_kind = 'page' and (coalesce(p_reading ?| '{guess,beside}', false)
-    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed')));
+    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed', 'feed')));
 end; $$;
 comment on function sync.may_be_gone(public.sync_streams, text, int, jsonb) is
 $$Returns: whether an API may answer that there is no such page, and nothing has failed: it was

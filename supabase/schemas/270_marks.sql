@@ -6,11 +6,12 @@ create function sync.set_marks(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set
-    mark = case when f.is_usable then (f.marks ->> 'newest_id')::bigint end,
+    mark = case when f.is_usable and f.id_type = 'integer'
+      then (f.marks ->> 'newest_id')::bigint end,
     is_full_scan = not f.is_usable or coalesce((f.marks ->> 'full_scan_at')::timestamptz
       < sync.now() - make_interval(days => f.full_scan_days), true)
   from (
-    select x.id, s.marks, st.full_scan_days,
+    select x.id, s.marks, st.full_scan_days, st.id_type,
       coalesce(s.marks -> 'of' = sync.feed_identity(w, st) and (s.marks ->> 'read_at')::timestamptz
         > sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int), false)
       as is_usable

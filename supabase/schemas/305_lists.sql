@@ -159,7 +159,7 @@ declare
   v_least bigint := 1;
   v_back bigint;
 begin
-  if p_stream.completeness = 'agreed' then
+  if p_stream.completeness in ('agreed', 'feed') then
     return jsonb_build_object('offset', v_offset + p_page.records, 'guess', true);
   elsif p_page.records > 0 then
     v_least := sync.least_overlap(p_page, p_stream);
@@ -238,7 +238,8 @@ begin
     then p_page.page >= v_page.last_page + 1 - p_stream.first_page
     when p_page.records > 0 or v_says_more then false
     when v_position in ('page', 'last') then true
-    else v_position = 'offset' and (p_page.page = 1 or p_stream.completeness = 'agreed') end;
+    else v_position = 'offset' and (p_page.page = 1
+      or p_stream.completeness in ('agreed', 'feed')) end;
   case
     when v_page.ends then
       null;
@@ -280,7 +281,7 @@ begin
   end case;
   if v_next is not null then
     v_page.next := coalesce(p_page.reading, '{}')
-      - '{next,url,last,offset,overlap,guess,back,again,beside}'::text[] || v_next;
+      - '{next,url,last,offset,overlap,guess,back,again,beside,pages_below}'::text[] || v_next;
     if p_page.page >= sync.setting('max_pages') then
       perform sync.raise_shape(format('page %s is not the last one', p_page.page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
@@ -395,7 +396,8 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.records := 0;
-  v_page.ends := sync.position_of(p_stream) = 'page' or p_stream.completeness = 'agreed';
+  v_page.ends := sync.position_of(p_stream) = 'page'
+    or p_stream.completeness in ('agreed', 'feed');
   v_page.is_past_pages := not v_page.ends;
   v_page.next := case when not v_page.ends then coalesce(p_page.reading, '{}')
     - '{offset,overlap,guess,back,again,beside}'::text[] || sync.next_offset(v_page, p_stream) end;

@@ -1,6 +1,6 @@
--- Feeds: newest first, by page as deep as pages go, then by cursor; until the end or the mark of
--- the last complete scan.
--- Stands on: slots, answers, marks, begin.
+-- Feeds: newest first, until the end or the mark of the last complete scan. By page as deep as
+-- pages go, side by side, and then by cursor; or, where nothing names the last page, one by one.
+-- Stands on: templates, slots, answers, marks, begin, lists.
 
 create function sync.build_cursor(p_id numeric) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -93,12 +93,49 @@ end; $$;
 comment on function sync.begin_feed(bigint[]) is
 $$Page 1 of runs, with the mark to which they read. The caller holds their locks, or made them.$$;
 
-create function sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams)
-  returns sync.page_in_hand
+create function sync.is_walked(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_page.kind = 'page' and (sync.position_of(p_stream) <> 'page'
+    or (p_stream.cursor_params is null and (coalesce(p_page.reading ? 'guess', false)
+      or (p_page.page = 1
+        and sync.page_number_in(p_page.answer, p_stream.last_page_path) is null))));
+end; $$;
+comment on function sync.is_walked(sync.page_in_hand, public.sync_streams) is
+$$Returns: whether a feed is read one page after the other: not by number, or its page 1 does not
+name the last one.$$;
+
+create function sync.read_walked(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
+  v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
+  perform sync.check_progress(v_page, p_stream);
+  v_page.reveals_pages := true;
+  return sync.with_order(v_page, p_stream);
+end; $$;
+comment on function sync.read_walked(sync.page_in_hand, public.sync_streams,
+  public.sync_sources) is
+$$Returns: a page of a feed that is read one page after the other, with its records, their order,
+what comes next and whether it is the end. Raises: SY010 wrong shape, SY020 it leads where the scan
+has been.$$;
+
+create function sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams,
+  p_source public.sync_sources) returns sync.page_in_hand
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if sync.is_walked(p_page, p_stream) then
+    return sync.read_walked(p_page, p_stream, p_source);
+  end if;
   v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
   if p_page.kind = 'cursor' then
     if p_page.answer #> p_stream.next_cursor_path is null then
@@ -123,11 +160,14 @@ begin
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
   perform sync.check_records(v_page, p_stream);
-  select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
-  from jsonb_array_elements(v_page.answer) as r (record);
+  if p_stream.id_type = 'integer' then
+    select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
+    from jsonb_array_elements(v_page.answer) as r (record);
+  end if;
   return sync.with_order(v_page, p_stream);
 end; $$;
-comment on function sync.read_feed(sync.page_in_hand, public.sync_streams) is
+comment on function sync.read_feed(sync.page_in_hand, public.sync_streams,
+  public.sync_sources) is
 $$Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
 is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.$$;
 
@@ -168,7 +208,7 @@ begin
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   if p_page.is_past_pages then
     perform sync.cancel_pending(v_run.id, 'pages end before this one',
-      case when p_page.http_status = 422 then p_page.page else 0 end);
+      case when p_page.http_status >= 400 then p_page.page else 0 end);
     update public.workspace_sync_runs set known_pages = planned_pages where id = v_run.id;
     return;
   end if;
@@ -190,6 +230,32 @@ comment on function sync.plan_feed_pages(sync.page_in_hand) is
 $$Know of pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
 overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
 cancelled, and no more are planned. The caller holds the run's lock.$$;
+
+create function sync.plan_walked(p_page sync.page_in_hand) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_below int;
+  v_goes_on boolean;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
+    else coalesce((p_page.reading ->> 'pages_below')::int, 0) + 1 end;
+  v_goes_on := not p_page.ends and p_page.next is not null and v_below <= v_stream.overlap_pages;
+  update public.workspace_sync_runs
+  set needed_pages = greatest(needed_pages, p_page.page + v_goes_on::int),
+  expected_total = coalesce(p_page.total, expected_total)
+  where id = v_run.id;
+  perform sync.plan_page(v_run.id, p_page.page + 1,
+    p_page.next || jsonb_build_object('pages_below', v_below))
+  where v_goes_on and v_run.ending is null
+    and (p_page.page >= v_stream.deep_page_limit) is not true;
+end; $$;
+comment on function sync.plan_walked(sync.page_in_hand) is
+$$Queue the next page of a feed that is read one page after the other, unless it reached the end, or
+the mark and the overlap. The caller holds the run's lock.$$;
 
 create function sync.plan_cursor(p_run_id bigint, p_reading jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -235,7 +301,8 @@ declare
   v_page sync.page_in_hand;
 begin
   for v_page in select p.* from unnest(p_pages) as p order by p.turn loop
-    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
+    perform sync.plan_walked(v_page) where v_page.kind = 'page' and v_page.ends is not null;
+    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page' and v_page.ends is null;
     perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
   end loop;
 end; $$;
@@ -346,7 +413,8 @@ above every cursor. Where a full scan saw fewer ids than the API counts, the par
 cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
 
 revoke all on function
-  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.read_feed,
+  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.is_walked,
+  sync.read_walked, sync.plan_walked, sync.read_feed,
   sync.is_above_mark, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
   sync.begin_cursors, sync.read_between_pages, sync.read_what_pages_skipped, sync.begin_feed,
   sync.plan_feed

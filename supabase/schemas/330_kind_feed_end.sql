@@ -64,7 +64,9 @@ begin
   -- Of the same address, owner and declaration that it was read by: one look at all of them.
   select jsonb_build_object('run_id', p_run.id, 'read_at', sync.now(), 'of', sync.feed_identity(w, st),
       'newest_id', (
-        select s.record_ids[1]::bigint from sync.seen_pages as s
+        select case st.id_type when 'integer' then to_jsonb(s.record_ids[1]::bigint)
+          else to_jsonb(s.record_ids[1]) end
+        from sync.seen_pages as s
         where s.run_id = p_run.id and s.scan = p_run.scan and s.record_ids <> '{}'
         order by s.page, s.chunk_id limit 1)),
     case when ws.marks -> 'of' = sync.feed_identity(w, st) then ws.marks else '{}' end
@@ -146,8 +148,10 @@ begin
   elsif v_stream.cursor_params is not null then
     perform sync.begin_cursors(p_run, v_pages_read);
   else
-    perform sync.close_run(p_run.id, 'partial', format('%s of %s read', v_pages_read,
-      sync.counted(p_run.needed_pages, 'page was', 'pages were')));
+    perform sync.close_run(p_run.id, 'partial', concat_ws(': ', format('%s of %s read',
+      v_pages_read, sync.counted(p_run.needed_pages, 'page was', 'pages were')), (
+      select min(s.refusal) from sync.seen_pages as s
+      where s.run_id = p_run.id and s.scan = p_run.scan)));
   end if;
 end; $$;
 comment on function sync.advance_feed(public.workspace_sync_runs) is

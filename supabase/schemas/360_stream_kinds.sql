@@ -123,6 +123,8 @@ begin
       perform sync.read_json(p_page) where btrim(p_page.body) <> '';
       v_page := case when v_is_guess then sync.read_past_end(p_page, p_stream)
         else sync.read_refused(p_page, p_source) end;
+      v_page.is_past_pages := v_page.is_past_pages or p_stream.completeness = 'feed'
+        and not v_is_guess;
       v_page.answer := '[]';
       v_page.body := null;
       return v_page;
@@ -163,7 +165,7 @@ begin
     when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
     when p_stream.completeness in ('chained', 'agreed')
     then sync.read_listed(v_page, p_stream, p_source)
-    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream, p_source)
     when p_stream.completeness = 'single' then sync.read_single(v_page, p_stream)
     else sync.read_items(v_page) end;
   if p_stream.drop_paths <> '[]' then

@@ -248,3 +248,5 @@ alter table public.sync_alerts add constraint sync_alerts_kind_check CHECK ((kin
 alter table sync.seen_pages add column refusal text;
 drop index public.workspace_sync_runs_workspace_idx;
 CREATE INDEX workspace_sync_runs_workspace_idx ON public.workspace_sync_runs USING btree (workspace_id, stream_id, started_at, id) INCLUDE (completed_at, status);
+alter table public.sync_streams drop constraint sync_streams_feed_check;
+alter table public.sync_streams add constraint sync_streams_feed_check CHECK (((completeness <> 'feed'::text) OR ((overlap_pages >= 0) AND (overlap_pages <= 100) AND (full_scan_days > 0))));

@@ -541,6 +541,8 @@ alter table public.sync_alerts add constraint sync_alerts_kind_check CHECK ((kin
 alter table sync.seen_pages add column refusal text;
 drop index public.workspace_sync_runs_workspace_idx;
 CREATE INDEX workspace_sync_runs_workspace_idx ON public.workspace_sync_runs USING btree (workspace_id, stream_id, started_at, id) INCLUDE (completed_at, status);
+alter table public.sync_streams drop constraint sync_streams_feed_check;
+alter table public.sync_streams add constraint sync_streams_feed_check CHECK (((completeness <> 'feed'::text) OR ((overlap_pages >= 0) AND (overlap_pages <= 100) AND (full_scan_days > 0))));
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -1724,8 +1726,10 @@ AS $function$
       'nothing unless order_path is given'),
     ('order_type', x.completeness = 'feed' and p_stream.order_type = 'text',
       'number or time, where completeness is feed'),
-    ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer',
-      'integer, where completeness is feed'),
+    ('id_type', x.completeness = 'feed' and p_stream.id_type <> 'integer'
+        and (p_stream.order_path is null or p_stream.cursor_params is not null),
+      'integer, where completeness is feed and the order is the id''s, as where order_path is left '
+        'out, or that of cursors'),
     ('result_cap', p_stream.result_cap is not null and not (x.is_list and x.completeness <> 'feed'),
       'nothing unless completeness is counted, chained or agreed'),
     ('result_cap', p_stream.result_cap < p_stream.page_size,
@@ -3262,7 +3266,7 @@ CREATE OR REPLACE FUNCTION sync.request_key(p_chunk public.chunked_sync_jobs, p_
 AS $function$
 begin
   return md5(concat_ws(' ', p_request - 'headers', p_chunk.page,
-    p_chunk.reading - '{guess,beside,back,again}'::text[]));
+    p_chunk.reading - '{guess,beside,back,again,pages_below}'::text[]));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.known_version(p_chunk public.chunked_sync_jobs, p_stream public.sync_streams, p_request_key text, p_slack interval)
@@ -3639,7 +3643,7 @@ CREATE OR REPLACE FUNCTION sync.may_be_gone(p_stream public.sync_streams, p_kind
 AS $function$
 begin
   return p_kind = 'page' and (coalesce(p_reading ?| '{guess,beside}', false)
-    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed')));
+    or (p_page > 1 and p_stream.completeness in ('counted', 'chained', 'agreed', 'feed')));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.status_classes(p_stream public.sync_streams, p_source public.sync_sources, p_kind text, p_page integer, p_reading jsonb, p_is_conditional boolean)
@@ -6089,6 +6093,32 @@ begin
   perform sync.recount_held(v_run.workspace_id, v_run.stream_id);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.set_marks(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.workspace_sync_runs as r set
+    mark = case when f.is_usable and f.id_type = 'integer'
+      then (f.marks ->> 'newest_id')::bigint end,
+    is_full_scan = not f.is_usable or coalesce((f.marks ->> 'full_scan_at')::timestamptz
+      < sync.now() - make_interval(days => f.full_scan_days), true)
+  from (
+    select x.id, s.marks, st.full_scan_days, st.id_type,
+      coalesce(s.marks -> 'of' = sync.feed_identity(w, st) and (s.marks ->> 'read_at')::timestamptz
+        > sync.now() - make_interval(days => sync.setting('chunks_kept_days')::int), false)
+      as is_usable
+    from public.workspace_sync_runs as x
+    join public.sync_streams as st on st.id = x.stream_id and st.completeness = 'feed'
+    join public.sync_workspaces as w on w.id = x.workspace_id
+    join public.sync_workspace_streams as s
+      on s.workspace_id = x.workspace_id and s.stream_id = x.stream_id
+    where x.id = any (p_run_ids)
+  ) as f
+  where r.id = f.id;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.is_read_since(p_stream public.sync_streams)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -6793,7 +6823,7 @@ declare
   v_least bigint := 1;
   v_back bigint;
 begin
-  if p_stream.completeness = 'agreed' then
+  if p_stream.completeness in ('agreed', 'feed') then
     return jsonb_build_object('offset', v_offset + p_page.records, 'guess', true);
   elsif p_page.records > 0 then
     v_least := sync.least_overlap(p_page, p_stream);
@@ -6869,7 +6899,8 @@ begin
     then p_page.page >= v_page.last_page + 1 - p_stream.first_page
     when p_page.records > 0 or v_says_more then false
     when v_position in ('page', 'last') then true
-    else v_position = 'offset' and (p_page.page = 1 or p_stream.completeness = 'agreed') end;
+    else v_position = 'offset' and (p_page.page = 1
+      or p_stream.completeness in ('agreed', 'feed')) end;
   case
     when v_page.ends then
       null;
@@ -6911,7 +6942,7 @@ begin
   end case;
   if v_next is not null then
     v_page.next := coalesce(p_page.reading, '{}')
-      - '{next,url,last,offset,overlap,guess,back,again,beside}'::text[] || v_next;
+      - '{next,url,last,offset,overlap,guess,back,again,beside,pages_below}'::text[] || v_next;
     if p_page.page >= sync.setting('max_pages') then
       perform sync.raise_shape(format('page %s is not the last one', p_page.page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
@@ -7022,7 +7053,8 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.records := 0;
-  v_page.ends := sync.position_of(p_stream) = 'page' or p_stream.completeness = 'agreed';
+  v_page.ends := sync.position_of(p_stream) = 'page'
+    or p_stream.completeness in ('agreed', 'feed');
   v_page.is_past_pages := not v_page.ends;
   v_page.next := case when not v_page.ends then coalesce(p_page.reading, '{}')
     - '{offset,overlap,guess,back,again,beside}'::text[] || sync.next_offset(v_page, p_stream) end;
@@ -7693,7 +7725,20 @@ begin
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams)
+CREATE OR REPLACE FUNCTION sync.is_walked(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_page.kind = 'page' and (sync.position_of(p_stream) <> 'page'
+    or (p_stream.cursor_params is null and (coalesce(p_page.reading ? 'guess', false)
+      or (p_page.page = 1
+        and sync.page_number_in(p_page.answer, p_stream.last_page_path) is null))));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_walked(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources)
  RETURNS sync.page_in_hand
  LANGUAGE plpgsql
  STABLE
@@ -7702,6 +7747,28 @@ AS $function$
 declare
   v_page sync.page_in_hand := p_page;
 begin
+  v_page.answer := p_page.answer #> p_stream.records_path;
+  perform sync.check_records(v_page, p_stream);
+  v_page.records := jsonb_array_length(v_page.answer);
+  v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
+  v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
+  perform sync.check_progress(v_page, p_stream);
+  v_page.reveals_pages := true;
+  return sync.with_order(v_page, p_stream);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_page;
+begin
+  if sync.is_walked(p_page, p_stream) then
+    return sync.read_walked(p_page, p_stream, p_source);
+  end if;
   v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
   if p_page.kind = 'cursor' then
     if p_page.answer #> p_stream.next_cursor_path is null then
@@ -7726,8 +7793,10 @@ begin
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
   perform sync.check_records(v_page, p_stream);
-  select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
-  from jsonb_array_elements(v_page.answer) as r (record);
+  if p_stream.id_type = 'integer' then
+    select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
+    from jsonb_array_elements(v_page.answer) as r (record);
+  end if;
   return sync.with_order(v_page, p_stream);
 end; $function$;
 
@@ -7771,7 +7840,7 @@ begin
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
   if p_page.is_past_pages then
     perform sync.cancel_pending(v_run.id, 'pages end before this one',
-      case when p_page.http_status = 422 then p_page.page else 0 end);
+      case when p_page.http_status >= 400 then p_page.page else 0 end);
     update public.workspace_sync_runs set known_pages = planned_pages where id = v_run.id;
     return;
   end if;
@@ -7788,6 +7857,32 @@ begin
   where not exists (
     select 1 from sync.seen_pages
     where run_id = v_run.id and scan = v_run.scan and page is null);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_walked(p_page sync.page_in_hand)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_stream public.sync_streams;
+  v_below int;
+  v_goes_on boolean;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
+  select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
+  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
+    else coalesce((p_page.reading ->> 'pages_below')::int, 0) + 1 end;
+  v_goes_on := not p_page.ends and p_page.next is not null and v_below <= v_stream.overlap_pages;
+  update public.workspace_sync_runs
+  set needed_pages = greatest(needed_pages, p_page.page + v_goes_on::int),
+  expected_total = coalesce(p_page.total, expected_total)
+  where id = v_run.id;
+  perform sync.plan_page(v_run.id, p_page.page + 1,
+    p_page.next || jsonb_build_object('pages_below', v_below))
+  where v_goes_on and v_run.ending is null
+    and (p_page.page >= v_stream.deep_page_limit) is not true;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.plan_next_cursor(p_page sync.page_in_hand)
@@ -7820,7 +7915,8 @@ declare
   v_page sync.page_in_hand;
 begin
   for v_page in select p.* from unnest(p_pages) as p order by p.turn loop
-    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page';
+    perform sync.plan_walked(v_page) where v_page.kind = 'page' and v_page.ends is not null;
+    perform sync.plan_feed_pages(v_page) where v_page.kind = 'page' and v_page.ends is null;
     perform sync.plan_next_cursor(v_page) where v_page.kind = 'cursor';
   end loop;
 end; $function$;
@@ -7846,6 +7942,80 @@ begin
     from sync.seen_pages as s cross join unnest(s.record_ids) as id
     where s.run_id = p_run.id and s.scan = p_run.scan;
     o_here := least(o_here, v_shown);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_mark(p_run public.workspace_sync_runs, p_short_by bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_mark jsonb;
+  v_old jsonb;
+  v_is_next_full boolean;
+begin
+  -- Of the same address, owner and declaration that it was read by: one look at all of them.
+  select jsonb_build_object('run_id', p_run.id, 'read_at', sync.now(), 'of', sync.feed_identity(w, st),
+      'newest_id', (
+        select case st.id_type when 'integer' then to_jsonb(s.record_ids[1]::bigint)
+          else to_jsonb(s.record_ids[1]) end
+        from sync.seen_pages as s
+        where s.run_id = p_run.id and s.scan = p_run.scan and s.record_ids <> '{}'
+        order by s.page, s.chunk_id limit 1)),
+    case when ws.marks -> 'of' = sync.feed_identity(w, st) then ws.marks else '{}' end
+  into v_mark, v_old
+  from public.sync_workspaces as w
+  join public.sync_streams as st on st.id = p_run.stream_id
+  left join public.sync_workspace_streams as ws
+    on ws.workspace_id = w.id and ws.stream_id = st.id
+  where w.id = p_run.workspace_id and w.access_revision = p_run.access_revision
+    and st.revision = p_run.stream_revision;
+  v_is_next_full := p_short_by > coalesce((v_old ->> 'short_by')::bigint, 0);
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
+  select p_run.workspace_id, p_run.stream_id, jsonb_strip_nulls(v_mark || jsonb_build_object(
+    'short_by', case when p_run.is_full_scan then nullif(p_short_by, 0)
+    else (v_old ->> 'short_by')::bigint end,
+    'full_scan_at', case when v_is_next_full then null when p_run.is_full_scan then to_jsonb(sync.now())
+    else v_old -> 'full_scan_at' end))
+  where v_mark is not null
+  on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
+  return v_is_next_full;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_feed(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_stream public.sync_streams;
+  v_pages_read int;
+  v_has_gaps boolean;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if p_run.phase = 'cursor' then
+    perform sync.close_feed(p_run) where not sync.read_what_pages_skipped(p_run);
+    return;
+  end if;
+  select count(*) into v_pages_read from (
+    select page, row_number() over (order by page) as n from sync.seen_pages
+    where run_id = p_run.id and scan = p_run.scan and page is not null
+  ) as read_in_a_row where page = n;
+  v_has_gaps := v_stream.cursor_codec is not null
+    and sync.read_between_pages(p_run, v_pages_read);
+  if v_pages_read >= p_run.needed_pages and v_has_gaps then
+    update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
+    perform sync.fill_slots(p_run.id);
+  elsif v_pages_read >= p_run.needed_pages then
+    perform sync.close_feed(p_run);
+  elsif v_stream.cursor_params is not null then
+    perform sync.begin_cursors(p_run, v_pages_read);
+  else
+    perform sync.close_run(p_run.id, 'partial', concat_ws(': ', format('%s of %s read',
+      v_pages_read, sync.counted(p_run.needed_pages, 'page was', 'pages were')), (
+      select min(s.refusal) from sync.seen_pages as s
+      where s.run_id = p_run.id and s.scan = p_run.scan)));
   end if;
 end; $function$;
 
@@ -9226,6 +9396,8 @@ begin
       perform sync.read_json(p_page) where btrim(p_page.body) <> '';
       v_page := case when v_is_guess then sync.read_past_end(p_page, p_stream)
         else sync.read_refused(p_page, p_source) end;
+      v_page.is_past_pages := v_page.is_past_pages or p_stream.completeness = 'feed'
+        and not v_is_guess;
       v_page.answer := '[]';
       v_page.body := null;
       return v_page;
@@ -9266,7 +9438,7 @@ begin
     when p_stream.completeness = 'counted' then sync.read_counted(v_page, p_stream)
     when p_stream.completeness in ('chained', 'agreed')
     then sync.read_listed(v_page, p_stream, p_source)
-    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream)
+    when p_stream.completeness = 'feed' then sync.read_feed(v_page, p_stream, p_source)
     when p_stream.completeness = 'single' then sync.read_single(v_page, p_stream)
     else sync.read_items(v_page) end;
   if p_stream.drop_paths <> '[]' then
@@ -14530,7 +14702,14 @@ comment on function sync.check_cursor(sync.page_in_hand) is 'Raises: SY020 the n
 comment on function sync.with_order(sync.page_in_hand,public.sync_streams) is 'Returns: a feed''s page with what its first and its last record are ordered by, and its disorder:
 what on it is not newest first, or null. Records that do not say are passed over.';
 
-comment on function sync.read_feed(sync.page_in_hand,public.sync_streams) is 'Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
+comment on function sync.is_walked(sync.page_in_hand,public.sync_streams) is 'Returns: whether a feed is read one page after the other: not by number, or its page 1 does not
+name the last one.';
+
+comment on function sync.read_walked(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Returns: a page of a feed that is read one page after the other, with its records, their order,
+what comes next and whether it is the end. Raises: SY010 wrong shape, SY020 it leads where the scan
+has been.';
+
+comment on function sync.read_feed(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Returns: the page with its records, their order, lowest id, and last_page or next_cursor;
 is_past_pages when the install answered in cursor mode. Raises: SY010 wrong shape, SY020 cursor.';
 
 comment on function sync.is_above_mark(sync.page_in_hand) is 'Returns: whether a page of a feed shows a record that was stored for the first time since the last
@@ -14540,6 +14719,9 @@ the mark is: a huge id or a date of the future would stay the highest for ever.'
 comment on function sync.plan_feed_pages(sync.page_in_hand) is 'Know of pages as far as a feed needs them: all, or until a whole page lies below the mark plus the
 overlap; no deeper than the API serves pages. Where pages end, the pending ones beyond are
 cancelled, and no more are planned. The caller holds the run''s lock.';
+
+comment on function sync.plan_walked(sync.page_in_hand) is 'Queue the next page of a feed that is read one page after the other, unless it reached the end, or
+the mark and the overlap. The caller holds the run''s lock.';
 
 comment on function sync.plan_next_cursor(sync.page_in_hand) is 'Queue the next page of a chain, unless it reached the end, its range''s lower end, or the mark and
 the overlap. The caller holds the run''s lock.';
@@ -15623,11 +15805,17 @@ revoke all on function sync.check_cursor(sync.page_in_hand) from public, anon, a
 
 revoke all on function sync.with_order(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
-revoke all on function sync.read_feed(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+revoke all on function sync.is_walked(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_walked(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.read_feed(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.is_above_mark(sync.page_in_hand) from public, anon, authenticated, service_role;
 
 revoke all on function sync.plan_feed_pages(sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_walked(sync.page_in_hand) from public, anon, authenticated, service_role;
 
 revoke all on function sync.plan_next_cursor(sync.page_in_hand) from public, anon, authenticated, service_role;
 
