@@ -5729,8 +5729,9 @@ create function sync.answer_headers(p_stream public.sync_streams, p_source publi
   returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  if p_stream.class_rules = '[]' and p_source.class_rules = '[]' and p_source.reset_header is null
-    and p_stream.next_is <> 'link_header' and not p_stream.conditional then
+  if not (p_stream.class_rules || p_source.class_rules) @? '$[*].header'
+    and p_source.reset_header is null and p_stream.next_is <> 'link_header'
+    and not p_stream.conditional then
     return '["date", "retry-after"]'::jsonb;
   end if;
   return (
@@ -7740,8 +7741,10 @@ declare
   v_page sync.page_in_hand := p_page;
   v_mended text;
 begin
-  -- A byte order mark is none of the JSON.
-  v_page.body := ltrim(p_page.body, chr(65279));
+  -- A byte order mark is none of the JSON. Trimmed where one stands: ltrim() walks the whole text.
+  if starts_with(p_page.body, chr(65279)) then
+    v_page.body := ltrim(p_page.body, chr(65279));
+  end if;
   begin
     v_page.answer := v_page.body::jsonb;
   exception when invalid_text_representation or untranslatable_character then

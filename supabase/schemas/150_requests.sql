@@ -306,8 +306,9 @@ create function sync.answer_headers(p_stream public.sync_streams, p_source publi
   returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  if p_stream.class_rules = '[]' and p_source.class_rules = '[]' and p_source.reset_header is null
-    and p_stream.next_is <> 'link_header' and not p_stream.conditional then
+  if not (p_stream.class_rules || p_source.class_rules) @? '$[*].header'
+    and p_source.reset_header is null and p_stream.next_is <> 'link_header'
+    and not p_stream.conditional then
     return '["date", "retry-after"]'::jsonb;
   end if;
   return (

@@ -136,8 +136,10 @@ declare
   v_page sync.page_in_hand := p_page;
   v_mended text;
 begin
-  -- A byte order mark is none of the JSON.
-  v_page.body := ltrim(p_page.body, chr(65279));
+  -- A byte order mark is none of the JSON. Trimmed where one stands: ltrim() walks the whole text.
+  if starts_with(p_page.body, chr(65279)) then
+    v_page.body := ltrim(p_page.body, chr(65279));
+  end if;
   begin
     v_page.answer := v_page.body::jsonb;
   exception when invalid_text_representation or untranslatable_character then
