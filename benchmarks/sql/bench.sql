@@ -23,9 +23,9 @@ begin
   from unnest(v_workspaces) as name;
   v_job_id := public.start_sync_job(p_name, array[p_stream], v_workspaces) ->> 'job_id';
   for v_run_id in select id from public.workspace_sync_runs where job_id = v_job_id order by id loop
-    perform sync.note_revealed_pages(v_run_id, p_pages);
+    perform sync.reveal_pages(v_run_id, p_pages);
     perform sync.plan_window(v_run_id);
-    perform sync.fill_slots(v_run_id);
+    perform sync.refill_slots(v_run_id);
   end loop;
   return v_job_id;
 end; $$;

@@ -186,22 +186,22 @@ messages, and changing where they go.';
 insert into sync.engine_locks (lock_name) values ('sweep'), ('health'), ('alerts');
 alter table sync.engine_locks enable row level security;
 
-create function sync.try_engine_lock(p_name text) returns boolean
+create function sync.lock_engine_if_free(p_name text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform 1 from sync.engine_locks where lock_name = p_name for no key update skip locked;
   return found;
 end; $$;
-comment on function sync.try_engine_lock(text) is
+comment on function sync.lock_engine_if_free(text) is
 $$Hold one of the engine's locks until the transaction ends, unless another holds it. Returns:
 whether it is held. Locks: its row, by SKIP LOCKED.$$;
 
-create function sync.wait_for_engine_lock(p_name text) returns void
+create function sync.lock_engine(p_name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform 1 from sync.engine_locks where lock_name = p_name for no key update;
 end; $$;
-comment on function sync.wait_for_engine_lock(text) is
+comment on function sync.lock_engine(text) is
 $$Hold one of the engine's locks until the transaction ends. Locks: its row.$$;
 
 create function sync.is_own_trouble(p_sqlstate text) returns boolean
@@ -214,11 +214,11 @@ isolation and deadlocks (40), memory, disk and connections (53), a lock not had 
 time limits, cancels and restarts (57), disk errors (58), read only (25006), errors of its own
 (XX).$$;
 
-create function sync.note_out_of_time() returns void
+create function sync.set_out_of_time() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
   select set_config('chunkwise.is_out_of_time', 'on', true);
 $$;
-comment on function sync.note_out_of_time() is
+comment on function sync.set_out_of_time() is
 $$The time limit of a statement goes off once. Whoever answers it notes that, so that nothing that
 takes time is begun any more in this transaction.$$;
 
@@ -246,7 +246,7 @@ end; $$;
 comment on function sync.counted(numeric, text, text) is
 $$Returns: a number and what it counts, in the singular or plural.$$;
 
-create function sync.try_time(p_text text) returns timestamptz
+create function sync.time_or_null(p_text text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_time timestamptz;
@@ -256,18 +256,18 @@ begin
 exception when data_exception then
   return null;
 end; $$;
-comment on function sync.try_time(text) is
+comment on function sync.time_or_null(text) is
 $$Returns: the time, or null if it is none; without a zone it is the session's, which callers set to
 UTC.$$;
 
-create function sync.try_json(p_text text) returns jsonb
+create function sync.json_or_null(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_text::jsonb;
 exception when data_exception or program_limit_exceeded or statement_too_complex then
   return null;
 end; $$;
-comment on function sync.try_json(text) is
+comment on function sync.json_or_null(text) is
 $$Returns: a text as JSON, null if it is none, or deeper than can be read.$$;
 
 create function sync.shell_word(p_text text) returns text
@@ -281,9 +281,9 @@ $$Returns: a text as one word of a shell command, of which the shell expands not
 revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
   sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
-  sync.try_engine_lock,
-  sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
-  sync.in_utc, sync.counted, sync.try_time, sync.try_json, sync.shell_word
+  sync.lock_engine_if_free,
+  sync.lock_engine, sync.is_own_trouble, sync.set_out_of_time, sync.is_out_of_time,
+  sync.in_utc, sync.counted, sync.time_or_null, sync.json_or_null, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.counted, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;
@@ -899,7 +899,7 @@ of fewer than 4 characters, which stand in too many words.$$;
 create function sync.json_object(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_value jsonb := sync.try_json(p_text);
+  v_value jsonb := sync.json_or_null(p_text);
 begin
   return case when jsonb_typeof(v_value) = 'object' then v_value end;
 end; $$;
@@ -1646,7 +1646,7 @@ $$A workspace's tokens leave Vault, and what was asked for is not taken. Its gen
 The caller holds the workspace. Locks: its request, its row, what Vault has of it, in the order in
 which an answer takes them.$$;
 
-create function sync.keep_grant(p_workspace_id bigint, p_source_id bigint, p_secret text,
+create function sync.follow_new_secret(p_workspace_id bigint, p_source_id bigint, p_secret text,
   p_is_same boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -1686,7 +1686,7 @@ exception when unique_violation then
     message = 'that grant is the one of another workspace, which is just being registered',
     hint = 'Have the API give one to each workspace.';
 end; $$;
-comment on function sync.keep_grant(bigint, bigint, text, boolean) is
+comment on function sync.follow_new_secret(bigint, bigint, text, boolean) is
 $$A workspace was given a secret: with another one than before its tokens are forgotten, and without
 OAuth2 it has none. The caller holds the workspace and has checked the secret's form. Raises: SY019
 another workspace of the source has this grant. Locks: its request, its row.$$;
@@ -1698,7 +1698,7 @@ create policy token_requests_select_operator on sync.token_requests
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.is_oauth, sync.token_wait, sync.token_url_of, sync.fingerprint_of, sync.forget_token,
-  sync.keep_grant
+  sync.follow_new_secret
 from public, anon, authenticated, service_role;
 
 -- Streams: what kinds of record a source serves, and how far each workspace is with them.
@@ -3471,8 +3471,7 @@ revoke all on function
   sync.fitting_sql, sync.is_gone, sync.upsert_sql, sync.write_upsert, sync.regenerate_upserts
 from public, anon, authenticated, service_role;
 
--- Columns: the table that a stream declares, made, adopted or widened, and how new columns are
--- filled.
+-- Declared tables: the table that a stream declares by columns, made, adopted or widened.
 -- Stands on: declared_fields, targets, records.
 
 create schema synced;
@@ -3480,24 +3479,6 @@ comment on schema synced is
 'Tables that streams declare by columns. No API serves it unless the owner exposes it.';
 revoke all on schema synced from public, anon, authenticated, service_role;
 grant usage on schema synced to authenticated, service_role;
-
-create table sync.column_fills (
-  stream_id bigint primary key references public.sync_streams (id),
-  columns text[] not null,
-  began_at timestamptz not null default sync.now(),
-  last_key jsonb,
-  looked_at bigint not null default 0,
-  unfit jsonb not null default '{}',
-  completed_at timestamptz
-);
-comment on table sync.column_fills is
-'Columns that a table got when it had rows: sweeps fill them from raw, by the key, in batches.';
-comment on column sync.column_fills.last_key is 'Up to which row that is done; null: to none.';
-comment on column sync.column_fills.looked_at is 'Rows that were looked at.';
-comment on column sync.column_fills.unfit is
-'{column: id of the first record whose value does not fit it and is null there}.';
-create index column_fills_open_idx on sync.column_fills (stream_id) where completed_at is null;
-alter table sync.column_fills enable row level security;
 
 create function sync.declared_table(p_given jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -3748,6 +3729,34 @@ $$Make the table that a stream declares, or adopt one that fits, and add what it
 {"target_table", "apply_function", "added": columns}. Raises: SY006 a table of another form or
 another stream's, 55P03 not free. Locks: the table, its registration.$$;
 
+revoke all on function
+  sync.declared_table, sync.upsert_name, sync.type_of_id, sync.table_form, sync.table_key,
+  sync.table_sql, sync.access_sql, sync.flaw_of_table, sync.require_adoptable, sync.add_columns,
+  sync.make_table
+from public, anon, authenticated, service_role;
+
+-- Column fills: a declared table's apply function is made anew, and columns that it got when it had
+-- rows are filled from raw.
+-- Stands on: records, declared_tables.
+
+create table sync.column_fills (
+  stream_id bigint primary key references public.sync_streams (id),
+  columns text[] not null,
+  began_at timestamptz not null default sync.now(),
+  last_key jsonb,
+  looked_at bigint not null default 0,
+  unfit jsonb not null default '{}',
+  completed_at timestamptz
+);
+comment on table sync.column_fills is
+'Columns that a table got when it had rows: sweeps fill them from raw, by the key, in batches.';
+comment on column sync.column_fills.last_key is 'Up to which row that is done; null: to none.';
+comment on column sync.column_fills.looked_at is 'Rows that were looked at.';
+comment on column sync.column_fills.unfit is
+'{column: id of the first record whose value does not fit it and is null there}.';
+create index column_fills_open_idx on sync.column_fills (stream_id) where completed_at is null;
+alter table sync.column_fills enable row level security;
+
 create function sync.write_columns(p_before public.sync_streams, p_stream public.sync_streams,
   p_added jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -3779,7 +3788,7 @@ comment on function sync.write_columns(public.sync_streams, public.sync_streams,
 $$Make a declared table's apply function, where something of it changed, and have what was added
 filled. Locks: its registration, its row of column_fills.$$;
 
-create function sync.picked_rows(p_stream public.sync_streams, p_fill sync.column_fills, p_rows int)
+create function sync.pick_rows(p_stream public.sync_streams, p_fill sync.column_fills, p_rows int)
   returns sync.judged_record[]
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
@@ -3810,7 +3819,7 @@ begin
   into v_records using p_fill.last_key, p_rows;
   return coalesce(v_records, array[]::sync.judged_record[]);
 end; $$;
-comment on function sync.picked_rows(public.sync_streams, sync.column_fills, int) is
+comment on function sync.pick_rows(public.sync_streams, sync.column_fills, int) is
 $$Returns: the next rows of a table whose new columns are to be filled, with what goes there. Locks:
 those rows, in key order.$$;
 
@@ -3854,7 +3863,7 @@ begin
   v_columns := array(select c from unnest(v_fill.columns) as c where v_stream.columns ? c);
   if v_columns <> '{}' then
     v_fill.columns := v_columns;
-    v_records := sync.picked_rows(v_stream, v_fill, p_rows);
+    v_records := sync.pick_rows(v_stream, v_fill, p_rows);
     begin
       perform sync.fill_rows(v_stream, v_columns, v_records);
     exception when data_exception then
@@ -3884,14 +3893,12 @@ hold it already cost no row version. Returns: rows looked at. Locks: the table's
 by SKIP LOCKED, then rows in key order.$$;
 
 revoke all on table sync.column_fills from public, anon, authenticated, service_role;
-revoke all on function
-  sync.declared_table, sync.upsert_name, sync.type_of_id, sync.table_form, sync.table_key,
-  sync.table_sql, sync.access_sql, sync.flaw_of_table, sync.require_adoptable, sync.add_columns,
-  sync.make_table, sync.write_columns, sync.picked_rows, sync.fill_rows, sync.fill_columns
+revoke all on function sync.write_columns, sync.pick_rows, sync.fill_rows, sync.fill_columns
 from public, anon, authenticated, service_role;
 
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: declared_templates, declared_fields, targets, declared_together, records, columns.
+-- Stands on: declared_templates, declared_fields, targets, declared_together, records,
+--   declared_tables, column_fills.
 
 create function sync.write_source(p_source jsonb, out o_id bigint, out o_before jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4351,7 +4358,7 @@ create index polling_job_status_started_idx on public.polling_job_status (starte
 create index polling_job_status_retry_idx on public.polling_job_status (retry_of_job_id);
 alter table public.polling_job_status enable row level security;
 
-create function sync.check_job_transition() returns trigger
+create function sync.prepare_job_end() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_trigger_of(tg_relid, 'public.polling_job_status');
@@ -4373,11 +4380,11 @@ begin
   new.updated_at := sync.now();
   return new;
 end; $$;
-comment on function sync.check_job_transition() is
+comment on function sync.prepare_job_end() is
 $$Trigger: a job ends once, and not before its runs; it notes when and how long it took. Raises:
 SY009.$$;
 create trigger polling_job_status_transition before update on public.polling_job_status
-for each row execute function sync.check_job_transition();
+for each row execute function sync.prepare_job_end();
 
 create function sync.require_job(p_job_id uuid) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -4402,7 +4409,7 @@ create policy polling_job_status_select_operator on public.polling_job_status
 for select to authenticated using ((select sync.is_operator()));
 create policy polling_job_status_select_dashboard on public.polling_job_status
 for select to anon using ((select sync.is_switched_on('public_dashboard')));
-revoke all on function sync.check_job_transition, sync.require_job
+revoke all on function sync.prepare_job_end, sync.require_job
 from public, anon, authenticated, service_role;
 
 -- Runs: one workspace x one stream of a job, and how far it is.
@@ -5015,7 +5022,7 @@ comment on function sync.is_paused(bigint) is
 $$Returns: whether pause_sync() holds this workspace, its source or everything, or there is no key
 to ask with.$$;
 
-create function sync.fill_slots(p_run_id bigint) returns int
+create function sync.refill_slots(p_run_id bigint) returns int
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_sort = off set enable_bitmapscan = off
   set enable_seqscan = off as $$
@@ -5047,7 +5054,7 @@ begin
   get diagnostics v_filled = row_count;
   return v_filled;
 end; $$;
-comment on function sync.fill_slots(bigint) is
+comment on function sync.refill_slots(bigint) is
 $$Promote waiting chunks into a run's free slots. The caller holds the run's lock. Returns: how
 many. Locks: queue rows, by SKIP LOCKED.$$;
 
@@ -5192,7 +5199,7 @@ $$Queue the next known pages of a run's scan, once half of those that waited are
 100,000 pages that ends with a refusal costs a window, and each transaction plans at most that. The
 caller holds the run's lock, and fills its slots.$$;
 
-create function sync.note_revealed_pages(p_run_id bigint, p_last_page int) returns void
+create function sync.reveal_pages(p_run_id bigint, p_last_page int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs
@@ -5200,14 +5207,14 @@ begin
   progress_total = coalesce(progress_total, p_last_page)
   where id = p_run_id and ending is null;
 end; $$;
-comment on function sync.note_revealed_pages(bigint, int) is
+comment on function sync.reveal_pages(bigint, int) is
 $$Know of the pages up to the last one that an answer named; plan_window() queues them. The caller
 holds the run's lock. Nothing happens while the run is ending.$$;
 
 revoke all on function
-  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.plan_page,
+  sync.is_paused, sync.refill_slots, sync.cancel_pending, sync.plan_chunks, sync.plan_page,
   sync.pages_ahead,
-  sync.plan_window, sync.note_revealed_pages
+  sync.plan_window, sync.reveal_pages
 from public, anon, authenticated, service_role;
 
 -- Next URLs: what an answer names as the next request, held to the workspace's origin and base
@@ -5425,13 +5432,13 @@ from public, anon, authenticated, service_role;
 -- place.
 -- Stands on: templates, next_urls, conditions.
 
-create function sync.raise_request(p_what text, p_hint text) returns void
+create function sync.refuse_request(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY022', message = 'the request cannot be made: ' || p_what,
     hint = p_hint;
 end; $$;
-comment on function sync.raise_request(text, text) is
+comment on function sync.refuse_request(text, text) is
 $$Raises: SY022, a chunk's request cannot be made.$$;
 
 create function sync.template_values(p_chunk public.chunked_sync_jobs,
@@ -5501,7 +5508,7 @@ begin
       return v_value;
     end if;
     if jsonb_typeof(v_value) in ('object', 'array') then
-      perform sync.raise_request(format('%s is an %s and stands within a text', v_part.template,
+      perform sync.refuse_request(format('%s is an %s and stands within a text', v_part.template,
         jsonb_typeof(v_value)), 'declare_stream() takes a template of a single value there.');
     end if;
     v_text := v_text || (v_value #>> '{}');
@@ -5550,14 +5557,14 @@ begin
     v_text := v_value #>> '{}';
     if v_text is null or v_text = '' or jsonb_typeof(v_value) in ('object', 'array')
       or v_text ~ '(^|[/\\])\.{1,2}([/\\]|$)' then
-      perform sync.raise_request(format('%s of its path is %s', v_part.template,
+      perform sync.refuse_request(format('%s of its path is %s', v_part.template,
         coalesce(left(v_value::text, 100), 'without a value')),
         'A value in a path is a text or a number, not empty, and no folder such as "..".');
     end if;
     v_path := v_path || sync.url_encode(v_text);
   end loop;
   if v_path ~* '/(\.|%2e){1,2}(/|$)' then
-    perform sync.raise_request(format('its path is %s', left(v_path, 200)),
+    perform sync.refuse_request(format('its path is %s', left(v_path, 200)),
       'A path stays below its base URL: no folder is "." or "..".');
   end if;
   return v_path;
@@ -5577,7 +5584,7 @@ begin
   for v_header in select * from jsonb_each_text(p_headers) loop
     v_value := sync.filled_text(v_header.value, p_values) #>> '{}';
     if (v_value ~ '^[\x20-\x7e]*$') is not true then
-      perform sync.raise_request(format('header %s is %s', v_header.key,
+      perform sync.refuse_request(format('header %s is %s', v_header.key,
         coalesce(left(to_jsonb(v_value)::text, 100), 'without a value')),
         'A header takes printable ASCII only, and no line break.');
     end if;
@@ -5748,7 +5755,7 @@ comment on function sync.answer_headers(public.sync_streams, public.sync_sources
 $$Returns: which headers of an answer are handed over, their names in lower case.$$;
 
 revoke all on function
-  sync.raise_request, sync.template_values, sync.template_value,
+  sync.refuse_request, sync.template_values, sync.template_value,
   sync.template_parts, sync.filled_text, sync.filled_json, sync.filled_path, sync.filled_headers,
   sync.as_pairs, sync.is_plain, sync.position_params, sync.plain_request,
   sync.filled_request, sync.make_request, sync.answer_headers
@@ -5848,8 +5855,8 @@ create function sync.http_date(p_text text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on set timezone = 'UTC' as $$
 begin
-  return case when length(p_text) <= 100 and p_text ~ '[0-9]{2}:[0-9]{2}' then sync.try_time(p_text)
-    end;
+  return case when length(p_text) <= 100 and p_text ~ '[0-9]{2}:[0-9]{2}'
+    then sync.time_or_null(p_text) end;
 end; $$;
 comment on function sync.http_date(text) is
 $$Returns: the moment that a header names, null if it names none.$$;
@@ -5894,17 +5901,8 @@ revoke all on function
   sync.wait_asked_for
 from public, anon, authenticated, service_role;
 
--- Admission: which picked chunks may be sent now, and when, so that all workers together keep
--- within the budgets, each in its turn.
--- Stands on: budgets, grants.
-
-create type sync.admission as (queue_id bigint, verdict text, send_after interval,
-  budget_id bigint);
-comment on type sync.admission is
-'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
-again), token (its workspace waits for an access token; send_after likewise), locked (another
-session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or
-moved (its workspace has another source now).';
+-- Room in budgets: how many more requests may be in flight, how far ahead they are sent, and whose
+-- share of the places it is.
 
 create function sync.in_flight_of(p_budget_id bigint) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
@@ -6011,6 +6009,13 @@ comment on function sync.send_ahead(public.sync_budgets) is
 $$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget, and for
 a key's own.$$;
 
+revoke all on function sync.in_flight_of, sync.budget_room, sync.shares_of, sync.send_ahead
+from public, anon, authenticated, service_role;
+
+-- Lines of budgets: what waits for a budget, or for its workspace after a 429, is ready again when
+-- there is room.
+-- Stands on: budgets, budget_room.
+
 create function sync.wake_lines(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 declare
@@ -6104,6 +6109,21 @@ end; $$;
 comment on function sync.wake_workspaces(bigint[]) is
 $$What a 429 held of workspaces is ready again, with the turn it had. Locks: queue rows, by SKIP
 LOCKED.$$;
+
+revoke all on function sync.wake_lines, sync.wake_lines_of, sync.wake_workspaces
+from public, anon, authenticated, service_role;
+
+-- Admission: which picked chunks may be sent now, and when, so that all workers together keep
+-- within the budgets, each in its turn.
+-- Stands on: budgets, grants, budget_room.
+
+create type sync.admission as (queue_id bigint, verdict text, send_after interval,
+  budget_id bigint);
+comment on type sync.admission is
+'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
+again), token (its workspace waits for an access token; send_after likewise), locked (another
+session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or
+moved (its workspace has another source now).';
 
 create function sync.admit_chunks(p_queue_ids bigint[], p_worker_id text,
   p_keyless bigint[] default array[]::bigint[], p_tokenless bigint[] default array[]::bigint[])
@@ -6288,7 +6308,7 @@ workspace that a 429 held, one request asks first. Nothing is sent on a budget t
 has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
 which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().$$;
 
-create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
+create function sync.reserve_send_time(p_budget_id bigint, out o_send_after interval,
   out o_look_after interval)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -6315,13 +6335,11 @@ begin
       else probe_until end
   where id = p_budget_id;
 end; $$;
-comment on function sync.hold_budget(bigint, out interval, out interval) is
+comment on function sync.reserve_send_time(bigint, out interval, out interval) is
 $$Reserve a send time for one request of no run, a try's or one for an access token. Returns: when
 it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.$$;
 
-revoke all on function
-  sync.in_flight_of, sync.budget_room, sync.shares_of, sync.send_ahead, sync.wake_lines,
-  sync.wake_lines_of, sync.wake_workspaces, sync.admit_chunks, sync.hold_budget
+revoke all on function sync.admit_chunks, sync.reserve_send_time
 from public, anon, authenticated, service_role;
 
 -- Alone: a chunk that lost two leases is leased to a worker that holds nothing else, so that what
@@ -6473,9 +6491,8 @@ revoke all on function
   sync.holds_chunks, sync.next_to_be_alone, sync.stay_alone, sync.hold_alone, sync.lost_alone
 from public, anon, authenticated, service_role;
 
--- Rate limits: what 429s and answers teach of a budget, and what an operator sets or lifts.
--- docs/decisions/0023 has the figures.
--- Stands on: addresses, budgets, admission.
+-- Rate limits: what 429s and answers teach of a budget. docs/decisions/0023 has the figures.
+-- Stands on: budgets, budget_room, budget_lines.
 
 create function sync.refusal_wait(p_retry_after numeric, p_level int) returns interval
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -6585,7 +6602,7 @@ stops for all, until p_until, where nothing sent since is answered, and in any c
 key's own. A budget that another session has locked learns nothing of it. Locks: the budget, last of
 all, as lock_budgets().$$;
 
-create function sync.note_refusal(p_workspace_id bigint, p_send_at timestamptz,
+create function sync.learn_of_refusal(p_workspace_id bigint, p_send_at timestamptz,
   p_retry_after numeric, p_may_wait boolean default true) returns interval
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -6619,7 +6636,7 @@ begin
     p_may_wait);
   return v_workspace.rate_limited_until - v_asked_at;
 end; $$;
-comment on function sync.note_refusal(bigint, timestamptz, numeric, boolean) is
+comment on function sync.learn_of_refusal(bigint, timestamptz, numeric, boolean) is
 $$A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
 down. Of a workspace or budget that another session has locked, a call that may not wait notes
 nothing. Returns: how long the request waits. Locks: the workspace, its waiting chunks by SKIP
@@ -6669,7 +6686,7 @@ little rate for each that was sent after the last 429; a probe lifts the block. 
 request sent before says nothing, nor does any to a budget that another session has locked. Locks:
 budgets by id as lock_budgets(), last of all.$$;
 
-create function sync.note_answers(p_queue_ids bigint[]) returns void
+create function sync.learn_of_answers(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_freed bigint[];
@@ -6703,12 +6720,12 @@ begin
   perform sync.give_back(v_budget_ids, v_sent_at, true);
   perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
 end; $$;
-comment on function sync.note_answers(bigint[]) is
+comment on function sync.learn_of_answers(bigint[]) is
 $$Requests of chunks were answered: their workspaces wait no longer, their budgets get back what
 give_back() says. An answer to a request sent before the last 429 says nothing. Locks: workspaces by
 id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP LOCKED.$$;
 
-create function sync.note_lone_answer(p_workspace_id bigint, p_budget_id bigint,
+create function sync.learn_of_lone_answer(p_workspace_id bigint, p_budget_id bigint,
   p_sent_at timestamptz) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -6727,10 +6744,10 @@ begin
   perform sync.give_back(array[p_budget_id], array[p_sent_at], false);
   perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
 end; $$;
-comment on function sync.note_lone_answer(bigint, bigint, timestamptz) is
-$$As note_answers(), for one request of no run; without a workspace it says something of its budget
-alone. The caller may hold budgets, so it waits for nobody. Locks: the workspace, the budget and
-queue rows by SKIP LOCKED.$$;
+comment on function sync.learn_of_lone_answer(bigint, bigint, timestamptz) is
+$$As learn_of_answers(), for one request of no run; without a workspace it says something of its
+budget alone. The caller may hold budgets, so it waits for nobody. Locks: the workspace, the budget
+and queue rows by SKIP LOCKED.$$;
 
 create function sync.let_next_probe(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6761,8 +6778,16 @@ begin
   where b.id = free.id;
 end; $$;
 comment on function sync.let_probe(bigint) is
-$$A request of no run, as hold_budget() lets go, was the probe of a blocked budget: a page's may be
-next. Locks: the budget, by SKIP LOCKED.$$;
+$$A request of no run, as reserve_send_time() lets go, was the probe of a blocked budget: a page's
+may be next. Locks: the budget, by SKIP LOCKED.$$;
+
+revoke all on function
+  sync.refusal_wait, sync.slow_down, sync.learn_of_refusal, sync.give_back, sync.learn_of_answers,
+  sync.learn_of_lone_answer, sync.let_next_probe, sync.let_probe
+from public, anon, authenticated, service_role;
+
+-- Setting budgets: what an operator sets, or lifts.
+-- Stands on: addresses, budget_lines.
 
 create function sync.budgets_meant(p_source_id bigint, p_scope_key text) returns bigint[]
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -6886,14 +6911,10 @@ SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by i
 SKIP LOCKED.$$;
 
 revoke all on function
-  sync.refusal_wait, sync.slow_down, sync.note_refusal, sync.give_back, sync.note_answers,
-  sync.note_lone_answer, sync.let_next_probe, sync.let_probe, sync.budgets_meant,
-  public.set_budget, sync.unblock_budget, public.unblock_budget
+  sync.budgets_meant, public.set_budget, sync.unblock_budget, public.unblock_budget
 from public, anon, authenticated, service_role;
 grant execute on function public.set_budget to service_role;
-grant execute on function
-  sync.unblock_budget, public.unblock_budget
-to authenticated, service_role;
+grant execute on function sync.unblock_budget, public.unblock_budget to authenticated, service_role;
 
 -- Shares: where more is ready than a worker has room for, it gets first what is of the workspaces
 -- it holds the fewest leases of.
@@ -7027,7 +7048,7 @@ comment on table sync.echo_state is 'When the last echo was sent.';
 insert into sync.echo_state default values;
 alter table sync.echo_state enable row level security;
 
-create function sync.echo_age_ms() returns bigint
+create function sync.send_echo() returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -7053,14 +7074,14 @@ exception when others then
   -- A hint that cannot be sent fails alike, and is noted: an alert says so.
   return null;
 end; $$;
-comment on function sync.echo_age_ms() is
+comment on function sync.send_echo() is
 $$Send the next echo to all workers that listen, if the last one is older than the interval, or
 later than now because the clock was set back. It cannot fail the claim. Returns: how old the last
 one is, null where there is none that would be worth waiting for. Locks: the row of echo_state, by
 SKIP LOCKED.$$;
 
 revoke all on table sync.echo_state from public, anon, authenticated, service_role;
-revoke all on function sync.echo_age_ms from public, anon, authenticated, service_role;
+revoke all on function sync.send_echo from public, anon, authenticated, service_role;
 
 -- Credentials: where a workspace's requests go, and what they carry; which access tokens serve.
 -- Stands on: addresses, keys, grants.
@@ -7199,7 +7220,7 @@ comment on function sync.token_budget(public.sync_workspaces, public.sync_source
 $$Returns: the budget of a workspace's token endpoint: its own where that is its own instance.
 Locks: a new one's row.$$;
 
-create function sync.request_tokens(p_workspace_ids bigint[]) returns void
+create function sync.ask_for_tokens(p_workspace_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -7225,11 +7246,12 @@ begin
   order by w.id
   on conflict (workspace_id) where ended_at is null do nothing;
 end; $$;
-comment on function sync.request_tokens(bigint[]) is
+comment on function sync.ask_for_tokens(bigint[]) is
 $$Have access tokens asked for, where none serves, none is asked for already, and the grant was not
 just refused. Locks: the workspaces' tokens by SKIP LOCKED: whoever holds one sees to it.$$;
 
-create function sync.note_generations(p_queue_ids bigint[], p_access sync.access[]) returns void
+create function sync.write_token_generations(p_queue_ids bigint[], p_access sync.access[])
+  returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.chunk_processing_queue as q set token_generation = a.token_generation
@@ -7237,7 +7259,7 @@ begin
   join unnest(p_access) as a on a.workspace_id = r.workspace_id
   where q.id = any (p_queue_ids) and r.id = q.run_id;
 end; $$;
-comment on function sync.note_generations(bigint[], sync.access[]) is
+comment on function sync.write_token_generations(bigint[], sync.access[]) is
 $$Note with which access token leased chunks are asked for. The caller holds the rows.$$;
 
 create function sync.end_token_request(p_id bigint, p_status text, p_outcome text, p_message text)
@@ -7309,7 +7331,7 @@ begin
     update sync.token_requests set due_at = v_now + interval '5 seconds' where id = p_request.id;
     return null;
   end if;
-  v_held := sync.hold_budget(p_request.budget_id);
+  v_held := sync.reserve_send_time(p_request.budget_id);
   if v_held.o_send_after is null then
     update sync.token_requests set due_at = v_now + v_held.o_look_after where id = p_request.id;
     return null;
@@ -7383,7 +7405,7 @@ The claim is durable then. Returns: the leases, as docs/worker-protocol.md has t
 requests, then their budgets, last of all; both by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.token_budget, sync.request_tokens, sync.note_generations,
+  sync.token_budget, sync.ask_for_tokens, sync.write_token_generations,
   sync.end_token_request, sync.token_form, sync.lease_token_request, sync.lease_token_requests
 from public, anon, authenticated, service_role;
 
@@ -7465,7 +7487,7 @@ end; $$;
 comment on function sync.made_requests(bigint[], sync.access[]) is
 $$Returns: of the chunks whose requests have templates, what filling them gave.$$;
 
-create function sync.note_unreadable(p_workspace_ids bigint[]) returns void
+create function sync.hold_unreadable(p_workspace_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspaces as w
@@ -7477,7 +7499,7 @@ begin
   ) as found
   where w.id = found.id;
 end; $$;
-comment on function sync.note_unreadable(bigint[]) is
+comment on function sync.hold_unreadable(bigint[]) is
 $$The keys of these workspaces cannot be read: until they can, their runs are held as if
 paused. Locks: the workspaces by SKIP LOCKED.$$;
 
@@ -7543,7 +7565,7 @@ comment on function sync.lease_chunks(sync.admission[], text, sync.access[], syn
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
 holds the rows. Returns: the leases, as lease_documents() has them.$$;
 
-create function sync.note_haste(p_worker_id text) returns void
+create function sync.hurry_worker(p_worker_id text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.workers as k set in_haste_until = sync.now() + interval '5 seconds'
@@ -7554,7 +7576,7 @@ begin
   ) as held_up
   where k.worker_id = held_up.worker_id;
 end; $$;
-comment on function sync.note_haste(text) is
+comment on function sync.hurry_worker(text) is
 $$A claim met a budget that another session has locked: the worker's next ones wait for none, or
 they would wait again and again while others' chunks are ready. Locks: the worker's row, by SKIP
 LOCKED.$$;
@@ -7600,7 +7622,7 @@ Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP
 
 revoke all on function
   sync.wake_due_chunks, sync.pick_ready_chunks,
-  sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
+  sync.made_requests, sync.hold_unreadable, sync.lease_chunks, sync.hurry_worker, sync.note_worker
 from public, anon, authenticated, service_role;
 
 -- Answers: what an answer says. Shape checks, records, totals.
@@ -7659,12 +7681,12 @@ comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, the chunk as the
 fence found it, what the answer says, and the verdict.';
 
-create function sync.raise_shape(p_what text, p_hint text) returns void
+create function sync.refuse_shape(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
 end; $$;
-comment on function sync.raise_shape(text, text) is
+comment on function sync.refuse_shape(text, text) is
 $$Raises: SY010, the answer has the wrong shape.$$;
 
 create function sync.count_in(p_answer jsonb, p_path text[]) returns bigint
@@ -7682,7 +7704,7 @@ declare
   v_count bigint := sync.count_in(p_answer, p_path);
 begin
   if v_count is null then
-    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+    perform sync.refuse_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
       'The API may page in another mode now; declare_stream() says where the count stands.');
   end if;
   return v_count;
@@ -7704,7 +7726,7 @@ create function sync.cursor_at(p_answer jsonb, p_path text[]) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof(p_answer #> p_path) in ('object', 'array', 'boolean') then
-    perform sync.raise_shape(format('the answer has no cursor at %s',
+    perform sync.refuse_shape(format('the answer has no cursor at %s',
       array_to_string(p_path, '.')),
       'A cursor is a text or a number. declare_stream() says where it stands.');
   end if;
@@ -7761,14 +7783,14 @@ comment on function sync.read_json(sync.page_in_hand) is
 $$Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
 Raises: 22P02 not JSON.$$;
 
-create function sync.check_records(p_page sync.page_in_hand, p_stream public.sync_streams)
+create function sync.require_records(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_position bigint;
 begin
   if coalesce(jsonb_typeof(p_page.answer), 'null') <> 'array' then
-    perform sync.raise_shape(format('the answer has no list of records at %s',
+    perform sync.refuse_shape(format('the answer has no list of records at %s',
       array_to_string(p_stream.records_path, '.')),
       'declare_stream() says where they stand.');
   end if;
@@ -7786,14 +7808,14 @@ begin
     end) is not true
   order by r.n limit 1;
   if v_position is not null then
-    perform sync.raise_shape(
+    perform sync.refuse_shape(
       format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
       array_to_string(p_stream.id_path, '.')),
       'Nothing of the page was written. declare_stream() says where the id stands and of which '
         'type it is.');
   end if;
 end; $$;
-comment on function sync.check_records(sync.page_in_hand, public.sync_streams) is
+comment on function sync.require_records(sync.page_in_hand, public.sync_streams) is
 $$Raises: SY010 unless what was found is a list of records with usable ids.$$;
 
 create function sync.without_paths(p_page sync.page_in_hand, p_paths jsonb) returns jsonb
@@ -7827,7 +7849,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof((sync.read_json(p_page)).answer #> p_source.message_path)
     is distinct from 'string' then
-    perform sync.raise_shape(format('an answer %s without a message at %s is not the API''s own',
+    perform sync.refuse_shape(format('an answer %s without a message at %s is not the API''s own',
       p_page.http_status, array_to_string(p_source.message_path, '.')),
       'It proves nothing. If the API reports its errors elsewhere, declare_source() says where '
         '(message_path).');
@@ -7899,7 +7921,7 @@ create function sync.record_time(p_record jsonb, p_stream public.sync_streams) r
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return case p_stream.time_format
-    when 'iso' then sync.try_time(p_record #>> p_stream.updated_at_path)
+    when 'iso' then sync.time_or_null(p_record #>> p_stream.updated_at_path)
     else sync.epoch_time(p_record #>> p_stream.updated_at_path, p_stream.time_format) end;
 end; $$;
 comment on function sync.record_time(jsonb, public.sync_streams) is
@@ -7947,8 +7969,8 @@ $$Returns: the records of pages that were read, in their order there; a time tha
 cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
-  sync.raise_shape, sync.count_at, sync.count_in, sync.page_number_in,
-  sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
+  sync.refuse_shape, sync.count_at, sync.count_in, sync.page_number_in,
+  sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.require_records,
   sync.require_own_error, sync.content_class, sync.require_page, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;
@@ -8283,7 +8305,7 @@ declare
 begin
   select so.* into strict v_source from public.sync_sources as so
   join public.sync_streams as st on st.source_id = so.id where st.id = p_page.stream_id;
-  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body),
+  return sync.wait_asked_for(v_source, p_page.headers, sync.json_or_null(p_page.body),
     p_is_rate_limit);
 end; $$;
 comment on function sync.asked_wait(sync.page_in_hand, boolean) is
@@ -8300,7 +8322,7 @@ begin
   if v_page.http_status is null or p_class not in ('transient', 'rate_limited', 'permanent') then
     return;
   end if;
-  v_page.answer := sync.try_json(v_page.body);
+  v_page.answer := sync.json_or_null(v_page.body);
   -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
   o_class := coalesce(nullif(coalesce(sync.content_class(v_page, p_stream, p_source),
     case when p_is_answer then sync.class_of(sync.status_classes(p_stream, p_source, v_page.kind,
@@ -8324,7 +8346,7 @@ begin
     or coalesce(p_page.http_status between 200 and 299, true) then
     return false;
   end if;
-  v_page.answer := sync.try_json(v_page.body);
+  v_page.answer := sync.json_or_null(v_page.body);
   return coalesce(sync.content_class(v_page, p_stream, p_source) = 'page', false);
 end; $$;
 comment on function sync.is_page_by_rules(sync.page_in_hand, text, public.sync_streams,
@@ -8901,7 +8923,7 @@ comment on function sync.target_sql(text, bigint) is
 $$Returns: a statement on a stream's target table: %1$s is the table, to be called t, %2$s its rows
 of workspace $1 and stream $2, %3$s the id of one.$$;
 
-create function sync.note_missing(p_run public.workspace_sync_runs) returns void
+create function sync.miss_records(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -8928,7 +8950,7 @@ begin
       is_confirmed = m.answers = 0 and m.missed_scans > 0, held_by_run_id = null;
   perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
 end; $$;
-comment on function sync.note_missing(public.workspace_sync_runs) is
+comment on function sync.miss_records(public.workspace_sync_runs) is
 $$After a complete scan: which live rows it did not show; those that the complete scan before missed
 too are confirmed, unless their own GET has answered. What older runs hold back is superseded.$$;
 
@@ -9003,7 +9025,7 @@ comment on function sync.gone_ids(public.workspace_sync_runs) is
 $$Returns: the live rows of a run's workspace and stream that say themselves that they are
 deleted.$$;
 
-create function sync.note_gone(p_run public.workspace_sync_runs, p_ids text[]) returns void
+create function sync.miss_deleted(p_run public.workspace_sync_runs, p_ids text[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
@@ -9014,7 +9036,7 @@ begin
     missed_by_run_id = excluded.missed_by_run_id, is_confirmed = true, answers = 0,
     held_by_run_id = null;
 end; $$;
-comment on function sync.note_gone(public.workspace_sync_runs, text[]) is
+comment on function sync.miss_deleted(public.workspace_sync_runs, text[]) is
 $$Rows that say themselves that they are deleted count as missing and confirmed. The caller holds
 the run's lock.$$;
 
@@ -9079,8 +9101,8 @@ create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
-  sync.target_sql, sync.note_missing, sync.revive_seen,
-  sync.count_live, sync.count_here, sync.gone_ids, sync.note_gone, sync.forget_shown_below,
+  sync.target_sql, sync.miss_records, sync.revive_seen,
+  sync.count_live, sync.count_here, sync.gone_ids, sync.miss_deleted, sync.forget_shown_below,
   sync.forget_unaccepted
 from public, anon, authenticated, service_role;
 
@@ -9162,7 +9184,7 @@ comment on function sync.set_since(bigint[]) is
 $$New runs of lists that can be asked for what changed: since the last completed run, or everything,
 for an audit, when that is due, or when that run was of another address, owner or declaration.$$;
 
-create function sync.note_reading(p_run public.workspace_sync_runs) returns void
+create function sync.set_list_marks(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
@@ -9205,7 +9227,7 @@ begin
       else (v_old ->> 'page_records')::int end)))
   on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
 end; $$;
-comment on function sync.note_reading(public.workspace_sync_runs) is
+comment on function sync.set_list_marks(public.workspace_sync_runs) is
 $$A list was read completely: since when the next run has to ask, and how many pages it had, of
 which as many are read side by side next time. The caller holds the run's lock.$$;
 
@@ -9236,7 +9258,7 @@ list with {since} not only what changed. Returns: {"stream", "workspace"}. Raise
 workspace, SY003 no such stream. Locks: the workspace's row of that stream.$$;
 
 revoke all on function
-  sync.set_marks, sync.is_read_since, sync.latest_time, sync.set_since, sync.note_reading,
+  sync.set_marks, sync.is_read_since, sync.latest_time, sync.set_since, sync.set_list_marks,
   public.request_full_scan
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;
@@ -9349,14 +9371,14 @@ begin
     last_complete_sync_at = excluded.last_complete_sync_at,
     last_complete_run_id = excluded.last_complete_run_id,
     last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
-  perform sync.note_reading(v_run);
+  perform sync.set_list_marks(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
     begin
       execute format('select %s($1)', v_close_function) using v_run.workspace_id;
     exception when query_canceled or others then
       if sqlstate = '57014' then
-        perform sync.note_out_of_time();
+        perform sync.set_out_of_time();
       end if;
       update public.workspace_sync_runs set warnings = warnings || format('%s: %s',
         v_close_function, sync.mask_secrets(sqlerrm)) where id = p_run_id;
@@ -9508,7 +9530,7 @@ comment on function sync.hold_missing(bigint, boolean, text) is
 $$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for
 itself. The caller holds the run's lock. Returns: a warning with the numbers.$$;
 
-create function sync.is_newly_empty(p_run public.workspace_sync_runs) returns boolean
+create function sync.remember_empty_list(p_run public.workspace_sync_runs) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_emptied_at timestamptz;
@@ -9530,7 +9552,7 @@ begin
   return sync.setting('empty_list_minutes') > 0 and p_run.started_at
     < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
 end; $$;
-comment on function sync.is_newly_empty(public.workspace_sync_runs) is
+comment on function sync.remember_empty_list(public.workspace_sync_runs) is
 $$After a complete scan that was noted: whether it showed nothing of a list that has live rows, and
 no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
 run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
@@ -9576,10 +9598,10 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   -- In this order: an approval that has a missing record deletes before the revival looks, or
   -- finds it decided anew.
-  perform sync.note_missing(v_run);
+  perform sync.miss_records(v_run);
   perform sync.revive_seen(v_run);
-  perform sync.note_gone(v_run, sync.gone_ids(v_run));
-  if sync.is_newly_empty(v_run) then
+  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
+  if sync.remember_empty_list(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
       ', for the list is empty; a later run that finds it so too may delete'));
     return;
@@ -9590,7 +9612,7 @@ begin
   else
     update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
     perform sync.plan_chunks(p_run_id, 'confirmation', null, v_asked.o_ids);
-    perform sync.fill_slots(p_run_id);
+    perform sync.refill_slots(p_run_id);
   end if;
 end; $$;
 comment on function sync.begin_confirmations(bigint) is
@@ -9619,7 +9641,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function sync.some_of(text[]) is $$Returns: how many ids, and the first ten.$$;
 
-create function sync.confirmation_finding(p_run public.workspace_sync_runs) returns text
+create function sync.judge_confirmations(p_run public.workspace_sync_runs) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_unlisted text[];
@@ -9650,7 +9672,7 @@ begin
   return case when v_living > 0
     then format('still there although it missed them: %s', v_living) end;
 end; $$;
-comment on function sync.confirmation_finding(public.workspace_sync_runs) is
+comment on function sync.judge_confirmations(public.workspace_sync_runs) is
 $$What the confirmations say of a scan. A record that answers for itself for the second time is
 unlisted from now on: archived or moved, but alive; the run names it. The caller holds the run's
 lock. Returns: what speaks against the scan: records that it missed and that answered for the first
@@ -9697,7 +9719,7 @@ begin
     perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
     return null;
   end if;
-  perform sync.note_gone(p_run, v_ids);
+  perform sync.miss_deleted(p_run, v_ids);
   update sync.missing_records set held_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
     and record_id = any (v_ids);
@@ -9796,9 +9818,9 @@ newer run decided, SY017 unknown run. Locks: missing records and target rows by 
 the run.$$;
 
 revoke all on function
-  sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.ask_missing,
+  sync.is_guarded, sync.hold_missing, sync.remember_empty_list, sync.ask_missing,
   sync.begin_confirmations,
-  sync.note_confirmations, sync.some_of, sync.confirmation_finding, sync.delete_confirmed,
+  sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
   sync.delete_gone,
   sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;
@@ -9845,7 +9867,7 @@ begin
     where held.run_id = q.run_id and held.slot = 1);
   get diagnostics v_ready = row_count;
   if v_ready < cardinality(v_chunk_ids) then
-    perform sync.fill_slots(id) from unnest(p_run_ids) as id;
+    perform sync.refill_slots(id) from unnest(p_run_ids) as id;
   end if;
 end; $$;
 comment on function sync.begin_phase(bigint[], text) is
@@ -9893,10 +9915,9 @@ revoke all on function
   sync.begin_phase, sync.forget_what_says_nothing, sync.live_parent_of
 from public, anon, authenticated, service_role;
 
--- Lists: where a page of a chained or agreed list stands, what comes after it, whether it is the
--- last one; how far a scan of such a list got.
--- Stands on: keys, streams, templates, declared_fields, targets, slots, next_urls, classes,
---   answers, missing, marks, close, deletions.
+-- The order of a list: the place of a page's records in it, what moved, and how far pages have to
+-- overlap so that they join.
+-- Stands on: targets, answers, missing.
 
 create function sync.is_order_unique(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -9939,7 +9960,7 @@ begin
           case
             when p_stream.order_type = 'text' then null
             when p_stream.order_type = 'time'
-            then extract(epoch from sync.try_time(e.record #>> v_path))
+            then extract(epoch from sync.time_or_null(e.record #>> v_path))
             when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
             then (e.record #>> v_path)::numeric end as number,
           case when p_stream.order_type = 'text'
@@ -9982,37 +10003,6 @@ comment on function sync.moved_record(sync.page_in_hand, public.sync_streams) is
 $$Returns: a record of a page whose place in the order is another than when it was written last, or
 null.$$;
 
-create function sync.named_next(p_page sync.page_in_hand, p_answer jsonb,
-  p_stream public.sync_streams, p_source public.sync_sources, out o_is_said boolean,
-  out o_next jsonb)
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_text text;
-  v_base_url text;
-begin
-  if p_stream.next_is = 'link_header' then
-    o_is_said := p_page.headers ->> 'link' is not null;
-    v_text := sync.link_next(p_page.headers ->> 'link');
-  else
-    o_is_said := p_answer #> p_stream.next_path is not null;
-    v_text := sync.cursor_at(p_answer, p_stream.next_path);
-  end if;
-  if v_text is null then
-    return;
-  elsif p_stream.next_is = 'token' then
-    o_next := jsonb_build_object('next', p_answer #> p_stream.next_path);
-  else
-    select base_url into strict v_base_url from public.sync_workspaces
-    where id = p_page.workspace_id;
-    o_next := jsonb_build_object('url', sync.next_url(v_base_url, v_text, p_source,
-      v_base_url || p_source.base_path || p_stream.path));
-  end if;
-end; $$;
-comment on function sync.named_next(sync.page_in_hand, jsonb, public.sync_streams,
-  public.sync_sources) is
-$$Returns: what an answer names as the next page, null if none, and whether it says so at all.
-Raises: SY010 no cursor, or a URL that leads elsewhere.$$;
-
 create function sync.least_overlap(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -10043,6 +10033,45 @@ begin
 end; $$;
 comment on function sync.longest_tie(sync.page_in_hand, public.sync_streams) is
 $$Returns: how many records of a page share one key, at most.$$;
+
+revoke all on function
+  sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie
+from public, anon, authenticated, service_role;
+
+-- Pages of lists: what a page of a chained or agreed list says: its records, what comes after it,
+-- whether it is the last one.
+-- Stands on: keys, templates, declared_fields, next_urls, classes, answers, marks, list_order.
+
+create function sync.named_next(p_page sync.page_in_hand, p_answer jsonb,
+  p_stream public.sync_streams, p_source public.sync_sources, out o_is_said boolean,
+  out o_next jsonb)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_text text;
+  v_base_url text;
+begin
+  if p_stream.next_is = 'link_header' then
+    o_is_said := p_page.headers ->> 'link' is not null;
+    v_text := sync.link_next(p_page.headers ->> 'link');
+  else
+    o_is_said := p_answer #> p_stream.next_path is not null;
+    v_text := sync.cursor_at(p_answer, p_stream.next_path);
+  end if;
+  if v_text is null then
+    return;
+  elsif p_stream.next_is = 'token' then
+    o_next := jsonb_build_object('next', p_answer #> p_stream.next_path);
+  else
+    select base_url into strict v_base_url from public.sync_workspaces
+    where id = p_page.workspace_id;
+    o_next := jsonb_build_object('url', sync.next_url(v_base_url, v_text, p_source,
+      v_base_url || p_source.base_path || p_stream.path));
+  end if;
+end; $$;
+comment on function sync.named_next(sync.page_in_hand, jsonb, public.sync_streams,
+  public.sync_sources) is
+$$Returns: what an answer names as the next page, null if none, and whether it says so at all.
+Raises: SY010 no cursor, or a URL that leads elsewhere.$$;
 
 create function sync.next_offset(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns jsonb
@@ -10099,7 +10128,7 @@ begin
   end if;
   if jsonb_typeof(p_answer #> p_stream.more_path) is distinct from jsonb_typeof(p_stream.more_is)
   then
-    perform sync.raise_shape(format('the answer does not say at %s whether more follows',
+    perform sync.refuse_shape(format('the answer does not say at %s whether more follows',
       array_to_string(p_stream.more_path, '.')),
       'declare_stream() says where that stands (more_path) and which value means it (more_is).');
   end if;
@@ -10144,7 +10173,7 @@ begin
       v_page.ends := v_next is null;
       if v_next is null and (v_says_more or not (v_named.o_is_said or p_stream.next_absent_ends
         or p_page.records < p_stream.page_size)) then
-        perform sync.raise_shape(format('%s and it names no next page', case when v_says_more
+        perform sync.refuse_shape(format('%s and it names no next page', case when v_says_more
           then 'the answer says that more follows' else 'the page is full' end),
           'declare_stream() says where the next page is named (next_path, next_is), or that a full '
             'page without one is the last (next_absent_ends).');
@@ -10153,7 +10182,7 @@ begin
       v_next := jsonb_build_object('last',
         p_page.answer -> -1 #> coalesce(p_stream.last_path, p_stream.id_path));
       if nullif(v_next -> 'last', 'null') is null then
-        perform sync.raise_shape(format('nothing says where the list goes on: %s', case
+        perform sync.refuse_shape(format('nothing says where the list goes on: %s', case
           when p_page.records = 0 then 'the answer says that more follows, and shows no record'
           else 'the last record has nothing at ' || array_to_string(p_stream.last_path, '.') end),
           'declare_stream() says which value of the last record asks for the next page '
@@ -10178,7 +10207,7 @@ begin
     v_page.next := coalesce(p_page.reading, '{}')
       - '{next,url,last,offset,overlap,guess,back,again,beside,pages_below}'::text[] || v_next;
     if p_page.page >= sync.setting('max_pages') then
-      perform sync.raise_shape(format('page %s is not the last one', p_page.page),
+      perform sync.refuse_shape(format('page %s is not the last one', p_page.page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
         sync.counted(sync.setting('max_pages'), 'page')));
     end if;
@@ -10192,7 +10221,7 @@ page does not, whatever short_page_ends says, where the answer says or names wha
 offsets a page that shows no more than it shares with the page before may be the end: then ends is
 null. Raises: SY010.$$;
 
-create function sync.check_progress(p_page sync.page_in_hand, p_stream public.sync_streams)
+create function sync.require_progress(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -10230,7 +10259,7 @@ begin
         'The scan would never end.';
   end if;
 end; $$;
-comment on function sync.check_progress(sync.page_in_hand, public.sync_streams) is
+comment on function sync.require_progress(sync.page_in_hand, public.sync_streams) is
 $$Raises: SY020 the next page leads where the scan has been, or the page is the one before again.$$;
 
 create function sync.read_listed(p_page sync.page_in_hand, p_stream public.sync_streams,
@@ -10241,14 +10270,14 @@ declare
   v_moved text;
 begin
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   v_page.records := jsonb_array_length(v_page.answer);
   v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
   if v_page.total >= p_stream.result_cap then
     v_page.total := null;
   end if;
   v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
-  perform sync.check_progress(v_page, p_stream);
+  perform sync.require_progress(v_page, p_stream);
   v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
   if p_stream.completeness <> 'chained' then
@@ -10309,8 +10338,9 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.refusal := concat_ws('. ', rtrim(format('HTTP %s for page %s: %s', p_page.http_status,
-    p_page.page, coalesce(sync.foreign_text(sync.try_json(p_page.body) #>> p_source.message_path,
-    sync.workspace_secret(p_page.workspace_id)), 'it says no more')), '.'),
+    p_page.page, coalesce(sync.foreign_text(
+      sync.json_or_null(p_page.body) #>> p_source.message_path,
+      sync.workspace_secret(p_page.workspace_id)), 'it says no more')), '.'),
     sync.way_out(p_page.http_status, null));
   v_page.records := 0;
   v_page.reveals_pages := true;
@@ -10319,6 +10349,14 @@ end; $$;
 comment on function sync.read_refused(sync.page_in_hand, public.sync_sources) is
 $$Returns: a page that others led to, by a total, a cursor or their last record, and that does not
 exist any more. That is no failure: its scan does not count.$$;
+
+revoke all on function
+  sync.named_next, sync.next_offset, sync.says_more, sync.with_next, sync.require_progress,
+  sync.read_listed, sync.read_past_end, sync.read_refused
+from public, anon, authenticated, service_role;
+
+-- Scans of lists: how far the pages of a scan are one list, how it is read on, and how it ends.
+-- Stands on: streams, templates, slots, missing, close, deletions, list_order.
 
 create function sync.way_out_of_ties() returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -10415,7 +10453,7 @@ before, up to the first that is the end. By offsets a page joins that shares a r
 before, or, where keys are not unique, begins strictly before its end; by keyset one that begins
 after it.$$;
 
-create function sync.read_on(p_run public.workspace_sync_runs, p_walk sync.walk) returns void
+create function sync.plan_rest(p_run public.workspace_sync_runs, p_walk sync.walk) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.seen_pages set page = null
@@ -10423,9 +10461,9 @@ begin
   update public.workspace_sync_runs
   set known_pages = p_walk.pages, planned_pages = p_walk.pages where id = p_run.id;
   perform sync.plan_page(p_run.id, p_walk.pages + 1, p_walk.next);
-  perform sync.fill_slots(p_run.id);
+  perform sync.refill_slots(p_run.id);
 end; $$;
-comment on function sync.read_on(public.workspace_sync_runs, sync.walk) is
+comment on function sync.plan_rest(public.workspace_sync_runs, sync.walk) is
 $$A scan goes on as a chain after the last of its pages in a row; what was read beyond counts as no
 page. The caller holds the run's lock.$$;
 
@@ -10492,7 +10530,7 @@ end; $$;
 comment on function sync.plan_listed(sync.page_in_hand[]) is
 $$Queue what comes after the last known page of a list. The caller holds the runs' locks.$$;
 
-create function sync.next_scan(p_run_id bigint, p_sound_scan int) returns void
+create function sync.begin_next_scan(p_run_id bigint, p_sound_scan int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set scan = scan + 1, phase = 'scan', known_pages = 1,
@@ -10503,9 +10541,9 @@ begin
       where s.run_id = r.id and s.scan = r.scan)
   where id = p_run_id;
   perform sync.plan_chunks(p_run_id, 'page', array[1], null);
-  perform sync.fill_slots(p_run_id);
+  perform sync.refill_slots(p_run_id);
 end; $$;
-comment on function sync.next_scan(bigint, int) is
+comment on function sync.begin_next_scan(bigint, int) is
 $$Begin the next scan of a run, with page 1. p_sound_scan: which one it will be compared with. The
 caller holds the run's lock.$$;
 
@@ -10531,7 +10569,7 @@ $$Close a run that read what changed since a time: it says nothing of what it di
 the API counts more records than there are, and more than the last full scan did not show, the next
 run is a full scan. The caller holds the run's lock.$$;
 
-create function sync.close_list(p_run_id bigint, p_pages int) returns void
+create function sync.accept_list(p_run_id bigint, p_pages int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
@@ -10562,23 +10600,18 @@ begin
     perform sync.begin_confirmations(p_run_id);
   end if;
 end; $$;
-comment on function sync.close_list(bigint, int) is
+comment on function sync.accept_list(bigint, int) is
 $$A scan of a list is accepted: note what it showed, and confirm what it missed, or close. A total
 that differs only warns; a list that reaches its result_cap is partial. The caller holds the run's
 lock.$$;
 
 revoke all on function
-  sync.is_order_unique, sync.in_order, sync.moved_record, sync.named_next, sync.least_overlap,
-  sync.longest_tie, sync.next_offset,
-  sync.says_more, sync.with_next, sync.check_progress, sync.read_listed, sync.read_past_end,
-  sync.read_refused,
-  sync.way_out_of_ties,
-  sync.walk_list, sync.read_on, sync.plan_beside, sync.plan_listed, sync.next_scan,
-  sync.close_since, sync.close_list
+  sync.way_out_of_ties, sync.walk_list, sync.plan_rest, sync.plan_beside, sync.plan_listed,
+  sync.begin_next_scan, sync.close_since, sync.accept_list
 from public, anon, authenticated, service_role;
 
 -- Counted streams: every page of one scan, distinct ids = the API's total, total unmoved.
--- Stands on: templates, slots, answers, missing, marks, close, deletions, begin, lists.
+-- Stands on: templates, slots, answers, missing, marks, close, deletions, begin, list_scans.
 
 create function sync.begin_counted(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -10602,10 +10635,10 @@ begin
   v_page.answer := p_page.answer #> p_stream.records_path;
   -- Where pages begin at 0, the last one may be named by number or by count.
   if v_page.last_page is null or p_stream.first_page = 0 then
-    perform sync.check_records(v_page, p_stream);
+    perform sync.require_records(v_page, p_stream);
     v_records := jsonb_array_length(v_page.answer);
     if v_page.last_page is null and v_records = 0 and v_page.total > 0 and p_page.page = 1 then
-      perform sync.raise_shape(format('the answer names no last page, and shows none of %s',
+      perform sync.refuse_shape(format('the answer names no last page, and shows none of %s',
         sync.counted(v_page.total, 'record')),
         'declare_stream() says where the last page stands, else it follows from what page 1 shows.');
     end if;
@@ -10615,16 +10648,16 @@ begin
       else least(ceil(v_page.total::numeric / v_records), 2147483647) end, 1);
   end if;
   if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
-    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+    perform sync.refuse_shape(format('the answer names %s as its last page', v_page.last_page),
       format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
       sync.counted(sync.setting('max_pages'), 'page')));
   end if;
   if v_page.last_page > greatest(v_page.total, 1) then
-    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
+    perform sync.refuse_shape(format('the answer names %s as its last page, for %s',
       v_page.last_page, sync.counted(v_page.total, 'record')),
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
-  perform sync.check_records(v_page, p_stream) where v_records is null;
+  perform sync.require_records(v_page, p_stream) where v_records is null;
   v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   return v_page;
 end; $$;
@@ -10639,10 +10672,10 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   if v_page.answer -> 0 #>> p_stream.id_path
     is distinct from coalesce(p_page.reading ->> 'id', p_page.record_id) then
-    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+    perform sync.refuse_shape(format('asked for record %s, the API answers with another',
       p_page.record_id),
       'declare_stream() says under which path a record stands.');
   end if;
@@ -10651,7 +10684,7 @@ end; $$;
 comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
 $$Returns: the page with the one record asked for. Raises: SY010.$$;
 
-create function sync.add_up_scan(p_run_id bigint, p_scan int,
+create function sync.sum_up_scan(p_run_id bigint, p_scan int,
   out o_total bigint, out o_distinct_ids bigint, out o_finding text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -10684,24 +10717,24 @@ begin
     when v_scan.distinct_ids <> v_scan.total
     then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
 end; $$;
-comment on function sync.add_up_scan(bigint, int) is
+comment on function sync.sum_up_scan(bigint, int) is
 $$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
 total. Returns: the total, the distinct ids, and what speaks against it, with the numbers, or
 null.$$;
 
-create function sync.scan_finding(p_run public.workspace_sync_runs) returns text
+create function sync.judge_scan(p_run public.workspace_sync_runs) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_sum record := sync.add_up_scan(p_run.id, p_run.scan);
+  v_sum record := sync.sum_up_scan(p_run.id, p_run.scan);
 begin
   update public.workspace_sync_runs set expected_total = v_sum.o_total,
     distinct_ids = v_sum.o_distinct_ids where id = p_run.id;
   return v_sum.o_finding;
 end; $$;
-comment on function sync.scan_finding(public.workspace_sync_runs) is
+comment on function sync.judge_scan(public.workspace_sync_runs) is
 $$Note how a counted scan adds up. Returns: what speaks against it, with the numbers, or null.$$;
 
-create function sync.scan_again(p_run_id bigint, p_finding text, p_scans int default null,
+create function sync.reject_scan(p_run_id bigint, p_finding text, p_scans int default null,
   p_sound_scan int default null) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -10723,10 +10756,10 @@ begin
     perform sync.close_run(p_run_id, 'partial',
       format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
   else
-    perform sync.next_scan(p_run_id, p_sound_scan);
+    perform sync.begin_next_scan(p_run_id, p_sound_scan);
   end if;
 end; $$;
-comment on function sync.scan_again(bigint, text, int, int) is
+comment on function sync.reject_scan(bigint, text, int, int) is
 $$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
 have (max_scans, or p_scans); as failed, where the API refused a page of each of them.
 p_sound_scan: which scan the next one is compared with. The caller holds the run's lock.$$;
@@ -10744,7 +10777,7 @@ begin
   from unnest(p_pages) as p where p.refusal is not null group by p.run_id;
   update public.workspace_sync_runs as r set known_pages = r.planned_pages
   from unnest(p_pages) as p where r.id = p.run_id and p.refusal is not null;
-  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  perform sync.reveal_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   where p.reveals_pages and not exists (
     select 1 from sync.seen_pages as s
     where s.run_id = p.run_id and s.scan = p.scan and s.refusal is not null)
@@ -10758,8 +10791,8 @@ holds the runs' locks.$$;
 create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run)
-    else sync.confirmation_finding(p_run) end;
+  v_finding text := case p_run.phase when 'scan' then sync.judge_scan(p_run)
+    else sync.judge_confirmations(p_run) end;
   v_run public.workspace_sync_runs;
   v_cap bigint;
 begin
@@ -10770,7 +10803,7 @@ begin
       'of %s is no total: have the list read as chained, by {last} over a unique value',
       v_run.expected_total, v_cap));
   elsif v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding);
+    perform sync.reject_scan(p_run.id, v_finding);
   elsif p_run.phase = 'scan' and not v_run.is_full_scan then
     perform sync.close_since(v_run);
   elsif p_run.phase = 'scan' then
@@ -10784,13 +10817,13 @@ $$The next step of a counted run of which nothing is live: confirm what a comple
 again, or close. The caller holds its lock.$$;
 
 revoke all on function
-  sync.read_counted, sync.read_confirmation, sync.add_up_scan,
-  sync.scan_finding, sync.scan_again, sync.begin_counted,
+  sync.read_counted, sync.read_confirmation, sync.sum_up_scan,
+  sync.judge_scan, sync.reject_scan, sync.begin_counted,
   sync.plan_counted, sync.advance_counted
 from public, anon, authenticated, service_role;
 
 -- Chained lists: contiguous, in order, to a proven end.
--- Stands on: marks, close, deletions, begin, lists, kind_counted.
+-- Stands on: marks, close, deletions, begin, list_scans, kind_counted.
 
 create function sync.begin_listed(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -10802,18 +10835,18 @@ comment on function sync.begin_listed(bigint[]) is
 $$Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
 or made them.$$;
 
-create function sync.end_confirmations(p_run public.workspace_sync_runs, p_scans int) returns void
+create function sync.close_confirmed(p_run public.workspace_sync_runs, p_scans int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_finding text := sync.confirmation_finding(p_run);
+  v_finding text := sync.judge_confirmations(p_run);
 begin
   if v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding, p_scans);
+    perform sync.reject_scan(p_run.id, v_finding, p_scans);
   else
     perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
   end if;
 end; $$;
-comment on function sync.end_confirmations(public.workspace_sync_runs, int) is
+comment on function sync.close_confirmed(public.workspace_sync_runs, int) is
 $$Each record that a scan missed was asked for: close, or scan again, at most so many times in all.
 The caller holds the run's lock.$$;
 
@@ -10825,7 +10858,7 @@ declare
   v_walk sync.walk;
 begin
   if p_run.phase = 'confirm' then
-    perform sync.end_confirmations(p_run, v_scans);
+    perform sync.close_confirmed(p_run, v_scans);
     return;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
@@ -10834,11 +10867,11 @@ begin
     when v_walk.is_final then
       perform sync.close_run(p_run.id, 'partial', v_walk.flaw);
     when v_walk.flaw is not null then
-      perform sync.scan_again(p_run.id, v_walk.flaw, v_scans);
+      perform sync.reject_scan(p_run.id, v_walk.flaw, v_scans);
     when v_walk.is_ended then
-      perform sync.close_list(p_run.id, v_walk.pages);
+      perform sync.accept_list(p_run.id, v_walk.pages);
     else
-      perform sync.read_on(p_run, v_walk);
+      perform sync.plan_rest(p_run, v_walk);
   end case;
 end; $$;
 comment on function sync.advance_chained(public.workspace_sync_runs) is
@@ -10847,11 +10880,11 @@ scan again where they do not join, close. A list that is not in the order that w
 partial at once. The caller holds its lock.$$;
 
 revoke all on function
-  sync.begin_listed, sync.end_confirmations, sync.advance_chained
+  sync.begin_listed, sync.close_confirmed, sync.advance_chained
 from public, anon, authenticated, service_role;
 
 -- Agreed lists: neither total nor order nor keyset, so that two scans have to agree.
--- Stands on: close, deletions, lists, kind_counted, kind_chained.
+-- Stands on: close, deletions, list_scans, kind_counted, kind_chained.
 
 create function sync.repeated_id(p_run public.workspace_sync_runs) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -10908,32 +10941,32 @@ declare
   v_finding text;
 begin
   if p_run.phase = 'confirm' then
-    perform sync.end_confirmations(p_run, v_scans);
+    perform sync.close_confirmed(p_run, v_scans);
     return;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   v_walk := sync.walk_list(p_run.id, p_run.scan, v_stream);
   if v_walk.flaw is null and not v_walk.is_ended then
-    perform sync.read_on(p_run, v_walk);
+    perform sync.plan_rest(p_run, v_walk);
     return;
   end if;
   v_repeated := case when v_walk.flaw is null then sync.repeated_id(p_run) end;
   v_finding := coalesce(v_walk.flaw, 'record ' || v_repeated || ' stands on two pages');
   if v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding, v_scans);
+    perform sync.reject_scan(p_run.id, v_finding, v_scans);
     return;
   end if;
   v_finding := case when p_run.sound_scan is not null then sync.disagreement(p_run) end;
   case
     when p_run.sound_scan is null and p_run.scan - p_run.begun_again < v_scans then
-      perform sync.next_scan(p_run.id, p_run.scan);
+      perform sync.begin_next_scan(p_run.id, p_run.scan);
     when p_run.sound_scan is null then
       perform sync.close_run(p_run.id, 'partial', format('after %s: only the last one can be '
         'compared', sync.counted(v_scans, 'scan')));
     when v_finding is not null then
-      perform sync.scan_again(p_run.id, v_finding, v_scans, p_run.scan);
+      perform sync.reject_scan(p_run.id, v_finding, v_scans, p_run.scan);
     else
-      perform sync.close_list(p_run.id, v_walk.pages);
+      perform sync.accept_list(p_run.id, v_walk.pages);
   end case;
 end; $$;
 comment on function sync.advance_agreed(public.workspace_sync_runs) is
@@ -10946,7 +10979,7 @@ from public, anon, authenticated, service_role;
 
 -- Feeds: newest first, until the end or the mark of the last complete scan. By page as deep as
 -- pages go, side by side, and then by cursor; or, where nothing names the last page, one by one.
--- Stands on: templates, slots, answers, marks, begin, lists.
+-- Stands on: templates, slots, answers, marks, begin, list_pages.
 
 create function sync.build_cursor(p_id numeric) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -10968,7 +11001,7 @@ end; $$;
 comment on function sync.cursor_id(text) is
 $$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
 
-create function sync.check_cursor(p_page sync.page_in_hand) returns void
+create function sync.require_progress_by_cursor(p_page sync.page_in_hand) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_from bigint := sync.cursor_id(p_page.reading ->> 'cursor');
@@ -10990,7 +11023,7 @@ begin
       hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
   end if;
 end; $$;
-comment on function sync.check_cursor(sync.page_in_hand) is
+comment on function sync.require_progress_by_cursor(sync.page_in_hand) is
 $$Raises: SY020 the next cursor leads where the scan has been.$$;
 
 create function sync.with_order(p_page sync.page_in_hand, p_stream public.sync_streams)
@@ -11013,7 +11046,7 @@ begin
     from (
       select e.n, e.record #>> p_stream.id_path as id, case
           when p_stream.order_type = 'time' and not v_is_by_id
-          then extract(epoch from sync.try_time(e.record #>> v_path))
+          then extract(epoch from sync.time_or_null(e.record #>> v_path))
           when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
           then (e.record #>> v_path)::numeric end as key
       from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
@@ -11059,11 +11092,11 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   v_page.records := jsonb_array_length(v_page.answer);
   v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
   v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
-  perform sync.check_progress(v_page, p_stream);
+  perform sync.require_progress(v_page, p_stream);
   v_page.reveals_pages := true;
   return sync.with_order(v_page, p_stream);
 end; $$;
@@ -11085,11 +11118,11 @@ begin
   v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
   if p_page.kind = 'cursor' then
     if p_page.answer #> p_stream.next_cursor_path is null then
-      perform sync.raise_shape(format('the answer has no cursor at %s',
+      perform sync.refuse_shape(format('the answer has no cursor at %s',
         array_to_string(p_stream.next_cursor_path, '.')),
         'declare_stream() says where the next cursor stands; at the end it is null or empty.');
     end if;
-    perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
+    perform sync.require_progress_by_cursor(v_page) where v_page.next_cursor is not null;
   elsif nullif(p_page.answer #> p_stream.last_page_path, 'null') is null
     and p_page.answer #> p_stream.next_cursor_path is not null then
     v_page.is_past_pages := true;
@@ -11097,7 +11130,7 @@ begin
     v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
       2147483647);
     if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
-      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      perform sync.refuse_shape(format('the answer names %s as its last page', v_page.last_page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
         sync.counted(sync.setting('max_pages'), 'page')));
     end if;
@@ -11105,7 +11138,7 @@ begin
       then sync.count_at(p_page.answer, p_stream.total_path) end;
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   if p_stream.id_type = 'integer' then
     select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
     from jsonb_array_elements(v_page.answer) as r (record);
@@ -11166,7 +11199,7 @@ begin
   set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
   expected_total = coalesce(p_page.total, expected_total)
   where id = v_run.id;
-  perform sync.note_revealed_pages(v_run.id,
+  perform sync.reveal_pages(v_run.id,
     least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)))
   where not exists (
     select 1 from sync.seen_pages
@@ -11292,7 +11325,7 @@ begin
     'cursor', case when v_stream.cursor_codec is not null and v_start is not null
     then sync.build_cursor(v_start) end)) where v_chains = 1;
   update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
-  perform sync.fill_slots(p_run.id);
+  perform sync.refill_slots(p_run.id);
 end; $$;
 comment on function sync.begin_cursors(public.workspace_sync_runs, int) is
 $$Read on by cursor from where the pages that were read in a row end, less the overlap. Where
@@ -11300,7 +11333,7 @@ cursors can be built and everything is to be read, the rest is split by id into 
 side by side; their number and width follow from the total and the ids seen. The caller holds the
 run's lock.$$;
 
-create function sync.read_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
+create function sync.plan_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
   returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -11325,12 +11358,12 @@ begin
   end loop;
   return v_found;
 end; $$;
-comment on function sync.read_between_pages(public.workspace_sync_runs, int) is
+comment on function sync.plan_between_pages(public.workspace_sync_runs, int) is
 $$Where new records move others on, a page that was read before the one above it lacks what moved
 between them: its total is the smaller one. Such gaps are read by cursor. Returns: whether there are
 any. The caller holds the run's lock.$$;
 
-create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
+create function sync.plan_skipped(p_run public.workspace_sync_runs) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_below bigint;
@@ -11350,20 +11383,19 @@ begin
   end if;
   perform sync.plan_cursor(p_run.id,
     jsonb_build_object('chain', 0, 'pages_below', 0, 'low_id', v_below, 'cursor', null));
-  perform sync.fill_slots(p_run.id);
+  perform sync.refill_slots(p_run.id);
   return true;
 end; $$;
-comment on function sync.read_what_pages_skipped(public.workspace_sync_runs) is
+comment on function sync.plan_skipped(public.workspace_sync_runs) is
 $$Pages go by date and cursors by id: a high id with an old date stands on no page that was read and
 above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
 cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
 
 revoke all on function
-  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.is_walked,
-  sync.read_walked, sync.plan_walked, sync.read_feed,
-  sync.is_above_mark, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
-  sync.begin_cursors, sync.read_between_pages, sync.read_what_pages_skipped, sync.begin_feed,
-  sync.plan_feed
+  sync.build_cursor, sync.cursor_id, sync.require_progress_by_cursor, sync.with_order,
+  sync.is_walked, sync.read_walked, sync.plan_walked, sync.read_feed, sync.is_above_mark,
+  sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor, sync.begin_cursors,
+  sync.plan_between_pages, sync.plan_skipped, sync.begin_feed, sync.plan_feed
 from public, anon, authenticated, service_role;
 
 -- Feed ends: whether a feed was read newest first and all that the API counts is there; where the
@@ -11421,7 +11453,7 @@ comment on function sync.missing_from_feed(public.workspace_sync_runs) is
 $$Returns: how many records the API counted in a feed's scan, null where it does not, and how many
 of them there are: live rows, of a full scan at most what it showed.$$;
 
-create function sync.advance_mark(p_run public.workspace_sync_runs, p_short_by bigint)
+create function sync.set_feed_mark(p_run public.workspace_sync_runs, p_short_by bigint)
   returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -11456,7 +11488,7 @@ begin
   on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
   return v_is_next_full;
 end; $$;
-comment on function sync.advance_mark(public.workspace_sync_runs, bigint) is
+comment on function sync.set_feed_mark(public.workspace_sync_runs, bigint) is
 $$A feed was read in order and down to its mark, or its end: that is where the next scan may stop,
 unless the API counts more than there are, and more than two full scans in a row did not show.
 Returns: whether the next scan reads everything. The caller holds the run's lock.$$;
@@ -11476,7 +11508,7 @@ begin
     return;
   end if;
   v_count := sync.missing_from_feed(p_run);
-  v_is_next_full := sync.advance_mark(p_run, greatest(v_count.o_total - v_count.o_here, 0));
+  v_is_next_full := sync.set_feed_mark(p_run, greatest(v_count.o_total - v_count.o_here, 0));
   if v_count.o_here < v_count.o_total then
     perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: %s',
       v_count.o_total, v_count.o_here, case when v_is_next_full
@@ -11499,7 +11531,7 @@ declare
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   if p_run.phase = 'cursor' then
-    perform sync.close_feed(p_run) where not sync.read_what_pages_skipped(p_run);
+    perform sync.close_feed(p_run) where not sync.plan_skipped(p_run);
     return;
   end if;
   select count(*) into v_pages_read from (
@@ -11507,10 +11539,10 @@ begin
     where run_id = p_run.id and scan = p_run.scan and page is not null
   ) as read_in_a_row where page = n;
   v_has_gaps := v_stream.cursor_codec is not null
-    and sync.read_between_pages(p_run, v_pages_read);
+    and sync.plan_between_pages(p_run, v_pages_read);
   if v_pages_read >= p_run.needed_pages and v_has_gaps then
     update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
-    perform sync.fill_slots(p_run.id);
+    perform sync.refill_slots(p_run.id);
   elsif v_pages_read >= p_run.needed_pages then
     perform sync.close_feed(p_run);
   elsif v_stream.cursor_params is not null then
@@ -11527,7 +11559,7 @@ $$The next step of a feed of which nothing is live: go on by cursor where pages 
 close. The caller holds the run's lock.$$;
 
 revoke all on function
-  sync.order_finding, sync.missing_from_feed, sync.advance_mark,
+  sync.order_finding, sync.missing_from_feed, sync.set_feed_mark,
   sync.close_feed, sync.advance_feed
 from public, anon, authenticated, service_role;
 
@@ -11601,7 +11633,7 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   if jsonb_typeof(p_page.answer) <> 'object' then
-    perform sync.raise_shape('the answer is not a JSON object',
+    perform sync.refuse_shape('the answer is not a JSON object',
       'The item is tried again by the next job.');
   end if;
   v_page.answer := jsonb_build_array(p_page.answer);
@@ -11610,7 +11642,7 @@ end; $$;
 comment on function sync.read_items(sync.page_in_hand) is
 $$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
 
-create function sync.next_staged(p_run public.workspace_sync_runs, p_limit int,
+create function sync.pick_staged(p_run public.workspace_sync_runs, p_limit int,
   out o_ids bigint[], out o_record_ids text[])
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
@@ -11624,7 +11656,7 @@ begin
     order by x.id limit p_limit for no key update skip locked
   ) as s;
 end; $$;
-comment on function sync.next_staged(public.workspace_sync_runs, int) is
+comment on function sync.pick_staged(public.workspace_sync_runs, int) is
 $$Returns: the next staged rows of a run and their records, side by side; null where there are none.
 Locks: those rows by SKIP LOCKED; what another holds is left to the next job.$$;
 
@@ -11657,7 +11689,7 @@ declare
   v_keys text[];
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  v_staged := sync.next_staged(v_run, p_limit);
+  v_staged := sync.pick_staged(v_run, p_limit);
   if v_staged.o_ids is null then
     return false;
   end if;
@@ -11763,7 +11795,7 @@ begin
           select stream_name from public.sync_streams where id = p_run.stream_id), v_failed) end);
       return;
     end if;
-    exit when sync.fill_slots(p_run.id) > 0;
+    exit when sync.refill_slots(p_run.id) > 0;
   end loop;
 end; $$;
 comment on function sync.advance_items(public.workspace_sync_runs) is
@@ -11771,7 +11803,7 @@ $$The next step of an items run of which nothing is live: queue more, or close.
 Where what is staged came with answers already, the next sweep goes on. The caller holds its
 lock.$$;
 
-create function sync.note_items(p_pages sync.page_in_hand[]) returns void
+create function sync.unstage_items(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   -- Apart: to lock rows that are joined with pages would carry each page's body with each row.
@@ -11800,7 +11832,7 @@ begin
     ) as t);
   update sync.staged_items set processed_at = sync.now() where id = any (v_ids);
 end; $$;
-comment on function sync.note_items(sync.page_in_hand[]) is
+comment on function sync.unstage_items(sync.page_in_hand[]) is
 $$Staged records whose item was fetched are processed, but for those staged again after it was asked
 for. Locks: their rows in the order in which they are staged.$$;
 
@@ -11927,9 +11959,9 @@ grant select on table sync.staged_items to authenticated, service_role;
 create policy staged_items_select_operator on sync.staged_items
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.is_followed, sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys,
+  sync.is_followed, sync.stage_items, sync.read_items, sync.pick_staged, sync.item_keys,
   sync.queue_items,
-  sync.item_warnings, sync.begin_items, sync.advance_items, sync.note_items, sync.shown_with,
+  sync.item_warnings, sync.begin_items, sync.advance_items, sync.unstage_items, sync.shown_with,
   sync.joined_items, sync.cover_items, sync.plan_items
 from public, anon, authenticated, service_role;
 
@@ -12055,7 +12087,7 @@ from public, anon, authenticated, service_role;
 
 -- Part scans: the list below one parent is queued, read on, scanned again, and ends with a finding
 -- of its own.
--- Stands on: templates, lists, kind_counted, kind_agreed.
+-- Stands on: templates, list_scans, kind_counted, kind_agreed.
 
 create function sync.queue_below(p_run public.workspace_sync_runs, p_kind text, p_scans int[],
   p_pages int[], p_record_ids text[], p_readings jsonb[]) returns bigint[]
@@ -12215,7 +12247,7 @@ end; $$;
 comment on function sync.compare_part(sync.run_parts, public.sync_streams, sync.part_result) is
 $$Returns: of a list that takes two scans whether this one agrees with the one before.$$;
 
-create function sync.add_up_part(p_part sync.run_parts, p_stream public.sync_streams)
+create function sync.sum_up_part(p_part sync.run_parts, p_stream public.sync_streams)
   returns sync.part_result
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -12223,11 +12255,11 @@ declare
 begin
   select case p_stream.completeness when 'single' then s.o_distinct_ids else s.o_total end,
     s.o_distinct_ids, s.o_finding, false, false, null::jsonb, null::int
-  into v_result from sync.add_up_scan(p_part.run_id, p_part.scan) as s;
+  into v_result from sync.sum_up_scan(p_part.run_id, p_part.scan) as s;
   return case p_stream.completeness when 'chained' then sync.walk_part(p_part, p_stream, v_result)
     when 'agreed' then sync.compare_part(p_part, p_stream, v_result) else v_result end;
 end; $$;
-comment on function sync.add_up_part(sync.run_parts, public.sync_streams) is
+comment on function sync.sum_up_part(sync.run_parts, public.sync_streams) is
 $$Returns: what the pages of a list of children add up to, by its completeness.$$;
 
 create function sync.repeat_part(p_part sync.run_parts, p_finding text, p_sound_scan int)
@@ -12246,7 +12278,7 @@ end; $$;
 comment on function sync.repeat_part(sync.run_parts, text, int) is
 $$A list is read again, as a part of its own. The caller holds the run's lock.$$;
 
-create function sync.read_part_on(p_part sync.run_parts, p_run public.workspace_sync_runs,
+create function sync.plan_rest_of_part(p_part sync.run_parts, p_run public.workspace_sync_runs,
   p_page int, p_reading jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -12256,11 +12288,12 @@ begin
     planned_pages = greatest(planned_pages, p_page)
   where id = p_part.id;
 end; $$;
-comment on function sync.read_part_on(sync.run_parts, public.workspace_sync_runs, int, jsonb) is
+comment on function sync.plan_rest_of_part(sync.run_parts, public.workspace_sync_runs, int,
+  jsonb) is
 $$Queue the page that comes after the last one of a list that is read as a chain. The caller holds
 the run's lock.$$;
 
-create function sync.note_processed(p_part sync.run_parts, p_run public.workspace_sync_runs)
+create function sync.unstage_parent(p_part sync.run_parts, p_run public.workspace_sync_runs)
   returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -12273,7 +12306,7 @@ begin
   ) as done
   where s.id = done.id;
 end; $$;
-comment on function sync.note_processed(sync.run_parts, public.workspace_sync_runs) is
+comment on function sync.unstage_parent(sync.run_parts, public.workspace_sync_runs) is
 $$A list was read: its parent's last change needs no other look. Locks: the staged row by SKIP
 LOCKED.$$;
 
@@ -12294,10 +12327,10 @@ create function sync.end_part(p_part sync.run_parts, p_run public.workspace_sync
   p_stream public.sync_streams, p_failure text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_result sync.part_result := sync.add_up_part(p_part, p_stream);
+  v_result sync.part_result := sync.sum_up_part(p_part, p_stream);
 begin
   if p_failure is null and v_result.next is not null then
-    perform sync.read_part_on(p_part, p_run, v_result.pages + 1, v_result.next);
+    perform sync.plan_rest_of_part(p_part, p_run, v_result.pages + 1, v_result.next);
     return;
   elsif p_failure is null and v_result.finding is not null and not v_result.is_final
     -- One more than where one scan is enough.
@@ -12312,7 +12345,7 @@ begin
   where id = p_part.id;
   update public.workspace_sync_runs set parts_ended = parts_ended + 1 where id = p_run.id;
   if v_result.finding is null then
-    perform sync.note_processed(p_part, p_run);
+    perform sync.unstage_parent(p_part, p_run);
   else
     perform sync.leave_unproven(p_part, p_run, v_result.finding);
   end if;
@@ -12357,14 +12390,14 @@ staged rows by SKIP LOCKED.$$;
 
 revoke all on function
   sync.queue_below, sync.queue_parts, sync.cancel_part, sync.walk_part, sync.compare_part,
-  sync.add_up_part, sync.repeat_part, sync.read_part_on, sync.note_processed, sync.leave_unproven,
-  sync.end_part, sync.end_parts
+  sync.sum_up_part, sync.repeat_part, sync.plan_rest_of_part, sync.unstage_parent,
+  sync.leave_unproven, sync.end_part, sync.end_parts
 from public, anon, authenticated, service_role;
 
 -- Missing below: which children no list shows any more, what holds them back, and who is asked.
 -- Stands on: answers, record_parents, missing, parent_rows, part_scans.
 
-create function sync.miss_below(p_run public.workspace_sync_runs) returns void
+create function sync.miss_in_lists(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -12394,11 +12427,11 @@ begin
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
     and parent_id = any (v_gone);
 end; $$;
-comment on function sync.miss_below(public.workspace_sync_runs) is
+comment on function sync.miss_in_lists(public.workspace_sync_runs) is
 $$What lists that were proven did not show, they have missed; that a parent is gone was proven
 twice, so its list has missed all it had. The caller holds the run's lock.$$;
 
-create function sync.note_emptied(p_run public.workspace_sync_runs) returns void
+create function sync.remember_emptied(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   delete from sync.emptied_lists as e using sync.run_parts as p
@@ -12414,11 +12447,11 @@ begin
       and b.parent_id = p.parent_id)
   on conflict (workspace_id, stream_id, parent_id) do nothing;
 end; $$;
-comment on function sync.note_emptied(public.workspace_sync_runs) is
+comment on function sync.remember_emptied(public.workspace_sync_runs) is
 $$Remember since when lists of children that had some have been empty. The caller holds the run's
 lock.$$;
 
-create function sync.note_missing_below(p_run public.workspace_sync_runs) returns void
+create function sync.miss_children(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -12488,7 +12521,7 @@ begin
     select count(*) from sync.missing_records where held_by_run_id = p_run.id)
   where id = p_run.id;
 end; $$;
-comment on function sync.note_missing_below(public.workspace_sync_runs) is
+comment on function sync.miss_children(public.workspace_sync_runs) is
 $$Which live children no list shows that has shown them: confirmed where each of these has missed
 them twice. Those of a list that only became empty are held back. The caller holds the run's
 lock.$$;
@@ -12594,7 +12627,7 @@ $$Children that their lists missed answered for themselves: what these lists mis
 and they are read again. The caller holds the run's lock. Returns: whether any is.$$;
 
 revoke all on function
-  sync.miss_below, sync.note_emptied, sync.note_missing_below, sync.revive_shown_below,
+  sync.miss_in_lists, sync.remember_emptied, sync.miss_children, sync.revive_shown_below,
   sync.ask_below, sync.reject_below
 from public, anon, authenticated, service_role;
 
@@ -12659,7 +12692,7 @@ begin
     v_record_ids := array(select x.record_id from unnest(v_rows) as x);
   else
     select o_ids, o_record_ids into v_staged_ids, v_record_ids
-    from sync.next_staged(v_run, p_limit);
+    from sync.pick_staged(v_run, p_limit);
     v_record_ids := coalesce(v_record_ids, '{}');
     v_rows := array(
       select l from sync.live_rows(v_parent.id, v_run.workspace_id, v_record_ids) as l);
@@ -12745,7 +12778,7 @@ begin
     where id = v_page.part_id and state = 'reading' and known_pages = v_page.page;
     if found then
       select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
-      perform sync.read_part_on(v_part, v_run,
+      perform sync.plan_rest_of_part(v_part, v_run,
         v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next)
       where v_run.ending is null;
     end if;
@@ -12880,7 +12913,7 @@ declare
   v_run public.workspace_sync_runs := p_run;
 begin
   if p_run.phase = 'confirm' then
-    v_finding := sync.confirmation_finding(p_run);
+    v_finding := sync.judge_confirmations(p_run);
     if v_finding is null or not sync.reject_below(p_run, v_finding) then
       perform sync.close_children(p_run.id, sync.delete_confirmed(p_run.id));
       return;
@@ -12888,24 +12921,24 @@ begin
   end if;
   loop
     perform sync.plan_parts(p_run.id);
-    if sync.fill_slots(p_run.id) > 0 then
+    if sync.refill_slots(p_run.id) > 0 then
       return;
     end if;
     select * into strict v_run from public.workspace_sync_runs where id = p_run.id;
     exit when v_run.window_turn is null;
   end loop;
-  perform sync.miss_below(v_run);
-  perform sync.note_emptied(v_run);
-  perform sync.note_missing_below(v_run);
+  perform sync.miss_in_lists(v_run);
+  perform sync.remember_emptied(v_run);
+  perform sync.miss_children(v_run);
   perform sync.revive_shown_below(v_run);
-  perform sync.note_gone(v_run, sync.gone_ids(v_run));
+  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
   v_asked := sync.ask_missing(v_run);
   if v_asked.o_ids is null then
     perform sync.close_children(v_run.id, v_asked.o_warning);
   else
     update public.workspace_sync_runs set phase = 'confirm' where id = v_run.id;
     perform sync.ask_below(v_run, v_asked.o_ids);
-    perform sync.fill_slots(v_run.id);
+    perform sync.refill_slots(v_run.id);
   end if;
 end; $$;
 comment on function sync.advance_children(public.workspace_sync_runs) is
@@ -12948,7 +12981,7 @@ begin
   select * into strict v_stream from public.sync_streams
   where source_id = p_source.id and completeness = 'connection';
   if p_page.answer #>> v_stream.id_path is null then
-    perform sync.raise_shape(format('the answer does not tell whose key it is at %s',
+    perform sync.refuse_shape(format('the answer does not tell whose key it is at %s',
       array_to_string(v_stream.id_path, '.')),
       'declare_stream() says where that stands.');
   end if;
@@ -13059,7 +13092,7 @@ begin
   if jsonb_typeof(v_page.answer) = 'object' then
     v_page.answer := jsonb_build_array(v_page.answer);
   end if;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   v_page.last_page := 1;
   return v_page;
 end; $$;
@@ -13067,7 +13100,7 @@ comment on function sync.read_single(sync.page_in_hand, public.sync_streams) is
 $$Returns: the page with its records: the list that stands at records_path, or the one object. There
 is no other page. Raises: SY010.$$;
 
-create function sync.note_answer(p_run_id bigint) returns boolean
+create function sync.sum_up_answer(p_run_id bigint) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_distinct_ids bigint;
@@ -13081,7 +13114,7 @@ begin
   set expected_total = v_distinct_ids, distinct_ids = v_distinct_ids where id = p_run_id;
   return v_distinct_ids is not null;
 end; $$;
-comment on function sync.note_answer(bigint) is
+comment on function sync.sum_up_answer(bigint) is
 $$How many records the one answer of a run's scan shows: they are all there are. The caller holds
 its lock. Returns: whether it came.$$;
 
@@ -13089,11 +13122,11 @@ create function sync.advance_single(p_run public.workspace_sync_runs) returns vo
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_finding text := case
-    when p_run.phase = 'confirm' then sync.confirmation_finding(p_run)
-    when not sync.note_answer(p_run.id) then 'no answer was read' end;
+    when p_run.phase = 'confirm' then sync.judge_confirmations(p_run)
+    when not sync.sum_up_answer(p_run.id) then 'no answer was read' end;
 begin
   if v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding);
+    perform sync.reject_scan(p_run.id, v_finding);
   elsif p_run.phase = 'scan' then
     perform sync.begin_confirmations(p_run.id);
   else
@@ -13105,14 +13138,14 @@ $$The next step of a run of which nothing is live: confirm what its answer does 
 or close. The caller holds its lock.$$;
 
 revoke all on function
-  sync.begin_single, sync.read_single, sync.note_answer, sync.advance_single
+  sync.begin_single, sync.read_single, sync.sum_up_answer, sync.advance_single
 from public, anon, authenticated, service_role;
 
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, parts, classes, answers, unchanged, close, begin, lists, kind_counted,
---   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_children,
---   kind_connection, kind_single.
+-- Stands on: keys, streams, parts, classes, answers, unchanged, close, begin, list_pages,
+--   list_scans, kind_counted, kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items,
+--   kind_children, kind_connection, kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -13223,7 +13256,7 @@ begin
   end if;
   if p_page.http_status not between 200 and 299 then
     if v_has_rules then
-      v_page.answer := sync.try_json(p_page.body);
+      v_page.answer := sync.json_or_null(p_page.body);
       v_class := sync.content_class(v_page, p_stream, p_source);
       perform sync.require_page(v_class, v_page, p_source);
     end if;
@@ -13246,7 +13279,7 @@ begin
       null;
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
-      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+      perform sync.refuse_shape(format('a page with status %s has no records', p_page.http_status),
         'The status classes of its stream should not call it a page.');
     end if;
     v_page.answer := '[]';
@@ -13613,7 +13646,7 @@ begin
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
     v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
       concat_ws('. ', rtrim(v_message, '.'), nullif(v_hint, ''))));
-    v_records := case when v_tried.shape is not null then sync.try_json(p_page.body)
+    v_records := case when v_tried.shape is not null then sync.json_or_null(p_page.body)
       #> p_stream.records_path end;
     v_tried.page.answer := case when jsonb_typeof(v_records) = 'array' then v_records
       else '[]'::jsonb end;
@@ -13869,7 +13902,7 @@ $$Give freed slots to the next waiting chunks of the same runs. The bound by id 
 entries; the look under the run's lock has none. Returns: runs that did not get one chunk per slot,
 which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.note_unfit(p_pages sync.page_in_hand[]) returns void
+create function sync.warn_of_unfit(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set warnings = r.warnings || said.warnings
@@ -13892,7 +13925,7 @@ begin
   ) as said
   where r.id = said.id;
 end; $$;
-comment on function sync.note_unfit(sync.page_in_hand[]) is
+comment on function sync.warn_of_unfit(sync.page_in_hand[]) is
 $$Warn of values that did not fit their columns, once per run and column, with the first record. The
 caller holds the runs' locks.$$;
 
@@ -13917,7 +13950,7 @@ begin
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.plan_window(v_run_id);
         perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
-        perform sync.fill_slots(v_run_id);
+        perform sync.refill_slots(v_run_id);
       elsif v_run.status = 'running' then
         perform sync.cancel_pending(v_run_id,
           coalesce(v_run.error_message, 'the run was ' || v_run.ending));
@@ -13931,7 +13964,7 @@ begin
       end if;
     exception when query_canceled or others then
       if sqlstate = '57014' then
-        perform sync.note_out_of_time();
+        perform sync.set_out_of_time();
       end if;
       update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
         is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
@@ -13946,7 +13979,7 @@ the run and left to the next sweep; it never takes a page with it, and neither d
 limit: nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs'
 locks, taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.settle_runs(p_run_ids bigint[]) returns void
+create function sync.advance_runs_and_jobs(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.advance_runs(p_run_ids);
@@ -13954,7 +13987,7 @@ begin
     select distinct job_id from public.workspace_sync_runs
     where id = any (p_run_ids) and status <> 'running' order by job_id));
 end; $$;
-comment on function sync.settle_runs(bigint[]) is
+comment on function sync.advance_runs_and_jobs(bigint[]) is
 $$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken
 in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
 
@@ -14014,7 +14047,7 @@ begin
         and (r.scan = p.scan or p.part_id is not null)
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
     if v_is_unfit then
-      perform sync.note_unfit(v_ended);
+      perform sync.warn_of_unfit(v_ended);
     end if;
     if v_is_connection then
       -- Jobs come before workspaces, and runs that end with what is found close theirs.
@@ -14023,10 +14056,10 @@ begin
         order by id for no key update;
       perform sync.note_key_owners(v_ended);
     end if;
-    perform sync.settle_runs(v_run_ids);
+    perform sync.advance_runs_and_jobs(v_run_ids);
   end if;
   if v_is_about_keys then
-    perform sync.note_key(v_ended);
+    perform sync.learn_of_keys(v_ended);
   end if;
   return v_pages;
 end; $$;
@@ -14037,7 +14070,7 @@ up, it locks the run and, in a new statement, plans the next window, refills the
 The caller holds the queue rows. Returns: the pages with their final outcomes. Locks: promotions by
 SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
 
-create function sync.note_key(p_pages sync.page_in_hand[]) returns void
+create function sync.learn_of_keys(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
@@ -14068,32 +14101,32 @@ begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
+    perform sync.learn_of_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
       select x.* from unnest(p_pages) as x
       join public.sync_workspaces as w on w.id = x.workspace_id
       where x.code = 'SY021' and not x.is_repeat order by w.budget_id, w.id, x.turn
     ) as p;
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
-    perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
+    perform sync.learn_of_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
     perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome not in ('completed', 'delayed') having count(*) > 0;
   end if;
 end; $$;
-comment on function sync.note_key(sync.page_in_hand[]) is
+comment on function sync.learn_of_keys(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
 requests through again, or was met in a body. That a key is accepted whose owner can be compared is
 for note_key_owners() to find. Locks: workspaces by id, only where that changes, then budgets.$$;
 
 revoke all on function
-  sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.note_unfit, sync.settle_chunks,
-  sync.note_key, sync.advance_runs, sync.settle_runs
+  sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.warn_of_unfit, sync.settle_chunks,
+  sync.learn_of_keys, sync.advance_runs, sync.advance_runs_and_jobs
 from public, anon, authenticated, service_role;
 
 -- Token answers: access tokens come in, or do not; nothing of their answers is kept but the tokens,
 -- which go to Vault.
--- Stands on: keys, classes, admission, rate_limits, token_requests.
+-- Stands on: keys, classes, budget_lines, rate_limits, token_requests.
 
 create type sync.token_answer as (access_token text, refresh_token text, lifetime interval,
   is_refusal boolean, finding text, said text);
@@ -14186,7 +14219,7 @@ $$An access token goes to Vault, with the refresh token that came along, and wha
 ready. The transaction is durable. The caller holds the request. Locks: the workspace's token; queue
 rows and tries by SKIP LOCKED.$$;
 
-create function sync.refuse_grant(p_request sync.token_requests, p_message text) returns void
+create function sync.suspend_grant(p_request sync.token_requests, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.workspace_tokens set refusal = p_message, refusals = refusals + 1,
@@ -14195,7 +14228,7 @@ begin
   where workspace_id = p_request.workspace_id;
   perform sync.end_token_request(p_request.id, 'failed', 'failed', p_message);
 end; $$;
-comment on function sync.refuse_grant(sync.token_requests, text) is
+comment on function sync.suspend_grant(sync.token_requests, text) is
 $$The token endpoint refuses the grant: it is not tried again for a minute, then longer each time.
 The next sweep ends the runs that need it. The caller holds the request. Locks: the workspace's
 token.$$;
@@ -14228,7 +14261,7 @@ database could not take its answer (postponed), else after a backoff up to 5 min
 endpoint asked for. Whom the endpoint tells to wait (delayed) is not failing. The caller holds it.
 Returns: after how long.$$;
 
-create function sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
+create function sync.lock_token_request(p_queue_id bigint, p_lease_token bigint)
   returns sync.token_requests
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -14238,11 +14271,11 @@ begin
   -- Nobody has asked since, so that a late answer is as good as one in time.
   return case when v_request.lease_token = p_lease_token then v_request end;
 end; $$;
-comment on function sync.token_request_of(bigint, bigint) is
+comment on function sync.lock_token_request(bigint, bigint) is
 $$Returns: the request for a token that was leased so last, also if that lease has run out; null:
 there is none. Locks: its row.$$;
 
-create function sync.hold_token_requests(p_pages sync.page_in_hand[]) returns bigint[]
+create function sync.lock_token_requests(p_pages sync.page_in_hand[]) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10s' as $$
 declare
   v_ids bigint[] := array(
@@ -14271,7 +14304,7 @@ begin
     join sync.workspace_tokens as t on t.workspace_id = r.workspace_id
     where r.id = any (v_ids) order by t.workspace_id for no key update of t skip locked);
 end; $$;
-comment on function sync.hold_token_requests(sync.page_in_hand[]) is
+comment on function sync.lock_token_requests(sync.page_in_hand[]) is
 $$Of what the fence refused, lock the requests for tokens that these are answers to, and then their
 workspaces' tokens. A rotation in another session is waited for, for 10 s: its answer may be the
 only place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then
@@ -14307,12 +14340,12 @@ begin
       if v_answer.access_token is not null then
         perform sync.take_token(v_request, v_answer);
       elsif v_answer.is_refusal then
-        perform sync.refuse_grant(v_request, v_message);
+        perform sync.suspend_grant(v_request, v_message);
       else
         perform sync.delay_token_request(v_request, 'retry', v_message, null);
       end if;
       if v_answer.access_token is not null or v_answer.is_refusal then
-        perform sync.note_lone_answer(null, v_request.budget_id, v_request.requested_at);
+        perform sync.learn_of_lone_answer(null, v_request.budget_id, v_request.requested_at);
       end if;
       perform sync.let_probe(v_request.budget_id);
       select * into v_request from sync.token_requests where id = v_request.id;
@@ -14339,7 +14372,7 @@ is such an answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.$$;
 create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_held bigint[] := sync.hold_token_requests(p_pages);
+  v_held bigint[] := sync.lock_token_requests(p_pages);
   v_page sync.page_in_hand;
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
@@ -14359,7 +14392,7 @@ create function sync.fail_token(p_page sync.page_in_hand, p_error_class text,
   p_error_message text, p_retry_after numeric) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_request sync.token_requests := sync.token_request_of(p_page.queue_id, p_page.lease_token);
+  v_request sync.token_requests := sync.lock_token_request(p_page.queue_id, p_page.lease_token);
   v_source public.sync_sources;
   v_outcome text := coalesce(v_request.outcome,
     case when v_request.status = 'cancelled' then 'cancelled' end);
@@ -14391,7 +14424,7 @@ the budget of the token endpoint's host, whoever else draws on it; its workspace
 anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its
 row, its budget by SKIP LOCKED.$$;
 
-create function sync.take_back_tokens() returns int
+create function sync.reclaim_token_requests() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -14423,7 +14456,7 @@ begin
   where r.id = ahead.id;
   return v_taken_back;
 end; $$;
-comment on function sync.take_back_tokens() is
+comment on function sync.reclaim_token_requests() is
 $$Requests for tokens whose lease ran out are sent again, with the refresh token that is in Vault:
 whether the API has rotated it is for it to say. Returns: how many. Locks: their rows by SKIP
 LOCKED.$$;
@@ -14463,16 +14496,15 @@ $$A refused grant is a refused key, and its live runs are ending; so are runs th
 an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
-  sync.token_request_of, sync.hold_token_requests, sync.take_token_answer, sync.take_token_answers,
-  sync.fail_token,
-  sync.take_back_tokens, sync.follow_grants
+  sync.read_token_answer, sync.take_token, sync.suspend_grant, sync.delay_token_request,
+  sync.lock_token_request, sync.lock_token_requests, sync.take_token_answer,
+  sync.take_token_answers, sync.fail_token, sync.reclaim_token_requests, sync.follow_grants
 from public, anon, authenticated, service_role;
 
--- Tries: their requests are leased, ended and extended by the verbs of chunks, in budget, and
--- belong to no run.
--- Stands on: addresses, keys, grants, queue, slots, requests, classes, admission, rate_limits,
---   credentials, lease_documents, token_requests, verdicts, token_verdicts, fence, try_answers.
+-- Leases of tries: their requests are handed out by the verbs of chunks, in budget, kept alive, and
+-- taken back; they belong to no run.
+-- Stands on: addresses, grants, queue, slots, requests, classes, admission, credentials,
+--   lease_documents, token_requests.
 
 create function sync.end_try(p_id bigint, p_status text, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14484,7 +14516,7 @@ end; $$;
 comment on function sync.end_try(bigint, text, text) is
 $$A try is done or has failed. The caller holds its row.$$;
 
-create function sync.put_off_try(p_id bigint, p_wait interval, p_is_failure boolean,
+create function sync.delay_try(p_id bigint, p_wait interval, p_is_failure boolean,
   p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -14492,8 +14524,17 @@ begin
     attempts = attempts + p_is_failure::int, error_message = coalesce(p_message, error_message)
   where id = p_id;
 end; $$;
-comment on function sync.put_off_try(bigint, interval, boolean, text) is
+comment on function sync.delay_try(bigint, interval, boolean, text) is
 $$A try's request is handed out again later. The caller holds its row.$$;
+
+create function sync.wait_of_try(p_id bigint) returns interval
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select greatest(due_at - sync.now(), interval '0') from sync.stream_tries where id = p_id);
+end; $$;
+comment on function sync.wait_of_try(bigint) is
+$$Returns: after how long a try's request is handed out; null: it is leased, or over.$$;
 
 create function sync.lease_try(p_try sync.stream_tries, p_worker_id text) returns sync.leased
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14526,8 +14567,8 @@ begin
       'rotate_workspace_key() sets another', v_token.refusal));
     return null;
   elsif v_access.obstacle = 'token' then
-    perform sync.request_tokens(array[v_workspace.id]);
-    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false, concat_ws(': ',
+    perform sync.ask_for_tokens(array[v_workspace.id]);
+    perform sync.delay_try(p_try.id, sync.token_wait(v_workspace.id), false, concat_ws(': ',
       'it waits for an access token', (
         select error_message from sync.token_requests where workspace_id = v_workspace.id
         order by id desc limit 1)));
@@ -14537,11 +14578,11 @@ begin
       'rotate_workspace_key() sets another');
     return null;
   elsif sync.is_paused(v_workspace.id) then
-    perform sync.put_off_try(p_try.id, interval '5 seconds', false,
+    perform sync.delay_try(p_try.id, interval '5 seconds', false,
       'its workspace is paused: resume_sync() goes on');
     return null;
   elsif v_workspace.rate_limited_until > v_now then
-    perform sync.put_off_try(p_try.id, v_workspace.rate_limited_until - v_now, false,
+    perform sync.delay_try(p_try.id, v_workspace.rate_limited_until - v_now, false,
       'its workspace met a rate limit and waits');
     return null;
   end if;
@@ -14550,9 +14591,9 @@ begin
     perform sync.end_try(p_try.id, 'failed', v_made.message);
     return null;
   end if;
-  v_held := sync.hold_budget(p_try.budget_id);
+  v_held := sync.reserve_send_time(p_try.budget_id);
   if v_held.o_send_after is null then
-    perform sync.put_off_try(p_try.id, v_held.o_look_after, false, 'it waits for its budget');
+    perform sync.delay_try(p_try.id, v_held.o_look_after, false, 'it waits for its budget');
     return null;
   end if;
   v_leased.lease_token := sync.new_token();
@@ -14643,267 +14684,6 @@ $$Take exactly the request of a try that has this id. Returns: the leases, that 
 for the access token that it needs first; without one the reason, as claim_chunk_job_safe() has it.
 Locks: as lease_tries().$$;
 
-create function sync.try_of(p_queue_id bigint, p_lease_token bigint) returns sync.stream_tries
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_try sync.stream_tries;
-begin
-  select * into v_try from sync.stream_tries where request_id = p_queue_id for no key update;
-  return case when v_try.lease_token = p_lease_token and v_try.lease_expires_at > sync.now()
-    then v_try end;
-end; $$;
-comment on function sync.try_of(bigint, bigint) is
-$$Returns: the try whose request is leased so; null if there is none. Locks: its row.$$;
-
-create function sync.go_on_with_try(p_try sync.stream_tries, p_page sync.page_in_hand,
-  p_stream public.sync_streams) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_next record := sync.next_of_try(p_try, p_page, p_stream);
-begin
-  update sync.stream_tries set error_message = null, attempts = 0, has_renewed = false,
-    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
-    record_id = v_next.o_record_id, reading = v_next.o_reading,
-    request_id = nextval('public.chunked_sync_jobs_id_seq')
-  where id = p_try.id and v_next.o_kind is not null;
-  if not found then
-    perform sync.end_try(p_try.id, 'done', null);
-  end if;
-end; $$;
-comment on function sync.go_on_with_try(sync.stream_tries, sync.page_in_hand,
-  public.sync_streams) is
-$$Ask for what comes after an answer; with nothing more to ask for the try is done. The caller holds
-it.$$;
-
-create function sync.page_of_try(p_try sync.stream_tries, p_given sync.page_in_hand)
-  returns sync.page_in_hand
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := p_given;
-begin
-  v_page.outcome := null;
-  v_page.code := null;
-  v_page.message := null;
-  v_page.workspace_id := p_try.workspace_id;
-  v_page.stream_id := (p_try.stream ->> 'id')::bigint;
-  v_page.kind := p_try.kind;
-  v_page.page := p_try.page;
-  v_page.record_id := p_try.record_id;
-  v_page.reading := p_try.reading;
-  v_page.scan := 1;
-  v_page.is_full_scan := true;
-  v_page.requested_at := p_try.requested_at;
-  v_page.token_generation := p_try.token_generation;
-  v_page.is_token_proven := false;
-  v_page.is_repeat := false;
-  return v_page;
-end; $$;
-comment on function sync.page_of_try(sync.stream_tries, sync.page_in_hand) is
-$$Returns: an answer to a try as the fence gives one to a chunk: with what it was asked for.$$;
-
-create function sync.wait_of_try(p_id bigint) returns interval
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (
-    select greatest(due_at - sync.now(), interval '0') from sync.stream_tries where id = p_id);
-end; $$;
-comment on function sync.wait_of_try(bigint) is
-$$Returns: after how long a try's request is handed out; null: it is leased, or over.$$;
-
-create function sync.note_failed_try(p_try sync.stream_tries, p_given sync.page_in_hand,
-  p_message text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
-  v_page sync.page_in_hand := p_given;
-  v_is_past_end boolean := p_try.page > 1 and p_try.reading ? 'guess'
-    and p_given.http_status in (400, 404, 422);
-begin
-  v_page.answer := '[]';
-  v_page.is_past_pages := v_is_past_end;
-  v_page.ends := case when v_is_past_end then true end;
-  update sync.stream_tries set steps = steps || jsonb_build_array(sync.step_of(p_try, v_page,
-    v_stream, sync.shape_of(sync.try_json(p_given.body), 2), case when v_is_past_end then '[]'
-    else jsonb_build_array(jsonb_build_object('what', case p_try.kind when 'page' then 'answer'
-      else 'item' end, 'says', p_message)) end))
-  where id = p_try.id;
-  if p_try.shown is null then
-    perform sync.end_try(p_try.id, 'failed', p_message);
-  else
-    perform sync.go_on_with_try(p_try, v_page, v_stream);
-  end if;
-end; $$;
-comment on function sync.note_failed_try(sync.stream_tries, sync.page_in_hand, text) is
-$$A try's request failed for good: without page 1 the try has failed, otherwise it goes on. A page
-that was only guessed and is refused lies past the end. The caller holds the try.$$;
-
-create function sync.hold_back_try(p_try sync.stream_tries, p_retry_after numeric,
-  p_message text) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  perform sync.put_off_try(p_try.id, sync.note_refusal(p_try.workspace_id, p_try.requested_at,
-    p_retry_after, false), false, p_message);
-  return 'delayed';
-end; $$;
-comment on function sync.hold_back_try(sync.stream_tries, numeric, text) is
-$$A try met a rate limit, which is one for its workspace and budget as any request's. The caller
-holds it. Returns: the outcome. Locks: the workspace, its waiting chunks and its budget by SKIP
-LOCKED.$$;
-
-create function sync.note_try(p_try sync.stream_tries, p_page sync.page_in_hand) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
-  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
-  v_page sync.page_in_hand;
-  v_read sync.tried_answer;
-begin
-  v_read := sync.read_try(p_page, v_stream, v_source);
-  v_page := v_read.page;
-  if v_page.code = 'SY021' then
-    return sync.hold_back_try(p_try, sync.wait_asked_for(v_source, p_page.headers,
-      sync.try_json(p_page.body), true), v_read.complaints #>> '{0,says}');
-  elsif v_page.code = 'SY013' and p_try.attempts < 2 then
-    perform sync.put_off_try(p_try.id, interval '1 second', true,
-      v_read.complaints #>> '{0,says}');
-    return 'retry';
-  elsif p_try.kind = 'page' then
-    v_read.complaints := v_read.complaints
-      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
-  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
-    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
-      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
-  end if;
-  update sync.stream_tries set
-    steps = steps || jsonb_build_array(
-      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
-      || case when jsonb_array_length(steps) = 0
-        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
-    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
-      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
-  where id = p_try.id;
-  perform sync.go_on_with_try(p_try, v_page, v_stream);
-  perform sync.note_lone_answer(p_try.workspace_id, p_try.budget_id, p_try.requested_at);
-  return 'completed';
-end; $$;
-comment on function sync.note_try(sync.stream_tries, sync.page_in_hand) is
-$$Take up what an answer says, and what is asked for next; an answer that class_rules call no page
-is a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
-completed, delayed or retry. Raises: the database's own trouble. Locks: the workspace, its waiting
-chunks and its budget by SKIP LOCKED.$$;
-
-create function sync.take_try_answer(p_try sync.stream_tries, p_page sync.page_in_hand)
-  returns sync.page_in_hand
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand := sync.page_of_try(p_try, p_page);
-  v_message text;
-begin
-  begin
-    v_page.outcome := sync.note_try(p_try, v_page);
-  exception when others then
-    get stacked diagnostics v_message = message_text;
-    v_page.code := sqlstate;
-    v_page.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
-    if sync.is_own_trouble(sqlstate) then
-      perform sync.put_off_try(p_try.id, interval '1 second', false, v_page.message);
-      v_page.outcome := 'postponed';
-    else
-      perform sync.end_try(p_try.id, 'failed', v_page.message);
-      v_page.outcome := 'failed';
-    end if;
-  end;
-  perform sync.let_probe(p_try.budget_id) where v_page.outcome <> 'delayed';
-  v_page.wait := case when v_page.outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
-  v_page.body := null;
-  return v_page;
-end; $$;
-comment on function sync.take_try_answer(sync.stream_tries, sync.page_in_hand) is
-$$Take one answer to a try, which the caller holds. What fails takes nothing with it: after trouble
-of the database's own the request is sent again, otherwise the try has failed. Returns: the page
-with its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.$$;
-
-create function sync.take_try_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_page sync.page_in_hand;
-  v_try sync.stream_tries;
-  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
-begin
-  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_try := case when v_page.outcome = 'refused'
-      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
-    v_pages := v_pages || case when v_try.id is null then v_page
-      else sync.take_try_answer(v_try, v_page) end;
-  end loop;
-  return v_pages;
-end; $$;
-comment on function sync.take_try_answers(sync.page_in_hand[]) is
-$$Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
-pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and
-budgets by SKIP LOCKED.$$;
-
-create function sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text,
-  p_retry_after numeric) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on as $$
-declare
-  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
-  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, v_try.source);
-  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_try.stream);
-  v_page sync.page_in_hand := sync.page_of_try(v_try, p_given);
-  v_found record;
-begin
-  if v_try.id is null then
-    return null;
-  elsif sync.is_page_by_rules(v_page, p_error_class, v_stream, v_source) then
-    v_page := sync.take_try_answer(v_try, v_page);
-    perform sync.prove_tokens(array[v_page]);
-    return sync.outcome_of(v_page);
-  end if;
-  v_page.message := sync.failure_text(p_error_message, v_try.workspace_id);
-  v_page.body := coalesce(v_page.body, p_error_message);
-  v_page.http_status := coalesce(v_page.http_status,
-    (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
-  v_found := sync.class_of_failure(v_page, p_given.http_status is not null, p_error_class, v_stream,
-    v_source);
-  if v_found.o_class = 'permanent' and v_page.http_status = 401
-    and v_page.token_generation is not null then
-    v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
-  else
-    v_page.outcome := case
-      when p_error_class = 'postponed'
-        or (p_error_class = 'released' and sync.is_unsent(p_error_message)) then 'released'
-      when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
-    v_page.is_permanent := v_found.o_class = 'permanent';
-  end if;
-  if v_page.outcome = 'released' then
-    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
-  elsif v_page.outcome = 'delayed' and v_found.o_class = 'rate_limited' then
-    perform sync.hold_back_try(v_try, coalesce(v_found.o_retry_after, p_retry_after),
-      v_page.message);
-  elsif v_page.outcome = 'delayed' then
-    perform sync.renew_token(v_page);
-    update sync.stream_tries set has_renewed = true where id = v_try.id;
-    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
-  elsif v_page.is_permanent or v_try.attempts >= 2 then
-    v_page.outcome := 'failed';
-    perform sync.note_failed_try(v_try, v_page, v_page.message);
-  else
-    perform sync.put_off_try(v_try.id, make_interval(secs => least(60, greatest(1, p_retry_after,
-      v_found.o_retry_after))::double precision), true, v_page.message);
-  end if;
-  perform sync.let_probe(v_try.budget_id) where v_found.o_class <> 'rate_limited';
-  v_page.wait := sync.wait_of_try(v_try.id);
-  return sync.outcome_of(v_page);
-end; $$;
-comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is
-$$A try's request ended without a page, and that means what it means for a sync: a rate limit is its
-workspace's and its budget's, a 401 may have the access token renewed; what fails is sent three
-times at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or
-null if that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and
-budget by SKIP LOCKED; then the workspace's token.$$;
-
 create function sync.extend_requests_of_no_run(p_leases jsonb, p_now timestamptz)
   returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -14952,7 +14732,7 @@ comment on function sync.extend_requests_of_no_run(jsonb, timestamptz) is
 $$The heartbeat's part for tries and requests for tokens. Returns: those that are still held. Locks:
 their rows by SKIP LOCKED: what another call holds is being ended.$$;
 
-create function sync.take_back_tries() returns int
+create function sync.reclaim_tries() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -14971,7 +14751,7 @@ begin
     elsif v_try.attempts >= 2 then
       perform sync.end_try(v_try.id, 'failed', 'three workers fell silent over its request');
     else
-      perform sync.put_off_try(v_try.id, interval '0', true, 'its worker fell silent');
+      perform sync.delay_try(v_try.id, interval '0', true, 'its worker fell silent');
     end if;
     v_taken_back := v_taken_back + (v_try.lease_expires_at is not null)::int;
   end loop;
@@ -14980,21 +14760,280 @@ begin
     order by id limit 100 for update skip locked);
   return v_taken_back;
 end; $$;
-comment on function sync.take_back_tries() is
+comment on function sync.reclaim_tries() is
 $$Requests of tries whose lease ran out are sent again; a try that is not over after ten minutes has
 failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.end_try, sync.put_off_try, sync.lease_try, sync.lease_tries, sync.claim_try, sync.try_of,
-  sync.go_on_with_try, sync.page_of_try, sync.wait_of_try, sync.hold_back_try, sync.note_try,
-  sync.take_try_answer, sync.take_try_answers, sync.note_failed_try, sync.fail_try,
-  sync.extend_requests_of_no_run, sync.take_back_tries
+  sync.end_try, sync.delay_try, sync.wait_of_try, sync.lease_try, sync.lease_tries, sync.claim_try,
+  sync.extend_requests_of_no_run, sync.reclaim_tries
+from public, anon, authenticated, service_role;
+
+-- Outcomes of tries: what an answer or a failure means for a try, and what it asks for next.
+-- Stands on: keys, classes, rate_limits, verdicts, token_verdicts, fence, try_answers, try_leases.
+
+create function sync.lock_try(p_queue_id bigint, p_lease_token bigint) returns sync.stream_tries
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_try sync.stream_tries;
+begin
+  select * into v_try from sync.stream_tries where request_id = p_queue_id for no key update;
+  return case when v_try.lease_token = p_lease_token and v_try.lease_expires_at > sync.now()
+    then v_try end;
+end; $$;
+comment on function sync.lock_try(bigint, bigint) is
+$$Returns: the try whose request is leased so; null if there is none. Locks: its row.$$;
+
+create function sync.advance_try(p_try sync.stream_tries, p_page sync.page_in_hand,
+  p_stream public.sync_streams) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_next record := sync.next_of_try(p_try, p_page, p_stream);
+begin
+  update sync.stream_tries set error_message = null, attempts = 0, has_renewed = false,
+    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
+    record_id = v_next.o_record_id, reading = v_next.o_reading,
+    request_id = nextval('public.chunked_sync_jobs_id_seq')
+  where id = p_try.id and v_next.o_kind is not null;
+  if not found then
+    perform sync.end_try(p_try.id, 'done', null);
+  end if;
+end; $$;
+comment on function sync.advance_try(sync.stream_tries, sync.page_in_hand,
+  public.sync_streams) is
+$$Ask for what comes after an answer; with nothing more to ask for the try is done. The caller holds
+it.$$;
+
+create function sync.page_of_try(p_try sync.stream_tries, p_given sync.page_in_hand)
+  returns sync.page_in_hand
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := p_given;
+begin
+  v_page.outcome := null;
+  v_page.code := null;
+  v_page.message := null;
+  v_page.workspace_id := p_try.workspace_id;
+  v_page.stream_id := (p_try.stream ->> 'id')::bigint;
+  v_page.kind := p_try.kind;
+  v_page.page := p_try.page;
+  v_page.record_id := p_try.record_id;
+  v_page.reading := p_try.reading;
+  v_page.scan := 1;
+  v_page.is_full_scan := true;
+  v_page.requested_at := p_try.requested_at;
+  v_page.token_generation := p_try.token_generation;
+  v_page.is_token_proven := false;
+  v_page.is_repeat := false;
+  return v_page;
+end; $$;
+comment on function sync.page_of_try(sync.stream_tries, sync.page_in_hand) is
+$$Returns: an answer to a try as the fence gives one to a chunk: with what it was asked for.$$;
+
+create function sync.fail_try_step(p_try sync.stream_tries, p_given sync.page_in_hand,
+  p_message text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand := p_given;
+  v_is_past_end boolean := p_try.page > 1 and p_try.reading ? 'guess'
+    and p_given.http_status in (400, 404, 422);
+begin
+  v_page.answer := '[]';
+  v_page.is_past_pages := v_is_past_end;
+  v_page.ends := case when v_is_past_end then true end;
+  update sync.stream_tries set steps = steps || jsonb_build_array(sync.step_of(p_try, v_page,
+    v_stream, sync.shape_of(sync.json_or_null(p_given.body), 2), case when v_is_past_end then '[]'
+    else jsonb_build_array(jsonb_build_object('what', case p_try.kind when 'page' then 'answer'
+      else 'item' end, 'says', p_message)) end))
+  where id = p_try.id;
+  if p_try.shown is null then
+    perform sync.end_try(p_try.id, 'failed', p_message);
+  else
+    perform sync.advance_try(p_try, v_page, v_stream);
+  end if;
+end; $$;
+comment on function sync.fail_try_step(sync.stream_tries, sync.page_in_hand, text) is
+$$A try's request failed for good: without page 1 the try has failed, otherwise it goes on. A page
+that was only guessed and is refused lies past the end. The caller holds the try.$$;
+
+create function sync.hold_back_try(p_try sync.stream_tries, p_retry_after numeric,
+  p_message text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.delay_try(p_try.id, sync.learn_of_refusal(p_try.workspace_id, p_try.requested_at,
+    p_retry_after, false), false, p_message);
+  return 'delayed';
+end; $$;
+comment on function sync.hold_back_try(sync.stream_tries, numeric, text) is
+$$A try met a rate limit, which is one for its workspace and budget as any request's. The caller
+holds it. Returns: the outcome. Locks: the workspace, its waiting chunks and its budget by SKIP
+LOCKED.$$;
+
+create function sync.complete_try_step(p_try sync.stream_tries, p_page sync.page_in_hand)
+  returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand;
+  v_read sync.tried_answer;
+begin
+  v_read := sync.read_try(p_page, v_stream, v_source);
+  v_page := v_read.page;
+  if v_page.code = 'SY021' then
+    return sync.hold_back_try(p_try, sync.wait_asked_for(v_source, p_page.headers,
+      sync.json_or_null(p_page.body), true), v_read.complaints #>> '{0,says}');
+  elsif v_page.code = 'SY013' and p_try.attempts < 2 then
+    perform sync.delay_try(p_try.id, interval '1 second', true,
+      v_read.complaints #>> '{0,says}');
+    return 'retry';
+  elsif p_try.kind = 'page' then
+    v_read.complaints := v_read.complaints
+      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
+    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
+  end if;
+  update sync.stream_tries set
+    steps = steps || jsonb_build_array(
+      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
+      || case when jsonb_array_length(steps) = 0
+        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
+    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
+      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
+  where id = p_try.id;
+  perform sync.advance_try(p_try, v_page, v_stream);
+  perform sync.learn_of_lone_answer(p_try.workspace_id, p_try.budget_id, p_try.requested_at);
+  return 'completed';
+end; $$;
+comment on function sync.complete_try_step(sync.stream_tries, sync.page_in_hand) is
+$$Take up what an answer says, and what is asked for next; an answer that class_rules call no page
+is a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
+completed, delayed or retry. Raises: the database's own trouble. Locks: the workspace, its waiting
+chunks and its budget by SKIP LOCKED.$$;
+
+create function sync.take_try_answer(p_try sync.stream_tries, p_page sync.page_in_hand)
+  returns sync.page_in_hand
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand := sync.page_of_try(p_try, p_page);
+  v_message text;
+begin
+  begin
+    v_page.outcome := sync.complete_try_step(p_try, v_page);
+  exception when others then
+    get stacked diagnostics v_message = message_text;
+    v_page.code := sqlstate;
+    v_page.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
+    if sync.is_own_trouble(sqlstate) then
+      perform sync.delay_try(p_try.id, interval '1 second', false, v_page.message);
+      v_page.outcome := 'postponed';
+    else
+      perform sync.end_try(p_try.id, 'failed', v_page.message);
+      v_page.outcome := 'failed';
+    end if;
+  end;
+  perform sync.let_probe(p_try.budget_id) where v_page.outcome <> 'delayed';
+  v_page.wait := case when v_page.outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
+  v_page.body := null;
+  return v_page;
+end; $$;
+comment on function sync.take_try_answer(sync.stream_tries, sync.page_in_hand) is
+$$Take one answer to a try, which the caller holds. What fails takes nothing with it: after trouble
+of the database's own the request is sent again, otherwise the try has failed. Returns: the page
+with its outcome. Locks: the workspace, its waiting chunks and its budget by SKIP LOCKED.$$;
+
+create function sync.take_try_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_page sync.page_in_hand;
+  v_try sync.stream_tries;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_try := case when v_page.outcome = 'refused'
+      then sync.lock_try(v_page.queue_id, v_page.lease_token) end;
+    v_pages := v_pages || case when v_try.id is null then v_page
+      else sync.take_try_answer(v_try, v_page) end;
+  end loop;
+  return v_pages;
+end; $$;
+comment on function sync.take_try_answers(sync.page_in_hand[]) is
+$$Of what the fence refused, answers to tries are taken: no record of theirs is stored. Returns: the
+pages, those with their outcomes. Locks: the tries by request; workspaces, waiting chunks and
+budgets by SKIP LOCKED.$$;
+
+create function sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text,
+  p_retry_after numeric) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_try sync.stream_tries := sync.lock_try(p_given.queue_id, p_given.lease_token);
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, v_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_try.stream);
+  v_page sync.page_in_hand := sync.page_of_try(v_try, p_given);
+  v_found record;
+begin
+  if v_try.id is null then
+    return null;
+  elsif sync.is_page_by_rules(v_page, p_error_class, v_stream, v_source) then
+    v_page := sync.take_try_answer(v_try, v_page);
+    perform sync.prove_tokens(array[v_page]);
+    return sync.outcome_of(v_page);
+  end if;
+  v_page.message := sync.failure_text(p_error_message, v_try.workspace_id);
+  v_page.body := coalesce(v_page.body, p_error_message);
+  v_page.http_status := coalesce(v_page.http_status,
+    (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
+  v_found := sync.class_of_failure(v_page, p_given.http_status is not null, p_error_class, v_stream,
+    v_source);
+  if v_found.o_class = 'permanent' and v_page.http_status = 401
+    and v_page.token_generation is not null then
+    v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
+  else
+    v_page.outcome := case
+      when p_error_class = 'postponed'
+        or (p_error_class = 'released' and sync.is_unsent(p_error_message)) then 'released'
+      when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
+    v_page.is_permanent := v_found.o_class = 'permanent';
+  end if;
+  if v_page.outcome = 'released' then
+    perform sync.delay_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.outcome = 'delayed' and v_found.o_class = 'rate_limited' then
+    perform sync.hold_back_try(v_try, coalesce(v_found.o_retry_after, p_retry_after),
+      v_page.message);
+  elsif v_page.outcome = 'delayed' then
+    perform sync.renew_token(v_page);
+    update sync.stream_tries set has_renewed = true where id = v_try.id;
+    perform sync.delay_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.is_permanent or v_try.attempts >= 2 then
+    v_page.outcome := 'failed';
+    perform sync.fail_try_step(v_try, v_page, v_page.message);
+  else
+    perform sync.delay_try(v_try.id, make_interval(secs => least(60, greatest(1, p_retry_after,
+      v_found.o_retry_after))::double precision), true, v_page.message);
+  end if;
+  perform sync.let_probe(v_try.budget_id) where v_found.o_class <> 'rate_limited';
+  v_page.wait := sync.wait_of_try(v_try.id);
+  return sync.outcome_of(v_page);
+end; $$;
+comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is
+$$A try's request ended without a page, and that means what it means for a sync: a rate limit is its
+workspace's and its budget's, a 401 may have the access token renewed; what fails is sent three
+times at most, and no earlier than its answer asks for, up to a minute. Returns: the outcome, or
+null if that is no such request, or another's lease. Locks: its row; workspace, waiting chunks and
+budget by SKIP LOCKED; then the workspace's token.$$;
+
+revoke all on function
+  sync.lock_try, sync.advance_try, sync.page_of_try, sync.fail_try_step, sync.hold_back_try,
+  sync.complete_try_step, sync.take_try_answer, sync.take_try_answers, sync.fail_try
 from public, anon, authenticated, service_role;
 
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
 -- Stands on: budgets, answers, fields, unchanged, verdicts, token_verdicts, fence, record_parents,
---   deletions, kind_items, stream_kinds, settle, token_answers, tries.
+--   deletions, kind_items, stream_kinds, settle, token_answers, try_outcomes.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -15147,7 +15186,7 @@ begin
     end if;
   end if;
   if v_has_items then
-    perform sync.note_items(p_pages);
+    perform sync.unstage_items(p_pages);
   end if;
   v_applied := sync.applied(p_pages, v_records, v_changed);
   if v_has_versions then
@@ -15160,7 +15199,7 @@ $$Apply pages that were read as one set, note the ids they showed, and stage wha
 streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
 data does to the tables. Locks: target rows, new fields, then staged items, in key order.$$;
 
-create function sync.try_page(p_page sync.page_in_hand, p_patience interval)
+create function sync.rehearse_page(p_page sync.page_in_hand, p_patience interval)
   returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -15183,11 +15222,11 @@ exception when others then
   get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
   return sync.judge_error(v_page, sqlstate, v_message, v_hint);
 end; $$;
-comment on function sync.try_page(sync.page_in_hand, interval) is
+comment on function sync.rehearse_page(sync.page_in_hand, interval) is
 $$Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
 page as read, without an outcome if it can be applied, else with what its error means.$$;
 
-create function sync.try_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+create function sync.rehearse_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
@@ -15197,13 +15236,13 @@ begin
   foreach v_page in array p_pages loop
     -- Among many pages that meet locks only the first have time: the others are held by this call.
     v_tried := v_tried || case when v_page.outcome is not null then v_page
-      else sync.try_page(v_page, greatest(interval '10 milliseconds',
+      else sync.rehearse_page(v_page, greatest(interval '10 milliseconds',
         least(interval '200 milliseconds',
           interval '1 second' - (sync.now() - v_since)))) end;
   end loop;
   return v_tried;
 end; $$;
-comment on function sync.try_pages(sync.page_in_hand[]) is
+comment on function sync.rehearse_pages(sync.page_in_hand[]) is
 $$Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
 without an outcome.$$;
 
@@ -15220,7 +15259,7 @@ begin
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
     where p.outcome is null and p.postponements > 0)::int .. 3 loop
     if v_attempt = 2 then
-      v_pages := sync.try_pages(v_pages);
+      v_pages := sync.rehearse_pages(v_pages);
     end if;
     begin
       v_decided := array(select p from unnest(v_pages) as p where p.outcome is not null);
@@ -15307,9 +15346,9 @@ $$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its out
 complete_chunk_jobs_safe().$$;
 
 revoke all on function
-  sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
-  sync.complete_pages,
-  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+  sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.rehearse_page,
+  sync.rehearse_pages, sync.complete_pages, public.complete_chunk_jobs_safe,
+  public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function
   public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
@@ -15317,9 +15356,9 @@ to service_role;
 
 -- Fail: a lease ends without a page, by one of four classes.
 -- Stands on: keys, budgets, queue, classes, rate_limits, verdicts, token_verdicts, fence, settle,
---   token_answers, tries, complete.
+--   token_answers, try_outcomes, complete.
 
-create function sync.may_be_sent_again(p_queue_id bigint, p_error_message text) returns boolean
+create function sync.judge_release(p_queue_id bigint, p_error_message text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_unanswered int;
@@ -15331,7 +15370,7 @@ begin
   where id = p_queue_id returning unanswered into v_unanswered;
   return v_unanswered <= sync.setting('max_unanswered');
 end; $$;
-comment on function sync.may_be_sent_again(bigint, text) is
+comment on function sync.judge_release(bigint, text) is
 $$Whether a released chunk costs no attempt. What was not sent never does; a request that met a
 closed connection does after so many of them. The caller holds the row. Returns: false if it is a
 transient failure.$$;
@@ -15381,11 +15420,11 @@ begin
         and e.details ->> 'http_status' = '401'));
   end if;
   v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
-    then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
+    then case when sync.judge_release(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
   v_page.wait := case v_class
-    when 'rate_limited' then sync.note_refusal(v_page.workspace_id,
+    when 'rate_limited' then sync.learn_of_refusal(v_page.workspace_id,
       v_page.requested_at, v_retry_after)
     when 'transient' then case when v_retry_after > 0
     then make_interval(secs => least(v_retry_after,
@@ -15560,7 +15599,7 @@ SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Lock
 then run, job, workspace, budget.$$;
 
 revoke all on function
-  sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk, sync.given_failure,
+  sync.judge_release, sync.judge_failure, sync.fail_chunk, sync.given_failure,
   sync.is_page_all_the_same, sync.fail_unmade,
   public.fail_chunk_job_safe
 from public, anon, authenticated, service_role;
@@ -15684,7 +15723,7 @@ begin
     select id into v_live_job_id from public.polling_job_status
     where job_name = p_job_name and status = 'running';
     if v_live_job_id is not null then
-      return sync.start_answer('already_running', v_live_job_id, format('job %s is already '
+      return sync.answer_of_start('already_running', v_live_job_id, format('job %s is already '
         'running', p_job_name), '{}');
     end if;
   end loop;
@@ -15697,8 +15736,8 @@ begin
     limit 1;
     if v_live_job_id is not null then
       delete from public.polling_job_status where id = v_job_id;
-      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already '
-        'being synced', '{}');
+      return sync.answer_of_start('already_running', v_live_job_id,
+        'everything requested is already being synced', '{}');
     end if;
   end loop;
   if v_job_id is null or v_started.o_started = 0 then
@@ -15715,7 +15754,7 @@ begin
   perform sync.begin_runs(array(
     select id from public.workspace_sync_runs where job_id = v_job_id));
   perform sync.close_job(v_job_id);
-  return sync.start_answer('accepted', v_job_id, format('syncing %s',
+  return sync.answer_of_start('accepted', v_job_id, format('syncing %s',
     sync.counted(v_started.o_requested - cardinality(v_started.o_skipped), 'workspace')),
     v_started.o_skipped);
 end; $$;
@@ -15723,14 +15762,14 @@ comment on function sync.start_job(text, sync.requested_run[], uuid) is
 $$The body of every verb that starts a job. Returns: as start_sync_job(). Raises: SY005 what was
 requested is gone, SY006 no name, SY016 wrong isolation. Locks: new rows only.$$;
 
-create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
+create function sync.answer_of_start(p_status text, p_job_id uuid, p_message text, p_skipped text[])
   returns jsonb
-language sql set search_path = pg_catalog, pg_temp as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message',
     p_message,
     'workspaces_skipped', to_jsonb(p_skipped));
 $$;
-comment on function sync.start_answer(text, uuid, text, text[]) is
+comment on function sync.answer_of_start(text, uuid, text, text[]) is
 $$Returns: the answer of start_sync_job().$$;
 
 create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[])
@@ -15761,7 +15800,7 @@ inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no j
 rows only; the live job name and the live workspace x stream are unique indices.$$;
 
 revoke all on function
-  sync.requested_runs, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
+  sync.requested_runs, sync.start_runs, sync.start_job, sync.answer_of_start, sync.start_sync_job,
   public.start_sync_job
 from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;
@@ -15983,7 +16022,7 @@ begin
       hint = 'select status from polling_job_status tells how.';
   end if;
   perform sync.end_run_early(id, 'cancelled', null) from unnest(v_run_ids) as id;
-  perform sync.settle_runs(coalesce(v_run_ids, '{}'));
+  perform sync.advance_runs_and_jobs(coalesce(v_run_ids, '{}'));
   perform sync.close_job(p_job_id);
   return (select jsonb_build_object('job_id', id, 'status', status,
     'chunks_in_flight', (select count(*) from public.chunk_processing_queue as q
@@ -16005,7 +16044,7 @@ them is applied) or by expiry, and the last one closes the run. Returns: {"job_i
 "chunks_in_flight"}. Raises: SY007 unknown job, SY008 it has ended, SY016 wrong isolation. Locks:
 its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
 
-create function sync.mark_paused_runs() returns bigint[]
+create function sync.follow_pause() returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
@@ -16031,13 +16070,13 @@ begin
     order by q.id for no key update of q skip locked));
   return v_run_ids;
 end; $$;
-comment on function sync.mark_paused_runs() is
+comment on function sync.follow_pause() is
 $$Live runs learn that a pause holds them, or no longer does; their chunks that are ready or due are
 held until infinity, or are ready again. A delayed chunk keeps its time: a backoff lasts as long as
 without the pause. Returns: the runs that changed. Locks: runs and queue rows by SKIP LOCKED; a
 chunk that another holds is caught by the next claim or sweep.$$;
 
-create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz)
+create function sync.write_pause(p_source text, p_workspace text, p_paused_at timestamptz)
   returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -16066,9 +16105,9 @@ begin
   else
     update public.sync_settings set value = to_jsonb(p_paused_at is not null) where name = 'paused';
   end if;
-  return sync.mark_paused_runs();
+  return sync.follow_pause();
 end; $$;
-comment on function sync.mark_paused(text, text, timestamptz) is
+comment on function sync.write_pause(text, text, timestamptz) is
 $$Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live
 runs it changes. Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its
 live runs by id, then that row.$$;
@@ -16079,7 +16118,7 @@ declare
   v_run_ids bigint[];
 begin
   perform sync.require_operator();
-  v_run_ids := sync.mark_paused(p_source, p_workspace, sync.now());
+  v_run_ids := sync.write_pause(p_source, p_workspace, sync.now());
   return jsonb_build_object('paused', true, 'live_runs', cardinality(v_run_ids));
 end; $$;
 comment on function sync.pause_sync(text, text) is
@@ -16103,7 +16142,7 @@ declare
   v_run_ids bigint[];
 begin
   perform sync.require_operator();
-  v_run_ids := sync.mark_paused(p_source, p_workspace, null);
+  v_run_ids := sync.write_pause(p_source, p_workspace, null);
   return jsonb_build_object('paused', false, 'live_runs', cardinality(v_run_ids));
 end; $$;
 comment on function sync.resume_sync(text, text) is
@@ -16234,8 +16273,8 @@ as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008 
 a newer run exists (named). Locks: new rows only.$$;
 
 revoke all on function
-  sync.cancel_sync_job, public.cancel_sync_job, sync.mark_paused_runs,
-  sync.mark_paused, sync.pause_sync, public.pause_sync, sync.resume_sync, public.resume_sync,
+  sync.cancel_sync_job, public.cancel_sync_job, sync.follow_pause,
+  sync.write_pause, sync.pause_sync, public.pause_sync, sync.resume_sync, public.resume_sync,
   sync.retried_runs, sync.retry_obstacle, sync.is_retryable,
   public.get_retryable_jobs, sync.retry_failed_chunks, public.retry_failed_chunks
 from public, anon, authenticated, service_role;
@@ -16804,7 +16843,7 @@ declare
   v_held bigint[];
 begin
   perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
-  perform sync.mark_paused_runs() where exists (
+  perform sync.follow_pause() where exists (
     select 1 from new_rows as n join old_rows as o using (id)
     where (n.key_status = 'unreadable') <> (o.key_status = 'unreadable'));
   v_held := array(
@@ -16831,7 +16870,7 @@ create trigger sync_workspaces_follow after update on public.sync_workspaces
 referencing old table as old_rows new table as new_rows
 for each statement execute function sync.follow_workspaces();
 
-create function sync.hold_runs(p_workspace_name text) returns bigint[]
+create function sync.lock_runs(p_workspace_name text) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
@@ -16847,11 +16886,11 @@ begin
   order by id for no key update;
   return v_run_ids;
 end; $$;
-comment on function sync.hold_runs(text) is
+comment on function sync.lock_runs(text) is
 $$Lock a workspace's live runs and their jobs, as must be done before the workspace itself is
 locked. Returns: the runs. Locks: the runs by id, then the jobs by id.$$;
 
-create function sync.store_workspace_key(p_workspace_id bigint, p_source_id bigint, p_api_key text,
+create function sync.write_workspace_key(p_workspace_id bigint, p_source_id bigint, p_api_key text,
   out o_secret_id uuid, out o_is_same boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -16875,9 +16914,9 @@ begin
     o_is_same := coalesce(o_is_same, false);
     o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
   end if;
-  perform sync.keep_grant(p_workspace_id, p_source_id, v_key, o_is_same);
+  perform sync.follow_new_secret(p_workspace_id, p_source_id, v_key, o_is_same);
 end; $$;
-comment on function sync.store_workspace_key(bigint, bigint, text) is
+comment on function sync.write_workspace_key(bigint, bigint, text) is
 $$Put a workspace's key into Vault, in place of the one before; where its source takes none there is
 none. The caller holds the workspace. Returns: its secret, and whether it is the same key as before.
 Raises: SY014 not of the form that the source's auth takes, SY019 another workspace has that grant.
@@ -16946,7 +16985,7 @@ begin
         'workspace has 1 to 64 slots', p_max_concurrency),
       hint = 'register_workspace(…, p_max_concurrency => 8)';
   end if;
-  v_run_ids := sync.hold_runs(v_name);
+  v_run_ids := sync.lock_runs(v_name);
   insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id)
   select v_name, sync.source_id_of(p_source), v_url, v_external_id
   where not exists (select 1 from public.sync_workspaces
@@ -16965,7 +17004,7 @@ begin
         v_workspace.base_url),
       hint = 'p_replace => true gives it the other source or base URL; what is here of it stays.';
   end if;
-  v_key := sync.store_workspace_key(v_workspace.id, v_source_id, p_api_key);
+  v_key := sync.write_workspace_key(v_workspace.id, v_source_id, p_api_key);
   update public.sync_workspaces set
     source_id = v_source_id, base_url = v_url, is_active = true, removed_at = null,
     external_id = coalesce(v_external_id, external_id),
@@ -16979,7 +17018,7 @@ begin
     key_owner_id = case when v_key.o_is_same then key_owner_id end,
     access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
   where id = v_workspace.id;
-  perform sync.settle_runs(v_run_ids);
+  perform sync.advance_runs_and_jobs(v_run_ids);
   return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
     v_workspace.workspace_name, 'created', v_is_new);
 end; $$;
@@ -17003,10 +17042,10 @@ declare
   v_key record;
 begin
   perform sync.require_service();
-  v_run_ids := sync.hold_runs(p_workspace_name);
+  v_run_ids := sync.lock_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
   where id = sync.workspace_id_of(p_workspace_name) for no key update;
-  v_key := sync.store_workspace_key(v_workspace.id, v_workspace.source_id, p_api_key);
+  v_key := sync.write_workspace_key(v_workspace.id, v_workspace.source_id, p_api_key);
   update public.sync_workspaces set
     secret_id = v_key.o_secret_id,
     key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
@@ -17016,7 +17055,7 @@ begin
     key_owner_id = case when v_key.o_is_same then key_owner_id end,
     access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
   where id = v_workspace.id;
-  perform sync.settle_runs(v_run_ids);
+  perform sync.advance_runs_and_jobs(v_run_ids);
   return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
     v_workspace.workspace_name);
 end; $$;
@@ -17045,7 +17084,7 @@ $$Start no more syncs of a workspace; its rows stay, a live run goes on. registe
 activates it again. Returns: {"workspace_id", "workspace_name", "is_active"}. Raises: SY002 unknown
 workspace. Locks: the workspace.$$;
 
-create function sync.delete_workspace_rows(p_workspace_id bigint, p_limit bigint) returns bigint
+create function sync.erase_workspace_rows(p_workspace_id bigint, p_limit bigint) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_table record;
@@ -17067,7 +17106,7 @@ begin
   end loop;
   return v_total;
 end; $$;
-comment on function sync.delete_workspace_rows(bigint, bigint) is
+comment on function sync.erase_workspace_rows(bigint, bigint) is
 $$Delete at most so many rows of a removed workspace, of every table that refers to it. The caller
 holds it, and has seen that no run of it is live. Returns: how many.$$;
 
@@ -17083,7 +17122,7 @@ declare
   v_is_finished boolean := true;
 begin
   perform sync.require_service();
-  v_run_ids := sync.hold_runs(p_workspace_name);
+  v_run_ids := sync.lock_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
   where name_key = sync.name_key(p_workspace_name) for update;
   if v_workspace.id is null or (v_workspace.removed_at is not null
@@ -17106,7 +17145,7 @@ begin
     key_status = 'unchecked', key_checked_at = null, key_owner = null, key_owner_id = null,
     access_revision = access_revision + 1
   where id = v_workspace.id;
-  perform sync.settle_runs(v_run_ids);
+  perform sync.advance_runs_and_jobs(v_run_ids);
   update public.sync_alerts as a set resolved_at = sync.now()
   where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused', 'token_failing',
       'key_of_other_workspace', 'counts_disagree', 'deletions_waiting')
@@ -17117,7 +17156,7 @@ begin
     v_is_finished := not exists (select 1 from public.workspace_sync_runs
       where workspace_id = v_workspace.id and status = 'running');
     if v_is_finished then
-      v_deleted := sync.delete_workspace_rows(v_workspace.id, 50000);
+      v_deleted := sync.erase_workspace_rows(v_workspace.id, 50000);
       v_is_finished := v_deleted < 50000;
     end if;
     delete from public.sync_workspaces where id = v_workspace.id and v_is_finished;
@@ -17150,9 +17189,9 @@ referencing old table as gone
 for each statement execute function sync.forget_workspaces();
 
 revoke all on function
-  sync.follow_workspaces, sync.hold_runs, sync.store_workspace_key, sync.source_id_of,
+  sync.follow_workspaces, sync.lock_runs, sync.write_workspace_key, sync.source_id_of,
   public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
-  sync.delete_workspace_rows, public.remove_workspace, sync.forget_workspaces
+  sync.erase_workspace_rows, public.remove_workspace, sync.forget_workspaces
 from public, anon, authenticated, service_role;
 grant execute on function
   public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
@@ -17389,7 +17428,7 @@ to service_role;
 
 -- Hints: ready work wakes workers by Realtime and by POST; lost hints are sent again. Only speed
 -- depends on them.
--- Stands on: keys, admission, leases, alerts, endpoints.
+-- Stands on: keys, budget_lines, leases, alerts, endpoints.
 
 create function sync.note_hint_failure(p_channel text, p_message text) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -17590,7 +17629,7 @@ on public.polling_job_status
 for each row when (old.status = 'running' and (old.status, old.chunks_completed)
   is distinct from (new.status, new.chunks_completed)) execute function sync.hint_progress();
 
-create function sync.settle_hints() returns void
+create function sync.collect_hint_answers() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if to_regclass('net._http_response') is null
@@ -17651,7 +17690,7 @@ begin
   perform sync.resolve_alert('endpoint_failing', url) from public.worker_endpoints
     where consecutive_failures = 0;
 end; $$;
-comment on function sync.settle_hints() is
+comment on function sync.collect_hint_answers() is
 $$Read what pg_net says of the posts; endpoints that fail three times in a row rest, with an alert,
 and longer each time. A post without an answer for a minute is lost. A sweep comes here, so it waits
 for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoints by SKIP
@@ -17720,7 +17759,7 @@ begin
   perform sync.wake_due_chunks(1000);
   perform sync.wake_lines(1000);
   perform sync.drop_old_posts();
-  perform sync.settle_hints();
+  perform sync.collect_hint_answers();
   perform sync.resend_hints(false);
 exception
   when lock_not_available then
@@ -17759,8 +17798,8 @@ end; $$;
 
 revoke all on function
   sync.note_hint_failure, sync.broadcast_work, sync.held_posts, sync.room_for_posts,
-  sync.push_chunks, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress, sync.settle_hints,
-  sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
+  sync.push_chunks, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress,
+  sync.collect_hint_answers, sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
   public.trigger_next_chunk_processing
 from public, anon, authenticated, service_role;
 grant execute on function public.trigger_next_chunk_processing to service_role;
@@ -17810,7 +17849,7 @@ it. What failed or was cancelled is not done. Of a live run planned counts the p
 and have no chunk yet, too.';
 
 -- One statement whose plan a session keeps: planning it took longer than running it.
-create function sync.add_up_runs(p_job_id uuid)
+create function sync.sum_up_runs(p_job_id uuid)
 returns table (planned bigint, processing bigint, completed bigint, failed bigint, cancelled bigint,
   ready bigint, delayed bigint, percentage numeric, workspaces_completed bigint,
   last_claim_at timestamptz)
@@ -17830,7 +17869,7 @@ begin
     max(r.last_claim_at)
   from sync.run_progress as r where r.job_id = p_job_id;
 end; $$;
-comment on function sync.add_up_runs(uuid) is
+comment on function sync.sum_up_runs(uuid) is
 $$Returns: the totals of a live job, summed over its runs; the percentage is null until every run's
 total is known.$$;
 
@@ -17863,7 +17902,7 @@ select
     sync.counted(p.processing, 'chunk'), p.ready, p.delayed,
     left_over.pending - p.ready - p.delayed) end
 from public.polling_job_status as j
-cross join lateral sync.add_up_runs(j.id) as p
+cross join lateral sync.sum_up_runs(j.id) as p
 cross join lateral (
   select p.planned - p.completed - p.failed - p.cancelled - p.processing as pending
 ) as left_over
@@ -17980,10 +18019,10 @@ grant select on table
   sync.run_progress, sync.job_progress, public.chunk_processing_status, public.sync_progress
 to authenticated, service_role;
 revoke all on function
-  sync.add_up_runs, public.get_sync_job_progress
+  sync.sum_up_runs, public.get_sync_job_progress
 from public, anon, authenticated, service_role;
 grant execute on function
-  sync.add_up_runs, public.get_sync_job_progress
+  sync.sum_up_runs, public.get_sync_job_progress
 to authenticated, service_role;
 
 -- Views of the queue: what failed, what waits and why, how the queue and the workers are.
@@ -18377,7 +18416,7 @@ begin
       hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';
   end if;
   -- What is being sent goes to the old URL still, and is noted before it is forgotten.
-  perform sync.wait_for_engine_lock('alerts');
+  perform sync.lock_engine('alerts');
   select id into v_secret_id from vault.secrets where name = v_name;
   if p_url is null then
     delete from vault.secrets where id = v_secret_id;
@@ -18418,7 +18457,7 @@ $$;
 comment on function sync.alert_text(public.sync_alerts, text) is
 $$Returns: the message, escaped as Slack wants it: a workspace named <!channel> calls nobody.$$;
 
-create function sync.note_deliveries() returns void
+create function sync.add_deliveries() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
   insert into sync.alert_deliveries (alert_id, event)
   select id, 'opened' from public.sync_alerts where resolved_at is null
@@ -18429,11 +18468,11 @@ language sql set search_path = pg_catalog, pg_temp as $$
   where a.resolved_at > sync.now() - interval '1 day'
   on conflict do nothing;
 $$;
-comment on function sync.note_deliveries() is
+comment on function sync.add_deliveries() is
 $$A message for every open alert, whenever it was opened, and for every resolved one of which it was
 said that it is open.$$;
 
-create function sync.settle_deliveries(p_url text) returns void
+create function sync.collect_delivery_answers(p_url text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.alert_posts as p set held_at = default
@@ -18453,7 +18492,7 @@ begin
   from answered as a
   where d.delivered_at is null and d.alert_id = a.alert_id and d.event = a.event;
 end; $$;
-comment on function sync.settle_deliveries(text) is
+comment on function sync.collect_delivery_answers(text) is
 $$Read what pg_net says of the messages sent. An answer is one to a message if it has its number,
 comes from the same queue, and came while pg_net had the message or soon after.$$;
 
@@ -18510,15 +18549,15 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_url text;
 begin
-  if not sync.try_engine_lock('alerts') then
+  if not sync.lock_engine_if_free('alerts') then
     return;
   end if;
   v_url := sync.alert_url('webhook');
   if v_url is null or to_regclass('net.http_request_queue') is null then
     return;
   end if;
-  perform sync.note_deliveries();
-  perform sync.settle_deliveries(v_url);
+  perform sync.add_deliveries();
+  perform sync.collect_delivery_answers(v_url);
   perform sync.send_deliveries(v_url);
 exception when others then
   update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
@@ -18559,7 +18598,7 @@ create policy alert_deliveries_select_operator on sync.alert_deliveries
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   public.set_alert_url, sync.alert_url, sync.alert_text,
-  sync.note_deliveries, sync.settle_deliveries, sync.send_deliveries, sync.deliver_alerts,
+  sync.add_deliveries, sync.collect_delivery_answers, sync.send_deliveries, sync.deliver_alerts,
   sync.ping_dead_man
 from public, anon, authenticated, service_role;
 grant execute on function public.set_alert_url to service_role;
@@ -18922,7 +18961,7 @@ declare
   v_causes sync.cause[] := array[]::sync.cause[];
   v_error text;
 begin
-  if not sync.try_engine_lock('health') then
+  if not sync.lock_engine_if_free('health') then
     return null;
   end if;
   perform sync.watch_jobs();
@@ -19217,7 +19256,7 @@ begin
         select coalesce(jsonb_agg(jsonb_build_object('job_id', j.id, 'job_name', j.job_name,
           'percentage', a.percentage, 'workspaces_completed', a.workspaces_completed,
           'total_workspaces', j.total_workspaces) order by j.started_at, j.id), '[]')
-        from public.polling_job_status as j cross join lateral sync.add_up_runs(j.id) as a
+        from public.polling_job_status as j cross join lateral sync.sum_up_runs(j.id) as a
         where j.status = 'running'),
       'rows', (
         select coalesce(jsonb_agg(jsonb_build_object('workspace_name', p.workspace_name,
@@ -19429,7 +19468,7 @@ grant execute on function
 to authenticated, service_role;
 
 -- Page: what runs now, what ran before, and one job.
--- Stands on: jobs, admission, steer, views_progress, views_queue, page_fleet.
+-- Stands on: jobs, budget_room, steer, views_progress, views_queue, page_fleet.
 
 create function sync.budgets_of(p_job_id uuid) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -19829,10 +19868,10 @@ grant execute on function
 to authenticated, service_role;
 
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: keys, budgets, columns, runs, alone, credentials, close, settle, token_answers, tries,
---   steer, hints, alert_delivery, health.
+-- Stands on: keys, budgets, column_fills, runs, alone, credentials, close, settle, token_answers,
+--   try_leases, steer, hints, alert_delivery, health.
 
-create function sync.take_back_expired() returns int
+create function sync.reclaim_chunks() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -19882,7 +19921,7 @@ begin
     where e.outcome is not null));
   return cardinality(v_lost);
 end; $$;
-comment on function sync.take_back_expired() is
+comment on function sync.reclaim_chunks() is
 $$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled.
 After max_lease_losses losses of workers that held nothing else they fail as poison. Returns: how
 many. Locks: queue rows and workers by SKIP LOCKED.$$;
@@ -19932,7 +19971,7 @@ $$;
 comment on function sync.end_overdue_runs() is
 $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
 
-create function sync.find_keys_again() returns void
+create function sync.reread_keys() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspaces as w set key_status = 'unchecked', key_checked_at = sync.now()
@@ -19956,7 +19995,7 @@ begin
   ) as waiting
   where r.id = waiting.id;
 end; $$;
-comment on function sync.find_keys_again() is
+comment on function sync.reread_keys() is
 $$Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
 for ten minutes are ending. Locks: workspaces and runs by SKIP LOCKED.$$;
 
@@ -20116,11 +20155,11 @@ begin
   end;
   perform sync.forget_future();
   perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired() + sync.take_back_tries() + sync.take_back_tokens();
+  v_taken_back := sync.reclaim_chunks() + sync.reclaim_tries() + sync.reclaim_token_requests();
   perform sync.end_overdue_runs();
-  perform sync.find_keys_again();
+  perform sync.reread_keys();
   perform sync.follow_grants();
-  perform sync.mark_paused_runs();
+  perform sync.follow_pause();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
   perform sync.refresh_live_jobs();
@@ -20171,7 +20210,7 @@ begin
     or v_state.swept_at > v_now;
   if not (v_is_due or v_state.refreshed_at < v_now - interval '2 seconds'
       or v_state.refreshed_at > v_now)
-    or not sync.try_engine_lock('sweep') then
+    or not sync.lock_engine_if_free('sweep') then
     return;
   end if;
   begin
@@ -20182,7 +20221,7 @@ begin
     end if;
   exception when query_canceled or others then
     if sqlstate = '57014' then
-      perform sync.note_out_of_time();
+      perform sync.set_out_of_time();
     end if;
     update sync.sweep_state as s
     set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
@@ -20203,7 +20242,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 begin
   perform sync.require_service();
   perform sync.require_read_committed();
-  perform sync.wait_for_engine_lock('sweep');
+  perform sync.lock_engine('sweep');
   return sync.sweep(false);
 end; $$;
 comment on function public.cleanup_stuck_chunks() is
@@ -20212,16 +20251,16 @@ Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep;
 SKIP LOCKED, or for 10 ms at most.$$;
 
 revoke all on function
-  sync.refresh_live_jobs, sync.bound_waits, sync.forget_future, sync.take_back_expired,
+  sync.refresh_live_jobs, sync.bound_waits, sync.forget_future, sync.reclaim_chunks,
   sync.repair_runs,
-  sync.end_overdue_runs, sync.find_keys_again, sync.close_left_jobs, sync.sweep, sync.lowest_turn,
+  sync.end_overdue_runs, sync.reread_keys, sync.close_left_jobs, sync.sweep, sync.lowest_turn,
   sync.sweep_if_due, public.cleanup_stuck_chunks
 from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;
 
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, credentials, token_requests, leases, tries,
---   fail, sweep.
+-- Stands on: budgets, budget_lines, admission, alone, shares, echo, credentials, token_requests,
+--   leases, try_leases, fail, sweep.
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_room int,
   out o_admissions sync.admission[], out o_answer jsonb)
@@ -20263,10 +20302,10 @@ begin
     coalesce(bool_or(a.token_generation is not null), false)
   into v_keyless, v_tokenless, v_has_tokens from unnest(v_access) as a;
   if cardinality(v_keyless) > 0 then
-    perform sync.note_unreadable(v_keyless);
+    perform sync.hold_unreadable(v_keyless);
   end if;
   if cardinality(v_tokenless) > 0 then
-    perform sync.request_tokens(v_tokenless);
+    perform sync.ask_for_tokens(v_tokenless);
   end if;
   o_admissions := array[]::sync.admission[];
   if cardinality(v_queue_ids) > 0 then
@@ -20277,10 +20316,10 @@ begin
     coalesce(bool_or(a.verdict in ('moved', 'keyless', 'token')), false)
   into v_is_locked, v_is_withheld from unnest(o_admissions) as a;
   if v_is_locked then
-    perform sync.note_haste(p_worker_id);
+    perform sync.hurry_worker(p_worker_id);
   end if;
   if v_has_tokens then
-    perform sync.note_generations(array(
+    perform sync.write_token_generations(array(
       select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access);
   end if;
   v_token_due_at := (
@@ -20377,7 +20416,7 @@ begin
     return v_refusal;
   end if;
   v_echo := case when p_listening is null then '{}'::jsonb
-    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
+    else jsonb_build_object('echo_age_ms', sync.send_echo()) end;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id, 0)).o_answer || v_echo;

@@ -79,22 +79,22 @@ messages, and changing where they go.';
 insert into sync.engine_locks (lock_name) values ('sweep'), ('health'), ('alerts');
 alter table sync.engine_locks enable row level security;
 
-create function sync.try_engine_lock(p_name text) returns boolean
+create function sync.lock_engine_if_free(p_name text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform 1 from sync.engine_locks where lock_name = p_name for no key update skip locked;
   return found;
 end; $$;
-comment on function sync.try_engine_lock(text) is
+comment on function sync.lock_engine_if_free(text) is
 $$Hold one of the engine's locks until the transaction ends, unless another holds it. Returns:
 whether it is held. Locks: its row, by SKIP LOCKED.$$;
 
-create function sync.wait_for_engine_lock(p_name text) returns void
+create function sync.lock_engine(p_name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform 1 from sync.engine_locks where lock_name = p_name for no key update;
 end; $$;
-comment on function sync.wait_for_engine_lock(text) is
+comment on function sync.lock_engine(text) is
 $$Hold one of the engine's locks until the transaction ends. Locks: its row.$$;
 
 create function sync.is_own_trouble(p_sqlstate text) returns boolean
@@ -107,11 +107,11 @@ isolation and deadlocks (40), memory, disk and connections (53), a lock not had 
 time limits, cancels and restarts (57), disk errors (58), read only (25006), errors of its own
 (XX).$$;
 
-create function sync.note_out_of_time() returns void
+create function sync.set_out_of_time() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
   select set_config('chunkwise.is_out_of_time', 'on', true);
 $$;
-comment on function sync.note_out_of_time() is
+comment on function sync.set_out_of_time() is
 $$The time limit of a statement goes off once. Whoever answers it notes that, so that nothing that
 takes time is begun any more in this transaction.$$;
 
@@ -139,7 +139,7 @@ end; $$;
 comment on function sync.counted(numeric, text, text) is
 $$Returns: a number and what it counts, in the singular or plural.$$;
 
-create function sync.try_time(p_text text) returns timestamptz
+create function sync.time_or_null(p_text text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_time timestamptz;
@@ -149,18 +149,18 @@ begin
 exception when data_exception then
   return null;
 end; $$;
-comment on function sync.try_time(text) is
+comment on function sync.time_or_null(text) is
 $$Returns: the time, or null if it is none; without a zone it is the session's, which callers set to
 UTC.$$;
 
-create function sync.try_json(p_text text) returns jsonb
+create function sync.json_or_null(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_text::jsonb;
 exception when data_exception or program_limit_exceeded or statement_too_complex then
   return null;
 end; $$;
-comment on function sync.try_json(text) is
+comment on function sync.json_or_null(text) is
 $$Returns: a text as JSON, null if it is none, or deeper than can be read.$$;
 
 create function sync.shell_word(p_text text) returns text
@@ -174,9 +174,9 @@ $$Returns: a text as one word of a shell command, of which the shell expands not
 revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
   sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
-  sync.try_engine_lock,
-  sync.wait_for_engine_lock, sync.is_own_trouble, sync.note_out_of_time, sync.is_out_of_time,
-  sync.in_utc, sync.counted, sync.try_time, sync.try_json, sync.shell_word
+  sync.lock_engine_if_free,
+  sync.lock_engine, sync.is_own_trouble, sync.set_out_of_time, sync.is_out_of_time,
+  sync.in_utc, sync.counted, sync.time_or_null, sync.json_or_null, sync.shell_word
 from public, anon, authenticated, service_role;
 grant execute on function sync.now, sync.counted, sync.shell_word to authenticated, service_role;
 grant execute on function public.chunkwise_version to service_role;

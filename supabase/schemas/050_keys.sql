@@ -147,7 +147,7 @@ of fewer than 4 characters, which stand in too many words.$$;
 create function sync.json_object(p_text text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_value jsonb := sync.try_json(p_text);
+  v_value jsonb := sync.json_or_null(p_text);
 begin
   return case when jsonb_typeof(v_value) = 'object' then v_value end;
 end; $$;

@@ -140,7 +140,7 @@ $$A workspace's tokens leave Vault, and what was asked for is not taken. Its gen
 The caller holds the workspace. Locks: its request, its row, what Vault has of it, in the order in
 which an answer takes them.$$;
 
-create function sync.keep_grant(p_workspace_id bigint, p_source_id bigint, p_secret text,
+create function sync.follow_new_secret(p_workspace_id bigint, p_source_id bigint, p_secret text,
   p_is_same boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -180,7 +180,7 @@ exception when unique_violation then
     message = 'that grant is the one of another workspace, which is just being registered',
     hint = 'Have the API give one to each workspace.';
 end; $$;
-comment on function sync.keep_grant(bigint, bigint, text, boolean) is
+comment on function sync.follow_new_secret(bigint, bigint, text, boolean) is
 $$A workspace was given a secret: with another one than before its tokens are forgotten, and without
 OAuth2 it has none. The caller holds the workspace and has checked the secret's form. Raises: SY019
 another workspace of the source has this grant. Locks: its request, its row.$$;
@@ -192,5 +192,5 @@ create policy token_requests_select_operator on sync.token_requests
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.is_oauth, sync.token_wait, sync.token_url_of, sync.fingerprint_of, sync.forget_token,
-  sync.keep_grant
+  sync.follow_new_secret
 from public, anon, authenticated, service_role;

@@ -59,7 +59,7 @@ create index polling_job_status_started_idx on public.polling_job_status (starte
 create index polling_job_status_retry_idx on public.polling_job_status (retry_of_job_id);
 alter table public.polling_job_status enable row level security;
 
-create function sync.check_job_transition() returns trigger
+create function sync.prepare_job_end() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_trigger_of(tg_relid, 'public.polling_job_status');
@@ -81,11 +81,11 @@ begin
   new.updated_at := sync.now();
   return new;
 end; $$;
-comment on function sync.check_job_transition() is
+comment on function sync.prepare_job_end() is
 $$Trigger: a job ends once, and not before its runs; it notes when and how long it took. Raises:
 SY009.$$;
 create trigger polling_job_status_transition before update on public.polling_job_status
-for each row execute function sync.check_job_transition();
+for each row execute function sync.prepare_job_end();
 
 create function sync.require_job(p_job_id uuid) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -110,5 +110,5 @@ create policy polling_job_status_select_operator on public.polling_job_status
 for select to authenticated using ((select sync.is_operator()));
 create policy polling_job_status_select_dashboard on public.polling_job_status
 for select to anon using ((select sync.is_switched_on('public_dashboard')));
-revoke all on function sync.check_job_transition, sync.require_job
+revoke all on function sync.prepare_job_end, sync.require_job
 from public, anon, authenticated, service_role;

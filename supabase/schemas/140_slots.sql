@@ -11,7 +11,7 @@ comment on function sync.is_paused(bigint) is
 $$Returns: whether pause_sync() holds this workspace, its source or everything, or there is no key
 to ask with.$$;
 
-create function sync.fill_slots(p_run_id bigint) returns int
+create function sync.refill_slots(p_run_id bigint) returns int
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_sort = off set enable_bitmapscan = off
   set enable_seqscan = off as $$
@@ -43,7 +43,7 @@ begin
   get diagnostics v_filled = row_count;
   return v_filled;
 end; $$;
-comment on function sync.fill_slots(bigint) is
+comment on function sync.refill_slots(bigint) is
 $$Promote waiting chunks into a run's free slots. The caller holds the run's lock. Returns: how
 many. Locks: queue rows, by SKIP LOCKED.$$;
 
@@ -188,7 +188,7 @@ $$Queue the next known pages of a run's scan, once half of those that waited are
 100,000 pages that ends with a refusal costs a window, and each transaction plans at most that. The
 caller holds the run's lock, and fills its slots.$$;
 
-create function sync.note_revealed_pages(p_run_id bigint, p_last_page int) returns void
+create function sync.reveal_pages(p_run_id bigint, p_last_page int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs
@@ -196,12 +196,12 @@ begin
   progress_total = coalesce(progress_total, p_last_page)
   where id = p_run_id and ending is null;
 end; $$;
-comment on function sync.note_revealed_pages(bigint, int) is
+comment on function sync.reveal_pages(bigint, int) is
 $$Know of the pages up to the last one that an answer named; plan_window() queues them. The caller
 holds the run's lock. Nothing happens while the run is ending.$$;
 
 revoke all on function
-  sync.is_paused, sync.fill_slots, sync.cancel_pending, sync.plan_chunks, sync.plan_page,
+  sync.is_paused, sync.refill_slots, sync.cancel_pending, sync.plan_chunks, sync.plan_page,
   sync.pages_ahead,
-  sync.plan_window, sync.note_revealed_pages
+  sync.plan_window, sync.reveal_pages
 from public, anon, authenticated, service_role;

@@ -2,13 +2,13 @@
 -- place.
 -- Stands on: templates, next_urls, conditions.
 
-create function sync.raise_request(p_what text, p_hint text) returns void
+create function sync.refuse_request(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY022', message = 'the request cannot be made: ' || p_what,
     hint = p_hint;
 end; $$;
-comment on function sync.raise_request(text, text) is
+comment on function sync.refuse_request(text, text) is
 $$Raises: SY022, a chunk's request cannot be made.$$;
 
 create function sync.template_values(p_chunk public.chunked_sync_jobs,
@@ -78,7 +78,7 @@ begin
       return v_value;
     end if;
     if jsonb_typeof(v_value) in ('object', 'array') then
-      perform sync.raise_request(format('%s is an %s and stands within a text', v_part.template,
+      perform sync.refuse_request(format('%s is an %s and stands within a text', v_part.template,
         jsonb_typeof(v_value)), 'declare_stream() takes a template of a single value there.');
     end if;
     v_text := v_text || (v_value #>> '{}');
@@ -127,14 +127,14 @@ begin
     v_text := v_value #>> '{}';
     if v_text is null or v_text = '' or jsonb_typeof(v_value) in ('object', 'array')
       or v_text ~ '(^|[/\\])\.{1,2}([/\\]|$)' then
-      perform sync.raise_request(format('%s of its path is %s', v_part.template,
+      perform sync.refuse_request(format('%s of its path is %s', v_part.template,
         coalesce(left(v_value::text, 100), 'without a value')),
         'A value in a path is a text or a number, not empty, and no folder such as "..".');
     end if;
     v_path := v_path || sync.url_encode(v_text);
   end loop;
   if v_path ~* '/(\.|%2e){1,2}(/|$)' then
-    perform sync.raise_request(format('its path is %s', left(v_path, 200)),
+    perform sync.refuse_request(format('its path is %s', left(v_path, 200)),
       'A path stays below its base URL: no folder is "." or "..".');
   end if;
   return v_path;
@@ -154,7 +154,7 @@ begin
   for v_header in select * from jsonb_each_text(p_headers) loop
     v_value := sync.filled_text(v_header.value, p_values) #>> '{}';
     if (v_value ~ '^[\x20-\x7e]*$') is not true then
-      perform sync.raise_request(format('header %s is %s', v_header.key,
+      perform sync.refuse_request(format('header %s is %s', v_header.key,
         coalesce(left(to_jsonb(v_value)::text, 100), 'without a value')),
         'A header takes printable ASCII only, and no line break.');
     end if;
@@ -325,7 +325,7 @@ comment on function sync.answer_headers(public.sync_streams, public.sync_sources
 $$Returns: which headers of an answer are handed over, their names in lower case.$$;
 
 revoke all on function
-  sync.raise_request, sync.template_values, sync.template_value,
+  sync.refuse_request, sync.template_values, sync.template_value,
   sync.template_parts, sync.filled_text, sync.filled_json, sync.filled_path, sync.filled_headers,
   sync.as_pairs, sync.is_plain, sync.position_params, sync.plain_request,
   sync.filled_request, sync.make_request, sync.answer_headers

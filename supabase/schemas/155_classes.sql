@@ -92,8 +92,8 @@ create function sync.http_date(p_text text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on set timezone = 'UTC' as $$
 begin
-  return case when length(p_text) <= 100 and p_text ~ '[0-9]{2}:[0-9]{2}' then sync.try_time(p_text)
-    end;
+  return case when length(p_text) <= 100 and p_text ~ '[0-9]{2}:[0-9]{2}'
+    then sync.time_or_null(p_text) end;
 end; $$;
 comment on function sync.http_date(text) is
 $$Returns: the moment that a header names, null if it names none.$$;

@@ -1,6 +1,6 @@
 -- Admission: which picked chunks may be sent now, and when, so that all workers together keep
 -- within the budgets, each in its turn.
--- Stands on: budgets, grants.
+-- Stands on: budgets, grants, budget_room.
 
 create type sync.admission as (queue_id bigint, verdict text, send_after interval,
   budget_id bigint);
@@ -9,205 +9,6 @@ comment on type sync.admission is
 again), token (its workspace waits for an access token; send_after likewise), locked (another
 session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or
 moved (its workspace has another source now).';
-
-create function sync.in_flight_of(p_budget_id bigint) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
-declare
-  v_chunks bigint;
-begin
-  v_chunks := (
-    -- From its workspaces on, and by the index that has this order: without statistics the planner
-    -- may look through all live runs, for each.
-    select count(*) from public.sync_workspaces as w
-    cross join lateral (
-      select x.id from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running'
-      order by x.workspace_id, x.stream_id offset 0
-    ) as r
-    cross join lateral (
-      select 1 from public.chunk_processing_queue as x
-      where x.run_id = r.id and x.slot is not null and x.status = 'processing' offset 0
-    ) as q
-    where w.budget_id = p_budget_id);
-  return v_chunks + (
-    select count(*) from sync.stream_tries as t
-    where t.budget_id = p_budget_id and t.lease_expires_at is not null) + (
-    select count(*) from sync.token_requests as t
-    where t.budget_id = p_budget_id and t.status = 'processing');
-end; $$;
-comment on function sync.in_flight_of(bigint) is
-$$Returns: leases that draw on a budget, with those of tries and of requests for access tokens.$$;
-
-create function sync.budget_room(p_budget public.sync_budgets, p_now timestamptz) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_most int := least(p_budget.max_in_flight, p_budget.reduced_in_flight);
-begin
-  return case
-    when p_budget.blocked_until > p_now
-    or (p_budget.block_level > 0 and p_budget.probe_until > p_now) then 0
-    else least(
-      case when p_budget.block_level > 0 then 1 else 2147483647 end,
-      case when v_most is not null
-      then greatest(0, v_most - sync.in_flight_of(p_budget.id)) end) end;
-end; $$;
-comment on function sync.budget_room(public.sync_budgets, timestamptz) is
-$$Returns: how many more requests may be in flight on a budget; one probe after a block. The caller
-holds the budget's lock, or only estimates.$$;
-
-create function sync.shares_of(p_budget public.sync_budgets)
-  returns table (workspace_id bigint, run_ids bigint[], leases bigint, share int, half int,
-    others_wait boolean, demand bigint)
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
-declare
-  v_most int := least(p_budget.max_in_flight, p_budget.reduced_in_flight);
-begin
-  if v_most is null then
-    return;
-  end if;
-  return query
-  with live as (
-    select w.id, r.id as run_id, w.rate_limited_until is null and r.ending is null
-      and not r.is_paused as may_go, q.leases, q.waiting
-    from public.sync_workspaces as w
-    cross join lateral (
-      select x.id, x.ending, x.is_paused from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running'
-      order by x.workspace_id, x.stream_id offset 0
-    ) as r
-    cross join lateral (
-      select count(*) filter (where x.status = 'processing') as leases,
-        count(*) filter (where x.status = 'pending' and x.lease_losses < 2
-          and (x.ready_seq is not null or x.line_budget_id is not null)) as waiting
-      from public.chunk_processing_queue as x where x.run_id = r.id and x.slot is not null
-    ) as q
-    where w.budget_id = p_budget.id
-  ), held as (
-    select l.id, array_agg(l.run_id) as run_ids, sum(l.leases)::bigint as leases,
-      coalesce(sum(l.waiting) filter (where l.may_go), 0)::bigint as waiting
-    from live as l group by l.id
-  ), shared as (
-    select h.*, greatest(1, v_most / count(*) over ())::int as share,
-      sum(h.waiting) over () - h.waiting > 0 as others_wait
-    from held as h where h.leases + h.waiting > 0
-  )
-  select s.id, s.run_ids, s.leases, s.share, greatest(1, v_most / 2), s.others_wait,
-    sum(least(s.waiting, greatest(0, s.share - s.leases))) over ()::bigint
-  from shared as s;
-end; $$;
-comment on function sync.shares_of(public.sync_budgets) is
-$$Who holds the places that a budget has in flight. Returns: of each workspace with leases or ready
-chunks its live runs, its leases, its share and half of the places, and whether others have ready
-chunks; demand: how many chunks of all workspaces are ready within their shares. None where what is
-in flight has no limit.$$;
-
-create function sync.send_ahead(p_budget public.sync_budgets) returns interval
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  -- What is reserved far ahead cannot be slowed down any more; and where each key has a budget, what
-  -- waits for one takes the room that a worker has for the others.
-  return case when p_budget.reduced_in_flight is null and p_budget.learned_rate is null
-    and not starts_with(p_budget.scope_key, 'workspace:')
-    then sync.setting_seconds('send_ahead_seconds')
-    else least(sync.setting_seconds('send_ahead_seconds'), interval '500 ms') end;
-end; $$;
-comment on function sync.send_ahead(public.sync_budgets) is
-$$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget, and for
-a key's own.$$;
-
-create function sync.wake_lines(p_limit int) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
-declare
-  v_budget public.sync_budgets;
-  v_now timestamptz := sync.now();
-  v_pace interval;
-  v_room bigint;
-  v_full bigint[];
-  v_below_half bigint[];
-  v_left bigint;
-begin
-  for v_budget in
-    select * from public.sync_budgets
-    where line_due_at is not null and (blocked_until <= v_now) is not false
-    order by random() limit 32
-  loop
-    v_pace := make_interval(secs =>
-      coalesce(1 / sync.effective_rate(v_budget), 0)::double precision);
-    v_room := case
-      when v_budget.next_send_at - v_now > sync.send_ahead(v_budget) then 0
-      when v_pace > interval '0' then 1 + floor(extract(epoch from sync.send_ahead(v_budget)
-        - (greatest(v_budget.next_send_at, v_now) - v_now)) / extract(epoch from v_pace))
-      else p_limit end;
-    v_room := least(v_room, p_limit);
-    if v_room > 0 then
-      v_room := least(v_room, sync.budget_room(v_budget, v_now));
-    end if;
-    if v_room > 0 then
-      select coalesce(array_agg(s.run_id) filter (where s.leases >= s.share), '{}'),
-        coalesce(array_agg(s.run_id) filter (
-          where s.leases >= s.share and not (s.leases >= s.half and s.others_wait)), '{}'),
-        v_room - coalesce(max(s.demand), 0)
-      into v_full, v_below_half, v_left
-      from (
-        select x.*, unnest(x.run_ids) as run_id from sync.shares_of(v_budget) as x
-      ) as s;
-      update public.chunk_processing_queue as q
-      set ready_seq = q.turn, turn = null, line_budget_id = null, next_retry_at = null
-      from (
-        select * from (
-          select id from public.chunk_processing_queue
-          where line_budget_id = v_budget.id and run_id <> all (v_full)
-          order by line_budget_id, turn limit v_room for no key update skip locked
-        ) as others
-        union all
-        select * from (
-          select id from public.chunk_processing_queue
-          where line_budget_id = v_budget.id and run_id = any (v_below_half)
-          order by line_budget_id, turn limit greatest(v_left, 0) for no key update skip locked
-        ) as beyond
-      ) as next
-      where q.id = next.id;
-    end if;
-  end loop;
-end; $$;
-comment on function sync.wake_lines(int) is
-$$Where budgets have room, those that wait in their lines become ready with the turn they had, the
-lowest first: a newcomer goes behind them. Whose workspace has its share goes after the others, and
-not at all where it has half of the places. Of more than 32 lines, some. Locks: queue rows, by SKIP
-LOCKED.$$;
-
-create function sync.wake_lines_of(p_budget_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.chunk_processing_queue as q set next_retry_at = sync.now()
-  from (
-    select id from public.chunk_processing_queue where line_budget_id = any (p_budget_ids)
-    order by id for no key update skip locked
-  ) as waiting
-  where q.id = waiting.id;
-  perform sync.wake_lines(1000);
-end; $$;
-comment on function sync.wake_lines_of(bigint[]) is
-$$After budgets were changed: what waits for them may go as soon as they have room. Locks: queue
-rows, by SKIP LOCKED.$$;
-
-create function sync.wake_workspaces(p_workspace_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  update public.chunk_processing_queue as q
-  set ready_seq = q.turn, turn = null, next_retry_at = null
-  from (
-    select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-    where r.workspace_id = any (p_workspace_ids) and r.status = 'running' and not r.is_paused
-      and x.status = 'pending' and x.turn is not null and x.line_budget_id is null
-    order by x.id for no key update of x skip locked
-  ) as held
-  where q.id = held.id;
-end; $$;
-comment on function sync.wake_workspaces(bigint[]) is
-$$What a 429 held of workspaces is ready again, with the turn it had. Locks: queue rows, by SKIP
-LOCKED.$$;
 
 create function sync.admit_chunks(p_queue_ids bigint[], p_worker_id text,
   p_keyless bigint[] default array[]::bigint[], p_tokenless bigint[] default array[]::bigint[])
@@ -392,7 +193,7 @@ workspace that a 429 held, one request asks first. Nothing is sent on a budget t
 has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
 which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().$$;
 
-create function sync.hold_budget(p_budget_id bigint, out o_send_after interval,
+create function sync.reserve_send_time(p_budget_id bigint, out o_send_after interval,
   out o_look_after interval)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -419,11 +220,9 @@ begin
       else probe_until end
   where id = p_budget_id;
 end; $$;
-comment on function sync.hold_budget(bigint, out interval, out interval) is
+comment on function sync.reserve_send_time(bigint, out interval, out interval) is
 $$Reserve a send time for one request of no run, a try's or one for an access token. Returns: when
 it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.$$;
 
-revoke all on function
-  sync.in_flight_of, sync.budget_room, sync.shares_of, sync.send_ahead, sync.wake_lines,
-  sync.wake_lines_of, sync.wake_workspaces, sync.admit_chunks, sync.hold_budget
+revoke all on function sync.admit_chunks, sync.reserve_send_time
 from public, anon, authenticated, service_role;

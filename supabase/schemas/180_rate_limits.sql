@@ -1,6 +1,5 @@
--- Rate limits: what 429s and answers teach of a budget, and what an operator sets or lifts.
--- docs/decisions/0023 has the figures.
--- Stands on: addresses, budgets, admission.
+-- Rate limits: what 429s and answers teach of a budget. docs/decisions/0023 has the figures.
+-- Stands on: budgets, budget_room, budget_lines.
 
 create function sync.refusal_wait(p_retry_after numeric, p_level int) returns interval
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -110,7 +109,7 @@ stops for all, until p_until, where nothing sent since is answered, and in any c
 key's own. A budget that another session has locked learns nothing of it. Locks: the budget, last of
 all, as lock_budgets().$$;
 
-create function sync.note_refusal(p_workspace_id bigint, p_send_at timestamptz,
+create function sync.learn_of_refusal(p_workspace_id bigint, p_send_at timestamptz,
   p_retry_after numeric, p_may_wait boolean default true) returns interval
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -144,7 +143,7 @@ begin
     p_may_wait);
   return v_workspace.rate_limited_until - v_asked_at;
 end; $$;
-comment on function sync.note_refusal(bigint, timestamptz, numeric, boolean) is
+comment on function sync.learn_of_refusal(bigint, timestamptz, numeric, boolean) is
 $$A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
 down. Of a workspace or budget that another session has locked, a call that may not wait notes
 nothing. Returns: how long the request waits. Locks: the workspace, its waiting chunks by SKIP
@@ -194,7 +193,7 @@ little rate for each that was sent after the last 429; a probe lifts the block. 
 request sent before says nothing, nor does any to a budget that another session has locked. Locks:
 budgets by id as lock_budgets(), last of all.$$;
 
-create function sync.note_answers(p_queue_ids bigint[]) returns void
+create function sync.learn_of_answers(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_freed bigint[];
@@ -228,12 +227,12 @@ begin
   perform sync.give_back(v_budget_ids, v_sent_at, true);
   perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
 end; $$;
-comment on function sync.note_answers(bigint[]) is
+comment on function sync.learn_of_answers(bigint[]) is
 $$Requests of chunks were answered: their workspaces wait no longer, their budgets get back what
 give_back() says. An answer to a request sent before the last 429 says nothing. Locks: workspaces by
 id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP LOCKED.$$;
 
-create function sync.note_lone_answer(p_workspace_id bigint, p_budget_id bigint,
+create function sync.learn_of_lone_answer(p_workspace_id bigint, p_budget_id bigint,
   p_sent_at timestamptz) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -252,10 +251,10 @@ begin
   perform sync.give_back(array[p_budget_id], array[p_sent_at], false);
   perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
 end; $$;
-comment on function sync.note_lone_answer(bigint, bigint, timestamptz) is
-$$As note_answers(), for one request of no run; without a workspace it says something of its budget
-alone. The caller may hold budgets, so it waits for nobody. Locks: the workspace, the budget and
-queue rows by SKIP LOCKED.$$;
+comment on function sync.learn_of_lone_answer(bigint, bigint, timestamptz) is
+$$As learn_of_answers(), for one request of no run; without a workspace it says something of its
+budget alone. The caller may hold budgets, so it waits for nobody. Locks: the workspace, the budget
+and queue rows by SKIP LOCKED.$$;
 
 create function sync.let_next_probe(p_queue_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -286,136 +285,10 @@ begin
   where b.id = free.id;
 end; $$;
 comment on function sync.let_probe(bigint) is
-$$A request of no run, as hold_budget() lets go, was the probe of a blocked budget: a page's may be
-next. Locks: the budget, by SKIP LOCKED.$$;
-
-create function sync.budgets_meant(p_source_id bigint, p_scope_key text) returns bigint[]
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select array(
-    select id from public.sync_budgets
-    where source_id = p_source_id and (p_scope_key is null or scope_key = any (array[p_scope_key,
-      sync.host_of('https://' || p_scope_key), sync.host_of('http://' || p_scope_key)])));
-$$;
-comment on function sync.budgets_meant(bigint, text) is
-$$Returns: a source's budgets; with a scope, that one, however its host is written.$$;
-
-create function public.set_budget(
-  p_source text, p_requests_per_second numeric, p_max_in_flight int, p_scope_key text default null
-) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-  set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' as $$
-declare
-  v_source_id bigint;
-  v_budget_ids bigint[];
-  v_changed int;
-begin
-  perform sync.require_service();
-  select id into v_source_id from public.sync_sources where source_name = p_source;
-  if v_source_id is null then
-    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
-      hint = 'select source_name from sync_sources lists them; declare_source() adds one.';
-  end if;
-  if p_requests_per_second not between 0.001 and 100000 or p_max_in_flight <= 0 then
-    raise exception using errcode = 'SY006',
-      message = format('a budget takes 0.001 to 100,000 requests per second, and 1 or more in '
-        'flight, not %s and %s', coalesce(p_requests_per_second::text, 'null'),
-        coalesce(p_max_in_flight::text, 'null')),
-      hint = 'Null means unlimited; pause_sync() stops a source.';
-  end if;
-  update public.sync_sources
-  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight
-  where id = v_source_id and p_scope_key is null;
-  v_budget_ids := sync.budgets_meant(v_source_id, p_scope_key);
-  update public.sync_budgets as b
-  set requests_per_second = p_requests_per_second, max_in_flight = p_max_in_flight,
-    next_send_at = null, reduced_in_flight = null, learned_rate = null,
-    line_due_at = case when b.line_due_at is not null then sync.now() end
-  from (
-    select id from public.sync_budgets where id = any (v_budget_ids)
-    order by id for no key update
-  ) as meant
-  where b.id = meant.id;
-  get diagnostics v_changed = row_count;
-  if p_scope_key is not null and v_changed = 0 then
-    raise exception using errcode = 'SY006',
-      message = format('source %s has no budget %L', p_source, p_scope_key),
-      hint = 'select scope_key from sync_budgets lists them; they appear with their first '
-        'workspace.';
-  end if;
-  perform sync.wake_lines_of(v_budget_ids);
-  return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
-end; $$;
-comment on function public.set_budget(text, numeric, int, text) is
-$$Set requests per second and in flight (null: unlimited) of one budget, or of a source's all,
-future ones too. What waits is looked at again at once, what 429s taught is forgotten. Returns:
-{"source", "budgets_changed"}. Raises: SY003 unknown source, SY006 bad figure or scope. Locks: the
-source, if all are meant; then the budgets, by id, last of all; what waits in their lines by SKIP
-LOCKED.$$;
-
-create function sync.unblock_budget(p_source text, p_scope_key text) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  v_source_id bigint;
-  v_budget_ids bigint[];
-  v_workspace_ids bigint[];
-begin
-  perform sync.require_operator();
-  select id into v_source_id from public.sync_sources where source_name = p_source;
-  if v_source_id is null then
-    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
-      hint = 'select source_name from sync_sources lists them.';
-  end if;
-  v_budget_ids := sync.budgets_meant(v_source_id, p_scope_key);
-  if p_scope_key is not null and cardinality(v_budget_ids) = 0 then
-    raise exception using errcode = 'SY006',
-      message = format('source %s has no budget %L', p_source, p_scope_key),
-      hint = 'select scope_key from sync_budgets lists them.';
-  end if;
-  with held as (
-    select id from public.sync_workspaces
-    where budget_id = any (v_budget_ids) and rate_limited_until is not null
-    order by id for no key update
-  ), freed as (
-    update public.sync_workspaces as w set rate_limited_until = null, rate_limit_level = 0
-    from held where w.id = held.id returning w.id
-  )
-  select coalesce(array_agg(id), '{}') into v_workspace_ids from freed;
-  update public.sync_budgets as b set
-    blocked_until = null, block_level = 0, probe_until = null, next_send_at = null,
-    reduced_in_flight = null, learned_rate = null,
-    line_due_at = case when b.line_due_at is not null then sync.now() end
-  from (
-    select id from public.sync_budgets where id = any (v_budget_ids)
-    order by id for no key update
-  ) as meant
-  where b.id = meant.id;
-  perform sync.wake_workspaces(v_workspace_ids);
-  perform sync.wake_lines_of(v_budget_ids);
-  return jsonb_build_object('source', p_source, 'budgets', cardinality(v_budget_ids),
-    'workspaces_freed', cardinality(v_workspace_ids));
-end; $$;
-comment on function sync.unblock_budget(text, text) is
-$$Behind the public verb of the same name; checks for an operator. Raises: 42501 and what
-unblock_budget() raises.$$;
-
-create function public.unblock_budget(p_source text, p_scope_key text default null) returns jsonb
-language sql set search_path = pg_catalog, pg_temp set statement_timeout = '10s'
-  set default_transaction_isolation = 'read committed' as $$
-  select sync.unblock_budget(p_source, p_scope_key);
-$$;
-comment on function public.unblock_budget(text, text) is
-$$Lift what 429s did to one budget, or to a source's all: blocks, waits of workspaces, what was
-learned. What waits goes on at once. Returns: {"source", "budgets", "workspaces_freed"}. Raises:
-SY003 unknown source, SY006 no such scope. Locks: workspaces by id, budgets by id; what waits by
-SKIP LOCKED.$$;
+$$A request of no run, as reserve_send_time() lets go, was the probe of a blocked budget: a page's
+may be next. Locks: the budget, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.refusal_wait, sync.slow_down, sync.note_refusal, sync.give_back, sync.note_answers,
-  sync.note_lone_answer, sync.let_next_probe, sync.let_probe, sync.budgets_meant,
-  public.set_budget, sync.unblock_budget, public.unblock_budget
+  sync.refusal_wait, sync.slow_down, sync.learn_of_refusal, sync.give_back, sync.learn_of_answers,
+  sync.learn_of_lone_answer, sync.let_next_probe, sync.let_probe
 from public, anon, authenticated, service_role;
-grant execute on function public.set_budget to service_role;
-grant execute on function
-  sync.unblock_budget, public.unblock_budget
-to authenticated, service_role;

@@ -9,7 +9,7 @@ comment on table sync.echo_state is 'When the last echo was sent.';
 insert into sync.echo_state default values;
 alter table sync.echo_state enable row level security;
 
-create function sync.echo_age_ms() returns bigint
+create function sync.send_echo() returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -35,11 +35,11 @@ exception when others then
   -- A hint that cannot be sent fails alike, and is noted: an alert says so.
   return null;
 end; $$;
-comment on function sync.echo_age_ms() is
+comment on function sync.send_echo() is
 $$Send the next echo to all workers that listen, if the last one is older than the interval, or
 later than now because the clock was set back. It cannot fail the claim. Returns: how old the last
 one is, null where there is none that would be worth waiting for. Locks: the row of echo_state, by
 SKIP LOCKED.$$;
 
 revoke all on table sync.echo_state from public, anon, authenticated, service_role;
-revoke all on function sync.echo_age_ms from public, anon, authenticated, service_role;
+revoke all on function sync.send_echo from public, anon, authenticated, service_role;

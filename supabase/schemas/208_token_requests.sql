@@ -16,7 +16,7 @@ comment on function sync.token_budget(public.sync_workspaces, public.sync_source
 $$Returns: the budget of a workspace's token endpoint: its own where that is its own instance.
 Locks: a new one's row.$$;
 
-create function sync.request_tokens(p_workspace_ids bigint[]) returns void
+create function sync.ask_for_tokens(p_workspace_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -42,11 +42,12 @@ begin
   order by w.id
   on conflict (workspace_id) where ended_at is null do nothing;
 end; $$;
-comment on function sync.request_tokens(bigint[]) is
+comment on function sync.ask_for_tokens(bigint[]) is
 $$Have access tokens asked for, where none serves, none is asked for already, and the grant was not
 just refused. Locks: the workspaces' tokens by SKIP LOCKED: whoever holds one sees to it.$$;
 
-create function sync.note_generations(p_queue_ids bigint[], p_access sync.access[]) returns void
+create function sync.write_token_generations(p_queue_ids bigint[], p_access sync.access[])
+  returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.chunk_processing_queue as q set token_generation = a.token_generation
@@ -54,7 +55,7 @@ begin
   join unnest(p_access) as a on a.workspace_id = r.workspace_id
   where q.id = any (p_queue_ids) and r.id = q.run_id;
 end; $$;
-comment on function sync.note_generations(bigint[], sync.access[]) is
+comment on function sync.write_token_generations(bigint[], sync.access[]) is
 $$Note with which access token leased chunks are asked for. The caller holds the rows.$$;
 
 create function sync.end_token_request(p_id bigint, p_status text, p_outcome text, p_message text)
@@ -126,7 +127,7 @@ begin
     update sync.token_requests set due_at = v_now + interval '5 seconds' where id = p_request.id;
     return null;
   end if;
-  v_held := sync.hold_budget(p_request.budget_id);
+  v_held := sync.reserve_send_time(p_request.budget_id);
   if v_held.o_send_after is null then
     update sync.token_requests set due_at = v_now + v_held.o_look_after where id = p_request.id;
     return null;
@@ -200,6 +201,6 @@ The claim is durable then. Returns: the leases, as docs/worker-protocol.md has t
 requests, then their budgets, last of all; both by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.token_budget, sync.request_tokens, sync.note_generations,
+  sync.token_budget, sync.ask_for_tokens, sync.write_token_generations,
   sync.end_token_request, sync.token_form, sync.lease_token_request, sync.lease_token_requests
 from public, anon, authenticated, service_role;

@@ -76,7 +76,7 @@ end; $$;
 comment on function sync.made_requests(bigint[], sync.access[]) is
 $$Returns: of the chunks whose requests have templates, what filling them gave.$$;
 
-create function sync.note_unreadable(p_workspace_ids bigint[]) returns void
+create function sync.hold_unreadable(p_workspace_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspaces as w
@@ -88,7 +88,7 @@ begin
   ) as found
   where w.id = found.id;
 end; $$;
-comment on function sync.note_unreadable(bigint[]) is
+comment on function sync.hold_unreadable(bigint[]) is
 $$The keys of these workspaces cannot be read: until they can, their runs are held as if
 paused. Locks: the workspaces by SKIP LOCKED.$$;
 
@@ -154,7 +154,7 @@ comment on function sync.lease_chunks(sync.admission[], text, sync.access[], syn
 $$Admitted chunks are in flight; the others leave the claim's index and fall due later. The caller
 holds the rows. Returns: the leases, as lease_documents() has them.$$;
 
-create function sync.note_haste(p_worker_id text) returns void
+create function sync.hurry_worker(p_worker_id text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.workers as k set in_haste_until = sync.now() + interval '5 seconds'
@@ -165,7 +165,7 @@ begin
   ) as held_up
   where k.worker_id = held_up.worker_id;
 end; $$;
-comment on function sync.note_haste(text) is
+comment on function sync.hurry_worker(text) is
 $$A claim met a budget that another session has locked: the worker's next ones wait for none, or
 they would wait again and again while others' chunks are ready. Locks: the worker's row, by SKIP
 LOCKED.$$;
@@ -211,5 +211,5 @@ Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP
 
 revoke all on function
   sync.wake_due_chunks, sync.pick_ready_chunks,
-  sync.made_requests, sync.note_unreadable, sync.lease_chunks, sync.note_haste, sync.note_worker
+  sync.made_requests, sync.hold_unreadable, sync.lease_chunks, sync.hurry_worker, sync.note_worker
 from public, anon, authenticated, service_role;

@@ -54,12 +54,12 @@ comment on type sync.page_in_hand is
 'A chunk on its way through a completing or failing verb: what was handed over, the chunk as the
 fence found it, what the answer says, and the verdict.';
 
-create function sync.raise_shape(p_what text, p_hint text) returns void
+create function sync.refuse_shape(p_what text, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
 end; $$;
-comment on function sync.raise_shape(text, text) is
+comment on function sync.refuse_shape(text, text) is
 $$Raises: SY010, the answer has the wrong shape.$$;
 
 create function sync.count_in(p_answer jsonb, p_path text[]) returns bigint
@@ -77,7 +77,7 @@ declare
   v_count bigint := sync.count_in(p_answer, p_path);
 begin
   if v_count is null then
-    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+    perform sync.refuse_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
       'The API may page in another mode now; declare_stream() says where the count stands.');
   end if;
   return v_count;
@@ -99,7 +99,7 @@ create function sync.cursor_at(p_answer jsonb, p_path text[]) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof(p_answer #> p_path) in ('object', 'array', 'boolean') then
-    perform sync.raise_shape(format('the answer has no cursor at %s',
+    perform sync.refuse_shape(format('the answer has no cursor at %s',
       array_to_string(p_path, '.')),
       'A cursor is a text or a number. declare_stream() says where it stands.');
   end if;
@@ -156,14 +156,14 @@ comment on function sync.read_json(sync.page_in_hand) is
 $$Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
 Raises: 22P02 not JSON.$$;
 
-create function sync.check_records(p_page sync.page_in_hand, p_stream public.sync_streams)
+create function sync.require_records(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_position bigint;
 begin
   if coalesce(jsonb_typeof(p_page.answer), 'null') <> 'array' then
-    perform sync.raise_shape(format('the answer has no list of records at %s',
+    perform sync.refuse_shape(format('the answer has no list of records at %s',
       array_to_string(p_stream.records_path, '.')),
       'declare_stream() says where they stand.');
   end if;
@@ -181,14 +181,14 @@ begin
     end) is not true
   order by r.n limit 1;
   if v_position is not null then
-    perform sync.raise_shape(
+    perform sync.refuse_shape(
       format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
       array_to_string(p_stream.id_path, '.')),
       'Nothing of the page was written. declare_stream() says where the id stands and of which '
         'type it is.');
   end if;
 end; $$;
-comment on function sync.check_records(sync.page_in_hand, public.sync_streams) is
+comment on function sync.require_records(sync.page_in_hand, public.sync_streams) is
 $$Raises: SY010 unless what was found is a list of records with usable ids.$$;
 
 create function sync.without_paths(p_page sync.page_in_hand, p_paths jsonb) returns jsonb
@@ -222,7 +222,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof((sync.read_json(p_page)).answer #> p_source.message_path)
     is distinct from 'string' then
-    perform sync.raise_shape(format('an answer %s without a message at %s is not the API''s own',
+    perform sync.refuse_shape(format('an answer %s without a message at %s is not the API''s own',
       p_page.http_status, array_to_string(p_source.message_path, '.')),
       'It proves nothing. If the API reports its errors elsewhere, declare_source() says where '
         '(message_path).');
@@ -294,7 +294,7 @@ create function sync.record_time(p_record jsonb, p_stream public.sync_streams) r
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return case p_stream.time_format
-    when 'iso' then sync.try_time(p_record #>> p_stream.updated_at_path)
+    when 'iso' then sync.time_or_null(p_record #>> p_stream.updated_at_path)
     else sync.epoch_time(p_record #>> p_stream.updated_at_path, p_stream.time_format) end;
 end; $$;
 comment on function sync.record_time(jsonb, public.sync_streams) is
@@ -342,8 +342,8 @@ $$Returns: the records of pages that were read, in their order there; a time tha
 cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
-  sync.raise_shape, sync.count_at, sync.count_in, sync.page_number_in,
-  sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.check_records,
+  sync.refuse_shape, sync.count_at, sync.count_in, sync.page_number_in,
+  sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.require_records,
   sync.require_own_error, sync.content_class, sync.require_page, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;

@@ -105,7 +105,7 @@ declare
 begin
   select so.* into strict v_source from public.sync_sources as so
   join public.sync_streams as st on st.source_id = so.id where st.id = p_page.stream_id;
-  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body),
+  return sync.wait_asked_for(v_source, p_page.headers, sync.json_or_null(p_page.body),
     p_is_rate_limit);
 end; $$;
 comment on function sync.asked_wait(sync.page_in_hand, boolean) is
@@ -122,7 +122,7 @@ begin
   if v_page.http_status is null or p_class not in ('transient', 'rate_limited', 'permanent') then
     return;
   end if;
-  v_page.answer := sync.try_json(v_page.body);
+  v_page.answer := sync.json_or_null(v_page.body);
   -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
   o_class := coalesce(nullif(coalesce(sync.content_class(v_page, p_stream, p_source),
     case when p_is_answer then sync.class_of(sync.status_classes(p_stream, p_source, v_page.kind,
@@ -146,7 +146,7 @@ begin
     or coalesce(p_page.http_status between 200 and 299, true) then
     return false;
   end if;
-  v_page.answer := sync.try_json(v_page.body);
+  v_page.answer := sync.json_or_null(v_page.body);
   return coalesce(sync.content_class(v_page, p_stream, p_source) = 'page', false);
 end; $$;
 comment on function sync.is_page_by_rules(sync.page_in_hand, text, public.sync_streams,

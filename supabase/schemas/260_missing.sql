@@ -120,7 +120,7 @@ comment on function sync.target_sql(text, bigint) is
 $$Returns: a statement on a stream's target table: %1$s is the table, to be called t, %2$s its rows
 of workspace $1 and stream $2, %3$s the id of one.$$;
 
-create function sync.note_missing(p_run public.workspace_sync_runs) returns void
+create function sync.miss_records(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -147,7 +147,7 @@ begin
       is_confirmed = m.answers = 0 and m.missed_scans > 0, held_by_run_id = null;
   perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
 end; $$;
-comment on function sync.note_missing(public.workspace_sync_runs) is
+comment on function sync.miss_records(public.workspace_sync_runs) is
 $$After a complete scan: which live rows it did not show; those that the complete scan before missed
 too are confirmed, unless their own GET has answered. What older runs hold back is superseded.$$;
 
@@ -222,7 +222,7 @@ comment on function sync.gone_ids(public.workspace_sync_runs) is
 $$Returns: the live rows of a run's workspace and stream that say themselves that they are
 deleted.$$;
 
-create function sync.note_gone(p_run public.workspace_sync_runs, p_ids text[]) returns void
+create function sync.miss_deleted(p_run public.workspace_sync_runs, p_ids text[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into sync.missing_records as m (workspace_id, stream_id, record_id, missed_by_run_id,
@@ -233,7 +233,7 @@ begin
     missed_by_run_id = excluded.missed_by_run_id, is_confirmed = true, answers = 0,
     held_by_run_id = null;
 end; $$;
-comment on function sync.note_gone(public.workspace_sync_runs, text[]) is
+comment on function sync.miss_deleted(public.workspace_sync_runs, text[]) is
 $$Rows that say themselves that they are deleted count as missing and confirmed. The caller holds
 the run's lock.$$;
 
@@ -298,7 +298,7 @@ create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
-  sync.target_sql, sync.note_missing, sync.revive_seen,
-  sync.count_live, sync.count_here, sync.gone_ids, sync.note_gone, sync.forget_shown_below,
+  sync.target_sql, sync.miss_records, sync.revive_seen,
+  sync.count_live, sync.count_here, sync.gone_ids, sync.miss_deleted, sync.forget_shown_below,
   sync.forget_unaccepted
 from public, anon, authenticated, service_role;

@@ -76,7 +76,7 @@ comment on function sync.set_since(bigint[]) is
 $$New runs of lists that can be asked for what changed: since the last completed run, or everything,
 for an audit, when that is due, or when that run was of another address, owner or declaration.$$;
 
-create function sync.note_reading(p_run public.workspace_sync_runs) returns void
+create function sync.set_list_marks(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_stream public.sync_streams;
@@ -119,7 +119,7 @@ begin
       else (v_old ->> 'page_records')::int end)))
   on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
 end; $$;
-comment on function sync.note_reading(public.workspace_sync_runs) is
+comment on function sync.set_list_marks(public.workspace_sync_runs) is
 $$A list was read completely: since when the next run has to ask, and how many pages it had, of
 which as many are read side by side next time. The caller holds the run's lock.$$;
 
@@ -150,7 +150,7 @@ list with {since} not only what changed. Returns: {"stream", "workspace"}. Raise
 workspace, SY003 no such stream. Locks: the workspace's row of that stream.$$;
 
 revoke all on function
-  sync.set_marks, sync.is_read_since, sync.latest_time, sync.set_since, sync.note_reading,
+  sync.set_marks, sync.is_read_since, sync.latest_time, sync.set_since, sync.set_list_marks,
   public.request_full_scan
 from public, anon, authenticated, service_role;
 grant execute on function public.request_full_scan to service_role;

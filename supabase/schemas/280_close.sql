@@ -106,14 +106,14 @@ begin
     last_complete_sync_at = excluded.last_complete_sync_at,
     last_complete_run_id = excluded.last_complete_run_id,
     last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
-  perform sync.note_reading(v_run);
+  perform sync.set_list_marks(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
     begin
       execute format('select %s($1)', v_close_function) using v_run.workspace_id;
     exception when query_canceled or others then
       if sqlstate = '57014' then
-        perform sync.note_out_of_time();
+        perform sync.set_out_of_time();
       end if;
       update public.workspace_sync_runs set warnings = warnings || format('%s: %s',
         v_close_function, sync.mask_secrets(sqlerrm)) where id = p_run_id;

@@ -31,7 +31,7 @@ comment on function sync.hold_missing(bigint, boolean, text) is
 $$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for
 itself. The caller holds the run's lock. Returns: a warning with the numbers.$$;
 
-create function sync.is_newly_empty(p_run public.workspace_sync_runs) returns boolean
+create function sync.remember_empty_list(p_run public.workspace_sync_runs) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_emptied_at timestamptz;
@@ -53,7 +53,7 @@ begin
   return sync.setting('empty_list_minutes') > 0 and p_run.started_at
     < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
 end; $$;
-comment on function sync.is_newly_empty(public.workspace_sync_runs) is
+comment on function sync.remember_empty_list(public.workspace_sync_runs) is
 $$After a complete scan that was noted: whether it showed nothing of a list that has live rows, and
 no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
 run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
@@ -99,10 +99,10 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   -- In this order: an approval that has a missing record deletes before the revival looks, or
   -- finds it decided anew.
-  perform sync.note_missing(v_run);
+  perform sync.miss_records(v_run);
   perform sync.revive_seen(v_run);
-  perform sync.note_gone(v_run, sync.gone_ids(v_run));
-  if sync.is_newly_empty(v_run) then
+  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
+  if sync.remember_empty_list(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
       ', for the list is empty; a later run that finds it so too may delete'));
     return;
@@ -113,7 +113,7 @@ begin
   else
     update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
     perform sync.plan_chunks(p_run_id, 'confirmation', null, v_asked.o_ids);
-    perform sync.fill_slots(p_run_id);
+    perform sync.refill_slots(p_run_id);
   end if;
 end; $$;
 comment on function sync.begin_confirmations(bigint) is
@@ -142,7 +142,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function sync.some_of(text[]) is $$Returns: how many ids, and the first ten.$$;
 
-create function sync.confirmation_finding(p_run public.workspace_sync_runs) returns text
+create function sync.judge_confirmations(p_run public.workspace_sync_runs) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_unlisted text[];
@@ -173,7 +173,7 @@ begin
   return case when v_living > 0
     then format('still there although it missed them: %s', v_living) end;
 end; $$;
-comment on function sync.confirmation_finding(public.workspace_sync_runs) is
+comment on function sync.judge_confirmations(public.workspace_sync_runs) is
 $$What the confirmations say of a scan. A record that answers for itself for the second time is
 unlisted from now on: archived or moved, but alive; the run names it. The caller holds the run's
 lock. Returns: what speaks against the scan: records that it missed and that answered for the first
@@ -220,7 +220,7 @@ begin
     perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
     return null;
   end if;
-  perform sync.note_gone(p_run, v_ids);
+  perform sync.miss_deleted(p_run, v_ids);
   update sync.missing_records set held_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
     and record_id = any (v_ids);
@@ -319,9 +319,9 @@ newer run decided, SY017 unknown run. Locks: missing records and target rows by 
 the run.$$;
 
 revoke all on function
-  sync.is_guarded, sync.hold_missing, sync.is_newly_empty, sync.ask_missing,
+  sync.is_guarded, sync.hold_missing, sync.remember_empty_list, sync.ask_missing,
   sync.begin_confirmations,
-  sync.note_confirmations, sync.some_of, sync.confirmation_finding, sync.delete_confirmed,
+  sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
   sync.delete_gone,
   sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;

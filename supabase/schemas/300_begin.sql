@@ -37,7 +37,7 @@ begin
     where held.run_id = q.run_id and held.slot = 1);
   get diagnostics v_ready = row_count;
   if v_ready < cardinality(v_chunk_ids) then
-    perform sync.fill_slots(id) from unnest(p_run_ids) as id;
+    perform sync.refill_slots(id) from unnest(p_run_ids) as id;
   end if;
 end; $$;
 comment on function sync.begin_phase(bigint[], text) is

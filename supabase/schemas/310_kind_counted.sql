@@ -1,5 +1,5 @@
 -- Counted streams: every page of one scan, distinct ids = the API's total, total unmoved.
--- Stands on: templates, slots, answers, missing, marks, close, deletions, begin, lists.
+-- Stands on: templates, slots, answers, missing, marks, close, deletions, begin, list_scans.
 
 create function sync.begin_counted(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -23,10 +23,10 @@ begin
   v_page.answer := p_page.answer #> p_stream.records_path;
   -- Where pages begin at 0, the last one may be named by number or by count.
   if v_page.last_page is null or p_stream.first_page = 0 then
-    perform sync.check_records(v_page, p_stream);
+    perform sync.require_records(v_page, p_stream);
     v_records := jsonb_array_length(v_page.answer);
     if v_page.last_page is null and v_records = 0 and v_page.total > 0 and p_page.page = 1 then
-      perform sync.raise_shape(format('the answer names no last page, and shows none of %s',
+      perform sync.refuse_shape(format('the answer names no last page, and shows none of %s',
         sync.counted(v_page.total, 'record')),
         'declare_stream() says where the last page stands, else it follows from what page 1 shows.');
     end if;
@@ -36,16 +36,16 @@ begin
       else least(ceil(v_page.total::numeric / v_records), 2147483647) end, 1);
   end if;
   if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
-    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+    perform sync.refuse_shape(format('the answer names %s as its last page', v_page.last_page),
       format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
       sync.counted(sync.setting('max_pages'), 'page')));
   end if;
   if v_page.last_page > greatest(v_page.total, 1) then
-    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
+    perform sync.refuse_shape(format('the answer names %s as its last page, for %s',
       v_page.last_page, sync.counted(v_page.total, 'record')),
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
-  perform sync.check_records(v_page, p_stream) where v_records is null;
+  perform sync.require_records(v_page, p_stream) where v_records is null;
   v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   return v_page;
 end; $$;
@@ -60,10 +60,10 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   if v_page.answer -> 0 #>> p_stream.id_path
     is distinct from coalesce(p_page.reading ->> 'id', p_page.record_id) then
-    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+    perform sync.refuse_shape(format('asked for record %s, the API answers with another',
       p_page.record_id),
       'declare_stream() says under which path a record stands.');
   end if;
@@ -72,7 +72,7 @@ end; $$;
 comment on function sync.read_confirmation(sync.page_in_hand, public.sync_streams) is
 $$Returns: the page with the one record asked for. Raises: SY010.$$;
 
-create function sync.add_up_scan(p_run_id bigint, p_scan int,
+create function sync.sum_up_scan(p_run_id bigint, p_scan int,
   out o_total bigint, out o_distinct_ids bigint, out o_finding text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -105,24 +105,24 @@ begin
     when v_scan.distinct_ids <> v_scan.total
     then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
 end; $$;
-comment on function sync.add_up_scan(bigint, int) is
+comment on function sync.sum_up_scan(bigint, int) is
 $$Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
 total. Returns: the total, the distinct ids, and what speaks against it, with the numbers, or
 null.$$;
 
-create function sync.scan_finding(p_run public.workspace_sync_runs) returns text
+create function sync.judge_scan(p_run public.workspace_sync_runs) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_sum record := sync.add_up_scan(p_run.id, p_run.scan);
+  v_sum record := sync.sum_up_scan(p_run.id, p_run.scan);
 begin
   update public.workspace_sync_runs set expected_total = v_sum.o_total,
     distinct_ids = v_sum.o_distinct_ids where id = p_run.id;
   return v_sum.o_finding;
 end; $$;
-comment on function sync.scan_finding(public.workspace_sync_runs) is
+comment on function sync.judge_scan(public.workspace_sync_runs) is
 $$Note how a counted scan adds up. Returns: what speaks against it, with the numbers, or null.$$;
 
-create function sync.scan_again(p_run_id bigint, p_finding text, p_scans int default null,
+create function sync.reject_scan(p_run_id bigint, p_finding text, p_scans int default null,
   p_sound_scan int default null) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -144,10 +144,10 @@ begin
     perform sync.close_run(p_run_id, 'partial',
       format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
   else
-    perform sync.next_scan(p_run_id, p_sound_scan);
+    perform sync.begin_next_scan(p_run_id, p_sound_scan);
   end if;
 end; $$;
-comment on function sync.scan_again(bigint, text, int, int) is
+comment on function sync.reject_scan(bigint, text, int, int) is
 $$A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
 have (max_scans, or p_scans); as failed, where the API refused a page of each of them.
 p_sound_scan: which scan the next one is compared with. The caller holds the run's lock.$$;
@@ -165,7 +165,7 @@ begin
   from unnest(p_pages) as p where p.refusal is not null group by p.run_id;
   update public.workspace_sync_runs as r set known_pages = r.planned_pages
   from unnest(p_pages) as p where r.id = p.run_id and p.refusal is not null;
-  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  perform sync.reveal_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   where p.reveals_pages and not exists (
     select 1 from sync.seen_pages as s
     where s.run_id = p.run_id and s.scan = p.scan and s.refusal is not null)
@@ -179,8 +179,8 @@ holds the runs' locks.$$;
 create function sync.advance_counted(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run)
-    else sync.confirmation_finding(p_run) end;
+  v_finding text := case p_run.phase when 'scan' then sync.judge_scan(p_run)
+    else sync.judge_confirmations(p_run) end;
   v_run public.workspace_sync_runs;
   v_cap bigint;
 begin
@@ -191,7 +191,7 @@ begin
       'of %s is no total: have the list read as chained, by {last} over a unique value',
       v_run.expected_total, v_cap));
   elsif v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding);
+    perform sync.reject_scan(p_run.id, v_finding);
   elsif p_run.phase = 'scan' and not v_run.is_full_scan then
     perform sync.close_since(v_run);
   elsif p_run.phase = 'scan' then
@@ -205,7 +205,7 @@ $$The next step of a counted run of which nothing is live: confirm what a comple
 again, or close. The caller holds its lock.$$;
 
 revoke all on function
-  sync.read_counted, sync.read_confirmation, sync.add_up_scan,
-  sync.scan_finding, sync.scan_again, sync.begin_counted,
+  sync.read_counted, sync.read_confirmation, sync.sum_up_scan,
+  sync.judge_scan, sync.reject_scan, sync.begin_counted,
   sync.plan_counted, sync.advance_counted
 from public, anon, authenticated, service_role;

@@ -1,5 +1,5 @@
 -- Agreed lists: neither total nor order nor keyset, so that two scans have to agree.
--- Stands on: close, deletions, lists, kind_counted, kind_chained.
+-- Stands on: close, deletions, list_scans, kind_counted, kind_chained.
 
 create function sync.repeated_id(p_run public.workspace_sync_runs) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -56,32 +56,32 @@ declare
   v_finding text;
 begin
   if p_run.phase = 'confirm' then
-    perform sync.end_confirmations(p_run, v_scans);
+    perform sync.close_confirmed(p_run, v_scans);
     return;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   v_walk := sync.walk_list(p_run.id, p_run.scan, v_stream);
   if v_walk.flaw is null and not v_walk.is_ended then
-    perform sync.read_on(p_run, v_walk);
+    perform sync.plan_rest(p_run, v_walk);
     return;
   end if;
   v_repeated := case when v_walk.flaw is null then sync.repeated_id(p_run) end;
   v_finding := coalesce(v_walk.flaw, 'record ' || v_repeated || ' stands on two pages');
   if v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding, v_scans);
+    perform sync.reject_scan(p_run.id, v_finding, v_scans);
     return;
   end if;
   v_finding := case when p_run.sound_scan is not null then sync.disagreement(p_run) end;
   case
     when p_run.sound_scan is null and p_run.scan - p_run.begun_again < v_scans then
-      perform sync.next_scan(p_run.id, p_run.scan);
+      perform sync.begin_next_scan(p_run.id, p_run.scan);
     when p_run.sound_scan is null then
       perform sync.close_run(p_run.id, 'partial', format('after %s: only the last one can be '
         'compared', sync.counted(v_scans, 'scan')));
     when v_finding is not null then
-      perform sync.scan_again(p_run.id, v_finding, v_scans, p_run.scan);
+      perform sync.reject_scan(p_run.id, v_finding, v_scans, p_run.scan);
     else
-      perform sync.close_list(p_run.id, v_walk.pages);
+      perform sync.accept_list(p_run.id, v_walk.pages);
   end case;
 end; $$;
 comment on function sync.advance_agreed(public.workspace_sync_runs) is

@@ -1,6 +1,6 @@
 -- Feeds: newest first, until the end or the mark of the last complete scan. By page as deep as
 -- pages go, side by side, and then by cursor; or, where nothing names the last page, one by one.
--- Stands on: templates, slots, answers, marks, begin, lists.
+-- Stands on: templates, slots, answers, marks, begin, list_pages.
 
 create function sync.build_cursor(p_id numeric) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -22,7 +22,7 @@ end; $$;
 comment on function sync.cursor_id(text) is
 $$Returns: the id in a cursor of codec laravel_id, or null if it is none.$$;
 
-create function sync.check_cursor(p_page sync.page_in_hand) returns void
+create function sync.require_progress_by_cursor(p_page sync.page_in_hand) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_from bigint := sync.cursor_id(p_page.reading ->> 'cursor');
@@ -44,7 +44,7 @@ begin
       hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
   end if;
 end; $$;
-comment on function sync.check_cursor(sync.page_in_hand) is
+comment on function sync.require_progress_by_cursor(sync.page_in_hand) is
 $$Raises: SY020 the next cursor leads where the scan has been.$$;
 
 create function sync.with_order(p_page sync.page_in_hand, p_stream public.sync_streams)
@@ -67,7 +67,7 @@ begin
     from (
       select e.n, e.record #>> p_stream.id_path as id, case
           when p_stream.order_type = 'time' and not v_is_by_id
-          then extract(epoch from sync.try_time(e.record #>> v_path))
+          then extract(epoch from sync.time_or_null(e.record #>> v_path))
           when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
           then (e.record #>> v_path)::numeric end as key
       from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
@@ -113,11 +113,11 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   v_page.records := jsonb_array_length(v_page.answer);
   v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
   v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
-  perform sync.check_progress(v_page, p_stream);
+  perform sync.require_progress(v_page, p_stream);
   v_page.reveals_pages := true;
   return sync.with_order(v_page, p_stream);
 end; $$;
@@ -139,11 +139,11 @@ begin
   v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
   if p_page.kind = 'cursor' then
     if p_page.answer #> p_stream.next_cursor_path is null then
-      perform sync.raise_shape(format('the answer has no cursor at %s',
+      perform sync.refuse_shape(format('the answer has no cursor at %s',
         array_to_string(p_stream.next_cursor_path, '.')),
         'declare_stream() says where the next cursor stands; at the end it is null or empty.');
     end if;
-    perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
+    perform sync.require_progress_by_cursor(v_page) where v_page.next_cursor is not null;
   elsif nullif(p_page.answer #> p_stream.last_page_path, 'null') is null
     and p_page.answer #> p_stream.next_cursor_path is not null then
     v_page.is_past_pages := true;
@@ -151,7 +151,7 @@ begin
     v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
       2147483647);
     if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
-      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      perform sync.refuse_shape(format('the answer names %s as its last page', v_page.last_page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
         sync.counted(sync.setting('max_pages'), 'page')));
     end if;
@@ -159,7 +159,7 @@ begin
       then sync.count_at(p_page.answer, p_stream.total_path) end;
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   if p_stream.id_type = 'integer' then
     select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
     from jsonb_array_elements(v_page.answer) as r (record);
@@ -220,7 +220,7 @@ begin
   set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
   expected_total = coalesce(p_page.total, expected_total)
   where id = v_run.id;
-  perform sync.note_revealed_pages(v_run.id,
+  perform sync.reveal_pages(v_run.id,
     least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)))
   where not exists (
     select 1 from sync.seen_pages
@@ -346,7 +346,7 @@ begin
     'cursor', case when v_stream.cursor_codec is not null and v_start is not null
     then sync.build_cursor(v_start) end)) where v_chains = 1;
   update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
-  perform sync.fill_slots(p_run.id);
+  perform sync.refill_slots(p_run.id);
 end; $$;
 comment on function sync.begin_cursors(public.workspace_sync_runs, int) is
 $$Read on by cursor from where the pages that were read in a row end, less the overlap. Where
@@ -354,7 +354,7 @@ cursors can be built and everything is to be read, the rest is split by id into 
 side by side; their number and width follow from the total and the ids seen. The caller holds the
 run's lock.$$;
 
-create function sync.read_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
+create function sync.plan_between_pages(p_run public.workspace_sync_runs, p_pages_read int)
   returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -379,12 +379,12 @@ begin
   end loop;
   return v_found;
 end; $$;
-comment on function sync.read_between_pages(public.workspace_sync_runs, int) is
+comment on function sync.plan_between_pages(public.workspace_sync_runs, int) is
 $$Where new records move others on, a page that was read before the one above it lacks what moved
 between them: its total is the smaller one. Such gaps are read by cursor. Returns: whether there are
 any. The caller holds the run's lock.$$;
 
-create function sync.read_what_pages_skipped(p_run public.workspace_sync_runs) returns boolean
+create function sync.plan_skipped(p_run public.workspace_sync_runs) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_below bigint;
@@ -404,18 +404,17 @@ begin
   end if;
   perform sync.plan_cursor(p_run.id,
     jsonb_build_object('chain', 0, 'pages_below', 0, 'low_id', v_below, 'cursor', null));
-  perform sync.fill_slots(p_run.id);
+  perform sync.refill_slots(p_run.id);
   return true;
 end; $$;
-comment on function sync.read_what_pages_skipped(public.workspace_sync_runs) is
+comment on function sync.plan_skipped(public.workspace_sync_runs) is
 $$Pages go by date and cursors by id: a high id with an old date stands on no page that was read and
 above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
 cursor is read by cursor too, once. Returns: whether it is. The caller holds the run's lock.$$;
 
 revoke all on function
-  sync.build_cursor, sync.cursor_id, sync.check_cursor, sync.with_order, sync.is_walked,
-  sync.read_walked, sync.plan_walked, sync.read_feed,
-  sync.is_above_mark, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
-  sync.begin_cursors, sync.read_between_pages, sync.read_what_pages_skipped, sync.begin_feed,
-  sync.plan_feed
+  sync.build_cursor, sync.cursor_id, sync.require_progress_by_cursor, sync.with_order,
+  sync.is_walked, sync.read_walked, sync.plan_walked, sync.read_feed, sync.is_above_mark,
+  sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor, sync.begin_cursors,
+  sync.plan_between_pages, sync.plan_skipped, sync.begin_feed, sync.plan_feed
 from public, anon, authenticated, service_role;

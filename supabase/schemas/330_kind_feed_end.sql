@@ -53,7 +53,7 @@ comment on function sync.missing_from_feed(public.workspace_sync_runs) is
 $$Returns: how many records the API counted in a feed's scan, null where it does not, and how many
 of them there are: live rows, of a full scan at most what it showed.$$;
 
-create function sync.advance_mark(p_run public.workspace_sync_runs, p_short_by bigint)
+create function sync.set_feed_mark(p_run public.workspace_sync_runs, p_short_by bigint)
   returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -88,7 +88,7 @@ begin
   on conflict (workspace_id, stream_id) do update set marks = excluded.marks;
   return v_is_next_full;
 end; $$;
-comment on function sync.advance_mark(public.workspace_sync_runs, bigint) is
+comment on function sync.set_feed_mark(public.workspace_sync_runs, bigint) is
 $$A feed was read in order and down to its mark, or its end: that is where the next scan may stop,
 unless the API counts more than there are, and more than two full scans in a row did not show.
 Returns: whether the next scan reads everything. The caller holds the run's lock.$$;
@@ -108,7 +108,7 @@ begin
     return;
   end if;
   v_count := sync.missing_from_feed(p_run);
-  v_is_next_full := sync.advance_mark(p_run, greatest(v_count.o_total - v_count.o_here, 0));
+  v_is_next_full := sync.set_feed_mark(p_run, greatest(v_count.o_total - v_count.o_here, 0));
   if v_count.o_here < v_count.o_total then
     perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: %s',
       v_count.o_total, v_count.o_here, case when v_is_next_full
@@ -131,7 +131,7 @@ declare
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   if p_run.phase = 'cursor' then
-    perform sync.close_feed(p_run) where not sync.read_what_pages_skipped(p_run);
+    perform sync.close_feed(p_run) where not sync.plan_skipped(p_run);
     return;
   end if;
   select count(*) into v_pages_read from (
@@ -139,10 +139,10 @@ begin
     where run_id = p_run.id and scan = p_run.scan and page is not null
   ) as read_in_a_row where page = n;
   v_has_gaps := v_stream.cursor_codec is not null
-    and sync.read_between_pages(p_run, v_pages_read);
+    and sync.plan_between_pages(p_run, v_pages_read);
   if v_pages_read >= p_run.needed_pages and v_has_gaps then
     update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
-    perform sync.fill_slots(p_run.id);
+    perform sync.refill_slots(p_run.id);
   elsif v_pages_read >= p_run.needed_pages then
     perform sync.close_feed(p_run);
   elsif v_stream.cursor_params is not null then
@@ -159,6 +159,6 @@ $$The next step of a feed of which nothing is live: go on by cursor where pages 
 close. The caller holds the run's lock.$$;
 
 revoke all on function
-  sync.order_finding, sync.missing_from_feed, sync.advance_mark,
+  sync.order_finding, sync.missing_from_feed, sync.set_feed_mark,
   sync.close_feed, sync.advance_feed
 from public, anon, authenticated, service_role;

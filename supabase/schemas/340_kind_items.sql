@@ -68,7 +68,7 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   if jsonb_typeof(p_page.answer) <> 'object' then
-    perform sync.raise_shape('the answer is not a JSON object',
+    perform sync.refuse_shape('the answer is not a JSON object',
       'The item is tried again by the next job.');
   end if;
   v_page.answer := jsonb_build_array(p_page.answer);
@@ -77,7 +77,7 @@ end; $$;
 comment on function sync.read_items(sync.page_in_hand) is
 $$Returns: the page with the whole answer as its one record. Raises: SY010.$$;
 
-create function sync.next_staged(p_run public.workspace_sync_runs, p_limit int,
+create function sync.pick_staged(p_run public.workspace_sync_runs, p_limit int,
   out o_ids bigint[], out o_record_ids text[])
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
@@ -91,7 +91,7 @@ begin
     order by x.id limit p_limit for no key update skip locked
   ) as s;
 end; $$;
-comment on function sync.next_staged(public.workspace_sync_runs, int) is
+comment on function sync.pick_staged(public.workspace_sync_runs, int) is
 $$Returns: the next staged rows of a run and their records, side by side; null where there are none.
 Locks: those rows by SKIP LOCKED; what another holds is left to the next job.$$;
 
@@ -124,7 +124,7 @@ declare
   v_keys text[];
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
-  v_staged := sync.next_staged(v_run, p_limit);
+  v_staged := sync.pick_staged(v_run, p_limit);
   if v_staged.o_ids is null then
     return false;
   end if;
@@ -230,7 +230,7 @@ begin
           select stream_name from public.sync_streams where id = p_run.stream_id), v_failed) end);
       return;
     end if;
-    exit when sync.fill_slots(p_run.id) > 0;
+    exit when sync.refill_slots(p_run.id) > 0;
   end loop;
 end; $$;
 comment on function sync.advance_items(public.workspace_sync_runs) is
@@ -238,7 +238,7 @@ $$The next step of an items run of which nothing is live: queue more, or close.
 Where what is staged came with answers already, the next sweep goes on. The caller holds its
 lock.$$;
 
-create function sync.note_items(p_pages sync.page_in_hand[]) returns void
+create function sync.unstage_items(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   -- Apart: to lock rows that are joined with pages would carry each page's body with each row.
@@ -267,7 +267,7 @@ begin
     ) as t);
   update sync.staged_items set processed_at = sync.now() where id = any (v_ids);
 end; $$;
-comment on function sync.note_items(sync.page_in_hand[]) is
+comment on function sync.unstage_items(sync.page_in_hand[]) is
 $$Staged records whose item was fetched are processed, but for those staged again after it was asked
 for. Locks: their rows in the order in which they are staged.$$;
 
@@ -394,8 +394,8 @@ grant select on table sync.staged_items to authenticated, service_role;
 create policy staged_items_select_operator on sync.staged_items
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.is_followed, sync.stage_items, sync.read_items, sync.next_staged, sync.item_keys,
+  sync.is_followed, sync.stage_items, sync.read_items, sync.pick_staged, sync.item_keys,
   sync.queue_items,
-  sync.item_warnings, sync.begin_items, sync.advance_items, sync.note_items, sync.shown_with,
+  sync.item_warnings, sync.begin_items, sync.advance_items, sync.unstage_items, sync.shown_with,
   sync.joined_items, sync.cover_items, sync.plan_items
 from public, anon, authenticated, service_role;

@@ -1,6 +1,6 @@
 -- Part scans: the list below one parent is queued, read on, scanned again, and ends with a finding
 -- of its own.
--- Stands on: templates, lists, kind_counted, kind_agreed.
+-- Stands on: templates, list_scans, kind_counted, kind_agreed.
 
 create function sync.queue_below(p_run public.workspace_sync_runs, p_kind text, p_scans int[],
   p_pages int[], p_record_ids text[], p_readings jsonb[]) returns bigint[]
@@ -160,7 +160,7 @@ end; $$;
 comment on function sync.compare_part(sync.run_parts, public.sync_streams, sync.part_result) is
 $$Returns: of a list that takes two scans whether this one agrees with the one before.$$;
 
-create function sync.add_up_part(p_part sync.run_parts, p_stream public.sync_streams)
+create function sync.sum_up_part(p_part sync.run_parts, p_stream public.sync_streams)
   returns sync.part_result
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -168,11 +168,11 @@ declare
 begin
   select case p_stream.completeness when 'single' then s.o_distinct_ids else s.o_total end,
     s.o_distinct_ids, s.o_finding, false, false, null::jsonb, null::int
-  into v_result from sync.add_up_scan(p_part.run_id, p_part.scan) as s;
+  into v_result from sync.sum_up_scan(p_part.run_id, p_part.scan) as s;
   return case p_stream.completeness when 'chained' then sync.walk_part(p_part, p_stream, v_result)
     when 'agreed' then sync.compare_part(p_part, p_stream, v_result) else v_result end;
 end; $$;
-comment on function sync.add_up_part(sync.run_parts, public.sync_streams) is
+comment on function sync.sum_up_part(sync.run_parts, public.sync_streams) is
 $$Returns: what the pages of a list of children add up to, by its completeness.$$;
 
 create function sync.repeat_part(p_part sync.run_parts, p_finding text, p_sound_scan int)
@@ -191,7 +191,7 @@ end; $$;
 comment on function sync.repeat_part(sync.run_parts, text, int) is
 $$A list is read again, as a part of its own. The caller holds the run's lock.$$;
 
-create function sync.read_part_on(p_part sync.run_parts, p_run public.workspace_sync_runs,
+create function sync.plan_rest_of_part(p_part sync.run_parts, p_run public.workspace_sync_runs,
   p_page int, p_reading jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -201,11 +201,12 @@ begin
     planned_pages = greatest(planned_pages, p_page)
   where id = p_part.id;
 end; $$;
-comment on function sync.read_part_on(sync.run_parts, public.workspace_sync_runs, int, jsonb) is
+comment on function sync.plan_rest_of_part(sync.run_parts, public.workspace_sync_runs, int,
+  jsonb) is
 $$Queue the page that comes after the last one of a list that is read as a chain. The caller holds
 the run's lock.$$;
 
-create function sync.note_processed(p_part sync.run_parts, p_run public.workspace_sync_runs)
+create function sync.unstage_parent(p_part sync.run_parts, p_run public.workspace_sync_runs)
   returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -218,7 +219,7 @@ begin
   ) as done
   where s.id = done.id;
 end; $$;
-comment on function sync.note_processed(sync.run_parts, public.workspace_sync_runs) is
+comment on function sync.unstage_parent(sync.run_parts, public.workspace_sync_runs) is
 $$A list was read: its parent's last change needs no other look. Locks: the staged row by SKIP
 LOCKED.$$;
 
@@ -239,10 +240,10 @@ create function sync.end_part(p_part sync.run_parts, p_run public.workspace_sync
   p_stream public.sync_streams, p_failure text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_result sync.part_result := sync.add_up_part(p_part, p_stream);
+  v_result sync.part_result := sync.sum_up_part(p_part, p_stream);
 begin
   if p_failure is null and v_result.next is not null then
-    perform sync.read_part_on(p_part, p_run, v_result.pages + 1, v_result.next);
+    perform sync.plan_rest_of_part(p_part, p_run, v_result.pages + 1, v_result.next);
     return;
   elsif p_failure is null and v_result.finding is not null and not v_result.is_final
     -- One more than where one scan is enough.
@@ -257,7 +258,7 @@ begin
   where id = p_part.id;
   update public.workspace_sync_runs set parts_ended = parts_ended + 1 where id = p_run.id;
   if v_result.finding is null then
-    perform sync.note_processed(p_part, p_run);
+    perform sync.unstage_parent(p_part, p_run);
   else
     perform sync.leave_unproven(p_part, p_run, v_result.finding);
   end if;
@@ -302,6 +303,6 @@ staged rows by SKIP LOCKED.$$;
 
 revoke all on function
   sync.queue_below, sync.queue_parts, sync.cancel_part, sync.walk_part, sync.compare_part,
-  sync.add_up_part, sync.repeat_part, sync.read_part_on, sync.note_processed, sync.leave_unproven,
-  sync.end_part, sync.end_parts
+  sync.sum_up_part, sync.repeat_part, sync.plan_rest_of_part, sync.unstage_parent,
+  sync.leave_unproven, sync.end_part, sync.end_parts
 from public, anon, authenticated, service_role;

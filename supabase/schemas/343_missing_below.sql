@@ -1,7 +1,7 @@
 -- Missing below: which children no list shows any more, what holds them back, and who is asked.
 -- Stands on: answers, record_parents, missing, parent_rows, part_scans.
 
-create function sync.miss_below(p_run public.workspace_sync_runs) returns void
+create function sync.miss_in_lists(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -31,11 +31,11 @@ begin
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
     and parent_id = any (v_gone);
 end; $$;
-comment on function sync.miss_below(public.workspace_sync_runs) is
+comment on function sync.miss_in_lists(public.workspace_sync_runs) is
 $$What lists that were proven did not show, they have missed; that a parent is gone was proven
 twice, so its list has missed all it had. The caller holds the run's lock.$$;
 
-create function sync.note_emptied(p_run public.workspace_sync_runs) returns void
+create function sync.remember_emptied(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   delete from sync.emptied_lists as e using sync.run_parts as p
@@ -51,11 +51,11 @@ begin
       and b.parent_id = p.parent_id)
   on conflict (workspace_id, stream_id, parent_id) do nothing;
 end; $$;
-comment on function sync.note_emptied(public.workspace_sync_runs) is
+comment on function sync.remember_emptied(public.workspace_sync_runs) is
 $$Remember since when lists of children that had some have been empty. The caller holds the run's
 lock.$$;
 
-create function sync.note_missing_below(p_run public.workspace_sync_runs) returns void
+create function sync.miss_children(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -125,7 +125,7 @@ begin
     select count(*) from sync.missing_records where held_by_run_id = p_run.id)
   where id = p_run.id;
 end; $$;
-comment on function sync.note_missing_below(public.workspace_sync_runs) is
+comment on function sync.miss_children(public.workspace_sync_runs) is
 $$Which live children no list shows that has shown them: confirmed where each of these has missed
 them twice. Those of a list that only became empty are held back. The caller holds the run's
 lock.$$;
@@ -231,6 +231,6 @@ $$Children that their lists missed answered for themselves: what these lists mis
 and they are read again. The caller holds the run's lock. Returns: whether any is.$$;
 
 revoke all on function
-  sync.miss_below, sync.note_emptied, sync.note_missing_below, sync.revive_shown_below,
+  sync.miss_in_lists, sync.remember_emptied, sync.miss_children, sync.revive_shown_below,
   sync.ask_below, sync.reject_below
 from public, anon, authenticated, service_role;

@@ -59,7 +59,7 @@ begin
     v_record_ids := array(select x.record_id from unnest(v_rows) as x);
   else
     select o_ids, o_record_ids into v_staged_ids, v_record_ids
-    from sync.next_staged(v_run, p_limit);
+    from sync.pick_staged(v_run, p_limit);
     v_record_ids := coalesce(v_record_ids, '{}');
     v_rows := array(
       select l from sync.live_rows(v_parent.id, v_run.workspace_id, v_record_ids) as l);
@@ -145,7 +145,7 @@ begin
     where id = v_page.part_id and state = 'reading' and known_pages = v_page.page;
     if found then
       select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
-      perform sync.read_part_on(v_part, v_run,
+      perform sync.plan_rest_of_part(v_part, v_run,
         v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next)
       where v_run.ending is null;
     end if;
@@ -280,7 +280,7 @@ declare
   v_run public.workspace_sync_runs := p_run;
 begin
   if p_run.phase = 'confirm' then
-    v_finding := sync.confirmation_finding(p_run);
+    v_finding := sync.judge_confirmations(p_run);
     if v_finding is null or not sync.reject_below(p_run, v_finding) then
       perform sync.close_children(p_run.id, sync.delete_confirmed(p_run.id));
       return;
@@ -288,24 +288,24 @@ begin
   end if;
   loop
     perform sync.plan_parts(p_run.id);
-    if sync.fill_slots(p_run.id) > 0 then
+    if sync.refill_slots(p_run.id) > 0 then
       return;
     end if;
     select * into strict v_run from public.workspace_sync_runs where id = p_run.id;
     exit when v_run.window_turn is null;
   end loop;
-  perform sync.miss_below(v_run);
-  perform sync.note_emptied(v_run);
-  perform sync.note_missing_below(v_run);
+  perform sync.miss_in_lists(v_run);
+  perform sync.remember_emptied(v_run);
+  perform sync.miss_children(v_run);
   perform sync.revive_shown_below(v_run);
-  perform sync.note_gone(v_run, sync.gone_ids(v_run));
+  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
   v_asked := sync.ask_missing(v_run);
   if v_asked.o_ids is null then
     perform sync.close_children(v_run.id, v_asked.o_warning);
   else
     update public.workspace_sync_runs set phase = 'confirm' where id = v_run.id;
     perform sync.ask_below(v_run, v_asked.o_ids);
-    perform sync.fill_slots(v_run.id);
+    perform sync.refill_slots(v_run.id);
   end if;
 end; $$;
 comment on function sync.advance_children(public.workspace_sync_runs) is

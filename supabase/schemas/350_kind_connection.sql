@@ -29,7 +29,7 @@ begin
   select * into strict v_stream from public.sync_streams
   where source_id = p_source.id and completeness = 'connection';
   if p_page.answer #>> v_stream.id_path is null then
-    perform sync.raise_shape(format('the answer does not tell whose key it is at %s',
+    perform sync.refuse_shape(format('the answer does not tell whose key it is at %s',
       array_to_string(v_stream.id_path, '.')),
       'declare_stream() says where that stands.');
   end if;

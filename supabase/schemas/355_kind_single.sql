@@ -19,7 +19,7 @@ begin
   if jsonb_typeof(v_page.answer) = 'object' then
     v_page.answer := jsonb_build_array(v_page.answer);
   end if;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   v_page.last_page := 1;
   return v_page;
 end; $$;
@@ -27,7 +27,7 @@ comment on function sync.read_single(sync.page_in_hand, public.sync_streams) is
 $$Returns: the page with its records: the list that stands at records_path, or the one object. There
 is no other page. Raises: SY010.$$;
 
-create function sync.note_answer(p_run_id bigint) returns boolean
+create function sync.sum_up_answer(p_run_id bigint) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_distinct_ids bigint;
@@ -41,7 +41,7 @@ begin
   set expected_total = v_distinct_ids, distinct_ids = v_distinct_ids where id = p_run_id;
   return v_distinct_ids is not null;
 end; $$;
-comment on function sync.note_answer(bigint) is
+comment on function sync.sum_up_answer(bigint) is
 $$How many records the one answer of a run's scan shows: they are all there are. The caller holds
 its lock. Returns: whether it came.$$;
 
@@ -49,11 +49,11 @@ create function sync.advance_single(p_run public.workspace_sync_runs) returns vo
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_finding text := case
-    when p_run.phase = 'confirm' then sync.confirmation_finding(p_run)
-    when not sync.note_answer(p_run.id) then 'no answer was read' end;
+    when p_run.phase = 'confirm' then sync.judge_confirmations(p_run)
+    when not sync.sum_up_answer(p_run.id) then 'no answer was read' end;
 begin
   if v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding);
+    perform sync.reject_scan(p_run.id, v_finding);
   elsif p_run.phase = 'scan' then
     perform sync.begin_confirmations(p_run.id);
   else
@@ -65,5 +65,5 @@ $$The next step of a run of which nothing is live: confirm what its answer does 
 or close. The caller holds its lock.$$;
 
 revoke all on function
-  sync.begin_single, sync.read_single, sync.note_answer, sync.advance_single
+  sync.begin_single, sync.read_single, sync.sum_up_answer, sync.advance_single
 from public, anon, authenticated, service_role;

@@ -1,8 +1,8 @@
 -- Kinds of streams: one dispatcher each for how a run begins, a page is read, what it reveals is
 -- planned, and a run goes on. Earlier files call these four, and nothing else of a later file.
--- Stands on: keys, streams, parts, classes, answers, unchanged, close, begin, lists, kind_counted,
---   kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items, kind_children,
---   kind_connection, kind_single.
+-- Stands on: keys, streams, parts, classes, answers, unchanged, close, begin, list_pages,
+--   list_scans, kind_counted, kind_chained, kind_agreed, kind_feed, kind_feed_end, kind_items,
+--   kind_children, kind_connection, kind_single.
 
 create function sync.begin_kinds(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -113,7 +113,7 @@ begin
   end if;
   if p_page.http_status not between 200 and 299 then
     if v_has_rules then
-      v_page.answer := sync.try_json(p_page.body);
+      v_page.answer := sync.json_or_null(p_page.body);
       v_class := sync.content_class(v_page, p_stream, p_source);
       perform sync.require_page(v_class, v_page, p_source);
     end if;
@@ -136,7 +136,7 @@ begin
       null;
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
-      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+      perform sync.refuse_shape(format('a page with status %s has no records', p_page.http_status),
         'The status classes of its stream should not call it a page.');
     end if;
     v_page.answer := '[]';

@@ -209,7 +209,7 @@ begin
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
     v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
       concat_ws('. ', rtrim(v_message, '.'), nullif(v_hint, ''))));
-    v_records := case when v_tried.shape is not null then sync.try_json(p_page.body)
+    v_records := case when v_tried.shape is not null then sync.json_or_null(p_page.body)
       #> p_stream.records_path end;
     v_tried.page.answer := case when jsonb_typeof(v_records) = 'array' then v_records
       else '[]'::jsonb end;

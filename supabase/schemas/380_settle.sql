@@ -126,7 +126,7 @@ $$Give freed slots to the next waiting chunks of the same runs. The bound by id 
 entries; the look under the run's lock has none. Returns: runs that did not get one chunk per slot,
 which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.note_unfit(p_pages sync.page_in_hand[]) returns void
+create function sync.warn_of_unfit(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs as r set warnings = r.warnings || said.warnings
@@ -149,7 +149,7 @@ begin
   ) as said
   where r.id = said.id;
 end; $$;
-comment on function sync.note_unfit(sync.page_in_hand[]) is
+comment on function sync.warn_of_unfit(sync.page_in_hand[]) is
 $$Warn of values that did not fit their columns, once per run and column, with the first record. The
 caller holds the runs' locks.$$;
 
@@ -174,7 +174,7 @@ begin
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.plan_window(v_run_id);
         perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
-        perform sync.fill_slots(v_run_id);
+        perform sync.refill_slots(v_run_id);
       elsif v_run.status = 'running' then
         perform sync.cancel_pending(v_run_id,
           coalesce(v_run.error_message, 'the run was ' || v_run.ending));
@@ -188,7 +188,7 @@ begin
       end if;
     exception when query_canceled or others then
       if sqlstate = '57014' then
-        perform sync.note_out_of_time();
+        perform sync.set_out_of_time();
       end if;
       update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
         is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
@@ -203,7 +203,7 @@ the run and left to the next sweep; it never takes a page with it, and neither d
 limit: nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs'
 locks, taken in order of id. Locks: queue rows by SKIP LOCKED.$$;
 
-create function sync.settle_runs(p_run_ids bigint[]) returns void
+create function sync.advance_runs_and_jobs(p_run_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.advance_runs(p_run_ids);
@@ -211,7 +211,7 @@ begin
     select distinct job_id from public.workspace_sync_runs
     where id = any (p_run_ids) and status <> 'running' order by job_id));
 end; $$;
-comment on function sync.settle_runs(bigint[]) is
+comment on function sync.advance_runs_and_jobs(bigint[]) is
 $$Refill, cancel or close runs, and then close their jobs. The caller holds the runs' locks, taken
 in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.$$;
 
@@ -271,7 +271,7 @@ begin
         and (r.scan = p.scan or p.part_id is not null)
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
     if v_is_unfit then
-      perform sync.note_unfit(v_ended);
+      perform sync.warn_of_unfit(v_ended);
     end if;
     if v_is_connection then
       -- Jobs come before workspaces, and runs that end with what is found close theirs.
@@ -280,10 +280,10 @@ begin
         order by id for no key update;
       perform sync.note_key_owners(v_ended);
     end if;
-    perform sync.settle_runs(v_run_ids);
+    perform sync.advance_runs_and_jobs(v_run_ids);
   end if;
   if v_is_about_keys then
-    perform sync.note_key(v_ended);
+    perform sync.learn_of_keys(v_ended);
   end if;
   return v_pages;
 end; $$;
@@ -294,7 +294,7 @@ up, it locks the run and, in a new statement, plans the next window, refills the
 The caller holds the queue rows. Returns: the pages with their final outcomes. Locks: promotions by
 SKIP LOCKED, runs by id, jobs, workspaces, budgets.$$;
 
-create function sync.note_key(p_pages sync.page_in_hand[]) returns void
+create function sync.learn_of_keys(p_pages sync.page_in_hand[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
@@ -325,25 +325,25 @@ begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
+    perform sync.learn_of_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
       select x.* from unnest(p_pages) as x
       join public.sync_workspaces as w on w.id = x.workspace_id
       where x.code = 'SY021' and not x.is_repeat order by w.budget_id, w.id, x.turn
     ) as p;
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
-    perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
+    perform sync.learn_of_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
     perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome not in ('completed', 'delayed') having count(*) > 0;
   end if;
 end; $$;
-comment on function sync.note_key(sync.page_in_hand[]) is
+comment on function sync.learn_of_keys(sync.page_in_hand[]) is
 $$What answers say of the workspaces' keys, if these are still the same, and that a rate limit lets
 requests through again, or was met in a body. That a key is accepted whose owner can be compared is
 for note_key_owners() to find. Locks: workspaces by id, only where that changes, then budgets.$$;
 
 revoke all on function
-  sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.note_unfit, sync.settle_chunks,
-  sync.note_key, sync.advance_runs, sync.settle_runs
+  sync.decide_failures, sync.end_or_delay, sync.pass_slots, sync.warn_of_unfit, sync.settle_chunks,
+  sync.learn_of_keys, sync.advance_runs, sync.advance_runs_and_jobs
 from public, anon, authenticated, service_role;

@@ -1,6 +1,6 @@
 -- Token answers: access tokens come in, or do not; nothing of their answers is kept but the tokens,
 -- which go to Vault.
--- Stands on: keys, classes, admission, rate_limits, token_requests.
+-- Stands on: keys, classes, budget_lines, rate_limits, token_requests.
 
 create type sync.token_answer as (access_token text, refresh_token text, lifetime interval,
   is_refusal boolean, finding text, said text);
@@ -93,7 +93,7 @@ $$An access token goes to Vault, with the refresh token that came along, and wha
 ready. The transaction is durable. The caller holds the request. Locks: the workspace's token; queue
 rows and tries by SKIP LOCKED.$$;
 
-create function sync.refuse_grant(p_request sync.token_requests, p_message text) returns void
+create function sync.suspend_grant(p_request sync.token_requests, p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.workspace_tokens set refusal = p_message, refusals = refusals + 1,
@@ -102,7 +102,7 @@ begin
   where workspace_id = p_request.workspace_id;
   perform sync.end_token_request(p_request.id, 'failed', 'failed', p_message);
 end; $$;
-comment on function sync.refuse_grant(sync.token_requests, text) is
+comment on function sync.suspend_grant(sync.token_requests, text) is
 $$The token endpoint refuses the grant: it is not tried again for a minute, then longer each time.
 The next sweep ends the runs that need it. The caller holds the request. Locks: the workspace's
 token.$$;
@@ -135,7 +135,7 @@ database could not take its answer (postponed), else after a backoff up to 5 min
 endpoint asked for. Whom the endpoint tells to wait (delayed) is not failing. The caller holds it.
 Returns: after how long.$$;
 
-create function sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
+create function sync.lock_token_request(p_queue_id bigint, p_lease_token bigint)
   returns sync.token_requests
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -145,11 +145,11 @@ begin
   -- Nobody has asked since, so that a late answer is as good as one in time.
   return case when v_request.lease_token = p_lease_token then v_request end;
 end; $$;
-comment on function sync.token_request_of(bigint, bigint) is
+comment on function sync.lock_token_request(bigint, bigint) is
 $$Returns: the request for a token that was leased so last, also if that lease has run out; null:
 there is none. Locks: its row.$$;
 
-create function sync.hold_token_requests(p_pages sync.page_in_hand[]) returns bigint[]
+create function sync.lock_token_requests(p_pages sync.page_in_hand[]) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10s' as $$
 declare
   v_ids bigint[] := array(
@@ -178,7 +178,7 @@ begin
     join sync.workspace_tokens as t on t.workspace_id = r.workspace_id
     where r.id = any (v_ids) order by t.workspace_id for no key update of t skip locked);
 end; $$;
-comment on function sync.hold_token_requests(sync.page_in_hand[]) is
+comment on function sync.lock_token_requests(sync.page_in_hand[]) is
 $$Of what the fence refused, lock the requests for tokens that these are answers to, and then their
 workspaces' tokens. A rotation in another session is waited for, for 10 s: its answer may be the
 only place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then
@@ -214,12 +214,12 @@ begin
       if v_answer.access_token is not null then
         perform sync.take_token(v_request, v_answer);
       elsif v_answer.is_refusal then
-        perform sync.refuse_grant(v_request, v_message);
+        perform sync.suspend_grant(v_request, v_message);
       else
         perform sync.delay_token_request(v_request, 'retry', v_message, null);
       end if;
       if v_answer.access_token is not null or v_answer.is_refusal then
-        perform sync.note_lone_answer(null, v_request.budget_id, v_request.requested_at);
+        perform sync.learn_of_lone_answer(null, v_request.budget_id, v_request.requested_at);
       end if;
       perform sync.let_probe(v_request.budget_id);
       select * into v_request from sync.token_requests where id = v_request.id;
@@ -246,7 +246,7 @@ is such an answer. Locks: workspaces, budgets and queue rows by SKIP LOCKED.$$;
 create function sync.take_token_answers(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_held bigint[] := sync.hold_token_requests(p_pages);
+  v_held bigint[] := sync.lock_token_requests(p_pages);
   v_page sync.page_in_hand;
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
@@ -266,7 +266,7 @@ create function sync.fail_token(p_page sync.page_in_hand, p_error_class text,
   p_error_message text, p_retry_after numeric) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_request sync.token_requests := sync.token_request_of(p_page.queue_id, p_page.lease_token);
+  v_request sync.token_requests := sync.lock_token_request(p_page.queue_id, p_page.lease_token);
   v_source public.sync_sources;
   v_outcome text := coalesce(v_request.outcome,
     case when v_request.status = 'cancelled' then 'cancelled' end);
@@ -298,7 +298,7 @@ the budget of the token endpoint's host, whoever else draws on it; its workspace
 anyway. Returns: the outcome, or null if that is no such request, or another's lease. Locks: its
 row, its budget by SKIP LOCKED.$$;
 
-create function sync.take_back_tokens() returns int
+create function sync.reclaim_token_requests() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -330,7 +330,7 @@ begin
   where r.id = ahead.id;
   return v_taken_back;
 end; $$;
-comment on function sync.take_back_tokens() is
+comment on function sync.reclaim_token_requests() is
 $$Requests for tokens whose lease ran out are sent again, with the refresh token that is in Vault:
 whether the API has rotated it is for it to say. Returns: how many. Locks: their rows by SKIP
 LOCKED.$$;
@@ -370,8 +370,7 @@ $$A refused grant is a refused key, and its live runs are ending; so are runs th
 an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.read_token_answer, sync.take_token, sync.refuse_grant, sync.delay_token_request,
-  sync.token_request_of, sync.hold_token_requests, sync.take_token_answer, sync.take_token_answers,
-  sync.fail_token,
-  sync.take_back_tokens, sync.follow_grants
+  sync.read_token_answer, sync.take_token, sync.suspend_grant, sync.delay_token_request,
+  sync.lock_token_request, sync.lock_token_requests, sync.take_token_answer,
+  sync.take_token_answers, sync.fail_token, sync.reclaim_token_requests, sync.follow_grants
 from public, anon, authenticated, service_role;

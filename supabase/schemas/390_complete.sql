@@ -1,7 +1,7 @@
 -- Complete: a page is applied by the holder of its chunk's lease, once, together with what it
 -- reveals.
 -- Stands on: budgets, answers, fields, unchanged, verdicts, token_verdicts, fence, record_parents,
---   deletions, kind_items, stream_kinds, settle, token_answers, tries.
+--   deletions, kind_items, stream_kinds, settle, token_answers, try_outcomes.
 
 create function sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[],
   p_changed sync.changed_record[]) returns jsonb
@@ -154,7 +154,7 @@ begin
     end if;
   end if;
   if v_has_items then
-    perform sync.note_items(p_pages);
+    perform sync.unstage_items(p_pages);
   end if;
   v_applied := sync.applied(p_pages, v_records, v_changed);
   if v_has_versions then
@@ -167,7 +167,7 @@ $$Apply pages that were read as one set, note the ids they showed, and stage wha
 streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
 data does to the tables. Locks: target rows, new fields, then staged items, in key order.$$;
 
-create function sync.try_page(p_page sync.page_in_hand, p_patience interval)
+create function sync.rehearse_page(p_page sync.page_in_hand, p_patience interval)
   returns sync.page_in_hand
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -190,11 +190,11 @@ exception when others then
   get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
   return sync.judge_error(v_page, sqlstate, v_message, v_hint);
 end; $$;
-comment on function sync.try_page(sync.page_in_hand, interval) is
+comment on function sync.rehearse_page(sync.page_in_hand, interval) is
 $$Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
 page as read, without an outcome if it can be applied, else with what its error means.$$;
 
-create function sync.try_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+create function sync.rehearse_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand;
@@ -204,13 +204,13 @@ begin
   foreach v_page in array p_pages loop
     -- Among many pages that meet locks only the first have time: the others are held by this call.
     v_tried := v_tried || case when v_page.outcome is not null then v_page
-      else sync.try_page(v_page, greatest(interval '10 milliseconds',
+      else sync.rehearse_page(v_page, greatest(interval '10 milliseconds',
         least(interval '200 milliseconds',
           interval '1 second' - (sync.now() - v_since)))) end;
   end loop;
   return v_tried;
 end; $$;
-comment on function sync.try_pages(sync.page_in_hand[]) is
+comment on function sync.rehearse_pages(sync.page_in_hand[]) is
 $$Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
 without an outcome.$$;
 
@@ -227,7 +227,7 @@ begin
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
     where p.outcome is null and p.postponements > 0)::int .. 3 loop
     if v_attempt = 2 then
-      v_pages := sync.try_pages(v_pages);
+      v_pages := sync.rehearse_pages(v_pages);
     end if;
     begin
       v_decided := array(select p from unnest(v_pages) as p where p.outcome is not null);
@@ -314,9 +314,9 @@ $$Hand over one fetched page {"status", "body", "duration_ms"}. Returns: its out
 complete_chunk_jobs_safe().$$;
 
 revoke all on function
-  sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.try_page, sync.try_pages,
-  sync.complete_pages,
-  public.complete_chunk_jobs_safe, public.complete_chunk_job_safe
+  sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.rehearse_page,
+  sync.rehearse_pages, sync.complete_pages, public.complete_chunk_jobs_safe,
+  public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function
   public.complete_chunk_jobs_safe, public.complete_chunk_job_safe

@@ -1,8 +1,8 @@
 -- Fail: a lease ends without a page, by one of four classes.
 -- Stands on: keys, budgets, queue, classes, rate_limits, verdicts, token_verdicts, fence, settle,
---   token_answers, tries, complete.
+--   token_answers, try_outcomes, complete.
 
-create function sync.may_be_sent_again(p_queue_id bigint, p_error_message text) returns boolean
+create function sync.judge_release(p_queue_id bigint, p_error_message text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_unanswered int;
@@ -14,7 +14,7 @@ begin
   where id = p_queue_id returning unanswered into v_unanswered;
   return v_unanswered <= sync.setting('max_unanswered');
 end; $$;
-comment on function sync.may_be_sent_again(bigint, text) is
+comment on function sync.judge_release(bigint, text) is
 $$Whether a released chunk costs no attempt. What was not sent never does; a request that met a
 closed connection does after so many of them. The caller holds the row. Returns: false if it is a
 transient failure.$$;
@@ -64,11 +64,11 @@ begin
         and e.details ->> 'http_status' = '401'));
   end if;
   v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
-    then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
+    then case when sync.judge_release(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
   v_page.wait := case v_class
-    when 'rate_limited' then sync.note_refusal(v_page.workspace_id,
+    when 'rate_limited' then sync.learn_of_refusal(v_page.workspace_id,
       v_page.requested_at, v_retry_after)
     when 'transient' then case when v_retry_after > 0
     then make_interval(secs => least(v_retry_after,
@@ -243,7 +243,7 @@ SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Lock
 then run, job, workspace, budget.$$;
 
 revoke all on function
-  sync.may_be_sent_again, sync.judge_failure, sync.fail_chunk, sync.given_failure,
+  sync.judge_release, sync.judge_failure, sync.fail_chunk, sync.given_failure,
   sync.is_page_all_the_same, sync.fail_unmade,
   public.fail_chunk_job_safe
 from public, anon, authenticated, service_role;

@@ -116,7 +116,7 @@ begin
     select id into v_live_job_id from public.polling_job_status
     where job_name = p_job_name and status = 'running';
     if v_live_job_id is not null then
-      return sync.start_answer('already_running', v_live_job_id, format('job %s is already '
+      return sync.answer_of_start('already_running', v_live_job_id, format('job %s is already '
         'running', p_job_name), '{}');
     end if;
   end loop;
@@ -129,8 +129,8 @@ begin
     limit 1;
     if v_live_job_id is not null then
       delete from public.polling_job_status where id = v_job_id;
-      return sync.start_answer('already_running', v_live_job_id, 'everything requested is already '
-        'being synced', '{}');
+      return sync.answer_of_start('already_running', v_live_job_id,
+        'everything requested is already being synced', '{}');
     end if;
   end loop;
   if v_job_id is null or v_started.o_started = 0 then
@@ -147,7 +147,7 @@ begin
   perform sync.begin_runs(array(
     select id from public.workspace_sync_runs where job_id = v_job_id));
   perform sync.close_job(v_job_id);
-  return sync.start_answer('accepted', v_job_id, format('syncing %s',
+  return sync.answer_of_start('accepted', v_job_id, format('syncing %s',
     sync.counted(v_started.o_requested - cardinality(v_started.o_skipped), 'workspace')),
     v_started.o_skipped);
 end; $$;
@@ -155,14 +155,14 @@ comment on function sync.start_job(text, sync.requested_run[], uuid) is
 $$The body of every verb that starts a job. Returns: as start_sync_job(). Raises: SY005 what was
 requested is gone, SY006 no name, SY016 wrong isolation. Locks: new rows only.$$;
 
-create function sync.start_answer(p_status text, p_job_id uuid, p_message text, p_skipped text[])
+create function sync.answer_of_start(p_status text, p_job_id uuid, p_message text, p_skipped text[])
   returns jsonb
-language sql set search_path = pg_catalog, pg_temp as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message',
     p_message,
     'workspaces_skipped', to_jsonb(p_skipped));
 $$;
-comment on function sync.start_answer(text, uuid, text, text[]) is
+comment on function sync.answer_of_start(text, uuid, text, text[]) is
 $$Returns: the answer of start_sync_job().$$;
 
 create function sync.start_sync_job(p_job_name text, p_streams text[], p_workspaces text[])
@@ -193,7 +193,7 @@ inactive workspace, SY005 nothing to sync, also of a named workspace, SY006 no j
 rows only; the live job name and the live workspace x stream are unique indices.$$;
 
 revoke all on function
-  sync.requested_runs, sync.start_runs, sync.start_job, sync.start_answer, sync.start_sync_job,
+  sync.requested_runs, sync.start_runs, sync.start_job, sync.answer_of_start, sync.start_sync_job,
   public.start_sync_job
 from public, anon, authenticated, service_role;
 grant execute on function sync.start_sync_job, public.start_sync_job to authenticated, service_role;

@@ -21,7 +21,7 @@ begin
       hint = 'select status from polling_job_status tells how.';
   end if;
   perform sync.end_run_early(id, 'cancelled', null) from unnest(v_run_ids) as id;
-  perform sync.settle_runs(coalesce(v_run_ids, '{}'));
+  perform sync.advance_runs_and_jobs(coalesce(v_run_ids, '{}'));
   perform sync.close_job(p_job_id);
   return (select jsonb_build_object('job_id', id, 'status', status,
     'chunks_in_flight', (select count(*) from public.chunk_processing_queue as q
@@ -43,7 +43,7 @@ them is applied) or by expiry, and the last one closes the run. Returns: {"job_i
 "chunks_in_flight"}. Raises: SY007 unknown job, SY008 it has ended, SY016 wrong isolation. Locks:
 its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
 
-create function sync.mark_paused_runs() returns bigint[]
+create function sync.follow_pause() returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
@@ -69,13 +69,13 @@ begin
     order by q.id for no key update of q skip locked));
   return v_run_ids;
 end; $$;
-comment on function sync.mark_paused_runs() is
+comment on function sync.follow_pause() is
 $$Live runs learn that a pause holds them, or no longer does; their chunks that are ready or due are
 held until infinity, or are ready again. A delayed chunk keeps its time: a backoff lasts as long as
 without the pause. Returns: the runs that changed. Locks: runs and queue rows by SKIP LOCKED; a
 chunk that another holds is caught by the next claim or sweep.$$;
 
-create function sync.mark_paused(p_source text, p_workspace text, p_paused_at timestamptz)
+create function sync.write_pause(p_source text, p_workspace text, p_paused_at timestamptz)
   returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -104,9 +104,9 @@ begin
   else
     update public.sync_settings set value = to_jsonb(p_paused_at is not null) where name = 'paused';
   end if;
-  return sync.mark_paused_runs();
+  return sync.follow_pause();
 end; $$;
-comment on function sync.mark_paused(text, text, timestamptz) is
+comment on function sync.write_pause(text, text, timestamptz) is
 $$Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live
 runs it changes. Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its
 live runs by id, then that row.$$;
@@ -117,7 +117,7 @@ declare
   v_run_ids bigint[];
 begin
   perform sync.require_operator();
-  v_run_ids := sync.mark_paused(p_source, p_workspace, sync.now());
+  v_run_ids := sync.write_pause(p_source, p_workspace, sync.now());
   return jsonb_build_object('paused', true, 'live_runs', cardinality(v_run_ids));
 end; $$;
 comment on function sync.pause_sync(text, text) is
@@ -141,7 +141,7 @@ declare
   v_run_ids bigint[];
 begin
   perform sync.require_operator();
-  v_run_ids := sync.mark_paused(p_source, p_workspace, null);
+  v_run_ids := sync.write_pause(p_source, p_workspace, null);
   return jsonb_build_object('paused', false, 'live_runs', cardinality(v_run_ids));
 end; $$;
 comment on function sync.resume_sync(text, text) is
@@ -272,8 +272,8 @@ as start_sync_job(). Raises: SY004 inactive workspace, SY007 unknown job, SY008 
 a newer run exists (named). Locks: new rows only.$$;
 
 revoke all on function
-  sync.cancel_sync_job, public.cancel_sync_job, sync.mark_paused_runs,
-  sync.mark_paused, sync.pause_sync, public.pause_sync, sync.resume_sync, public.resume_sync,
+  sync.cancel_sync_job, public.cancel_sync_job, sync.follow_pause,
+  sync.write_pause, sync.pause_sync, public.pause_sync, sync.resume_sync, public.resume_sync,
   sync.retried_runs, sync.retry_obstacle, sync.is_retryable,
   public.get_retryable_jobs, sync.retry_failed_chunks, public.retry_failed_chunks
 from public, anon, authenticated, service_role;

@@ -7,7 +7,7 @@ declare
   v_held bigint[];
 begin
   perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
-  perform sync.mark_paused_runs() where exists (
+  perform sync.follow_pause() where exists (
     select 1 from new_rows as n join old_rows as o using (id)
     where (n.key_status = 'unreadable') <> (o.key_status = 'unreadable'));
   v_held := array(
@@ -34,7 +34,7 @@ create trigger sync_workspaces_follow after update on public.sync_workspaces
 referencing old table as old_rows new table as new_rows
 for each statement execute function sync.follow_workspaces();
 
-create function sync.hold_runs(p_workspace_name text) returns bigint[]
+create function sync.lock_runs(p_workspace_name text) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run_ids bigint[];
@@ -50,11 +50,11 @@ begin
   order by id for no key update;
   return v_run_ids;
 end; $$;
-comment on function sync.hold_runs(text) is
+comment on function sync.lock_runs(text) is
 $$Lock a workspace's live runs and their jobs, as must be done before the workspace itself is
 locked. Returns: the runs. Locks: the runs by id, then the jobs by id.$$;
 
-create function sync.store_workspace_key(p_workspace_id bigint, p_source_id bigint, p_api_key text,
+create function sync.write_workspace_key(p_workspace_id bigint, p_source_id bigint, p_api_key text,
   out o_secret_id uuid, out o_is_same boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -78,9 +78,9 @@ begin
     o_is_same := coalesce(o_is_same, false);
     o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
   end if;
-  perform sync.keep_grant(p_workspace_id, p_source_id, v_key, o_is_same);
+  perform sync.follow_new_secret(p_workspace_id, p_source_id, v_key, o_is_same);
 end; $$;
-comment on function sync.store_workspace_key(bigint, bigint, text) is
+comment on function sync.write_workspace_key(bigint, bigint, text) is
 $$Put a workspace's key into Vault, in place of the one before; where its source takes none there is
 none. The caller holds the workspace. Returns: its secret, and whether it is the same key as before.
 Raises: SY014 not of the form that the source's auth takes, SY019 another workspace has that grant.
@@ -149,7 +149,7 @@ begin
         'workspace has 1 to 64 slots', p_max_concurrency),
       hint = 'register_workspace(…, p_max_concurrency => 8)';
   end if;
-  v_run_ids := sync.hold_runs(v_name);
+  v_run_ids := sync.lock_runs(v_name);
   insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id)
   select v_name, sync.source_id_of(p_source), v_url, v_external_id
   where not exists (select 1 from public.sync_workspaces
@@ -168,7 +168,7 @@ begin
         v_workspace.base_url),
       hint = 'p_replace => true gives it the other source or base URL; what is here of it stays.';
   end if;
-  v_key := sync.store_workspace_key(v_workspace.id, v_source_id, p_api_key);
+  v_key := sync.write_workspace_key(v_workspace.id, v_source_id, p_api_key);
   update public.sync_workspaces set
     source_id = v_source_id, base_url = v_url, is_active = true, removed_at = null,
     external_id = coalesce(v_external_id, external_id),
@@ -182,7 +182,7 @@ begin
     key_owner_id = case when v_key.o_is_same then key_owner_id end,
     access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
   where id = v_workspace.id;
-  perform sync.settle_runs(v_run_ids);
+  perform sync.advance_runs_and_jobs(v_run_ids);
   return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
     v_workspace.workspace_name, 'created', v_is_new);
 end; $$;
@@ -206,10 +206,10 @@ declare
   v_key record;
 begin
   perform sync.require_service();
-  v_run_ids := sync.hold_runs(p_workspace_name);
+  v_run_ids := sync.lock_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
   where id = sync.workspace_id_of(p_workspace_name) for no key update;
-  v_key := sync.store_workspace_key(v_workspace.id, v_workspace.source_id, p_api_key);
+  v_key := sync.write_workspace_key(v_workspace.id, v_workspace.source_id, p_api_key);
   update public.sync_workspaces set
     secret_id = v_key.o_secret_id,
     key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
@@ -219,7 +219,7 @@ begin
     key_owner_id = case when v_key.o_is_same then key_owner_id end,
     access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
   where id = v_workspace.id;
-  perform sync.settle_runs(v_run_ids);
+  perform sync.advance_runs_and_jobs(v_run_ids);
   return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
     v_workspace.workspace_name);
 end; $$;
@@ -248,7 +248,7 @@ $$Start no more syncs of a workspace; its rows stay, a live run goes on. registe
 activates it again. Returns: {"workspace_id", "workspace_name", "is_active"}. Raises: SY002 unknown
 workspace. Locks: the workspace.$$;
 
-create function sync.delete_workspace_rows(p_workspace_id bigint, p_limit bigint) returns bigint
+create function sync.erase_workspace_rows(p_workspace_id bigint, p_limit bigint) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_table record;
@@ -270,7 +270,7 @@ begin
   end loop;
   return v_total;
 end; $$;
-comment on function sync.delete_workspace_rows(bigint, bigint) is
+comment on function sync.erase_workspace_rows(bigint, bigint) is
 $$Delete at most so many rows of a removed workspace, of every table that refers to it. The caller
 holds it, and has seen that no run of it is live. Returns: how many.$$;
 
@@ -286,7 +286,7 @@ declare
   v_is_finished boolean := true;
 begin
   perform sync.require_service();
-  v_run_ids := sync.hold_runs(p_workspace_name);
+  v_run_ids := sync.lock_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
   where name_key = sync.name_key(p_workspace_name) for update;
   if v_workspace.id is null or (v_workspace.removed_at is not null
@@ -309,7 +309,7 @@ begin
     key_status = 'unchecked', key_checked_at = null, key_owner = null, key_owner_id = null,
     access_revision = access_revision + 1
   where id = v_workspace.id;
-  perform sync.settle_runs(v_run_ids);
+  perform sync.advance_runs_and_jobs(v_run_ids);
   update public.sync_alerts as a set resolved_at = sync.now()
   where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused', 'token_failing',
       'key_of_other_workspace', 'counts_disagree', 'deletions_waiting')
@@ -320,7 +320,7 @@ begin
     v_is_finished := not exists (select 1 from public.workspace_sync_runs
       where workspace_id = v_workspace.id and status = 'running');
     if v_is_finished then
-      v_deleted := sync.delete_workspace_rows(v_workspace.id, 50000);
+      v_deleted := sync.erase_workspace_rows(v_workspace.id, 50000);
       v_is_finished := v_deleted < 50000;
     end if;
     delete from public.sync_workspaces where id = v_workspace.id and v_is_finished;
@@ -353,9 +353,9 @@ referencing old table as gone
 for each statement execute function sync.forget_workspaces();
 
 revoke all on function
-  sync.follow_workspaces, sync.hold_runs, sync.store_workspace_key, sync.source_id_of,
+  sync.follow_workspaces, sync.lock_runs, sync.write_workspace_key, sync.source_id_of,
   public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
-  sync.delete_workspace_rows, public.remove_workspace, sync.forget_workspaces
+  sync.erase_workspace_rows, public.remove_workspace, sync.forget_workspaces
 from public, anon, authenticated, service_role;
 grant execute on function
   public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,

@@ -1,6 +1,6 @@
 -- Hints: ready work wakes workers by Realtime and by POST; lost hints are sent again. Only speed
 -- depends on them.
--- Stands on: keys, admission, leases, alerts, endpoints.
+-- Stands on: keys, budget_lines, leases, alerts, endpoints.
 
 create function sync.note_hint_failure(p_channel text, p_message text) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -201,7 +201,7 @@ on public.polling_job_status
 for each row when (old.status = 'running' and (old.status, old.chunks_completed)
   is distinct from (new.status, new.chunks_completed)) execute function sync.hint_progress();
 
-create function sync.settle_hints() returns void
+create function sync.collect_hint_answers() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if to_regclass('net._http_response') is null
@@ -262,7 +262,7 @@ begin
   perform sync.resolve_alert('endpoint_failing', url) from public.worker_endpoints
     where consecutive_failures = 0;
 end; $$;
-comment on function sync.settle_hints() is
+comment on function sync.collect_hint_answers() is
 $$Read what pg_net says of the posts; endpoints that fail three times in a row rest, with an alert,
 and longer each time. A post without an answer for a minute is lost. A sweep comes here, so it waits
 for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoints by SKIP
@@ -331,7 +331,7 @@ begin
   perform sync.wake_due_chunks(1000);
   perform sync.wake_lines(1000);
   perform sync.drop_old_posts();
-  perform sync.settle_hints();
+  perform sync.collect_hint_answers();
   perform sync.resend_hints(false);
 exception
   when lock_not_available then
@@ -370,8 +370,8 @@ end; $$;
 
 revoke all on function
   sync.note_hint_failure, sync.broadcast_work, sync.held_posts, sync.room_for_posts,
-  sync.push_chunks, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress, sync.settle_hints,
-  sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
+  sync.push_chunks, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress,
+  sync.collect_hint_answers, sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
   public.trigger_next_chunk_processing
 from public, anon, authenticated, service_role;
 grant execute on function public.trigger_next_chunk_processing to service_role;

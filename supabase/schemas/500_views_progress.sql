@@ -43,7 +43,7 @@ it. What failed or was cancelled is not done. Of a live run planned counts the p
 and have no chunk yet, too.';
 
 -- One statement whose plan a session keeps: planning it took longer than running it.
-create function sync.add_up_runs(p_job_id uuid)
+create function sync.sum_up_runs(p_job_id uuid)
 returns table (planned bigint, processing bigint, completed bigint, failed bigint, cancelled bigint,
   ready bigint, delayed bigint, percentage numeric, workspaces_completed bigint,
   last_claim_at timestamptz)
@@ -63,7 +63,7 @@ begin
     max(r.last_claim_at)
   from sync.run_progress as r where r.job_id = p_job_id;
 end; $$;
-comment on function sync.add_up_runs(uuid) is
+comment on function sync.sum_up_runs(uuid) is
 $$Returns: the totals of a live job, summed over its runs; the percentage is null until every run's
 total is known.$$;
 
@@ -96,7 +96,7 @@ select
     sync.counted(p.processing, 'chunk'), p.ready, p.delayed,
     left_over.pending - p.ready - p.delayed) end
 from public.polling_job_status as j
-cross join lateral sync.add_up_runs(j.id) as p
+cross join lateral sync.sum_up_runs(j.id) as p
 cross join lateral (
   select p.planned - p.completed - p.failed - p.cancelled - p.processing as pending
 ) as left_over
@@ -213,8 +213,8 @@ grant select on table
   sync.run_progress, sync.job_progress, public.chunk_processing_status, public.sync_progress
 to authenticated, service_role;
 revoke all on function
-  sync.add_up_runs, public.get_sync_job_progress
+  sync.sum_up_runs, public.get_sync_job_progress
 from public, anon, authenticated, service_role;
 grant execute on function
-  sync.add_up_runs, public.get_sync_job_progress
+  sync.sum_up_runs, public.get_sync_job_progress
 to authenticated, service_role;

@@ -53,7 +53,7 @@ begin
       hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';
   end if;
   -- What is being sent goes to the old URL still, and is noted before it is forgotten.
-  perform sync.wait_for_engine_lock('alerts');
+  perform sync.lock_engine('alerts');
   select id into v_secret_id from vault.secrets where name = v_name;
   if p_url is null then
     delete from vault.secrets where id = v_secret_id;
@@ -94,7 +94,7 @@ $$;
 comment on function sync.alert_text(public.sync_alerts, text) is
 $$Returns: the message, escaped as Slack wants it: a workspace named <!channel> calls nobody.$$;
 
-create function sync.note_deliveries() returns void
+create function sync.add_deliveries() returns void
 language sql set search_path = pg_catalog, pg_temp as $$
   insert into sync.alert_deliveries (alert_id, event)
   select id, 'opened' from public.sync_alerts where resolved_at is null
@@ -105,11 +105,11 @@ language sql set search_path = pg_catalog, pg_temp as $$
   where a.resolved_at > sync.now() - interval '1 day'
   on conflict do nothing;
 $$;
-comment on function sync.note_deliveries() is
+comment on function sync.add_deliveries() is
 $$A message for every open alert, whenever it was opened, and for every resolved one of which it was
 said that it is open.$$;
 
-create function sync.settle_deliveries(p_url text) returns void
+create function sync.collect_delivery_answers(p_url text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.alert_posts as p set held_at = default
@@ -129,7 +129,7 @@ begin
   from answered as a
   where d.delivered_at is null and d.alert_id = a.alert_id and d.event = a.event;
 end; $$;
-comment on function sync.settle_deliveries(text) is
+comment on function sync.collect_delivery_answers(text) is
 $$Read what pg_net says of the messages sent. An answer is one to a message if it has its number,
 comes from the same queue, and came while pg_net had the message or soon after.$$;
 
@@ -186,15 +186,15 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_url text;
 begin
-  if not sync.try_engine_lock('alerts') then
+  if not sync.lock_engine_if_free('alerts') then
     return;
   end if;
   v_url := sync.alert_url('webhook');
   if v_url is null or to_regclass('net.http_request_queue') is null then
     return;
   end if;
-  perform sync.note_deliveries();
-  perform sync.settle_deliveries(v_url);
+  perform sync.add_deliveries();
+  perform sync.collect_delivery_answers(v_url);
   perform sync.send_deliveries(v_url);
 exception when others then
   update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
@@ -235,7 +235,7 @@ create policy alert_deliveries_select_operator on sync.alert_deliveries
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   public.set_alert_url, sync.alert_url, sync.alert_text,
-  sync.note_deliveries, sync.settle_deliveries, sync.send_deliveries, sync.deliver_alerts,
+  sync.add_deliveries, sync.collect_delivery_answers, sync.send_deliveries, sync.deliver_alerts,
   sync.ping_dead_man
 from public, anon, authenticated, service_role;
 grant execute on function public.set_alert_url to service_role;

@@ -264,7 +264,7 @@ declare
   v_causes sync.cause[] := array[]::sync.cause[];
   v_error text;
 begin
-  if not sync.try_engine_lock('health') then
+  if not sync.lock_engine_if_free('health') then
     return null;
   end if;
   perform sync.watch_jobs();

@@ -225,7 +225,7 @@ begin
         select coalesce(jsonb_agg(jsonb_build_object('job_id', j.id, 'job_name', j.job_name,
           'percentage', a.percentage, 'workspaces_completed', a.workspaces_completed,
           'total_workspaces', j.total_workspaces) order by j.started_at, j.id), '[]')
-        from public.polling_job_status as j cross join lateral sync.add_up_runs(j.id) as a
+        from public.polling_job_status as j cross join lateral sync.sum_up_runs(j.id) as a
         where j.status = 'running'),
       'rows', (
         select coalesce(jsonb_agg(jsonb_build_object('workspace_name', p.workspace_name,

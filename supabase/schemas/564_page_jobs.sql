@@ -1,5 +1,5 @@
 -- Page: what runs now, what ran before, and one job.
--- Stands on: jobs, admission, steer, views_progress, views_queue, page_fleet.
+-- Stands on: jobs, budget_room, steer, views_progress, views_queue, page_fleet.
 
 create function sync.budgets_of(p_job_id uuid) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp

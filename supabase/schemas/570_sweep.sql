@@ -1,8 +1,8 @@
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: keys, budgets, columns, runs, alone, credentials, close, settle, token_answers, tries,
---   steer, hints, alert_delivery, health.
+-- Stands on: keys, budgets, column_fills, runs, alone, credentials, close, settle, token_answers,
+--   try_leases, steer, hints, alert_delivery, health.
 
-create function sync.take_back_expired() returns int
+create function sync.reclaim_chunks() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := sync.now();
@@ -52,7 +52,7 @@ begin
     where e.outcome is not null));
   return cardinality(v_lost);
 end; $$;
-comment on function sync.take_back_expired() is
+comment on function sync.reclaim_chunks() is
 $$Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled.
 After max_lease_losses losses of workers that held nothing else they fail as poison. Returns: how
 many. Locks: queue rows and workers by SKIP LOCKED.$$;
@@ -102,7 +102,7 @@ $$;
 comment on function sync.end_overdue_runs() is
 $$Runs of jobs older than their longest duration are ending. Locks: runs by SKIP LOCKED.$$;
 
-create function sync.find_keys_again() returns void
+create function sync.reread_keys() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.sync_workspaces as w set key_status = 'unchecked', key_checked_at = sync.now()
@@ -126,7 +126,7 @@ begin
   ) as waiting
   where r.id = waiting.id;
 end; $$;
-comment on function sync.find_keys_again() is
+comment on function sync.reread_keys() is
 $$Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
 for ten minutes are ending. Locks: workspaces and runs by SKIP LOCKED.$$;
 
@@ -286,11 +286,11 @@ begin
   end;
   perform sync.forget_future();
   perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired() + sync.take_back_tries() + sync.take_back_tokens();
+  v_taken_back := sync.reclaim_chunks() + sync.reclaim_tries() + sync.reclaim_token_requests();
   perform sync.end_overdue_runs();
-  perform sync.find_keys_again();
+  perform sync.reread_keys();
   perform sync.follow_grants();
-  perform sync.mark_paused_runs();
+  perform sync.follow_pause();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
   perform sync.refresh_live_jobs();
@@ -341,7 +341,7 @@ begin
     or v_state.swept_at > v_now;
   if not (v_is_due or v_state.refreshed_at < v_now - interval '2 seconds'
       or v_state.refreshed_at > v_now)
-    or not sync.try_engine_lock('sweep') then
+    or not sync.lock_engine_if_free('sweep') then
     return;
   end if;
   begin
@@ -352,7 +352,7 @@ begin
     end if;
   exception when query_canceled or others then
     if sqlstate = '57014' then
-      perform sync.note_out_of_time();
+      perform sync.set_out_of_time();
     end if;
     update sync.sweep_state as s
     set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
@@ -373,7 +373,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 begin
   perform sync.require_service();
   perform sync.require_read_committed();
-  perform sync.wait_for_engine_lock('sweep');
+  perform sync.lock_engine('sweep');
   return sync.sweep(false);
 end; $$;
 comment on function public.cleanup_stuck_chunks() is
@@ -382,9 +382,9 @@ Returns: chunks taken back. Raises: SY016 wrong isolation. Locks: another sweep;
 SKIP LOCKED, or for 10 ms at most.$$;
 
 revoke all on function
-  sync.refresh_live_jobs, sync.bound_waits, sync.forget_future, sync.take_back_expired,
+  sync.refresh_live_jobs, sync.bound_waits, sync.forget_future, sync.reclaim_chunks,
   sync.repair_runs,
-  sync.end_overdue_runs, sync.find_keys_again, sync.close_left_jobs, sync.sweep, sync.lowest_turn,
+  sync.end_overdue_runs, sync.reread_keys, sync.close_left_jobs, sync.sweep, sync.lowest_turn,
   sync.sweep_if_due, public.cleanup_stuck_chunks
 from public, anon, authenticated, service_role;
 grant execute on function public.cleanup_stuck_chunks to service_role;

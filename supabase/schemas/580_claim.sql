@@ -1,6 +1,6 @@
 -- Claim: the verbs by which a worker gets chunks and keeps them; each sweeps if that is due.
--- Stands on: budgets, admission, alone, shares, echo, credentials, token_requests, leases, tries,
---   fail, sweep.
+-- Stands on: budgets, budget_lines, admission, alone, shares, echo, credentials, token_requests,
+--   leases, try_leases, fail, sweep.
 
 create function sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_room int,
   out o_admissions sync.admission[], out o_answer jsonb)
@@ -42,10 +42,10 @@ begin
     coalesce(bool_or(a.token_generation is not null), false)
   into v_keyless, v_tokenless, v_has_tokens from unnest(v_access) as a;
   if cardinality(v_keyless) > 0 then
-    perform sync.note_unreadable(v_keyless);
+    perform sync.hold_unreadable(v_keyless);
   end if;
   if cardinality(v_tokenless) > 0 then
-    perform sync.request_tokens(v_tokenless);
+    perform sync.ask_for_tokens(v_tokenless);
   end if;
   o_admissions := array[]::sync.admission[];
   if cardinality(v_queue_ids) > 0 then
@@ -56,10 +56,10 @@ begin
     coalesce(bool_or(a.verdict in ('moved', 'keyless', 'token')), false)
   into v_is_locked, v_is_withheld from unnest(o_admissions) as a;
   if v_is_locked then
-    perform sync.note_haste(p_worker_id);
+    perform sync.hurry_worker(p_worker_id);
   end if;
   if v_has_tokens then
-    perform sync.note_generations(array(
+    perform sync.write_token_generations(array(
       select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access);
   end if;
   v_token_due_at := (
@@ -156,7 +156,7 @@ begin
     return v_refusal;
   end if;
   v_echo := case when p_listening is null then '{}'::jsonb
-    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
+    else jsonb_build_object('echo_age_ms', sync.send_echo()) end;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id, 0)).o_answer || v_echo;

@@ -75,7 +75,8 @@ begin
         'reply:' || (m ->> 'id'), 'content:' || md5(m::text)) as message_key,
       case when jsonb_typeof(m -> 'id') = 'number' and m ->> 'id' ~ '^[0-9]{1,18}$'
         then (m ->> 'id')::bigint end as reply_id,
-      coalesce(sync.try_time(m ->> 'date_received'), sync.try_time(m ->> 'created_at')) as sent_at,
+      coalesce(sync.time_or_null(m ->> 'date_received'),
+        sync.time_or_null(m ->> 'created_at')) as sent_at,
       case when m ->> 'type' ilike 'outgoing%' then 'outgoing' else 'incoming' end as direction,
       m as raw
     from jsonb_path_query(p_answer, 'strict $.** ? (@.type() == "object"

@@ -72,25 +72,55 @@ drop function public.claim_chunk_job_safe(bigint,text);
 
 drop function public.claim_next_chunk_job_safe(text,integer,jsonb);
 
+drop function sync.find_keys_again();
+
+drop function sync.take_back_expired();
+
 drop function sync.workspace_stream_detail(sync.fleet_row);
 
 drop function sync.count_rows(bigint,bigint[]);
 
 drop function sync.fleet_rows(bigint);
 
+drop function sync.settle_deliveries(text);
+
+drop function sync.note_deliveries();
+
 drop view public.waiting_runs;
 
 drop view public.queue_health;
 
+drop view public.sync_progress;
+
+drop view public.chunk_processing_status;
+
+drop view sync.job_progress;
+
+drop function sync.add_up_runs(uuid);
+
 drop view sync.run_progress;
 
+drop function sync.settle_hints();
+
+drop function sync.delete_workspace_rows(bigint,bigint);
+
 drop function sync.store_workspace_key(bigint,text);
+
+drop function sync.hold_runs(text);
+
+drop function sync.mark_paused(text,text,timestamp with time zone);
+
+drop function sync.mark_paused_runs();
+
+drop function sync.start_answer(text,uuid,text,text[]);
 
 drop function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric);
 
 drop function sync.fail_chunk(sync.page_in_hand,text,text,numeric);
 
 drop function sync.judge_failure(sync.page_in_hand,text,text,numeric);
+
+drop function sync.may_be_sent_again(bigint,text);
 
 drop function sync.complete_pages(sync.page_in_hand[]);
 
@@ -111,6 +141,8 @@ drop function sync.unfit_in(sync.page_in_hand[],sync.incoming_record[],sync.chan
 drop function sync.note_key(sync.page_in_hand[]);
 
 drop function sync.settle_chunks(sync.page_in_hand[]);
+
+drop function sync.settle_runs(bigint[]);
 
 drop function sync.note_unfit(sync.page_in_hand[]);
 
@@ -136,7 +168,15 @@ drop function sync.cover_items(sync.page_in_hand,bigint[],bigint[]);
 
 drop function sync.note_items(sync.page_in_hand[]);
 
+drop function sync.next_staged(public.workspace_sync_runs,integer);
+
 drop function sync.read_items(sync.page_in_hand);
+
+drop function sync.advance_mark(public.workspace_sync_runs,bigint);
+
+drop function sync.read_what_pages_skipped(public.workspace_sync_runs);
+
+drop function sync.read_between_pages(public.workspace_sync_runs,integer);
 
 drop function sync.plan_feed(sync.page_in_hand[]);
 
@@ -164,7 +204,13 @@ drop function sync.read_counted(sync.page_in_hand,public.sync_streams);
 
 drop function sync.forget_missed_with_another_key(bigint[]);
 
+drop function sync.confirmation_finding(public.workspace_sync_runs);
+
 drop function sync.note_confirmations(sync.page_in_hand[]);
+
+drop function sync.is_newly_empty(public.workspace_sync_runs);
+
+drop function sync.note_missing(public.workspace_sync_runs);
 
 drop function sync.forget_missing(bigint,bigint);
 
@@ -204,7 +250,11 @@ drop function sync.check_records(sync.page_in_hand,public.sync_streams);
 
 drop function sync.read_json(sync.page_in_hand);
 
+drop function sync.raise_shape(text,text);
+
 drop function sync.claim_chunks(bigint[],text);
+
+drop function sync.note_haste(text);
 
 drop function sync.lease_chunks(sync.admission[],text,sync.access[]);
 
@@ -216,11 +266,23 @@ drop function sync.read_access(bigint[]);
 
 drop function sync.pick_ready_chunks(integer);
 
+drop function sync.echo_age_ms();
+
 drop function sync.pick_fair_shares(integer,text);
+
+drop function sync.note_answers(bigint[]);
 
 drop function sync.note_refusal(bigint,bigint,numeric);
 
 drop function sync.admit_chunks(bigint[],boolean);
+
+drop function sync.note_revealed_pages(bigint,integer);
+
+drop function sync.fill_slots(bigint);
+
+drop trigger polling_job_status_transition on public.polling_job_status;
+
+drop function sync.check_job_transition();
 
 drop function sync.require_fields_together(jsonb);
 
@@ -229,6 +291,14 @@ drop function sync.require_parents(bigint);
 drop function sync.require_drop_paths(jsonb,public.sync_streams);
 
 drop function sync.is_rate_limit(jsonb,integer,text);
+
+drop function sync.try_time(text);
+
+drop function sync.note_out_of_time();
+
+drop function sync.wait_for_engine_lock(text);
+
+drop function sync.try_engine_lock(text);
 
 create temporary table chunkwise_set_aside on commit drop as
 select p.oid::regprocedure::text as name, pg_get_functiondef(p.oid) as made, (
@@ -558,6 +628,33 @@ begin
     'release', '0.2.0');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.lock_engine_if_free(p_name text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform 1 from sync.engine_locks where lock_name = p_name for no key update skip locked;
+  return found;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.lock_engine(p_name text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform 1 from sync.engine_locks where lock_name = p_name for no key update;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.set_out_of_time()
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select set_config('chunkwise.is_out_of_time', 'on', true);
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.is_out_of_time()
  RETURNS boolean
  LANGUAGE plpgsql
@@ -579,7 +676,22 @@ begin
     else coalesce(p_many, p_one || 's') end);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.try_json(p_text text)
+CREATE OR REPLACE FUNCTION sync.time_or_null(p_text text)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_time timestamptz;
+begin
+  v_time := p_text::timestamptz;
+  return case when isfinite(v_time) then v_time end;
+exception when data_exception then
+  return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.json_or_null(p_text text)
  RETURNS jsonb
  LANGUAGE plpgsql
  IMMUTABLE
@@ -652,7 +764,7 @@ CREATE OR REPLACE FUNCTION sync.json_object(p_text text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_value jsonb := sync.try_json(p_text);
+  v_value jsonb := sync.json_or_null(p_text);
 begin
   return case when jsonb_typeof(v_value) = 'object' then v_value end;
 end; $function$;
@@ -846,7 +958,7 @@ begin
   where workspace_id = p_workspace_id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.keep_grant(p_workspace_id bigint, p_source_id bigint, p_secret text, p_is_same boolean)
+CREATE OR REPLACE FUNCTION sync.follow_new_secret(p_workspace_id bigint, p_source_id bigint, p_secret text, p_is_same boolean)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2619,7 +2731,7 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.picked_rows(p_stream public.sync_streams, p_fill sync.column_fills, p_rows integer)
+CREATE OR REPLACE FUNCTION sync.pick_rows(p_stream public.sync_streams, p_fill sync.column_fills, p_rows integer)
  RETURNS sync.judged_record[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2699,7 +2811,7 @@ begin
   v_columns := array(select c from unnest(v_fill.columns) as c where v_stream.columns ? c);
   if v_columns <> '{}' then
     v_fill.columns := v_columns;
-    v_records := sync.picked_rows(v_stream, v_fill, p_rows);
+    v_records := sync.pick_rows(v_stream, v_fill, p_rows);
     begin
       perform sync.fill_rows(v_stream, v_columns, v_records);
     exception when data_exception then
@@ -3075,6 +3187,35 @@ begin
       end);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.prepare_job_end()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.polling_job_status');
+  if old.status <> 'running' and new.status <> old.status then
+    raise exception using errcode = 'SY009',
+      message = format('job %s is %s and stays so', old.id, old.status),
+      hint = 'Nothing terminal is reopened: start a new job, or retry_failed_chunks().';
+  end if;
+  if new.status <> 'running' and old.status = 'running' then
+    if exists (select 1 from public.workspace_sync_runs
+      where job_id = new.id and status = 'running') then
+      raise exception using errcode = 'SY009', message = format('job %s has live runs', old.id),
+        hint = 'cancel_sync_job() ends it; it closes by itself with its last run.';
+    end if;
+    new.completed_at := coalesce(new.completed_at, sync.now());
+    new.duration_ms := coalesce(new.duration_ms,
+    extract(epoch from new.completed_at - new.started_at) * 1000);
+  end if;
+  new.updated_at := sync.now();
+  return new;
+end; $function$;
+
+CREATE TRIGGER polling_job_status_transition BEFORE UPDATE ON public.polling_job_status FOR EACH ROW EXECUTE FUNCTION sync.prepare_job_end();
+
 CREATE OR REPLACE FUNCTION sync.has_parts(p_stream public.sync_streams)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3086,6 +3227,43 @@ begin
 end; $function$;
 
 create policy run_parts_select_operator on sync.run_parts as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
+
+CREATE OR REPLACE FUNCTION sync.refill_slots(p_run_id bigint)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_sort TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_filled int;
+begin
+  with run as (
+    select id, max_concurrency, is_paused
+    from public.workspace_sync_runs where id = p_run_id and status = 'running' and ending is null
+  ), free as (
+    select s.slot, row_number() over (order by s.slot) as turn
+    from run, generate_series(1, run.max_concurrency) as s (slot)
+    where not exists (select 1 from public.chunk_processing_queue as q
+    where q.run_id = p_run_id and q.slot = s.slot)
+  ), waiting as (
+    select w.id, row_number() over (order by w.id) as turn
+    from (
+      select id from public.chunk_processing_queue
+      where run_id = p_run_id and status = 'pending' and slot is null
+      order by id limit (select count(*) from free) for no key update skip locked
+    ) as w
+  )
+  update public.chunk_processing_queue as q set
+    slot = free.slot,
+    ready_seq = case when run.is_paused then null else nextval('sync.ready_seq') end,
+    next_retry_at = case when run.is_paused then 'infinity'::timestamptz end
+  from run, waiting join free using (turn)
+  where q.id = waiting.id;
+  get diagnostics v_filled = row_count;
+  return v_filled;
+end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.plan_chunks(p_run_id bigint, p_kind text, p_pages integer[], p_record_ids text[])
  RETURNS void
@@ -3145,6 +3323,18 @@ CREATE OR REPLACE FUNCTION sync.pages_ahead(p_slots integer)
 AS $function$
 begin
   return greatest(16, 4 * p_slots);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.reveal_pages(p_run_id bigint, p_last_page integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.workspace_sync_runs
+  set known_pages = greatest(known_pages, p_last_page),
+  progress_total = coalesce(progress_total, p_last_page)
+  where id = p_run_id and ending is null;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.refuse_next_url(p_text text, p_why text)
@@ -3306,7 +3496,7 @@ AS $function$
     case when p_etag.etag is null then p_etag.last_modified end));
 $function$;
 
-CREATE OR REPLACE FUNCTION sync.raise_request(p_what text, p_hint text)
+CREATE OR REPLACE FUNCTION sync.refuse_request(p_what text, p_hint text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3391,7 +3581,7 @@ begin
       return v_value;
     end if;
     if jsonb_typeof(v_value) in ('object', 'array') then
-      perform sync.raise_request(format('%s is an %s and stands within a text', v_part.template,
+      perform sync.refuse_request(format('%s is an %s and stands within a text', v_part.template,
         jsonb_typeof(v_value)), 'declare_stream() takes a template of a single value there.');
     end if;
     v_text := v_text || (v_value #>> '{}');
@@ -3442,14 +3632,14 @@ begin
     v_text := v_value #>> '{}';
     if v_text is null or v_text = '' or jsonb_typeof(v_value) in ('object', 'array')
       or v_text ~ '(^|[/\\])\.{1,2}([/\\]|$)' then
-      perform sync.raise_request(format('%s of its path is %s', v_part.template,
+      perform sync.refuse_request(format('%s of its path is %s', v_part.template,
         coalesce(left(v_value::text, 100), 'without a value')),
         'A value in a path is a text or a number, not empty, and no folder such as "..".');
     end if;
     v_path := v_path || sync.url_encode(v_text);
   end loop;
   if v_path ~* '/(\.|%2e){1,2}(/|$)' then
-    perform sync.raise_request(format('its path is %s', left(v_path, 200)),
+    perform sync.refuse_request(format('its path is %s', left(v_path, 200)),
       'A path stays below its base URL: no folder is "." or "..".');
   end if;
   return v_path;
@@ -3470,7 +3660,7 @@ begin
   for v_header in select * from jsonb_each_text(p_headers) loop
     v_value := sync.filled_text(v_header.value, p_values) #>> '{}';
     if (v_value ~ '^[\x20-\x7e]*$') is not true then
-      perform sync.raise_request(format('header %s is %s', v_header.key,
+      perform sync.refuse_request(format('header %s is %s', v_header.key,
         coalesce(left(to_jsonb(v_value)::text, 100), 'without a value')),
         'A header takes printable ASCII only, and no line break.');
     end if;
@@ -3735,8 +3925,8 @@ CREATE OR REPLACE FUNCTION sync.http_date(p_text text)
  SET "TimeZone" TO 'UTC'
 AS $function$
 begin
-  return case when length(p_text) <= 100 and p_text ~ '[0-9]{2}:[0-9]{2}' then sync.try_time(p_text)
-    end;
+  return case when length(p_text) <= 100 and p_text ~ '[0-9]{2}:[0-9]{2}'
+    then sync.time_or_null(p_text) end;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.seconds_asked(p_text text)
@@ -4087,7 +4277,7 @@ begin
   return v_admissions;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.hold_budget(p_budget_id bigint, OUT o_send_after interval, OUT o_look_after interval)
+CREATE OR REPLACE FUNCTION sync.reserve_send_time(p_budget_id bigint, OUT o_send_after interval, OUT o_look_after interval)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4243,7 +4433,7 @@ begin
   where b.id = v_budget.id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_refusal(p_workspace_id bigint, p_send_at timestamp with time zone, p_retry_after numeric, p_may_wait boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION sync.learn_of_refusal(p_workspace_id bigint, p_send_at timestamp with time zone, p_retry_after numeric, p_may_wait boolean DEFAULT true)
  RETURNS interval
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4321,7 +4511,7 @@ begin
   from next as n where b.id = n.id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_answers(p_queue_ids bigint[])
+CREATE OR REPLACE FUNCTION sync.learn_of_answers(p_queue_ids bigint[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4359,7 +4549,7 @@ begin
   perform sync.wake_workspaces(v_freed) where cardinality(v_freed) > 0;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_lone_answer(p_workspace_id bigint, p_budget_id bigint, p_sent_at timestamp with time zone)
+CREATE OR REPLACE FUNCTION sync.learn_of_lone_answer(p_workspace_id bigint, p_budget_id bigint, p_sent_at timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4482,6 +4672,36 @@ begin
     select l.id from leveled as l order by l.level, l.ready_seq limit p_limit);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.send_echo()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_every interval;
+  v_echoed_at timestamptz;
+begin
+  v_every := sync.setting_seconds('echo_interval_seconds');
+  select echoed_at into v_echoed_at from sync.echo_state;
+  if v_every = interval '0' or to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null then
+    return null;
+  end if;
+  if v_echoed_at <= v_now - v_every or v_echoed_at > v_now then
+    perform 1 from sync.echo_state where echoed_at = v_echoed_at for no key update skip locked;
+    if found then
+      update sync.echo_state set echoed_at = v_now where is_only_row;
+      perform realtime.send('{}'::jsonb, 'echo', 'chunkwise:work', true);
+      v_echoed_at := v_now;
+    end if;
+  end if;
+  return case when v_echoed_at between v_now - 2 * v_every and v_now
+    then extract(epoch from v_now - v_echoed_at) * 1000 end;
+exception when others then
+  -- A hint that cannot be sent fails alike, and is noted: an alert says so.
+  return null;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.is_token_served(p_token sync.workspace_tokens, p_base_url text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4587,7 +4807,7 @@ begin
     else sync.ensure_scope(p_source.id, v_host) end;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.request_tokens(p_workspace_ids bigint[])
+CREATE OR REPLACE FUNCTION sync.ask_for_tokens(p_workspace_ids bigint[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4617,7 +4837,7 @@ begin
   on conflict (workspace_id) where ended_at is null do nothing;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_generations(p_queue_ids bigint[], p_access sync.access[])
+CREATE OR REPLACE FUNCTION sync.write_token_generations(p_queue_ids bigint[], p_access sync.access[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4699,7 +4919,7 @@ begin
     update sync.token_requests set due_at = v_now + interval '5 seconds' where id = p_request.id;
     return null;
   end if;
-  v_held := sync.hold_budget(p_request.budget_id);
+  v_held := sync.reserve_send_time(p_request.budget_id);
   if v_held.o_send_after is null then
     update sync.token_requests set due_at = v_now + v_held.o_look_after where id = p_request.id;
     return null;
@@ -4842,7 +5062,7 @@ begin
       and (st.id = any (v_stream_ids) or c.record_id !~ '^[A-Za-z0-9_~-]+$'));
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_unreadable(p_workspace_ids bigint[])
+CREATE OR REPLACE FUNCTION sync.hold_unreadable(p_workspace_ids bigint[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4919,6 +5139,30 @@ begin
   return sync.lease_documents(v_leased, v_lease_seconds);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.hurry_worker(p_worker_id text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.workers as k set in_haste_until = sync.now() + interval '5 seconds'
+  from (
+    select worker_id from sync.workers
+    where worker_id = p_worker_id and (in_haste_until > sync.now()) is not true
+    for no key update skip locked
+  ) as held_up
+  where k.worker_id = held_up.worker_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.refuse_shape(p_what text, p_hint text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception using errcode = 'SY010', message = p_what, hint = p_hint;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.count_in(p_answer jsonb, p_path text[])
  RETURNS bigint
  LANGUAGE plpgsql
@@ -4940,7 +5184,7 @@ declare
   v_count bigint := sync.count_in(p_answer, p_path);
 begin
   if v_count is null then
-    perform sync.raise_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
+    perform sync.refuse_shape(format('the answer has no count at %s', array_to_string(p_path, '.')),
       'The API may page in another mode now; declare_stream() says where the count stands.');
   end if;
   return v_count;
@@ -4956,6 +5200,21 @@ declare
   v_pages bigint := sync.count_in(p_answer, p_path);
 begin
   return case when v_pages is not null then least(greatest(v_pages, 1), 2147483647) end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.cursor_at(p_answer jsonb, p_path text[])
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if jsonb_typeof(p_answer #> p_path) in ('object', 'array', 'boolean') then
+    perform sync.refuse_shape(format('the answer has no cursor at %s',
+      array_to_string(p_path, '.')),
+      'A cursor is a text or a number. declare_stream() says where it stands.');
+  end if;
+  return nullif(p_answer #>> p_path, '');
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.read_json(p_page sync.page_in_hand)
@@ -4986,7 +5245,7 @@ begin
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.check_records(p_page sync.page_in_hand, p_stream public.sync_streams)
+CREATE OR REPLACE FUNCTION sync.require_records(p_page sync.page_in_hand, p_stream public.sync_streams)
  RETURNS void
  LANGUAGE plpgsql
  STABLE
@@ -4996,7 +5255,7 @@ declare
   v_position bigint;
 begin
   if coalesce(jsonb_typeof(p_page.answer), 'null') <> 'array' then
-    perform sync.raise_shape(format('the answer has no list of records at %s',
+    perform sync.refuse_shape(format('the answer has no list of records at %s',
       array_to_string(p_stream.records_path, '.')),
       'declare_stream() says where they stand.');
   end if;
@@ -5014,7 +5273,7 @@ begin
     end) is not true
   order by r.n limit 1;
   if v_position is not null then
-    perform sync.raise_shape(
+    perform sync.refuse_shape(
       format('record %s of the page has no %s id at %s', v_position, p_stream.id_type,
       array_to_string(p_stream.id_path, '.')),
       'Nothing of the page was written. declare_stream() says where the id stands and of which '
@@ -5058,7 +5317,7 @@ AS $function$
 begin
   if jsonb_typeof((sync.read_json(p_page)).answer #> p_source.message_path)
     is distinct from 'string' then
-    perform sync.raise_shape(format('an answer %s without a message at %s is not the API''s own',
+    perform sync.refuse_shape(format('an answer %s without a message at %s is not the API''s own',
       p_page.http_status, array_to_string(p_source.message_path, '.')),
       'It proves nothing. If the API reports its errors elsewhere, declare_source() says where '
         '(message_path).');
@@ -5133,7 +5392,7 @@ CREATE OR REPLACE FUNCTION sync.record_time(p_record jsonb, p_stream public.sync
 AS $function$
 begin
   return case p_stream.time_format
-    when 'iso' then sync.try_time(p_record #>> p_stream.updated_at_path)
+    when 'iso' then sync.time_or_null(p_record #>> p_stream.updated_at_path)
     else sync.epoch_time(p_record #>> p_stream.updated_at_path, p_stream.time_format) end;
 end; $function$;
 
@@ -5445,7 +5704,7 @@ declare
 begin
   select so.* into strict v_source from public.sync_sources as so
   join public.sync_streams as st on st.source_id = so.id where st.id = p_page.stream_id;
-  return sync.wait_asked_for(v_source, p_page.headers, sync.try_json(p_page.body),
+  return sync.wait_asked_for(v_source, p_page.headers, sync.json_or_null(p_page.body),
     p_is_rate_limit);
 end; $function$;
 
@@ -5462,7 +5721,7 @@ begin
   if v_page.http_status is null or p_class not in ('transient', 'rate_limited', 'permanent') then
     return;
   end if;
-  v_page.answer := sync.try_json(v_page.body);
+  v_page.answer := sync.json_or_null(v_page.body);
   -- Of an answer that could not be handed over as the page that it is, the worker's class stands.
   o_class := coalesce(nullif(coalesce(sync.content_class(v_page, p_stream, p_source),
     case when p_is_answer then sync.class_of(sync.status_classes(p_stream, p_source, v_page.kind,
@@ -5484,7 +5743,7 @@ begin
     or coalesce(p_page.http_status between 200 and 299, true) then
     return false;
   end if;
-  v_page.answer := sync.try_json(v_page.body);
+  v_page.answer := sync.json_or_null(v_page.body);
   return coalesce(sync.content_class(v_page, p_stream, p_source) = 'page', false);
 end; $function$;
 
@@ -5928,7 +6187,7 @@ begin
   );
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_missing(p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.miss_records(p_run public.workspace_sync_runs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6023,7 +6282,7 @@ begin
   return v_ids;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_gone(p_run public.workspace_sync_runs, p_ids text[])
+CREATE OR REPLACE FUNCTION sync.miss_deleted(p_run public.workspace_sync_runs, p_ids text[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6173,7 +6432,7 @@ begin
   where r.id = f.id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_reading(p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.set_list_marks(p_run public.workspace_sync_runs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6288,14 +6547,14 @@ begin
     last_complete_sync_at = excluded.last_complete_sync_at,
     last_complete_run_id = excluded.last_complete_run_id,
     last_sync_duration_ms = excluded.last_sync_duration_ms, record_count = excluded.record_count;
-  perform sync.note_reading(v_run);
+  perform sync.set_list_marks(v_run);
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
     begin
       execute format('select %s($1)', v_close_function) using v_run.workspace_id;
     exception when query_canceled or others then
       if sqlstate = '57014' then
-        perform sync.note_out_of_time();
+        perform sync.set_out_of_time();
       end if;
       update public.workspace_sync_runs set warnings = warnings || format('%s: %s',
         v_close_function, sync.mask_secrets(sqlerrm)) where id = p_run_id;
@@ -6342,6 +6601,32 @@ begin
     (r.workspaces_completed, r.chunks_completed, r.chunks_failed, r.chunks_cancelled);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.remember_empty_list(p_run public.workspace_sync_runs)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_emptied_at timestamptz;
+begin
+  if p_run.distinct_ids > 0 or not exists (
+    select 1 from sync.missing_records
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
+  ) then
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+      and emptied_at is not null;
+    return false;
+  end if;
+  insert into public.sync_workspace_streams as s (workspace_id, stream_id, emptied_at)
+  values (p_run.workspace_id, p_run.stream_id, sync.now())
+  on conflict (workspace_id, stream_id) do update
+  set emptied_at = coalesce(s.emptied_at, excluded.emptied_at)
+  returning emptied_at into v_emptied_at;
+  return sync.setting('empty_list_minutes') > 0 and p_run.started_at
+    < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.ask_missing(p_run public.workspace_sync_runs, OUT o_ids text[], OUT o_warning text)
  RETURNS record
  LANGUAGE plpgsql
@@ -6384,10 +6669,10 @@ begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   -- In this order: an approval that has a missing record deletes before the revival looks, or
   -- finds it decided anew.
-  perform sync.note_missing(v_run);
+  perform sync.miss_records(v_run);
   perform sync.revive_seen(v_run);
-  perform sync.note_gone(v_run, sync.gone_ids(v_run));
-  if sync.is_newly_empty(v_run) then
+  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
+  if sync.remember_empty_list(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
       ', for the list is empty; a later run that finds it so too may delete'));
     return;
@@ -6398,7 +6683,7 @@ begin
   else
     update public.workspace_sync_runs set phase = 'confirm' where id = p_run_id;
     perform sync.plan_chunks(p_run_id, 'confirmation', null, v_asked.o_ids);
-    perform sync.fill_slots(p_run_id);
+    perform sync.refill_slots(p_run_id);
   end if;
 end; $function$;
 
@@ -6416,7 +6701,7 @@ begin
     and m.stream_id = p.stream_id and m.record_id = p.record_id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.confirmation_finding(p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.judge_confirmations(p_run public.workspace_sync_runs)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6497,7 +6782,7 @@ begin
     perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
     return null;
   end if;
-  perform sync.note_gone(p_run, v_ids);
+  perform sync.miss_deleted(p_run, v_ids);
   update sync.missing_records set held_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
     and record_id = any (v_ids);
@@ -6625,7 +6910,7 @@ begin
     where held.run_id = q.run_id and held.slot = 1);
   get diagnostics v_ready = row_count;
   if v_ready < cardinality(v_chunk_ids) then
-    perform sync.fill_slots(id) from unnest(p_run_ids) as id;
+    perform sync.refill_slots(id) from unnest(p_run_ids) as id;
   end if;
 end; $function$;
 
@@ -6712,7 +6997,7 @@ begin
           case
             when p_stream.order_type = 'text' then null
             when p_stream.order_type = 'time'
-            then extract(epoch from sync.try_time(e.record #>> v_path))
+            then extract(epoch from sync.time_or_null(e.record #>> v_path))
             when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
             then (e.record #>> v_path)::numeric end as number,
           case when p_stream.order_type = 'text'
@@ -6752,35 +7037,6 @@ begin
   return v_moved;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.named_next(p_page sync.page_in_hand, p_answer jsonb, p_stream public.sync_streams, p_source public.sync_sources, OUT o_is_said boolean, OUT o_next jsonb)
- RETURNS record
- LANGUAGE plpgsql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_text text;
-  v_base_url text;
-begin
-  if p_stream.next_is = 'link_header' then
-    o_is_said := p_page.headers ->> 'link' is not null;
-    v_text := sync.link_next(p_page.headers ->> 'link');
-  else
-    o_is_said := p_answer #> p_stream.next_path is not null;
-    v_text := sync.cursor_at(p_answer, p_stream.next_path);
-  end if;
-  if v_text is null then
-    return;
-  elsif p_stream.next_is = 'token' then
-    o_next := jsonb_build_object('next', p_answer #> p_stream.next_path);
-  else
-    select base_url into strict v_base_url from public.sync_workspaces
-    where id = p_page.workspace_id;
-    o_next := jsonb_build_object('url', sync.next_url(v_base_url, v_text, p_source,
-      v_base_url || p_source.base_path || p_stream.path));
-  end if;
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.least_overlap(p_page sync.page_in_hand, p_stream public.sync_streams)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -6811,6 +7067,35 @@ begin
       select count(*) as records from jsonb_array_elements(p_page.answer) as e (record)
       group by e.record #> coalesce(p_stream.order_path, p_stream.id_path)
     ) as t);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.named_next(p_page sync.page_in_hand, p_answer jsonb, p_stream public.sync_streams, p_source public.sync_sources, OUT o_is_said boolean, OUT o_next jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_text text;
+  v_base_url text;
+begin
+  if p_stream.next_is = 'link_header' then
+    o_is_said := p_page.headers ->> 'link' is not null;
+    v_text := sync.link_next(p_page.headers ->> 'link');
+  else
+    o_is_said := p_answer #> p_stream.next_path is not null;
+    v_text := sync.cursor_at(p_answer, p_stream.next_path);
+  end if;
+  if v_text is null then
+    return;
+  elsif p_stream.next_is = 'token' then
+    o_next := jsonb_build_object('next', p_answer #> p_stream.next_path);
+  else
+    select base_url into strict v_base_url from public.sync_workspaces
+    where id = p_page.workspace_id;
+    o_next := jsonb_build_object('url', sync.next_url(v_base_url, v_text, p_source,
+      v_base_url || p_source.base_path || p_stream.path));
+  end if;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.next_offset(p_page sync.page_in_hand, p_stream public.sync_streams)
@@ -6868,7 +7153,7 @@ begin
   end if;
   if jsonb_typeof(p_answer #> p_stream.more_path) is distinct from jsonb_typeof(p_stream.more_is)
   then
-    perform sync.raise_shape(format('the answer does not say at %s whether more follows',
+    perform sync.refuse_shape(format('the answer does not say at %s whether more follows',
       array_to_string(p_stream.more_path, '.')),
       'declare_stream() says where that stands (more_path) and which value means it (more_is).');
   end if;
@@ -6913,7 +7198,7 @@ begin
       v_page.ends := v_next is null;
       if v_next is null and (v_says_more or not (v_named.o_is_said or p_stream.next_absent_ends
         or p_page.records < p_stream.page_size)) then
-        perform sync.raise_shape(format('%s and it names no next page', case when v_says_more
+        perform sync.refuse_shape(format('%s and it names no next page', case when v_says_more
           then 'the answer says that more follows' else 'the page is full' end),
           'declare_stream() says where the next page is named (next_path, next_is), or that a full '
             'page without one is the last (next_absent_ends).');
@@ -6922,7 +7207,7 @@ begin
       v_next := jsonb_build_object('last',
         p_page.answer -> -1 #> coalesce(p_stream.last_path, p_stream.id_path));
       if nullif(v_next -> 'last', 'null') is null then
-        perform sync.raise_shape(format('nothing says where the list goes on: %s', case
+        perform sync.refuse_shape(format('nothing says where the list goes on: %s', case
           when p_page.records = 0 then 'the answer says that more follows, and shows no record'
           else 'the last record has nothing at ' || array_to_string(p_stream.last_path, '.') end),
           'declare_stream() says which value of the last record asks for the next page '
@@ -6947,7 +7232,7 @@ begin
     v_page.next := coalesce(p_page.reading, '{}')
       - '{next,url,last,offset,overlap,guess,back,again,beside,pages_below}'::text[] || v_next;
     if p_page.page >= sync.setting('max_pages') then
-      perform sync.raise_shape(format('page %s is not the last one', p_page.page),
+      perform sync.refuse_shape(format('page %s is not the last one', p_page.page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
         sync.counted(sync.setting('max_pages'), 'page')));
     end if;
@@ -6955,7 +7240,7 @@ begin
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.check_progress(p_page sync.page_in_hand, p_stream public.sync_streams)
+CREATE OR REPLACE FUNCTION sync.require_progress(p_page sync.page_in_hand, p_stream public.sync_streams)
  RETURNS void
  LANGUAGE plpgsql
  STABLE
@@ -7008,14 +7293,14 @@ declare
   v_moved text;
 begin
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   v_page.records := jsonb_array_length(v_page.answer);
   v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
   if v_page.total >= p_stream.result_cap then
     v_page.total := null;
   end if;
   v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
-  perform sync.check_progress(v_page, p_stream);
+  perform sync.require_progress(v_page, p_stream);
   v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
   if p_stream.completeness <> 'chained' then
@@ -7075,8 +7360,9 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.refusal := concat_ws('. ', rtrim(format('HTTP %s for page %s: %s', p_page.http_status,
-    p_page.page, coalesce(sync.foreign_text(sync.try_json(p_page.body) #>> p_source.message_path,
-    sync.workspace_secret(p_page.workspace_id)), 'it says no more')), '.'),
+    p_page.page, coalesce(sync.foreign_text(
+      sync.json_or_null(p_page.body) #>> p_source.message_path,
+      sync.workspace_secret(p_page.workspace_id)), 'it says no more')), '.'),
     sync.way_out(p_page.http_status, null));
   v_page.records := 0;
   v_page.reveals_pages := true;
@@ -7172,7 +7458,7 @@ begin
   return v_walk;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.read_on(p_run public.workspace_sync_runs, p_walk sync.walk)
+CREATE OR REPLACE FUNCTION sync.plan_rest(p_run public.workspace_sync_runs, p_walk sync.walk)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7183,7 +7469,7 @@ begin
   update public.workspace_sync_runs
   set known_pages = p_walk.pages, planned_pages = p_walk.pages where id = p_run.id;
   perform sync.plan_page(p_run.id, p_walk.pages + 1, p_walk.next);
-  perform sync.fill_slots(p_run.id);
+  perform sync.refill_slots(p_run.id);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.plan_beside(p_run public.workspace_sync_runs, p_page sync.page_in_hand)
@@ -7248,7 +7534,7 @@ begin
   end loop;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.next_scan(p_run_id bigint, p_sound_scan integer)
+CREATE OR REPLACE FUNCTION sync.begin_next_scan(p_run_id bigint, p_sound_scan integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7262,7 +7548,7 @@ begin
       where s.run_id = r.id and s.scan = r.scan)
   where id = p_run_id;
   perform sync.plan_chunks(p_run_id, 'page', array[1], null);
-  perform sync.fill_slots(p_run_id);
+  perform sync.refill_slots(p_run_id);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.close_since(p_run public.workspace_sync_runs)
@@ -7286,7 +7572,7 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.close_list(p_run_id bigint, p_pages integer)
+CREATE OR REPLACE FUNCTION sync.accept_list(p_run_id bigint, p_pages integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7346,10 +7632,10 @@ begin
   v_page.answer := p_page.answer #> p_stream.records_path;
   -- Where pages begin at 0, the last one may be named by number or by count.
   if v_page.last_page is null or p_stream.first_page = 0 then
-    perform sync.check_records(v_page, p_stream);
+    perform sync.require_records(v_page, p_stream);
     v_records := jsonb_array_length(v_page.answer);
     if v_page.last_page is null and v_records = 0 and v_page.total > 0 and p_page.page = 1 then
-      perform sync.raise_shape(format('the answer names no last page, and shows none of %s',
+      perform sync.refuse_shape(format('the answer names no last page, and shows none of %s',
         sync.counted(v_page.total, 'record')),
         'declare_stream() says where the last page stands, else it follows from what page 1 shows.');
     end if;
@@ -7359,16 +7645,16 @@ begin
       else least(ceil(v_page.total::numeric / v_records), 2147483647) end, 1);
   end if;
   if v_page.last_page > greatest(p_page.known_pages, sync.setting('max_pages')) then
-    perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+    perform sync.refuse_shape(format('the answer names %s as its last page', v_page.last_page),
       format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
       sync.counted(sync.setting('max_pages'), 'page')));
   end if;
   if v_page.last_page > greatest(v_page.total, 1) then
-    perform sync.raise_shape(format('the answer names %s as its last page, for %s',
+    perform sync.refuse_shape(format('the answer names %s as its last page, for %s',
       v_page.last_page, sync.counted(v_page.total, 'record')),
       'A list whose last page moves on with every page read has no end: ask the API''s operator.');
   end if;
-  perform sync.check_records(v_page, p_stream) where v_records is null;
+  perform sync.require_records(v_page, p_stream) where v_records is null;
   v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   return v_page;
 end; $function$;
@@ -7383,17 +7669,17 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.answer := jsonb_build_array(p_page.answer #> p_stream.item_record_path);
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   if v_page.answer -> 0 #>> p_stream.id_path
     is distinct from coalesce(p_page.reading ->> 'id', p_page.record_id) then
-    perform sync.raise_shape(format('asked for record %s, the API answers with another',
+    perform sync.refuse_shape(format('asked for record %s, the API answers with another',
       p_page.record_id),
       'declare_stream() says under which path a record stands.');
   end if;
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.add_up_scan(p_run_id bigint, p_scan integer, OUT o_total bigint, OUT o_distinct_ids bigint, OUT o_finding text)
+CREATE OR REPLACE FUNCTION sync.sum_up_scan(p_run_id bigint, p_scan integer, OUT o_total bigint, OUT o_distinct_ids bigint, OUT o_finding text)
  RETURNS record
  LANGUAGE plpgsql
  STABLE
@@ -7430,20 +7716,20 @@ begin
     then format('the API counts %s, its pages show %s', v_scan.total, v_scan.distinct_ids) end;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.scan_finding(p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.judge_scan(p_run public.workspace_sync_runs)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_sum record := sync.add_up_scan(p_run.id, p_run.scan);
+  v_sum record := sync.sum_up_scan(p_run.id, p_run.scan);
 begin
   update public.workspace_sync_runs set expected_total = v_sum.o_total,
     distinct_ids = v_sum.o_distinct_ids where id = p_run.id;
   return v_sum.o_finding;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.scan_again(p_run_id bigint, p_finding text, p_scans integer DEFAULT NULL::integer, p_sound_scan integer DEFAULT NULL::integer)
+CREATE OR REPLACE FUNCTION sync.reject_scan(p_run_id bigint, p_finding text, p_scans integer DEFAULT NULL::integer, p_sound_scan integer DEFAULT NULL::integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7467,7 +7753,7 @@ begin
     perform sync.close_run(p_run_id, 'partial',
       format('after %s: %s', sync.counted(v_scans, 'scan'), p_finding));
   else
-    perform sync.next_scan(p_run_id, p_sound_scan);
+    perform sync.begin_next_scan(p_run_id, p_sound_scan);
   end if;
 end; $function$;
 
@@ -7487,7 +7773,7 @@ begin
   from unnest(p_pages) as p where p.refusal is not null group by p.run_id;
   update public.workspace_sync_runs as r set known_pages = r.planned_pages
   from unnest(p_pages) as p where r.id = p.run_id and p.refusal is not null;
-  perform sync.note_revealed_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
+  perform sync.reveal_pages(p.run_id, max(p.last_page)) from unnest(p_pages) as p
   where p.reveals_pages and not exists (
     select 1 from sync.seen_pages as s
     where s.run_id = p.run_id and s.scan = p.scan and s.refusal is not null)
@@ -7500,8 +7786,8 @@ CREATE OR REPLACE FUNCTION sync.advance_counted(p_run public.workspace_sync_runs
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_finding text := case p_run.phase when 'scan' then sync.scan_finding(p_run)
-    else sync.confirmation_finding(p_run) end;
+  v_finding text := case p_run.phase when 'scan' then sync.judge_scan(p_run)
+    else sync.judge_confirmations(p_run) end;
   v_run public.workspace_sync_runs;
   v_cap bigint;
 begin
@@ -7512,7 +7798,7 @@ begin
       'of %s is no total: have the list read as chained, by {last} over a unique value',
       v_run.expected_total, v_cap));
   elsif v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding);
+    perform sync.reject_scan(p_run.id, v_finding);
   elsif p_run.phase = 'scan' and not v_run.is_full_scan then
     perform sync.close_since(v_run);
   elsif p_run.phase = 'scan' then
@@ -7532,16 +7818,16 @@ begin
   perform sync.begin_phase(p_run_ids, 'scan');
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.end_confirmations(p_run public.workspace_sync_runs, p_scans integer)
+CREATE OR REPLACE FUNCTION sync.close_confirmed(p_run public.workspace_sync_runs, p_scans integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_finding text := sync.confirmation_finding(p_run);
+  v_finding text := sync.judge_confirmations(p_run);
 begin
   if v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding, p_scans);
+    perform sync.reject_scan(p_run.id, v_finding, p_scans);
   else
     perform sync.close_run(p_run.id, 'completed', sync.delete_confirmed(p_run.id));
   end if;
@@ -7558,7 +7844,7 @@ declare
   v_walk sync.walk;
 begin
   if p_run.phase = 'confirm' then
-    perform sync.end_confirmations(p_run, v_scans);
+    perform sync.close_confirmed(p_run, v_scans);
     return;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
@@ -7567,11 +7853,11 @@ begin
     when v_walk.is_final then
       perform sync.close_run(p_run.id, 'partial', v_walk.flaw);
     when v_walk.flaw is not null then
-      perform sync.scan_again(p_run.id, v_walk.flaw, v_scans);
+      perform sync.reject_scan(p_run.id, v_walk.flaw, v_scans);
     when v_walk.is_ended then
-      perform sync.close_list(p_run.id, v_walk.pages);
+      perform sync.accept_list(p_run.id, v_walk.pages);
     else
-      perform sync.read_on(p_run, v_walk);
+      perform sync.plan_rest(p_run, v_walk);
   end case;
 end; $function$;
 
@@ -7635,36 +7921,36 @@ declare
   v_finding text;
 begin
   if p_run.phase = 'confirm' then
-    perform sync.end_confirmations(p_run, v_scans);
+    perform sync.close_confirmed(p_run, v_scans);
     return;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   v_walk := sync.walk_list(p_run.id, p_run.scan, v_stream);
   if v_walk.flaw is null and not v_walk.is_ended then
-    perform sync.read_on(p_run, v_walk);
+    perform sync.plan_rest(p_run, v_walk);
     return;
   end if;
   v_repeated := case when v_walk.flaw is null then sync.repeated_id(p_run) end;
   v_finding := coalesce(v_walk.flaw, 'record ' || v_repeated || ' stands on two pages');
   if v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding, v_scans);
+    perform sync.reject_scan(p_run.id, v_finding, v_scans);
     return;
   end if;
   v_finding := case when p_run.sound_scan is not null then sync.disagreement(p_run) end;
   case
     when p_run.sound_scan is null and p_run.scan - p_run.begun_again < v_scans then
-      perform sync.next_scan(p_run.id, p_run.scan);
+      perform sync.begin_next_scan(p_run.id, p_run.scan);
     when p_run.sound_scan is null then
       perform sync.close_run(p_run.id, 'partial', format('after %s: only the last one can be '
         'compared', sync.counted(v_scans, 'scan')));
     when v_finding is not null then
-      perform sync.scan_again(p_run.id, v_finding, v_scans, p_run.scan);
+      perform sync.reject_scan(p_run.id, v_finding, v_scans, p_run.scan);
     else
-      perform sync.close_list(p_run.id, v_walk.pages);
+      perform sync.accept_list(p_run.id, v_walk.pages);
   end case;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.check_cursor(p_page sync.page_in_hand)
+CREATE OR REPLACE FUNCTION sync.require_progress_by_cursor(p_page sync.page_in_hand)
  RETURNS void
  LANGUAGE plpgsql
  STABLE
@@ -7714,7 +8000,7 @@ begin
     from (
       select e.n, e.record #>> p_stream.id_path as id, case
           when p_stream.order_type = 'time' and not v_is_by_id
-          then extract(epoch from sync.try_time(e.record #>> v_path))
+          then extract(epoch from sync.time_or_null(e.record #>> v_path))
           when e.record #>> v_path ~ '^-?[0-9]{1,40}(\.[0-9]{1,40})?$'
           then (e.record #>> v_path)::numeric end as key
       from jsonb_array_elements(p_page.answer) with ordinality as e (record, n)
@@ -7751,11 +8037,11 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   v_page.records := jsonb_array_length(v_page.answer);
   v_page.total := sync.count_in(p_page.answer, p_stream.total_path);
   v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
-  perform sync.check_progress(v_page, p_stream);
+  perform sync.require_progress(v_page, p_stream);
   v_page.reveals_pages := true;
   return sync.with_order(v_page, p_stream);
 end; $function$;
@@ -7775,11 +8061,11 @@ begin
   v_page.next_cursor := sync.cursor_at(p_page.answer, p_stream.next_cursor_path);
   if p_page.kind = 'cursor' then
     if p_page.answer #> p_stream.next_cursor_path is null then
-      perform sync.raise_shape(format('the answer has no cursor at %s',
+      perform sync.refuse_shape(format('the answer has no cursor at %s',
         array_to_string(p_stream.next_cursor_path, '.')),
         'declare_stream() says where the next cursor stands; at the end it is null or empty.');
     end if;
-    perform sync.check_cursor(v_page) where v_page.next_cursor is not null;
+    perform sync.require_progress_by_cursor(v_page) where v_page.next_cursor is not null;
   elsif nullif(p_page.answer #> p_stream.last_page_path, 'null') is null
     and p_page.answer #> p_stream.next_cursor_path is not null then
     v_page.is_past_pages := true;
@@ -7787,7 +8073,7 @@ begin
     v_page.last_page := least(greatest(sync.count_at(p_page.answer, p_stream.last_page_path), 1),
       2147483647);
     if v_page.last_page > sync.setting('max_pages') and p_stream.deep_page_limit is null then
-      perform sync.raise_shape(format('the answer names %s as its last page', v_page.last_page),
+      perform sync.refuse_shape(format('the answer names %s as its last page', v_page.last_page),
         format('More than %s are refused; set_setting(''max_pages'', …) allows more.',
         sync.counted(sync.setting('max_pages'), 'page')));
     end if;
@@ -7795,7 +8081,7 @@ begin
       then sync.count_at(p_page.answer, p_stream.total_path) end;
   end if;
   v_page.answer := p_page.answer #> p_stream.records_path;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   if p_stream.id_type = 'integer' then
     select min((r.record #>> p_stream.id_path)::bigint) into v_page.lowest_id
     from jsonb_array_elements(v_page.answer) as r (record);
@@ -7855,7 +8141,7 @@ begin
   set needed_pages = v_needed, progress_total = coalesce(progress_total, v_needed),
   expected_total = coalesce(p_page.total, expected_total)
   where id = v_run.id;
-  perform sync.note_revealed_pages(v_run.id,
+  perform sync.reveal_pages(v_run.id,
     least(v_needed, coalesce(v_stream.deep_page_limit, v_needed)))
   where not exists (
     select 1 from sync.seen_pages
@@ -7924,6 +8210,103 @@ begin
   end loop;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.begin_cursors(p_run public.workspace_sync_runs, p_pages_read integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_stream public.sync_streams;
+  -- Not bigint: what is computed from ids may lie beyond them.
+  v_start numeric;
+  v_low numeric;
+  v_records bigint;
+  v_chains int := 1;
+  v_width numeric;
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  select min(id::numeric) filter (where s.page = greatest(p_pages_read - v_stream.overlap_pages, 1)),
+    max(s.total) - count(*),
+    (max(id::numeric) - min(id::numeric)) / greatest(count(*) - 1, 1)
+  into v_start, v_records, v_width
+  from sync.seen_pages as s cross join unnest(s.record_ids) as id
+  where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read;
+  if v_start is not null and v_stream.cursor_codec is not null and p_run.is_full_scan then
+    v_low := greatest(least(0, v_start - 1),
+      v_start - greatest(ceil(v_width * coalesce(v_records, 0)), 1));
+    v_chains := least(p_run.max_concurrency,
+      greatest(1, coalesce(v_records, 0) / (4 * v_stream.page_size)));
+  end if;
+  perform sync.plan_cursor(p_run.id, jsonb_build_object(
+    'chain', chain, 'pages_below', 0,
+    'cursor', case when v_stream.cursor_codec is not null
+    then sync.build_cursor(v_start - div((v_start - v_low) * (chain - 1), v_chains)) end,
+    'low_id', case when chain < v_chains
+    then v_start - div((v_start - v_low) * chain, v_chains) end))
+  from generate_series(1, v_chains) as chain where v_chains > 1;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 1, 'pages_below', 0, 'low_id', null,
+    'cursor', case when v_stream.cursor_codec is not null and v_start is not null
+    then sync.build_cursor(v_start) end)) where v_chains = 1;
+  update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
+  perform sync.refill_slots(p_run.id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_between_pages(p_run public.workspace_sync_runs, p_pages_read integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_gap record;
+  v_found boolean := false;
+begin
+  for v_gap in
+    select n.page, n.highest_id, n.next_lowest_id from (
+      select s.page, s.total, lead(s.total) over by_page as next_total,
+        (select max(id::bigint) from unnest(s.record_ids) as id) as highest_id,
+        lead((select min(id::bigint) from unnest(s.record_ids) as id)) over by_page
+        as next_lowest_id
+      from sync.seen_pages as s
+      where s.run_id = p_run.id and s.scan = p_run.scan and s.page <= p_pages_read
+      window by_page as (order by s.page)
+    ) as n
+    where n.next_total < n.total and n.next_lowest_id <= n.highest_id order by n.page
+  loop
+    perform sync.plan_cursor(p_run.id, jsonb_build_object('chain', -v_gap.page, 'pages_below', 0,
+      'cursor', sync.build_cursor(v_gap.highest_id::numeric + 1), 'low_id', v_gap.next_lowest_id));
+    v_found := true;
+  end loop;
+  return v_found;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_skipped(p_run public.workspace_sync_runs)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_below bigint;
+begin
+  select max(sync.cursor_id(reading ->> 'cursor')) into v_below from public.chunked_sync_jobs
+  where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+    and reading -> 'chain' = '1';
+  if not p_run.is_full_scan or v_below is null or exists (
+    select 1 from public.chunked_sync_jobs
+    where run_id = p_run.id and scan = p_run.scan and kind = 'cursor'
+      and reading -> 'chain' = '0'
+  ) or p_run.expected_total <= (
+    select count(distinct id) from sync.seen_pages as s cross join unnest(s.record_ids) as id
+    where s.run_id = p_run.id and s.scan = p_run.scan
+  ) is not false then
+    return false;
+  end if;
+  perform sync.plan_cursor(p_run.id,
+    jsonb_build_object('chain', 0, 'pages_below', 0, 'low_id', v_below, 'cursor', null));
+  perform sync.refill_slots(p_run.id);
+  return true;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.missing_from_feed(p_run public.workspace_sync_runs, OUT o_total bigint, OUT o_here bigint)
  RETURNS record
  LANGUAGE plpgsql
@@ -7948,7 +8331,7 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.advance_mark(p_run public.workspace_sync_runs, p_short_by bigint)
+CREATE OR REPLACE FUNCTION sync.set_feed_mark(p_run public.workspace_sync_runs, p_short_by bigint)
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7986,6 +8369,34 @@ begin
   return v_is_next_full;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.close_feed(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_disorder text := sync.order_finding(p_run);
+  v_count record;
+  v_is_next_full boolean;
+begin
+  if v_disorder is not null then
+    update public.sync_workspace_streams set marks = marks - 'full_scan_at'
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id;
+    perform sync.close_run(p_run.id, 'partial',
+      v_disorder || '; the mark stays, and the next scan reads everything');
+    return;
+  end if;
+  v_count := sync.missing_from_feed(p_run);
+  v_is_next_full := sync.set_feed_mark(p_run, greatest(v_count.o_total - v_count.o_here, 0));
+  if v_count.o_here < v_count.o_total then
+    perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: %s',
+      v_count.o_total, v_count.o_here, case when v_is_next_full
+      then 'the next scan reads everything' else 'full scans show no more of them' end));
+  else
+    perform sync.close_run(p_run.id, 'completed', null);
+  end if;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.advance_feed(p_run public.workspace_sync_runs)
  RETURNS void
  LANGUAGE plpgsql
@@ -7998,7 +8409,7 @@ declare
 begin
   select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
   if p_run.phase = 'cursor' then
-    perform sync.close_feed(p_run) where not sync.read_what_pages_skipped(p_run);
+    perform sync.close_feed(p_run) where not sync.plan_skipped(p_run);
     return;
   end if;
   select count(*) into v_pages_read from (
@@ -8006,10 +8417,10 @@ begin
     where run_id = p_run.id and scan = p_run.scan and page is not null
   ) as read_in_a_row where page = n;
   v_has_gaps := v_stream.cursor_codec is not null
-    and sync.read_between_pages(p_run, v_pages_read);
+    and sync.plan_between_pages(p_run, v_pages_read);
   if v_pages_read >= p_run.needed_pages and v_has_gaps then
     update public.workspace_sync_runs set phase = 'cursor' where id = p_run.id;
-    perform sync.fill_slots(p_run.id);
+    perform sync.refill_slots(p_run.id);
   elsif v_pages_read >= p_run.needed_pages then
     perform sync.close_feed(p_run);
   elsif v_stream.cursor_params is not null then
@@ -8063,14 +8474,106 @@ declare
   v_page sync.page_in_hand := p_page;
 begin
   if jsonb_typeof(p_page.answer) <> 'object' then
-    perform sync.raise_shape('the answer is not a JSON object',
+    perform sync.refuse_shape('the answer is not a JSON object',
       'The item is tried again by the next job.');
   end if;
   v_page.answer := jsonb_build_array(p_page.answer);
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_items(p_pages sync.page_in_hand[])
+CREATE OR REPLACE FUNCTION sync.pick_staged(p_run public.workspace_sync_runs, p_limit integer, OUT o_ids bigint[], OUT o_record_ids text[])
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
+AS $function$
+begin
+  select array_agg(s.id order by s.id), array_agg(s.record_id order by s.id)
+  into o_ids, o_record_ids
+  from (
+    select x.id, x.record_id from sync.staged_items as x
+    where x.workspace_id = p_run.workspace_id and x.stream_id = p_run.stream_id
+      and x.processed_at is null and x.id > coalesce(p_run.mark, 0)
+    order by x.id limit p_limit for no key update skip locked
+  ) as s;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.queue_items(p_run_id bigint, p_limit integer DEFAULT 1000)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_staged record;
+  v_keys text[];
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  v_staged := sync.pick_staged(v_run, p_limit);
+  if v_staged.o_ids is null then
+    return false;
+  end if;
+  v_keys := sync.item_keys(v_run, v_staged.o_record_ids);
+  perform sync.plan_chunks(p_run_id, 'item', null, array(
+    select distinct k from unnest(v_keys) as k where not exists (
+      select 1 from public.chunked_sync_jobs as c
+      where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'item' and c.page is null
+        and c.record_id = k offset 0)));
+  update sync.staged_items as s set
+    item_key = c.record_id, chunk_id = c.id,
+    processed_at = case when q.status = 'completed'
+      and s.staged_at <= coalesce(q.started_at, q.completed_at) then sync.now() end
+  from unnest(v_staged.o_ids, v_keys) as staged (id, item_key)
+  cross join lateral (
+    select x.id, x.record_id from public.chunked_sync_jobs as x
+    where x.run_id = p_run_id and x.scan = v_run.scan and x.kind = 'item' and x.page is null
+      and x.record_id = staged.item_key offset 0
+  ) as c
+  cross join lateral (
+    select x.status, x.started_at, x.completed_at from public.chunk_processing_queue as x
+    where x.id = c.id offset 0
+  ) as q
+  where s.workspace_id = v_run.workspace_id and s.stream_id = v_run.stream_id
+    and s.id = staged.id and s.processed_at is null
+    and s.id between v_staged.o_ids[1] and v_staged.o_ids[cardinality(v_staged.o_ids)];
+  update public.workspace_sync_runs set
+    mark = v_staged.o_ids[cardinality(v_staged.o_ids)],
+    progress_total = case when cardinality(v_staged.o_ids) < p_limit
+      then greatest(1, least(progress_total, planned_chunks)) else progress_total end
+  where id = p_run_id;
+  return true;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_items(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_failed bigint;
+begin
+  for v_part in 1 .. 20 loop
+    if not sync.queue_items(p_run.id) then
+      select count(*) into v_failed from public.chunk_processing_queue
+      where run_id = p_run.id and status = 'failed';
+      update public.workspace_sync_runs set
+        expected_total = planned_chunks, warnings = warnings || sync.item_warnings(p_run)
+      where id = p_run.id;
+      perform sync.close_run(p_run.id, case v_failed when 0 then 'completed' else 'partial' end,
+        case when v_failed > 0 then format('%s: %s could not be fetched', (
+          select stream_name from public.sync_streams where id = p_run.stream_id), v_failed) end);
+      return;
+    end if;
+    exit when sync.refill_slots(p_run.id) > 0;
+  end loop;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.unstage_items(p_pages sync.page_in_hand[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8427,7 +8930,7 @@ begin
   return v_result;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.add_up_part(p_part sync.run_parts, p_stream public.sync_streams)
+CREATE OR REPLACE FUNCTION sync.sum_up_part(p_part sync.run_parts, p_stream public.sync_streams)
  RETURNS sync.part_result
  LANGUAGE plpgsql
  STABLE
@@ -8438,7 +8941,7 @@ declare
 begin
   select case p_stream.completeness when 'single' then s.o_distinct_ids else s.o_total end,
     s.o_distinct_ids, s.o_finding, false, false, null::jsonb, null::int
-  into v_result from sync.add_up_scan(p_part.run_id, p_part.scan) as s;
+  into v_result from sync.sum_up_scan(p_part.run_id, p_part.scan) as s;
   return case p_stream.completeness when 'chained' then sync.walk_part(p_part, p_stream, v_result)
     when 'agreed' then sync.compare_part(p_part, p_stream, v_result) else v_result end;
 end; $function$;
@@ -8459,7 +8962,7 @@ begin
     p_part.created_at);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.read_part_on(p_part sync.run_parts, p_run public.workspace_sync_runs, p_page integer, p_reading jsonb)
+CREATE OR REPLACE FUNCTION sync.plan_rest_of_part(p_part sync.run_parts, p_run public.workspace_sync_runs, p_page integer, p_reading jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8472,7 +8975,7 @@ begin
   where id = p_part.id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_processed(p_part sync.run_parts, p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.unstage_parent(p_part sync.run_parts, p_run public.workspace_sync_runs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8506,10 +9009,10 @@ CREATE OR REPLACE FUNCTION sync.end_part(p_part sync.run_parts, p_run public.wor
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_result sync.part_result := sync.add_up_part(p_part, p_stream);
+  v_result sync.part_result := sync.sum_up_part(p_part, p_stream);
 begin
   if p_failure is null and v_result.next is not null then
-    perform sync.read_part_on(p_part, p_run, v_result.pages + 1, v_result.next);
+    perform sync.plan_rest_of_part(p_part, p_run, v_result.pages + 1, v_result.next);
     return;
   elsif p_failure is null and v_result.finding is not null and not v_result.is_final
     -- One more than where one scan is enough.
@@ -8524,7 +9027,7 @@ begin
   where id = p_part.id;
   update public.workspace_sync_runs set parts_ended = parts_ended + 1 where id = p_run.id;
   if v_result.finding is null then
-    perform sync.note_processed(p_part, p_run);
+    perform sync.unstage_parent(p_part, p_run);
   else
     perform sync.leave_unproven(p_part, p_run, v_result.finding);
   end if;
@@ -8565,7 +9068,7 @@ begin
   end loop;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.miss_below(p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.miss_in_lists(p_run public.workspace_sync_runs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8601,7 +9104,7 @@ begin
     and parent_id = any (v_gone);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_emptied(p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.remember_emptied(p_run public.workspace_sync_runs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8621,7 +9124,7 @@ begin
   on conflict (workspace_id, stream_id, parent_id) do nothing;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_missing_below(p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.miss_children(p_run public.workspace_sync_runs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8858,7 +9361,7 @@ begin
     v_record_ids := array(select x.record_id from unnest(v_rows) as x);
   else
     select o_ids, o_record_ids into v_staged_ids, v_record_ids
-    from sync.next_staged(v_run, p_limit);
+    from sync.pick_staged(v_run, p_limit);
     v_record_ids := coalesce(v_record_ids, '{}');
     v_rows := array(
       select l from sync.live_rows(v_parent.id, v_run.workspace_id, v_record_ids) as l);
@@ -8942,7 +9445,7 @@ begin
     where id = v_page.part_id and state = 'reading' and known_pages = v_page.page;
     if found then
       select * into strict v_run from public.workspace_sync_runs where id = v_page.run_id;
-      perform sync.read_part_on(v_part, v_run,
+      perform sync.plan_rest_of_part(v_part, v_run,
         v_page.page + case when v_page.is_past_pages then 0 else 1 end, v_page.next)
       where v_run.ending is null;
     end if;
@@ -9078,7 +9581,7 @@ declare
   v_run public.workspace_sync_runs := p_run;
 begin
   if p_run.phase = 'confirm' then
-    v_finding := sync.confirmation_finding(p_run);
+    v_finding := sync.judge_confirmations(p_run);
     if v_finding is null or not sync.reject_below(p_run, v_finding) then
       perform sync.close_children(p_run.id, sync.delete_confirmed(p_run.id));
       return;
@@ -9086,24 +9589,24 @@ begin
   end if;
   loop
     perform sync.plan_parts(p_run.id);
-    if sync.fill_slots(p_run.id) > 0 then
+    if sync.refill_slots(p_run.id) > 0 then
       return;
     end if;
     select * into strict v_run from public.workspace_sync_runs where id = p_run.id;
     exit when v_run.window_turn is null;
   end loop;
-  perform sync.miss_below(v_run);
-  perform sync.note_emptied(v_run);
-  perform sync.note_missing_below(v_run);
+  perform sync.miss_in_lists(v_run);
+  perform sync.remember_emptied(v_run);
+  perform sync.miss_children(v_run);
   perform sync.revive_shown_below(v_run);
-  perform sync.note_gone(v_run, sync.gone_ids(v_run));
+  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
   v_asked := sync.ask_missing(v_run);
   if v_asked.o_ids is null then
     perform sync.close_children(v_run.id, v_asked.o_warning);
   else
     update public.workspace_sync_runs set phase = 'confirm' where id = v_run.id;
     perform sync.ask_below(v_run, v_asked.o_ids);
-    perform sync.fill_slots(v_run.id);
+    perform sync.refill_slots(v_run.id);
   end if;
 end; $function$;
 
@@ -9129,7 +9632,7 @@ begin
   select * into strict v_stream from public.sync_streams
   where source_id = p_source.id and completeness = 'connection';
   if p_page.answer #>> v_stream.id_path is null then
-    perform sync.raise_shape(format('the answer does not tell whose key it is at %s',
+    perform sync.refuse_shape(format('the answer does not tell whose key it is at %s',
       array_to_string(v_stream.id_path, '.')),
       'declare_stream() says where that stands.');
   end if;
@@ -9231,12 +9734,12 @@ begin
   if jsonb_typeof(v_page.answer) = 'object' then
     v_page.answer := jsonb_build_array(v_page.answer);
   end if;
-  perform sync.check_records(v_page, p_stream);
+  perform sync.require_records(v_page, p_stream);
   v_page.last_page := 1;
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_answer(p_run_id bigint)
+CREATE OR REPLACE FUNCTION sync.sum_up_answer(p_run_id bigint)
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9261,11 +9764,11 @@ CREATE OR REPLACE FUNCTION sync.advance_single(p_run public.workspace_sync_runs)
 AS $function$
 declare
   v_finding text := case
-    when p_run.phase = 'confirm' then sync.confirmation_finding(p_run)
-    when not sync.note_answer(p_run.id) then 'no answer was read' end;
+    when p_run.phase = 'confirm' then sync.judge_confirmations(p_run)
+    when not sync.sum_up_answer(p_run.id) then 'no answer was read' end;
 begin
   if v_finding is not null then
-    perform sync.scan_again(p_run.id, v_finding);
+    perform sync.reject_scan(p_run.id, v_finding);
   elsif p_run.phase = 'scan' then
     perform sync.begin_confirmations(p_run.id);
   else
@@ -9389,7 +9892,7 @@ begin
   end if;
   if p_page.http_status not between 200 and 299 then
     if v_has_rules then
-      v_page.answer := sync.try_json(p_page.body);
+      v_page.answer := sync.json_or_null(p_page.body);
       v_class := sync.content_class(v_page, p_stream, p_source);
       perform sync.require_page(v_class, v_page, p_source);
     end if;
@@ -9412,7 +9915,7 @@ begin
       null;
     elsif (p_page.kind = 'page' and p_page.page > 1 and p_page.http_status = 422
         and p_stream.cursor_params is not null) is not true then
-      perform sync.raise_shape(format('a page with status %s has no records', p_page.http_status),
+      perform sync.refuse_shape(format('a page with status %s has no records', p_page.http_status),
         'The status classes of its stream should not call it a page.');
     end if;
     v_page.answer := '[]';
@@ -9705,7 +10208,7 @@ begin
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
     v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
       concat_ws('. ', rtrim(v_message, '.'), nullif(v_hint, ''))));
-    v_records := case when v_tried.shape is not null then sync.try_json(p_page.body)
+    v_records := case when v_tried.shape is not null then sync.json_or_null(p_page.body)
       #> p_stream.records_path end;
     v_tried.page.answer := case when jsonb_typeof(v_records) = 'array' then v_records
       else '[]'::jsonb end;
@@ -9900,7 +10403,7 @@ begin
   return v_short;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_unfit(p_pages sync.page_in_hand[])
+CREATE OR REPLACE FUNCTION sync.warn_of_unfit(p_pages sync.page_in_hand[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9951,7 +10454,7 @@ begin
       if v_run.status = 'running' and v_run.ending is null then
         perform sync.plan_window(v_run_id);
         perform sync.plan_parts(v_run_id) where v_run.phase = 'parts';
-        perform sync.fill_slots(v_run_id);
+        perform sync.refill_slots(v_run_id);
       elsif v_run.status = 'running' then
         perform sync.cancel_pending(v_run_id,
           coalesce(v_run.error_message, 'the run was ' || v_run.ending));
@@ -9965,13 +10468,25 @@ begin
       end if;
     exception when query_canceled or others then
       if sqlstate = '57014' then
-        perform sync.note_out_of_time();
+        perform sync.set_out_of_time();
       end if;
       update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
         is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
       where id = v_run_id;
     end;
   end loop;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_runs_and_jobs(p_run_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.advance_runs(p_run_ids);
+  perform sync.close_jobs(array(
+    select distinct job_id from public.workspace_sync_runs
+    where id = any (p_run_ids) and status <> 'running' order by job_id));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.settle_chunks(p_pages sync.page_in_hand[])
@@ -10033,7 +10548,7 @@ begin
         and (r.scan = p.scan or p.part_id is not null)
       where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
     if v_is_unfit then
-      perform sync.note_unfit(v_ended);
+      perform sync.warn_of_unfit(v_ended);
     end if;
     if v_is_connection then
       -- Jobs come before workspaces, and runs that end with what is found close theirs.
@@ -10042,15 +10557,15 @@ begin
         order by id for no key update;
       perform sync.note_key_owners(v_ended);
     end if;
-    perform sync.settle_runs(v_run_ids);
+    perform sync.advance_runs_and_jobs(v_run_ids);
   end if;
   if v_is_about_keys then
-    perform sync.note_key(v_ended);
+    perform sync.learn_of_keys(v_ended);
   end if;
   return v_pages;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.note_key(p_pages sync.page_in_hand[])
+CREATE OR REPLACE FUNCTION sync.learn_of_keys(p_pages sync.page_in_hand[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10084,14 +10599,14 @@ begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.note_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
+    perform sync.learn_of_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
       select x.* from unnest(p_pages) as x
       join public.sync_workspaces as w on w.id = x.workspace_id
       where x.code = 'SY021' and not x.is_repeat order by w.budget_id, w.id, x.turn
     ) as p;
   end if;
   if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
-    perform sync.note_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
+    perform sync.learn_of_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
     perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
     where p.outcome not in ('completed', 'delayed') having count(*) > 0;
@@ -10183,7 +10698,7 @@ begin
   where t.id = waiting.id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.refuse_grant(p_request sync.token_requests, p_message text)
+CREATE OR REPLACE FUNCTION sync.suspend_grant(p_request sync.token_requests, p_message text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10221,7 +10736,7 @@ begin
   return v_wait;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.token_request_of(p_queue_id bigint, p_lease_token bigint)
+CREATE OR REPLACE FUNCTION sync.lock_token_request(p_queue_id bigint, p_lease_token bigint)
  RETURNS sync.token_requests
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10234,7 +10749,7 @@ begin
   return case when v_request.lease_token = p_lease_token then v_request end;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.hold_token_requests(p_pages sync.page_in_hand[])
+CREATE OR REPLACE FUNCTION sync.lock_token_requests(p_pages sync.page_in_hand[])
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10300,12 +10815,12 @@ begin
       if v_answer.access_token is not null then
         perform sync.take_token(v_request, v_answer);
       elsif v_answer.is_refusal then
-        perform sync.refuse_grant(v_request, v_message);
+        perform sync.suspend_grant(v_request, v_message);
       else
         perform sync.delay_token_request(v_request, 'retry', v_message, null);
       end if;
       if v_answer.access_token is not null or v_answer.is_refusal then
-        perform sync.note_lone_answer(null, v_request.budget_id, v_request.requested_at);
+        perform sync.learn_of_lone_answer(null, v_request.budget_id, v_request.requested_at);
       end if;
       perform sync.let_probe(v_request.budget_id);
       select * into v_request from sync.token_requests where id = v_request.id;
@@ -10330,7 +10845,7 @@ CREATE OR REPLACE FUNCTION sync.take_token_answers(p_pages sync.page_in_hand[])
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_held bigint[] := sync.hold_token_requests(p_pages);
+  v_held bigint[] := sync.lock_token_requests(p_pages);
   v_page sync.page_in_hand;
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
@@ -10347,7 +10862,7 @@ CREATE OR REPLACE FUNCTION sync.fail_token(p_page sync.page_in_hand, p_error_cla
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_request sync.token_requests := sync.token_request_of(p_page.queue_id, p_page.lease_token);
+  v_request sync.token_requests := sync.lock_token_request(p_page.queue_id, p_page.lease_token);
   v_source public.sync_sources;
   v_outcome text := coalesce(v_request.outcome,
     case when v_request.status = 'cancelled' then 'cancelled' end);
@@ -10374,7 +10889,7 @@ begin
   return jsonb_build_object('queue_id', v_request.id, 'outcome', v_outcome);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.take_back_tokens()
+CREATE OR REPLACE FUNCTION sync.reclaim_token_requests()
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10455,7 +10970,7 @@ begin
   where id = p_id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.put_off_try(p_id bigint, p_wait interval, p_is_failure boolean, p_message text)
+CREATE OR REPLACE FUNCTION sync.delay_try(p_id bigint, p_wait interval, p_is_failure boolean, p_message text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10464,6 +10979,17 @@ begin
   update sync.stream_tries set lease_expires_at = null, due_at = sync.now() + p_wait,
     attempts = attempts + p_is_failure::int, error_message = coalesce(p_message, error_message)
   where id = p_id;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.wait_of_try(p_id bigint)
+ RETURNS interval
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select greatest(due_at - sync.now(), interval '0') from sync.stream_tries where id = p_id);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.lease_try(p_try sync.stream_tries, p_worker_id text)
@@ -10500,8 +11026,8 @@ begin
       'rotate_workspace_key() sets another', v_token.refusal));
     return null;
   elsif v_access.obstacle = 'token' then
-    perform sync.request_tokens(array[v_workspace.id]);
-    perform sync.put_off_try(p_try.id, sync.token_wait(v_workspace.id), false, concat_ws(': ',
+    perform sync.ask_for_tokens(array[v_workspace.id]);
+    perform sync.delay_try(p_try.id, sync.token_wait(v_workspace.id), false, concat_ws(': ',
       'it waits for an access token', (
         select error_message from sync.token_requests where workspace_id = v_workspace.id
         order by id desc limit 1)));
@@ -10511,11 +11037,11 @@ begin
       'rotate_workspace_key() sets another');
     return null;
   elsif sync.is_paused(v_workspace.id) then
-    perform sync.put_off_try(p_try.id, interval '5 seconds', false,
+    perform sync.delay_try(p_try.id, interval '5 seconds', false,
       'its workspace is paused: resume_sync() goes on');
     return null;
   elsif v_workspace.rate_limited_until > v_now then
-    perform sync.put_off_try(p_try.id, v_workspace.rate_limited_until - v_now, false,
+    perform sync.delay_try(p_try.id, v_workspace.rate_limited_until - v_now, false,
       'its workspace met a rate limit and waits');
     return null;
   end if;
@@ -10524,9 +11050,9 @@ begin
     perform sync.end_try(p_try.id, 'failed', v_made.message);
     return null;
   end if;
-  v_held := sync.hold_budget(p_try.budget_id);
+  v_held := sync.reserve_send_time(p_try.budget_id);
   if v_held.o_send_after is null then
-    perform sync.put_off_try(p_try.id, v_held.o_look_after, false, 'it waits for its budget');
+    perform sync.delay_try(p_try.id, v_held.o_look_after, false, 'it waits for its budget');
     return null;
   end if;
   v_leased.lease_token := sync.new_token();
@@ -10611,257 +11137,6 @@ begin
   end if;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.try_of(p_queue_id bigint, p_lease_token bigint)
- RETURNS sync.stream_tries
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_try sync.stream_tries;
-begin
-  select * into v_try from sync.stream_tries where request_id = p_queue_id for no key update;
-  return case when v_try.lease_token = p_lease_token and v_try.lease_expires_at > sync.now()
-    then v_try end;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.go_on_with_try(p_try sync.stream_tries, p_page sync.page_in_hand, p_stream public.sync_streams)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_next record := sync.next_of_try(p_try, p_page, p_stream);
-begin
-  update sync.stream_tries set error_message = null, attempts = 0, has_renewed = false,
-    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
-    record_id = v_next.o_record_id, reading = v_next.o_reading,
-    request_id = nextval('public.chunked_sync_jobs_id_seq')
-  where id = p_try.id and v_next.o_kind is not null;
-  if not found then
-    perform sync.end_try(p_try.id, 'done', null);
-  end if;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.page_of_try(p_try sync.stream_tries, p_given sync.page_in_hand)
- RETURNS sync.page_in_hand
- LANGUAGE plpgsql
- IMMUTABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_page sync.page_in_hand := p_given;
-begin
-  v_page.outcome := null;
-  v_page.code := null;
-  v_page.message := null;
-  v_page.workspace_id := p_try.workspace_id;
-  v_page.stream_id := (p_try.stream ->> 'id')::bigint;
-  v_page.kind := p_try.kind;
-  v_page.page := p_try.page;
-  v_page.record_id := p_try.record_id;
-  v_page.reading := p_try.reading;
-  v_page.scan := 1;
-  v_page.is_full_scan := true;
-  v_page.requested_at := p_try.requested_at;
-  v_page.token_generation := p_try.token_generation;
-  v_page.is_token_proven := false;
-  v_page.is_repeat := false;
-  return v_page;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.wait_of_try(p_id bigint)
- RETURNS interval
- LANGUAGE plpgsql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  return (
-    select greatest(due_at - sync.now(), interval '0') from sync.stream_tries where id = p_id);
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.note_failed_try(p_try sync.stream_tries, p_given sync.page_in_hand, p_message text)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
-  v_page sync.page_in_hand := p_given;
-  v_is_past_end boolean := p_try.page > 1 and p_try.reading ? 'guess'
-    and p_given.http_status in (400, 404, 422);
-begin
-  v_page.answer := '[]';
-  v_page.is_past_pages := v_is_past_end;
-  v_page.ends := case when v_is_past_end then true end;
-  update sync.stream_tries set steps = steps || jsonb_build_array(sync.step_of(p_try, v_page,
-    v_stream, sync.shape_of(sync.try_json(p_given.body), 2), case when v_is_past_end then '[]'
-    else jsonb_build_array(jsonb_build_object('what', case p_try.kind when 'page' then 'answer'
-      else 'item' end, 'says', p_message)) end))
-  where id = p_try.id;
-  if p_try.shown is null then
-    perform sync.end_try(p_try.id, 'failed', p_message);
-  else
-    perform sync.go_on_with_try(p_try, v_page, v_stream);
-  end if;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.hold_back_try(p_try sync.stream_tries, p_retry_after numeric, p_message text)
- RETURNS text
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  perform sync.put_off_try(p_try.id, sync.note_refusal(p_try.workspace_id, p_try.requested_at,
-    p_retry_after, false), false, p_message);
-  return 'delayed';
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.note_try(p_try sync.stream_tries, p_page sync.page_in_hand)
- RETURNS text
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
-  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
-  v_page sync.page_in_hand;
-  v_read sync.tried_answer;
-begin
-  v_read := sync.read_try(p_page, v_stream, v_source);
-  v_page := v_read.page;
-  if v_page.code = 'SY021' then
-    return sync.hold_back_try(p_try, sync.wait_asked_for(v_source, p_page.headers,
-      sync.try_json(p_page.body), true), v_read.complaints #>> '{0,says}');
-  elsif v_page.code = 'SY013' and p_try.attempts < 2 then
-    perform sync.put_off_try(p_try.id, interval '1 second', true,
-      v_read.complaints #>> '{0,says}');
-    return 'retry';
-  elsif p_try.kind = 'page' then
-    v_read.complaints := v_read.complaints
-      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
-  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
-    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
-      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
-  end if;
-  update sync.stream_tries set
-    steps = steps || jsonb_build_array(
-      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
-      || case when jsonb_array_length(steps) = 0
-        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
-    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
-      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
-  where id = p_try.id;
-  perform sync.go_on_with_try(p_try, v_page, v_stream);
-  perform sync.note_lone_answer(p_try.workspace_id, p_try.budget_id, p_try.requested_at);
-  return 'completed';
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.take_try_answer(p_try sync.stream_tries, p_page sync.page_in_hand)
- RETURNS sync.page_in_hand
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_page sync.page_in_hand := sync.page_of_try(p_try, p_page);
-  v_message text;
-begin
-  begin
-    v_page.outcome := sync.note_try(p_try, v_page);
-  exception when others then
-    get stacked diagnostics v_message = message_text;
-    v_page.code := sqlstate;
-    v_page.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
-    if sync.is_own_trouble(sqlstate) then
-      perform sync.put_off_try(p_try.id, interval '1 second', false, v_page.message);
-      v_page.outcome := 'postponed';
-    else
-      perform sync.end_try(p_try.id, 'failed', v_page.message);
-      v_page.outcome := 'failed';
-    end if;
-  end;
-  perform sync.let_probe(p_try.budget_id) where v_page.outcome <> 'delayed';
-  v_page.wait := case when v_page.outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
-  v_page.body := null;
-  return v_page;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.take_try_answers(p_pages sync.page_in_hand[])
- RETURNS sync.page_in_hand[]
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_page sync.page_in_hand;
-  v_try sync.stream_tries;
-  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
-begin
-  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_try := case when v_page.outcome = 'refused'
-      then sync.try_of(v_page.queue_id, v_page.lease_token) end;
-    v_pages := v_pages || case when v_try.id is null then v_page
-      else sync.take_try_answer(v_try, v_page) end;
-  end loop;
-  return v_pages;
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
- RETURNS jsonb
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET standard_conforming_strings TO 'on'
-AS $function$
-declare
-  v_try sync.stream_tries := sync.try_of(p_given.queue_id, p_given.lease_token);
-  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, v_try.source);
-  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_try.stream);
-  v_page sync.page_in_hand := sync.page_of_try(v_try, p_given);
-  v_found record;
-begin
-  if v_try.id is null then
-    return null;
-  elsif sync.is_page_by_rules(v_page, p_error_class, v_stream, v_source) then
-    v_page := sync.take_try_answer(v_try, v_page);
-    perform sync.prove_tokens(array[v_page]);
-    return sync.outcome_of(v_page);
-  end if;
-  v_page.message := sync.failure_text(p_error_message, v_try.workspace_id);
-  v_page.body := coalesce(v_page.body, p_error_message);
-  v_page.http_status := coalesce(v_page.http_status,
-    (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
-  v_found := sync.class_of_failure(v_page, p_given.http_status is not null, p_error_class, v_stream,
-    v_source);
-  if v_found.o_class = 'permanent' and v_page.http_status = 401
-    and v_page.token_generation is not null then
-    v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
-  else
-    v_page.outcome := case
-      when p_error_class = 'postponed'
-        or (p_error_class = 'released' and sync.is_unsent(p_error_message)) then 'released'
-      when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
-    v_page.is_permanent := v_found.o_class = 'permanent';
-  end if;
-  if v_page.outcome = 'released' then
-    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
-  elsif v_page.outcome = 'delayed' and v_found.o_class = 'rate_limited' then
-    perform sync.hold_back_try(v_try, coalesce(v_found.o_retry_after, p_retry_after),
-      v_page.message);
-  elsif v_page.outcome = 'delayed' then
-    perform sync.renew_token(v_page);
-    update sync.stream_tries set has_renewed = true where id = v_try.id;
-    perform sync.put_off_try(v_try.id, interval '0', false, v_page.message);
-  elsif v_page.is_permanent or v_try.attempts >= 2 then
-    v_page.outcome := 'failed';
-    perform sync.note_failed_try(v_try, v_page, v_page.message);
-  else
-    perform sync.put_off_try(v_try.id, make_interval(secs => least(60, greatest(1, p_retry_after,
-      v_found.o_retry_after))::double precision), true, v_page.message);
-  end if;
-  perform sync.let_probe(v_try.budget_id) where v_found.o_class <> 'rate_limited';
-  v_page.wait := sync.wait_of_try(v_try.id);
-  return sync.outcome_of(v_page);
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.extend_requests_of_no_run(p_leases jsonb, p_now timestamp with time zone)
  RETURNS bigint[]
  LANGUAGE plpgsql
@@ -10909,7 +11184,7 @@ begin
     where r.status = 'processing' and r.lease_expires_at > p_now and r.id <> all (v_kept));
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.take_back_tries()
+CREATE OR REPLACE FUNCTION sync.reclaim_tries()
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10931,7 +11206,7 @@ begin
     elsif v_try.attempts >= 2 then
       perform sync.end_try(v_try.id, 'failed', 'three workers fell silent over its request');
     else
-      perform sync.put_off_try(v_try.id, interval '0', true, 'its worker fell silent');
+      perform sync.delay_try(v_try.id, interval '0', true, 'its worker fell silent');
     end if;
     v_taken_back := v_taken_back + (v_try.lease_expires_at is not null)::int;
   end loop;
@@ -10939,6 +11214,246 @@ begin
     select id from sync.stream_tries where ended_at < v_now - interval '1 hour'
     order by id limit 100 for update skip locked);
   return v_taken_back;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.lock_try(p_queue_id bigint, p_lease_token bigint)
+ RETURNS sync.stream_tries
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_try sync.stream_tries;
+begin
+  select * into v_try from sync.stream_tries where request_id = p_queue_id for no key update;
+  return case when v_try.lease_token = p_lease_token and v_try.lease_expires_at > sync.now()
+    then v_try end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.advance_try(p_try sync.stream_tries, p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_next record := sync.next_of_try(p_try, p_page, p_stream);
+begin
+  update sync.stream_tries set error_message = null, attempts = 0, has_renewed = false,
+    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
+    record_id = v_next.o_record_id, reading = v_next.o_reading,
+    request_id = nextval('public.chunked_sync_jobs_id_seq')
+  where id = p_try.id and v_next.o_kind is not null;
+  if not found then
+    perform sync.end_try(p_try.id, 'done', null);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.page_of_try(p_try sync.stream_tries, p_given sync.page_in_hand)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := p_given;
+begin
+  v_page.outcome := null;
+  v_page.code := null;
+  v_page.message := null;
+  v_page.workspace_id := p_try.workspace_id;
+  v_page.stream_id := (p_try.stream ->> 'id')::bigint;
+  v_page.kind := p_try.kind;
+  v_page.page := p_try.page;
+  v_page.record_id := p_try.record_id;
+  v_page.reading := p_try.reading;
+  v_page.scan := 1;
+  v_page.is_full_scan := true;
+  v_page.requested_at := p_try.requested_at;
+  v_page.token_generation := p_try.token_generation;
+  v_page.is_token_proven := false;
+  v_page.is_repeat := false;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fail_try_step(p_try sync.stream_tries, p_given sync.page_in_hand, p_message text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand := p_given;
+  v_is_past_end boolean := p_try.page > 1 and p_try.reading ? 'guess'
+    and p_given.http_status in (400, 404, 422);
+begin
+  v_page.answer := '[]';
+  v_page.is_past_pages := v_is_past_end;
+  v_page.ends := case when v_is_past_end then true end;
+  update sync.stream_tries set steps = steps || jsonb_build_array(sync.step_of(p_try, v_page,
+    v_stream, sync.shape_of(sync.json_or_null(p_given.body), 2), case when v_is_past_end then '[]'
+    else jsonb_build_array(jsonb_build_object('what', case p_try.kind when 'page' then 'answer'
+      else 'item' end, 'says', p_message)) end))
+  where id = p_try.id;
+  if p_try.shown is null then
+    perform sync.end_try(p_try.id, 'failed', p_message);
+  else
+    perform sync.advance_try(p_try, v_page, v_stream);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.hold_back_try(p_try sync.stream_tries, p_retry_after numeric, p_message text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.delay_try(p_try.id, sync.learn_of_refusal(p_try.workspace_id, p_try.requested_at,
+    p_retry_after, false), false, p_message);
+  return 'delayed';
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.complete_try_step(p_try sync.stream_tries, p_page sync.page_in_hand)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, p_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, p_try.stream);
+  v_page sync.page_in_hand;
+  v_read sync.tried_answer;
+begin
+  v_read := sync.read_try(p_page, v_stream, v_source);
+  v_page := v_read.page;
+  if v_page.code = 'SY021' then
+    return sync.hold_back_try(p_try, sync.wait_asked_for(v_source, p_page.headers,
+      sync.json_or_null(p_page.body), true), v_read.complaints #>> '{0,says}');
+  elsif v_page.code = 'SY013' and p_try.attempts < 2 then
+    perform sync.delay_try(p_try.id, interval '1 second', true,
+      v_read.complaints #>> '{0,says}');
+    return 'retry';
+  elsif p_try.kind = 'page' then
+    v_read.complaints := v_read.complaints
+      || sync.complaints_of_page(v_page, v_stream, p_try.shown);
+  elsif v_page.is_past_pages is not true and v_page.answer = '[]' and v_read.complaints = '[]' then
+    v_read.complaints := jsonb_build_array(jsonb_build_object('what', 'item', 'says',
+      format('the API says that record %s, which is on page 1, is not there', p_try.record_id)));
+  end if;
+  update sync.stream_tries set
+    steps = steps || jsonb_build_array(
+      sync.step_of(p_try, v_page, v_stream, v_read.shape, v_read.complaints)
+      || case when jsonb_array_length(steps) = 0
+        then jsonb_build_object('fields', sync.fields_of(v_page.answer)) else '{}' end),
+    shown = coalesce(shown, jsonb_build_object('ids', sync.tried_ids(v_page.answer, v_stream),
+      'records', v_page.records, 'first_key', v_page.first_key, 'first_text', v_page.first_text))
+  where id = p_try.id;
+  perform sync.advance_try(p_try, v_page, v_stream);
+  perform sync.learn_of_lone_answer(p_try.workspace_id, p_try.budget_id, p_try.requested_at);
+  return 'completed';
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_try_answer(p_try sync.stream_tries, p_page sync.page_in_hand)
+ RETURNS sync.page_in_hand
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand := sync.page_of_try(p_try, p_page);
+  v_message text;
+begin
+  begin
+    v_page.outcome := sync.complete_try_step(p_try, v_page);
+  exception when others then
+    get stacked diagnostics v_message = message_text;
+    v_page.code := sqlstate;
+    v_page.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
+    if sync.is_own_trouble(sqlstate) then
+      perform sync.delay_try(p_try.id, interval '1 second', false, v_page.message);
+      v_page.outcome := 'postponed';
+    else
+      perform sync.end_try(p_try.id, 'failed', v_page.message);
+      v_page.outcome := 'failed';
+    end if;
+  end;
+  perform sync.let_probe(p_try.budget_id) where v_page.outcome <> 'delayed';
+  v_page.wait := case when v_page.outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
+  v_page.body := null;
+  return v_page;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.take_try_answers(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_page sync.page_in_hand;
+  v_try sync.stream_tries;
+  v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+begin
+  for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
+    v_try := case when v_page.outcome = 'refused'
+      then sync.lock_try(v_page.queue_id, v_page.lease_token) end;
+    v_pages := v_pages || case when v_try.id is null then v_page
+      else sync.take_try_answer(v_try, v_page) end;
+  end loop;
+  return v_pages;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.fail_try(p_given sync.page_in_hand, p_error_class text, p_error_message text, p_retry_after numeric)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_try sync.stream_tries := sync.lock_try(p_given.queue_id, p_given.lease_token);
+  v_source public.sync_sources := jsonb_populate_record(null::public.sync_sources, v_try.source);
+  v_stream public.sync_streams := jsonb_populate_record(null::public.sync_streams, v_try.stream);
+  v_page sync.page_in_hand := sync.page_of_try(v_try, p_given);
+  v_found record;
+begin
+  if v_try.id is null then
+    return null;
+  elsif sync.is_page_by_rules(v_page, p_error_class, v_stream, v_source) then
+    v_page := sync.take_try_answer(v_try, v_page);
+    perform sync.prove_tokens(array[v_page]);
+    return sync.outcome_of(v_page);
+  end if;
+  v_page.message := sync.failure_text(p_error_message, v_try.workspace_id);
+  v_page.body := coalesce(v_page.body, p_error_message);
+  v_page.http_status := coalesce(v_page.http_status,
+    (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
+  v_found := sync.class_of_failure(v_page, p_given.http_status is not null, p_error_class, v_stream,
+    v_source);
+  if v_found.o_class = 'permanent' and v_page.http_status = 401
+    and v_page.token_generation is not null then
+    v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
+  else
+    v_page.outcome := case
+      when p_error_class = 'postponed'
+        or (p_error_class = 'released' and sync.is_unsent(p_error_message)) then 'released'
+      when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
+    v_page.is_permanent := v_found.o_class = 'permanent';
+  end if;
+  if v_page.outcome = 'released' then
+    perform sync.delay_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.outcome = 'delayed' and v_found.o_class = 'rate_limited' then
+    perform sync.hold_back_try(v_try, coalesce(v_found.o_retry_after, p_retry_after),
+      v_page.message);
+  elsif v_page.outcome = 'delayed' then
+    perform sync.renew_token(v_page);
+    update sync.stream_tries set has_renewed = true where id = v_try.id;
+    perform sync.delay_try(v_try.id, interval '0', false, v_page.message);
+  elsif v_page.is_permanent or v_try.attempts >= 2 then
+    v_page.outcome := 'failed';
+    perform sync.fail_try_step(v_try, v_page, v_page.message);
+  else
+    perform sync.delay_try(v_try.id, make_interval(secs => least(60, greatest(1, p_retry_after,
+      v_found.o_retry_after))::double precision), true, v_page.message);
+  end if;
+  perform sync.let_probe(v_try.budget_id) where v_found.o_class <> 'rate_limited';
+  v_page.wait := sync.wait_of_try(v_try.id);
+  return sync.outcome_of(v_page);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.unfit_in(p_pages sync.page_in_hand[], p_records sync.incoming_record[], p_changed sync.changed_record[])
@@ -11093,7 +11608,7 @@ begin
     end if;
   end if;
   if v_has_items then
-    perform sync.note_items(p_pages);
+    perform sync.unstage_items(p_pages);
   end if;
   v_applied := sync.applied(p_pages, v_records, v_changed);
   if v_has_versions then
@@ -11102,7 +11617,7 @@ begin
   return v_applied;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.try_page(p_page sync.page_in_hand, p_patience interval)
+CREATE OR REPLACE FUNCTION sync.rehearse_page(p_page sync.page_in_hand, p_patience interval)
  RETURNS sync.page_in_hand
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -11128,7 +11643,7 @@ exception when others then
   return sync.judge_error(v_page, sqlstate, v_message, v_hint);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.try_pages(p_pages sync.page_in_hand[])
+CREATE OR REPLACE FUNCTION sync.rehearse_pages(p_pages sync.page_in_hand[])
  RETURNS sync.page_in_hand[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -11141,7 +11656,7 @@ begin
   foreach v_page in array p_pages loop
     -- Among many pages that meet locks only the first have time: the others are held by this call.
     v_tried := v_tried || case when v_page.outcome is not null then v_page
-      else sync.try_page(v_page, greatest(interval '10 milliseconds',
+      else sync.rehearse_page(v_page, greatest(interval '10 milliseconds',
         least(interval '200 milliseconds',
           interval '1 second' - (sync.now() - v_since)))) end;
   end loop;
@@ -11165,7 +11680,7 @@ begin
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
     where p.outcome is null and p.postponements > 0)::int .. 3 loop
     if v_attempt = 2 then
-      v_pages := sync.try_pages(v_pages);
+      v_pages := sync.rehearse_pages(v_pages);
     end if;
     begin
       v_decided := array(select p from unnest(v_pages) as p where p.outcome is not null);
@@ -11223,7 +11738,7 @@ begin
     'blocked_budgets', sync.blocked_budgets());
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.may_be_sent_again(p_queue_id bigint, p_error_message text)
+CREATE OR REPLACE FUNCTION sync.judge_release(p_queue_id bigint, p_error_message text)
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -11285,11 +11800,11 @@ begin
         and e.details ->> 'http_status' = '401'));
   end if;
   v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
-    then case when sync.may_be_sent_again(v_page.queue_id, p_error_message) then 'released'
+    then case when sync.judge_release(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
   v_page.wait := case v_class
-    when 'rate_limited' then sync.note_refusal(v_page.workspace_id,
+    when 'rate_limited' then sync.learn_of_refusal(v_page.workspace_id,
       v_page.requested_at, v_retry_after)
     when 'transient' then case when v_retry_after > 0
     then make_interval(secs => least(v_retry_after,
@@ -11451,6 +11966,81 @@ begin
     sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.start_job(p_job_name text, p_requested sync.requested_run[], p_retry_of_job_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_job_id uuid;
+  v_live_job_id uuid;
+  v_started record;
+  v_kind text := case when exists (
+    select 1 from unnest(p_requested) as q join public.sync_streams as st on st.id = q.stream_id
+    where st.completeness <> 'connection') then 'sync' else 'key_check' end;
+begin
+  perform sync.require_read_committed();
+  if coalesce(btrim(p_job_name), '') = '' then
+    raise exception using errcode = 'SY006', message = 'a job needs a '
+      'name', hint = 'start_sync_job(''nightly'')';
+  end if;
+  -- What was found taken may close before it is looked at: then it is free, and taken by the next
+  -- try. More than a few tries only what is not there at all would need.
+  for v_try in 1 .. 100 loop
+    insert into public.polling_job_status (job_name, kind, retry_of_job_id)
+    values (p_job_name, v_kind, p_retry_of_job_id)
+    on conflict (job_name) where status = 'running' do nothing returning id into v_job_id;
+    exit when v_job_id is not null;
+    select id into v_live_job_id from public.polling_job_status
+    where job_name = p_job_name and status = 'running';
+    if v_live_job_id is not null then
+      return sync.answer_of_start('already_running', v_live_job_id, format('job %s is already '
+        'running', p_job_name), '{}');
+    end if;
+  end loop;
+  for v_try in 1 .. 100 loop
+    v_started := sync.start_runs(v_job_id, p_requested);
+    exit when v_started.o_started > 0 or v_started.o_requested = 0;
+    select r.job_id into v_live_job_id from unnest(p_requested) as q
+    join public.workspace_sync_runs as r on r.workspace_id = q.workspace_id
+      and r.stream_id = q.stream_id and r.status = 'running'
+    limit 1;
+    if v_live_job_id is not null then
+      delete from public.polling_job_status where id = v_job_id;
+      return sync.answer_of_start('already_running', v_live_job_id,
+        'everything requested is already being synced', '{}');
+    end if;
+  end loop;
+  if v_job_id is null or v_started.o_started = 0 then
+    raise exception using errcode = 'SY005',
+      message = 'there is nothing to sync: what was requested was removed, moved or ended meanwhile',
+      hint = 'Ask again: select * from sync_workspaces shows what there is now.';
+  end if;
+  update public.polling_job_status set
+    total_workspaces = v_started.o_requested,
+    workspaces_skipped = cardinality(v_started.o_skipped),
+    warnings = array(select format('%s: skipped, '
+    'it is already being synced', name) from unnest(v_started.o_skipped) as name)
+  where id = v_job_id;
+  perform sync.begin_runs(array(
+    select id from public.workspace_sync_runs where job_id = v_job_id));
+  perform sync.close_job(v_job_id);
+  return sync.answer_of_start('accepted', v_job_id, format('syncing %s',
+    sync.counted(v_started.o_requested - cardinality(v_started.o_skipped), 'workspace')),
+    v_started.o_skipped);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.answer_of_start(p_status text, p_job_id uuid, p_message text, p_skipped text[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select jsonb_build_object('success', true, 'job_id', p_job_id, 'status', p_status, 'message',
+    p_message,
+    'workspaces_skipped', to_jsonb(p_skipped));
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.live_record_ids(p_run public.workspace_sync_runs)
  RETURNS text[]
  LANGUAGE plpgsql
@@ -11538,6 +12128,130 @@ begin
       order by 1),
     'surplus', case when p_run.status = 'completed' then array(
       select unnest(v_before) except select unnest(v_seen) order by 1) end);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.cancel_sync_job(p_job_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_status text;
+  v_run_ids bigint[];
+begin
+  perform sync.require_operator();
+  perform sync.require_read_committed();
+  perform sync.require_job(p_job_id);
+  select array_agg(id) into v_run_ids from (
+    select id from public.workspace_sync_runs where job_id = p_job_id and status = 'running'
+    order by id for no key update) as live;
+  update public.polling_job_status
+  set cancel_requested_at = coalesce(cancel_requested_at, sync.now())
+  where id = p_job_id and status = 'running' returning status into v_status;
+  if v_status is null then
+    raise exception using errcode = 'SY008', message = format('job %s has ended already', p_job_id),
+      hint = 'select status from polling_job_status tells how.';
+  end if;
+  perform sync.end_run_early(id, 'cancelled', null) from unnest(v_run_ids) as id;
+  perform sync.advance_runs_and_jobs(coalesce(v_run_ids, '{}'));
+  perform sync.close_job(p_job_id);
+  return (select jsonb_build_object('job_id', id, 'status', status,
+    'chunks_in_flight', (select count(*) from public.chunk_processing_queue as q
+      where q.run_id = any (v_run_ids) and q.slot is not null))
+    from public.polling_job_status where id = p_job_id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.follow_pause()
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run_ids bigint[];
+begin
+  v_run_ids := array(
+    select id from public.workspace_sync_runs
+    where status = 'running' and is_paused <> sync.is_paused(workspace_id)
+    order by id for no key update skip locked);
+  update public.workspace_sync_runs set is_paused = not is_paused where id = any (v_run_ids);
+  update public.chunk_processing_queue as q set
+    ready_seq = case when not (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then nextval('sync.ready_seq') end,
+    next_retry_at = case when (select r.is_paused from public.workspace_sync_runs as r
+      where r.id = q.run_id) then 'infinity'::timestamptz end,
+    turn = null, line_budget_id = null
+  where q.id = any (array(
+    select q.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      and q.status = 'pending'
+    where r.status = 'running' and (
+      r.is_paused and (q.ready_seq is not null or q.next_retry_at <= sync.now())
+      or not r.is_paused and q.next_retry_at = 'infinity')
+    order by q.id for no key update of q skip locked));
+  return v_run_ids;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.write_pause(p_source text, p_workspace text, p_paused_at timestamp with time zone)
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_source_id bigint;
+  v_workspace_id bigint;
+begin
+  if p_source is not null and p_workspace is not null then
+    raise exception using errcode = 'SY006', message = 'name a source or a workspace, '
+      'not both', hint = 'Neither means everything.';
+  end if;
+  v_workspace_id := case when p_workspace is not null then sync.workspace_id_of(p_workspace) end;
+  select id into v_source_id from public.sync_sources where source_name = p_source;
+  if p_source is not null and v_source_id is null then
+    raise exception using errcode = 'SY003', message = format('there is no source %L', p_source),
+      hint = 'select source_name from sync_sources lists them.';
+  end if;
+  perform 1 from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+  where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id)
+    and (v_source_id is null or w.source_id = v_source_id)
+  order by r.id for no key update of r;
+  if v_workspace_id is not null then
+    update public.sync_workspaces set paused_at = p_paused_at where id = v_workspace_id;
+  elsif v_source_id is not null then
+    update public.sync_sources set paused_at = p_paused_at where id = v_source_id;
+  else
+    update public.sync_settings set value = to_jsonb(p_paused_at is not null) where name = 'paused';
+  end if;
+  return sync.follow_pause();
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.pause_sync(p_source text, p_workspace text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run_ids bigint[];
+begin
+  perform sync.require_operator();
+  v_run_ids := sync.write_pause(p_source, p_workspace, sync.now());
+  return jsonb_build_object('paused', true, 'live_runs', cardinality(v_run_ids));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.resume_sync(p_source text, p_workspace text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run_ids bigint[];
+begin
+  perform sync.require_operator();
+  v_run_ids := sync.write_pause(p_source, p_workspace, null);
+  return jsonb_build_object('paused', false, 'live_runs', cardinality(v_run_ids));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.rows_of_source(p_source_name text)
@@ -11969,7 +12683,56 @@ begin
       from jsonb_array_elements(v_try.steps) with ordinality as s (step, n)));
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.store_workspace_key(p_workspace_id bigint, p_source_id bigint, p_api_key text, OUT o_secret_id uuid, OUT o_is_same boolean)
+CREATE OR REPLACE FUNCTION sync.follow_workspaces()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_held bigint[];
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
+  perform sync.follow_pause() where exists (
+    select 1 from new_rows as n join old_rows as o using (id)
+    where (n.key_status = 'unreadable') <> (o.key_status = 'unreadable'));
+  v_held := array(
+    select r.id from public.workspace_sync_runs as r
+    join new_rows as n on n.id = r.workspace_id join old_rows as o on o.id = n.id
+    where r.status = 'running' and n.access_revision <> o.access_revision
+    order by r.id for no key update of r skip locked);
+  perform sync.begin_again_if_outdated(id) from unnest(v_held) as id;
+  perform sync.forget_missing(n.id, st.id)
+  from new_rows as n join old_rows as o on o.id = n.id and o.access_revision <> n.access_revision
+  join public.sync_streams as st on st.source_id = o.source_id
+  where not exists (
+    select 1 from public.workspace_sync_runs as r
+    where r.workspace_id = n.id and r.stream_id = st.id and r.status = 'running'
+      and r.id <> all (v_held));
+  return null;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.lock_runs(p_workspace_name text)
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run_ids bigint[];
+begin
+  v_run_ids := array(
+    select r.id from public.workspace_sync_runs as r
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    where w.name_key = sync.name_key(p_workspace_name)
+      and r.status = 'running'
+    order by r.id for no key update of r);
+  perform 1 from public.polling_job_status where id in (
+    select job_id from public.workspace_sync_runs where id = any (v_run_ids))
+  order by id for no key update;
+  return v_run_ids;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.write_workspace_key(p_workspace_id bigint, p_source_id bigint, p_api_key text, OUT o_secret_id uuid, OUT o_is_same boolean)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -11995,7 +12758,7 @@ begin
     o_is_same := coalesce(o_is_same, false);
     o_secret_id := sync.write_secret(v_name, v_key, 'API key of a Chunkwise workspace');
   end if;
-  perform sync.keep_grant(p_workspace_id, p_source_id, v_key, o_is_same);
+  perform sync.follow_new_secret(p_workspace_id, p_source_id, v_key, o_is_same);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.register_workspace(p_workspace_name text, p_base_url text, p_api_key text, p_source text DEFAULT NULL::text, p_external_id text DEFAULT NULL::text, p_max_concurrency integer DEFAULT NULL::integer, p_replace boolean DEFAULT false)
@@ -12026,7 +12789,7 @@ begin
         'workspace has 1 to 64 slots', p_max_concurrency),
       hint = 'register_workspace(…, p_max_concurrency => 8)';
   end if;
-  v_run_ids := sync.hold_runs(v_name);
+  v_run_ids := sync.lock_runs(v_name);
   insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id)
   select v_name, sync.source_id_of(p_source), v_url, v_external_id
   where not exists (select 1 from public.sync_workspaces
@@ -12045,7 +12808,7 @@ begin
         v_workspace.base_url),
       hint = 'p_replace => true gives it the other source or base URL; what is here of it stays.';
   end if;
-  v_key := sync.store_workspace_key(v_workspace.id, v_source_id, p_api_key);
+  v_key := sync.write_workspace_key(v_workspace.id, v_source_id, p_api_key);
   update public.sync_workspaces set
     source_id = v_source_id, base_url = v_url, is_active = true, removed_at = null,
     external_id = coalesce(v_external_id, external_id),
@@ -12059,7 +12822,7 @@ begin
     key_owner_id = case when v_key.o_is_same then key_owner_id end,
     access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
   where id = v_workspace.id;
-  perform sync.settle_runs(v_run_ids);
+  perform sync.advance_runs_and_jobs(v_run_ids);
   return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
     v_workspace.workspace_name, 'created', v_is_new);
 end; $function$;
@@ -12078,10 +12841,10 @@ declare
   v_key record;
 begin
   perform sync.require_service();
-  v_run_ids := sync.hold_runs(p_workspace_name);
+  v_run_ids := sync.lock_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
   where id = sync.workspace_id_of(p_workspace_name) for no key update;
-  v_key := sync.store_workspace_key(v_workspace.id, v_workspace.source_id, p_api_key);
+  v_key := sync.write_workspace_key(v_workspace.id, v_workspace.source_id, p_api_key);
   update public.sync_workspaces set
     secret_id = v_key.o_secret_id,
     key_status = case when v_key.o_is_same and key_status = 'accepted' then key_status
@@ -12091,9 +12854,35 @@ begin
     key_owner_id = case when v_key.o_is_same then key_owner_id end,
     access_revision = access_revision + case when v_key.o_is_same then 0 else 1 end
   where id = v_workspace.id;
-  perform sync.settle_runs(v_run_ids);
+  perform sync.advance_runs_and_jobs(v_run_ids);
   return jsonb_build_object('workspace_id', v_workspace.id, 'workspace_name',
     v_workspace.workspace_name);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.erase_workspace_rows(p_workspace_id bigint, p_limit bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_table record;
+  v_deleted bigint;
+  v_total bigint := 0;
+begin
+  for v_table in
+    select c.conrelid::regclass as name, a.attname as key from pg_catalog.pg_constraint as c
+    join pg_catalog.pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    where c.contype = 'f' and c.confrelid = 'public.sync_workspaces'::regclass
+    order by c.conrelid
+  loop
+    execute format('delete from %1$s where ctid = any (array(
+      select ctid from %1$s where %2$I = $1 limit $2))', v_table.name, v_table.key)
+    using p_workspace_id, p_limit - v_total;
+    get diagnostics v_deleted = row_count;
+    v_total := v_total + v_deleted;
+    exit when v_total >= p_limit;
+  end loop;
+  return v_total;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.remove_workspace(p_workspace_name text, p_delete_records boolean DEFAULT false)
@@ -12111,7 +12900,7 @@ declare
   v_is_finished boolean := true;
 begin
   perform sync.require_service();
-  v_run_ids := sync.hold_runs(p_workspace_name);
+  v_run_ids := sync.lock_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
   where name_key = sync.name_key(p_workspace_name) for update;
   if v_workspace.id is null or (v_workspace.removed_at is not null
@@ -12134,7 +12923,7 @@ begin
     key_status = 'unchecked', key_checked_at = null, key_owner = null, key_owner_id = null,
     access_revision = access_revision + 1
   where id = v_workspace.id;
-  perform sync.settle_runs(v_run_ids);
+  perform sync.advance_runs_and_jobs(v_run_ids);
   update public.sync_alerts as a set resolved_at = sync.now()
   where a.resolved_at is null and a.kind in ('stale_workspace', 'key_refused', 'token_failing',
       'key_of_other_workspace', 'counts_disagree', 'deletions_waiting')
@@ -12145,7 +12934,7 @@ begin
     v_is_finished := not exists (select 1 from public.workspace_sync_runs
       where workspace_id = v_workspace.id and status = 'running');
     if v_is_finished then
-      v_deleted := sync.delete_workspace_rows(v_workspace.id, 50000);
+      v_deleted := sync.erase_workspace_rows(v_workspace.id, 50000);
       v_is_finished := v_deleted < 50000;
     end if;
     delete from public.sync_workspaces where id = v_workspace.id and v_is_finished;
@@ -12255,6 +13044,71 @@ end; $function$;
 
 CREATE TRIGGER stream_tries_hint AFTER INSERT OR UPDATE OF due_at ON sync.stream_tries FOR EACH ROW EXECUTE FUNCTION sync.hint_try();
 
+CREATE OR REPLACE FUNCTION sync.collect_hint_answers()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if to_regclass('net._http_response') is null
+    or not exists (select 1 from sync.hints where outcome = 'sent') then
+    return;
+  end if;
+  with tokens as (
+    select e.id as endpoint_id, sync.read_secret(e.secret_id) as token
+    from public.worker_endpoints as e
+  ), found as materialized (
+    -- Answers have no index by their request, and a claim's sweep has no other join than one by one.
+    select h.id, r.timed_out, r.error_msg, r.status_code, r.created, r.content
+    from net._http_response as r
+    cross join lateral (
+      select x.id, x.posted_at from sync.hints as x
+      where x.request_id = r.id and x.outcome = 'sent' offset 0
+    ) as h
+    where r.created >= (select min(x.posted_at) from sync.hints as x where x.outcome = 'sent')
+      - interval '10 seconds'
+      and sync.may_answer(r.created, h.posted_at, h.posted_at)
+  ), answered as (
+    update sync.hints as h set
+      outcome = case when r.timed_out then 'timed_out' when r.error_msg is not null then 'failed'
+      when r.status_code = 503 then 'busy'
+        when r.status_code >= 300 then 'refused' else 'answered' end,
+      status_code = r.status_code, settled_at = r.created,
+      -- Of a token that cannot be read nobody can see whether the answer repeats it.
+      message = case when exists (
+        select 1 from tokens as t where t.endpoint_id = h.endpoint_id and t.token is null
+      ) then '(not shown: the wake token cannot be read)'
+        else sync.foreign_text(coalesce(r.error_msg, r.content),
+        (select t.token from tokens as t where t.endpoint_id = h.endpoint_id)) end
+    from found as r
+    where h.id = r.id
+    returning h.endpoint_id, h.outcome, h.message
+  ), by_endpoint as (
+    select endpoint_id, bool_or(outcome in ('answered', 'busy')) as is_alive, count(*) as failures,
+      max(message) filter (where outcome not in ('answered', 'busy')) as message
+    from answered group by endpoint_id
+  ), free as (
+    select id from public.worker_endpoints order by id for no key update skip locked
+  )
+  update public.worker_endpoints as e set
+    last_answered_at = case when b.is_alive then sync.now() else e.last_answered_at end,
+    consecutive_failures = case when b.is_alive then 0 else e.consecutive_failures + b.failures end,
+    last_error = case when b.is_alive then null else b.message end,
+    resting_until = case when not b.is_alive and e.consecutive_failures + b.failures >= 3
+      then sync.now() + least(30 * 2 ^ least(e.consecutive_failures + b.failures - 3, 5),
+      900) * interval '1 second' end
+  from by_endpoint as b join free on free.id = b.endpoint_id
+  where e.id = free.id;
+  update sync.hints set outcome = 'lost', settled_at = sync.now()
+  where outcome = 'sent' and sent_at < sync.now() - interval '60 seconds';
+  perform sync.open_alert('endpoint_failing', url,
+    format('%s wake-ups in a row failed: %s', consecutive_failures,
+    coalesce(last_error, 'no reason')))
+  from public.worker_endpoints where is_active and resting_until > sync.now();
+  perform sync.resolve_alert('endpoint_failing', url) from public.worker_endpoints
+    where consecutive_failures = 0;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.resend_hints(p_at_once boolean)
  RETURNS integer
  LANGUAGE plpgsql
@@ -12288,6 +13142,25 @@ begin
       limit 200));
   end if;
   return cardinality(v_ready);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.tend_hints()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.wake_due_chunks(1000);
+  perform sync.wake_lines(1000);
+  perform sync.drop_old_posts();
+  perform sync.collect_hint_answers();
+  perform sync.resend_hints(false);
+exception
+  when lock_not_available then
+    -- Another holds what this reads: the next sweep comes.
+    null;
+  when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
 end; $function$;
 
 create or replace view sync.run_progress with (security_invoker = true) as
@@ -12326,6 +13199,74 @@ left join lateral (
   from public.chunk_processing_queue
   where run_id = r.id and slot is not null and r.status = 'running'
 ) as q on true;
+
+CREATE OR REPLACE FUNCTION sync.sum_up_runs(p_job_id uuid)
+ RETURNS TABLE(planned bigint, processing bigint, completed bigint, failed bigint, cancelled bigint, ready bigint, delayed bigint, percentage numeric, workspaces_completed bigint, last_claim_at timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE ROWS 1
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  return query
+  select coalesce(sum(r.planned), 0)::bigint, coalesce(sum(r.processing), 0)::bigint,
+    coalesce(sum(r.completed), 0)::bigint, coalesce(sum(r.failed), 0)::bigint,
+    coalesce(sum(r.cancelled), 0)::bigint, coalesce(sum(r.ready), 0)::bigint,
+    coalesce(sum(r.delayed), 0)::bigint,
+    case when not bool_or(r.progress_total is null)
+    then least(99.9, trunc(100.0 * sum(r.progress_done) / sum(r.progress_total), 1)) end,
+    count(distinct r.workspace_id)
+    - count(distinct r.workspace_id) filter (where r.status <> 'completed'),
+    max(r.last_claim_at)
+  from sync.run_progress as r where r.job_id = p_job_id;
+end; $function$;
+
+create or replace view sync.job_progress with (security_invoker = true) as
+select
+  j.id as job_id, j.job_name, j.kind, j.status, j.total_workspaces,
+  j.chunks_completed + j.chunks_failed + j.chunks_cancelled as planned, 0::bigint as pending,
+  0::bigint as processing,
+  j.chunks_completed as completed, j.chunks_failed as failed, j.chunks_cancelled as cancelled,
+  case j.status when 'completed' then 'completed' when 'cancelled' then 'cancelled'
+    else 'partial_failure' end as overall_status,
+  coalesce(j.progress_percentage, case j.status when 'completed' then 100.0 end) as percentage,
+  j.workspaces_processed::bigint as workspaces_completed, j.updated_at,
+  coalesce(j.error_message, j.warnings[1]) as happening_now
+from public.polling_job_status as j
+where j.status <> 'running'
+union all
+select
+  j.id, j.job_name, j.kind, j.status, j.total_workspaces,
+  p.planned, left_over.pending, p.processing,
+  p.completed, p.failed, p.cancelled,
+  case when p.planned = left_over.pending then 'pending' else 'processing' end,
+  p.percentage, p.workspaces_completed, greatest(j.updated_at, p.last_claim_at),
+  case
+    when j.cancel_requested_at is not null
+    then format('cancelled; %s still in flight', sync.counted(p.processing, 'chunk'))
+    else format('%s in flight, %s ready, %s delayed, %s waiting',
+    sync.counted(p.processing, 'chunk'), p.ready, p.delayed,
+    left_over.pending - p.ready - p.delayed) end
+from public.polling_job_status as j
+cross join lateral sync.sum_up_runs(j.id) as p
+cross join lateral (
+  select p.planned - p.completed - p.failed - p.cancelled - p.processing as pending
+) as left_over
+where j.status = 'running';
+
+create or replace view public.chunk_processing_status with (security_invoker = true) as
+select
+  job_id as parent_sync_job_id, pending as pending_chunks, processing as processing_chunks,
+  completed as completed_chunks, failed as failed_chunks, overall_status,
+  percentage as progress_percentage
+from sync.job_progress;
+
+create or replace view public.sync_progress with (security_invoker = true) as
+select
+  job_id, job_name, kind, status, workspaces_completed, total_workspaces,
+  percentage as progress_percentage, updated_at, happening_now
+from sync.job_progress;
 
 create or replace view public.queue_health with (security_invoker = true) as
 select
@@ -12460,6 +13401,105 @@ left join lateral (
 ) as ended on true
 left join public.workspace_sync_runs as held on held.id = s.last_complete_run_id
 where w.removed_at is null;
+
+CREATE OR REPLACE FUNCTION public.set_alert_url(p_kind text, p_url text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+declare
+  v_name text := 'chunkwise/alert/' || p_kind;
+  v_secret_id uuid;
+begin
+  perform sync.require_service();
+  if p_kind is null or p_kind not in ('webhook', 'dead_man') then
+    raise exception using errcode = 'SY006', message = format('%L is no kind of alert URL', p_kind),
+      hint = 'webhook takes alerts as {"text": …}; dead_man is pinged every 5 minutes.';
+  end if;
+  -- What is being sent goes to the old URL still, and is noted before it is forgotten.
+  perform sync.lock_engine('alerts');
+  select id into v_secret_id from vault.secrets where name = v_name;
+  if p_url is null then
+    delete from vault.secrets where id = v_secret_id;
+  else
+    p_url := sync.checked_url(p_url, p_takes_private_http => true);
+    if v_secret_id is null then
+      perform vault.create_secret(p_url, v_name, 'Where Chunkwise sends alerts');
+    else
+      perform vault.update_secret(v_secret_id, p_url);
+    end if;
+  end if;
+  if p_kind = 'webhook' then
+    -- The other place knows nothing of what is open: forget who was told, and how often it failed.
+    delete from sync.alert_deliveries as d using public.sync_alerts as a
+    where a.id = d.alert_id and a.resolved_at is null;
+  end if;
+  return jsonb_build_object('kind', p_kind, 'is_set', p_url is not null);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.add_deliveries()
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  insert into sync.alert_deliveries (alert_id, event)
+  select id, 'opened' from public.sync_alerts where resolved_at is null
+  on conflict do nothing;
+  insert into sync.alert_deliveries (alert_id, event)
+  select a.id, 'resolved' from public.sync_alerts as a
+  join sync.alert_deliveries as d on d.alert_id = a.id and d.event = 'opened'
+  where a.resolved_at > sync.now() - interval '1 day'
+  on conflict do nothing;
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.collect_delivery_answers(p_url text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update sync.alert_posts as p set held_at = default
+  from net.http_request_queue as q
+  where q.id = p.request_id and q.headers ->> 'Chunkwise-Message' = p.name;
+  with answered as (
+    delete from sync.alert_posts as p using net._http_response as r
+    where r.id = p.request_id and p.net_queue = to_regclass('net.http_request_queue')
+      and sync.may_answer(r.created, p.posted_at, p.held_at)
+    returning p.alert_id, p.event, r.status_code, r.error_msg
+  )
+  update sync.alert_deliveries as d set
+    delivered_at = case when a.status_code between 200 and 299 then sync.now() end,
+    last_error = case when a.status_code between 200 and 299 then null
+      else sync.mask_secrets(replace(coalesce(a.error_msg, 'HTTP ' || a.status_code, 'timed out'),
+        p_url, 'the webhook')) end
+  from answered as a
+  where d.delivered_at is null and d.alert_id = a.alert_id and d.event = a.event;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.deliver_alerts()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_url text;
+begin
+  if not sync.lock_engine_if_free('alerts') then
+    return;
+  end if;
+  v_url := sync.alert_url('webhook');
+  if v_url is null or to_regclass('net.http_request_queue') is null then
+    return;
+  end if;
+  perform sync.add_deliveries();
+  perform sync.collect_delivery_answers(v_url);
+  perform sync.send_deliveries(v_url);
+exception when others then
+  update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
+end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.why_stalled(p_job_id uuid)
  RETURNS text
@@ -12607,6 +13647,52 @@ AS $function$
     min(format('%s on %s', g.privilege, g.object)))
   from sync.careless_grants() as g group by g.grantee;
 $function$;
+
+CREATE OR REPLACE FUNCTION sync.check_health()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'auto'
+ SET enable_seqscan TO 'on'
+ SET enable_bitmapscan TO 'on'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
+AS $function$
+declare
+  v_part text;
+  v_causes sync.cause[] := array[]::sync.cause[];
+  v_error text;
+begin
+  if not sync.lock_engine_if_free('health') then
+    return null;
+  end if;
+  perform sync.watch_jobs();
+  foreach v_part in array
+    '{stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
+  loop
+    begin
+      v_causes := v_causes || case v_part
+        when 'stale_causes' then array(select c from sync.stale_causes() as c)
+        when 'workspace_causes' then array(select c from sync.workspace_causes() as c)
+        when 'job_causes' then array(select c from sync.job_causes() as c)
+        when 'engine_causes' then array(select c from sync.engine_causes() as c)
+        else array(select c from sync.cron_causes() as c) end;
+    exception when others then
+      v_causes := v_causes || row('check_failing', v_part, sqlerrm)::sync.cause;
+      v_error := concat_ws('; ', v_error, format('%s: %s', v_part, sqlerrm));
+    end;
+  end loop;
+  perform sync.open_alert(c.kind, c.subject, coalesce(string_agg(c.message, '; '), ''))
+  from unnest(v_causes) as c group by c.kind, c.subject order by c.kind, c.subject;
+  update public.sync_alerts as a set resolved_at = sync.now()
+  where v_error is null and a.resolved_at is null and a.kind <> 'endpoint_failing' and not exists (
+    select 1 from unnest(v_causes) as c where c.kind = a.kind and c.subject = a.subject);
+  update sync.heartbeats set beat_at = sync.now(), last_error = sync.mask_secrets(v_error)
+  where name = 'health';
+  perform sync.deliver_alerts();
+  perform sync.ping_dead_man();
+  return cardinality(v_causes);
+end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.fleet_rows(p_workspace_id bigint)
  RETURNS SETOF sync.fleet_row
@@ -12801,7 +13887,7 @@ begin
         select coalesce(jsonb_agg(jsonb_build_object('job_id', j.id, 'job_name', j.job_name,
           'percentage', a.percentage, 'workspaces_completed', a.workspaces_completed,
           'total_workspaces', j.total_workspaces) order by j.started_at, j.id), '[]')
-        from public.polling_job_status as j cross join lateral sync.add_up_runs(j.id) as a
+        from public.polling_job_status as j cross join lateral sync.sum_up_runs(j.id) as a
         where j.status = 'running'),
       'rows', (
         select coalesce(jsonb_agg(jsonb_build_object('workspace_name', p.workspace_name,
@@ -13083,6 +14169,60 @@ begin
   return sync.get_sources_page();
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.reclaim_chunks()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_most numeric := sync.setting('max_lease_losses');
+  v_lost bigint[];
+  v_alone bigint[];
+  v_expired sync.page_in_hand[];
+begin
+  v_lost := array(
+    select q.id from public.workspace_sync_runs as r
+    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
+    order by q.id for no key update of q skip locked);
+  if v_lost = '{}' then
+    return 0;
+  end if;
+  v_alone := sync.lost_alone(v_lost);
+  select array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
+    'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
+    'lease_token', x.lease_token,
+    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
+    'http_status', null,
+    'outcome', case when x.ending is not null then 'cancelled'
+    when x.losses_alone >= v_most then 'failed' end,
+    'message', case when x.ending is null and x.losses_alone >= v_most
+      then format('its worker died %s while it held nothing else: a poison page',
+        sync.counted(x.losses_alone, 'time')) end)))
+  into v_expired
+  from (
+    select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,
+      q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end as losses_alone
+    from public.chunk_processing_queue as q
+    join public.workspace_sync_runs as r on r.id = q.run_id
+    where q.id = any (v_lost)
+  ) as x;
+  insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
+  select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
+  update public.chunk_processing_queue as q set
+    status = case when e.outcome is null then 'pending' else q.status end,
+    ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
+    turn = case when e.outcome is not null then q.turn end,
+    lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
+    lease_losses = q.lease_losses + 1,
+    losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
+  from unnest(v_expired) as e where q.id = e.queue_id;
+  perform sync.end_or_delay(array(select e from unnest(v_expired) as e
+    where e.outcome is not null));
+  return cardinality(v_lost);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.repair_runs(p_is_in_claim boolean)
  RETURNS void
  LANGUAGE plpgsql
@@ -13112,7 +14252,7 @@ begin
   where v_run_ids is not null;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.find_keys_again()
+CREATE OR REPLACE FUNCTION sync.reread_keys()
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -13157,11 +14297,11 @@ begin
   end;
   perform sync.forget_future();
   perform sync.bound_waits();
-  v_taken_back := sync.take_back_expired() + sync.take_back_tries() + sync.take_back_tokens();
+  v_taken_back := sync.reclaim_chunks() + sync.reclaim_tries() + sync.reclaim_token_requests();
   perform sync.end_overdue_runs();
-  perform sync.find_keys_again();
+  perform sync.reread_keys();
   perform sync.follow_grants();
-  perform sync.mark_paused_runs();
+  perform sync.follow_pause();
   perform sync.repair_runs(p_is_in_claim);
   perform sync.close_left_jobs();
   perform sync.refresh_live_jobs();
@@ -13180,6 +14320,56 @@ begin
   from (select is_only_row from sync.sweep_state for no key update skip locked) as free
   where s.is_only_row;
   return v_taken_back;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.sweep_if_due()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_state sync.sweep_state;
+  v_is_due boolean;
+begin
+  select * into v_state from sync.sweep_state;
+  v_is_due := v_state.swept_at < v_now - sync.setting_seconds('sweep_interval_seconds')
+    or v_state.swept_at > v_now;
+  if not (v_is_due or v_state.refreshed_at < v_now - interval '2 seconds'
+      or v_state.refreshed_at > v_now)
+    or not sync.lock_engine_if_free('sweep') then
+    return;
+  end if;
+  begin
+    if v_is_due then
+      perform sync.sweep(true);
+    else
+      perform sync.refresh_live_jobs();
+    end if;
+  exception when query_canceled or others then
+    if sqlstate = '57014' then
+      perform sync.set_out_of_time();
+    end if;
+    update sync.sweep_state as s
+    set swept_at = sync.now(), last_error = sync.mask_secrets(sqlerrm)
+    from (select is_only_row from sync.sweep_state for no key update skip locked) as free
+    where s.is_only_row;
+  end;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION public.cleanup_stuck_chunks()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '60s'
+ SET default_transaction_isolation TO 'read committed'
+AS $function$
+begin
+  perform sync.require_service();
+  perform sync.require_read_committed();
+  perform sync.lock_engine('sweep');
+  return sync.sweep(false);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.claim_chunks(p_queue_ids bigint[], p_worker_id text, p_room integer, OUT o_admissions sync.admission[], OUT o_answer jsonb)
@@ -13224,10 +14414,10 @@ begin
     coalesce(bool_or(a.token_generation is not null), false)
   into v_keyless, v_tokenless, v_has_tokens from unnest(v_access) as a;
   if cardinality(v_keyless) > 0 then
-    perform sync.note_unreadable(v_keyless);
+    perform sync.hold_unreadable(v_keyless);
   end if;
   if cardinality(v_tokenless) > 0 then
-    perform sync.request_tokens(v_tokenless);
+    perform sync.ask_for_tokens(v_tokenless);
   end if;
   o_admissions := array[]::sync.admission[];
   if cardinality(v_queue_ids) > 0 then
@@ -13238,10 +14428,10 @@ begin
     coalesce(bool_or(a.verdict in ('moved', 'keyless', 'token')), false)
   into v_is_locked, v_is_withheld from unnest(o_admissions) as a;
   if v_is_locked then
-    perform sync.note_haste(p_worker_id);
+    perform sync.hurry_worker(p_worker_id);
   end if;
   if v_has_tokens then
-    perform sync.note_generations(array(
+    perform sync.write_token_generations(array(
       select a.queue_id from unnest(o_admissions) as a where a.verdict = 'admitted'), v_access);
   end if;
   v_token_due_at := (
@@ -13340,7 +14530,7 @@ begin
     return v_refusal;
   end if;
   v_echo := case when p_listening is null then '{}'::jsonb
-    else jsonb_build_object('echo_age_ms', sync.echo_age_ms()) end;
+    else jsonb_build_object('echo_age_ms', sync.send_echo()) end;
   perform sync.sweep_if_due();
   if sync.is_out_of_time() then
     return (sync.claim_chunks('{}', p_worker_id, 0)).o_answer || v_echo;
@@ -13657,7 +14847,18 @@ end; $put_back$;
 comment on function public.chunkwise_version() is 'What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version", "release"}.';
 
-comment on function sync.try_json(text) is 'Returns: a text as JSON, null if it is none, or deeper than can be read.';
+comment on function sync.lock_engine_if_free(text) is 'Hold one of the engine''s locks until the transaction ends, unless another holds it. Returns:
+whether it is held. Locks: its row, by SKIP LOCKED.';
+
+comment on function sync.lock_engine(text) is 'Hold one of the engine''s locks until the transaction ends. Locks: its row.';
+
+comment on function sync.set_out_of_time() is 'The time limit of a statement goes off once. Whoever answers it notes that, so that nothing that
+takes time is begun any more in this transaction.';
+
+comment on function sync.time_or_null(text) is 'Returns: the time, or null if it is none; without a zone it is the session''s, which callers set to
+UTC.';
+
+comment on function sync.json_or_null(text) is 'Returns: a text as JSON, null if it is none, or deeper than can be read.';
 
 comment on function sync.origin_of(text) is 'Returns: scheme, host and port of a URL, in the one spelling of parse_url(), or null if it is
 none.';
@@ -13764,7 +14965,7 @@ comment on function sync.forget_token(bigint) is 'A workspace''s tokens leave Va
 The caller holds the workspace. Locks: its request, its row, what Vault has of it, in the order in
 which an answer takes them.';
 
-comment on function sync.keep_grant(bigint,bigint,text,boolean) is 'A workspace was given a secret: with another one than before its tokens are forgotten, and without
+comment on function sync.follow_new_secret(bigint,bigint,text,boolean) is 'A workspace was given a secret: with another one than before its tokens are forgotten, and without
 OAuth2 it has none. The caller holds the workspace and has checked the secret''s form. Raises: SY019
 another workspace of the source has this grant. Locks: its request, its row.';
 
@@ -13968,14 +15169,6 @@ constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.
 
 comment on schema synced is 'Tables that streams declare by columns. No API serves it unless the owner exposes it.';
 
-comment on column sync.column_fills.last_key is 'Up to which row that is done; null: to none.';
-
-comment on column sync.column_fills.looked_at is 'Rows that were looked at.';
-
-comment on column sync.column_fills.unfit is '{column: id of the first record whose value does not fit it and is null there}.';
-
-comment on table sync.column_fills is 'Columns that a table got when it had rows: sweeps fill them from raw, by the key, in batches.';
-
 comment on function sync.declared_table(jsonb) is 'Returns: the name of the table that a declaration with columns has. Raises: SY006 no such name.';
 
 comment on function sync.upsert_name(text) is 'Returns: the name of a declared table''s apply function.';
@@ -14003,10 +15196,18 @@ comment on function sync.make_table(jsonb,bigint) is 'Make the table that a stre
 {"target_table", "apply_function", "added": columns}. Raises: SY006 a table of another form or
 another stream''s, 55P03 not free. Locks: the table, its registration.';
 
+comment on column sync.column_fills.last_key is 'Up to which row that is done; null: to none.';
+
+comment on column sync.column_fills.looked_at is 'Rows that were looked at.';
+
+comment on column sync.column_fills.unfit is '{column: id of the first record whose value does not fit it and is null there}.';
+
+comment on table sync.column_fills is 'Columns that a table got when it had rows: sweeps fill them from raw, by the key, in batches.';
+
 comment on function sync.write_columns(public.sync_streams,public.sync_streams,jsonb) is 'Make a declared table''s apply function, where something of it changed, and have what was added
 filled. Locks: its registration, its row of column_fills.';
 
-comment on function sync.picked_rows(public.sync_streams,sync.column_fills,integer) is 'Returns: the next rows of a table whose new columns are to be filled, with what goes there. Locks:
+comment on function sync.pick_rows(public.sync_streams,sync.column_fills,integer) is 'Returns: the next rows of a table whose new columns are to be filled, with what goes there. Locks:
 those rows, in key order.';
 
 comment on function sync.fill_rows(public.sync_streams,text[],sync.judged_record[]) is 'Write columns of rows that the caller holds. Raises: 22xxx a value that does not fit.';
@@ -14055,6 +15256,9 @@ workspaces.';
 comment on function public.stream_sql(text,text) is 'What a stream''s records go through, to read or to keep: its table, if it declares one, with
 rights, policy and revokes, and the function that writes it. The source has to be named where
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.';
+
+comment on function sync.prepare_job_end() is 'Trigger: a job ends once, and not before its runs; it notes when and how long it took. Raises:
+SY009.';
 
 comment on column public.workspace_sync_runs.has_more_parts is 'Whether there may be parents behind that one.';
 
@@ -14149,8 +15353,14 @@ comment on column sync.seen_pages.page is 'Null for what was read by cursor, and
 
 comment on column sync.seen_pages.refusal is 'What the API answered in place of a page that others had led to: its scan does not count.';
 
+comment on function sync.refill_slots(bigint) is 'Promote waiting chunks into a run''s free slots. The caller holds the run''s lock. Returns: how
+many. Locks: queue rows, by SKIP LOCKED.';
+
 comment on function sync.plan_page(bigint,integer,jsonb) is 'Queue one page of the run''s current scan, with the values that its request takes. The caller holds
 the run''s lock and has checked that it lives.';
+
+comment on function sync.reveal_pages(bigint,integer) is 'Know of the pages up to the last one that an answer named; plan_window() queues them. The caller
+holds the run''s lock. Nothing happens while the run is ending.';
 
 comment on function sync.refuse_next_url(text,text) is 'Raises: SY010 with the next URL.';
 
@@ -14184,7 +15394,7 @@ slack.';
 
 comment on function sync.condition_headers(sync.page_etags) is 'Returns: the headers that ask for a page only if it is another than the known one.';
 
-comment on function sync.raise_request(text,text) is 'Raises: SY022, a chunk''s request cannot be made.';
+comment on function sync.refuse_request(text,text) is 'Raises: SY022, a chunk''s request cannot be made.';
 
 comment on function sync.template_values(public.chunked_sync_jobs,public.sync_streams) is 'Returns: the values of a chunk''s templates by name; what has none is left out.';
 
@@ -14246,11 +15456,6 @@ comment on function sync.seconds_asked(text) is 'Returns: a number of 0 or more,
 comment on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb,boolean) is 'Returns: after how many seconds an answer asks to be asked again: by Retry-After, of a rate limit
 by the source''s reset_header, or in its body; null if it names nothing above 0.';
 
-comment on type sync.admission is 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
-again), token (its workspace waits for an access token; send_after likewise), locked (another
-session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or
-moved (its workspace has another source now).';
-
 comment on function sync.in_flight_of(bigint) is 'Returns: leases that draw on a budget, with those of tries and of requests for access tokens.';
 
 comment on function sync.shares_of(public.sync_budgets) is 'Who holds the places that a budget has in flight. Returns: of each workspace with leases or ready
@@ -14263,6 +15468,11 @@ lowest first: a newcomer goes behind them. Whose workspace has its share goes af
 not at all where it has half of the places. Of more than 32 lines, some. Locks: queue rows, by SKIP
 LOCKED.';
 
+comment on type sync.admission is 'verdict: admitted (send_after: wait before sending), budget and workspace (send_after: when to look
+again), token (its workspace waits for an access token; send_after likewise), locked (another
+session holds its budget''s row), paused, ending, keyless (its workspace''s key cannot be read) or
+moved (its workspace has another source now).';
+
 comment on function sync.admit_chunks(bigint[],text,bigint[],bigint[]) is 'Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget''s
 line. Where places in flight are short, what is within its workspace''s share goes before the rest,
 and no workspace gets more than half while others wait, however long its requests take. Of a
@@ -14270,7 +15480,7 @@ workspace that a 429 held, one request asks first. Nothing is sent on a budget t
 has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
 which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().';
 
-comment on function sync.hold_budget(bigint) is 'Reserve a send time for one request of no run, a try''s or one for an access token. Returns: when
+comment on function sync.reserve_send_time(bigint) is 'Reserve a send time for one request of no run, a try''s or one for an access token. Returns: when
 it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.';
 
 comment on function sync.hold_alone(text,bigint) is 'For a claim of any chunk, or of a named one. Where a chunk must be leased alone, its worker
@@ -14288,7 +15498,7 @@ stops for all, until p_until, where nothing sent since is answered, and in any c
 key''s own. A budget that another session has locked learns nothing of it. Locks: the budget, last of
 all, as lock_budgets().';
 
-comment on function sync.note_refusal(bigint,timestamp with time zone,numeric,boolean) is 'A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
+comment on function sync.learn_of_refusal(bigint,timestamp with time zone,numeric,boolean) is 'A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
 down. Of a workspace or budget that another session has locked, a call that may not wait notes
 nothing. Returns: how long the request waits. Locks: the workspace, its waiting chunks by SKIP
 LOCKED, then its budget, last of all, as lock_budgets().';
@@ -14298,16 +15508,16 @@ little rate for each that was sent after the last 429; a probe lifts the block. 
 request sent before says nothing, nor does any to a budget that another session has locked. Locks:
 budgets by id as lock_budgets(), last of all.';
 
-comment on function sync.note_answers(bigint[]) is 'Requests of chunks were answered: their workspaces wait no longer, their budgets get back what
+comment on function sync.learn_of_answers(bigint[]) is 'Requests of chunks were answered: their workspaces wait no longer, their budgets get back what
 give_back() says. An answer to a request sent before the last 429 says nothing. Locks: workspaces by
 id, budgets by id as lock_budgets(), last of all; then what was held, by SKIP LOCKED.';
 
-comment on function sync.note_lone_answer(bigint,bigint,timestamp with time zone) is 'As note_answers(), for one request of no run; without a workspace it says something of its budget
-alone. The caller may hold budgets, so it waits for nobody. Locks: the workspace, the budget and
-queue rows by SKIP LOCKED.';
+comment on function sync.learn_of_lone_answer(bigint,bigint,timestamp with time zone) is 'As learn_of_answers(), for one request of no run; without a workspace it says something of its
+budget alone. The caller may hold budgets, so it waits for nobody. Locks: the workspace, the budget
+and queue rows by SKIP LOCKED.';
 
-comment on function sync.let_probe(bigint) is 'A request of no run, as hold_budget() lets go, was the probe of a blocked budget: a page''s may be
-next. Locks: the budget, by SKIP LOCKED.';
+comment on function sync.let_probe(bigint) is 'A request of no run, as reserve_send_time() lets go, was the probe of a blocked budget: a page''s
+may be next. Locks: the budget, by SKIP LOCKED.';
 
 comment on function public.set_budget(text,numeric,integer,text) is 'Set requests per second and in flight (null: unlimited) of one budget, or of a source''s all,
 future ones too. What waits is looked at again at once, what 429s taught is forgotten. Returns:
@@ -14319,6 +15529,11 @@ comment on function sync.fair_shares(integer,text) is 'Where more is ready than 
 chunks of others with later turns come first as far as the worker holds fewer of theirs. Decided
 before anything is locked, so that no claim keeps from others what it does not take. Returns: their
 ids; none where turns alone decide.';
+
+comment on function sync.send_echo() is 'Send the next echo to all workers that listen, if the last one is older than the interval, or
+later than now because the clock was set back. It cannot fail the claim. Returns: how old the last
+one is, null where there is none that would be worth waiting for. Locks: the row of echo_state, by
+SKIP LOCKED.';
 
 comment on type sync.access is 'Where a workspace''s requests go, and what they carry, [{"in": "header" or "query", "name",
 "value"}]; credentials null: there is an obstacle, keyless (its secret cannot be read, or is not of
@@ -14340,10 +15555,10 @@ comment on function sync.lease_documents(sync.leased[],numeric) is 'Returns: lea
 comment on function sync.token_budget(public.sync_workspaces,public.sync_sources) is 'Returns: the budget of a workspace''s token endpoint: its own where that is its own instance.
 Locks: a new one''s row.';
 
-comment on function sync.request_tokens(bigint[]) is 'Have access tokens asked for, where none serves, none is asked for already, and the grant was not
+comment on function sync.ask_for_tokens(bigint[]) is 'Have access tokens asked for, where none serves, none is asked for already, and the grant was not
 just refused. Locks: the workspaces'' tokens by SKIP LOCKED: whoever holds one sees to it.';
 
-comment on function sync.note_generations(bigint[],sync.access[]) is 'Note with which access token leased chunks are asked for. The caller holds the rows.';
+comment on function sync.write_token_generations(bigint[],sync.access[]) is 'Note with which access token leased chunks are asked for. The caller holds the rows.';
 
 comment on function sync.end_token_request(bigint,text,text,text) is 'A request for a token has ended. The caller holds its row.';
 
@@ -14367,14 +15582,20 @@ Locks: queue rows, by SKIP LOCKED.';
 
 comment on function sync.made_requests(bigint[],sync.access[]) is 'Returns: of the chunks whose requests have templates, what filling them gave.';
 
-comment on function sync.note_unreadable(bigint[]) is 'The keys of these workspaces cannot be read: until they can, their runs are held as if
+comment on function sync.hold_unreadable(bigint[]) is 'The keys of these workspaces cannot be read: until they can, their runs are held as if
 paused. Locks: the workspaces by SKIP LOCKED.';
 
 comment on function sync.lease_chunks(sync.admission[],text,sync.access[],sync.made_request[]) is 'Admitted chunks are in flight; the others leave the claim''s index and fall due later. The caller
 holds the rows. Returns: the leases, as lease_documents() has them.';
 
+comment on function sync.hurry_worker(text) is 'A claim met a budget that another session has locked: the worker''s next ones wait for none, or
+they would wait again and again while others'' chunks are ready. Locks: the worker''s row, by SKIP
+LOCKED.';
+
 comment on type sync.page_in_hand is 'A chunk on its way through a completing or failing verb: what was handed over, the chunk as the
 fence found it, what the answer says, and the verdict.';
+
+comment on function sync.refuse_shape(text,text) is 'Raises: SY010, the answer has the wrong shape.';
 
 comment on function sync.count_in(jsonb,text[]) is 'Returns: a whole number of 0 or more at a path, also one in quotes; null if none stands there.';
 
@@ -14385,7 +15606,7 @@ comment on function sync.page_number_in(jsonb,text[]) is 'Returns: the number of
 comment on function sync.read_json(sync.page_in_hand) is 'Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
 Raises: 22P02 not JSON.';
 
-comment on function sync.check_records(sync.page_in_hand,public.sync_streams) is 'Raises: SY010 unless what was found is a list of records with usable ids.';
+comment on function sync.require_records(sync.page_in_hand,public.sync_streams) is 'Raises: SY010 unless what was found is a list of records with usable ids.';
 
 comment on function sync.without_paths(sync.page_in_hand,jsonb) is 'Returns: a page''s records without what their stream''s drop_paths name.';
 
@@ -14539,6 +15760,9 @@ by SKIP LOCKED.';
 comment on function sync.target_sql(text,bigint) is 'Returns: a statement on a stream''s target table: %1$s is the table, to be called t, %2$s its rows
 of workspace $1 and stream $2, %3$s the id of one.';
 
+comment on function sync.miss_records(public.workspace_sync_runs) is 'After a complete scan: which live rows it did not show; those that the complete scan before missed
+too are confirmed, unless their own GET has answered. What older runs hold back is superseded.';
+
 comment on function sync.revive_seen(public.workspace_sync_runs) is 'What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
 applied, and is listed; but for what says itself that it is deleted.';
 
@@ -14548,7 +15772,7 @@ listed or not, and those that say themselves that they are deleted.';
 comment on function sync.gone_ids(public.workspace_sync_runs) is 'Returns: the live rows of a run''s workspace and stream that say themselves that they are
 deleted.';
 
-comment on function sync.note_gone(public.workspace_sync_runs,text[]) is 'Rows that say themselves that they are deleted count as missing and confirmed. The caller holds
+comment on function sync.miss_deleted(public.workspace_sync_runs,text[]) is 'Rows that say themselves that they are deleted count as missing and confirmed. The caller holds
 the run''s lock.';
 
 comment on function sync.forget_shown_below(public.workspace_sync_runs) is 'Children that a list shows are not missing, but for what answered for itself. The caller holds the
@@ -14561,12 +15785,16 @@ comment on function sync.latest_time(jsonb,public.sync_streams) is 'Returns: the
 comment on function sync.set_since(bigint[]) is 'New runs of lists that can be asked for what changed: since the last completed run, or everything,
 for an audit, when that is due, or when that run was of another address, owner or declaration.';
 
-comment on function sync.note_reading(public.workspace_sync_runs) is 'A list was read completely: since when the next run has to ask, and how many pages it had, of
+comment on function sync.set_list_marks(public.workspace_sync_runs) is 'A list was read completely: since when the next run has to ask, and how many pages it had, of
 which as many are read side by side next time. The caller holds the run''s lock.';
 
 comment on function public.request_full_scan(text,text) is 'Let the next scan of a feed read everything, not only what is newer than its mark, and that of a
 list with {since} not only what changed. Returns: {"stream", "workspace"}. Raises: SY002 unknown
 workspace, SY003 no such stream. Locks: the workspace''s row of that stream.';
+
+comment on function sync.remember_empty_list(public.workspace_sync_runs) is 'After a complete scan that was noted: whether it showed nothing of a list that has live rows, and
+no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
+run''s lock. Returns: true: nothing may be deleted yet, however few rows there are.';
 
 comment on function sync.ask_missing(public.workspace_sync_runs) is 'What becomes of what a run''s complete scan missed, when that was noted. The caller holds the run''s
 lock. Returns: the records to ask for, where the stream has a path for that; or null, because there
@@ -14574,6 +15802,11 @@ are none, and what was confirmed is deleted, or because the guard holds it: then
 
 comment on function sync.note_confirmations(sync.page_in_hand[]) is '404 or 410 confirms that a record is gone; any other page shows that it lives although the scan
 missed it. Locks: rows that only the run of these chunks writes.';
+
+comment on function sync.judge_confirmations(public.workspace_sync_runs) is 'What the confirmations say of a scan. A record that answers for itself for the second time is
+unlisted from now on: archived or moved, but alive; the run names it. The caller holds the run''s
+lock. Returns: what speaks against the scan: records that it missed and that answered for the first
+time; null if none did. Locks: target rows.';
 
 comment on function sync.delete_gone(public.workspace_sync_runs) is 'Of a run that did not read everything: delete what says itself that it is deleted, unless that is
 more than the guard lets pass. The caller holds the run''s lock. Returns: a warning when the guard
@@ -14594,13 +15827,13 @@ it is not in the declared order, or has no place in it; null if all is.';
 comment on function sync.moved_record(sync.page_in_hand,public.sync_streams) is 'Returns: a record of a page whose place in the order is another than when it was written last, or
 null.';
 
-comment on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) is 'Returns: what an answer names as the next page, null if none, and whether it says so at all.
-Raises: SY010 no cursor, or a URL that leads elsewhere.';
-
 comment on function sync.least_overlap(sync.page_in_hand,public.sync_streams) is 'Returns: how many of a page''s last records the next one has to show, so that it joins: one, or,
 where keys are not unique, those with the last key and one before them.';
 
 comment on function sync.longest_tie(sync.page_in_hand,public.sync_streams) is 'Returns: how many records of a page share one key, at most.';
+
+comment on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) is 'Returns: what an answer names as the next page, null if none, and whether it says so at all.
+Raises: SY010 no cursor, or a URL that leads elsewhere.';
 
 comment on function sync.next_offset(sync.page_in_hand,public.sync_streams) is 'Returns: where a list goes on that is read by offsets, by what was received. Of a chained list the
 page shares its first records with the page before. One that turned out to be past the end is asked
@@ -14617,7 +15850,7 @@ page does not, whatever short_page_ends says, where the answer says or names wha
 offsets a page that shows no more than it shares with the page before may be the end: then ends is
 null. Raises: SY010.';
 
-comment on function sync.check_progress(sync.page_in_hand,public.sync_streams) is 'Raises: SY020 the next page leads where the scan has been, or the page is the one before again.';
+comment on function sync.require_progress(sync.page_in_hand,public.sync_streams) is 'Raises: SY020 the next page leads where the scan has been, or the page is the one before again.';
 
 comment on function sync.read_listed(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Returns: a page of a chained or agreed list with its records, its order, what comes next and
 whether it is the end. What changed since an incremental run began is the next one''s. Raises: SY010
@@ -14639,7 +15872,7 @@ before, up to the first that is the end. By offsets a page joins that shares a r
 before, or, where keys are not unique, begins strictly before its end; by keyset one that begins
 after it.';
 
-comment on function sync.read_on(public.workspace_sync_runs,sync.walk) is 'A scan goes on as a chain after the last of its pages in a row; what was read beyond counts as no
+comment on function sync.plan_rest(public.workspace_sync_runs,sync.walk) is 'A scan goes on as a chain after the last of its pages in a row; what was read beyond counts as no
 page. The caller holds the run''s lock.';
 
 comment on function sync.plan_beside(public.workspace_sync_runs,sync.page_in_hand) is 'After page 1: know of as many pages as the last complete sync saw, or the scan before, which are
@@ -14648,14 +15881,14 @@ holds the run''s lock. Returns: whether it does.';
 
 comment on function sync.plan_listed(sync.page_in_hand[]) is 'Queue what comes after the last known page of a list. The caller holds the runs'' locks.';
 
-comment on function sync.next_scan(bigint,integer) is 'Begin the next scan of a run, with page 1. p_sound_scan: which one it will be compared with. The
+comment on function sync.begin_next_scan(bigint,integer) is 'Begin the next scan of a run, with page 1. p_sound_scan: which one it will be compared with. The
 caller holds the run''s lock.';
 
 comment on function sync.close_since(public.workspace_sync_runs) is 'Close a run that read what changed since a time: it says nothing of what it did not show. Where
 the API counts more records than there are, and more than the last full scan did not show, the next
 run is a full scan. The caller holds the run''s lock.';
 
-comment on function sync.close_list(bigint,integer) is 'A scan of a list is accepted: note what it showed, and confirm what it missed, or close. A total
+comment on function sync.accept_list(bigint,integer) is 'A scan of a list is accepted: note what it showed, and confirm what it missed, or close. A total
 that differs only warns; a list that reaches its result_cap is partial. The caller holds the run''s
 lock.';
 
@@ -14667,13 +15900,13 @@ records of page 1 where the answer does not name it. Raises: SY010.';
 
 comment on function sync.read_confirmation(sync.page_in_hand,public.sync_streams) is 'Returns: the page with the one record asked for. Raises: SY010.';
 
-comment on function sync.add_up_scan(bigint,integer) is 'Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
+comment on function sync.sum_up_scan(bigint,integer) is 'Whether a counted scan is complete: every page, by one declaration, total unmoved, distinct ids =
 total. Returns: the total, the distinct ids, and what speaks against it, with the numbers, or
 null.';
 
-comment on function sync.scan_finding(public.workspace_sync_runs) is 'Note how a counted scan adds up. Returns: what speaks against it, with the numbers, or null.';
+comment on function sync.judge_scan(public.workspace_sync_runs) is 'Note how a counted scan adds up. Returns: what speaks against it, with the numbers, or null.';
 
-comment on function sync.scan_again(bigint,text,integer,integer) is 'A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
+comment on function sync.reject_scan(bigint,text,integer,integer) is 'A scan is rejected: begin the next one of its run, or close it as partial when it had all it may
 have (max_scans, or p_scans); as failed, where the API refused a page of each of them.
 p_sound_scan: which scan the next one is compared with. The caller holds the run''s lock.';
 
@@ -14684,7 +15917,7 @@ holds the runs'' locks.';
 comment on function sync.begin_listed(bigint[]) is 'Page 1 of runs, of everything or of what changed since the last one. The caller holds their locks,
 or made them.';
 
-comment on function sync.end_confirmations(public.workspace_sync_runs,integer) is 'Each record that a scan missed was asked for: close, or scan again, at most so many times in all.
+comment on function sync.close_confirmed(public.workspace_sync_runs,integer) is 'Each record that a scan missed was asked for: close, or scan again, at most so many times in all.
 The caller holds the run''s lock.';
 
 comment on function sync.advance_chained(public.workspace_sync_runs) is 'The next step of a chained run of which nothing is live: read on where its pages in a row end,
@@ -14700,7 +15933,7 @@ by side, if one came, which was new.';
 comment on function sync.advance_agreed(public.workspace_sync_runs) is 'The next step of an agreed run of which nothing is live: read on, scan until two scans in a row
 agree, close. The caller holds its lock.';
 
-comment on function sync.check_cursor(sync.page_in_hand) is 'Raises: SY020 the next cursor leads where the scan has been.';
+comment on function sync.require_progress_by_cursor(sync.page_in_hand) is 'Raises: SY020 the next cursor leads where the scan has been.';
 
 comment on function sync.with_order(sync.page_in_hand,public.sync_streams) is 'Returns: a feed''s page with what its first and its last record are ordered by, and its disorder:
 what on it is not newest first, or null. Records that do not say are passed over.';
@@ -14732,6 +15965,18 @@ the overlap. The caller holds the run''s lock.';
 comment on function sync.plan_feed(sync.page_in_hand[]) is 'Know of pages as far as a feed needs them, and queue the next page of a chain. The caller holds
 the runs'' locks.';
 
+comment on function sync.plan_between_pages(public.workspace_sync_runs,integer) is 'Where new records move others on, a page that was read before the one above it lacks what moved
+between them: its total is the smaller one. Such gaps are read by cursor. Returns: whether there are
+any. The caller holds the run''s lock.';
+
+comment on function sync.plan_skipped(public.workspace_sync_runs) is 'Pages go by date and cursors by id: a high id with an old date stands on no page that was read and
+above every cursor. Where a full scan saw fewer ids than the API counts, the part above the first
+cursor is read by cursor too, once. Returns: whether it is. The caller holds the run''s lock.';
+
+comment on function sync.set_feed_mark(public.workspace_sync_runs,bigint) is 'A feed was read in order and down to its mark, or its end: that is where the next scan may stop,
+unless the API counts more than there are, and more than two full scans in a row did not show.
+Returns: whether the next scan reads everything. The caller holds the run''s lock.';
+
 comment on column sync.staged_items.stream_id is 'The stream of the items or children.';
 
 comment on table sync.staged_items is 'Records of a parent stream: new and changed ones that an items stream is to ask for, or whose
@@ -14746,12 +15991,15 @@ order.';
 
 comment on function sync.read_items(sync.page_in_hand) is 'Returns: the page with the whole answer as its one record. Raises: SY010.';
 
+comment on function sync.pick_staged(public.workspace_sync_runs,integer) is 'Returns: the next staged rows of a run and their records, side by side; null where there are none.
+Locks: those rows by SKIP LOCKED; what another holds is left to the next job.';
+
 comment on function sync.queue_items(bigint,integer) is 'Queue what the next staged records ask for, those staged first: one chunk per key and run. In
 parts, because a first sync stages more than one call may take. Returns: whether there was anything.
 The caller holds the run''s lock. Locks: staged rows by SKIP LOCKED; what another holds is left to
 the next job.';
 
-comment on function sync.note_items(sync.page_in_hand[]) is 'Staged records whose item was fetched are processed, but for those staged again after it was asked
+comment on function sync.unstage_items(sync.page_in_hand[]) is 'Staged records whose item was fetched are processed, but for those staged again after it was asked
 for. Locks: their rows in the order in which they are staged.';
 
 comment on function sync.cover_items(sync.page_in_hand,bigint[],bigint[]) is 'Chunks whose item came with this answer end as covered if they are pending; an answer
@@ -14791,14 +16039,14 @@ comment on function sync.walk_part(sync.run_parts,public.sync_streams,sync.part_
 
 comment on function sync.compare_part(sync.run_parts,public.sync_streams,sync.part_result) is 'Returns: of a list that takes two scans whether this one agrees with the one before.';
 
-comment on function sync.add_up_part(sync.run_parts,public.sync_streams) is 'Returns: what the pages of a list of children add up to, by its completeness.';
+comment on function sync.sum_up_part(sync.run_parts,public.sync_streams) is 'Returns: what the pages of a list of children add up to, by its completeness.';
 
 comment on function sync.repeat_part(sync.run_parts,text,integer) is 'A list is read again, as a part of its own. The caller holds the run''s lock.';
 
-comment on function sync.read_part_on(sync.run_parts,public.workspace_sync_runs,integer,jsonb) is 'Queue the page that comes after the last one of a list that is read as a chain. The caller holds
+comment on function sync.plan_rest_of_part(sync.run_parts,public.workspace_sync_runs,integer,jsonb) is 'Queue the page that comes after the last one of a list that is read as a chain. The caller holds
 the run''s lock.';
 
-comment on function sync.note_processed(sync.run_parts,public.workspace_sync_runs) is 'A list was read: its parent''s last change needs no other look. Locks: the staged row by SKIP
+comment on function sync.unstage_parent(sync.run_parts,public.workspace_sync_runs) is 'A list was read: its parent''s last change needs no other look. Locks: the staged row by SKIP
 LOCKED.';
 
 comment on function sync.leave_unproven(sync.run_parts,public.workspace_sync_runs,text) is 'A list was not read completely, and this run reads it no more: its parent is staged, for the next
@@ -14810,13 +16058,13 @@ run''s lock.';
 comment on function sync.end_parts(public.workspace_sync_runs) is 'End the lists of a run of which nothing is live. The caller holds its lock. Locks: queue rows and
 staged rows by SKIP LOCKED.';
 
-comment on function sync.miss_below(public.workspace_sync_runs) is 'What lists that were proven did not show, they have missed; that a parent is gone was proven
+comment on function sync.miss_in_lists(public.workspace_sync_runs) is 'What lists that were proven did not show, they have missed; that a parent is gone was proven
 twice, so its list has missed all it had. The caller holds the run''s lock.';
 
-comment on function sync.note_emptied(public.workspace_sync_runs) is 'Remember since when lists of children that had some have been empty. The caller holds the run''s
+comment on function sync.remember_emptied(public.workspace_sync_runs) is 'Remember since when lists of children that had some have been empty. The caller holds the run''s
 lock.';
 
-comment on function sync.note_missing_below(public.workspace_sync_runs) is 'Which live children no list shows that has shown them: confirmed where each of these has missed
+comment on function sync.miss_children(public.workspace_sync_runs) is 'Which live children no list shows that has shown them: confirmed where each of these has missed
 them twice. Those of a list that only became empty are held back. The caller holds the run''s
 lock.';
 
@@ -14871,7 +16119,7 @@ caller holds the run''s lock.';
 comment on function sync.read_single(sync.page_in_hand,public.sync_streams) is 'Returns: the page with its records: the list that stands at records_path, or the one object. There
 is no other page. Raises: SY010.';
 
-comment on function sync.note_answer(bigint) is 'How many records the one answer of a run''s scan shows: they are all there are. The caller holds
+comment on function sync.sum_up_answer(bigint) is 'How many records the one answer of a run''s scan shows: they are all there are. The caller holds
 its lock. Returns: whether it came.';
 
 comment on function sync.advance_single(public.workspace_sync_runs) is 'The next step of a run of which nothing is live: confirm what its answer does not show, ask again,
@@ -14954,7 +16202,7 @@ comment on function sync.pass_slots(sync.page_in_hand[]) is 'Give freed slots to
 entries; the look under the run''s lock has none. Returns: runs that did not get one chunk per slot,
 which must be refilled or closed under their lock. Locks: queue rows by SKIP LOCKED.';
 
-comment on function sync.note_unfit(sync.page_in_hand[]) is 'Warn of values that did not fit their columns, once per run and column, with the first record. The
+comment on function sync.warn_of_unfit(sync.page_in_hand[]) is 'Warn of values that did not fit their columns, once per run and column, with the first record. The
 caller holds the runs'' locks.';
 
 comment on function sync.advance_runs(bigint[],integer) is 'Let outdated runs begin again, plan the next pages of live ones and refill their slots, cancel
@@ -14963,13 +16211,16 @@ the run and left to the next sweep; it never takes a page with it, and neither d
 limit: nothing is begun when it has gone off, or p_seconds have passed. The caller holds the runs''
 locks, taken in order of id. Locks: queue rows by SKIP LOCKED.';
 
+comment on function sync.advance_runs_and_jobs(bigint[]) is 'Refill, cancel or close runs, and then close their jobs. The caller holds the runs'' locks, taken
+in order of id. Locks: queue rows by SKIP LOCKED, then jobs by id, workspaces.';
+
 comment on function sync.settle_chunks(sync.page_in_hand[]) is 'The end of completing and failing verbs. A transaction that promoted one waiting chunk for every
 chunk it finished needs no lock on the run; otherwise, or where half of the planned window is used
 up, it locks the run and, in a new statement, plans the next window, refills the slots or closes.
 The caller holds the queue rows. Returns: the pages with their final outcomes. Locks: promotions by
 SKIP LOCKED, runs by id, jobs, workspaces, budgets.';
 
-comment on function sync.note_key(sync.page_in_hand[]) is 'What answers say of the workspaces'' keys, if these are still the same, and that a rate limit lets
+comment on function sync.learn_of_keys(sync.page_in_hand[]) is 'What answers say of the workspaces'' keys, if these are still the same, and that a rate limit lets
 requests through again, or was met in a body. That a key is accepted whose owner can be compared is
 for note_key_owners() to find. Locks: workspaces by id, only where that changes, then budgets.';
 
@@ -14982,7 +16233,7 @@ comment on function sync.take_token(sync.token_requests,sync.token_answer) is 'A
 ready. The transaction is durable. The caller holds the request. Locks: the workspace''s token; queue
 rows and tries by SKIP LOCKED.';
 
-comment on function sync.refuse_grant(sync.token_requests,text) is 'The token endpoint refuses the grant: it is not tried again for a minute, then longer each time.
+comment on function sync.suspend_grant(sync.token_requests,text) is 'The token endpoint refuses the grant: it is not tried again for a minute, then longer each time.
 The next sweep ends the runs that need it. The caller holds the request. Locks: the workspace''s
 token.';
 
@@ -14991,10 +16242,10 @@ database could not take its answer (postponed), else after a backoff up to 5 min
 endpoint asked for. Whom the endpoint tells to wait (delayed) is not failing. The caller holds it.
 Returns: after how long.';
 
-comment on function sync.token_request_of(bigint,bigint) is 'Returns: the request for a token that was leased so last, also if that lease has run out; null:
+comment on function sync.lock_token_request(bigint,bigint) is 'Returns: the request for a token that was leased so last, also if that lease has run out; null:
 there is none. Locks: its row.';
 
-comment on function sync.hold_token_requests(sync.page_in_hand[]) is 'Of what the fence refused, lock the requests for tokens that these are answers to, and then their
+comment on function sync.lock_token_requests(sync.page_in_hand[]) is 'Of what the fence refused, lock the requests for tokens that these are answers to, and then their
 workspaces'' tokens. A rotation in another session is waited for, for 10 s: its answer may be the
 only place of a refresh token. Returns: those that are locked now. Locks: the requests by id, then
 the tokens by workspace.';
@@ -15014,7 +16265,7 @@ the budget of the token endpoint''s host, whoever else draws on it; its workspac
 anyway. Returns: the outcome, or null if that is no such request, or another''s lease. Locks: its
 row, its budget by SKIP LOCKED.';
 
-comment on function sync.take_back_tokens() is 'Requests for tokens whose lease ran out are sent again, with the refresh token that is in Vault:
+comment on function sync.reclaim_token_requests() is 'Requests for tokens whose lease ran out are sent again, with the refresh token that is in Vault:
 whether the API has rotated it is for it to say. Returns: how many. Locks: their rows by SKIP
 LOCKED.';
 
@@ -15023,7 +16274,9 @@ an access token for ten minutes. Locks: workspaces, then runs, by SKIP LOCKED.';
 
 comment on function sync.end_try(bigint,text,text) is 'A try is done or has failed. The caller holds its row.';
 
-comment on function sync.put_off_try(bigint,interval,boolean,text) is 'A try''s request is handed out again later. The caller holds its row.';
+comment on function sync.delay_try(bigint,interval,boolean,text) is 'A try''s request is handed out again later. The caller holds its row.';
+
+comment on function sync.wait_of_try(bigint) is 'Returns: after how long a try''s request is handed out; null: it is leased, or over.';
 
 comment on function sync.lease_try(sync.stream_tries,text) is 'Hand out a try''s request, as a sync would send it, or say when to look again: while its workspace
 is paused, waits for an access token or after a 429, or its budget has no room. The caller holds its
@@ -15036,23 +16289,27 @@ comment on function sync.claim_try(bigint,text) is 'Take exactly the request of 
 for the access token that it needs first; without one the reason, as claim_chunk_job_safe() has it.
 Locks: as lease_tries().';
 
-comment on function sync.try_of(bigint,bigint) is 'Returns: the try whose request is leased so; null if there is none. Locks: its row.';
+comment on function sync.extend_requests_of_no_run(jsonb,timestamp with time zone) is 'The heartbeat''s part for tries and requests for tokens. Returns: those that are still held. Locks:
+their rows by SKIP LOCKED: what another call holds is being ended.';
 
-comment on function sync.go_on_with_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) is 'Ask for what comes after an answer; with nothing more to ask for the try is done. The caller holds
+comment on function sync.reclaim_tries() is 'Requests of tries whose lease ran out are sent again; a try that is not over after ten minutes has
+failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.';
+
+comment on function sync.lock_try(bigint,bigint) is 'Returns: the try whose request is leased so; null if there is none. Locks: its row.';
+
+comment on function sync.advance_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) is 'Ask for what comes after an answer; with nothing more to ask for the try is done. The caller holds
 it.';
 
 comment on function sync.page_of_try(sync.stream_tries,sync.page_in_hand) is 'Returns: an answer to a try as the fence gives one to a chunk: with what it was asked for.';
 
-comment on function sync.wait_of_try(bigint) is 'Returns: after how long a try''s request is handed out; null: it is leased, or over.';
-
-comment on function sync.note_failed_try(sync.stream_tries,sync.page_in_hand,text) is 'A try''s request failed for good: without page 1 the try has failed, otherwise it goes on. A page
+comment on function sync.fail_try_step(sync.stream_tries,sync.page_in_hand,text) is 'A try''s request failed for good: without page 1 the try has failed, otherwise it goes on. A page
 that was only guessed and is refused lies past the end. The caller holds the try.';
 
 comment on function sync.hold_back_try(sync.stream_tries,numeric,text) is 'A try met a rate limit, which is one for its workspace and budget as any request''s. The caller
 holds it. Returns: the outcome. Locks: the workspace, its waiting chunks and its budget by SKIP
 LOCKED.';
 
-comment on function sync.note_try(sync.stream_tries,sync.page_in_hand) is 'Take up what an answer says, and what is asked for next; an answer that class_rules call no page
+comment on function sync.complete_try_step(sync.stream_tries,sync.page_in_hand) is 'Take up what an answer says, and what is asked for next; an answer that class_rules call no page
 is a rate limit, or asked for again, as for a sync. The caller holds the try. Returns: the outcome,
 completed, delayed or retry. Raises: the database''s own trouble. Locks: the workspace, its waiting
 chunks and its budget by SKIP LOCKED.';
@@ -15071,12 +16328,6 @@ times at most, and no earlier than its answer asks for, up to a minute. Returns:
 null if that is no such request, or another''s lease. Locks: its row; workspace, waiting chunks and
 budget by SKIP LOCKED; then the workspace''s token.';
 
-comment on function sync.extend_requests_of_no_run(jsonb,timestamp with time zone) is 'The heartbeat''s part for tries and requests for tokens. Returns: those that are still held. Locks:
-their rows by SKIP LOCKED: what another call holds is being ended.';
-
-comment on function sync.take_back_tries() is 'Requests of tries whose lease ran out are sent again; a try that is not over after ten minutes has
-failed; one is kept for an hour. Returns: how many leases. Locks: their rows by SKIP LOCKED.';
-
 comment on function sync.unfit_in(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) is 'Returns: {turn of a page: {column: id of the first changed record whose value does not fit it}};
 column '''' where characters were replaced.';
 
@@ -15090,10 +16341,10 @@ comment on function sync.apply_pages(sync.page_in_hand[]) is 'Apply pages that w
 streams that ask for it. Returns: the pages with outcome completed and counts. Raises: whatever the
 data does to the tables. Locks: target rows, new fields, then staged items, in key order.';
 
-comment on function sync.try_page(sync.page_in_hand,interval) is 'Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
+comment on function sync.rehearse_page(sync.page_in_hand,interval) is 'Apply one page and take it back; for a lock it waits no longer than its patience. Returns: the
 page as read, without an outcome if it can be applied, else with what its error means.';
 
-comment on function sync.try_pages(sync.page_in_hand[]) is 'Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
+comment on function sync.rehearse_pages(sync.page_in_hand[]) is 'Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
 without an outcome.';
 
 comment on function sync.complete_pages(sync.page_in_hand[]) is 'Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
@@ -15109,6 +16360,10 @@ outcomes: completed, cancelled, retry, postponed, failed, refused. Repeated with
 answers alike and applies nothing again. Raises: SY006 not such a list, SY016 wrong isolation.
 Locks: queue rows by id, target rows by key, promotions by SKIP LOCKED, then runs, jobs, workspaces,
 budgets, and last what is no chunk''s: tries, requests for tokens, tokens.';
+
+comment on function sync.judge_release(bigint,text) is 'Whether a released chunk costs no attempt. What was not sent never does; a request that met a
+closed connection does after so many of them. The caller holds the row. Returns: false if it is a
+transient failure.';
 
 comment on function sync.judge_failure(sync.page_in_hand,text,text,numeric) is 'What a failed fetch means for its chunk: of an answer that came, what the class_rules and status
 classes say, else what its worker says. Returns: the page with outcome retry, delayed, postponed or
@@ -15141,6 +16396,8 @@ released, cancelled) and "blocked_budgets"; repeated with the same token, the fi
 SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row,
 then run, job, workspace, budget.';
 
+comment on function sync.answer_of_start(text,uuid,text,text[]) is 'Returns: the answer of start_sync_job().';
+
 comment on function sync.remember_records(uuid) is 'A job that was just started, by this transaction, is an audit: remember which rows are here now,
 and have it read everything.';
 
@@ -15149,6 +16406,15 @@ whole, and remember which rows were here before: get_audit() compares. Returns: 
 start_sync_job(). Raises:
 SY002 unknown workspace, SY004 inactive workspace, SY005 nothing to audit, SY016 wrong isolation.
 Locks: new rows only.';
+
+comment on function sync.follow_pause() is 'Live runs learn that a pause holds them, or no longer does; their chunks that are ready or due are
+held until infinity, or are ready again. A delayed chunk keeps its time: a backoff lasts as long as
+without the pause. Returns: the runs that changed. Locks: runs and queue rows by SKIP LOCKED; a
+chunk that another holds is caught by the next claim or sweep.';
+
+comment on function sync.write_pause(text,text,timestamp with time zone) is 'Write the pause of a source, a workspace or everything (both null), or lift it. Returns: the live
+runs it changes. Raises: SY002 unknown workspace, SY003 unknown source, SY006 both named. Locks: its
+live runs by id, then that row.';
 
 comment on function sync.rows_of_source(text) is 'Returns: {"source": its row, "streams": {name: row}}; null if there is no such source.';
 
@@ -15199,7 +16465,10 @@ begin again or end, and what was missed is forgotten; that its key can be read a
 lets them go on or holds them. A run that another transaction holds follows at its next step, or
 with the next sweep. Locks: runs and queue rows by SKIP LOCKED, missing records.';
 
-comment on function sync.store_workspace_key(bigint,bigint,text) is 'Put a workspace''s key into Vault, in place of the one before; where its source takes none there is
+comment on function sync.lock_runs(text) is 'Lock a workspace''s live runs and their jobs, as must be done before the workspace itself is
+locked. Returns: the runs. Locks: the runs by id, then the jobs by id.';
+
+comment on function sync.write_workspace_key(bigint,bigint,text) is 'Put a workspace''s key into Vault, in place of the one before; where its source takes none there is
 none. The caller holds the workspace. Returns: its secret, and whether it is the same key as before.
 Raises: SY014 not of the form that the source''s auth takes, SY019 another workspace has that grant.
 Locks: the workspace''s token, and a request for one.';
@@ -15219,6 +16488,9 @@ Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY
 source''s form, SY019 another workspace has that grant. Locks: its live runs by id, their jobs, the
 workspace, pending queue rows by SKIP LOCKED.';
 
+comment on function sync.erase_workspace_rows(bigint,bigint) is 'Delete at most so many rows of a removed workspace, of every table that refers to it. The caller
+holds it, and has seen that no run of it is live. Returns: how many.';
+
 comment on function sync.push_chunks(bigint[]) is 'Post one wake-up per chunk, or request of a try, spread over the endpoints; each further attempt
 goes to the next one. One whose wake token cannot be read gets none. pg_net sends them after commit,
 once. Beyond what it may be given at a time nothing is posted: the sweep hints again. A failure is
@@ -15231,6 +16503,11 @@ comment on function sync.hint_progress() is 'Trigger: a job''s row says that it 
 While it runs that is about once a second, however many runs end: a channel that is told more than
 it may be is shut. It cannot fail the statement.';
 
+comment on function sync.collect_hint_answers() is 'Read what pg_net says of the posts; endpoints that fail three times in a row rest, with an alert,
+and longer each time. A post without an answer for a minute is lost. A sweep comes here, so it waits
+for nobody: of an endpoint that is being changed nothing is noted. Locks: endpoints by SKIP
+LOCKED.';
+
 comment on function sync.resend_hints(boolean) is 'Hint ready chunks again that nobody claimed in time, with backoff per chunk, or all at once; not
 those whose last post pg_net did not send yet; requests of tries likewise. Returns: chunks that are
 ready.';
@@ -15239,6 +16516,49 @@ comment on view sync.run_progress is 'Totals of each run: of closed ones as writ
 progress_done never falls: its 100 % is fixed when page 1 was answered, and re-scans add nothing to
 it. What failed or was cancelled is not done. Of a live run planned counts the pages that are known
 and have no chunk yet, too.';
+
+comment on function sync.sum_up_runs(uuid) is 'Returns: the totals of a live job, summed over its runs; the percentage is null until every run''s
+total is known.';
+
+comment on view sync.job_progress is 'Totals of each job: of closed ones as written, of live ones summed over their runs.';
+
+comment on column public.chunk_processing_status.completed_chunks is 'Chunks whose page was applied.';
+
+comment on column public.chunk_processing_status.failed_chunks is 'Chunks that failed for good: failed_chunks says why.';
+
+comment on column public.chunk_processing_status.overall_status is 'pending (nothing begun), processing, completed, partial_failure or cancelled.';
+
+comment on column public.chunk_processing_status.parent_sync_job_id is 'The job: polling_job_status.id.';
+
+comment on column public.chunk_processing_status.pending_chunks is 'Chunks that wait, are ready or are delayed.';
+
+comment on column public.chunk_processing_status.processing_chunks is 'Chunks that a worker holds.';
+
+comment on column public.chunk_processing_status.progress_percentage is '0 to 99.9 while it runs, 100 when it completed, else how far it came; null until every run''s total
+is known.';
+
+comment on view public.chunk_processing_status is 'Chunks per job. The percentage is null until every run''s total is known, and never falls.';
+
+comment on column public.sync_progress.happening_now is 'What its chunks do; of an ended job, what went wrong.';
+
+comment on column public.sync_progress.job_id is 'The job: polling_job_status.id.';
+
+comment on column public.sync_progress.job_name is 'Jobs of one name run one after the other.';
+
+comment on column public.sync_progress.kind is 'sync, audit or key_check.';
+
+comment on column public.sync_progress.progress_percentage is '0 to 99.9 while it runs, 100 when it completed, else how far it came; null until every run''s total
+is known.';
+
+comment on column public.sync_progress.status is 'running, completed, partial, failed or cancelled.';
+
+comment on column public.sync_progress.total_workspaces is 'Workspaces that the job has runs for.';
+
+comment on column public.sync_progress.updated_at is 'When it last changed, or a chunk of it was last claimed.';
+
+comment on column public.sync_progress.workspaces_completed is 'Workspaces whose every requested stream completed.';
+
+comment on view public.sync_progress is 'What each job is doing: select * from sync_progress order by updated_at desc limit 3.';
 
 comment on column public.queue_health.blocked_budgets is 'Instances or keys that nobody sends to, after several 429s in a row.';
 
@@ -15284,6 +16604,12 @@ comment on column public.waiting_runs.workspace_name is 'Its workspace.';
 
 comment on view public.waiting_runs is 'Live runs of which nothing is in flight: why, until when (null: nobody knows), and what helps.';
 
+comment on function sync.add_deliveries() is 'A message for every open alert, whenever it was opened, and for every resolved one of which it was
+said that it is open.';
+
+comment on function sync.collect_delivery_answers(text) is 'Read what pg_net says of the messages sent. An answer is one to a message if it has its number,
+comes from the same queue, and came while pg_net had the message or soon after.';
+
 comment on type sync.fleet_row is 'A workspace and stream as the dashboard shows it. state: what it is in a word; tone: fresh,
 working, waiting, wrong (somebody has to act) or off; severity: worst first; reason and remedy in
 words; act: what an operator can press (sync, retry, resume, approve, command).';
@@ -15310,11 +16636,18 @@ of its chunks that failed, why it cannot be retried. Returns: {"as_of", "job_id"
 […], "run_count", "failed_chunks": […], "retry_obstacle" (null: it can), …}. Raises: 42501 no
 operator, SY007 unknown job.';
 
+comment on function sync.reclaim_chunks() is 'Chunks whose lease ran out are ready again in their slot; of an ending run they are cancelled.
+After max_lease_losses losses of workers that held nothing else they fail as poison. Returns: how
+many. Locks: queue rows and workers by SKIP LOCKED.';
+
 comment on function sync.repair_runs(boolean) is 'Settle live runs that are ending or outdated, have nothing live, or have free slots and waiting
 chunks or pages that are not planned yet. A claim has no time for those that are slow to close.
 Whoever ends a job''s last run must hold the job, or two that end its last runs at once leave it
 live; a job that another holds is left to the next sweep. Locks: runs, their jobs and queue rows by
 SKIP LOCKED.';
+
+comment on function sync.reread_keys() is 'Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
+for ten minutes are ending. Locks: workspaces and runs by SKIP LOCKED.';
 
 comment on function sync.claim_chunks(bigint[],text,integer) is 'The common part of both claims. A chunk whose request cannot be made fails, and holds up no other.
 Where workspaces have no access token that serves, their chunks wait and one request for it is made.
@@ -15343,7 +16676,15 @@ without a lease also "reason": not_found, not_pending, not_due, paused, budget, 
 pays to ask for it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker''s
 row and the queue row by SKIP LOCKED, then its budget.';
 
-revoke all on function sync.try_json(text) from public, anon, authenticated, service_role;
+revoke all on function sync.lock_engine_if_free(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.lock_engine(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.set_out_of_time() from public, anon, authenticated, service_role;
+
+revoke all on function sync.time_or_null(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.json_or_null(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.origin_of(text) from public, anon, authenticated, service_role;
 
@@ -15373,7 +16714,7 @@ revoke all on function sync.fingerprint_of(text,jsonb) from public, anon, authen
 
 revoke all on function sync.forget_token(bigint) from public, anon, authenticated, service_role;
 
-revoke all on function sync.keep_grant(bigint,bigint,text,boolean) from public, anon, authenticated, service_role;
+revoke all on function sync.follow_new_secret(bigint,bigint,text,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.template_default(text) from public, anon, authenticated, service_role;
 
@@ -15449,10 +16790,6 @@ revoke all on schema synced from public, anon, authenticated, service_role;
 grant usage on schema synced to authenticated;
 grant usage on schema synced to service_role;
 
-revoke all on table sync.column_fills from public, anon, authenticated, service_role;
-grant select on table sync.column_fills to authenticated;
-grant select on table sync.column_fills to service_role;
-
 revoke all on function sync.declared_table(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.upsert_name(text) from public, anon, authenticated, service_role;
@@ -15475,9 +16812,13 @@ revoke all on function sync.add_columns(jsonb,regclass) from public, anon, authe
 
 revoke all on function sync.make_table(jsonb,bigint) from public, anon, authenticated, service_role;
 
+revoke all on table sync.column_fills from public, anon, authenticated, service_role;
+grant select on table sync.column_fills to authenticated;
+grant select on table sync.column_fills to service_role;
+
 revoke all on function sync.write_columns(public.sync_streams,public.sync_streams,jsonb) from public, anon, authenticated, service_role;
 
-revoke all on function sync.picked_rows(public.sync_streams,sync.column_fills,integer) from public, anon, authenticated, service_role;
+revoke all on function sync.pick_rows(public.sync_streams,sync.column_fills,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.fill_rows(public.sync_streams,text[],sync.judged_record[]) from public, anon, authenticated, service_role;
 
@@ -15500,6 +16841,8 @@ revoke all on function sync.ask_whose_keys(bigint) from public, anon, authentica
 revoke all on function public.stream_sql(text,text) from public, anon, authenticated, service_role;
 grant execute on function public.stream_sql(text,text) to service_role;
 
+revoke all on function sync.prepare_job_end() from public, anon, authenticated, service_role;
+
 revoke all on sequence sync.run_parts_id_seq from public, anon, authenticated, service_role;
 
 revoke all on table sync.run_parts from public, anon, authenticated, service_role;
@@ -15508,7 +16851,11 @@ grant select on table sync.run_parts to service_role;
 
 revoke all on function sync.has_parts(public.sync_streams) from public, anon, authenticated, service_role;
 
+revoke all on function sync.refill_slots(bigint) from public, anon, authenticated, service_role;
+
 revoke all on function sync.plan_page(bigint,integer,jsonb) from public, anon, authenticated, service_role;
+
+revoke all on function sync.reveal_pages(bigint,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.refuse_next_url(text,text) from public, anon, authenticated, service_role;
 
@@ -15526,7 +16873,7 @@ revoke all on function sync.known_version(public.chunked_sync_jobs,public.sync_s
 
 revoke all on function sync.condition_headers(sync.page_etags) from public, anon, authenticated, service_role;
 
-revoke all on function sync.raise_request(text,text) from public, anon, authenticated, service_role;
+revoke all on function sync.refuse_request(text,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.template_values(public.chunked_sync_jobs,public.sync_streams) from public, anon, authenticated, service_role;
 
@@ -15576,21 +16923,25 @@ revoke all on function sync.shares_of(public.sync_budgets) from public, anon, au
 
 revoke all on function sync.admit_chunks(bigint[],text,bigint[],bigint[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.hold_budget(bigint) from public, anon, authenticated, service_role;
+revoke all on function sync.reserve_send_time(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.refusal_wait(numeric,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.slow_down(bigint,timestamp with time zone,timestamp with time zone,boolean) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_refusal(bigint,timestamp with time zone,numeric,boolean) from public, anon, authenticated, service_role;
+revoke all on function sync.learn_of_refusal(bigint,timestamp with time zone,numeric,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.give_back(bigint[],timestamp with time zone[],boolean) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_lone_answer(bigint,bigint,timestamp with time zone) from public, anon, authenticated, service_role;
+revoke all on function sync.learn_of_answers(bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.learn_of_lone_answer(bigint,bigint,timestamp with time zone) from public, anon, authenticated, service_role;
 
 revoke all on function sync.let_probe(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.fair_shares(integer,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.send_echo() from public, anon, authenticated, service_role;
 
 revoke all on function sync.is_token_served(sync.workspace_tokens,text) from public, anon, authenticated, service_role;
 
@@ -15602,9 +16953,9 @@ revoke all on function sync.lease_documents(sync.leased[],numeric) from public, 
 
 revoke all on function sync.token_budget(public.sync_workspaces,public.sync_sources) from public, anon, authenticated, service_role;
 
-revoke all on function sync.request_tokens(bigint[]) from public, anon, authenticated, service_role;
+revoke all on function sync.ask_for_tokens(bigint[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_generations(bigint[],sync.access[]) from public, anon, authenticated, service_role;
+revoke all on function sync.write_token_generations(bigint[],sync.access[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.end_token_request(bigint,text,text,text) from public, anon, authenticated, service_role;
 
@@ -15618,9 +16969,13 @@ revoke all on function sync.pick_ready_chunks(integer,bigint[]) from public, ano
 
 revoke all on function sync.made_requests(bigint[],sync.access[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_unreadable(bigint[]) from public, anon, authenticated, service_role;
+revoke all on function sync.hold_unreadable(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.lease_chunks(sync.admission[],text,sync.access[],sync.made_request[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.hurry_worker(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.refuse_shape(text,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.count_in(jsonb,text[]) from public, anon, authenticated, service_role;
 
@@ -15628,7 +16983,7 @@ revoke all on function sync.page_number_in(jsonb,text[]) from public, anon, auth
 
 revoke all on function sync.read_json(sync.page_in_hand) from public, anon, authenticated, service_role;
 
-revoke all on function sync.check_records(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+revoke all on function sync.require_records(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.without_paths(sync.page_in_hand,jsonb) from public, anon, authenticated, service_role;
 
@@ -15714,11 +17069,13 @@ revoke all on function sync.forget_missed_below(bigint,bigint,bigint,text[]) fro
 
 revoke all on function sync.forget_missing(bigint,bigint,boolean) from public, anon, authenticated, service_role;
 
+revoke all on function sync.miss_records(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
 revoke all on function sync.count_here(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.gone_ids(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_gone(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
+revoke all on function sync.miss_deleted(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.forget_shown_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
@@ -15728,11 +17085,15 @@ revoke all on function sync.latest_time(jsonb,public.sync_streams) from public, 
 
 revoke all on function sync.set_since(bigint[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_reading(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+revoke all on function sync.set_list_marks(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.remember_empty_list(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.ask_missing(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.note_confirmations(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.judge_confirmations(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.delete_gone(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
@@ -15744,11 +17105,11 @@ revoke all on function sync.in_order(sync.page_in_hand,public.sync_streams) from
 
 revoke all on function sync.moved_record(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
-revoke all on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
-
 revoke all on function sync.least_overlap(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.longest_tie(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.next_offset(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
@@ -15756,7 +17117,7 @@ revoke all on function sync.says_more(jsonb,public.sync_streams) from public, an
 
 revoke all on function sync.with_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
-revoke all on function sync.check_progress(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+revoke all on function sync.require_progress(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_listed(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
@@ -15768,33 +17129,33 @@ revoke all on function sync.way_out_of_ties() from public, anon, authenticated, 
 
 revoke all on function sync.walk_list(bigint,integer,public.sync_streams) from public, anon, authenticated, service_role;
 
-revoke all on function sync.read_on(public.workspace_sync_runs,sync.walk) from public, anon, authenticated, service_role;
+revoke all on function sync.plan_rest(public.workspace_sync_runs,sync.walk) from public, anon, authenticated, service_role;
 
 revoke all on function sync.plan_beside(public.workspace_sync_runs,sync.page_in_hand) from public, anon, authenticated, service_role;
 
 revoke all on function sync.plan_listed(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.next_scan(bigint,integer) from public, anon, authenticated, service_role;
+revoke all on function sync.begin_next_scan(bigint,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.close_since(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.close_list(bigint,integer) from public, anon, authenticated, service_role;
+revoke all on function sync.accept_list(bigint,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_counted(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_confirmation(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
-revoke all on function sync.add_up_scan(bigint,integer) from public, anon, authenticated, service_role;
+revoke all on function sync.sum_up_scan(bigint,integer) from public, anon, authenticated, service_role;
 
-revoke all on function sync.scan_finding(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+revoke all on function sync.judge_scan(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.scan_again(bigint,text,integer,integer) from public, anon, authenticated, service_role;
+revoke all on function sync.reject_scan(bigint,text,integer,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.plan_counted(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.begin_listed(bigint[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.end_confirmations(public.workspace_sync_runs,integer) from public, anon, authenticated, service_role;
+revoke all on function sync.close_confirmed(public.workspace_sync_runs,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.advance_chained(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
@@ -15804,7 +17165,7 @@ revoke all on function sync.disagreement(public.workspace_sync_runs) from public
 
 revoke all on function sync.advance_agreed(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.check_cursor(sync.page_in_hand) from public, anon, authenticated, service_role;
+revoke all on function sync.require_progress_by_cursor(sync.page_in_hand) from public, anon, authenticated, service_role;
 
 revoke all on function sync.with_order(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
@@ -15824,11 +17185,19 @@ revoke all on function sync.plan_next_cursor(sync.page_in_hand) from public, ano
 
 revoke all on function sync.plan_feed(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
+revoke all on function sync.plan_between_pages(public.workspace_sync_runs,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.plan_skipped(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.set_feed_mark(public.workspace_sync_runs,bigint) from public, anon, authenticated, service_role;
+
 revoke all on function sync.is_followed(public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_items(sync.page_in_hand) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_items(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+revoke all on function sync.pick_staged(public.workspace_sync_runs,integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.unstage_items(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.cover_items(sync.page_in_hand,bigint[],bigint[]) from public, anon, authenticated, service_role;
 
@@ -15854,13 +17223,13 @@ revoke all on function sync.walk_part(sync.run_parts,public.sync_streams,sync.pa
 
 revoke all on function sync.compare_part(sync.run_parts,public.sync_streams,sync.part_result) from public, anon, authenticated, service_role;
 
-revoke all on function sync.add_up_part(sync.run_parts,public.sync_streams) from public, anon, authenticated, service_role;
+revoke all on function sync.sum_up_part(sync.run_parts,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.repeat_part(sync.run_parts,text,integer) from public, anon, authenticated, service_role;
 
-revoke all on function sync.read_part_on(sync.run_parts,public.workspace_sync_runs,integer,jsonb) from public, anon, authenticated, service_role;
+revoke all on function sync.plan_rest_of_part(sync.run_parts,public.workspace_sync_runs,integer,jsonb) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_processed(sync.run_parts,public.workspace_sync_runs) from public, anon, authenticated, service_role;
+revoke all on function sync.unstage_parent(sync.run_parts,public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.leave_unproven(sync.run_parts,public.workspace_sync_runs,text) from public, anon, authenticated, service_role;
 
@@ -15868,11 +17237,11 @@ revoke all on function sync.end_part(sync.run_parts,public.workspace_sync_runs,p
 
 revoke all on function sync.end_parts(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.miss_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+revoke all on function sync.miss_in_lists(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_emptied(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+revoke all on function sync.remember_emptied(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_missing_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+revoke all on function sync.miss_children(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.revive_shown_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
@@ -15906,7 +17275,7 @@ revoke all on function sync.advance_connection(public.workspace_sync_runs) from 
 
 revoke all on function sync.read_single(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_answer(bigint) from public, anon, authenticated, service_role;
+revoke all on function sync.sum_up_answer(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_page(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
@@ -15938,23 +17307,25 @@ revoke all on function sync.end_or_delay(sync.page_in_hand[]) from public, anon,
 
 revoke all on function sync.pass_slots(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_unfit(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+revoke all on function sync.warn_of_unfit(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.advance_runs_and_jobs(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.settle_chunks(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_key(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+revoke all on function sync.learn_of_keys(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_token_answer(integer,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.take_token(sync.token_requests,sync.token_answer) from public, anon, authenticated, service_role;
 
-revoke all on function sync.refuse_grant(sync.token_requests,text) from public, anon, authenticated, service_role;
+revoke all on function sync.suspend_grant(sync.token_requests,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.delay_token_request(sync.token_requests,text,text,numeric) from public, anon, authenticated, service_role;
 
-revoke all on function sync.token_request_of(bigint,bigint) from public, anon, authenticated, service_role;
+revoke all on function sync.lock_token_request(bigint,bigint) from public, anon, authenticated, service_role;
 
-revoke all on function sync.hold_token_requests(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+revoke all on function sync.lock_token_requests(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.take_token_answer(sync.page_in_hand,boolean) from public, anon, authenticated, service_role;
 
@@ -15962,13 +17333,15 @@ revoke all on function sync.take_token_answers(sync.page_in_hand[]) from public,
 
 revoke all on function sync.fail_token(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
 
-revoke all on function sync.take_back_tokens() from public, anon, authenticated, service_role;
+revoke all on function sync.reclaim_token_requests() from public, anon, authenticated, service_role;
 
 revoke all on function sync.follow_grants() from public, anon, authenticated, service_role;
 
 revoke all on function sync.end_try(bigint,text,text) from public, anon, authenticated, service_role;
 
-revoke all on function sync.put_off_try(bigint,interval,boolean,text) from public, anon, authenticated, service_role;
+revoke all on function sync.delay_try(bigint,interval,boolean,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wait_of_try(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.lease_try(sync.stream_tries,text) from public, anon, authenticated, service_role;
 
@@ -15976,29 +17349,27 @@ revoke all on function sync.lease_tries(text,integer) from public, anon, authent
 
 revoke all on function sync.claim_try(bigint,text) from public, anon, authenticated, service_role;
 
-revoke all on function sync.try_of(bigint,bigint) from public, anon, authenticated, service_role;
+revoke all on function sync.extend_requests_of_no_run(jsonb,timestamp with time zone) from public, anon, authenticated, service_role;
 
-revoke all on function sync.go_on_with_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+revoke all on function sync.reclaim_tries() from public, anon, authenticated, service_role;
+
+revoke all on function sync.lock_try(bigint,bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.advance_try(sync.stream_tries,sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.page_of_try(sync.stream_tries,sync.page_in_hand) from public, anon, authenticated, service_role;
 
-revoke all on function sync.wait_of_try(bigint) from public, anon, authenticated, service_role;
-
-revoke all on function sync.note_failed_try(sync.stream_tries,sync.page_in_hand,text) from public, anon, authenticated, service_role;
+revoke all on function sync.fail_try_step(sync.stream_tries,sync.page_in_hand,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.hold_back_try(sync.stream_tries,numeric,text) from public, anon, authenticated, service_role;
 
-revoke all on function sync.note_try(sync.stream_tries,sync.page_in_hand) from public, anon, authenticated, service_role;
+revoke all on function sync.complete_try_step(sync.stream_tries,sync.page_in_hand) from public, anon, authenticated, service_role;
 
 revoke all on function sync.take_try_answer(sync.stream_tries,sync.page_in_hand) from public, anon, authenticated, service_role;
 
 revoke all on function sync.take_try_answers(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.fail_try(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
-
-revoke all on function sync.extend_requests_of_no_run(jsonb,timestamp with time zone) from public, anon, authenticated, service_role;
-
-revoke all on function sync.take_back_tries() from public, anon, authenticated, service_role;
 
 revoke all on function sync.unfit_in(sync.page_in_hand[],sync.incoming_record[],sync.changed_record[]) from public, anon, authenticated, service_role;
 
@@ -16008,11 +17379,13 @@ revoke all on function sync.note_seen(sync.page_in_hand[],sync.incoming_record[]
 
 revoke all on function sync.apply_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
-revoke all on function sync.try_page(sync.page_in_hand,interval) from public, anon, authenticated, service_role;
+revoke all on function sync.rehearse_page(sync.page_in_hand,interval) from public, anon, authenticated, service_role;
 
-revoke all on function sync.try_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+revoke all on function sync.rehearse_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.complete_pages(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.judge_release(bigint,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.judge_failure(sync.page_in_hand,text,text,numeric) from public, anon, authenticated, service_role;
 
@@ -16026,6 +17399,12 @@ revoke all on function sync.fail_unmade(sync.made_request[],text) from public, a
 
 revoke all on function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric,jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.fail_chunk_job_safe(bigint,bigint,text,text,numeric,jsonb) to service_role;
+
+revoke all on function sync.answer_of_start(text,uuid,text,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.follow_pause() from public, anon, authenticated, service_role;
+
+revoke all on function sync.write_pause(text,text,timestamp with time zone) from public, anon, authenticated, service_role;
 
 revoke all on function sync.rows_of_source(text) from public, anon, authenticated, service_role;
 
@@ -16055,13 +17434,35 @@ grant execute on function public.try_stream(jsonb,text,text) to service_role;
 revoke all on function public.get_stream_try(bigint) from public, anon, authenticated, service_role;
 grant execute on function public.get_stream_try(bigint) to service_role;
 
-revoke all on function sync.store_workspace_key(bigint,bigint,text) from public, anon, authenticated, service_role;
+revoke all on function sync.lock_runs(text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.write_workspace_key(bigint,bigint,text) from public, anon, authenticated, service_role;
+
+revoke all on function sync.erase_workspace_rows(bigint,bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.hint_try() from public, anon, authenticated, service_role;
+
+revoke all on function sync.collect_hint_answers() from public, anon, authenticated, service_role;
 
 revoke all on table sync.run_progress from public, anon, authenticated, service_role;
 grant select on table sync.run_progress to authenticated;
 grant select on table sync.run_progress to service_role;
+
+revoke all on function sync.sum_up_runs(uuid) from public, anon, authenticated, service_role;
+grant execute on function sync.sum_up_runs(uuid) to authenticated;
+grant execute on function sync.sum_up_runs(uuid) to service_role;
+
+revoke all on table sync.job_progress from public, anon, authenticated, service_role;
+grant select on table sync.job_progress to authenticated;
+grant select on table sync.job_progress to service_role;
+
+revoke all on table public.chunk_processing_status from public, anon, authenticated, service_role;
+grant select on table public.chunk_processing_status to authenticated;
+grant select on table public.chunk_processing_status to service_role;
+
+revoke all on table public.sync_progress from public, anon, authenticated, service_role;
+grant select on table public.sync_progress to authenticated;
+grant select on table public.sync_progress to service_role;
 
 revoke all on table public.queue_health from public, anon, authenticated, service_role;
 grant select on table public.queue_health to authenticated;
@@ -16075,11 +17476,19 @@ revoke all on table public.waiting_runs from public, anon, authenticated, servic
 grant select on table public.waiting_runs to authenticated;
 grant select on table public.waiting_runs to service_role;
 
+revoke all on function sync.add_deliveries() from public, anon, authenticated, service_role;
+
+revoke all on function sync.collect_delivery_answers(text) from public, anon, authenticated, service_role;
+
 revoke all on function sync.fleet_rows(bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.count_rows(bigint,bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.workspace_stream_detail(sync.fleet_row) from public, anon, authenticated, service_role;
+
+revoke all on function sync.reclaim_chunks() from public, anon, authenticated, service_role;
+
+revoke all on function sync.reread_keys() from public, anon, authenticated, service_role;
 
 revoke all on function sync.claim_chunks(bigint[],text,integer) from public, anon, authenticated, service_role;
 

@@ -263,6 +263,37 @@ begin
   return v_changed;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.messages_in(p_answer jsonb)
+ RETURNS SETOF sync.found_message
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, MDY'
+AS $function$
+begin
+  return query
+  select distinct on (found.message_key) found.message_key, found.reply_id, found.sent_at,
+    found.direction, found.raw
+  from (
+    select
+      -- A longer one does not fit the key's index.
+      coalesce(case when length(m ->> 'raw_message_id') > 500
+        then 'long:' || md5(m ->> 'raw_message_id') else nullif(m ->> 'raw_message_id', '') end,
+        'reply:' || (m ->> 'id'), 'content:' || md5(m::text)) as message_key,
+      case when jsonb_typeof(m -> 'id') = 'number' and m ->> 'id' ~ '^[0-9]{1,18}$'
+        then (m ->> 'id')::bigint end as reply_id,
+      coalesce(sync.time_or_null(m ->> 'date_received'),
+        sync.time_or_null(m ->> 'created_at')) as sent_at,
+      case when m ->> 'type' ilike 'outgoing%' then 'outgoing' else 'incoming' end as direction,
+      m as raw
+    from jsonb_path_query(p_answer, 'strict $.** ? (@.type() == "object"
+      && (exists (@.from_email_address) || exists (@.raw_message_id) || exists (@.text_body)))')
+      as m
+  ) as found
+  order by found.message_key, found.sent_at nulls last;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.write_new_threads(p_records sync.incoming_record[])
  RETURNS integer[]
  LANGUAGE plpgsql

@@ -61,7 +61,7 @@ def test_what_an_endpoint_answers_is_not_kept_when_its_token_cannot_be_compared(
         f" select request_id, 401, 'no such token: {TOKEN}', false from sync.hints",
         database=database.name,
     )
-    db.run("select sync.settle_hints()")
+    db.run("select sync.collect_hint_answers()")
 
     (hint,) = db.run("select outcome, message from sync.hints where status_code is not null")
     assert hint["outcome"] == "refused"

@@ -130,7 +130,7 @@ def test_two_answers_come_each_beside_a_page_of_the_others_workspace(
     """While both calls wait for their requests, neither holds a token that the other needs."""
     register(db)
     db.run("select register_workspace('zen', 'https://zen.example', :key, 'crm')", key=OTHER)
-    db.run("alter function sync.hold_token_requests set lock_timeout = 0")
+    db.run("alter function sync.lock_token_requests set lock_timeout = 0")
     one, two, blocker = new_worker(), new_worker(), connect()
     start(one)
     for lease in one.claim():
@@ -142,7 +142,7 @@ def test_two_answers_come_each_beside_a_page_of_the_others_workspace(
         "update sync.workspace_tokens set is_proven = false, expires_at = sync.now(),"
         " issued_at = '2026-01-01'"
     )
-    db.run("select sync.request_tokens(array(select id from sync_workspaces))")
+    db.run("select sync.ask_for_tokens(array(select id from sync_workspaces))")
     tokens = {lease.workspace: lease for lease in one.claim()}
     assert set(pages) == set(tokens) == {"acme", "zen"}
 

@@ -51,7 +51,7 @@ select results_eq('select * from tests.sent()', $$values
 delete from net._http_response;
 update sync.alert_posts set net_queue = 1;
 insert into net._http_response (id, status_code) select request_id, 200 from sync.alert_posts;
-select sync.settle_deliveries('http://127.0.0.1:9/alerts');
+select sync.collect_delivery_answers('http://127.0.0.1:9/alerts');
 select is((select count(*) from sync.alert_deliveries where delivered_at is null), 1::bigint,
   'nor does one from another queue');
 

@@ -11,7 +11,7 @@ declare
   v_workspace_id bigint := (select id from public.sync_workspaces where workspace_name = 'acme');
 begin
   for v_time in 1 .. p_times loop
-    perform sync.note_refusal(v_workspace_id,
+    perform sync.learn_of_refusal(v_workspace_id,
       sync.now() + make_interval(secs => p_seconds), 1);
   end loop;
 end; $$;
@@ -22,7 +22,7 @@ begin
   update public.chunk_processing_queue set requested_at = sync.now() + interval '1 hour'
   where id = v_queue_id;
   for v_time in 1 .. p_times loop
-    perform sync.note_answers(array[v_queue_id]);
+    perform sync.learn_of_answers(array[v_queue_id]);
   end loop;
 end; $$;
 

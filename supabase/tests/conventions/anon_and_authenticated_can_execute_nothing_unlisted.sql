@@ -19,8 +19,8 @@ select results_eq($$select tests.executable_by('authenticated')$$, $$
     ('get_jobs_page(timestamp with time zone,text,integer)'), ('get_sources_page()'),
     ('get_sync_job_progress(uuid)'), ('get_workspace_page(text)'), ('pause_sync(text,text)'),
     ('resume_sync(text,text)'), ('retry_failed_chunks(uuid)'),
-    ('start_sync_job(text,text[],text[])'), ('sync.add_up_runs(uuid)'),
-    ('sync.approve_deletions(bigint)'), ('sync.cancel_sync_job(uuid)'),
+    ('start_sync_job(text,text[],text[])'), ('sync.approve_deletions(bigint)'),
+    ('sync.cancel_sync_job(uuid)'),
     ('sync.counted(numeric,text,text)'),
     ('sync.get_alerts_page(bigint,integer)'), ('sync.get_engine_page()'),
     ('sync.get_fleet(text,text[],integer,integer)'),
@@ -32,8 +32,8 @@ select results_eq($$select tests.executable_by('authenticated')$$, $$
     ('sync.resume_sync(text,text)'), ('sync.retried_runs(uuid)'),
     ('sync.retry_failed_chunks(uuid)'), ('sync.retry_obstacle(uuid)'), ('sync.setting(text)'),
     ('sync.setting_seconds(text)'), ('sync.shell_word(text)'),
-    ('sync.start_sync_job(text,text[],text[])'), ('sync.unblock_budget(text,text)'),
-    ('unblock_budget(text,text)')
+    ('sync.start_sync_job(text,text[],text[])'), ('sync.sum_up_runs(uuid)'),
+    ('sync.unblock_budget(text,text)'), ('unblock_budget(text,text)')
 $$, 'authenticated can execute the operator''s verbs, what stands behind them and what views ask');
 
 select is_empty($$

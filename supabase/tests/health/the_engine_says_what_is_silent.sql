@@ -106,7 +106,7 @@ insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
 select 1, (select id from worker_endpoints), -n, 1, sync.now() from generate_series(1, 3) as n;
 insert into net._http_response (id, status_code, content, timed_out)
 select -n, 401, 'who is wake-token-of-tests?', false from generate_series(1, 3) as n;
-select sync.settle_hints();
+select sync.collect_hint_answers();
 select sync.check_health();
 select results_eq($$select kind, subject, message from sync_alerts where resolved_at is null$$, $$
   values ('endpoint_failing', 'https://worker.example/wake',
@@ -115,7 +115,7 @@ $$, 'an endpoint that refuses; a health check lets it be');
 insert into sync.hints (chunk_id, endpoint_id, request_id, attempt, sent_at)
 values (1, (select id from worker_endpoints), -4, 1, sync.now());
 insert into net._http_response (id, status_code, timed_out) values (-4, 202, false);
-select sync.settle_hints();
+select sync.collect_hint_answers();
 select is_empty('select 1 from sync_alerts where resolved_at is null', 'until it answers');
 
 select * from finish();

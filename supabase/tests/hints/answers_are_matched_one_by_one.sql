@@ -17,7 +17,7 @@ begin
   insert into net._http_response (id, status_code, timed_out, created)
   select n, 200, false, clock_timestamp() from generate_series(1, p_answers) as n;
   v_before := tests.rows_read(v_tables);
-  perform sync.settle_hints();
+  perform sync.collect_hint_answers();
   return tests.rows_read(v_tables) - v_before;
 end; $$;
 

@@ -27,7 +27,7 @@ select tests.answer_next(503, 'as many chunks in hand as allowed');
 select tests.answer_next(401, 'you sent Bearer token-of-the-tests');
 select tests.answer_next(null, null, 'timeout');
 select tests.answer_next(null, null, 'Couldn''t connect to server');
-select sync.settle_hints();
+select sync.collect_hint_answers();
 select results_eq($$
   select outcome, status_code, message from hint_deliveries where direction = 'push' order by id
 $$, $$values
@@ -41,16 +41,16 @@ $$, $$values
 $$, 'each in its own words, a token that comes back is masked');
 
 select tests.advance('60 seconds');
-select sync.settle_hints();
+select sync.collect_hint_answers();
 select is((select count(*) from sync.hints where outcome = 'sent'), 2::bigint,
   'an answer has a minute');
 select tests.advance('1 second');
-select sync.settle_hints();
+select sync.collect_hint_answers();
 select results_eq($$select outcome, settled_at from sync.hints where request_id in
     (select id from net.http_request_queue) $$,
   $$values ('lost', sync.now()), ('lost', sync.now())$$, 'then the post is lost');
 select tests.answer_next(202, 'late');
-select sync.settle_hints();
+select sync.collect_hint_answers();
 select is((select count(*) from sync.hints where outcome = 'lost'), 2::bigint, 'for good');
 
 -- What receivers ask for.

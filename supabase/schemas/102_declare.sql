@@ -1,5 +1,6 @@
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: declared_templates, declared_fields, targets, declared_together, records, columns.
+-- Stands on: declared_templates, declared_fields, targets, declared_together, records,
+--   declared_tables, column_fills.
 
 create function sync.write_source(p_source jsonb, out o_id bigint, out o_before jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
