@@ -1832,7 +1832,8 @@ comment on column public.sync_streams.cursor_is is
 'keyset: the API says that its cursor stands for a place in the order, so that nothing is missed
 between two pages; null: it may be an offset.';
 comment on column public.sync_streams.overlap is
-'By how many records pages by {offset} overlap; null: a tenth of a page, at least 1.';
+'By how many records pages by {offset} overlap, at most half of a page as it is served; null: a
+tenth of one, at least 1.';
 comment on column public.sync_streams.more_path is 'Where an answer says whether more follows.';
 comment on column public.sync_streams.more_is is 'The value there that means that more follows.';
 comment on column public.sync_streams.next_absent_ends is
@@ -10073,13 +10074,29 @@ comment on function sync.named_next(sync.page_in_hand, jsonb, public.sync_stream
 $$Returns: what an answer names as the next page, null if none, and whether it says so at all.
 Raises: SY010 no cursor, or a URL that leads elsewhere.$$;
 
+create function sync.wanted_overlap(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_served bigint := coalesce((
+    select cardinality(record_ids) from sync.seen_pages
+    where run_id = p_page.run_id and scan = p_page.scan order by chunk_id limit 1), p_page.records);
+begin
+  return greatest(1, least(coalesce(p_stream.overlap, least(p_stream.page_size, v_served) / 10),
+    v_served / 2));
+end; $$;
+comment on function sync.wanted_overlap(sync.page_in_hand, public.sync_streams) is
+$$Returns: how many records a page by offset is to share with the one before: as declared, or a
+tenth of a page, as long as the first one is, whatever was asked for; at most half of it, so that a
+list of which the API serves less goes on by pages, and not by records.$$;
+
 create function sync.next_offset(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_offset bigint := coalesce((p_page.reading ->> 'offset')::bigint,
     (p_page.page - 1)::bigint * p_stream.page_size);
-  v_wanted bigint := coalesce(p_stream.overlap, greatest(1, p_stream.page_size / 10));
+  v_wanted bigint := sync.wanted_overlap(p_page, p_stream);
   v_least bigint := 1;
   v_back bigint;
 begin
@@ -10351,8 +10368,8 @@ $$Returns: a page that others led to, by a total, a cursor or their last record,
 exist any more. That is no failure: its scan does not count.$$;
 
 revoke all on function
-  sync.named_next, sync.next_offset, sync.says_more, sync.with_next, sync.require_progress,
-  sync.read_listed, sync.read_past_end, sync.read_refused
+  sync.named_next, sync.wanted_overlap, sync.next_offset, sync.says_more, sync.with_next,
+  sync.require_progress, sync.read_listed, sync.read_past_end, sync.read_refused
 from public, anon, authenticated, service_role;
 
 -- Scans of lists: how far the pages of a scan are one list, how it is read on, and how it ends.

@@ -129,7 +129,8 @@ comment on column public.sync_streams.cursor_is is
 'keyset: the API says that its cursor stands for a place in the order, so that nothing is missed
 between two pages; null: it may be an offset.';
 comment on column public.sync_streams.overlap is
-'By how many records pages by {offset} overlap; null: a tenth of a page, at least 1.';
+'By how many records pages by {offset} overlap, at most half of a page as it is served; null: a
+tenth of one, at least 1.';
 comment on column public.sync_streams.more_path is 'Where an answer says whether more follows.';
 comment on column public.sync_streams.more_is is 'The value there that means that more follows.';
 comment on column public.sync_streams.next_absent_ends is

@@ -33,13 +33,29 @@ comment on function sync.named_next(sync.page_in_hand, jsonb, public.sync_stream
 $$Returns: what an answer names as the next page, null if none, and whether it says so at all.
 Raises: SY010 no cursor, or a URL that leads elsewhere.$$;
 
+create function sync.wanted_overlap(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_served bigint := coalesce((
+    select cardinality(record_ids) from sync.seen_pages
+    where run_id = p_page.run_id and scan = p_page.scan order by chunk_id limit 1), p_page.records);
+begin
+  return greatest(1, least(coalesce(p_stream.overlap, least(p_stream.page_size, v_served) / 10),
+    v_served / 2));
+end; $$;
+comment on function sync.wanted_overlap(sync.page_in_hand, public.sync_streams) is
+$$Returns: how many records a page by offset is to share with the one before: as declared, or a
+tenth of a page, as long as the first one is, whatever was asked for; at most half of it, so that a
+list of which the API serves less goes on by pages, and not by records.$$;
+
 create function sync.next_offset(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_offset bigint := coalesce((p_page.reading ->> 'offset')::bigint,
     (p_page.page - 1)::bigint * p_stream.page_size);
-  v_wanted bigint := coalesce(p_stream.overlap, greatest(1, p_stream.page_size / 10));
+  v_wanted bigint := sync.wanted_overlap(p_page, p_stream);
   v_least bigint := 1;
   v_back bigint;
 begin
@@ -311,6 +327,6 @@ $$Returns: a page that others led to, by a total, a cursor or their last record,
 exist any more. That is no failure: its scan does not count.$$;
 
 revoke all on function
-  sync.named_next, sync.next_offset, sync.says_more, sync.with_next, sync.require_progress,
-  sync.read_listed, sync.read_past_end, sync.read_refused
+  sync.named_next, sync.wanted_overlap, sync.next_offset, sync.says_more, sync.with_next,
+  sync.require_progress, sync.read_listed, sync.read_past_end, sync.read_refused
 from public, anon, authenticated, service_role;

@@ -7098,6 +7098,21 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.wanted_overlap(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_served bigint := coalesce((
+    select cardinality(record_ids) from sync.seen_pages
+    where run_id = p_page.run_id and scan = p_page.scan order by chunk_id limit 1), p_page.records);
+begin
+  return greatest(1, least(coalesce(p_stream.overlap, least(p_stream.page_size, v_served) / 10),
+    v_served / 2));
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.next_offset(p_page sync.page_in_hand, p_stream public.sync_streams)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -7107,7 +7122,7 @@ AS $function$
 declare
   v_offset bigint := coalesce((p_page.reading ->> 'offset')::bigint,
     (p_page.page - 1)::bigint * p_stream.page_size);
-  v_wanted bigint := coalesce(p_stream.overlap, greatest(1, p_stream.page_size / 10));
+  v_wanted bigint := sync.wanted_overlap(p_page, p_stream);
   v_least bigint := 1;
   v_back bigint;
 begin
@@ -15030,7 +15045,8 @@ comment on column public.sync_streams.order_path is 'Where a record says what it
 
 comment on column public.sync_streams.order_type is 'What order_path leads to: number, time or text.';
 
-comment on column public.sync_streams.overlap is 'By how many records pages by {offset} overlap; null: a tenth of a page, at least 1.';
+comment on column public.sync_streams.overlap is 'By how many records pages by {offset} overlap, at most half of a page as it is served; null: a
+tenth of one, at least 1.';
 
 comment on column public.sync_streams.page_size is 'Records per page as the API serves them: {size} in a request, the step of {offset}, and what a page
 is measured by where short_page_ends.';
@@ -15834,6 +15850,10 @@ comment on function sync.longest_tie(sync.page_in_hand,public.sync_streams) is '
 
 comment on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) is 'Returns: what an answer names as the next page, null if none, and whether it says so at all.
 Raises: SY010 no cursor, or a URL that leads elsewhere.';
+
+comment on function sync.wanted_overlap(sync.page_in_hand,public.sync_streams) is 'Returns: how many records a page by offset is to share with the one before: as declared, or a
+tenth of a page, as long as the first one is, whatever was asked for; at most half of it, so that a
+list of which the API serves less goes on by pages, and not by records.';
 
 comment on function sync.next_offset(sync.page_in_hand,public.sync_streams) is 'Returns: where a list goes on that is read by offsets, by what was received. Of a chained list the
 page shares its first records with the page before. One that turned out to be past the end is asked
@@ -17110,6 +17130,8 @@ revoke all on function sync.least_overlap(sync.page_in_hand,public.sync_streams)
 revoke all on function sync.longest_tie(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
+
+revoke all on function sync.wanted_overlap(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.next_offset(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
