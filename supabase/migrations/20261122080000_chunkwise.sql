@@ -2871,7 +2871,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       and (x.position in ('url', 'link') or x.position = 'next' and p_stream.last_path is null),
       'keyset, where completeness is chained and the API says that its cursor is one; last_path, '
         'where the token is a value of the last record; else completeness is agreed'),
-    ('last_path', x.completeness = 'chained' and x.position = 'last'
+    ('last_path', x.is_list and x.position = 'last'
       and p_stream.last_path <> p_stream.id_path and p_stream.order_is_unique is not true,
       'the keys to a value that no two records share: the id, or what the list is ordered by with '
         'order_is_unique true'),
@@ -9918,7 +9918,7 @@ from public, anon, authenticated, service_role;
 
 -- The order of a list: the place of a page's records in it, what moved, and how far pages have to
 -- overlap so that they join.
--- Stands on: targets, answers, missing.
+-- Stands on: templates, targets, answers, missing.
 
 create function sync.is_order_unique(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -10035,8 +10035,28 @@ end; $$;
 comment on function sync.longest_tie(sync.page_in_hand, public.sync_streams) is
 $$Returns: how many records of a page share one key, at most.$$;
 
+create function sync.tied_last(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_stream.last_path is null or p_stream.last_path = p_stream.id_path
+    or sync.position_of(p_stream) <> 'last' then
+    return null;
+  end if;
+  return (
+    select format('records %s and %s have the same value at %s, which asks for the next page: it '
+      'would pass over one of two at the end of a page', min(r.record #>> p_stream.id_path),
+      max(r.record #>> p_stream.id_path), array_to_string(p_stream.last_path, '.'))
+    from jsonb_array_elements(p_page.answer) as r (record)
+    group by r.record #> p_stream.last_path
+    having count(distinct r.record #> p_stream.id_path) > 1 limit 1);
+end; $$;
+comment on function sync.tied_last(sync.page_in_hand, public.sync_streams) is
+$$Returns: which records of a page share the value that asks for the next one, null if none do: no
+scan would ever show a record that stands behind such a page.$$;
+
 revoke all on function
-  sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie
+  sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie, sync.tied_last
 from public, anon, authenticated, service_role;
 
 -- Pages of lists: what a page of a chained or agreed list says: its records, what comes after it,
@@ -10298,9 +10318,11 @@ begin
   v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
   if p_stream.completeness <> 'chained' then
+    v_page.disorder := sync.tied_last(v_page, p_stream);
     return v_page;
   end if;
   v_page := sync.in_order(v_page, p_stream);
+  v_page.disorder := coalesce(v_page.disorder, sync.tied_last(v_page, p_stream));
   if v_page.disorder is null and v_page.next ? 'next' and p_stream.cursor_is is null
     and v_page.next ->> 'next'
       is distinct from v_page.answer -> -1 #>> coalesce(p_stream.last_path, p_stream.id_path) then
@@ -10967,6 +10989,10 @@ begin
     perform sync.plan_rest(p_run, v_walk);
     return;
   end if;
+  if v_walk.is_final then
+    perform sync.close_run(p_run.id, 'partial', v_walk.flaw);
+    return;
+  end if;
   v_repeated := case when v_walk.flaw is null then sync.repeated_id(p_run) end;
   v_finding := coalesce(v_walk.flaw, 'record ' || v_repeated || ' stands on two pages');
   if v_finding is not null then
@@ -10996,7 +11022,7 @@ from public, anon, authenticated, service_role;
 
 -- Feeds: newest first, until the end or the mark of the last complete scan. By page as deep as
 -- pages go, side by side, and then by cursor; or, where nothing names the last page, one by one.
--- Stands on: templates, slots, answers, marks, begin, list_pages.
+-- Stands on: templates, slots, answers, marks, begin, list_order, list_pages.
 
 create function sync.build_cursor(p_id numeric) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -11115,7 +11141,9 @@ begin
   v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
   perform sync.require_progress(v_page, p_stream);
   v_page.reveals_pages := true;
-  return sync.with_order(v_page, p_stream);
+  v_page := sync.with_order(v_page, p_stream);
+  v_page.disorder := coalesce(v_page.disorder, sync.tied_last(v_page, p_stream));
+  return v_page;
 end; $$;
 comment on function sync.read_walked(sync.page_in_hand, public.sync_streams,
   public.sync_sources) is

@@ -1,6 +1,6 @@
 -- The order of a list: the place of a page's records in it, what moved, and how far pages have to
 -- overlap so that they join.
--- Stands on: targets, answers, missing.
+-- Stands on: templates, targets, answers, missing.
 
 create function sync.is_order_unique(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -117,6 +117,26 @@ end; $$;
 comment on function sync.longest_tie(sync.page_in_hand, public.sync_streams) is
 $$Returns: how many records of a page share one key, at most.$$;
 
+create function sync.tied_last(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_stream.last_path is null or p_stream.last_path = p_stream.id_path
+    or sync.position_of(p_stream) <> 'last' then
+    return null;
+  end if;
+  return (
+    select format('records %s and %s have the same value at %s, which asks for the next page: it '
+      'would pass over one of two at the end of a page', min(r.record #>> p_stream.id_path),
+      max(r.record #>> p_stream.id_path), array_to_string(p_stream.last_path, '.'))
+    from jsonb_array_elements(p_page.answer) as r (record)
+    group by r.record #> p_stream.last_path
+    having count(distinct r.record #> p_stream.id_path) > 1 limit 1);
+end; $$;
+comment on function sync.tied_last(sync.page_in_hand, public.sync_streams) is
+$$Returns: which records of a page share the value that asks for the next one, null if none do: no
+scan would ever show a record that stands behind such a page.$$;
+
 revoke all on function
-  sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie
+  sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie, sync.tied_last
 from public, anon, authenticated, service_role;

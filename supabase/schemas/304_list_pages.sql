@@ -257,9 +257,11 @@ begin
   v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
   if p_stream.completeness <> 'chained' then
+    v_page.disorder := sync.tied_last(v_page, p_stream);
     return v_page;
   end if;
   v_page := sync.in_order(v_page, p_stream);
+  v_page.disorder := coalesce(v_page.disorder, sync.tied_last(v_page, p_stream));
   if v_page.disorder is null and v_page.next ? 'next' and p_stream.cursor_is is null
     and v_page.next ->> 'next'
       is distinct from v_page.answer -> -1 #>> coalesce(p_stream.last_path, p_stream.id_path) then

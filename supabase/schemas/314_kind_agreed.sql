@@ -65,6 +65,10 @@ begin
     perform sync.plan_rest(p_run, v_walk);
     return;
   end if;
+  if v_walk.is_final then
+    perform sync.close_run(p_run.id, 'partial', v_walk.flaw);
+    return;
+  end if;
   v_repeated := case when v_walk.flaw is null then sync.repeated_id(p_run) end;
   v_finding := coalesce(v_walk.flaw, 'record ' || v_repeated || ' stands on two pages');
   if v_finding is not null then

@@ -1,6 +1,6 @@
 -- Feeds: newest first, until the end or the mark of the last complete scan. By page as deep as
 -- pages go, side by side, and then by cursor; or, where nothing names the last page, one by one.
--- Stands on: templates, slots, answers, marks, begin, list_pages.
+-- Stands on: templates, slots, answers, marks, begin, list_order, list_pages.
 
 create function sync.build_cursor(p_id numeric) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -119,7 +119,9 @@ begin
   v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
   perform sync.require_progress(v_page, p_stream);
   v_page.reveals_pages := true;
-  return sync.with_order(v_page, p_stream);
+  v_page := sync.with_order(v_page, p_stream);
+  v_page.disorder := coalesce(v_page.disorder, sync.tied_last(v_page, p_stream));
+  return v_page;
 end; $$;
 comment on function sync.read_walked(sync.page_in_hand, public.sync_streams,
   public.sync_sources) is

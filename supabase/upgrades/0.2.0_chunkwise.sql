@@ -1808,7 +1808,7 @@ AS $function$
       and (x.position in ('url', 'link') or x.position = 'next' and p_stream.last_path is null),
       'keyset, where completeness is chained and the API says that its cursor is one; last_path, '
         'where the token is a value of the last record; else completeness is agreed'),
-    ('last_path', x.completeness = 'chained' and x.position = 'last'
+    ('last_path', x.is_list and x.position = 'last'
       and p_stream.last_path <> p_stream.id_path and p_stream.order_is_unique is not true,
       'the keys to a value that no two records share: the id, or what the list is ordered by with '
         'order_is_unique true'),
@@ -7069,6 +7069,26 @@ begin
     ) as t);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.tied_last(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_stream.last_path is null or p_stream.last_path = p_stream.id_path
+    or sync.position_of(p_stream) <> 'last' then
+    return null;
+  end if;
+  return (
+    select format('records %s and %s have the same value at %s, which asks for the next page: it '
+      'would pass over one of two at the end of a page', min(r.record #>> p_stream.id_path),
+      max(r.record #>> p_stream.id_path), array_to_string(p_stream.last_path, '.'))
+    from jsonb_array_elements(p_page.answer) as r (record)
+    group by r.record #> p_stream.last_path
+    having count(distinct r.record #> p_stream.id_path) > 1 limit 1);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.named_next(p_page sync.page_in_hand, p_answer jsonb, p_stream public.sync_streams, p_source public.sync_sources, OUT o_is_said boolean, OUT o_next jsonb)
  RETURNS record
  LANGUAGE plpgsql
@@ -7319,9 +7339,11 @@ begin
   v_page.latest_at := sync.latest_time(v_page.answer, p_stream);
   v_page.reveals_pages := (p_page.page < p_page.known_pages) is not true;
   if p_stream.completeness <> 'chained' then
+    v_page.disorder := sync.tied_last(v_page, p_stream);
     return v_page;
   end if;
   v_page := sync.in_order(v_page, p_stream);
+  v_page.disorder := coalesce(v_page.disorder, sync.tied_last(v_page, p_stream));
   if v_page.disorder is null and v_page.next ? 'next' and p_stream.cursor_is is null
     and v_page.next ->> 'next'
       is distinct from v_page.answer -> -1 #>> coalesce(p_stream.last_path, p_stream.id_path) then
@@ -7945,6 +7967,10 @@ begin
     perform sync.plan_rest(p_run, v_walk);
     return;
   end if;
+  if v_walk.is_final then
+    perform sync.close_run(p_run.id, 'partial', v_walk.flaw);
+    return;
+  end if;
   v_repeated := case when v_walk.flaw is null then sync.repeated_id(p_run) end;
   v_finding := coalesce(v_walk.flaw, 'record ' || v_repeated || ' stands on two pages');
   if v_finding is not null then
@@ -8058,7 +8084,9 @@ begin
   v_page := sync.with_next(v_page, p_page.answer, p_stream, p_source);
   perform sync.require_progress(v_page, p_stream);
   v_page.reveals_pages := true;
-  return sync.with_order(v_page, p_stream);
+  v_page := sync.with_order(v_page, p_stream);
+  v_page.disorder := coalesce(v_page.disorder, sync.tied_last(v_page, p_stream));
+  return v_page;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.read_feed(p_page sync.page_in_hand, p_stream public.sync_streams, p_source public.sync_sources)
@@ -15848,6 +15876,9 @@ where keys are not unique, those with the last key and one before them.';
 
 comment on function sync.longest_tie(sync.page_in_hand,public.sync_streams) is 'Returns: how many records of a page share one key, at most.';
 
+comment on function sync.tied_last(sync.page_in_hand,public.sync_streams) is 'Returns: which records of a page share the value that asks for the next one, null if none do: no
+scan would ever show a record that stands behind such a page.';
+
 comment on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) is 'Returns: what an answer names as the next page, null if none, and whether it says so at all.
 Raises: SY010 no cursor, or a URL that leads elsewhere.';
 
@@ -17128,6 +17159,8 @@ revoke all on function sync.moved_record(sync.page_in_hand,public.sync_streams) 
 revoke all on function sync.least_overlap(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.longest_tie(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.tied_last(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.named_next(sync.page_in_hand,jsonb,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
