@@ -48,8 +48,8 @@ check: setup ## Format, lint, types, imports, schema
 conformance: setup ## Prove that a worker speaks the protocol: WORKER='its command' (default: our own)
 	@exec $(python) -m tests.conformance.kit $(WORKER)
 
-chaos: setup ## Kill workers and race clients ROUNDS times (10), differently each time
-	@for round in $$(seq $(ROUNDS)); do ROUND=$$round $(python) -m pytest -q -n auto $(chaos) || exit; done
+chaos: setup ## Kill workers and race clients ROUNDS times (10), differently each time; T=… one of these files
+	@for round in $$(seq $(ROUNDS)); do ROUND=$$round $(python) -m pytest -q -n auto $(or $(T),$(chaos)) || exit; done
 
 bench: setup dashboard ## Measure against the limit and a bare loop
 	@exec $(python) -m benchmarks

@@ -48,6 +48,11 @@ class Record:
     def in_flight(self) -> int:
         return len(self._in_flight)
 
+    @property
+    def arrived(self) -> int:
+        """How many there ever were."""
+        return self._last_number
+
     def requests(self, kind: str | None = None) -> list[Seen]:
         return [seen for seen in self._seen.values() if kind in (None, seen.kind)]
 
