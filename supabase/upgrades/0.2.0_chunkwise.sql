@@ -13566,6 +13566,36 @@ AS $function$
   ) as x;
 $function$;
 
+CREATE OR REPLACE FUNCTION sync.stale_causes()
+ RETURNS SETOF sync.cause
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  -- What stale_workspaces and workspace_health say, each workspace looked at once: joined by their
+  -- names, which is all that views have, each would be compared with all the others.
+  select 'stale_workspace', format('%s %s', w.workspace_name, st.stream_name), concat_ws('; ',
+    case when s.last_complete_sync_at is null
+      then 'never synced completely, registered at ' || sync.in_utc(w.created_at)
+      else format('last complete sync at %s, %s ago', sync.in_utc(s.last_complete_sync_at),
+        sync.counted(trunc(extract(epoch from sync.now() - s.last_complete_sync_at) / 86400, 1),
+          'day')) end,
+    case when w.paused_at is not null then 'it is paused' end,
+    case when ended.status <> 'completed' then format('its last run ended %s',
+      concat_ws(': ', ended.status, ended.error_message)) end)
+  from public.sync_workspaces as w
+  join public.sync_streams as st on st.source_id = w.source_id and st.is_default
+  left join public.sync_workspace_streams as s on s.workspace_id = w.id and s.stream_id = st.id
+  left join lateral (
+    select x.status, x.error_message from public.workspace_sync_runs as x
+    where x.workspace_id = w.id and x.stream_id = st.id and x.status <> 'running'
+    order by x.started_at desc, x.id desc limit 1
+  ) as ended on true
+  where w.is_active and coalesce(s.last_complete_sync_at, w.created_at) < (
+    select sync.now() - make_interval(hours => sync.setting('stale_after_hours')::int))
+  order by s.last_complete_sync_at nulls first, w.workspace_name;
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.workspace_causes()
  RETURNS SETOF sync.cause
  LANGUAGE sql
