@@ -3319,7 +3319,9 @@ begin
     cross join lateral (
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
-    where e.id is null or (e.raw <> i.record and judged.replaces)
+    -- A time that could not be read may be one by another declaration.
+    where e.id is null or (judged.replaces and (e.raw <> i.record
+        or (e.updated_at is null and i.updated_at is not null)))
       or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, <i_parent>i.id);
   if cardinality(v_judged) = 0 then
@@ -3750,7 +3752,8 @@ create table sync.column_fills (
   completed_at timestamptz
 );
 comment on table sync.column_fills is
-'Columns that a table got when it had rows: sweeps fill them from raw, by the key, in batches.';
+'Columns that a table got when it had rows, or that are declared otherwise: sweeps fill them from
+raw, by the key, in batches.';
 comment on column sync.column_fills.last_key is 'Up to which row that is done; null: to none.';
 comment on column sync.column_fills.looked_at is 'Rows that were looked at.';
 comment on column sync.column_fills.unfit is
@@ -3764,19 +3767,25 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_target regclass := to_regclass(p_stream.target_table);
   v_has_rows boolean;
+  -- Another path or format gives another value, and what was no column for a while has gaps.
+  v_new text[] := array(
+    select c.key from jsonb_each(p_stream.columns) as c
+    where p_added ? c.key or (p_before.target_table = p_stream.target_table
+      and p_before.columns -> c.key is distinct from c.value)
+    order by c.key);
 begin
   if p_added <> '[]' or to_regproc(p_stream.apply_function) is null
     or (p_before.columns, p_before.target_table) is distinct
       from (p_stream.columns, p_stream.target_table) then
     perform sync.write_upsert(p_stream.apply_function, v_target, p_stream.columns);
   end if;
-  if p_added = '[]' then
+  if v_new = '{}' then
     return;
   end if;
   execute format('select exists (select 1 from %s)', v_target) into v_has_rows;
   if v_has_rows then
     insert into sync.column_fills as f (stream_id, columns)
-    values (p_stream.id, array(select jsonb_array_elements_text(p_added)))
+    values (p_stream.id, v_new)
     on conflict (stream_id) do update set
       columns = case when f.completed_at is null
         then array(select c from unnest(f.columns || excluded.columns) as c group by c order by c)
@@ -3786,8 +3795,8 @@ begin
   end if;
 end; $$;
 comment on function sync.write_columns(public.sync_streams, public.sync_streams, jsonb) is
-$$Make a declared table's apply function, where something of it changed, and have what was added
-filled. Locks: its registration, its row of column_fills.$$;
+$$Make a declared table's apply function, where something of it changed, and have what was added,
+or comes from elsewhere now, filled. Locks: its registration, its row of column_fills.$$;
 
 create function sync.pick_rows(p_stream public.sync_streams, p_fill sync.column_fills, p_rows int)
   returns sync.judged_record[]
@@ -7791,9 +7800,10 @@ declare
   v_position bigint;
 begin
   if coalesce(jsonb_typeof(p_page.answer), 'null') <> 'array' then
-    perform sync.refuse_shape(format('the answer has no list of records at %s',
-      array_to_string(p_stream.records_path, '.')),
-      'declare_stream() says where they stand.');
+    perform sync.refuse_shape(concat_ws(' ', 'the answer has no list of records',
+      'at ' || nullif(array_to_string(p_stream.records_path, '.'), '')),
+      'declare_stream() says where they stand (records_path; [] where the answer is the list). An '
+        'object with a record at each of its keys is no list.');
   end if;
   select r.n into v_position from (
     select n, record #> p_stream.id_path as id
@@ -10056,7 +10066,8 @@ $$Returns: which records of a page share the value that asks for the next one, n
 scan would ever show a record that stands behind such a page.$$;
 
 revoke all on function
-  sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie, sync.tied_last
+  sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie,
+  sync.tied_last
 from public, anon, authenticated, service_role;
 
 -- Pages of lists: what a page of a chained or agreed list says: its records, what comes after it,
@@ -10165,9 +10176,12 @@ begin
   end if;
   if jsonb_typeof(p_answer #> p_stream.more_path) is distinct from jsonb_typeof(p_stream.more_is)
   then
-    perform sync.refuse_shape(format('the answer does not say at %s whether more follows',
-      array_to_string(p_stream.more_path, '.')),
-      'declare_stream() says where that stands (more_path) and which value means it (more_is).');
+    perform sync.refuse_shape(format('the answer does not say at %s whether more follows: there is '
+      '%s, and more_is is %s', array_to_string(p_stream.more_path, '.'),
+      coalesce(sync.shown(p_answer #> p_stream.more_path), 'nothing'),
+      sync.shown(p_stream.more_is)),
+      'declare_stream() says where that stands (more_path) and which value means it (more_is). If '
+        'only the last page lacks it, declare no more_path: then a page that is empty is the end.');
   end if;
   return p_answer #> p_stream.more_path = p_stream.more_is;
 end; $$;

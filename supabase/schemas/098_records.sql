@@ -228,7 +228,9 @@ begin
     cross join lateral (
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
-    where e.id is null or (e.raw <> i.record and judged.replaces)
+    -- A time that could not be read may be one by another declaration.
+    where e.id is null or (judged.replaces and (e.raw <> i.record
+        or (e.updated_at is null and i.updated_at is not null)))
       or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, <i_parent>i.id);
   if cardinality(v_judged) = 0 then

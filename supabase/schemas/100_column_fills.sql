@@ -12,7 +12,8 @@ create table sync.column_fills (
   completed_at timestamptz
 );
 comment on table sync.column_fills is
-'Columns that a table got when it had rows: sweeps fill them from raw, by the key, in batches.';
+'Columns that a table got when it had rows, or that are declared otherwise: sweeps fill them from
+raw, by the key, in batches.';
 comment on column sync.column_fills.last_key is 'Up to which row that is done; null: to none.';
 comment on column sync.column_fills.looked_at is 'Rows that were looked at.';
 comment on column sync.column_fills.unfit is
@@ -26,19 +27,25 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_target regclass := to_regclass(p_stream.target_table);
   v_has_rows boolean;
+  -- Another path or format gives another value, and what was no column for a while has gaps.
+  v_new text[] := array(
+    select c.key from jsonb_each(p_stream.columns) as c
+    where p_added ? c.key or (p_before.target_table = p_stream.target_table
+      and p_before.columns -> c.key is distinct from c.value)
+    order by c.key);
 begin
   if p_added <> '[]' or to_regproc(p_stream.apply_function) is null
     or (p_before.columns, p_before.target_table) is distinct
       from (p_stream.columns, p_stream.target_table) then
     perform sync.write_upsert(p_stream.apply_function, v_target, p_stream.columns);
   end if;
-  if p_added = '[]' then
+  if v_new = '{}' then
     return;
   end if;
   execute format('select exists (select 1 from %s)', v_target) into v_has_rows;
   if v_has_rows then
     insert into sync.column_fills as f (stream_id, columns)
-    values (p_stream.id, array(select jsonb_array_elements_text(p_added)))
+    values (p_stream.id, v_new)
     on conflict (stream_id) do update set
       columns = case when f.completed_at is null
         then array(select c from unnest(f.columns || excluded.columns) as c group by c order by c)
@@ -48,8 +55,8 @@ begin
   end if;
 end; $$;
 comment on function sync.write_columns(public.sync_streams, public.sync_streams, jsonb) is
-$$Make a declared table's apply function, where something of it changed, and have what was added
-filled. Locks: its registration, its row of column_fills.$$;
+$$Make a declared table's apply function, where something of it changed, and have what was added,
+or comes from elsewhere now, filled. Locks: its registration, its row of column_fills.$$;
 
 create function sync.pick_rows(p_stream public.sync_streams, p_fill sync.column_fills, p_rows int)
   returns sync.judged_record[]

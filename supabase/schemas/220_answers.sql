@@ -163,9 +163,10 @@ declare
   v_position bigint;
 begin
   if coalesce(jsonb_typeof(p_page.answer), 'null') <> 'array' then
-    perform sync.refuse_shape(format('the answer has no list of records at %s',
-      array_to_string(p_stream.records_path, '.')),
-      'declare_stream() says where they stand.');
+    perform sync.refuse_shape(concat_ws(' ', 'the answer has no list of records',
+      'at ' || nullif(array_to_string(p_stream.records_path, '.'), '')),
+      'declare_stream() says where they stand (records_path; [] where the answer is the list). An '
+        'object with a record at each of its keys is no list.');
   end if;
   select r.n into v_position from (
     select n, record #> p_stream.id_path as id

@@ -138,5 +138,6 @@ $$Returns: which records of a page share the value that asks for the next one, n
 scan would ever show a record that stands behind such a page.$$;
 
 revoke all on function
-  sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie, sync.tied_last
+  sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie,
+  sync.tied_last
 from public, anon, authenticated, service_role;

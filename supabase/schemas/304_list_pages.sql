@@ -104,9 +104,12 @@ begin
   end if;
   if jsonb_typeof(p_answer #> p_stream.more_path) is distinct from jsonb_typeof(p_stream.more_is)
   then
-    perform sync.refuse_shape(format('the answer does not say at %s whether more follows',
-      array_to_string(p_stream.more_path, '.')),
-      'declare_stream() says where that stands (more_path) and which value means it (more_is).');
+    perform sync.refuse_shape(format('the answer does not say at %s whether more follows: there is '
+      '%s, and more_is is %s', array_to_string(p_stream.more_path, '.'),
+      coalesce(sync.shown(p_answer #> p_stream.more_path), 'nothing'),
+      sync.shown(p_stream.more_is)),
+      'declare_stream() says where that stands (more_path) and which value means it (more_is). If '
+        'only the last page lacks it, declare no more_path: then a page that is empty is the end.');
   end if;
   return p_answer #> p_stream.more_path = p_stream.more_is;
 end; $$;

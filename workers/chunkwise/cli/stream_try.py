@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 from urllib.parse import urlencode
 
 import typer
@@ -12,15 +12,15 @@ import typer
 from chunkwise.cli.declaration_file import read_declaration
 from chunkwise.cli.output import JsonOption, Row, counted, print_json
 from chunkwise.cli.question import ask
-from chunkwise.errors import SettingsError
+from chunkwise.errors import DatabaseError, SettingsError
 from chunkwise.gateway.protocol import Json
-from chunkwise.operator.client import Operator
 from chunkwise.texts import as_json as in_json
 from chunkwise.texts import printable
 
 LOOK_S: Final = 0.3
 PATIENCE_S: Final = 6.0
 WAITING: Final = "waiting"
+NOTHING_TO_READ: Final = "SY005"
 
 
 def try_streams(
@@ -44,15 +44,12 @@ def try_streams(
     """
     declaration, names = _asked(what, stream or [])
 
-    async def tried(operator: Operator) -> list[Row]:
-        return [await _tried(operator, declaration, workspace, name) for name in names]
-
-    answers = ask(tried)
+    answers = ask(lambda operator: try_answers(operator, declaration, workspace, names))
     if as_json:
         print_json(answers)
     else:
         for answer in answers:
-            print("\n".join(printable(line) for line in _told(answer)))
+            print("\n".join(printable(line) for line in lines_of(answer)))
     is_sound = all(one["status"] == "done" and not one["complaints"] for one in answers)
     raise typer.Exit(0 if is_sound else 1)
 
@@ -76,7 +73,37 @@ def _asked(what: str, streams: Sequence[str]) -> tuple[Json, list[str]]:
     return declaration, list(streams) or names
 
 
-async def _tried(operator: Operator, declaration: Json, workspace: str, stream: str) -> Row:
+class Tries(Protocol):
+    async def try_stream(self, declaration: Json, workspace: str, stream: str | None) -> Json: ...
+    async def get_stream_try(self, try_id: int) -> Json: ...
+
+
+async def try_answers(
+    operator: Tries, declaration: Json, workspace: str, names: Sequence[str]
+) -> list[Row]:
+    """Of several streams, one that waits for records of its parents keeps no other one back."""
+    answers = []
+    for name in names:
+        try:
+            answers.append(await _tried(operator, declaration, workspace, name))
+        except DatabaseError as error:
+            if error.code != NOTHING_TO_READ or len(names) == 1:
+                raise
+            answers.append(
+                {
+                    "stream": name,
+                    "workspace": workspace,
+                    "status": "not tried",
+                    "steps": [],
+                    "fields": [],
+                    "complaints": [],
+                    "error_message": f"{error.message}; try it again after a sync of its parents",
+                }
+            )
+    return answers
+
+
+async def _tried(operator: Tries, declaration: Json, workspace: str, stream: str) -> Row:
     try_id = (await operator.try_stream(declaration, workspace, stream))["try_id"]
     waited = 0.0
     while (answer := await operator.get_stream_try(try_id))["status"] == WAITING:
@@ -90,7 +117,7 @@ async def _tried(operator: Operator, declaration: Json, workspace: str, stream: 
     return answer
 
 
-def _told(answer: Row) -> Iterator[str]:
+def lines_of(answer: Row) -> Iterator[str]:
     complaints = answer["complaints"]
     found = counted(len(complaints), "complaint") if complaints else "no complaint"
     yield f"{answer['stream']} with the key of {answer['workspace']}: {answer['status']}, {found}"
