@@ -7638,6 +7638,27 @@ from public, anon, authenticated, service_role;
 -- Answers: what an answer says. Shape checks, records, totals.
 -- Stands on: keys, records, next_urls, classes.
 
+create type sync.page_access as (
+  -- Whether the key is accepted, so that nothing is noted of it, and whether a rate limit of the
+  -- workspace or its budget lasts, so that something is.
+  is_key_accepted boolean, is_rate_limited boolean,
+  -- Which access token was sent, and whether an answer proved that one before.
+  token_generation bigint, is_token_proven boolean
+);
+comment on type sync.page_access is
+'With what a request was sent, as the fence found it: whose key and limits an answer tells of.';
+
+create type sync.page_verdict as (
+  -- No outcome: the page is still to be applied. is_repeat: the verb gave this answer before.
+  outcome text, is_repeat boolean,
+  -- What is wrong: an SQLSTATE, and a text with the way out. is_permanent: no attempt can help.
+  code text, message text, is_permanent boolean,
+  -- Until it comes again, and what the answer asks for, in seconds.
+  wait interval, retry_after numeric
+);
+comment on type sync.page_verdict is
+'What becomes of a chunk whose request ended: what its holder is told and its event says.';
+
 create type sync.page_in_hand as (
   -- What was handed over. turn: its place in the call. The body is dropped when it is read, the
   -- answer when it is applied: every statement over pages copies them.
@@ -7656,10 +7677,7 @@ create type sync.page_in_hand as (
   -- Of its run: whether it reads everything, up to which page it knew, and whether half of the
   -- planned window is used up with this chunk.
   is_full_scan boolean, known_pages int, uses_up_window boolean,
-  -- Whether there is nothing to be noted of its key, and something of its limits; which access
-  -- token was sent, and whether an answer proved that one before.
-  is_key_accepted boolean, is_rate_limited boolean, token_generation bigint,
-  is_token_proven boolean,
+  access sync.page_access,
 
   -- What the answer says. answer: first all of it, then its records, none where one that was asked
   -- for is gone; records: how many. is_mended: characters that Postgres cannot store were replaced.
@@ -7680,10 +7698,7 @@ create type sync.page_in_hand as (
   -- Of a request that asks whose key it is: {"id", "name"}.
   key_owner jsonb,
 
-  -- The verdict. No outcome: still to be applied. is_repeat: the verb answered so before.
-  outcome text, is_repeat boolean, code text, message text,
-  -- wait: until it comes again; retry_after: what the answer asks for, in seconds.
-  is_permanent boolean, wait interval, retry_after numeric,
+  verdict sync.page_verdict,
   -- How many records are new or different, and {column: the first record whose value does not fit}.
   changed int, unfit jsonb
 );
@@ -8283,23 +8298,23 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
-  v_page.code := p_sqlstate;
+  v_page.verdict.code := p_sqlstate;
   v_page.records := null;
   v_page.total := null;
-  v_page.is_permanent := false;
-  v_page.message := rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.');
+  v_page.verdict.is_permanent := false;
+  v_page.verdict.message := rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.');
   if sync.is_pages_own_trouble(v_page, p_sqlstate) then
-    v_page.outcome := 'retry';
-    v_page.message := concat_ws('. ', v_page.message,
+    v_page.verdict.outcome := 'retry';
+    v_page.verdict.message := concat_ws('. ', (v_page.verdict).message,
       'Pages of others are taken meanwhile: it is about this one.');
     return v_page;
   end if;
-  v_page.outcome := 'postponed';
-  v_page.wait := (0.5 + random() / 2)
+  v_page.verdict.outcome := 'postponed';
+  v_page.verdict.wait := (0.5 + random() / 2)
     * make_interval(secs => least(2 ^ least(v_page.postponements, 10), 15));
   v_page.postponements := v_page.postponements + 1;
   v_page.postponed_since := coalesce(v_page.postponed_since, sync.now());
-  v_page.message := concat_ws('. ', v_page.message, case
+  v_page.verdict.message := concat_ws('. ', (v_page.verdict).message, case
     when p_sqlstate = '55P03' then sync.mask_secrets(sync.lock_holders(v_page.stream_id)) end,
     'It comes again by itself; no attempt is lost.');
   return v_page;
@@ -8376,46 +8391,48 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
-  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page, false) end;
+  v_page.verdict.retry_after := case
+    when p_sqlstate = 'SY013' then sync.asked_wait(v_page, false) end;
   if p_sqlstate = 'SY021' then
-    v_page.code := p_sqlstate;
-    v_page.message := p_message;
-    v_page.outcome := 'delayed';
-    v_page.is_permanent := false;
-    v_page.retry_after := sync.asked_wait(v_page, true);
-    v_page.wait := make_interval(secs => least(sync.setting('max_block_seconds'),
-      coalesce(v_page.retry_after, sync.setting('retry_base_seconds')))::double precision);
+    v_page.verdict.code := p_sqlstate;
+    v_page.verdict.message := p_message;
+    v_page.verdict.outcome := 'delayed';
+    v_page.verdict.is_permanent := false;
+    v_page.verdict.retry_after := sync.asked_wait(v_page, true);
+    v_page.verdict.wait := make_interval(secs => least(sync.setting('max_block_seconds'), coalesce(
+      (v_page.verdict).retry_after, sync.setting('retry_base_seconds')))::double precision);
     v_page.answer := null;
     return v_page;
   end if;
-  v_page.code := case
+  v_page.verdict.code := case
     when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
     when p_sqlstate ~ '^(2[23]|54|P0001)' and v_was_read then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
-  v_page.message := concat_ws('. ',
+  v_page.verdict.message := concat_ws('. ',
     case
-      when v_page.code = 'SY012' then format('%s refuses record %s: %s',
+      when (v_page.verdict).code = 'SY012' then format('%s refuses record %s: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
         case when p_sqlstate ~ '^(23|54|P0001)' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
-      when v_page.code = 'SY011' then 'the body is not JSON'
+      when (v_page.verdict).code = 'SY011' then 'the body is not JSON'
       when v_is_misfit then format('%s cannot be written: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.'))
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
-    case v_page.code
+    case (v_page.verdict).code
       when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
         'or what refuses it dropped.'
       when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
         'base URL.'
       else case when v_is_misfit then 'Declare the stream anew: that makes its table and function '
         'whole, or says what is wrong with them.' else nullif(p_hint, '') end end);
-  v_page.wait := case when v_page.retry_after is not null then make_interval(
-    secs => least(sync.setting('max_block_seconds'), v_page.retry_after)::double precision) end;
-  v_page.is_permanent := v_page.code in ('SY010', 'SY012', 'SY024');
-  v_page.outcome := 'retry';
+  v_page.verdict.wait := case when (v_page.verdict).retry_after is not null
+    then make_interval(secs => least(sync.setting('max_block_seconds'),
+      (v_page.verdict).retry_after)::double precision) end;
+  v_page.verdict.is_permanent := (v_page.verdict).code in ('SY010', 'SY012', 'SY024');
+  v_page.verdict.outcome := 'retry';
   v_page.records := null;
   v_page.total := null;
   return v_page;
@@ -8443,23 +8460,23 @@ declare
 begin
   select * into v_token from sync.workspace_tokens where workspace_id = p_page.workspace_id;
   v_is_renewed := v_token.expires_at <= sync.now();
-  if v_token.generation > p_page.token_generation or v_is_renewed then
-    v_page.outcome := 'released';
-    v_page.is_permanent := false;
-    v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
+  if v_token.generation > (p_page.access).token_generation or v_is_renewed then
+    v_page.verdict.outcome := 'released';
+    v_page.verdict.is_permanent := false;
+    v_page.verdict.message := concat_ws('. ', rtrim((v_page.verdict).message, '.'),
       'It was sent with an access token that is past: it is sent again.');
   elsif not v_token.is_proven then
-    v_page.outcome := 'retry';
-    v_page.is_permanent := true;
+    v_page.verdict.outcome := 'retry';
+    v_page.verdict.is_permanent := true;
   elsif v_token.renewed_at > sync.now() - interval '1 minute' or p_has_renewed then
     -- A new token was no help: the page itself is refused.
-    v_page.outcome := 'retry';
-    v_page.is_permanent := false;
+    v_page.verdict.outcome := 'retry';
+    v_page.verdict.is_permanent := false;
   else
-    v_page.outcome := 'delayed';
-    v_page.is_permanent := false;
-    v_page.wait := interval '0';
-    v_page.message := concat_ws('. ', rtrim(v_page.message, '.'),
+    v_page.verdict.outcome := 'delayed';
+    v_page.verdict.is_permanent := false;
+    v_page.verdict.wait := interval '0';
+    v_page.verdict.message := concat_ws('. ', rtrim((v_page.verdict).message, '.'),
       'Its access token is renewed; no attempt is lost.');
   end if;
   return v_page;
@@ -8474,8 +8491,9 @@ create function sync.renew_token(p_page sync.page_in_hand) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.workspace_tokens as t set expires_at = sync.now(), renewed_at = sync.now()
-  where t.workspace_id = p_page.workspace_id and t.generation = p_page.token_generation
-    and p_page.outcome = 'delayed' and p_page.http_status = 401 and p_page.wait = interval '0'
+  where t.workspace_id = p_page.workspace_id and t.generation = (p_page.access).token_generation
+    and (p_page.verdict).outcome = 'delayed' and p_page.http_status = 401
+    and (p_page.verdict).wait = interval '0'
     and (t.expires_at > sync.now()) is not false;
 end; $$;
 comment on function sync.renew_token(sync.page_in_hand) is
@@ -8486,14 +8504,15 @@ workspaces and budgets.$$;
 create function sync.prove_tokens(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if exists (select 1 from unnest(p_pages) as p where p.token_generation is not null
-    and p.outcome = 'completed' and not p.is_token_proven) then
+  if exists (select 1 from unnest(p_pages) as p where (p.access).token_generation is not null
+    and (p.verdict).outcome = 'completed' and not (p.access).is_token_proven) then
     update sync.workspace_tokens as t set is_proven = true
     from (
       select x.workspace_id from sync.workspace_tokens as x
       where not x.is_proven and (x.workspace_id, x.generation) in (
-        select p.workspace_id, p.token_generation from unnest(p_pages) as p
-        where p.outcome = 'completed' and p.http_status between 200 and 299 and not p.is_repeat)
+        select p.workspace_id, (p.access).token_generation from unnest(p_pages) as p
+        where (p.verdict).outcome = 'completed' and p.http_status between 200 and 299
+          and not (p.verdict).is_repeat)
       order by x.workspace_id for no key update skip locked
     ) as free
     where t.workspace_id = free.workspace_id;
@@ -8536,8 +8555,8 @@ begin
     raise exception using errcode = 'SY006', message = 'p_pages is not a list of 1 to 100 pages',
       hint = '[{"queue_id": 1, "lease_token": 2, "status": 200, "body": "…", "duration_ms": 187}]';
   end if;
-  v_page.is_repeat := false;
-  v_page.is_permanent := false;
+  v_page.verdict.is_repeat := false;
+  v_page.verdict.is_permanent := false;
   for v_given in select page from jsonb_array_elements(p_pages) as g (page) loop
     if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
       and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
@@ -8577,16 +8596,16 @@ begin
   select * into v_event from public.chunk_events
   where chunk_id = p_page.queue_id and lease_token = p_page.lease_token
   order by event = 'lease_lost' desc, id desc limit 1;
-  v_page.is_repeat := true;
-  v_page.outcome := case when v_event.id is null or v_event.event = 'lease_lost' then 'refused'
-    else v_event.event end;
-  if v_page.outcome = 'refused' then
-    v_page.code := 'SY001';
-    v_page.message := format('chunk %s is not leased under token %s', p_page.queue_id,
+  v_page.verdict.is_repeat := true;
+  v_page.verdict.outcome := case when v_event.id is null or v_event.event = 'lease_lost'
+    then 'refused' else v_event.event end;
+  if (v_page.verdict).outcome = 'refused' then
+    v_page.verdict.code := 'SY001';
+    v_page.verdict.message := format('chunk %s is not leased under token %s', p_page.queue_id,
       p_page.lease_token);
   else
-    v_page.code := v_event.details ->> 'code';
-    v_page.message := v_event.details ->> 'message';
+    v_page.verdict.code := v_event.details ->> 'code';
+    v_page.verdict.message := v_event.details ->> 'message';
     v_page.records := (v_event.details ->> 'records')::int;
     v_page.changed := (v_event.details ->> 'changed')::int;
   end if;
@@ -8652,11 +8671,11 @@ begin
       v_page.postponed_since := v_chunk.postponed_since;
       v_page.known_pages := v_chunk.known_pages;
       v_page.uses_up_window := v_chunk.uses_up_window;
-      v_page.is_key_accepted := v_chunk.key_status = 'accepted';
-      v_page.is_rate_limited := v_chunk.is_rate_limited;
+      v_page.access.is_key_accepted := v_chunk.key_status = 'accepted';
+      v_page.access.is_rate_limited := v_chunk.is_rate_limited;
       if v_chunk.token_generation is not null then
-        v_page.token_generation := v_chunk.token_generation;
-        v_page.is_token_proven := (
+        v_page.access.token_generation := v_chunk.token_generation;
+        v_page.access.is_token_proven := (
           select t.is_proven or t.generation <> v_chunk.token_generation
           from sync.workspace_tokens as t where t.workspace_id = v_chunk.workspace_id) is not false;
       end if;
@@ -8676,8 +8695,9 @@ begin
       or sync.is_outdated(r, w, st));
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
-    if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
-      v_fenced[v_turn].outcome := 'cancelled';
+    if (v_fenced[v_turn].verdict).outcome is null
+      and v_fenced[v_turn].queue_id = any (v_given_up) then
+      v_fenced[v_turn].verdict.outcome := 'cancelled';
     end if;
   end loop;
   return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
@@ -8695,11 +8715,11 @@ create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome',
-    p_page.outcome, 'code', p_page.code,
-    'message', p_page.message, 'hint',
-    case p_page.outcome when 'refused' then 'Stop: another worker owns it.' end,
+    (p_page.verdict).outcome, 'code', (p_page.verdict).code,
+    'message', (p_page.verdict).message, 'hint',
+    case (p_page.verdict).outcome when 'refused' then 'Stop: another worker owns it.' end,
     'records', p_page.records, 'changed', p_page.changed,
-    'look_again_ms', ceil(extract(epoch from p_page.wait) * 1000)::bigint));
+    'look_again_ms', ceil(extract(epoch from (p_page.verdict).wait) * 1000)::bigint));
 end; $$;
 comment on function sync.outcome_of(sync.page_in_hand) is
 $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
@@ -13061,7 +13081,7 @@ declare
 begin
   perform 1 from public.sync_workspaces where id in (
     select p.workspace_id from unnest(p_pages) as p where p.kind = 'connection'
-      and p.outcome = 'completed')
+      and (p.verdict).outcome = 'completed')
   order by id for no key update;
   -- In the order of the owners: two calls that name the same ones do not wait for each other.
   for v_said in
@@ -13069,7 +13089,7 @@ begin
       concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')') as owner
     from unnest(p_pages) as p
     join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
-    where p.kind = 'connection' and p.outcome = 'completed'
+    where p.kind = 'connection' and (p.verdict).outcome = 'completed'
     order by p.key_owner ->> 'id', p.workspace_id
   loop
     begin
@@ -13700,7 +13720,7 @@ begin
       raise;
     end if;
     get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
-    v_tried.page.code := sqlstate;
+    v_tried.page.verdict.code := sqlstate;
     v_message := case when v_tried.shape is null and sqlstate ~ '^22' then 'the body is not JSON'
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
     v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',
@@ -13845,16 +13865,16 @@ declare
   v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   foreach v_page in array p_pages loop
-    if not v_page.is_repeat and v_page.outcome = 'retry' then
-      if not sync.is_own_trouble(coalesce(v_page.code, '')) then
+    if not (v_page.verdict).is_repeat and (v_page.verdict).outcome = 'retry' then
+      if not sync.is_own_trouble(coalesce((v_page.verdict).code, '')) then
         v_page.postponements := 0;
         v_page.postponed_since := null;
       end if;
-      if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
-        v_page.outcome := 'failed';
+      if (v_page.verdict).is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
+        v_page.verdict.outcome := 'failed';
       else
-        v_page.wait := coalesce(v_page.wait, random() * make_interval(secs => least(
-          sync.setting('retry_cap_seconds'),
+        v_page.verdict.wait := coalesce((v_page.verdict).wait, random() * make_interval(
+          secs => least(sync.setting('retry_cap_seconds'),
           sync.setting('retry_base_seconds') * 2 ^ least(v_page.attempts, 20))::double precision));
       end if;
     end if;
@@ -13873,44 +13893,45 @@ declare
 begin
   with written as (
     update public.chunk_processing_queue as q set
-      status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
-      else 'pending' end,
-      slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null
+      status = case when (p.verdict).outcome in ('completed', 'failed', 'cancelled')
+        then (p.verdict).outcome else 'pending' end,
+      slot = case when (p.verdict).outcome in ('completed', 'failed', 'cancelled') then null
       else q.slot end,
-      completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
-      attempts = case when p.outcome in ('retry', 'failed')
+      completed_at = case when (p.verdict).outcome in ('completed', 'failed', 'cancelled')
+        then v_now end,
+      attempts = case when (p.verdict).outcome in ('retry', 'failed')
         then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
       postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
-      ready_seq = case when p.outcome = 'released'
+      ready_seq = case when (p.verdict).outcome = 'released'
         then coalesce(q.turn, nextval('sync.ready_seq')) end,
-      turn = case when p.outcome = 'delayed' then q.turn end,
-      next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
-        then v_now + p.wait end,
+      turn = case when (p.verdict).outcome = 'delayed' then q.turn end,
+      next_retry_at = case when (p.verdict).outcome in ('retry', 'delayed', 'postponed')
+        then v_now + (p.verdict).wait end,
       lease_expires_at = null,
-      error_message = coalesce(p.message,
-      case when p.outcome = 'completed' then null else q.error_message end)
+      error_message = coalesce((p.verdict).message,
+      case when (p.verdict).outcome = 'completed' then null else q.error_message end)
     from unnest(p_pages) as p
     where q.id = p.queue_id
   ), events as (
     insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
       details)
-    select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
+    select p.queue_id, p.run_id, (p.verdict).outcome, v_now, p.lease_token, p.worker_id,
       jsonb_strip_nulls(jsonb_build_object(
       'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
       'http_status', p.http_status,
-      'code', p.code, 'message', p.message, 'attempt',
-      case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
-      'for_ms', ceil(extract(epoch from p.wait) * 1000)))
+      'code', (p.verdict).code, 'message', (p.verdict).message, 'attempt',
+      case when (p.verdict).outcome in ('retry', 'failed') then p.attempts + 1 end,
+      'for_ms', ceil(extract(epoch from (p.verdict).wait) * 1000)))
     from unnest(p_pages) as p
   )
   insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed,
     pages)
-  select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
-    count(*) filter (where p.outcome = 'failed'),
-    count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
+  select p.run_id, p.slot, count(*) filter (where (p.verdict).outcome = 'completed'),
+    count(*) filter (where (p.verdict).outcome = 'failed'),
+    count(*) filter (where (p.verdict).outcome = 'cancelled'), coalesce(sum(p.records), 0),
     coalesce(sum(p.changed), 0),
-    count(*) filter (where p.outcome = 'completed' and p.kind in ('page', 'cursor'))
-  from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+    count(*) filter (where (p.verdict).outcome = 'completed' and p.kind in ('page', 'cursor'))
+  from unnest(p_pages) as p where (p.verdict).outcome in ('completed', 'failed', 'cancelled')
   group by p.run_id, p.slot order by p.run_id, p.slot
   on conflict (run_id, slot) do update set
     completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
@@ -13929,7 +13950,7 @@ declare
 begin
   with freed as (
     select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
-    from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+    from unnest(p_pages) as p where (p.verdict).outcome in ('completed', 'failed', 'cancelled')
     group by p.run_id
   ), picked as materialized (
     -- On its own: a plan that looked once per updated row would give each of them the first slot.
@@ -14055,7 +14076,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
-    where not p.is_repeat and p.outcome <> 'refused');
+    where not (p.verdict).is_repeat and (p.verdict).outcome <> 'refused');
   v_item_ids bigint[];
   v_is_unfit boolean;
   v_is_connection boolean;
@@ -14066,19 +14087,20 @@ begin
     return v_pages;
   end if;
   select coalesce(array_agg(p.queue_id)
-      filter (where p.kind = 'item' and p.outcome = 'completed'), '{}'),
+      filter (where p.kind = 'item' and (p.verdict).outcome = 'completed'), '{}'),
     bool_or(p.unfit is not null), bool_or(p.kind = 'connection'),
-    bool_or(p.is_rate_limited or p.code = 'SY021' or p.http_status = 401
-      or (p.outcome = 'completed' and not p.is_key_accepted))
+    bool_or((p.access).is_rate_limited or (p.verdict).code = 'SY021' or p.http_status = 401
+      or ((p.verdict).outcome = 'completed' and not (p.access).is_key_accepted))
   into v_item_ids, v_is_unfit, v_is_connection, v_is_about_keys
   from unnest(v_ended) as p;
   perform sync.end_or_delay(v_ended);
   v_run_ids := sync.pass_slots(v_ended) || array(
     select p.run_id from unnest(v_ended) as p
-    where p.outcome = 'cancelled'
-      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
-      or (p.outcome in ('completed', 'failed') and p.uses_up_window)
-      or (p.outcome = 'completed' and (
+    where (p.verdict).outcome = 'cancelled'
+      or ((p.verdict).outcome = 'failed' and (p.verdict).is_permanent
+        and p.kind in ('connection', 'page', 'cursor'))
+      or ((p.verdict).outcome in ('completed', 'failed') and p.uses_up_window)
+      or ((p.verdict).outcome = 'completed' and (
         p.reveals_pages or p.kind = 'cursor' or p.unfit is not null)));
   if cardinality(v_item_ids) > 0 then
     v_run_ids := v_run_ids || array(
@@ -14094,9 +14116,10 @@ begin
         where c.parent_run_id = any (v_run_ids) and (c.status = 'running') is true))
       order by id for no key update;
     perform sync.end_run_early(f.run_id, 'failed', f.message) from (
-      select p.run_id, (array_agg(p.message order by p.turn))[1] as message
+      select p.run_id, (array_agg((p.verdict).message order by p.turn))[1] as message
       from unnest(v_ended) as p
-      where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
+      where (p.verdict).outcome = 'failed' and (p.verdict).is_permanent
+        and p.kind in ('connection', 'page', 'cursor')
         and (p.part_id is null or p.http_status = 401)
       group by p.run_id
     ) as f;
@@ -14104,7 +14127,7 @@ begin
       select p from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id
         and (r.scan = p.scan or p.part_id is not null)
-      where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+      where (p.verdict).outcome = 'completed' and p.run_id = any (v_run_ids)));
     if v_is_unfit then
       perform sync.warn_of_unfit(v_ended);
     end if;
@@ -14135,8 +14158,8 @@ declare
   -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
   v_workspace_ids bigint[] := array(
     select p.workspace_id from unnest(p_pages) as p
-    where (p.outcome = 'completed' and not p.is_key_accepted)
-      or (p.http_status = 401 and p.outcome <> 'delayed'));
+    where ((p.verdict).outcome = 'completed' and not (p.access).is_key_accepted)
+      or (p.http_status = 401 and (p.verdict).outcome <> 'delayed'));
 begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
@@ -14144,11 +14167,12 @@ begin
     update public.sync_workspaces as w
     set key_status = said.key_status, key_checked_at = sync.now()
     from (
-      select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
+      select p.workspace_id, r.access_revision, case when bool_or((p.verdict).outcome = 'completed')
         then 'accepted' else 'refused' end as key_status
       from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
       where p.workspace_id = any (v_workspace_ids)
-        and (p.outcome = 'completed' or (p.http_status = 401 and p.outcome <> 'delayed'))
+        and ((p.verdict).outcome = 'completed'
+          or (p.http_status = 401 and (p.verdict).outcome <> 'delayed'))
       group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
     ) as said
     where w.id = said.workspace_id and w.access_revision = said.access_revision
@@ -14156,21 +14180,23 @@ begin
       and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
         and not sync.is_key_unproven(w)));
   end if;
-  v_workspace_ids := array(select p.workspace_id from unnest(p_pages) as p where p.code = 'SY021');
+  v_workspace_ids := array(
+    select p.workspace_id from unnest(p_pages) as p where (p.verdict).code = 'SY021');
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.learn_of_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
+    perform sync.learn_of_refusal(p.workspace_id, p.requested_at, (p.verdict).retry_after) from (
       select x.* from unnest(p_pages) as x
       join public.sync_workspaces as w on w.id = x.workspace_id
-      where x.code = 'SY021' and not x.is_repeat order by w.budget_id, w.id, x.turn
+      where (x.verdict).code = 'SY021' and not (x.verdict).is_repeat
+      order by w.budget_id, w.id, x.turn
     ) as p;
   end if;
-  if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
+  if exists (select 1 from unnest(p_pages) as p where (p.access).is_rate_limited) then
     perform sync.learn_of_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
-    where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
+    where (p.verdict).outcome = 'completed' and not (p.verdict).is_repeat having count(*) > 0;
     perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
-    where p.outcome not in ('completed', 'delayed') having count(*) > 0;
+    where (p.verdict).outcome not in ('completed', 'delayed') having count(*) > 0;
   end if;
 end; $$;
 comment on function sync.learn_of_keys(sync.page_in_hand[]) is
@@ -14340,7 +14366,7 @@ declare
   v_ids bigint[] := array(
     select r.id from unnest(p_pages) as p
     join sync.token_requests as r on r.id = p.queue_id and r.lease_token = p.lease_token
-    where p.outcome = 'refused');
+    where (p.verdict).outcome = 'refused');
 begin
   if v_ids = array[]::bigint[] then
     return v_ids;
@@ -14385,8 +14411,8 @@ begin
   if v_request.id is null then
     return v_page;
   end if;
-  v_page.code := null;
-  v_page.message := null;
+  v_page.verdict.code := null;
+  v_page.verdict.message := null;
   begin
     if not p_is_held then
       raise exception using errcode = 'lock_not_available',
@@ -14409,15 +14435,17 @@ begin
       perform sync.let_probe(v_request.budget_id);
       select * into v_request from sync.token_requests where id = v_request.id;
     end if;
-    v_page.outcome := coalesce(v_request.outcome, v_request.status);
-    v_page.message := v_request.error_message;
+    v_page.verdict.outcome := coalesce(v_request.outcome, v_request.status);
+    v_page.verdict.message := v_request.error_message;
   exception when others then
-    v_page.code := sqlstate;
-    v_page.outcome := case when sync.is_own_trouble(sqlstate) then 'postponed' else 'retry' end;
+    v_page.verdict.code := sqlstate;
+    v_page.verdict.outcome := case
+      when sync.is_own_trouble(sqlstate) then 'postponed' else 'retry' end;
     -- Of what stands in the answer nothing is known here, so nothing of the error's text is kept.
-    v_page.message := format('the token endpoint''s answer could not be kept (SQLSTATE %s)',
+    v_page.verdict.message := format('the token endpoint''s answer could not be kept (SQLSTATE %s)',
       sqlstate);
-    perform sync.delay_token_request(v_request, v_page.outcome, v_page.message, null)
+    perform sync.delay_token_request(v_request, (v_page.verdict).outcome,
+      (v_page.verdict).message, null)
       where p_is_held;
   end;
   return v_page;
@@ -14436,7 +14464,7 @@ declare
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_pages := v_pages || case when v_page.outcome = 'refused'
+    v_pages := v_pages || case when (v_page.verdict).outcome = 'refused'
       then sync.take_token_answer(v_page, v_page.queue_id = any (v_held)) else v_page end;
   end loop;
   return v_pages;
@@ -14850,8 +14878,8 @@ declare
   v_next record := sync.next_of_try(p_try, p_page, p_stream);
 begin
   update sync.stream_tries set error_message = null, attempts = 0, has_renewed = false,
-    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
-    record_id = v_next.o_record_id, reading = v_next.o_reading,
+    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind),
+    page = v_next.o_page, record_id = v_next.o_record_id, reading = v_next.o_reading,
     request_id = nextval('public.chunked_sync_jobs_id_seq')
   where id = p_try.id and v_next.o_kind is not null;
   if not found then
@@ -14869,9 +14897,9 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_given;
 begin
-  v_page.outcome := null;
-  v_page.code := null;
-  v_page.message := null;
+  v_page.verdict.outcome := null;
+  v_page.verdict.code := null;
+  v_page.verdict.message := null;
   v_page.workspace_id := p_try.workspace_id;
   v_page.stream_id := (p_try.stream ->> 'id')::bigint;
   v_page.kind := p_try.kind;
@@ -14881,9 +14909,9 @@ begin
   v_page.scan := 1;
   v_page.is_full_scan := true;
   v_page.requested_at := p_try.requested_at;
-  v_page.token_generation := p_try.token_generation;
-  v_page.is_token_proven := false;
-  v_page.is_repeat := false;
+  v_page.access.token_generation := p_try.token_generation;
+  v_page.access.is_token_proven := false;
+  v_page.verdict.is_repeat := false;
   return v_page;
 end; $$;
 comment on function sync.page_of_try(sync.stream_tries, sync.page_in_hand) is
@@ -14940,10 +14968,10 @@ declare
 begin
   v_read := sync.read_try(p_page, v_stream, v_source);
   v_page := v_read.page;
-  if v_page.code = 'SY021' then
+  if (v_page.verdict).code = 'SY021' then
     return sync.hold_back_try(p_try, sync.wait_asked_for(v_source, p_page.headers,
       sync.json_or_null(p_page.body), true), v_read.complaints #>> '{0,says}');
-  elsif v_page.code = 'SY013' and p_try.attempts < 2 then
+  elsif (v_page.verdict).code = 'SY013' and p_try.attempts < 2 then
     perform sync.delay_try(p_try.id, interval '1 second', true,
       v_read.complaints #>> '{0,says}');
     return 'retry';
@@ -14980,21 +15008,22 @@ declare
   v_message text;
 begin
   begin
-    v_page.outcome := sync.complete_try_step(p_try, v_page);
+    v_page.verdict.outcome := sync.complete_try_step(p_try, v_page);
   exception when others then
     get stacked diagnostics v_message = message_text;
-    v_page.code := sqlstate;
-    v_page.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
+    v_page.verdict.code := sqlstate;
+    v_page.verdict.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
     if sync.is_own_trouble(sqlstate) then
-      perform sync.delay_try(p_try.id, interval '1 second', false, v_page.message);
-      v_page.outcome := 'postponed';
+      perform sync.delay_try(p_try.id, interval '1 second', false, (v_page.verdict).message);
+      v_page.verdict.outcome := 'postponed';
     else
-      perform sync.end_try(p_try.id, 'failed', v_page.message);
-      v_page.outcome := 'failed';
+      perform sync.end_try(p_try.id, 'failed', (v_page.verdict).message);
+      v_page.verdict.outcome := 'failed';
     end if;
   end;
-  perform sync.let_probe(p_try.budget_id) where v_page.outcome <> 'delayed';
-  v_page.wait := case when v_page.outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
+  perform sync.let_probe(p_try.budget_id) where (v_page.verdict).outcome <> 'delayed';
+  v_page.verdict.wait := case
+    when (v_page.verdict).outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
   v_page.body := null;
   return v_page;
 end; $$;
@@ -15011,7 +15040,7 @@ declare
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_try := case when v_page.outcome = 'refused'
+    v_try := case when (v_page.verdict).outcome = 'refused'
       then sync.lock_try(v_page.queue_id, v_page.lease_token) end;
     v_pages := v_pages || case when v_try.id is null then v_page
       else sync.take_try_answer(v_try, v_page) end;
@@ -15041,40 +15070,40 @@ begin
     perform sync.prove_tokens(array[v_page]);
     return sync.outcome_of(v_page);
   end if;
-  v_page.message := sync.failure_text(p_error_message, v_try.workspace_id);
+  v_page.verdict.message := sync.failure_text(p_error_message, v_try.workspace_id);
   v_page.body := coalesce(v_page.body, p_error_message);
   v_page.http_status := coalesce(v_page.http_status,
     (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
   v_found := sync.class_of_failure(v_page, p_given.http_status is not null, p_error_class, v_stream,
     v_source);
   if v_found.o_class = 'permanent' and v_page.http_status = 401
-    and v_page.token_generation is not null then
+    and (v_page.access).token_generation is not null then
     v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
   else
-    v_page.outcome := case
+    v_page.verdict.outcome := case
       when p_error_class = 'postponed'
         or (p_error_class = 'released' and sync.is_unsent(p_error_message)) then 'released'
       when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
-    v_page.is_permanent := v_found.o_class = 'permanent';
+    v_page.verdict.is_permanent := v_found.o_class = 'permanent';
   end if;
-  if v_page.outcome = 'released' then
-    perform sync.delay_try(v_try.id, interval '0', false, v_page.message);
-  elsif v_page.outcome = 'delayed' and v_found.o_class = 'rate_limited' then
+  if (v_page.verdict).outcome = 'released' then
+    perform sync.delay_try(v_try.id, interval '0', false, (v_page.verdict).message);
+  elsif (v_page.verdict).outcome = 'delayed' and v_found.o_class = 'rate_limited' then
     perform sync.hold_back_try(v_try, coalesce(v_found.o_retry_after, p_retry_after),
-      v_page.message);
-  elsif v_page.outcome = 'delayed' then
+      (v_page.verdict).message);
+  elsif (v_page.verdict).outcome = 'delayed' then
     perform sync.renew_token(v_page);
     update sync.stream_tries set has_renewed = true where id = v_try.id;
-    perform sync.delay_try(v_try.id, interval '0', false, v_page.message);
-  elsif v_page.is_permanent or v_try.attempts >= 2 then
-    v_page.outcome := 'failed';
-    perform sync.fail_try_step(v_try, v_page, v_page.message);
+    perform sync.delay_try(v_try.id, interval '0', false, (v_page.verdict).message);
+  elsif (v_page.verdict).is_permanent or v_try.attempts >= 2 then
+    v_page.verdict.outcome := 'failed';
+    perform sync.fail_try_step(v_try, v_page, (v_page.verdict).message);
   else
     perform sync.delay_try(v_try.id, make_interval(secs => least(60, greatest(1, p_retry_after,
-      v_found.o_retry_after))::double precision), true, v_page.message);
+      v_found.o_retry_after))::double precision), true, (v_page.verdict).message);
   end if;
   perform sync.let_probe(v_try.budget_id) where v_found.o_class <> 'rate_limited';
-  v_page.wait := sync.wait_of_try(v_try.id);
+  v_page.verdict.wait := sync.wait_of_try(v_try.id);
   return sync.outcome_of(v_page);
 end; $$;
 comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is
@@ -15148,7 +15177,7 @@ begin
     v_unfit := sync.unfit_in(p_pages, p_records, p_changed);
   end if;
   foreach v_page in array p_pages loop
-    v_page.outcome := 'completed';
+    v_page.verdict.outcome := 'completed';
     v_page.records := coalesce(v_page.records, 0);
     v_page.changed := coalesce(v_changed[cardinality(v_applied) + 1], 0);
     v_page.unfit := v_unfit -> v_page.turn::text;
@@ -15294,7 +15323,7 @@ declare
 begin
   foreach v_page in array p_pages loop
     -- Among many pages that meet locks only the first have time: the others are held by this call.
-    v_tried := v_tried || case when v_page.outcome is not null then v_page
+    v_tried := v_tried || case when (v_page.verdict).outcome is not null then v_page
       else sync.rehearse_page(v_page, greatest(interval '10 milliseconds',
         least(interval '200 milliseconds',
           interval '1 second' - (sync.now() - v_since)))) end;
@@ -15316,14 +15345,14 @@ declare
 begin
   -- One that met a lock before would meet it again, and hold up the others.
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
-    where p.outcome is null and p.postponements > 0)::int .. 3 loop
+    where (p.verdict).outcome is null and p.postponements > 0)::int .. 3 loop
     if v_attempt = 2 then
       v_pages := sync.rehearse_pages(v_pages);
     end if;
     begin
-      v_decided := array(select p from unnest(v_pages) as p where p.outcome is not null);
+      v_decided := array(select p from unnest(v_pages) as p where (p.verdict).outcome is not null);
       v_to_apply := case when cardinality(v_decided) = 0 then v_pages
-        else array(select p from unnest(v_pages) as p where p.outcome is null) end;
+        else array(select p from unnest(v_pages) as p where (p.verdict).outcome is null) end;
       if cardinality(v_to_apply) > 0 then
         v_decided := v_decided || sync.apply_pages(case v_attempt
           when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
@@ -15334,7 +15363,8 @@ begin
       if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
         get stacked diagnostics v_message = message_text;
         v_pages := array(
-          select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+          select case when (p.verdict).outcome is null
+            then sync.postpone(p, sqlstate, v_message) else p end
           from unnest(v_pages) as p);
       elsif v_attempt > 1 then
         raise;
@@ -15361,10 +15391,10 @@ declare
 begin
   perform sync.require_service();
   v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
-  if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
+  if exists (select 1 from unnest(v_pages) as p where (p.verdict).outcome = 'refused') then
     v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
-  if exists (select 1 from unnest(v_pages) as p where p.token_generation is not null) then
+  if exists (select 1 from unnest(v_pages) as p where (p.access).token_generation is not null) then
     v_pages := sync.prove_tokens(v_pages);
   end if;
   return jsonb_build_object(
@@ -15447,14 +15477,14 @@ declare
   v_found record;
   v_retry_after numeric := p_retry_after;
 begin
-  if v_page.outcome is not null then
+  if (v_page.verdict).outcome is not null then
     return v_page;
   end if;
   if p_error_class = 'postponed' then
     return sync.postpone(v_page, coalesce(substring(p_error_message from '^([0-9A-Z]{5}): '),
       '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
   end if;
-  v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
+  v_page.verdict.message := sync.failure_text(p_error_message, v_page.workspace_id);
   if v_page.body is null then
     v_page.body := p_error_message;
   end if;
@@ -15469,20 +15499,22 @@ begin
     v_retry_after := coalesce(v_found.o_retry_after, p_retry_after);
   end if;
   v_page.body := null;
-  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
+  v_page.verdict.message := concat_ws('. ', rtrim((v_page.verdict).message, '.'),
+    case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
-  v_page.is_permanent := v_class = 'permanent';
-  if v_class = 'permanent' and v_page.http_status = 401 and v_page.token_generation is not null then
+  v_page.verdict.is_permanent := v_class = 'permanent';
+  if v_class = 'permanent' and v_page.http_status = 401
+    and (v_page.access).token_generation is not null then
     return sync.judge_unauthorized(v_page, exists (
       select 1 from public.chunk_events as e
       where e.chunk_id = v_page.queue_id and e.event = 'delayed'
         and e.details ->> 'http_status' = '401'));
   end if;
-  v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
+  v_page.verdict.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.judge_release(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
-  v_page.wait := case v_class
+  v_page.verdict.wait := case v_class
     when 'rate_limited' then sync.learn_of_refusal(v_page.workspace_id,
       v_page.requested_at, v_retry_after)
     when 'transient' then case when v_retry_after > 0
@@ -15505,10 +15537,10 @@ declare
 begin
   v_page := (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
     p_retry_after)]))[1];
-  perform sync.renew_token(v_page) where v_page.token_generation is not null;
+  perform sync.renew_token(v_page) where (v_page.access).token_generation is not null;
   return v_page;
 exception when others then
-  if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
+  if (p_page.verdict).outcome is not null or not sync.is_own_trouble(sqlstate) then
     raise;
   end if;
   get stacked diagnostics v_message = message_text;
@@ -15530,8 +15562,8 @@ begin
   v_page.turn := 1;
   v_page.queue_id := p_queue_id;
   v_page.lease_token := p_lease_token;
-  v_page.is_repeat := false;
-  v_page.is_permanent := false;
+  v_page.verdict.is_repeat := false;
+  v_page.verdict.is_permanent := false;
   if coalesce(jsonb_typeof(p_answer), 'null') = 'null' then
     return v_page;
   end if;
@@ -15557,7 +15589,7 @@ declare
   v_stream public.sync_streams;
   v_source public.sync_sources;
 begin
-  if p_page.outcome is not null or p_page.body is null then
+  if (p_page.verdict).outcome is not null or p_page.body is null then
     return false;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
@@ -15585,13 +15617,13 @@ begin
   select array_agg(sync.given_failure(l.id, l.lease_token, null)) into v_pages from leased as l;
   v_pages := sync.fence(v_pages);
   for v_turn in 1 .. cardinality(v_pages) loop
-    if v_pages[v_turn].outcome is null then
-      v_pages[v_turn].outcome := 'retry';
-      v_pages[v_turn].is_permanent := true;
+    if (v_pages[v_turn].verdict).outcome is null then
+      v_pages[v_turn].verdict.outcome := 'retry';
+      v_pages[v_turn].verdict.is_permanent := true;
       select m.* into strict v_made from unnest(p_made) as m
       where m.queue_id = v_pages[v_turn].queue_id;
-      v_pages[v_turn].code := v_made.code;
-      v_pages[v_turn].message := sync.mask_workspace_key(v_made.message,
+      v_pages[v_turn].verdict.code := v_made.code;
+      v_pages[v_turn].verdict.message := sync.mask_workspace_key(v_made.message,
         v_pages[v_turn].workspace_id);
     end if;
   end loop;
@@ -15627,21 +15659,21 @@ begin
       hint = 'transient, rate_limited, permanent, postponed or released';
   end if;
   v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
-  if v_pages[1].outcome = 'refused' then
+  if (v_pages[1].verdict).outcome = 'refused' then
     v_other := coalesce(
       sync.fail_token(v_pages[1], p_error_class, p_error_message, p_retry_after),
       sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after));
     if v_other is not null then
       return v_other || jsonb_build_object('blocked_budgets', sync.blocked_budgets());
     end if;
-    raise exception using errcode = 'SY001', message = v_pages[1].message,
+    raise exception using errcode = 'SY001', message = (v_pages[1].verdict).message,
       hint = 'Stop: another worker owns it.';
   end if;
   v_pages := case when sync.is_page_all_the_same(v_pages[1], p_error_class)
     then sync.prove_tokens(sync.complete_pages(v_pages))
     else array[sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after)] end;
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
-    sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
+    sync.blocked_budgets(case when (v_pages[1].verdict).outcome = 'delayed' then v_began_at end));
 end; $$;
 comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric, jsonb) is
 $$End a lease without a page. p_answer, where one came: {"status", "headers": those asked for,
@@ -19960,13 +19992,13 @@ begin
   select array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
     'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
     'lease_token', x.lease_token,
-    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
-    'http_status', null,
-    'outcome', case when x.ending is not null then 'cancelled'
-    when x.losses_alone >= v_most then 'failed' end,
-    'message', case when x.ending is null and x.losses_alone >= v_most
-      then format('its worker died %s while it held nothing else: a poison page',
-        sync.counted(x.losses_alone, 'time')) end)))
+    'worker_id', x.worker_id, 'kind', 'page', 'http_status', null,
+    'verdict', jsonb_build_object('is_repeat', false, 'is_permanent', false,
+      'outcome', case when x.ending is not null then 'cancelled'
+        when x.losses_alone >= v_most then 'failed' end,
+      'message', case when x.ending is null and x.losses_alone >= v_most
+        then format('its worker died %s while it held nothing else: a poison page',
+          sync.counted(x.losses_alone, 'time')) end))))
   into v_expired
   from (
     select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,
@@ -19978,15 +20010,15 @@ begin
   insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
   select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
   update public.chunk_processing_queue as q set
-    status = case when e.outcome is null then 'pending' else q.status end,
-    ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
-    turn = case when e.outcome is not null then q.turn end,
-    lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
+    status = case when (e.verdict).outcome is null then 'pending' else q.status end,
+    ready_seq = case when (e.verdict).outcome is null then nextval('sync.ready_seq') end,
+    turn = case when (e.verdict).outcome is not null then q.turn end,
+    lease_expires_at = case when (e.verdict).outcome is not null then q.lease_expires_at end,
     lease_losses = q.lease_losses + 1,
     losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
   from unnest(v_expired) as e where q.id = e.queue_id;
   perform sync.end_or_delay(array(select e from unnest(v_expired) as e
-    where e.outcome is not null));
+    where (e.verdict).outcome is not null));
   return cardinality(v_lost);
 end; $$;
 comment on function sync.reclaim_chunks() is

@@ -1,6 +1,27 @@
 -- Answers: what an answer says. Shape checks, records, totals.
 -- Stands on: keys, records, next_urls, classes.
 
+create type sync.page_access as (
+  -- Whether the key is accepted, so that nothing is noted of it, and whether a rate limit of the
+  -- workspace or its budget lasts, so that something is.
+  is_key_accepted boolean, is_rate_limited boolean,
+  -- Which access token was sent, and whether an answer proved that one before.
+  token_generation bigint, is_token_proven boolean
+);
+comment on type sync.page_access is
+'With what a request was sent, as the fence found it: whose key and limits an answer tells of.';
+
+create type sync.page_verdict as (
+  -- No outcome: the page is still to be applied. is_repeat: the verb gave this answer before.
+  outcome text, is_repeat boolean,
+  -- What is wrong: an SQLSTATE, and a text with the way out. is_permanent: no attempt can help.
+  code text, message text, is_permanent boolean,
+  -- Until it comes again, and what the answer asks for, in seconds.
+  wait interval, retry_after numeric
+);
+comment on type sync.page_verdict is
+'What becomes of a chunk whose request ended: what its holder is told and its event says.';
+
 create type sync.page_in_hand as (
   -- What was handed over. turn: its place in the call. The body is dropped when it is read, the
   -- answer when it is applied: every statement over pages copies them.
@@ -19,10 +40,7 @@ create type sync.page_in_hand as (
   -- Of its run: whether it reads everything, up to which page it knew, and whether half of the
   -- planned window is used up with this chunk.
   is_full_scan boolean, known_pages int, uses_up_window boolean,
-  -- Whether there is nothing to be noted of its key, and something of its limits; which access
-  -- token was sent, and whether an answer proved that one before.
-  is_key_accepted boolean, is_rate_limited boolean, token_generation bigint,
-  is_token_proven boolean,
+  access sync.page_access,
 
   -- What the answer says. answer: first all of it, then its records, none where one that was asked
   -- for is gone; records: how many. is_mended: characters that Postgres cannot store were replaced.
@@ -43,10 +61,7 @@ create type sync.page_in_hand as (
   -- Of a request that asks whose key it is: {"id", "name"}.
   key_owner jsonb,
 
-  -- The verdict. No outcome: still to be applied. is_repeat: the verb answered so before.
-  outcome text, is_repeat boolean, code text, message text,
-  -- wait: until it comes again; retry_after: what the answer asks for, in seconds.
-  is_permanent boolean, wait interval, retry_after numeric,
+  verdict sync.page_verdict,
   -- How many records are new or different, and {column: the first record whose value does not fit}.
   changed int, unfit jsonb
 );

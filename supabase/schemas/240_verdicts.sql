@@ -72,23 +72,23 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
 begin
-  v_page.code := p_sqlstate;
+  v_page.verdict.code := p_sqlstate;
   v_page.records := null;
   v_page.total := null;
-  v_page.is_permanent := false;
-  v_page.message := rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.');
+  v_page.verdict.is_permanent := false;
+  v_page.verdict.message := rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.');
   if sync.is_pages_own_trouble(v_page, p_sqlstate) then
-    v_page.outcome := 'retry';
-    v_page.message := concat_ws('. ', v_page.message,
+    v_page.verdict.outcome := 'retry';
+    v_page.verdict.message := concat_ws('. ', (v_page.verdict).message,
       'Pages of others are taken meanwhile: it is about this one.');
     return v_page;
   end if;
-  v_page.outcome := 'postponed';
-  v_page.wait := (0.5 + random() / 2)
+  v_page.verdict.outcome := 'postponed';
+  v_page.verdict.wait := (0.5 + random() / 2)
     * make_interval(secs => least(2 ^ least(v_page.postponements, 10), 15));
   v_page.postponements := v_page.postponements + 1;
   v_page.postponed_since := coalesce(v_page.postponed_since, sync.now());
-  v_page.message := concat_ws('. ', v_page.message, case
+  v_page.verdict.message := concat_ws('. ', (v_page.verdict).message, case
     when p_sqlstate = '55P03' then sync.mask_secrets(sync.lock_holders(v_page.stream_id)) end,
     'It comes again by itself; no attempt is lost.');
   return v_page;
@@ -165,46 +165,48 @@ begin
   if sync.is_own_trouble(p_sqlstate) then
     return sync.postpone(v_page, p_sqlstate, p_message);
   end if;
-  v_page.retry_after := case when p_sqlstate = 'SY013' then sync.asked_wait(v_page, false) end;
+  v_page.verdict.retry_after := case
+    when p_sqlstate = 'SY013' then sync.asked_wait(v_page, false) end;
   if p_sqlstate = 'SY021' then
-    v_page.code := p_sqlstate;
-    v_page.message := p_message;
-    v_page.outcome := 'delayed';
-    v_page.is_permanent := false;
-    v_page.retry_after := sync.asked_wait(v_page, true);
-    v_page.wait := make_interval(secs => least(sync.setting('max_block_seconds'),
-      coalesce(v_page.retry_after, sync.setting('retry_base_seconds')))::double precision);
+    v_page.verdict.code := p_sqlstate;
+    v_page.verdict.message := p_message;
+    v_page.verdict.outcome := 'delayed';
+    v_page.verdict.is_permanent := false;
+    v_page.verdict.retry_after := sync.asked_wait(v_page, true);
+    v_page.verdict.wait := make_interval(secs => least(sync.setting('max_block_seconds'), coalesce(
+      (v_page.verdict).retry_after, sync.setting('retry_base_seconds')))::double precision);
     v_page.answer := null;
     return v_page;
   end if;
-  v_page.code := case
+  v_page.verdict.code := case
     when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
     when p_sqlstate ~ '^(2[23]|54|P0001)' and v_was_read then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
-  v_page.message := concat_ws('. ',
+  v_page.verdict.message := concat_ws('. ',
     case
-      when v_page.code = 'SY012' then format('%s refuses record %s: %s',
+      when (v_page.verdict).code = 'SY012' then format('%s refuses record %s: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
         case when p_sqlstate ~ '^(23|54|P0001)' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
-      when v_page.code = 'SY011' then 'the body is not JSON'
+      when (v_page.verdict).code = 'SY011' then 'the body is not JSON'
       when v_is_misfit then format('%s cannot be written: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.'))
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
-    case v_page.code
+    case (v_page.verdict).code
       when 'SY012' then 'Nothing of the page was written. Have the record corrected in the API, '
         'or what refuses it dropped.'
       when 'SY011' then 'Something else may answer in place of the API: look at the workspace''s '
         'base URL.'
       else case when v_is_misfit then 'Declare the stream anew: that makes its table and function '
         'whole, or says what is wrong with them.' else nullif(p_hint, '') end end);
-  v_page.wait := case when v_page.retry_after is not null then make_interval(
-    secs => least(sync.setting('max_block_seconds'), v_page.retry_after)::double precision) end;
-  v_page.is_permanent := v_page.code in ('SY010', 'SY012', 'SY024');
-  v_page.outcome := 'retry';
+  v_page.verdict.wait := case when (v_page.verdict).retry_after is not null
+    then make_interval(secs => least(sync.setting('max_block_seconds'),
+      (v_page.verdict).retry_after)::double precision) end;
+  v_page.verdict.is_permanent := (v_page.verdict).code in ('SY010', 'SY012', 'SY024');
+  v_page.verdict.outcome := 'retry';
   v_page.records := null;
   v_page.total := null;
   return v_page;

@@ -27,8 +27,8 @@ begin
     raise exception using errcode = 'SY006', message = 'p_pages is not a list of 1 to 100 pages',
       hint = '[{"queue_id": 1, "lease_token": 2, "status": 200, "body": "…", "duration_ms": 187}]';
   end if;
-  v_page.is_repeat := false;
-  v_page.is_permanent := false;
+  v_page.verdict.is_repeat := false;
+  v_page.verdict.is_permanent := false;
   for v_given in select page from jsonb_array_elements(p_pages) as g (page) loop
     if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
       and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
@@ -68,16 +68,16 @@ begin
   select * into v_event from public.chunk_events
   where chunk_id = p_page.queue_id and lease_token = p_page.lease_token
   order by event = 'lease_lost' desc, id desc limit 1;
-  v_page.is_repeat := true;
-  v_page.outcome := case when v_event.id is null or v_event.event = 'lease_lost' then 'refused'
-    else v_event.event end;
-  if v_page.outcome = 'refused' then
-    v_page.code := 'SY001';
-    v_page.message := format('chunk %s is not leased under token %s', p_page.queue_id,
+  v_page.verdict.is_repeat := true;
+  v_page.verdict.outcome := case when v_event.id is null or v_event.event = 'lease_lost'
+    then 'refused' else v_event.event end;
+  if (v_page.verdict).outcome = 'refused' then
+    v_page.verdict.code := 'SY001';
+    v_page.verdict.message := format('chunk %s is not leased under token %s', p_page.queue_id,
       p_page.lease_token);
   else
-    v_page.code := v_event.details ->> 'code';
-    v_page.message := v_event.details ->> 'message';
+    v_page.verdict.code := v_event.details ->> 'code';
+    v_page.verdict.message := v_event.details ->> 'message';
     v_page.records := (v_event.details ->> 'records')::int;
     v_page.changed := (v_event.details ->> 'changed')::int;
   end if;
@@ -143,11 +143,11 @@ begin
       v_page.postponed_since := v_chunk.postponed_since;
       v_page.known_pages := v_chunk.known_pages;
       v_page.uses_up_window := v_chunk.uses_up_window;
-      v_page.is_key_accepted := v_chunk.key_status = 'accepted';
-      v_page.is_rate_limited := v_chunk.is_rate_limited;
+      v_page.access.is_key_accepted := v_chunk.key_status = 'accepted';
+      v_page.access.is_rate_limited := v_chunk.is_rate_limited;
       if v_chunk.token_generation is not null then
-        v_page.token_generation := v_chunk.token_generation;
-        v_page.is_token_proven := (
+        v_page.access.token_generation := v_chunk.token_generation;
+        v_page.access.is_token_proven := (
           select t.is_proven or t.generation <> v_chunk.token_generation
           from sync.workspace_tokens as t where t.workspace_id = v_chunk.workspace_id) is not false;
       end if;
@@ -167,8 +167,9 @@ begin
       or sync.is_outdated(r, w, st));
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
-    if v_fenced[v_turn].outcome is null and v_fenced[v_turn].queue_id = any (v_given_up) then
-      v_fenced[v_turn].outcome := 'cancelled';
+    if (v_fenced[v_turn].verdict).outcome is null
+      and v_fenced[v_turn].queue_id = any (v_given_up) then
+      v_fenced[v_turn].verdict.outcome := 'cancelled';
     end if;
   end loop;
   return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
@@ -186,11 +187,11 @@ create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return jsonb_strip_nulls(jsonb_build_object('queue_id', p_page.queue_id, 'outcome',
-    p_page.outcome, 'code', p_page.code,
-    'message', p_page.message, 'hint',
-    case p_page.outcome when 'refused' then 'Stop: another worker owns it.' end,
+    (p_page.verdict).outcome, 'code', (p_page.verdict).code,
+    'message', (p_page.verdict).message, 'hint',
+    case (p_page.verdict).outcome when 'refused' then 'Stop: another worker owns it.' end,
     'records', p_page.records, 'changed', p_page.changed,
-    'look_again_ms', ceil(extract(epoch from p_page.wait) * 1000)::bigint));
+    'look_again_ms', ceil(extract(epoch from (p_page.verdict).wait) * 1000)::bigint));
 end; $$;
 comment on function sync.outcome_of(sync.page_in_hand) is
 $$Returns: what the holder is told, see docs/worker-protocol.md.$$;

@@ -50,7 +50,7 @@ declare
 begin
   perform 1 from public.sync_workspaces where id in (
     select p.workspace_id from unnest(p_pages) as p where p.kind = 'connection'
-      and p.outcome = 'completed')
+      and (p.verdict).outcome = 'completed')
   order by id for no key update;
   -- In the order of the owners: two calls that name the same ones do not wait for each other.
   for v_said in
@@ -58,7 +58,7 @@ begin
       concat_ws(' ', p.key_owner ->> 'id', '(' || (p.key_owner ->> 'name') || ')') as owner
     from unnest(p_pages) as p
     join public.workspace_sync_runs as r on r.id = p.run_id and r.scan = p.scan
-    where p.kind = 'connection' and p.outcome = 'completed'
+    where p.kind = 'connection' and (p.verdict).outcome = 'completed'
     order by p.key_owner ->> 'id', p.workspace_id
   loop
     begin

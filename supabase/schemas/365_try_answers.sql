@@ -204,7 +204,7 @@ begin
       raise;
     end if;
     get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
-    v_tried.page.code := sqlstate;
+    v_tried.page.verdict.code := sqlstate;
     v_message := case when v_tried.shape is null and sqlstate ~ '^22' then 'the body is not JSON'
       else sync.mask_workspace_key(v_message, p_page.workspace_id) end;
     v_tried.complaints := jsonb_build_array(jsonb_build_object('what', 'answer', 'says',

@@ -10,16 +10,16 @@ declare
   v_decided sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   foreach v_page in array p_pages loop
-    if not v_page.is_repeat and v_page.outcome = 'retry' then
-      if not sync.is_own_trouble(coalesce(v_page.code, '')) then
+    if not (v_page.verdict).is_repeat and (v_page.verdict).outcome = 'retry' then
+      if not sync.is_own_trouble(coalesce((v_page.verdict).code, '')) then
         v_page.postponements := 0;
         v_page.postponed_since := null;
       end if;
-      if v_page.is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
-        v_page.outcome := 'failed';
+      if (v_page.verdict).is_permanent or v_page.attempts + 1 >= v_page.max_attempts then
+        v_page.verdict.outcome := 'failed';
       else
-        v_page.wait := coalesce(v_page.wait, random() * make_interval(secs => least(
-          sync.setting('retry_cap_seconds'),
+        v_page.verdict.wait := coalesce((v_page.verdict).wait, random() * make_interval(
+          secs => least(sync.setting('retry_cap_seconds'),
           sync.setting('retry_base_seconds') * 2 ^ least(v_page.attempts, 20))::double precision));
       end if;
     end if;
@@ -38,44 +38,45 @@ declare
 begin
   with written as (
     update public.chunk_processing_queue as q set
-      status = case when p.outcome in ('completed', 'failed', 'cancelled') then p.outcome
-      else 'pending' end,
-      slot = case when p.outcome in ('completed', 'failed', 'cancelled') then null
+      status = case when (p.verdict).outcome in ('completed', 'failed', 'cancelled')
+        then (p.verdict).outcome else 'pending' end,
+      slot = case when (p.verdict).outcome in ('completed', 'failed', 'cancelled') then null
       else q.slot end,
-      completed_at = case when p.outcome in ('completed', 'failed', 'cancelled') then v_now end,
-      attempts = case when p.outcome in ('retry', 'failed')
+      completed_at = case when (p.verdict).outcome in ('completed', 'failed', 'cancelled')
+        then v_now end,
+      attempts = case when (p.verdict).outcome in ('retry', 'failed')
         then coalesce(p.attempts + 1, q.attempts) else q.attempts end,
       postponements = coalesce(p.postponements, 0), postponed_since = p.postponed_since,
-      ready_seq = case when p.outcome = 'released'
+      ready_seq = case when (p.verdict).outcome = 'released'
         then coalesce(q.turn, nextval('sync.ready_seq')) end,
-      turn = case when p.outcome = 'delayed' then q.turn end,
-      next_retry_at = case when p.outcome in ('retry', 'delayed', 'postponed')
-        then v_now + p.wait end,
+      turn = case when (p.verdict).outcome = 'delayed' then q.turn end,
+      next_retry_at = case when (p.verdict).outcome in ('retry', 'delayed', 'postponed')
+        then v_now + (p.verdict).wait end,
       lease_expires_at = null,
-      error_message = coalesce(p.message,
-      case when p.outcome = 'completed' then null else q.error_message end)
+      error_message = coalesce((p.verdict).message,
+      case when (p.verdict).outcome = 'completed' then null else q.error_message end)
     from unnest(p_pages) as p
     where q.id = p.queue_id
   ), events as (
     insert into public.chunk_events (chunk_id, run_id, event, occurred_at, lease_token, worker_id,
       details)
-    select p.queue_id, p.run_id, p.outcome, v_now, p.lease_token, p.worker_id,
+    select p.queue_id, p.run_id, (p.verdict).outcome, v_now, p.lease_token, p.worker_id,
       jsonb_strip_nulls(jsonb_build_object(
       'records', p.records, 'changed', p.changed, 'total', p.total, 'duration_ms', p.duration_ms,
       'http_status', p.http_status,
-      'code', p.code, 'message', p.message, 'attempt',
-      case when p.outcome in ('retry', 'failed') then p.attempts + 1 end,
-      'for_ms', ceil(extract(epoch from p.wait) * 1000)))
+      'code', (p.verdict).code, 'message', (p.verdict).message, 'attempt',
+      case when (p.verdict).outcome in ('retry', 'failed') then p.attempts + 1 end,
+      'for_ms', ceil(extract(epoch from (p.verdict).wait) * 1000)))
     from unnest(p_pages) as p
   )
   insert into sync.run_counters as c (run_id, slot, completed, failed, cancelled, records, changed,
     pages)
-  select p.run_id, p.slot, count(*) filter (where p.outcome = 'completed'),
-    count(*) filter (where p.outcome = 'failed'),
-    count(*) filter (where p.outcome = 'cancelled'), coalesce(sum(p.records), 0),
+  select p.run_id, p.slot, count(*) filter (where (p.verdict).outcome = 'completed'),
+    count(*) filter (where (p.verdict).outcome = 'failed'),
+    count(*) filter (where (p.verdict).outcome = 'cancelled'), coalesce(sum(p.records), 0),
     coalesce(sum(p.changed), 0),
-    count(*) filter (where p.outcome = 'completed' and p.kind in ('page', 'cursor'))
-  from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+    count(*) filter (where (p.verdict).outcome = 'completed' and p.kind in ('page', 'cursor'))
+  from unnest(p_pages) as p where (p.verdict).outcome in ('completed', 'failed', 'cancelled')
   group by p.run_id, p.slot order by p.run_id, p.slot
   on conflict (run_id, slot) do update set
     completed = c.completed + excluded.completed, failed = c.failed + excluded.failed,
@@ -94,7 +95,7 @@ declare
 begin
   with freed as (
     select p.run_id, array_agg(p.slot) as slots, min(p.queue_id) as floor
-    from unnest(p_pages) as p where p.outcome in ('completed', 'failed', 'cancelled')
+    from unnest(p_pages) as p where (p.verdict).outcome in ('completed', 'failed', 'cancelled')
     group by p.run_id
   ), picked as materialized (
     -- On its own: a plan that looked once per updated row would give each of them the first slot.
@@ -220,7 +221,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_pages sync.page_in_hand[] := sync.decide_failures(p_pages);
   v_ended sync.page_in_hand[] := array(select p from unnest(v_pages) as p
-    where not p.is_repeat and p.outcome <> 'refused');
+    where not (p.verdict).is_repeat and (p.verdict).outcome <> 'refused');
   v_item_ids bigint[];
   v_is_unfit boolean;
   v_is_connection boolean;
@@ -231,19 +232,20 @@ begin
     return v_pages;
   end if;
   select coalesce(array_agg(p.queue_id)
-      filter (where p.kind = 'item' and p.outcome = 'completed'), '{}'),
+      filter (where p.kind = 'item' and (p.verdict).outcome = 'completed'), '{}'),
     bool_or(p.unfit is not null), bool_or(p.kind = 'connection'),
-    bool_or(p.is_rate_limited or p.code = 'SY021' or p.http_status = 401
-      or (p.outcome = 'completed' and not p.is_key_accepted))
+    bool_or((p.access).is_rate_limited or (p.verdict).code = 'SY021' or p.http_status = 401
+      or ((p.verdict).outcome = 'completed' and not (p.access).is_key_accepted))
   into v_item_ids, v_is_unfit, v_is_connection, v_is_about_keys
   from unnest(v_ended) as p;
   perform sync.end_or_delay(v_ended);
   v_run_ids := sync.pass_slots(v_ended) || array(
     select p.run_id from unnest(v_ended) as p
-    where p.outcome = 'cancelled'
-      or (p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor'))
-      or (p.outcome in ('completed', 'failed') and p.uses_up_window)
-      or (p.outcome = 'completed' and (
+    where (p.verdict).outcome = 'cancelled'
+      or ((p.verdict).outcome = 'failed' and (p.verdict).is_permanent
+        and p.kind in ('connection', 'page', 'cursor'))
+      or ((p.verdict).outcome in ('completed', 'failed') and p.uses_up_window)
+      or ((p.verdict).outcome = 'completed' and (
         p.reveals_pages or p.kind = 'cursor' or p.unfit is not null)));
   if cardinality(v_item_ids) > 0 then
     v_run_ids := v_run_ids || array(
@@ -259,9 +261,10 @@ begin
         where c.parent_run_id = any (v_run_ids) and (c.status = 'running') is true))
       order by id for no key update;
     perform sync.end_run_early(f.run_id, 'failed', f.message) from (
-      select p.run_id, (array_agg(p.message order by p.turn))[1] as message
+      select p.run_id, (array_agg((p.verdict).message order by p.turn))[1] as message
       from unnest(v_ended) as p
-      where p.outcome = 'failed' and p.is_permanent and p.kind in ('connection', 'page', 'cursor')
+      where (p.verdict).outcome = 'failed' and (p.verdict).is_permanent
+        and p.kind in ('connection', 'page', 'cursor')
         and (p.part_id is null or p.http_status = 401)
       group by p.run_id
     ) as f;
@@ -269,7 +272,7 @@ begin
       select p from unnest(v_ended) as p
       join public.workspace_sync_runs as r on r.id = p.run_id
         and (r.scan = p.scan or p.part_id is not null)
-      where p.outcome = 'completed' and p.run_id = any (v_run_ids)));
+      where (p.verdict).outcome = 'completed' and p.run_id = any (v_run_ids)));
     if v_is_unfit then
       perform sync.warn_of_unfit(v_ended);
     end if;
@@ -300,8 +303,8 @@ declare
   -- A rate limit says nothing of a key, and its budget is held already: budgets come last.
   v_workspace_ids bigint[] := array(
     select p.workspace_id from unnest(p_pages) as p
-    where (p.outcome = 'completed' and not p.is_key_accepted)
-      or (p.http_status = 401 and p.outcome <> 'delayed'));
+    where ((p.verdict).outcome = 'completed' and not (p.access).is_key_accepted)
+      or (p.http_status = 401 and (p.verdict).outcome <> 'delayed'));
 begin
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
@@ -309,11 +312,12 @@ begin
     update public.sync_workspaces as w
     set key_status = said.key_status, key_checked_at = sync.now()
     from (
-      select p.workspace_id, r.access_revision, case when bool_or(p.outcome = 'completed')
+      select p.workspace_id, r.access_revision, case when bool_or((p.verdict).outcome = 'completed')
         then 'accepted' else 'refused' end as key_status
       from unnest(p_pages) as p join public.workspace_sync_runs as r on r.id = p.run_id
       where p.workspace_id = any (v_workspace_ids)
-        and (p.outcome = 'completed' or (p.http_status = 401 and p.outcome <> 'delayed'))
+        and ((p.verdict).outcome = 'completed'
+          or (p.http_status = 401 and (p.verdict).outcome <> 'delayed'))
       group by p.workspace_id, r.access_revision order by p.workspace_id, r.access_revision
     ) as said
     where w.id = said.workspace_id and w.access_revision = said.access_revision
@@ -321,21 +325,23 @@ begin
       and (said.key_status = 'refused' or (w.key_status not in ('other_workspace', 'unreadable')
         and not sync.is_key_unproven(w)));
   end if;
-  v_workspace_ids := array(select p.workspace_id from unnest(p_pages) as p where p.code = 'SY021');
+  v_workspace_ids := array(
+    select p.workspace_id from unnest(p_pages) as p where (p.verdict).code = 'SY021');
   if cardinality(v_workspace_ids) > 0 then
     perform 1 from public.sync_workspaces where id = any (v_workspace_ids)
       order by id for no key update;
-    perform sync.learn_of_refusal(p.workspace_id, p.requested_at, p.retry_after) from (
+    perform sync.learn_of_refusal(p.workspace_id, p.requested_at, (p.verdict).retry_after) from (
       select x.* from unnest(p_pages) as x
       join public.sync_workspaces as w on w.id = x.workspace_id
-      where x.code = 'SY021' and not x.is_repeat order by w.budget_id, w.id, x.turn
+      where (x.verdict).code = 'SY021' and not (x.verdict).is_repeat
+      order by w.budget_id, w.id, x.turn
     ) as p;
   end if;
-  if exists (select 1 from unnest(p_pages) as p where p.is_rate_limited) then
+  if exists (select 1 from unnest(p_pages) as p where (p.access).is_rate_limited) then
     perform sync.learn_of_answers(array_agg(p.queue_id)) from unnest(p_pages) as p
-    where p.outcome = 'completed' and not p.is_repeat having count(*) > 0;
+    where (p.verdict).outcome = 'completed' and not (p.verdict).is_repeat having count(*) > 0;
     perform sync.let_next_probe(array_agg(p.queue_id)) from unnest(p_pages) as p
-    where p.outcome not in ('completed', 'delayed') having count(*) > 0;
+    where (p.verdict).outcome not in ('completed', 'delayed') having count(*) > 0;
   end if;
 end; $$;
 comment on function sync.learn_of_keys(sync.page_in_hand[]) is

@@ -155,7 +155,7 @@ declare
   v_ids bigint[] := array(
     select r.id from unnest(p_pages) as p
     join sync.token_requests as r on r.id = p.queue_id and r.lease_token = p.lease_token
-    where p.outcome = 'refused');
+    where (p.verdict).outcome = 'refused');
 begin
   if v_ids = array[]::bigint[] then
     return v_ids;
@@ -200,8 +200,8 @@ begin
   if v_request.id is null then
     return v_page;
   end if;
-  v_page.code := null;
-  v_page.message := null;
+  v_page.verdict.code := null;
+  v_page.verdict.message := null;
   begin
     if not p_is_held then
       raise exception using errcode = 'lock_not_available',
@@ -224,15 +224,17 @@ begin
       perform sync.let_probe(v_request.budget_id);
       select * into v_request from sync.token_requests where id = v_request.id;
     end if;
-    v_page.outcome := coalesce(v_request.outcome, v_request.status);
-    v_page.message := v_request.error_message;
+    v_page.verdict.outcome := coalesce(v_request.outcome, v_request.status);
+    v_page.verdict.message := v_request.error_message;
   exception when others then
-    v_page.code := sqlstate;
-    v_page.outcome := case when sync.is_own_trouble(sqlstate) then 'postponed' else 'retry' end;
+    v_page.verdict.code := sqlstate;
+    v_page.verdict.outcome := case
+      when sync.is_own_trouble(sqlstate) then 'postponed' else 'retry' end;
     -- Of what stands in the answer nothing is known here, so nothing of the error's text is kept.
-    v_page.message := format('the token endpoint''s answer could not be kept (SQLSTATE %s)',
+    v_page.verdict.message := format('the token endpoint''s answer could not be kept (SQLSTATE %s)',
       sqlstate);
-    perform sync.delay_token_request(v_request, v_page.outcome, v_page.message, null)
+    perform sync.delay_token_request(v_request, (v_page.verdict).outcome,
+      (v_page.verdict).message, null)
       where p_is_held;
   end;
   return v_page;
@@ -251,7 +253,7 @@ declare
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_pages := v_pages || case when v_page.outcome = 'refused'
+    v_pages := v_pages || case when (v_page.verdict).outcome = 'refused'
       then sync.take_token_answer(v_page, v_page.queue_id = any (v_held)) else v_page end;
   end loop;
   return v_pages;

@@ -20,8 +20,8 @@ declare
   v_next record := sync.next_of_try(p_try, p_page, p_stream);
 begin
   update sync.stream_tries set error_message = null, attempts = 0, has_renewed = false,
-    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind), page = v_next.o_page,
-    record_id = v_next.o_record_id, reading = v_next.o_reading,
+    lease_expires_at = null, due_at = sync.now(), kind = coalesce(v_next.o_kind, kind),
+    page = v_next.o_page, record_id = v_next.o_record_id, reading = v_next.o_reading,
     request_id = nextval('public.chunked_sync_jobs_id_seq')
   where id = p_try.id and v_next.o_kind is not null;
   if not found then
@@ -39,9 +39,9 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_given;
 begin
-  v_page.outcome := null;
-  v_page.code := null;
-  v_page.message := null;
+  v_page.verdict.outcome := null;
+  v_page.verdict.code := null;
+  v_page.verdict.message := null;
   v_page.workspace_id := p_try.workspace_id;
   v_page.stream_id := (p_try.stream ->> 'id')::bigint;
   v_page.kind := p_try.kind;
@@ -51,9 +51,9 @@ begin
   v_page.scan := 1;
   v_page.is_full_scan := true;
   v_page.requested_at := p_try.requested_at;
-  v_page.token_generation := p_try.token_generation;
-  v_page.is_token_proven := false;
-  v_page.is_repeat := false;
+  v_page.access.token_generation := p_try.token_generation;
+  v_page.access.is_token_proven := false;
+  v_page.verdict.is_repeat := false;
   return v_page;
 end; $$;
 comment on function sync.page_of_try(sync.stream_tries, sync.page_in_hand) is
@@ -110,10 +110,10 @@ declare
 begin
   v_read := sync.read_try(p_page, v_stream, v_source);
   v_page := v_read.page;
-  if v_page.code = 'SY021' then
+  if (v_page.verdict).code = 'SY021' then
     return sync.hold_back_try(p_try, sync.wait_asked_for(v_source, p_page.headers,
       sync.json_or_null(p_page.body), true), v_read.complaints #>> '{0,says}');
-  elsif v_page.code = 'SY013' and p_try.attempts < 2 then
+  elsif (v_page.verdict).code = 'SY013' and p_try.attempts < 2 then
     perform sync.delay_try(p_try.id, interval '1 second', true,
       v_read.complaints #>> '{0,says}');
     return 'retry';
@@ -150,21 +150,22 @@ declare
   v_message text;
 begin
   begin
-    v_page.outcome := sync.complete_try_step(p_try, v_page);
+    v_page.verdict.outcome := sync.complete_try_step(p_try, v_page);
   exception when others then
     get stacked diagnostics v_message = message_text;
-    v_page.code := sqlstate;
-    v_page.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
+    v_page.verdict.code := sqlstate;
+    v_page.verdict.message := sync.mask_workspace_key(v_message, p_try.workspace_id);
     if sync.is_own_trouble(sqlstate) then
-      perform sync.delay_try(p_try.id, interval '1 second', false, v_page.message);
-      v_page.outcome := 'postponed';
+      perform sync.delay_try(p_try.id, interval '1 second', false, (v_page.verdict).message);
+      v_page.verdict.outcome := 'postponed';
     else
-      perform sync.end_try(p_try.id, 'failed', v_page.message);
-      v_page.outcome := 'failed';
+      perform sync.end_try(p_try.id, 'failed', (v_page.verdict).message);
+      v_page.verdict.outcome := 'failed';
     end if;
   end;
-  perform sync.let_probe(p_try.budget_id) where v_page.outcome <> 'delayed';
-  v_page.wait := case when v_page.outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
+  perform sync.let_probe(p_try.budget_id) where (v_page.verdict).outcome <> 'delayed';
+  v_page.verdict.wait := case
+    when (v_page.verdict).outcome <> 'completed' then sync.wait_of_try(p_try.id) end;
   v_page.body := null;
   return v_page;
 end; $$;
@@ -181,7 +182,7 @@ declare
   v_pages sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   for v_page in select * from unnest(p_pages) as p order by p.queue_id loop
-    v_try := case when v_page.outcome = 'refused'
+    v_try := case when (v_page.verdict).outcome = 'refused'
       then sync.lock_try(v_page.queue_id, v_page.lease_token) end;
     v_pages := v_pages || case when v_try.id is null then v_page
       else sync.take_try_answer(v_try, v_page) end;
@@ -211,40 +212,40 @@ begin
     perform sync.prove_tokens(array[v_page]);
     return sync.outcome_of(v_page);
   end if;
-  v_page.message := sync.failure_text(p_error_message, v_try.workspace_id);
+  v_page.verdict.message := sync.failure_text(p_error_message, v_try.workspace_id);
   v_page.body := coalesce(v_page.body, p_error_message);
   v_page.http_status := coalesce(v_page.http_status,
     (regexp_match(p_error_message, '^HTTP ([0-9]{3})\M'))[1]::int);
   v_found := sync.class_of_failure(v_page, p_given.http_status is not null, p_error_class, v_stream,
     v_source);
   if v_found.o_class = 'permanent' and v_page.http_status = 401
-    and v_page.token_generation is not null then
+    and (v_page.access).token_generation is not null then
     v_page := sync.judge_unauthorized(v_page, v_try.has_renewed);
   else
-    v_page.outcome := case
+    v_page.verdict.outcome := case
       when p_error_class = 'postponed'
         or (p_error_class = 'released' and sync.is_unsent(p_error_message)) then 'released'
       when v_found.o_class = 'rate_limited' then 'delayed' else 'retry' end;
-    v_page.is_permanent := v_found.o_class = 'permanent';
+    v_page.verdict.is_permanent := v_found.o_class = 'permanent';
   end if;
-  if v_page.outcome = 'released' then
-    perform sync.delay_try(v_try.id, interval '0', false, v_page.message);
-  elsif v_page.outcome = 'delayed' and v_found.o_class = 'rate_limited' then
+  if (v_page.verdict).outcome = 'released' then
+    perform sync.delay_try(v_try.id, interval '0', false, (v_page.verdict).message);
+  elsif (v_page.verdict).outcome = 'delayed' and v_found.o_class = 'rate_limited' then
     perform sync.hold_back_try(v_try, coalesce(v_found.o_retry_after, p_retry_after),
-      v_page.message);
-  elsif v_page.outcome = 'delayed' then
+      (v_page.verdict).message);
+  elsif (v_page.verdict).outcome = 'delayed' then
     perform sync.renew_token(v_page);
     update sync.stream_tries set has_renewed = true where id = v_try.id;
-    perform sync.delay_try(v_try.id, interval '0', false, v_page.message);
-  elsif v_page.is_permanent or v_try.attempts >= 2 then
-    v_page.outcome := 'failed';
-    perform sync.fail_try_step(v_try, v_page, v_page.message);
+    perform sync.delay_try(v_try.id, interval '0', false, (v_page.verdict).message);
+  elsif (v_page.verdict).is_permanent or v_try.attempts >= 2 then
+    v_page.verdict.outcome := 'failed';
+    perform sync.fail_try_step(v_try, v_page, (v_page.verdict).message);
   else
     perform sync.delay_try(v_try.id, make_interval(secs => least(60, greatest(1, p_retry_after,
-      v_found.o_retry_after))::double precision), true, v_page.message);
+      v_found.o_retry_after))::double precision), true, (v_page.verdict).message);
   end if;
   perform sync.let_probe(v_try.budget_id) where v_found.o_class <> 'rate_limited';
-  v_page.wait := sync.wait_of_try(v_try.id);
+  v_page.verdict.wait := sync.wait_of_try(v_try.id);
   return sync.outcome_of(v_page);
 end; $$;
 comment on function sync.fail_try(sync.page_in_hand, text, text, numeric) is

@@ -57,7 +57,7 @@ begin
     v_unfit := sync.unfit_in(p_pages, p_records, p_changed);
   end if;
   foreach v_page in array p_pages loop
-    v_page.outcome := 'completed';
+    v_page.verdict.outcome := 'completed';
     v_page.records := coalesce(v_page.records, 0);
     v_page.changed := coalesce(v_changed[cardinality(v_applied) + 1], 0);
     v_page.unfit := v_unfit -> v_page.turn::text;
@@ -203,7 +203,7 @@ declare
 begin
   foreach v_page in array p_pages loop
     -- Among many pages that meet locks only the first have time: the others are held by this call.
-    v_tried := v_tried || case when v_page.outcome is not null then v_page
+    v_tried := v_tried || case when (v_page.verdict).outcome is not null then v_page
       else sync.rehearse_page(v_page, greatest(interval '10 milliseconds',
         least(interval '200 milliseconds',
           interval '1 second' - (sync.now() - v_since)))) end;
@@ -225,14 +225,14 @@ declare
 begin
   -- One that met a lock before would meet it again, and hold up the others.
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
-    where p.outcome is null and p.postponements > 0)::int .. 3 loop
+    where (p.verdict).outcome is null and p.postponements > 0)::int .. 3 loop
     if v_attempt = 2 then
       v_pages := sync.rehearse_pages(v_pages);
     end if;
     begin
-      v_decided := array(select p from unnest(v_pages) as p where p.outcome is not null);
+      v_decided := array(select p from unnest(v_pages) as p where (p.verdict).outcome is not null);
       v_to_apply := case when cardinality(v_decided) = 0 then v_pages
-        else array(select p from unnest(v_pages) as p where p.outcome is null) end;
+        else array(select p from unnest(v_pages) as p where (p.verdict).outcome is null) end;
       if cardinality(v_to_apply) > 0 then
         v_decided := v_decided || sync.apply_pages(case v_attempt
           when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
@@ -243,7 +243,8 @@ begin
       if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
         get stacked diagnostics v_message = message_text;
         v_pages := array(
-          select case when p.outcome is null then sync.postpone(p, sqlstate, v_message) else p end
+          select case when (p.verdict).outcome is null
+            then sync.postpone(p, sqlstate, v_message) else p end
           from unnest(v_pages) as p);
       elsif v_attempt > 1 then
         raise;
@@ -270,10 +271,10 @@ declare
 begin
   perform sync.require_service();
   v_pages := sync.complete_pages(sync.fence(sync.given_pages(p_pages)));
-  if exists (select 1 from unnest(v_pages) as p where p.outcome = 'refused') then
+  if exists (select 1 from unnest(v_pages) as p where (p.verdict).outcome = 'refused') then
     v_pages := sync.take_token_answers(sync.take_try_answers(v_pages));
   end if;
-  if exists (select 1 from unnest(v_pages) as p where p.token_generation is not null) then
+  if exists (select 1 from unnest(v_pages) as p where (p.access).token_generation is not null) then
     v_pages := sync.prove_tokens(v_pages);
   end if;
   return jsonb_build_object(

@@ -32,14 +32,14 @@ declare
   v_found record;
   v_retry_after numeric := p_retry_after;
 begin
-  if v_page.outcome is not null then
+  if (v_page.verdict).outcome is not null then
     return v_page;
   end if;
   if p_error_class = 'postponed' then
     return sync.postpone(v_page, coalesce(substring(p_error_message from '^([0-9A-Z]{5}): '),
       '57014'), regexp_replace(p_error_message, '^[0-9A-Z]{5}: ', ''));
   end if;
-  v_page.message := sync.failure_text(p_error_message, v_page.workspace_id);
+  v_page.verdict.message := sync.failure_text(p_error_message, v_page.workspace_id);
   if v_page.body is null then
     v_page.body := p_error_message;
   end if;
@@ -54,20 +54,22 @@ begin
     v_retry_after := coalesce(v_found.o_retry_after, p_retry_after);
   end if;
   v_page.body := null;
-  v_page.message := concat_ws('. ', rtrim(v_page.message, '.'), case when v_class <> 'rate_limited'
+  v_page.verdict.message := concat_ws('. ', rtrim((v_page.verdict).message, '.'),
+    case when v_class <> 'rate_limited'
     then sync.way_out(v_page.http_status, p_error_message) end);
-  v_page.is_permanent := v_class = 'permanent';
-  if v_class = 'permanent' and v_page.http_status = 401 and v_page.token_generation is not null then
+  v_page.verdict.is_permanent := v_class = 'permanent';
+  if v_class = 'permanent' and v_page.http_status = 401
+    and (v_page.access).token_generation is not null then
     return sync.judge_unauthorized(v_page, exists (
       select 1 from public.chunk_events as e
       where e.chunk_id = v_page.queue_id and e.event = 'delayed'
         and e.details ->> 'http_status' = '401'));
   end if;
-  v_page.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
+  v_page.verdict.outcome := case v_class when 'rate_limited' then 'delayed' when 'released'
     then case when sync.judge_release(v_page.queue_id, p_error_message) then 'released'
     else 'retry' end
     else 'retry' end;
-  v_page.wait := case v_class
+  v_page.verdict.wait := case v_class
     when 'rate_limited' then sync.learn_of_refusal(v_page.workspace_id,
       v_page.requested_at, v_retry_after)
     when 'transient' then case when v_retry_after > 0
@@ -90,10 +92,10 @@ declare
 begin
   v_page := (sync.settle_chunks(array[sync.judge_failure(p_page, p_error_class, p_error_message,
     p_retry_after)]))[1];
-  perform sync.renew_token(v_page) where v_page.token_generation is not null;
+  perform sync.renew_token(v_page) where (v_page.access).token_generation is not null;
   return v_page;
 exception when others then
-  if p_page.outcome is not null or not sync.is_own_trouble(sqlstate) then
+  if (p_page.verdict).outcome is not null or not sync.is_own_trouble(sqlstate) then
     raise;
   end if;
   get stacked diagnostics v_message = message_text;
@@ -115,8 +117,8 @@ begin
   v_page.turn := 1;
   v_page.queue_id := p_queue_id;
   v_page.lease_token := p_lease_token;
-  v_page.is_repeat := false;
-  v_page.is_permanent := false;
+  v_page.verdict.is_repeat := false;
+  v_page.verdict.is_permanent := false;
   if coalesce(jsonb_typeof(p_answer), 'null') = 'null' then
     return v_page;
   end if;
@@ -142,7 +144,7 @@ declare
   v_stream public.sync_streams;
   v_source public.sync_sources;
 begin
-  if p_page.outcome is not null or p_page.body is null then
+  if (p_page.verdict).outcome is not null or p_page.body is null then
     return false;
   end if;
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
@@ -170,13 +172,13 @@ begin
   select array_agg(sync.given_failure(l.id, l.lease_token, null)) into v_pages from leased as l;
   v_pages := sync.fence(v_pages);
   for v_turn in 1 .. cardinality(v_pages) loop
-    if v_pages[v_turn].outcome is null then
-      v_pages[v_turn].outcome := 'retry';
-      v_pages[v_turn].is_permanent := true;
+    if (v_pages[v_turn].verdict).outcome is null then
+      v_pages[v_turn].verdict.outcome := 'retry';
+      v_pages[v_turn].verdict.is_permanent := true;
       select m.* into strict v_made from unnest(p_made) as m
       where m.queue_id = v_pages[v_turn].queue_id;
-      v_pages[v_turn].code := v_made.code;
-      v_pages[v_turn].message := sync.mask_workspace_key(v_made.message,
+      v_pages[v_turn].verdict.code := v_made.code;
+      v_pages[v_turn].verdict.message := sync.mask_workspace_key(v_made.message,
         v_pages[v_turn].workspace_id);
     end if;
   end loop;
@@ -212,21 +214,21 @@ begin
       hint = 'transient, rate_limited, permanent, postponed or released';
   end if;
   v_pages := sync.fence(array[sync.given_failure(p_queue_id, p_lease_token, p_answer)]);
-  if v_pages[1].outcome = 'refused' then
+  if (v_pages[1].verdict).outcome = 'refused' then
     v_other := coalesce(
       sync.fail_token(v_pages[1], p_error_class, p_error_message, p_retry_after),
       sync.fail_try(v_pages[1], p_error_class, p_error_message, p_retry_after));
     if v_other is not null then
       return v_other || jsonb_build_object('blocked_budgets', sync.blocked_budgets());
     end if;
-    raise exception using errcode = 'SY001', message = v_pages[1].message,
+    raise exception using errcode = 'SY001', message = (v_pages[1].verdict).message,
       hint = 'Stop: another worker owns it.';
   end if;
   v_pages := case when sync.is_page_all_the_same(v_pages[1], p_error_class)
     then sync.prove_tokens(sync.complete_pages(v_pages))
     else array[sync.fail_chunk(v_pages[1], p_error_class, p_error_message, p_retry_after)] end;
   return sync.outcome_of(v_pages[1]) || jsonb_build_object('blocked_budgets',
-    sync.blocked_budgets(case when v_pages[1].outcome = 'delayed' then v_began_at end));
+    sync.blocked_budgets(case when (v_pages[1].verdict).outcome = 'delayed' then v_began_at end));
 end; $$;
 comment on function public.fail_chunk_job_safe(bigint, bigint, text, text, numeric, jsonb) is
 $$End a lease without a page. p_answer, where one came: {"status", "headers": those asked for,

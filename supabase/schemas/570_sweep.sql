@@ -23,13 +23,13 @@ begin
   select array_agg(jsonb_populate_record(null::sync.page_in_hand, jsonb_build_object(
     'queue_id', x.id, 'run_id', x.run_id, 'workspace_id', x.workspace_id, 'slot', x.slot,
     'lease_token', x.lease_token,
-    'worker_id', x.worker_id, 'is_repeat', false, 'is_permanent', false, 'kind', 'page',
-    'http_status', null,
-    'outcome', case when x.ending is not null then 'cancelled'
-    when x.losses_alone >= v_most then 'failed' end,
-    'message', case when x.ending is null and x.losses_alone >= v_most
-      then format('its worker died %s while it held nothing else: a poison page',
-        sync.counted(x.losses_alone, 'time')) end)))
+    'worker_id', x.worker_id, 'kind', 'page', 'http_status', null,
+    'verdict', jsonb_build_object('is_repeat', false, 'is_permanent', false,
+      'outcome', case when x.ending is not null then 'cancelled'
+        when x.losses_alone >= v_most then 'failed' end,
+      'message', case when x.ending is null and x.losses_alone >= v_most
+        then format('its worker died %s while it held nothing else: a poison page',
+          sync.counted(x.losses_alone, 'time')) end))))
   into v_expired
   from (
     select q.id, q.run_id, q.slot, q.lease_token, q.worker_id, r.workspace_id, r.ending,
@@ -41,15 +41,15 @@ begin
   insert into public.chunk_events (chunk_id, run_id, event, lease_token, worker_id)
   select e.queue_id, e.run_id, 'lease_lost', e.lease_token, e.worker_id from unnest(v_expired) as e;
   update public.chunk_processing_queue as q set
-    status = case when e.outcome is null then 'pending' else q.status end,
-    ready_seq = case when e.outcome is null then nextval('sync.ready_seq') end,
-    turn = case when e.outcome is not null then q.turn end,
-    lease_expires_at = case when e.outcome is not null then q.lease_expires_at end,
+    status = case when (e.verdict).outcome is null then 'pending' else q.status end,
+    ready_seq = case when (e.verdict).outcome is null then nextval('sync.ready_seq') end,
+    turn = case when (e.verdict).outcome is not null then q.turn end,
+    lease_expires_at = case when (e.verdict).outcome is not null then q.lease_expires_at end,
     lease_losses = q.lease_losses + 1,
     losses_alone = q.losses_alone + case when q.id = any (v_alone) then 1 else 0 end
   from unnest(v_expired) as e where q.id = e.queue_id;
   perform sync.end_or_delay(array(select e from unnest(v_expired) as e
-    where e.outcome is not null));
+    where (e.verdict).outcome is not null));
   return cardinality(v_lost);
 end; $$;
 comment on function sync.reclaim_chunks() is
