@@ -68,7 +68,9 @@ $$Move a closing run's live totals into its row. The caller holds its lock; noth
 live.$$;
 
 create function sync.close_run(p_run_id bigint, p_status text, p_warning text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- A job's end calls it once per run, and planning took longer than running.
+language plpgsql set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   v_run public.workspace_sync_runs;
   v_waiting bigint[];

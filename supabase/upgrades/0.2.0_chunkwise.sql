@@ -6529,6 +6529,8 @@ CREATE OR REPLACE FUNCTION sync.close_run(p_run_id bigint, p_status text, p_warn
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
 AS $function$
 declare
   v_run public.workspace_sync_runs;
