@@ -56,8 +56,13 @@ def measure_history(stack: Stack, report: Report, history: Database, seconds: in
         beside = claim_and_complete(history, 1, limit, seconds)
         kept = beside.chunks_per_second / alone.chunks_per_second
         rows.append((title, f"{alone.chunks_per_second:,.0f}", f"{beside.chunks_per_second:,.0f}",
-                     f"{kept:.2f}", against(AIM_KEPT, kept)))  # fmt: skip
-    report.table(("", "nothing", f"{finished:,} finished", "kept", f"aim {AIM_KEPT}"), rows)
+                     f"{kept:.2f}", against(AIM_KEPT, kept), f"{alone.wal_bytes:,.0f}",
+                     f"{beside.wal_bytes:,.0f}"))  # fmt: skip
+    report.table(
+        ("", "nothing", f"{finished:,} finished", "kept", f"aim {AIM_KEPT}", "WAL bytes a chunk",
+         "beside them"),
+        rows,
+    )  # fmt: skip
 
 
 def measure_snapshot(stack: Stack, report: Report) -> None:

@@ -54,7 +54,10 @@ CASES = (
 
 @dataclass(frozen=True, slots=True)
 class Rate:
+    """`wal_bytes`: written per chunk, which no load of the machine changes."""
+
     chunks_per_second: float
+    wal_bytes: float
     transactions: Transactions
 
 
@@ -90,17 +93,24 @@ def measure(stack: Stack, report: Report, seconds: int) -> None:
 
 def claim_and_complete(database: Database, clients: int, limit: int, seconds: int) -> Rate:
     """Only what was really completed counts."""
-    before = _completed(database)
+    before, log_before = _completed(database), _log_position(database)
     done = pgbench(
         database, CLAIM_AND_COMPLETE.format(limit=limit), clients=clients, seconds=seconds
     )
-    return Rate((_completed(database) - before) / done.seconds, done)
+    chunks = _completed(database) - before
+    written = (_log_position(database) - log_before) / max(chunks, 1)
+    return Rate(chunks / done.seconds, written, done)
 
 
 def _completed(database: Database) -> int:
     with connect(database) as connection:
         rows = connection.run("select count(*) from public.chunk_events where event = 'completed'")
     return int(rows[0][0])
+
+
+def _log_position(database: Database) -> int:
+    with connect(database) as connection:
+        return int(connection.run("select pg_current_wal_insert_lsn() - '0/0'")[0][0])
 
 
 def _bare(stack: Stack, case: Case, seconds: int) -> float:
