@@ -11156,13 +11156,14 @@ create function sync.is_walked(p_page sync.page_in_hand, p_stream public.sync_st
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_page.kind = 'page' and (sync.position_of(p_stream) <> 'page'
+    -- Where pages begin at 0, the last one may be named by number or by count.
     or (p_stream.cursor_params is null and (coalesce(p_page.reading ? 'guess', false)
-      or (p_page.page = 1
+      or p_stream.first_page = 0 or (p_page.page = 1
         and sync.page_number_in(p_page.answer, p_stream.last_page_path) is null))));
 end; $$;
 comment on function sync.is_walked(sync.page_in_hand, public.sync_streams) is
 $$Returns: whether a feed is read one page after the other: not by number, or its page 1 does not
-name the last one.$$;
+name the last one clearly.$$;
 
 create function sync.read_walked(p_page sync.page_in_hand, p_stream public.sync_streams,
   p_source public.sync_sources) returns sync.page_in_hand

@@ -8088,8 +8088,9 @@ CREATE OR REPLACE FUNCTION sync.is_walked(p_page sync.page_in_hand, p_stream pub
 AS $function$
 begin
   return p_page.kind = 'page' and (sync.position_of(p_stream) <> 'page'
+    -- Where pages begin at 0, the last one may be named by number or by count.
     or (p_stream.cursor_params is null and (coalesce(p_page.reading ? 'guess', false)
-      or (p_page.page = 1
+      or p_stream.first_page = 0 or (p_page.page = 1
         and sync.page_number_in(p_page.answer, p_stream.last_page_path) is null))));
 end; $function$;
 
@@ -16062,7 +16063,7 @@ comment on function sync.with_order(sync.page_in_hand,public.sync_streams) is 'R
 what on it is not newest first, or null. Records that do not say are passed over.';
 
 comment on function sync.is_walked(sync.page_in_hand,public.sync_streams) is 'Returns: whether a feed is read one page after the other: not by number, or its page 1 does not
-name the last one.';
+name the last one clearly.';
 
 comment on function sync.read_walked(sync.page_in_hand,public.sync_streams,public.sync_sources) is 'Returns: a page of a feed that is read one page after the other, with its records, their order,
 what comes next and whether it is the end. Raises: SY010 wrong shape, SY020 it leads where the scan

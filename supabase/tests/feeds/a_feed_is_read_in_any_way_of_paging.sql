@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/lists.psql
-select plan(33);
+select plan(37);
 
 create function tests.feed(p_fields jsonb) returns void language sql as $$
   select tests.declare('{"completeness": "feed", "overlap_pages": 1, "order_path": ["key"]}'::jsonb
@@ -53,6 +53,20 @@ select tests.feed('{"params": {"page": "{page}"}}');
 delete from public.synced_records;
 select is(tests.sync_list(), 'completed', 'a page that is not there is the end');
 select is(cardinality(tests.ids_here()), 20, 'all before it is read');
+
+-- Pages that begin at 0, and name the last one by its number or by how many there are.
+select tests.feed('{"params": {"page": "{page}"}, "first_page": 0, "last_page_path": ["last"]}');
+update tests.habit set extra = '{"last": 1}';
+delete from public.synced_records;
+select is(tests.sync_list(), 'completed', 'page 1 is the second one');
+select is(cardinality(tests.ids_here()), 20, 'and is read');
+select tests.feed('{"params": {"page": "{page}"}, "first_page": 0, "last_page_path": ["last"],
+  "timeout_ms": 999}');
+update tests.habit set extra = '{"last": 2}';
+delete from public.synced_records;
+select is(tests.sync_list(), 'completed', 'so is the last one of two');
+select is(cardinality(tests.ids_here()), 20, 'both are read');
+update tests.habit set extra = '{}';
 
 -- A page that another one named is no end: the list has become shorter.
 update tests.habit set extra = '{"last": 3}';
