@@ -26,6 +26,7 @@ ROUND = int(os.environ.get("ROUND", "0"))
 CHANGES = Churn(rate=0.2, what=("swap", "add", "remove", "change"), seed=ROUND)
 # Where an API has a limit: far below what two workers would ask for.
 PER_SECOND, BURST = 20.0, 5
+MOST_REFUSED = 0.1
 CHANGED = 150
 # How long a sync takes is the machine's affair, as long as it goes on asking; how much it asks is
 # not: for each page, each list below a record, and each record that changed, so often at most.
@@ -98,6 +99,7 @@ async def test_ten_thousand_records_are_exact_or_partial(world: World, tenant: T
         await crew.stop_all()
     assert_ended(world.db)
     assert (tenant.running.refused > 0) is (tenant.habit.api.limit is not None)
+    assert tenant.running.refused <= MOST_REFUSED * tenant.running.seen.arrived
 
 
 async def sync(world: World, tenant: Tenant) -> None:
