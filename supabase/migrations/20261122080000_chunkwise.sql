@@ -8985,7 +8985,7 @@ comment on function sync.miss_records(public.workspace_sync_runs) is
 $$After a complete scan: which live rows it did not show; those that the complete scan before missed
 too are confirmed, unless their own GET has answered. What older runs hold back is superseded.$$;
 
-create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
+create function sync.revive_shown(p_run public.workspace_sync_runs, p_scans int[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -8997,8 +8997,8 @@ begin
       and (t.raw @> $5) is not true
     intersect
     select unnest(s.record_ids) from sync.seen_pages as s
-    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan, (
+    where s.run_id = $3 and s.scan = any ($4))', p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_scans, (
     select deleted_when from public.sync_streams where id = p_run.stream_id);
   if cardinality(v_ids) > 0 then
     execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
@@ -9006,9 +9006,10 @@ begin
     using p_run.workspace_id, p_run.stream_id, v_ids;
   end if;
 end; $$;
-comment on function sync.revive_seen(public.workspace_sync_runs) is
-$$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
-applied, and is listed; but for what says itself that it is deleted.$$;
+comment on function sync.revive_shown(public.workspace_sync_runs, int[]) is
+$$What complete scans of a run, or proven lists of children, showed lives, also if it was deleted
+(by an approval) after its page had been applied, and is listed; but for what says itself that it is
+deleted. The caller holds the run's lock. Locks: target rows.$$;
 
 create function sync.count_live(p_run public.workspace_sync_runs) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -9132,7 +9133,7 @@ create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
-  sync.target_sql, sync.miss_records, sync.revive_seen,
+  sync.target_sql, sync.miss_records, sync.revive_shown,
   sync.count_live, sync.count_here, sync.gone_ids, sync.miss_deleted, sync.forget_shown_below,
   sync.forget_unaccepted
 from public, anon, authenticated, service_role;
@@ -9632,7 +9633,7 @@ begin
   -- In this order: an approval that has a missing record deletes before the revival looks, or
   -- finds it decided anew.
   perform sync.miss_records(v_run);
-  perform sync.revive_seen(v_run);
+  perform sync.revive_shown(v_run, array[v_run.scan]);
   perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
   if sync.remember_empty_list(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
@@ -10054,6 +10055,15 @@ comment on function sync.least_overlap(sync.page_in_hand, public.sync_streams) i
 $$Returns: how many of a page's last records the next one has to show, so that it joins: one, or,
 where keys are not unique, those with the last key and one before them.$$;
 
+create function sync.may_end_list(p_records int, p_longest int) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_records < p_longest;
+end; $$;
+comment on function sync.may_end_list(int, int) is
+$$Returns: whether a page that shows nothing new may be the end of a list that is read by offsets:
+one as long as the longest page of its scan may have been cut where it shows what is new.$$;
+
 create function sync.longest_tie(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -10089,7 +10099,7 @@ scan would ever show a record that stands behind such a page.$$;
 
 revoke all on function
   sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie,
-  sync.tied_last
+  sync.tied_last, sync.may_end_list
 from public, anon, authenticated, service_role;
 
 -- Pages of lists: what a page of a chained or agreed list says: its records, what comes after it,
@@ -10266,10 +10276,11 @@ begin
       v_page.is_past_pages := p_page.records = 0;
       if p_stream.completeness = 'chained' and v_says_more is null
         and p_page.records between 1 and (p_page.reading ->> 'overlap')::bigint then
-        -- One as long as the others is no end, and the list is read on, whether it joins or not.
-        v_page.ends := case when p_page.reading ? 'again' and p_page.records >= (
-          select max(cardinality(s.record_ids)) from sync.seen_pages as s
-          where s.run_id = p_page.run_id and s.scan = p_page.scan) then false end;
+        -- What is asked for again and is no end is read on, whether it joins or not.
+        v_page.ends := case when p_page.reading ? 'again'
+          and not sync.may_end_list(p_page.records, (
+            select max(cardinality(s.record_ids)) from sync.seen_pages as s
+            where s.run_id = p_page.run_id and s.scan = p_page.scan)) then false end;
       end if;
     when v_position = 'page' then
       v_next := '{"guess": true}';
@@ -10477,11 +10488,11 @@ begin
     window by_page as (order by s.page)
   ), walked as (
     select s.page, s.next, coalesce(s.ends, f.is_first_again
-        -- One as long as the others may have been cut where it shows what is new.
-        or (cardinality(s.record_ids) between 1 and s.most - 1 and not exists (
-          select 1 from unnest(s.record_ids) as id
-          where not exists (
-            select 1 from shown as x where x.page < s.page and id = any (x.record_ids)))),
+        or (s.record_ids <> '{}' and sync.may_end_list(cardinality(s.record_ids), s.most)
+          and not exists (
+            select 1 from unnest(s.record_ids) as id
+            where not exists (
+              select 1 from shown as x where x.page < s.page and id = any (x.record_ids)))),
         false) as is_end,
       format('page %s is not in order: ', s.page) || s.disorder as disorder, case
         when s.refusal is not null then s.refusal
@@ -12608,30 +12619,6 @@ $$Which live children no list shows that has shown them: confirmed where each of
 them twice. Those of a list that only became empty are held back. The caller holds the run's
 lock.$$;
 
-create function sync.revive_shown_below(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
-declare
-  v_ids text[];
-begin
-  execute sync.target_sql('select array(
-    select %3$s from %1$s as t
-    where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
-    intersect
-    select unnest(s.record_ids) from sync.run_parts as p
-    join sync.seen_pages as s on s.run_id = p.run_id and s.scan = p.scan
-    where p.run_id = $3 and p.state = ''proven'')', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id;
-  if cardinality(v_ids) > 0 then
-    execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
-      where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
-    using p_run.workspace_id, p_run.stream_id, v_ids;
-  end if;
-end; $$;
-comment on function sync.revive_shown_below(public.workspace_sync_runs) is
-$$What a proven list showed lives and is listed. The caller holds the run's lock. Locks: target
-rows.$$;
-
 create function sync.ask_below(p_run public.workspace_sync_runs, p_ids text[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -12709,7 +12696,7 @@ $$Children that their lists missed answered for themselves: what these lists mis
 and they are read again. The caller holds the run's lock. Returns: whether any is.$$;
 
 revoke all on function
-  sync.miss_in_lists, sync.remember_emptied, sync.miss_children, sync.revive_shown_below,
+  sync.miss_in_lists, sync.remember_emptied, sync.miss_children,
   sync.ask_below, sync.reject_below
 from public, anon, authenticated, service_role;
 
@@ -13012,7 +12999,8 @@ begin
   perform sync.miss_in_lists(v_run);
   perform sync.remember_emptied(v_run);
   perform sync.miss_children(v_run);
-  perform sync.revive_shown_below(v_run);
+  perform sync.revive_shown(v_run, array(
+    select scan from sync.run_parts where run_id = v_run.id and state = 'proven'));
   perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
   v_asked := sync.ask_missing(v_run);
   if v_asked.o_ids is null then
@@ -17654,20 +17642,28 @@ goes to the next one. One whose wake token cannot be read gets none. pg_net send
 once. Beyond what it may be given at a time nothing is posted: the sweep hints again. A failure is
 noted in sync.hint_state and fails nothing else. Returns: how many.$$;
 
-create function sync.hint_ready_chunks() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+create function sync.hint_work(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.require_trigger_of(tg_relid, 'public.chunk_processing_queue');
-  if not exists (select 1 from changed where ready_seq is not null) then
-    return null;
-  end if;
   begin
     perform sync.broadcast_work(interval '250 milliseconds');
   exception when others then
     perform sync.note_hint_failure('realtime', sqlerrm);
   end;
   if exists (select 1 from public.worker_endpoints where is_active) then
-    perform sync.push_chunks(array(select id from changed where ready_seq is not null));
+    perform sync.push_chunks(p_queue_ids);
+  end if;
+end; $$;
+comment on function sync.hint_work(bigint[]) is
+$$Tell workers of chunks, or requests of tries, that are ready. A failure is noted in
+sync.hint_state and never reaches the caller. Locks: as broadcast_work().$$;
+
+create function sync.hint_ready_chunks() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.chunk_processing_queue');
+  if exists (select 1 from changed where ready_seq is not null) then
+    perform sync.hint_work(array(select id from changed where ready_seq is not null));
   end if;
   return null;
 end; $$;
@@ -17683,14 +17679,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_trigger_of(tg_relid, 'sync.stream_tries');
   if new.due_at <= sync.now() then
-    begin
-      perform sync.broadcast_work(interval '250 milliseconds');
-    exception when others then
-      perform sync.note_hint_failure('realtime', sqlerrm);
-    end;
-    if exists (select 1 from public.worker_endpoints where is_active) then
-      perform sync.push_chunks(array[new.request_id]);
-    end if;
+    perform sync.hint_work(array[new.request_id]);
   end if;
   return null;
 end; $$;
@@ -17892,7 +17881,7 @@ end; $$;
 
 revoke all on function
   sync.note_hint_failure, sync.broadcast_work, sync.held_posts, sync.room_for_posts,
-  sync.push_chunks, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress,
+  sync.push_chunks, sync.hint_work, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress,
   sync.collect_hint_answers, sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
   public.trigger_next_chunk_processing
 from public, anon, authenticated, service_role;

@@ -151,7 +151,7 @@ comment on function sync.miss_records(public.workspace_sync_runs) is
 $$After a complete scan: which live rows it did not show; those that the complete scan before missed
 too are confirmed, unless their own GET has answered. What older runs hold back is superseded.$$;
 
-create function sync.revive_seen(p_run public.workspace_sync_runs) returns void
+create function sync.revive_shown(p_run public.workspace_sync_runs, p_scans int[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -163,8 +163,8 @@ begin
       and (t.raw @> $5) is not true
     intersect
     select unnest(s.record_ids) from sync.seen_pages as s
-    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan, (
+    where s.run_id = $3 and s.scan = any ($4))', p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_scans, (
     select deleted_when from public.sync_streams where id = p_run.stream_id);
   if cardinality(v_ids) > 0 then
     execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
@@ -172,9 +172,10 @@ begin
     using p_run.workspace_id, p_run.stream_id, v_ids;
   end if;
 end; $$;
-comment on function sync.revive_seen(public.workspace_sync_runs) is
-$$What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
-applied, and is listed; but for what says itself that it is deleted.$$;
+comment on function sync.revive_shown(public.workspace_sync_runs, int[]) is
+$$What complete scans of a run, or proven lists of children, showed lives, also if it was deleted
+(by an approval) after its page had been applied, and is listed; but for what says itself that it is
+deleted. The caller holds the run's lock. Locks: target rows.$$;
 
 create function sync.count_live(p_run public.workspace_sync_runs) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -298,7 +299,7 @@ create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
   sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
-  sync.target_sql, sync.miss_records, sync.revive_seen,
+  sync.target_sql, sync.miss_records, sync.revive_shown,
   sync.count_live, sync.count_here, sync.gone_ids, sync.miss_deleted, sync.forget_shown_below,
   sync.forget_unaccepted
 from public, anon, authenticated, service_role;

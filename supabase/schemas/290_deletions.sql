@@ -100,7 +100,7 @@ begin
   -- In this order: an approval that has a missing record deletes before the revival looks, or
   -- finds it decided anew.
   perform sync.miss_records(v_run);
-  perform sync.revive_seen(v_run);
+  perform sync.revive_shown(v_run, array[v_run.scan]);
   perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
   if sync.remember_empty_list(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,

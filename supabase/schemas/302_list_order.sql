@@ -104,6 +104,15 @@ comment on function sync.least_overlap(sync.page_in_hand, public.sync_streams) i
 $$Returns: how many of a page's last records the next one has to show, so that it joins: one, or,
 where keys are not unique, those with the last key and one before them.$$;
 
+create function sync.may_end_list(p_records int, p_longest int) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_records < p_longest;
+end; $$;
+comment on function sync.may_end_list(int, int) is
+$$Returns: whether a page that shows nothing new may be the end of a list that is read by offsets:
+one as long as the longest page of its scan may have been cut where it shows what is new.$$;
+
 create function sync.longest_tie(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -139,5 +148,5 @@ scan would ever show a record that stands behind such a page.$$;
 
 revoke all on function
   sync.is_order_unique, sync.in_order, sync.moved_record, sync.least_overlap, sync.longest_tie,
-  sync.tied_last
+  sync.tied_last, sync.may_end_list
 from public, anon, authenticated, service_role;

@@ -172,10 +172,11 @@ begin
       v_page.is_past_pages := p_page.records = 0;
       if p_stream.completeness = 'chained' and v_says_more is null
         and p_page.records between 1 and (p_page.reading ->> 'overlap')::bigint then
-        -- One as long as the others is no end, and the list is read on, whether it joins or not.
-        v_page.ends := case when p_page.reading ? 'again' and p_page.records >= (
-          select max(cardinality(s.record_ids)) from sync.seen_pages as s
-          where s.run_id = p_page.run_id and s.scan = p_page.scan) then false end;
+        -- What is asked for again and is no end is read on, whether it joins or not.
+        v_page.ends := case when p_page.reading ? 'again'
+          and not sync.may_end_list(p_page.records, (
+            select max(cardinality(s.record_ids)) from sync.seen_pages as s
+            where s.run_id = p_page.run_id and s.scan = p_page.scan)) then false end;
       end if;
     when v_position = 'page' then
       v_next := '{"guess": true}';

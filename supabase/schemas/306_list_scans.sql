@@ -45,11 +45,11 @@ begin
     window by_page as (order by s.page)
   ), walked as (
     select s.page, s.next, coalesce(s.ends, f.is_first_again
-        -- One as long as the others may have been cut where it shows what is new.
-        or (cardinality(s.record_ids) between 1 and s.most - 1 and not exists (
-          select 1 from unnest(s.record_ids) as id
-          where not exists (
-            select 1 from shown as x where x.page < s.page and id = any (x.record_ids)))),
+        or (s.record_ids <> '{}' and sync.may_end_list(cardinality(s.record_ids), s.most)
+          and not exists (
+            select 1 from unnest(s.record_ids) as id
+            where not exists (
+              select 1 from shown as x where x.page < s.page and id = any (x.record_ids)))),
         false) as is_end,
       format('page %s is not in order: ', s.page) || s.disorder as disorder, case
         when s.refusal is not null then s.refusal

@@ -130,30 +130,6 @@ $$Which live children no list shows that has shown them: confirmed where each of
 them twice. Those of a list that only became empty are held back. The caller holds the run's
 lock.$$;
 
-create function sync.revive_shown_below(p_run public.workspace_sync_runs) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
-declare
-  v_ids text[];
-begin
-  execute sync.target_sql('select array(
-    select %3$s from %1$s as t
-    where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
-    intersect
-    select unnest(s.record_ids) from sync.run_parts as p
-    join sync.seen_pages as s on s.run_id = p.run_id and s.scan = p.scan
-    where p.run_id = $3 and p.state = ''proven'')', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id;
-  if cardinality(v_ids) > 0 then
-    execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
-      where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
-    using p_run.workspace_id, p_run.stream_id, v_ids;
-  end if;
-end; $$;
-comment on function sync.revive_shown_below(public.workspace_sync_runs) is
-$$What a proven list showed lives and is listed. The caller holds the run's lock. Locks: target
-rows.$$;
-
 create function sync.ask_below(p_run public.workspace_sync_runs, p_ids text[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -231,6 +207,6 @@ $$Children that their lists missed answered for themselves: what these lists mis
 and they are read again. The caller holds the run's lock. Returns: whether any is.$$;
 
 revoke all on function
-  sync.miss_in_lists, sync.remember_emptied, sync.miss_children, sync.revive_shown_below,
+  sync.miss_in_lists, sync.remember_emptied, sync.miss_children,
   sync.ask_below, sync.reject_below
 from public, anon, authenticated, service_role;

@@ -297,7 +297,8 @@ begin
   perform sync.miss_in_lists(v_run);
   perform sync.remember_emptied(v_run);
   perform sync.miss_children(v_run);
-  perform sync.revive_shown_below(v_run);
+  perform sync.revive_shown(v_run, array(
+    select scan from sync.run_parts where run_id = v_run.id and state = 'proven'));
   perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
   v_asked := sync.ask_missing(v_run);
   if v_asked.o_ids is null then

@@ -132,20 +132,28 @@ goes to the next one. One whose wake token cannot be read gets none. pg_net send
 once. Beyond what it may be given at a time nothing is posted: the sweep hints again. A failure is
 noted in sync.hint_state and fails nothing else. Returns: how many.$$;
 
-create function sync.hint_ready_chunks() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+create function sync.hint_work(p_queue_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform sync.require_trigger_of(tg_relid, 'public.chunk_processing_queue');
-  if not exists (select 1 from changed where ready_seq is not null) then
-    return null;
-  end if;
   begin
     perform sync.broadcast_work(interval '250 milliseconds');
   exception when others then
     perform sync.note_hint_failure('realtime', sqlerrm);
   end;
   if exists (select 1 from public.worker_endpoints where is_active) then
-    perform sync.push_chunks(array(select id from changed where ready_seq is not null));
+    perform sync.push_chunks(p_queue_ids);
+  end if;
+end; $$;
+comment on function sync.hint_work(bigint[]) is
+$$Tell workers of chunks, or requests of tries, that are ready. A failure is noted in
+sync.hint_state and never reaches the caller. Locks: as broadcast_work().$$;
+
+create function sync.hint_ready_chunks() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.chunk_processing_queue');
+  if exists (select 1 from changed where ready_seq is not null) then
+    perform sync.hint_work(array(select id from changed where ready_seq is not null));
   end if;
   return null;
 end; $$;
@@ -161,14 +169,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_trigger_of(tg_relid, 'sync.stream_tries');
   if new.due_at <= sync.now() then
-    begin
-      perform sync.broadcast_work(interval '250 milliseconds');
-    exception when others then
-      perform sync.note_hint_failure('realtime', sqlerrm);
-    end;
-    if exists (select 1 from public.worker_endpoints where is_active) then
-      perform sync.push_chunks(array[new.request_id]);
-    end if;
+    perform sync.hint_work(array[new.request_id]);
   end if;
   return null;
 end; $$;
@@ -370,7 +371,7 @@ end; $$;
 
 revoke all on function
   sync.note_hint_failure, sync.broadcast_work, sync.held_posts, sync.room_for_posts,
-  sync.push_chunks, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress,
+  sync.push_chunks, sync.hint_work, sync.hint_ready_chunks, sync.hint_try, sync.hint_progress,
   sync.collect_hint_answers, sync.drop_old_posts, sync.resend_hints, sync.tend_hints,
   public.trigger_next_chunk_processing
 from public, anon, authenticated, service_role;

@@ -210,6 +210,8 @@ drop function sync.note_confirmations(sync.page_in_hand[]);
 
 drop function sync.is_newly_empty(public.workspace_sync_runs);
 
+drop function sync.revive_seen(public.workspace_sync_runs);
+
 drop function sync.note_missing(public.workspace_sync_runs);
 
 drop function sync.forget_missing(bigint,bigint);
@@ -6240,7 +6242,7 @@ begin
   perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.revive_seen(p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.revive_shown(p_run public.workspace_sync_runs, p_scans integer[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6257,8 +6259,8 @@ begin
       and (t.raw @> $5) is not true
     intersect
     select unnest(s.record_ids) from sync.seen_pages as s
-    where s.run_id = $3 and s.scan = $4)', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_run.scan, (
+    where s.run_id = $3 and s.scan = any ($4))', p_run.stream_id)
+  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id, p_scans, (
     select deleted_when from public.sync_streams where id = p_run.stream_id);
   if cardinality(v_ids) > 0 then
     execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
@@ -6692,7 +6694,7 @@ begin
   -- In this order: an approval that has a missing record deletes before the revival looks, or
   -- finds it decided anew.
   perform sync.miss_records(v_run);
-  perform sync.revive_seen(v_run);
+  perform sync.revive_shown(v_run, array[v_run.scan]);
   perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
   if sync.remember_empty_list(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
@@ -7077,6 +7079,16 @@ begin
     from jsonb_array_elements(p_page.answer) with ordinality as e (record, n));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.may_end_list(p_records integer, p_longest integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_records < p_longest;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.longest_tie(p_page sync.page_in_hand, p_stream public.sync_streams)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -7278,10 +7290,11 @@ begin
       v_page.is_past_pages := p_page.records = 0;
       if p_stream.completeness = 'chained' and v_says_more is null
         and p_page.records between 1 and (p_page.reading ->> 'overlap')::bigint then
-        -- One as long as the others is no end, and the list is read on, whether it joins or not.
-        v_page.ends := case when p_page.reading ? 'again' and p_page.records >= (
-          select max(cardinality(s.record_ids)) from sync.seen_pages as s
-          where s.run_id = p_page.run_id and s.scan = p_page.scan) then false end;
+        -- What is asked for again and is no end is read on, whether it joins or not.
+        v_page.ends := case when p_page.reading ? 'again'
+          and not sync.may_end_list(p_page.records, (
+            select max(cardinality(s.record_ids)) from sync.seen_pages as s
+            where s.run_id = p_page.run_id and s.scan = p_page.scan)) then false end;
       end if;
     when v_position = 'page' then
       v_next := '{"guess": true}';
@@ -7474,11 +7487,11 @@ begin
     window by_page as (order by s.page)
   ), walked as (
     select s.page, s.next, coalesce(s.ends, f.is_first_again
-        -- One as long as the others may have been cut where it shows what is new.
-        or (cardinality(s.record_ids) between 1 and s.most - 1 and not exists (
-          select 1 from unnest(s.record_ids) as id
-          where not exists (
-            select 1 from shown as x where x.page < s.page and id = any (x.record_ids)))),
+        or (s.record_ids <> '{}' and sync.may_end_list(cardinality(s.record_ids), s.most)
+          and not exists (
+            select 1 from unnest(s.record_ids) as id
+            where not exists (
+              select 1 from shown as x where x.page < s.page and id = any (x.record_ids)))),
         false) as is_end,
       format('page %s is not in order: ', s.page) || s.disorder as disorder, case
         when s.refusal is not null then s.refusal
@@ -9269,32 +9282,6 @@ begin
   where id = p_run.id;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.revive_shown_below(p_run public.workspace_sync_runs)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET enable_seqscan TO 'off'
- SET enable_nestloop TO 'off'
- SET enable_hashjoin TO 'on'
-AS $function$
-declare
-  v_ids text[];
-begin
-  execute sync.target_sql('select array(
-    select %3$s from %1$s as t
-    where %2$s and (t.deleted_at is not null or t.unlisted_at is not null)
-    intersect
-    select unnest(s.record_ids) from sync.run_parts as p
-    join sync.seen_pages as s on s.run_id = p.run_id and s.scan = p.scan
-    where p.run_id = $3 and p.state = ''proven'')', p_run.stream_id)
-  into v_ids using p_run.workspace_id, p_run.stream_id, p_run.id;
-  if cardinality(v_ids) > 0 then
-    execute sync.target_sql('update %1$s as t set deleted_at = null, unlisted_at = null
-      where %2$s and %3$s in (select unnest($3))', p_run.stream_id)
-    using p_run.workspace_id, p_run.stream_id, v_ids;
-  end if;
-end; $function$;
-
 CREATE OR REPLACE FUNCTION sync.ask_below(p_run public.workspace_sync_runs, p_ids text[])
  RETURNS void
  LANGUAGE plpgsql
@@ -9667,7 +9654,8 @@ begin
   perform sync.miss_in_lists(v_run);
   perform sync.remember_emptied(v_run);
   perform sync.miss_children(v_run);
-  perform sync.revive_shown_below(v_run);
+  perform sync.revive_shown(v_run, array(
+    select scan from sync.run_parts where run_id = v_run.id and state = 'proven'));
   perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
   v_asked := sync.ask_missing(v_run);
   if v_asked.o_ids is null then
@@ -13102,6 +13090,36 @@ exception when others then
   return 0;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.hint_work(p_queue_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  begin
+    perform sync.broadcast_work(interval '250 milliseconds');
+  exception when others then
+    perform sync.note_hint_failure('realtime', sqlerrm);
+  end;
+  if exists (select 1 from public.worker_endpoints where is_active) then
+    perform sync.push_chunks(p_queue_ids);
+  end if;
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.hint_ready_chunks()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.chunk_processing_queue');
+  if exists (select 1 from changed where ready_seq is not null) then
+    perform sync.hint_work(array(select id from changed where ready_seq is not null));
+  end if;
+  return null;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.hint_try()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -13111,14 +13129,7 @@ AS $function$
 begin
   perform sync.require_trigger_of(tg_relid, 'sync.stream_tries');
   if new.due_at <= sync.now() then
-    begin
-      perform sync.broadcast_work(interval '250 milliseconds');
-    exception when others then
-      perform sync.note_hint_failure('realtime', sqlerrm);
-    end;
-    if exists (select 1 from public.worker_endpoints where is_active) then
-      perform sync.push_chunks(array[new.request_id]);
-    end if;
+    perform sync.hint_work(array[new.request_id]);
   end if;
   return null;
 end; $function$;
@@ -15880,8 +15891,9 @@ of workspace $1 and stream $2, %3$s the id of one.';
 comment on function sync.miss_records(public.workspace_sync_runs) is 'After a complete scan: which live rows it did not show; those that the complete scan before missed
 too are confirmed, unless their own GET has answered. What older runs hold back is superseded.';
 
-comment on function sync.revive_seen(public.workspace_sync_runs) is 'What a complete scan showed lives, also if it was deleted (by an approval) after its page had been
-applied, and is listed; but for what says itself that it is deleted.';
+comment on function sync.revive_shown(public.workspace_sync_runs,integer[]) is 'What complete scans of a run, or proven lists of children, showed lives, also if it was deleted
+(by an approval) after its page had been applied, and is listed; but for what says itself that it is
+deleted. The caller holds the run''s lock. Locks: target rows.';
 
 comment on function sync.count_here(public.workspace_sync_runs) is 'Returns: how many rows of a run''s workspace and stream an API''s total may count: those that live,
 listed or not, and those that say themselves that they are deleted.';
@@ -15946,6 +15958,9 @@ null.';
 
 comment on function sync.least_overlap(sync.page_in_hand,public.sync_streams) is 'Returns: how many of a page''s last records the next one has to show, so that it joins: one, or,
 where keys are not unique, those with the last key and one before them.';
+
+comment on function sync.may_end_list(integer,integer) is 'Returns: whether a page that shows nothing new may be the end of a list that is read by offsets:
+one as long as the longest page of its scan may have been cut where it shows what is new.';
 
 comment on function sync.longest_tie(sync.page_in_hand,public.sync_streams) is 'Returns: how many records of a page share one key, at most.';
 
@@ -16191,9 +16206,6 @@ lock.';
 comment on function sync.miss_children(public.workspace_sync_runs) is 'Which live children no list shows that has shown them: confirmed where each of these has missed
 them twice. Those of a list that only became empty are held back. The caller holds the run''s
 lock.';
-
-comment on function sync.revive_shown_below(public.workspace_sync_runs) is 'What a proven list showed lives and is listed. The caller holds the run''s lock. Locks: target
-rows.';
 
 comment on function sync.ask_below(public.workspace_sync_runs,text[]) is 'Queue a request for each of some children, with what its templates need of its parent. The caller
 holds the run''s lock.';
@@ -16619,6 +16631,9 @@ comment on function sync.push_chunks(bigint[]) is 'Post one wake-up per chunk, o
 goes to the next one. One whose wake token cannot be read gets none. pg_net sends them after commit,
 once. Beyond what it may be given at a time nothing is posted: the sweep hints again. A failure is
 noted in sync.hint_state and fails nothing else. Returns: how many.';
+
+comment on function sync.hint_work(bigint[]) is 'Tell workers of chunks, or requests of tries, that are ready. A failure is noted in
+sync.hint_state and never reaches the caller. Locks: as broadcast_work().';
 
 comment on function sync.hint_try() is 'Trigger: a try has a request that may be handed out. A failure is noted in sync.hint_state and
 never reaches the statement.';
@@ -17195,6 +17210,8 @@ revoke all on function sync.forget_missing(bigint,bigint,boolean) from public, a
 
 revoke all on function sync.miss_records(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
+revoke all on function sync.revive_shown(public.workspace_sync_runs,integer[]) from public, anon, authenticated, service_role;
+
 revoke all on function sync.count_here(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.gone_ids(public.workspace_sync_runs) from public, anon, authenticated, service_role;
@@ -17230,6 +17247,8 @@ revoke all on function sync.in_order(sync.page_in_hand,public.sync_streams) from
 revoke all on function sync.moved_record(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.least_overlap(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.may_end_list(integer,integer) from public, anon, authenticated, service_role;
 
 revoke all on function sync.longest_tie(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
@@ -17370,8 +17389,6 @@ revoke all on function sync.miss_in_lists(public.workspace_sync_runs) from publi
 revoke all on function sync.remember_emptied(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.miss_children(public.workspace_sync_runs) from public, anon, authenticated, service_role;
-
-revoke all on function sync.revive_shown_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.ask_below(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
 
@@ -17567,6 +17584,8 @@ revoke all on function sync.lock_runs(text) from public, anon, authenticated, se
 revoke all on function sync.write_workspace_key(bigint,bigint,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.erase_workspace_rows(bigint,bigint) from public, anon, authenticated, service_role;
+
+revoke all on function sync.hint_work(bigint[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.hint_try() from public, anon, authenticated, service_role;
 
