@@ -61,6 +61,7 @@ class Backend(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() >= HTTPStatus.OK:
             self.is_waited_for = False
+            self._caller.answered()
 
 
 class Caller(asyncio.Protocol):
@@ -78,7 +79,8 @@ class Caller(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._is_chunked = False
-        self._is_refused = False
+        self._is_whole = True
+        self._is_answered = False
         self._socket_head = b""
         self._for_auth: AuthRequest | None = None
         self._authenticating: asyncio.Task[None] | None = None
@@ -97,7 +99,7 @@ class Caller(asyncio.Protocol):
 
     def _open_tunnel(self, further: bytes) -> None:
         """Hand the connection over to Realtime; a refused caller has had an answer."""
-        if self._is_refused:
+        if self._is_answered:
             self._transport.close()
         else:
             self.drop_backend()
@@ -111,6 +113,13 @@ class Caller(asyncio.Protocol):
 
     def pass_answer(self, data: bytes) -> None:
         self._transport.write(data)
+
+    def answered(self) -> None:
+        """What is still to come of a request that was answered before it was whole goes nowhere: to
+        another connection it would be the beginning of a request."""
+        if not self._is_whole:
+            self._is_answered = True
+            self.drop_backend()
 
     def drop_backend(self) -> None:
         """The next request gets a connection of its own."""
@@ -130,7 +139,8 @@ class Caller(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self._is_refused = False
+        self._is_whole = False
+        self._is_answered = False
         self._for_auth = None
 
     def on_url(self, url: bytes) -> None:
@@ -148,7 +158,7 @@ class Caller(asyncio.Protocol):
             else:
                 self._send(self._forwarded_head())
         except RefusedError as refusal:
-            self._is_refused = True
+            self._is_answered = True
             self._answer(refusal)
 
     def on_body(self, body: bytes) -> None:
@@ -158,6 +168,7 @@ class Caller(asyncio.Protocol):
         self._send(b"%x\r\n%b\r\n" % (len(body), body) if self._is_chunked else body)
 
     def on_message_complete(self) -> None:
+        self._is_whole = True
         if self._for_auth is not None:
             task = asyncio.get_running_loop().create_task(self._ask_auth(self._for_auth))
             self._authenticating = task
@@ -212,7 +223,7 @@ class Caller(asyncio.Protocol):
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _send(self, data: bytes) -> None:
-        if self._is_refused:
+        if self._is_answered:
             return
         if self._backend is not None:
             self._ask(self._backend, data)
@@ -238,6 +249,9 @@ class Caller(asyncio.Protocol):
             self._transport.close()
             return
         self._connecting = None
+        if backend.transport.is_closing():
+            self._transport.close()
+            return
         self._backend = backend
         self._ask(backend, bytes(self._unsent))
         self._unsent.clear()
