@@ -2871,7 +2871,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       and (x.position in ('url', 'link') or x.position = 'next' and p_stream.last_path is null),
       'keyset, where completeness is chained and the API says that its cursor is one; last_path, '
         'where the token is a value of the last record; else completeness is agreed'),
-    ('last_path', x.is_list and x.position = 'last'
+    ('last_path', x.is_list and (x.position = 'last'
+        or x.position = 'next' and x.completeness = 'chained' and p_stream.cursor_is is null)
       and p_stream.last_path <> p_stream.id_path and p_stream.order_is_unique is not true,
       'the keys to a value that no two records share: the id, or what the list is ordered by with '
         'order_is_unique true'),
@@ -9951,7 +9952,7 @@ from public, anon, authenticated, service_role;
 
 -- The order of a list: the place of a page's records in it, what moved, and how far pages have to
 -- overlap so that they join.
--- Stands on: templates, targets, answers, missing.
+-- Stands on: targets, answers, missing.
 
 create function sync.is_order_unique(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -10082,7 +10083,7 @@ create function sync.tied_last(p_page sync.page_in_hand, p_stream public.sync_st
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if p_stream.last_path is null or p_stream.last_path = p_stream.id_path
-    or sync.position_of(p_stream) <> 'last' then
+    or p_stream.cursor_is is not null then
     return null;
   end if;
   return (

@@ -171,7 +171,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       and (x.position in ('url', 'link') or x.position = 'next' and p_stream.last_path is null),
       'keyset, where completeness is chained and the API says that its cursor is one; last_path, '
         'where the token is a value of the last record; else completeness is agreed'),
-    ('last_path', x.is_list and x.position = 'last'
+    ('last_path', x.is_list and (x.position = 'last'
+        or x.position = 'next' and x.completeness = 'chained' and p_stream.cursor_is is null)
       and p_stream.last_path <> p_stream.id_path and p_stream.order_is_unique is not true,
       'the keys to a value that no two records share: the id, or what the list is ordered by with '
         'order_is_unique true'),

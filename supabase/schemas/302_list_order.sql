@@ -1,6 +1,6 @@
 -- The order of a list: the place of a page's records in it, what moved, and how far pages have to
 -- overlap so that they join.
--- Stands on: templates, targets, answers, missing.
+-- Stands on: targets, answers, missing.
 
 create function sync.is_order_unique(p_stream public.sync_streams) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -131,7 +131,7 @@ create function sync.tied_last(p_page sync.page_in_hand, p_stream public.sync_st
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if p_stream.last_path is null or p_stream.last_path = p_stream.id_path
-    or sync.position_of(p_stream) <> 'last' then
+    or p_stream.cursor_is is not null then
     return null;
   end if;
   return (

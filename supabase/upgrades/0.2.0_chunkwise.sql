@@ -1814,7 +1814,8 @@ AS $function$
       and (x.position in ('url', 'link') or x.position = 'next' and p_stream.last_path is null),
       'keyset, where completeness is chained and the API says that its cursor is one; last_path, '
         'where the token is a value of the last record; else completeness is agreed'),
-    ('last_path', x.is_list and x.position = 'last'
+    ('last_path', x.is_list and (x.position = 'last'
+        or x.position = 'next' and x.completeness = 'chained' and p_stream.cursor_is is null)
       and p_stream.last_path <> p_stream.id_path and p_stream.order_is_unique is not true,
       'the keys to a value that no two records share: the id, or what the list is ordered by with '
         'order_is_unique true'),
@@ -7111,7 +7112,7 @@ CREATE OR REPLACE FUNCTION sync.tied_last(p_page sync.page_in_hand, p_stream pub
 AS $function$
 begin
   if p_stream.last_path is null or p_stream.last_path = p_stream.id_path
-    or sync.position_of(p_stream) <> 'last' then
+    or p_stream.cursor_is is not null then
     return null;
   end if;
   return (

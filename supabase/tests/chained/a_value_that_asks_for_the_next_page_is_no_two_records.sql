@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/lists.psql
-select plan(9);
+select plan(11);
 
 -- Items 10 and 11 have one key, and stand at the end of page 1 and behind it.
 create function tests.tie(p_fields jsonb) returns text language plpgsql as $$
@@ -21,6 +21,11 @@ select throws_like($$select tests.declare('{"completeness": "agreed",
 select throws_like($$select tests.declare('{"completeness": "feed", "order_path": ["key"],
   "params": {"after": "{last}"}, "last_path": ["key"]}')$$, '%last_path%no two records share%',
   'also of a feed');
+select throws_like($$select tests.chained('{"params": {"after": "{next}"}, "next_path": ["next"],
+  "last_path": ["key"]}')$$, '%last_path%no two records share%',
+  'also where the answer repeats the value as its cursor');
+select lives_ok($$select tests.chained('{"params": {"after": "{next}"}, "next_path": ["next"],
+  "last_path": ["key"], "order_is_unique": true}')$$, 'unless no two records share it');
 
 -- What was declared as unique and is not.
 select is(tests.tie('{"completeness": "agreed", "order_direction": "asc"}'), 'completed',
