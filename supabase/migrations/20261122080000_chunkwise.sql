@@ -2802,6 +2802,9 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   cross join lateral (values
     ('first_page', p_stream.first_page <> p_default.first_page and x.position <> 'page',
       'nothing unless the list is paged by number'),
+    ('first_page', p_stream.first_page <> p_default.first_page
+      and p_stream.cursor_params is not null,
+      format('%s, where cursor_params is given', p_default.first_page)),
     ('next_is', p_stream.next_is <> 'token' and x.is_one_answer,
       format('token, where completeness is %s, which is one answer', p_stream.completeness)),
     ('next_path', p_stream.next_path is null and x.position in ('next', 'url'),
@@ -2809,8 +2812,9 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
         'is url'),
     ('next_path', p_stream.next_path is not null and x.position not in ('next', 'url'),
       'nothing unless {next} stands in the request or next_is is url'),
-    ('last_path', p_stream.last_path is not null and x.position not in ('last', 'next'),
-      'nothing unless {last} or {next} stands in the request'),
+    ('last_path', p_stream.last_path is not null and x.position <> 'last'
+        and (x.position <> 'next' or p_stream.completeness <> 'chained'),
+      'nothing unless {last} stands in the request, or {next} where completeness is chained'),
     ('cursor_is', p_stream.cursor_is is not null and x.position not in ('next', 'url', 'link'),
       'nothing unless an answer says what comes next'),
     ('overlap', p_stream.overlap is not null and x.position <> 'offset',
@@ -2873,7 +2877,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
         'where the token is a value of the last record; else completeness is agreed'),
     ('last_path', x.is_list and (x.position = 'last'
         or x.position = 'next' and x.completeness = 'chained' and p_stream.cursor_is is null)
-      and p_stream.last_path <> p_stream.id_path and p_stream.order_is_unique is not true,
+      and p_stream.last_path <> p_stream.id_path and (p_stream.order_is_unique is not true
+        or p_stream.last_path is distinct from p_stream.order_path),
       'the keys to a value that no two records share: the id, or what the list is ordered by with '
         'order_is_unique true'),
     ('order_direction', x.completeness = 'feed' and p_stream.order_direction <> 'desc',
@@ -3771,8 +3776,8 @@ declare
   -- Another path or format gives another value, and what was no column for a while has gaps.
   v_new text[] := array(
     select c.key from jsonb_each(p_stream.columns) as c
-    where p_added ? c.key or (p_before.target_table = p_stream.target_table
-      and p_before.columns -> c.key is distinct from c.value)
+    where p_added ? c.key or p_before.target_table is distinct from p_stream.target_table
+      or p_before.columns -> c.key is distinct from c.value
     order by c.key);
 begin
   if p_added <> '[]' or to_regproc(p_stream.apply_function) is null
@@ -9410,6 +9415,9 @@ begin
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
     begin
+      -- Somebody else's statements are planned as anywhere.
+      set local plan_cache_mode = auto;
+      set local enable_seqscan = on;
       execute format('select %s($1)', v_close_function) using v_run.workspace_id;
     exception when query_canceled or others then
       if sqlstate = '57014' then
@@ -10325,7 +10333,9 @@ begin
       message = format('the cursor %s repeats', left(sync.one_line(v_value), 80)),
       hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
   end if;
-  if p_page.page = 1 or p_page.records <= coalesce((p_page.reading ->> 'overlap')::bigint, 0) then
+  if p_page.page = 1 or p_page.records <= coalesce((p_page.reading ->> 'overlap')::bigint, 0)
+    -- Where pages begin at 0, the one behind the last may be asked for, and may be the last again.
+    or (p_page.ends and p_page.last_page is not null and p_stream.first_page = 0) then
     return;
   end if;
   v_ids := array(
@@ -11270,6 +11280,26 @@ $$Returns: whether a page of a feed shows a record that was stored for the first
 complete scan, by this run or by one that did not get to its end. No value in a record says where
 the mark is: a huge id or a date of the future would stay the highest for ever.$$;
 
+create function sync.pages_below(p_page sync.page_in_hand, p_run public.workspace_sync_runs)
+  returns int
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_before int := coalesce((p_page.reading ->> 'pages_below')::int, 0);
+begin
+  return case
+    when p_run.is_full_scan or sync.is_above_mark(p_page) then 0
+    -- Where an API filters after paging, a page without records says nothing of the mark.
+    when exists (
+      select 1 from sync.seen_pages as s
+      where s.run_id = p_page.run_id and s.scan = p_page.scan and s.chunk_id = p_page.queue_id
+        and s.record_ids = '{}')
+    then v_before
+    else v_before + 1 end;
+end; $$;
+comment on function sync.pages_below(sync.page_in_hand, public.workspace_sync_runs) is
+$$Returns: how many pages of a chain lie below the mark of the last complete scan, one after the
+other, with this one.$$;
+
 create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -11314,8 +11344,7 @@ declare
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
-  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
-    else coalesce((p_page.reading ->> 'pages_below')::int, 0) + 1 end;
+  v_below := sync.pages_below(p_page, v_run);
   v_goes_on := not p_page.ends and p_page.next is not null and v_below <= v_stream.overlap_pages;
   update public.workspace_sync_runs
   set needed_pages = greatest(needed_pages, p_page.page + v_goes_on::int),
@@ -11354,8 +11383,7 @@ declare
   v_below int;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
-  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
-    else (p_page.reading ->> 'pages_below')::int + 1 end;
+  v_below := sync.pages_below(p_page, v_run);
   if v_run.ending is not null or p_page.next_cursor is null
     or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
     or v_below > (select overlap_pages from public.sync_streams where id = p_page.stream_id) then
@@ -11488,8 +11516,8 @@ cursor is read by cursor too, once. Returns: whether it is. The caller holds the
 revoke all on function
   sync.build_cursor, sync.cursor_id, sync.require_progress_by_cursor, sync.with_order,
   sync.is_walked, sync.read_walked, sync.plan_walked, sync.read_feed, sync.is_above_mark,
-  sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor, sync.begin_cursors,
-  sync.plan_between_pages, sync.plan_skipped, sync.begin_feed, sync.plan_feed
+  sync.pages_below, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
+  sync.begin_cursors, sync.plan_between_pages, sync.plan_skipped, sync.begin_feed, sync.plan_feed
 from public, anon, authenticated, service_role;
 
 -- Feed ends: whether a feed was read newest first and all that the API counts is there; where the
@@ -12718,11 +12746,13 @@ begin
       and retried.parts_total > 0 and not exists (
         select 1 from public.workspace_sync_runs as parents
         where parents.workspace_id = p_run.workspace_id and parents.stream_id = p_parent_id
-          and parents.id > retried.id and parents.job_id <> retried.job_id));
+          and parents.job_id <> retried.job_id and (parents.id > retried.id
+            or (parents.completed_at <= retried.started_at) is not true)));
 end; $$;
 comment on function sync.takes_up_lists(public.workspace_sync_runs, bigint) is
 $$Returns: whether a run only has to read the lists that another left unproven: it is the retry of
-one that came to each of its lists, and the parents were not synced again since.$$;
+one that came to each of its lists, and no other sync of the parents went on when it began, or began
+since.$$;
 
 create function sync.takes_all_parents(p_run public.workspace_sync_runs,
   p_stream public.sync_streams) returns boolean
@@ -13334,7 +13364,8 @@ begin
     if p_page.http_status in (400, 404, 422) and (v_is_guess or v_class is distinct from 'page')
       and sync.may_be_gone(p_stream, p_page.kind, p_page.page, p_page.reading) then
       -- A proxy's page says nothing of where a list ends.
-      perform sync.read_json(p_page) where btrim(p_page.body) <> '';
+      perform sync.read_json(p_page) where btrim(p_page.body) <> ''
+        and (p_page.http_status <> 422 or p_stream.cursor_params is null);
       v_page := case when v_is_guess then sync.read_past_end(p_page, p_stream)
         else sync.read_refused(p_page, p_source) end;
       v_page.is_past_pages := v_page.is_past_pages or p_stream.completeness = 'feed'

@@ -102,6 +102,9 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   cross join lateral (values
     ('first_page', p_stream.first_page <> p_default.first_page and x.position <> 'page',
       'nothing unless the list is paged by number'),
+    ('first_page', p_stream.first_page <> p_default.first_page
+      and p_stream.cursor_params is not null,
+      format('%s, where cursor_params is given', p_default.first_page)),
     ('next_is', p_stream.next_is <> 'token' and x.is_one_answer,
       format('token, where completeness is %s, which is one answer', p_stream.completeness)),
     ('next_path', p_stream.next_path is null and x.position in ('next', 'url'),
@@ -109,8 +112,9 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
         'is url'),
     ('next_path', p_stream.next_path is not null and x.position not in ('next', 'url'),
       'nothing unless {next} stands in the request or next_is is url'),
-    ('last_path', p_stream.last_path is not null and x.position not in ('last', 'next'),
-      'nothing unless {last} or {next} stands in the request'),
+    ('last_path', p_stream.last_path is not null and x.position <> 'last'
+        and (x.position <> 'next' or p_stream.completeness <> 'chained'),
+      'nothing unless {last} stands in the request, or {next} where completeness is chained'),
     ('cursor_is', p_stream.cursor_is is not null and x.position not in ('next', 'url', 'link'),
       'nothing unless an answer says what comes next'),
     ('overlap', p_stream.overlap is not null and x.position <> 'offset',
@@ -173,7 +177,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
         'where the token is a value of the last record; else completeness is agreed'),
     ('last_path', x.is_list and (x.position = 'last'
         or x.position = 'next' and x.completeness = 'chained' and p_stream.cursor_is is null)
-      and p_stream.last_path <> p_stream.id_path and p_stream.order_is_unique is not true,
+      and p_stream.last_path <> p_stream.id_path and (p_stream.order_is_unique is not true
+        or p_stream.last_path is distinct from p_stream.order_path),
       'the keys to a value that no two records share: the id, or what the list is ordered by with '
         'order_is_unique true'),
     ('order_direction', x.completeness = 'feed' and p_stream.order_direction <> 'desc',

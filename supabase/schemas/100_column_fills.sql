@@ -30,8 +30,8 @@ declare
   -- Another path or format gives another value, and what was no column for a while has gaps.
   v_new text[] := array(
     select c.key from jsonb_each(p_stream.columns) as c
-    where p_added ? c.key or (p_before.target_table = p_stream.target_table
-      and p_before.columns -> c.key is distinct from c.value)
+    where p_added ? c.key or p_before.target_table is distinct from p_stream.target_table
+      or p_before.columns -> c.key is distinct from c.value
     order by c.key);
 begin
   if p_added <> '[]' or to_regproc(p_stream.apply_function) is null

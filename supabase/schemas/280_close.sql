@@ -112,6 +112,9 @@ begin
   select close_function into v_close_function from public.sync_streams where id = v_run.stream_id;
   if v_close_function is not null then
     begin
+      -- Somebody else's statements are planned as anywhere.
+      set local plan_cache_mode = auto;
+      set local enable_seqscan = on;
       execute format('select %s($1)', v_close_function) using v_run.workspace_id;
     exception when query_canceled or others then
       if sqlstate = '57014' then

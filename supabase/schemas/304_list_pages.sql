@@ -220,7 +220,9 @@ begin
       message = format('the cursor %s repeats', left(sync.one_line(v_value), 80)),
       hint = 'The scan would never end. Ask the API''s operator; the next job begins anew.';
   end if;
-  if p_page.page = 1 or p_page.records <= coalesce((p_page.reading ->> 'overlap')::bigint, 0) then
+  if p_page.page = 1 or p_page.records <= coalesce((p_page.reading ->> 'overlap')::bigint, 0)
+    -- Where pages begin at 0, the one behind the last may be asked for, and may be the last again.
+    or (p_page.ends and p_page.last_page is not null and p_stream.first_page = 0) then
     return;
   end if;
   v_ids := array(

@@ -200,6 +200,26 @@ $$Returns: whether a page of a feed shows a record that was stored for the first
 complete scan, by this run or by one that did not get to its end. No value in a record says where
 the mark is: a huge id or a date of the future would stay the highest for ever.$$;
 
+create function sync.pages_below(p_page sync.page_in_hand, p_run public.workspace_sync_runs)
+  returns int
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_before int := coalesce((p_page.reading ->> 'pages_below')::int, 0);
+begin
+  return case
+    when p_run.is_full_scan or sync.is_above_mark(p_page) then 0
+    -- Where an API filters after paging, a page without records says nothing of the mark.
+    when exists (
+      select 1 from sync.seen_pages as s
+      where s.run_id = p_page.run_id and s.scan = p_page.scan and s.chunk_id = p_page.queue_id
+        and s.record_ids = '{}')
+    then v_before
+    else v_before + 1 end;
+end; $$;
+comment on function sync.pages_below(sync.page_in_hand, public.workspace_sync_runs) is
+$$Returns: how many pages of a chain lie below the mark of the last complete scan, one after the
+other, with this one.$$;
+
 create function sync.plan_feed_pages(p_page sync.page_in_hand) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -244,8 +264,7 @@ declare
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
   select * into strict v_stream from public.sync_streams where id = p_page.stream_id;
-  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
-    else coalesce((p_page.reading ->> 'pages_below')::int, 0) + 1 end;
+  v_below := sync.pages_below(p_page, v_run);
   v_goes_on := not p_page.ends and p_page.next is not null and v_below <= v_stream.overlap_pages;
   update public.workspace_sync_runs
   set needed_pages = greatest(needed_pages, p_page.page + v_goes_on::int),
@@ -284,8 +303,7 @@ declare
   v_below int;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_page.run_id;
-  v_below := case when v_run.is_full_scan or sync.is_above_mark(p_page) then 0
-    else (p_page.reading ->> 'pages_below')::int + 1 end;
+  v_below := sync.pages_below(p_page, v_run);
   if v_run.ending is not null or p_page.next_cursor is null
     or p_page.lowest_id <= (p_page.reading ->> 'low_id')::bigint
     or v_below > (select overlap_pages from public.sync_streams where id = p_page.stream_id) then
@@ -418,6 +436,6 @@ cursor is read by cursor too, once. Returns: whether it is. The caller holds the
 revoke all on function
   sync.build_cursor, sync.cursor_id, sync.require_progress_by_cursor, sync.with_order,
   sync.is_walked, sync.read_walked, sync.plan_walked, sync.read_feed, sync.is_above_mark,
-  sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor, sync.begin_cursors,
-  sync.plan_between_pages, sync.plan_skipped, sync.begin_feed, sync.plan_feed
+  sync.pages_below, sync.plan_feed_pages, sync.plan_cursor, sync.plan_next_cursor,
+  sync.begin_cursors, sync.plan_between_pages, sync.plan_skipped, sync.begin_feed, sync.plan_feed
 from public, anon, authenticated, service_role;

@@ -15,11 +15,13 @@ begin
       and retried.parts_total > 0 and not exists (
         select 1 from public.workspace_sync_runs as parents
         where parents.workspace_id = p_run.workspace_id and parents.stream_id = p_parent_id
-          and parents.id > retried.id and parents.job_id <> retried.job_id));
+          and parents.job_id <> retried.job_id and (parents.id > retried.id
+            or (parents.completed_at <= retried.started_at) is not true)));
 end; $$;
 comment on function sync.takes_up_lists(public.workspace_sync_runs, bigint) is
 $$Returns: whether a run only has to read the lists that another left unproven: it is the retry of
-one that came to each of its lists, and the parents were not synced again since.$$;
+one that came to each of its lists, and no other sync of the parents went on when it began, or began
+since.$$;
 
 create function sync.takes_all_parents(p_run public.workspace_sync_runs,
   p_stream public.sync_streams) returns boolean

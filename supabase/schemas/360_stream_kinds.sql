@@ -120,7 +120,8 @@ begin
     if p_page.http_status in (400, 404, 422) and (v_is_guess or v_class is distinct from 'page')
       and sync.may_be_gone(p_stream, p_page.kind, p_page.page, p_page.reading) then
       -- A proxy's page says nothing of where a list ends.
-      perform sync.read_json(p_page) where btrim(p_page.body) <> '';
+      perform sync.read_json(p_page) where btrim(p_page.body) <> ''
+        and (p_page.http_status <> 422 or p_stream.cursor_params is null);
       v_page := case when v_is_guess then sync.read_past_end(p_page, p_stream)
         else sync.read_refused(p_page, p_source) end;
       v_page.is_past_pages := v_page.is_past_pages or p_stream.completeness = 'feed'

@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/children.psql
-select plan(18);
+select plan(20);
 
 create function tests.retry() returns text language plpgsql as $$
 declare
@@ -32,6 +32,19 @@ select is(tests.asked(), array['leads of 2, page 1'], 'and reads nothing else');
 select is(tests.live_leads(), array['11', '12', '21', '31'], 'then all of it is there');
 select is(tests.sync_children('leads'), 'completed', 'any other run');
 select is(cardinality(tests.asked()), 3, 'reads all lists');
+select tests.advance('1 second');
+
+-- Another sync of the parents that began before and ended after.
+insert into tests.refused values (2, 404);
+select is(tests.sync_children('leads'), 'partial', 'where a list cannot be read');
+truncate tests.refused;
+select tests.advance('1 second');
+update public.workspace_sync_runs as r set completed_at = sync.now()
+from public.sync_streams as s
+where s.id = r.stream_id and s.stream_name = 'campaigns' and r.status = 'completed';
+select tests.retry();
+select is(cardinality(tests.asked()), 3,
+  'and parents were still being synced when it began, a retry reads all lists');
 select tests.advance('1 second');
 
 -- A list is proven, until what it lacks answers for itself.

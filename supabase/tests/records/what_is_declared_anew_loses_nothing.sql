@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/lists.psql
-select plan(19);
+select plan(20);
 
 -- Each item has a, b and c; the stream is read, declared anew, and read again without news.
 create function tests.people(p_fields jsonb) returns void language sql as $$
@@ -71,6 +71,11 @@ select is((select count(*) from synced.others) || ' ' || tests.shown(), '13 of b
 select tests.people('{}');
 select is(tests.again(), 'completed', 'without columns');
 select is(tests.ids_here(), tests.ids_there(), 'all is in synced_records');
+select tests.people('{"columns": {"x": {"path": ["a"], "type": "text"}}}');
+select tests.again();
+select is(tests.shown(), 'of a 13', 'its own table again, and another path: that is filled');
+select tests.people('{}');
+select tests.again();
 
 -- Other ids are other records: the guard holds what would go.
 select tests.people('{"id_path": ["key"]}');

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(301);
+select plan(305);
 
 select declare_source('{"source_name": "crm", "auth_in": "query", "auth_name": "key"}');
 select declare_stream('{"source_name": "crm", "stream_name": "me", "path": "/me", "page_size": 1,
@@ -118,6 +118,14 @@ insert into tests.wrong values
   "order_path": ["id"]}'),
 ('last_path', '["date"]', '{"completeness": "chained", "params": {"a": "{last}"},
   "order_path": ["date"]}'),
+('last_path', '["date"]', '{"completeness": "chained", "params": {"a": "{last}"},
+  "order_path": ["id"], "order_is_unique": true}'),
+('last_path', '["date"]', '{"completeness": "chained", "params": {"a": "{next}"},
+  "next_path": ["next"], "order_path": ["date"]}'),
+('last_path', '["date"]', '{"completeness": "agreed", "params": {"a": "{next}"},
+  "next_path": ["next"]}'),
+('first_page', '0', '{"completeness": "feed", "last_page_path": ["last"], "cursor_params": {},
+  "next_cursor_path": ["next"]}'),
 ('overlap', '50', '{"completeness": "chained", "params": {"a": "{offset}"},
   "order_path": ["id"]}'),
 ('page_size', '1', '{"completeness": "chained", "params": {"a": "{offset}"},

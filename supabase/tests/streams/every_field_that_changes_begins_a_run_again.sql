@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(17);
+select plan(18);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null}');
 create function tests.declare(p_more jsonb default '{}') returns jsonb language sql as $$
@@ -24,7 +24,9 @@ select ok(tests.is_news(fields), format('%s is another declaration, once', field
 from unnest(array[
   '{"method": "POST"}', '{"headers": {"X-Version": "2"}}', '{"more_path": ["more"]}',
   '{"more_path": ["more"], "more_is": false}', '{"next_absent_ends": true}',
-  '{"short_page_ends": true}', '{"cursor_is": "keyset"}', '{"last_path": ["id"]}',
+  '{"short_page_ends": true}', '{"cursor_is": "keyset"}',
+  '{"completeness": "chained", "cursor_is": "keyset"}',
+  '{"completeness": "chained", "cursor_is": "keyset", "last_path": ["id"]}',
   '{"time_format": "epoch"}', '{"result_cap": 100}', '{"deleted_when": {"state": "gone"}}',
   '{"order_direction": "asc"}', '{"order_is_unique": true}', '{"conditional": true}',
   '{"class_rules": [{"text": "slow down", "class": "transient"}]}',
